@@ -1,0 +1,31 @@
+//! The formats of the Cascade protocol, version 1: what is on disk and on the wire, bytes only.
+//!
+//! There is no socket, file or clock here, and no `std`: a parser takes bytes and gives a value or a
+//! typed error, an encoder gives an array of the exact size, so that writing a message with one call
+//! is the easy path. All integers are unsigned and big-endian; "hash" means SHA-256.
+//!
+//! | module | what it describes |
+//! |---|---|
+//! | [`hash`] | the three kinds of hash, which must not be mixed up |
+//! | [`layout`] | how a length is divided into blocks; the only offset arithmetic there is |
+//! | [`metafile`] | the `.cascade` file |
+//! | [`tracker_wire`] | peer ↔ tracker |
+//! | [`peer_wire`] | peer ↔ peer |
+//! | [`have`] | which blocks a peer has |
+
+#![no_std]
+extern crate alloc;
+
+pub mod hash;
+pub mod have;
+pub mod layout;
+pub mod metafile;
+pub mod peer_wire;
+pub mod tracker_wire;
+
+mod field;
+
+pub use hash::{BlockHash, CascadeHash, FileHash};
+pub use have::Have;
+pub use layout::{Block, Layout, LayoutError};
+pub use metafile::{Header, Metafile, MetafileError};
