@@ -1,1 +1,10 @@
-//! placeholder
+//! The Cascade peer: creates `.cascade` files, checks data against them, downloads and seeds.
+//!
+//! A block's way is straight: socket → disk → hash → *have*. `plan` decides, without I/O, which block
+//! is asked of whom; `link` is one connection to another peer; `store` is the data file and what is
+//! known of it; `serve` answers other peers; `session` joins them.
+
+pub mod catalog;
+pub mod clock;
+pub mod limits;
+pub mod store;

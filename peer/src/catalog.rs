@@ -1,0 +1,38 @@
+//! The files that one listening port serves (protocol §3: a peer serves several).
+
+use crate::store::Shared;
+use cascade_format::CascadeHash;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The files of this process by their cascade hash. Read once by a connection for each file that it
+/// asks for, written when a file is added or withdrawn: a lock that is held for one look-up.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    files: RwLock<HashMap<CascadeHash, Arc<Shared>>>,
+}
+
+impl Catalog {
+    /// Nothing to serve yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Serves `file` from now on.
+    pub fn add(&self, file: Arc<Shared>) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        files.insert(file.cascade_hash(), file);
+    }
+
+    /// Serves the file no longer; connections that hold it finish the block they are at.
+    pub fn remove(&self, hash: &CascadeHash) {
+        self.files.write().unwrap_or_else(PoisonError::into_inner).remove(hash);
+    }
+
+    /// The file named `hash`, if this process has it.
+    #[must_use]
+    pub fn get(&self, hash: &CascadeHash) -> Option<Arc<Shared>> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner).get(hash).map(Arc::clone)
+    }
+}

@@ -1,0 +1,80 @@
+//! One data file as the serving threads see it.
+
+use super::{DataFile, HaveMap, Stamp};
+use cascade_format::{CascadeHash, Layout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// A data file, the blocks of it that are verified, and whether it is still what was verified.
+#[derive(Debug)]
+pub struct Shared {
+    cascade_hash: CascadeHash,
+    data: DataFile,
+    have: HaveMap,
+    /// What the file looked like when it was verified; `None` while it is being downloaded, when this
+    /// process writes to it and holds its lock.
+    stamp: Mutex<Option<Stamp>>,
+    changed: AtomicBool,
+    changed_notify: Notify,
+}
+
+impl Shared {
+    /// Joins the parts. `stamp` is that of a file which nobody should write to any more.
+    #[must_use]
+    pub fn new(cascade_hash: CascadeHash, data: DataFile, have: HaveMap, stamp: Option<Stamp>) -> Self {
+        let (changed, changed_notify) = (AtomicBool::new(false), Notify::new());
+        Self { cascade_hash, data, have, stamp: Mutex::new(stamp), changed, changed_notify }
+    }
+
+    /// The file's name on the network.
+    #[must_use]
+    pub fn cascade_hash(&self) -> CascadeHash {
+        self.cascade_hash
+    }
+
+    /// How the file is divided into blocks.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        self.data.layout()
+    }
+
+    /// The file on disk.
+    #[must_use]
+    pub fn data(&self) -> &DataFile {
+        &self.data
+    }
+
+    /// The blocks that are verified and on disk.
+    #[must_use]
+    pub fn have(&self) -> &HaveMap {
+        &self.have
+    }
+
+    /// Guards the file with `stamp` from now on (`None`: this process writes to it).
+    pub fn set_stamp(&self, stamp: Option<Stamp>) {
+        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
+        self.changed.store(false, Ordering::Release);
+    }
+
+    /// Asks the file system whether the file is what was verified; call it before each answer. When it
+    /// is not, every block is withdrawn at once, and whoever waits in [`Shared::wait_changed`] wakes.
+    pub fn is_unchanged(&self) -> bool {
+        if self.changed.load(Ordering::Acquire) {
+            return false;
+        }
+        let stamp = *self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        let unchanged = stamp.is_none_or(|stamp| Stamp::of(self.data.file()).is_ok_and(|now| now == stamp));
+        if !unchanged {
+            self.changed.store(true, Ordering::Release);
+            self.have.withdraw_all();
+            self.changed_notify.notify_one();
+        }
+        unchanged
+    }
+
+    /// Waits until [`Shared::is_unchanged`] has found a change.
+    pub async fn wait_changed(&self) {
+        self.changed_notify.notified().await;
+    }
+}

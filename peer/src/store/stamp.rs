@@ -1,0 +1,57 @@
+//! A cheap proof that a file has not changed since it was checked.
+//!
+//! What it proves: no write, truncation or replacement went through the file system since, because
+//! each of them moves the change time, which no ordinary program can set back. What it does not: a
+//! disk that returns other bytes than were written, a program with the right to set the system clock
+//! or to write to the device below the file system, a write through a memory mapping whose page was
+//! dirty already, and a change within one tick of the kernel's clock (4 ms or less) of the stamp.
+
+use std::fs::{File, Metadata};
+use std::io;
+
+/// Identity, length and times of a file, as its file system tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Stamp {
+    /// Device that holds the file.
+    pub device: u64,
+    /// Number of the file on it.
+    pub inode: u64,
+    /// Length, in bytes.
+    pub length: u64,
+    /// When its bytes last changed: nanoseconds since the UNIX epoch.
+    pub modified_ns: i128,
+    /// When its bytes or attributes last changed: nanoseconds since the UNIX epoch.
+    pub changed_ns: i128,
+}
+
+impl Stamp {
+    /// The stamp of an open file.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn of(file: &File) -> io::Result<Self> {
+        Ok(Self::from_metadata(&file.metadata()?))
+    }
+
+    #[cfg(unix)]
+    fn from_metadata(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let ns =
+            |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+            changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Portable fallback: length and modification time alone.
+    #[cfg(not(unix))]
+    fn from_metadata(metadata: &Metadata) -> Self {
+        let modified = metadata.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+        let modified_ns = modified.and_then(|d| i128::try_from(d.as_nanos()).ok()).unwrap_or(0);
+        Self { device: 0, inode: 0, length: metadata.len(), modified_ns, changed_ns: modified_ns }
+    }
+}
