@@ -54,3 +54,73 @@ pub const CLIENT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a client may take no byte of an answer.
 pub const CLIENT_SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+// ---- serving --------------------------------------------------------------------------------------
+
+/// How long a client must have made no progress (no request completed, no byte of an answer taken)
+/// before it may have to give its connection to a new client, when all of [`MAX_CLIENTS`] are taken.
+pub const EVICT_AFTER: Duration = Duration::from_secs(5);
+
+/// A client that made progress within this time counts as busy when a new one is given to a worker.
+pub const BUSY_WINDOW: Duration = Duration::from_secs(2);
+
+/// How long a connection that is being closed waits for the client to close too. Closing at once,
+/// with requests unread, would reset the connection and could take the last answer with it.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much a connection that is being closed reads and throws away, in bytes: all that a client with
+/// [`MAX_PIPELINE`] requests under way can have sent.
+pub const DRAIN_LEN: usize = 64 * MAX_PIPELINE;
+
+/// How long a stopping peer goes on with the answers under way.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Clients beyond the bound that are told so at the same time; any more are closed on without waiting
+/// for them. Their descriptors come out of [`RESERVED_DESCRIPTORS`].
+pub const MAX_REFUSALS: usize = 64;
+
+/// Evicted connections that may not be closed yet while their successors are open already.
+pub const MAX_EVICTED: usize = 128;
+
+/// Accepted connections on their way to one worker.
+pub const HANDOVER_LEN: usize = 64;
+
+/// Connections that the system may complete before they are accepted.
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// How long accepting pauses when the system has no descriptor or memory for a new connection.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Requests of one client that are read before they are answered; 28 KiB. What exceeds it waits in
+/// the socket. Enough for one [`BURST_LEN`] of blocks of 512 bytes.
+pub const QUEUE_LEN: usize = 512;
+
+/// Requests read but not answered yet, of all clients of one worker; 1.8 MiB. Beyond it each client
+/// is down to one.
+pub const MAX_QUEUED: usize = 32_768;
+
+/// Most bytes that are put together from small blocks and sent with one call. One buffer of this
+/// size for each worker.
+pub const BURST_LEN: usize = 256 << 10;
+
+/// Fewest bytes that a burst tries to send.
+pub const MIN_BURST_LEN: usize = 16 << 10;
+
+/// Most bytes that one client gets before the next client has its turn.
+pub const TURN_LEN: usize = 1 << 20;
+
+/// Blocks of this size and above are sent from the page cache (`sendfile`), in bytes; smaller ones
+/// are cheaper to copy, several to a system call.
+pub const SENDFILE_LEN: u64 = 64 << 10;
+
+/// How much of the next block is asked of the disk while the present one is sent, in bytes.
+pub const READ_AHEAD_LEN: u64 = 4 << 20;
+
+/// How often what a download has written is sent to the disk: what a power loss can cost at most.
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A download with fewer links asks its trackers for more peers as often as the protocol allows.
+pub const WANTED_PEERS: usize = 16;
+
+/// How much of a refused client's requests is read and thrown away, in bytes.
+pub const REFUSAL_DRAIN_LEN: usize = 64 << 10;

@@ -1,0 +1,252 @@
+//! The task of one link: connects, asks, receives, writes.
+
+use super::buffers::{Buffer, BufferPool};
+use super::hashing::{HashPool, Job, Work};
+use super::lease::Lease;
+use super::response::{ResponseReader, Segment};
+use super::{FileContext, LinkEvent};
+use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
+use crate::plan::{Ended, LinkId};
+use cascade_format::Block;
+use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+/// Requests written with one call.
+const REQUESTS_A_WRITE: usize = 256;
+
+/// Pieces received before the link looks at its requests again.
+const PIECES_A_TURN: usize = 4;
+
+/// The session's end of a link. Dropping it ends the link: after that it writes nothing more.
+#[derive(Debug)]
+pub struct LinkHandle {
+    requests: mpsc::Sender<Vec<Block>>,
+    lease: Arc<Lease>,
+}
+
+impl LinkHandle {
+    /// Asks for `blocks`. Never waits: the plan has no more under way than the queue takes.
+    pub fn request(&self, blocks: Vec<Block>) {
+        // A link that has ended tells so by its last event.
+        let _ = self.requests.try_send(blocks);
+    }
+
+    /// The link's right to write.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+impl Drop for LinkHandle {
+    fn drop(&mut self) {
+        // Waits for the write that is under way; the task ends by itself, its queue being closed.
+        self.lease.close();
+    }
+}
+
+/// A link that is to be started.
+#[derive(Debug)]
+pub struct LinkTask {
+    /// Its name.
+    pub id: LinkId,
+    /// Where the peer listens.
+    pub addr: SocketAddrV4,
+    /// The file.
+    pub file: Arc<FileContext>,
+    /// The process's piece buffers.
+    pub buffers: BufferPool,
+    /// The process's hash threads.
+    pub hashers: HashPool,
+}
+
+impl LinkTask {
+    /// Starts the link on the current runtime.
+    #[must_use]
+    pub fn start(self) -> LinkHandle {
+        let (requests, queue) = mpsc::channel(MAX_PIPELINE);
+        let lease = Arc::new(Lease::default());
+        let reader = ResponseReader::new(*self.file.shared.layout());
+        let link = Link { task: self, lease: Arc::clone(&lease), reader, to_send: VecDeque::new(), out: Vec::new() };
+        tokio::spawn(link.run(queue));
+        LinkHandle { requests, lease }
+    }
+}
+
+/// How a link ends, and why, for people.
+type End = (Ended, String);
+
+struct Link {
+    task: LinkTask,
+    lease: Arc<Lease>,
+    reader: ResponseReader,
+    /// Blocks to ask for.
+    to_send: VecDeque<Block>,
+    /// Requests that the socket did not take yet.
+    out: Vec<u8>,
+}
+
+impl Link {
+    async fn run(mut self, requests: mpsc::Receiver<Vec<Block>>) {
+        let (ended, reason) = match self.connect().await {
+            Ok(stream) => {
+                let _ = self.task.file.events.send((self.task.id, LinkEvent::Connected)).await;
+                self.transfer(&stream, requests).await
+            }
+            Err(error) => (Ended::Unreachable, error.to_string()),
+        };
+        self.submit(Work::End(ended, reason)).await;
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(self.task.addr)).await??;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn transfer(&mut self, stream: &TcpStream, mut requests: mpsc::Receiver<Vec<Block>>) -> End {
+        loop {
+            let unsent = !self.out.is_empty() || !self.to_send.is_empty();
+            let step = tokio::select! {
+                blocks = requests.recv() => {
+                    let Some(blocks) = blocks else { return (Ended::Between, "closed".into()) };
+                    self.to_send.extend(blocks);
+                    self.send(stream)
+                }
+                ready = stream.writable(), if unsent => {
+                    ready.map_err(|error| self.broken(&error)).and_then(|()| self.send(stream))
+                }
+                ready = stream.readable() => match ready {
+                    Ok(()) => self.receive(stream).await,
+                    Err(error) => Err(self.broken(&error)),
+                },
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Sends requests, many with one call, until the socket takes no more.
+    fn send(&mut self, stream: &TcpStream) -> Result<(), End> {
+        loop {
+            while self.out.len() < REQUESTS_A_WRITE * REQUEST_LEN
+                && let Some(block) = self.to_send.pop_front()
+            {
+                let hash = self.task.file.shared.cascade_hash();
+                self.out.extend_from_slice(&BlockRequest::new(hash, block).encode());
+                self.reader.asked(block);
+            }
+            if self.out.is_empty() {
+                return Ok(());
+            }
+            match stream.try_write(&self.out) {
+                Ok(sent) => drop(self.out.drain(..sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(self.broken(&error)),
+            }
+        }
+    }
+
+    /// Receives what is there.
+    async fn receive(&mut self, stream: &TcpStream) -> Result<(), End> {
+        for _ in 0..PIECES_A_TURN {
+            let mut buffer = self.task.buffers.take().await;
+            let (length, after) = fill(stream, &mut buffer);
+            let full = length == buffer.len();
+            if length > 0 {
+                self.take_in(buffer, length).await?;
+            }
+            match after {
+                After::End => return Err(self.ended()),
+                After::Broken(error) => return Err(self.broken(&error)),
+                After::Open if !full => return Ok(()),
+                After::Open => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the bytes are to the file, and hands them to the hash thread.
+    async fn take_in(&mut self, buffer: Buffer, length: usize) -> Result<(), End> {
+        let mut segments = Vec::new();
+        let bytes = buffer.get(..length).unwrap_or_default();
+        let understood = self.reader.read(bytes, &mut segments);
+        if let Err(error) = self.write(bytes, &segments) {
+            let _ = self.task.file.events.send((self.task.id, LinkEvent::Disk(error))).await;
+            return Err((Ended::Cut, "the disk refused the data".into()));
+        }
+        self.submit(Work::Piece { buffer, length, segments }).await;
+        understood.map_err(|lie| (Ended::Lied, lie.to_string()))
+    }
+
+    /// Writes bodies at their places, neighbours with one call, under the lease.
+    fn write(&self, bytes: &[u8], segments: &[Segment]) -> io::Result<()> {
+        let data = self.task.file.shared.data();
+        let held = self.lease.hold();
+        let mut slices = Vec::new();
+        let (mut start, mut end) = (0, 0);
+        for segment in segments {
+            let Segment::Body { block, offset, range, .. } = segment else { continue };
+            if !held.allows(*block) {
+                continue;
+            }
+            let at = data.layout().start(*block) + offset;
+            if at != end {
+                data.write_all_at(&mut slices, start)?;
+                slices.clear();
+                start = at;
+            }
+            slices.push(IoSlice::new(bytes.get(range.clone()).unwrap_or_default()));
+            end = at + range.len() as u64;
+        }
+        data.write_all_at(&mut slices, start)
+    }
+
+    async fn submit(&self, work: Work) {
+        let (file, lease) = (Arc::clone(&self.task.file), Arc::clone(&self.lease));
+        self.task.hashers.submit(Job { link: self.task.id, file, lease, work }).await;
+    }
+
+    /// The peer closed the connection.
+    fn ended(&self) -> End {
+        if self.reader.is_between() {
+            (Ended::Between, "the peer closed the connection".into())
+        } else {
+            (Ended::Cut, "the peer closed the connection in the middle of an answer".into())
+        }
+    }
+
+    fn broken(&self, error: &io::Error) -> End {
+        let ended = if self.reader.is_between() { Ended::Between } else { Ended::Cut };
+        (ended, error.to_string())
+    }
+}
+
+/// What follows the bytes that were received.
+enum After {
+    Open,
+    End,
+    Broken(io::Error),
+}
+
+/// Receives until the buffer is full or the socket empty: fewer and larger pieces.
+fn fill(stream: &TcpStream, buffer: &mut [u8]) -> (usize, After) {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        match stream.try_read(rest) {
+            Ok(0) => return (filled, After::End),
+            Ok(received) => filled += received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return (filled, After::Broken(error)),
+        }
+    }
+    (filled, After::Open)
+}

@@ -1,0 +1,63 @@
+//! One connection to another peer, of which blocks are asked.
+//!
+//! ```text
+//!  socket ──► piece buffer ──► data file        (the link's task: receives and writes)
+//!                  │
+//!                  └──► hasher ──► have map     (a hash thread: verifies and publishes)
+//! ```
+//!
+//! The task that keeps the socket empty does not hash: that is a thread's work, on the same bytes while
+//! they are hot. Everything that happens on a link is told in one order, that of the bytes.
+
+pub mod buffers;
+pub mod driver;
+pub mod hashing;
+pub mod lease;
+pub mod prefix;
+pub mod response;
+
+pub use buffers::BufferPool;
+pub use driver::{LinkHandle, LinkTask};
+pub use hashing::HashPool;
+pub use lease::Lease;
+pub use prefix::PrefixHash;
+
+use crate::metafile::MetafileOnDisk;
+use crate::plan::{Ended, LinkId, Outcome};
+use crate::store::Shared;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What a link tells its session.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// The connection is made.
+    Connected,
+    /// Bytes arrived, and this became of blocks.
+    Received {
+        /// How many.
+        bytes: u64,
+        /// In the order of the requests.
+        outcomes: Vec<Outcome>,
+        /// Why the peer refused something, in its own words.
+        message: Option<String>,
+    },
+    /// The link has ended; nothing more follows.
+    Closed(Ended, String),
+    /// The disk refused the data. The download cannot go on.
+    Disk(io::Error),
+}
+
+/// What all links of one file share.
+#[derive(Debug)]
+pub struct FileContext {
+    /// The data file and its have map.
+    pub shared: Arc<Shared>,
+    /// The block hashes.
+    pub metafile: Arc<MetafileOnDisk>,
+    /// The hash of the verified prefix.
+    pub prefix: Arc<PrefixHash>,
+    /// Where the session hears of its links.
+    pub events: mpsc::Sender<(LinkId, LinkEvent)>,
+}

@@ -1,0 +1,267 @@
+//! Reading the stream of responses on one link, without I/O: bytes in, segments out.
+//!
+//! Responses come in the order of the requests (protocol §3). What a header claims is compared with
+//! what was asked: a block has its block's length, a message a bounded one, and nothing comes unasked.
+
+use crate::limits::{KEPT_MESSAGE_LEN, MAX_MESSAGE_LEN};
+use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader, Status};
+use cascade_format::{Block, Layout};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// What no honest peer sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lie {
+    /// Bytes without a request.
+    #[error("it sent an answer that nobody asked for")]
+    Unasked,
+    /// A block of another length.
+    #[error("it announced {claimed} bytes for block {block}, which has {expected}")]
+    Length {
+        /// Which block was asked for.
+        block: Block,
+        /// The header's body length.
+        claimed: u64,
+        /// The block's length.
+        expected: u64,
+    },
+    /// A message of a length that no message has.
+    #[error("it announced a message of {0} bytes")]
+    Message(u64),
+}
+
+/// What a part of the received bytes is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Bytes of a block.
+    Body {
+        /// Which block.
+        block: Block,
+        /// Where in the block these bytes begin.
+        offset: u64,
+        /// Where in the given bytes they are.
+        range: Range<usize>,
+        /// Whether the block ends with them.
+        last: bool,
+    },
+    /// The block was refused.
+    Refused {
+        /// Which block was asked for.
+        block: Block,
+        /// The answer's status.
+        status: Status,
+        /// The start of the peer's message.
+        message: String,
+    },
+}
+
+#[derive(Debug)]
+enum State {
+    Header { bytes: [u8; RESPONSE_HEADER_LEN], filled: usize },
+    Body { block: Block, done: u64, length: u64 },
+    Message { block: Block, status: Status, left: u64, kept: Vec<u8> },
+}
+
+/// Reads one link's stream.
+#[derive(Debug)]
+pub struct ResponseReader {
+    layout: Layout,
+    asked: VecDeque<Block>,
+    state: State,
+}
+
+const NO_HEADER: State = State::Header { bytes: [0; RESPONSE_HEADER_LEN], filled: 0 };
+
+impl ResponseReader {
+    /// A reader for a new connection.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, asked: VecDeque::new(), state: NO_HEADER }
+    }
+
+    /// `block` was requested.
+    pub fn asked(&mut self, block: Block) {
+        self.asked.push_back(block);
+    }
+
+    /// Number of answers that are owed, the one being read included.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Whether the stream stands between two answers.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        matches!(self.state, State::Header { filled: 0, .. })
+    }
+
+    /// Reads all of `bytes` and appends what they are to `segments`. After an error the stream is
+    /// beyond understanding; the segments before it are right.
+    ///
+    /// # Errors
+    /// The peer sent what no peer may send.
+    pub fn read(&mut self, bytes: &[u8], segments: &mut Vec<Segment>) -> Result<(), Lie> {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..)
+            && !rest.is_empty()
+        {
+            at += self.step(rest, at, segments)?;
+        }
+        Ok(())
+    }
+
+    /// Reads some of `rest`, which begins at `at` of what was given; tells how much.
+    fn step(&mut self, rest: &[u8], at: usize, segments: &mut Vec<Segment>) -> Result<usize, Lie> {
+        match &mut self.state {
+            State::Header { bytes, filled } => {
+                let Some(block) = self.asked.front().copied() else { return Err(Lie::Unasked) };
+                let wanted = bytes.get_mut(*filled..).unwrap_or_default();
+                let taken = wanted.len().min(rest.len());
+                wanted.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                *filled += taken;
+                if *filled == RESPONSE_HEADER_LEN {
+                    let header = ResponseHeader::parse(bytes);
+                    self.begin(block, header)?;
+                    self.end_message(segments);
+                }
+                Ok(taken)
+            }
+            State::Body { block, done, length } => {
+                let taken = within(*length - *done, rest.len());
+                let last = *done + taken as u64 == *length;
+                segments.push(Segment::Body { block: *block, offset: *done, range: at..at + taken, last });
+                *done += taken as u64;
+                if last {
+                    self.next();
+                }
+                Ok(taken)
+            }
+            State::Message { left, kept, .. } => {
+                let taken = within(*left, rest.len());
+                let room = KEPT_MESSAGE_LEN.saturating_sub(kept.len());
+                kept.extend(rest.iter().take(taken.min(room)));
+                *left -= taken as u64;
+                self.end_message(segments);
+                Ok(taken)
+            }
+        }
+    }
+
+    fn begin(&mut self, block: Block, header: ResponseHeader) -> Result<(), Lie> {
+        let (expected, claimed) = (self.layout.len_of(block), header.body_len);
+        if header.status == Status::Block {
+            if claimed != expected {
+                return Err(Lie::Length { block, claimed, expected });
+            }
+            self.state = State::Body { block, done: 0, length: expected };
+        } else {
+            if claimed > MAX_MESSAGE_LEN {
+                return Err(Lie::Message(claimed));
+            }
+            self.state = State::Message { block, status: header.status, left: claimed, kept: Vec::new() };
+        }
+        Ok(())
+    }
+
+    /// Ends a message of which nothing is left.
+    fn end_message(&mut self, segments: &mut Vec<Segment>) {
+        if let State::Message { block, status, left: 0, kept } = &self.state {
+            let text = String::from_utf8_lossy(kept);
+            let message = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            segments.push(Segment::Refused { block: *block, status: *status, message });
+            self.next();
+        }
+    }
+
+    fn next(&mut self) {
+        self.asked.pop_front();
+        self.state = NO_HEADER;
+    }
+}
+
+/// How many of `available` bytes belong to something of which `left` are left.
+fn within(left: u64, available: usize) -> usize {
+    usize::try_from(left).map_or(available, |left| left.min(available))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reader(blocks: &[u64]) -> ResponseReader {
+        let layout = Layout::new(1000, 64).unwrap();
+        let mut reader = ResponseReader::new(layout);
+        blocks.iter().for_each(|number| reader.asked(layout.block(*number).unwrap()));
+        reader
+    }
+
+    fn header(status: u8, body_len: u64) -> Vec<u8> {
+        ResponseHeader { status: status.into(), body_len }.encode().to_vec()
+    }
+
+    /// Everything but the place in the given bytes: (block, status, bytes).
+    fn collect(reader: &mut ResponseReader, stream: &[u8], cuts: &[usize]) -> Result<Vec<(u64, u8, Vec<u8>)>, Lie> {
+        let (mut at, mut all): (usize, Vec<(u64, u8, Vec<u8>)>) = (0, Vec::new());
+        let ends = cuts.iter().map(|cut| cut % (stream.len() + 1)).chain([stream.len()]);
+        for end in ends {
+            let Some(part) = stream.get(at..end) else { continue };
+            at = end;
+            let mut segments = Vec::new();
+            reader.read(part, &mut segments)?;
+            for segment in segments {
+                match segment {
+                    Segment::Body { block, offset, range, .. } => {
+                        if offset == 0 {
+                            all.push((block.number(), 0, Vec::new()));
+                        }
+                        all.last_mut().unwrap().2.extend(&part[range]);
+                    }
+                    Segment::Refused { block, status, message } => {
+                        all.push((block.number(), status.into(), message.into_bytes()));
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_answers(mut cuts: Vec<usize>) {
+            let body: Vec<u8> = (0..40).collect();
+            let stream = [header(2, 3), b"no!".to_vec(), header(0, 40), body.clone(), header(77, 0), header(0, 64), vec![7; 64]].concat();
+            cuts.iter_mut().for_each(|cut| *cut %= stream.len());
+            cuts.sort_unstable();
+            let mut reader = reader(&[3, 15, 4, 5]);
+            let got = collect(&mut reader, &stream, &cuts).unwrap();
+            let expected = vec![(3, 2, b"no!".to_vec()), (15, 0, body), (4, 77, vec![]), (5, 0, vec![7; 64])];
+            prop_assert_eq!(got, expected);
+            prop_assert!(reader.is_between() && reader.owed() == 0);
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(stream: Vec<u8>, asked in 0usize..5) {
+            let mut reader = reader(&[0, 1, 2, 3, 15][..asked]);
+            let _ = collect(&mut reader, &stream, &[]);
+        }
+    }
+
+    #[test]
+    fn lies_are_named() {
+        let read = |stream: &[u8], asked: &[u64]| collect(&mut reader(asked), stream, &[]).unwrap_err();
+        assert_eq!(read(&[0], &[]), Lie::Unasked);
+        let Lie::Length { claimed, expected, .. } = read(&header(0, u64::MAX), &[1]) else { panic!() };
+        assert_eq!((claimed, expected), (u64::MAX, 64));
+        assert!(matches!(read(&header(0, 64), &[15]), Lie::Length { expected: 40, .. }));
+        assert_eq!(read(&header(1, u64::MAX), &[1]), Lie::Message(u64::MAX));
+    }
+
+    #[test]
+    fn a_long_message_is_kept_in_part_and_made_printable() {
+        let stream = [header(1, 2000), vec![b'\n'; 2000]].concat();
+        let got = collect(&mut reader(&[1]), &stream, &[]).unwrap();
+        assert_eq!(got, [(1, 1, vec![b' '; KEPT_MESSAGE_LEN])]);
+    }
+}

@@ -1,0 +1,194 @@
+//! What is under way on each link.
+
+use super::pipeline::Pipeline;
+use super::{LinkId, Time};
+use crate::limits::{CONNECT_TIMEOUT, STALL_TIMEOUT};
+use cascade_format::Block;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// After so long without a byte, a peer's blocks may be asked of others.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A requested block. It stays in the queue when it is lost to another link: its answer will come.
+#[derive(Debug)]
+struct Pending {
+    block: Block,
+    wanted: bool,
+}
+
+/// One link.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) peer: usize,
+    pub(super) pipeline: Pipeline,
+    pub(super) last_pick: Option<Block>,
+    connected: bool,
+    queue: VecDeque<Pending>,
+    under_way: u64,
+    answers: u64,
+    was_pipelined: bool,
+    last_byte: Time,
+}
+
+impl Link {
+    pub(super) fn connected(&mut self, now: Time) {
+        self.connected = true;
+        self.last_byte = now;
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    pub(super) fn requested(&mut self, now: Time, block: Block, length: u64) {
+        let idle = self.queue.is_empty();
+        self.pipeline.requested(now, idle);
+        if idle {
+            self.last_byte = now;
+        }
+        self.queue.push_back(Pending { block, wanted: true });
+        self.was_pipelined |= self.queue.len() > 1;
+        self.under_way += length;
+        self.last_pick = Some(block);
+    }
+
+    pub(super) fn received(&mut self, now: Time, bytes: u64) {
+        self.last_byte = now;
+        self.pipeline.received(now, bytes);
+    }
+
+    /// The answer for `block` is complete; tells whether it was still wanted from this link.
+    pub(super) fn answered(&mut self, block: Block, length: u64, refused: bool) -> bool {
+        let Some(at) = self.queue.iter().position(|pending| pending.block == block) else { return false };
+        let wanted = self.queue.remove(at).is_some_and(|pending| pending.wanted);
+        self.under_way = self.under_way.saturating_sub(length);
+        if !refused {
+            self.pipeline.answered(self.last_byte);
+        }
+        self.answers += 1;
+        wanted
+    }
+
+    /// `block` is asked of another link now.
+    pub(super) fn lost(&mut self, block: Block) {
+        if let Some(pending) = self.queue.iter_mut().find(|pending| pending.block == block) {
+            pending.wanted = false;
+        }
+    }
+
+    /// The requested blocks that are still wanted from this link, the next one first.
+    pub(super) fn wanted(&self) -> impl DoubleEndedIterator<Item = Block> + '_ {
+        self.queue.iter().filter(|pending| pending.wanted).map(|pending| pending.block)
+    }
+
+    pub(super) fn answers(&self) -> u64 {
+        self.answers
+    }
+
+    pub(super) fn was_pipelined(&self) -> bool {
+        self.was_pipelined
+    }
+
+    /// Number of requests under way.
+    pub(super) fn requests(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes under way.
+    pub(super) fn under_way(&self) -> u64 {
+        self.under_way
+    }
+
+    /// Whether the peer owes an answer and has sent nothing for a while.
+    pub(super) fn is_stalling(&self, now: Time) -> bool {
+        !self.queue.is_empty() && now >= self.last_byte + self.patience()
+    }
+
+    /// Whether nothing more is to be hoped of the link.
+    pub(super) fn is_stalled(&self, now: Time) -> bool {
+        if !self.connected {
+            return now >= self.last_byte + CONNECT_TIMEOUT * 2;
+        }
+        let all_lost = self.is_stalling(now) && self.wanted().next().is_none();
+        all_lost || (!self.queue.is_empty() && now >= self.last_byte + STALL_TIMEOUT)
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE.max(self.pipeline.round_trip() * 4)
+    }
+
+    fn next_wakeup(&self, now: Time) -> Option<Time> {
+        if !self.connected {
+            return Some(self.last_byte + CONNECT_TIMEOUT * 2);
+        }
+        let owed = !self.queue.is_empty();
+        let times = [self.last_byte + self.patience(), self.last_byte + STALL_TIMEOUT];
+        times.into_iter().find(|time| owed && *time > now)
+    }
+}
+
+/// All links, made or being made.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    links: BTreeMap<LinkId, Link>,
+    next: u64,
+}
+
+impl Links {
+    /// A new link to `peer`, not made yet.
+    pub(super) fn open(&mut self, now: Time, peer: usize) -> LinkId {
+        let id = LinkId(self.next);
+        self.next += 1;
+        let link = Link {
+            peer,
+            pipeline: Pipeline::default(),
+            last_pick: None,
+            connected: false,
+            queue: VecDeque::new(),
+            under_way: 0,
+            answers: 0,
+            was_pipelined: false,
+            last_byte: now,
+        };
+        self.links.insert(id, link);
+        id
+    }
+
+    pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: LinkId) -> Option<Link> {
+        self.links.remove(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
+        self.links.iter().map(|(id, link)| (*id, link))
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = LinkId> + '_ {
+        self.links.keys().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    pub(super) fn connected(&self) -> usize {
+        self.links.values().filter(|link| link.connected).count()
+    }
+
+    /// Bytes a second of all links together.
+    pub(super) fn rate(&self) -> f64 {
+        self.links.values().map(|link| link.pipeline.rate()).sum()
+    }
+
+    pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
+        self.links.values().filter_map(|link| link.next_wakeup(now)).min()
+    }
+}

@@ -1,0 +1,344 @@
+//! Which block is asked of whom, and when: the download of one file as a state machine.
+//!
+//! There is no socket, clock, task or random generator here. A driver tells what happened
+//! (`handle_*`), with the time; then it asks what to do ([`Plan::poll_action`] until it says `None`) and
+//! when to come back ([`Plan::next_wakeup`]). The same code runs in the peer and in a simulation.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`blocks`] | in which of three states each block is: missing, in flight, verified |
+//! | [`order`] | which missing block is next |
+//! | [`pipeline`] | how many requests are kept under way on a link |
+//! | [`peers`] | which peers are known, which deserve a link, and when |
+//! | [`links`] | what is under way on each link |
+//! | [`assign`] | the joining of these: filling pipelines, endgame |
+//! | [`announce`] | when a tracker is asked |
+
+pub mod announce;
+mod assign;
+mod blocks;
+mod links;
+mod order;
+mod peers;
+mod pipeline;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use order::Order;
+pub use peers::Source;
+pub use report::{PeerShare, Totals};
+
+use blocks::Blocks;
+use cascade_format::peer_wire::Status;
+use cascade_format::{Block, Have, Layout};
+use links::{Link, Links};
+use peers::Peers;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+/// Time since the plan was made.
+pub type Time = Duration;
+
+/// A source of random numbers; a simulation passes a seeded one.
+pub type Random = Box<dyn FnMut() -> u64 + Send + Sync>;
+
+/// One connection to a peer, or the attempt to make one. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// What the driver must do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect to `addr`; then [`Plan::handle_connected`], or [`Plan::handle_closed`].
+    Connect {
+        /// Name of the new link.
+        link: LinkId,
+        /// Where the peer listens.
+        addr: SocketAddrV4,
+    },
+    /// Ask for these blocks, in this order, in as few system calls as possible.
+    Request {
+        /// On which link.
+        link: LinkId,
+        /// What to ask for.
+        blocks: Vec<Block>,
+    },
+    /// Forbid the link to write this block any more, at once, and answer with
+    /// [`Plan::handle_revoked`] before anything else.
+    Revoke {
+        /// The link that was asked for the block.
+        link: LinkId,
+        /// The block.
+        block: Block,
+    },
+    /// Close the link; [`Plan::handle_closed`] is not needed any more and ignored.
+    Close {
+        /// Which link.
+        link: LinkId,
+    },
+}
+
+/// What became of a requested block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has the right hash, is at its place, and is published in the have map.
+    Verified(Block),
+    /// It has another hash.
+    Corrupt(Block),
+    /// It arrived after the link was forbidden to write it.
+    Discarded(Block),
+    /// The peer answered with a status other than 0.
+    Refused(Block, Status),
+}
+
+/// Why a link has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The connection could not be made.
+    Unreachable,
+    /// Between two answers. Some peers close after each: that is no fault.
+    Between,
+    /// In the middle of an answer, or by a reset.
+    Cut,
+    /// The peer sent what no peer may send.
+    Lied,
+}
+
+/// How to download.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The order of blocks.
+    pub order: Order,
+    /// Links at once.
+    pub max_links: usize,
+}
+
+/// The download of one file.
+pub struct Plan {
+    options: Options,
+    blocks: Blocks,
+    order: order::Picker,
+    peers: Peers,
+    links: Links,
+    random: Random,
+    /// Links that may take requests; looked at by the next poll.
+    hungry: BTreeSet<LinkId>,
+    /// The thief and its prey, while the driver revokes the block.
+    theft: Option<(LinkId, LinkId, Block)>,
+    actions: VecDeque<Action>,
+    totals: Totals,
+}
+
+impl Plan {
+    /// A plan for the blocks of `layout` that are not in `have`.
+    #[must_use]
+    pub fn new(layout: Layout, have: &Have, options: Options, random: Random) -> Self {
+        Self {
+            options,
+            blocks: Blocks::new(layout, have),
+            order: order::Picker::new(options.order),
+            peers: Peers::default(),
+            links: Links::default(),
+            random,
+            hungry: BTreeSet::new(),
+            theft: None,
+            actions: VecDeque::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Whether every block is verified.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.blocks.is_complete()
+    }
+
+    /// Peers that were heard of, by any way.
+    pub fn handle_peers(&mut self, now: Time, source: Source, addrs: &[SocketAddrV4]) {
+        for addr in addrs {
+            self.peers.learn(now, source, *addr);
+        }
+    }
+
+    /// The link is made.
+    pub fn handle_connected(&mut self, now: Time, link: LinkId) {
+        if let Some(state) = self.links.get_mut(link) {
+            state.connected(now);
+            self.hungry.insert(link);
+        }
+    }
+
+    /// `bytes` arrived on the link, and with them became of the blocks what `outcomes` says, in the
+    /// order in which they were requested.
+    pub fn handle_received(&mut self, now: Time, link: LinkId, bytes: u64, outcomes: &[Outcome]) {
+        if let Some(state) = self.links.get_mut(link) {
+            state.received(now, bytes);
+        }
+        for outcome in outcomes {
+            self.handle_outcome(now, link, *outcome);
+        }
+        self.hungry.insert(link);
+        self.blocks.assert_disjoint();
+    }
+
+    fn handle_outcome(&mut self, now: Time, link: LinkId, outcome: Outcome) {
+        let (Outcome::Verified(block) | Outcome::Corrupt(block) | Outcome::Discarded(block)
+        | Outcome::Refused(block, _)) = outcome;
+        let length = self.blocks.layout().len_of(block);
+        let Some(state) = self.links.get_mut(link) else {
+            // The link was closed while its last blocks were hashed. A published block is had all the
+            // same; the rest has been given back already.
+            if matches!(outcome, Outcome::Verified(_)) && self.blocks.verify(block) {
+                self.totals.verified(length);
+            }
+            return;
+        };
+        let wanted = state.answered(block, length, matches!(outcome, Outcome::Refused(..)));
+        let peer = self.peers.get_mut(state.peer);
+        match outcome {
+            Outcome::Verified(_) => {
+                peer.delivered(length);
+                if self.blocks.verify(block) {
+                    self.totals.verified(length);
+                } else {
+                    self.totals.duplicate(length);
+                }
+                return;
+            }
+            Outcome::Discarded(_) => self.totals.duplicate(length),
+            Outcome::Corrupt(_) => {
+                self.totals.corrupt();
+                peer.lied_about(now, block);
+                self.close(link);
+            }
+            Outcome::Refused(_, status) => self.handle_refusal(now, link, block, status),
+        }
+        if wanted && self.blocks.give_back(block, link) {
+            self.wake_all();
+        }
+    }
+
+    fn handle_refusal(&mut self, now: Time, link: LinkId, block: Block, status: Status) {
+        let Some(state) = self.links.get_mut(link) else { return };
+        let pipelined = state.was_pipelined();
+        let peer = self.peers.get_mut(state.peer);
+        match status {
+            Status::MissingBlock => peer.lacks(now, block),
+            // Such a peer reads a request with one recv: one at a time with it, without blame.
+            Status::BadRequest if pipelined => {
+                peer.one_at_a_time();
+                self.close(link);
+            }
+            Status::UnknownFile | Status::Block => {
+                peer.useless(now);
+                self.close(link);
+            }
+            Status::NoSuchBlock | Status::BadRequest | Status::Other(_) => {
+                peer.failed(now);
+                self.close(link);
+            }
+        }
+    }
+
+    /// The link has ended, and everything that arrived on it has been told.
+    pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
+        let Some(state) = self.links.remove(link) else { return };
+        let peer = self.peers.get_mut(state.peer);
+        peer.link_ended();
+        match ended {
+            Ended::Lied => peer.banned(),
+            Ended::Between if state.answers() > 0 => peer.closed_after(state.answers()),
+            Ended::Unreachable | Ended::Between | Ended::Cut => peer.failed(now),
+        }
+        self.forget(link, &state);
+    }
+
+    /// Whether the driver was in time to forbid the block to the link.
+    pub fn handle_revoked(&mut self, now: Time, victim: LinkId, block: Block, in_time: bool) {
+        let Some((thief, from, stolen)) = self.theft.take() else { return };
+        if in_time && (from, stolen) == (victim, block) && self.blocks.give_back(block, victim) {
+            if let Some(state) = self.links.get_mut(victim) {
+                state.lost(block);
+            }
+            self.request(now, thief, vec![block]);
+        }
+        self.hungry.insert(thief);
+    }
+
+    /// The next thing to do. Call it after every `handle_*` and at [`Plan::next_wakeup`], until `None`.
+    pub fn poll_action(&mut self, now: Time) -> Option<Action> {
+        if self.actions.is_empty() && self.theft.is_none() {
+            self.drop_stalled(now);
+            self.connect(now);
+            self.feed(now);
+        }
+        self.actions.pop_front()
+    }
+
+    /// When to poll again if nothing happens before.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        if self.is_complete() {
+            return None;
+        }
+        let links = self.links.next_wakeup(now);
+        let peers = self.peers.next_wakeup(now, self.links.len() < self.options.max_links);
+        [links, peers].into_iter().flatten().min()
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Links that are made.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.links.connected()
+    }
+
+    /// Peers that were heard of.
+    #[must_use]
+    pub fn known_peers(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether no link is made or being made, and every known peer has failed already.
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
+        self.links.len() == 0 && !self.peers.any_untried()
+    }
+
+    /// What each peer has given, the most generous first.
+    #[must_use]
+    pub fn shares(&self) -> Vec<PeerShare> {
+        self.peers.shares()
+    }
+
+    fn close(&mut self, link: LinkId) {
+        if let Some(state) = self.links.remove(link) {
+            self.peers.get_mut(state.peer).link_ended();
+            self.forget(link, &state);
+            self.actions.push_back(Action::Close { link });
+        }
+    }
+
+    /// Gives back what was under way on a link that is no more.
+    fn forget(&mut self, link: LinkId, state: &Link) {
+        self.hungry.remove(&link);
+        let mut any = false;
+        for block in state.wanted() {
+            any |= self.blocks.give_back(block, link);
+        }
+        if any {
+            self.wake_all();
+        }
+    }
+
+    fn wake_all(&mut self) {
+        self.hungry.extend(self.links.ids());
+    }
+}

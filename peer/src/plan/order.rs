@@ -1,0 +1,108 @@
+//! Which missing block is next.
+
+use super::blocks::Blocks;
+use super::peers::Peer;
+use super::{Random, Time};
+use cascade_format::Block;
+
+/// The order in which blocks are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Random, so that downloaders get different blocks and can help each other; in order only where
+    /// the download is so fast that random order would make it wait for the file hash.
+    Random,
+    /// From the first to the last.
+    Sequential,
+}
+
+/// Small blocks are asked for in runs of so many bytes, so that both ends can handle a run at once.
+const RUN_BYTES: u64 = 256 << 10;
+
+/// Blocks that a peer lacks are passed over so many times before the search ends.
+const MAX_TRIES: usize = 32;
+
+/// What one core hashes in a second, in bytes; only its order of magnitude matters.
+const HASH_RATE: f64 = 1.5e9;
+
+/// The share of the remaining time by which the file hash may be late at the end: it can only follow
+/// the verified prefix, so blocks far behind the first missing one are read and hashed a second time.
+const LATE_SHARE: f64 = 0.005;
+
+/// A spread below this is not worth a second reading, in bytes.
+const MIN_SPREAD: f64 = (16 << 20) as f64;
+
+#[derive(Debug)]
+pub(super) struct Picker {
+    order: Order,
+}
+
+impl Picker {
+    pub(super) fn new(order: Order) -> Self {
+        Self { order }
+    }
+
+    /// A missing block for `peer`, whose last one was `last`. `rate` is that of all links, in bytes a
+    /// second.
+    pub(super) fn pick(
+        &self,
+        now: Time,
+        blocks: &mut Blocks,
+        peer: &Peer,
+        last: Option<Block>,
+        rate: f64,
+        random: &mut Random,
+    ) -> Option<Block> {
+        if let Some(next) = last.and_then(|last| next_of_run(blocks, last))
+            && blocks.is_missing(next)
+            && peer.may_have(now, next)
+        {
+            return Some(next);
+        }
+        let first = blocks.first_missing()?;
+        let start = match self.order {
+            Order::Sequential => first.number(),
+            Order::Random => first.number() + random() % spread(blocks, first, rate),
+        };
+        let start = start - start % run_blocks(blocks);
+        search(now, blocks, peer, start).or_else(|| search(now, blocks, peer, 0))
+    }
+}
+
+/// The first block from `start` on that is missing and that the peer may have.
+fn search(now: Time, blocks: &Blocks, peer: &Peer, start: u64) -> Option<Block> {
+    let mut at = start;
+    for _ in 0..MAX_TRIES {
+        let block = blocks.missing_from(at)?;
+        if peer.may_have(now, block) {
+            return Some(block);
+        }
+        at = block.number() + 1;
+    }
+    None
+}
+
+/// Number of blocks, at least 1, from the first missing one, among which the next is drawn.
+fn spread(blocks: &Blocks, first: Block, rate: f64) -> u64 {
+    let all = blocks.layout().blocks() - first.number();
+    if rate <= 0.0 {
+        return all.max(1);
+    }
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    let bytes = blocks.missing_bytes() as f64 / rate * LATE_SHARE * HASH_RATE;
+    if bytes < MIN_SPREAD {
+        return 1;
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+    let spread = bytes as u64 / blocks.layout().block_size();
+    spread.clamp(1, all.max(1))
+}
+
+fn run_blocks(blocks: &Blocks) -> u64 {
+    (RUN_BYTES / blocks.layout().block_size()).max(1)
+}
+
+/// The block after `last`, if it belongs to the same run.
+fn next_of_run(blocks: &Blocks, last: Block) -> Option<Block> {
+    let next = blocks.layout().next(last)?;
+    (!next.number().is_multiple_of(run_blocks(blocks))).then_some(next)
+}

@@ -1,0 +1,288 @@
+//! Which peers are known, what each has shown of itself, and when it deserves a link.
+
+use super::report::PeerShare;
+use super::{Random, Time};
+use crate::limits::MAX_KNOWN_PEERS;
+use cascade_format::Block;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+/// First wait after a failure; it doubles with each one in a row.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Longest wait after failures.
+const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// Wait after the first wrong block; it doubles with each one.
+const LIE_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// So many wrong blocks, and the peer is left alone for good. One wrong block may be a bad sector of
+/// an honest peer, whose other blocks may be needed.
+const MAX_LIES: usize = 4;
+
+/// Wait before a peer that does not know the file is asked again: it may be starting.
+const USELESS_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// How long it is believed that a peer lacks a block.
+const LACK_BELIEVED: Duration = Duration::from_secs(10);
+
+/// Lacking blocks remembered of one peer.
+const MAX_LACKS: usize = 1024;
+
+/// After so many refusals in a row, a peer is asked less and less often.
+const MANY_MISSES: u32 = 8;
+
+/// Longest pause between two questions to a peer that lacks what is missing here.
+const MAX_PAUSE: Duration = Duration::from_secs(8);
+
+/// Connections to a peer that closes each after one answer.
+const LINKS_TO_CLOSER: usize = 3;
+
+/// Where an address comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The user named it.
+    User,
+    /// A tracker listed it.
+    Tracker,
+}
+
+/// One peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    addr: SocketAddrV4,
+    links: usize,
+    failures: u32,
+    retry_at: Time,
+    banned: bool,
+    /// It does not have the file.
+    useless: bool,
+    one_at_a_time: bool,
+    closes: bool,
+    bytes: u64,
+    lies: Vec<Block>,
+    lacks: HashMap<Block, Time>,
+    lacks_order: VecDeque<Block>,
+    misses: u32,
+    pause_until: Time,
+    /// When what it lacked last is believed no more.
+    recheck_at: Time,
+}
+
+impl Peer {
+    fn new(now: Time, addr: SocketAddrV4) -> Self {
+        Self {
+            addr,
+            links: 0,
+            failures: 0,
+            retry_at: now,
+            banned: false,
+            useless: false,
+            one_at_a_time: false,
+            closes: false,
+            bytes: 0,
+            lies: Vec::new(),
+            lacks: HashMap::new(),
+            lacks_order: VecDeque::new(),
+            misses: 0,
+            pause_until: now,
+            recheck_at: now,
+        }
+    }
+
+    pub(super) fn addr(&self) -> SocketAddrV4 {
+        self.addr
+    }
+
+    pub(super) fn link_opened(&mut self) {
+        self.links += 1;
+    }
+
+    pub(super) fn link_ended(&mut self) {
+        self.links = self.links.saturating_sub(1);
+    }
+
+    /// A verified block of `bytes` came from this peer.
+    pub(super) fn delivered(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.failures = 0;
+        self.misses = 0;
+        self.useless = false;
+    }
+
+    /// The peer said that it lacks `block`, which may change.
+    pub(super) fn lacks(&mut self, now: Time, block: Block) {
+        if self.lacks.insert(block, now + LACK_BELIEVED).is_none() {
+            self.lacks_order.push_back(block);
+        }
+        if self.lacks_order.len() > MAX_LACKS
+            && let Some(oldest) = self.lacks_order.pop_front()
+        {
+            self.lacks.remove(&oldest);
+        }
+        self.misses += 1;
+        self.recheck_at = now + LACK_BELIEVED;
+        if self.misses >= MANY_MISSES {
+            let doublings = (self.misses - MANY_MISSES).min(16);
+            let pause = Duration::from_millis(50) * (1 << doublings.min(10));
+            self.pause_until = now + pause.min(MAX_PAUSE);
+        }
+    }
+
+    /// Whether it makes sense to ask this peer for `block`.
+    pub(super) fn may_have(&self, now: Time, block: Block) -> bool {
+        !self.lies.contains(&block) && self.lacks.get(&block).is_none_or(|until| *until <= now)
+    }
+
+    /// Whether the peer has refused so often that it should be left in peace for the moment.
+    pub(super) fn is_paused(&self, now: Time) -> bool {
+        now < self.pause_until
+    }
+
+    /// Whether only one request may be under way.
+    pub(super) fn takes_one_at_a_time(&self) -> bool {
+        self.one_at_a_time
+    }
+
+    /// Refusals in a row.
+    pub(super) fn misses(&self) -> u32 {
+        self.misses
+    }
+
+    /// The peer cannot read several requests at once.
+    pub(super) fn one_at_a_time(&mut self) {
+        self.one_at_a_time = true;
+    }
+
+    /// A connection ended without fault after `answers` answers.
+    pub(super) fn closed_after(&mut self, answers: u64) {
+        if answers == 1 {
+            self.closes = true;
+            self.one_at_a_time = true;
+        }
+    }
+
+    /// The peer did not do what it should, without lying.
+    pub(super) fn failed(&mut self, now: Time) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = FIRST_BACK_OFF * (1 << self.failures.saturating_sub(1).min(6));
+        self.retry_at = self.retry_at.max(now + wait.min(MAX_BACK_OFF));
+    }
+
+    /// The peer does not have the file.
+    pub(super) fn useless(&mut self, now: Time) {
+        self.useless = true;
+        self.retry_at = self.retry_at.max(now + USELESS_BACK_OFF);
+    }
+
+    /// The peer sent a wrong `block`.
+    pub(super) fn lied_about(&mut self, now: Time, block: Block) {
+        let doublings = u32::try_from(self.lies.len()).unwrap_or(u32::MAX).min(8);
+        self.lies.push(block);
+        self.retry_at = now + LIE_BACK_OFF * (1 << doublings);
+        self.banned |= self.lies.len() >= MAX_LIES;
+    }
+
+    /// The peer broke the protocol in a way that no honest peer does.
+    pub(super) fn banned(&mut self) {
+        self.banned = true;
+    }
+
+    fn max_links(&self) -> usize {
+        if self.closes { LINKS_TO_CLOSER } else { 1 }
+    }
+
+    fn wants_link(&self) -> bool {
+        !self.banned && self.links < self.max_links()
+    }
+
+    /// Better ones first: those that gave something, those never tried, those that failed.
+    fn rank(&self) -> (bool, u32, usize) {
+        (self.bytes == 0, self.failures, self.links)
+    }
+}
+
+/// All peers known for one file.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    peers: Vec<Peer>,
+    by_addr: HashMap<SocketAddrV4, usize>,
+}
+
+impl Peers {
+    /// Remembers an address. At the bound, one that never gave anything and has no link is forgotten
+    /// for it; a peer that the user named is told of again by nobody, so it comes back to the front.
+    pub(super) fn learn(&mut self, now: Time, source: Source, addr: SocketAddrV4) {
+        if let Some(known) = self.by_addr.get(&addr) {
+            if source == Source::User
+                && let Some(peer) = self.peers.get_mut(*known)
+            {
+                peer.retry_at = now;
+            }
+            return;
+        }
+        if self.peers.len() < MAX_KNOWN_PEERS {
+            self.by_addr.insert(addr, self.peers.len());
+            self.peers.push(Peer::new(now, addr));
+            return;
+        }
+        let forgotten = |peer: &Peer| peer.links == 0 && peer.bytes == 0 && peer.failures > 0 && !peer.banned;
+        if let Some(at) = self.peers.iter().position(forgotten)
+            && let Some(peer) = self.peers.get_mut(at)
+        {
+            self.by_addr.remove(&peer.addr);
+            self.by_addr.insert(addr, at);
+            *peer = Peer::new(now, addr);
+        }
+    }
+
+    /// Peer number `index`, which came from this table.
+    #[allow(clippy::indexing_slicing, reason = "peers are never removed; indices come from this table")]
+    pub(super) fn get(&self, index: usize) -> &Peer {
+        &self.peers[index]
+    }
+
+    /// Peer number `index`, which came from this table.
+    #[allow(clippy::indexing_slicing, reason = "peers are never removed; indices come from this table")]
+    pub(super) fn get_mut(&mut self, index: usize) -> &mut Peer {
+        &mut self.peers[index]
+    }
+
+    /// The peer that deserves the next link now.
+    pub(super) fn next_to_connect(&self, now: Time, random: &mut Random) -> Option<usize> {
+        let due = |peer: &Peer| peer.wants_link() && peer.retry_at <= now && !(peer.closes && peer.is_paused(now));
+        let best = self.peers.iter().filter(|peer| due(peer)).map(Peer::rank).min()?;
+        let equals = || self.peers.iter().enumerate().filter(|(_, peer)| due(peer) && peer.rank() == best);
+        let count = equals().count() as u64;
+        let chosen = usize::try_from(random() % count.max(1)).unwrap_or(0);
+        equals().nth(chosen).map(|(index, _)| index)
+    }
+
+    /// When a peer is due for a link (if there is `room` for one), or ends a pause.
+    pub(super) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
+        let retry = |peer: &Peer| (room && peer.wants_link()).then_some(peer.retry_at);
+        let asked = |peer: &Peer| peer.links > 0 || peer.closes;
+        let pause = |peer: &Peer| asked(peer).then_some(peer.pause_until);
+        let recheck = |peer: &Peer| asked(peer).then_some(peer.recheck_at);
+        let times = self.peers.iter().flat_map(|peer| [retry(peer), pause(peer), recheck(peer)]);
+        times.flatten().filter(|time| *time > now).min()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether a peer has neither failed nor lied so far.
+    pub(super) fn any_untried(&self) -> bool {
+        self.peers.iter().any(|peer| !peer.banned && !peer.useless && peer.failures == 0 && peer.lies.is_empty())
+    }
+
+    /// What each peer has given, the most generous first.
+    pub(super) fn shares(&self) -> Vec<PeerShare> {
+        let gave = self.peers.iter().filter(|peer| peer.bytes > 0);
+        let mut shares: Vec<_> = gave.map(|peer| PeerShare { addr: peer.addr, bytes: peer.bytes }).collect();
+        shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+        shares
+    }
+}

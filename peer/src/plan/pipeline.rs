@@ -1,0 +1,120 @@
+//! How many bytes are kept under way on a link: about two bandwidth-delay products.
+
+use super::Time;
+use std::time::Duration;
+
+/// Time between an answer's arrival and the next request's departure that the pipeline must bridge
+/// besides the round trip: hashing, scheduling, the other side's turns.
+const TURNAROUND: Duration = Duration::from_millis(30);
+
+/// Shortest time over which a rate is measured.
+const MIN_SAMPLE: Duration = Duration::from_millis(10);
+
+/// Rate and round trip of one link, as far as they are known.
+#[derive(Debug, Default)]
+pub(super) struct Pipeline {
+    /// Bytes a second; 0 while unknown.
+    rate: f64,
+    round_trip: Option<Duration>,
+    /// When the only request under way was sent.
+    asked_idle: Option<Time>,
+    sample_start: Time,
+    sample_bytes: u64,
+}
+
+impl Pipeline {
+    /// A request leaves; `idle`: nothing else was under way.
+    pub(super) fn requested(&mut self, now: Time, idle: bool) {
+        if idle {
+            self.asked_idle = Some(now);
+            self.sample_start = now;
+            self.sample_bytes = 0;
+        }
+    }
+
+    /// Bytes arrive.
+    pub(super) fn received(&mut self, now: Time, bytes: u64) {
+        if let Some(asked) = self.asked_idle.take() {
+            let trip = now.saturating_sub(asked);
+            self.round_trip = Some(self.round_trip.map_or(trip, |known| known.min(trip)));
+        }
+        self.sample_bytes += bytes;
+        let elapsed = now.saturating_sub(self.sample_start);
+        if elapsed < MIN_SAMPLE.max(self.round_trip()) {
+            return;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
+        // Up at once, down slowly: a pipeline that is too short measures itself.
+        self.rate = if sample > self.rate { sample } else { self.rate.mul_add(0.875, sample * 0.125) };
+        self.sample_start = now;
+        self.sample_bytes = 0;
+    }
+
+    /// A block has arrived; gives a first rate even where a block is faster than a sample.
+    pub(super) fn answered(&mut self, now: Time) {
+        let elapsed = now.saturating_sub(self.sample_start);
+        if self.rate == 0.0 && !elapsed.is_zero() {
+            #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+            let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
+            self.rate = sample;
+        }
+    }
+
+    /// Bytes a second; 0 while unknown.
+    pub(super) fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// The shortest time between a request and the first byte of its answer; zero while unknown.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.round_trip.unwrap_or_default()
+    }
+
+    /// Bytes to keep under way.
+    pub(super) fn depth(&self) -> u64 {
+        let seconds = (self.round_trip() * 2 + TURNAROUND).as_secs_f64();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+        let bytes = (self.rate * seconds) as u64;
+        bytes
+    }
+
+    /// How long `bytes` take from now on; `None` while the rate is unknown.
+    pub(super) fn time_for(&self, bytes: u64) -> Option<Duration> {
+        if self.rate <= 0.0 {
+            return None;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = bytes as f64 / self.rate;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_depth_doubles_each_round_trip_until_the_link_is_full() {
+        let (mut pipeline, mut now) = (Pipeline::default(), Duration::ZERO);
+        let (trip, block) = (Duration::from_millis(50), 64 << 10);
+        let link_rate = 125e6;
+        pipeline.requested(now, true);
+        let mut under_way = block;
+        for round in 0..12 {
+            now += trip;
+            // A full pipeline delivers what is under way once a round trip, at most the link's rate.
+            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            #[allow(clippy::allow_attributes_without_reason)]
+            let delivered = (under_way as f64).min(link_rate * trip.as_secs_f64()) as u64;
+            pipeline.received(now, delivered);
+            let depth = pipeline.depth();
+            assert!(round > 4 || depth >= under_way * 2, "round {round}: {under_way} then {depth}");
+            under_way = depth;
+        }
+        let product = 125e6 * 0.05;
+        #[allow(clippy::cast_precision_loss, reason = "a test")]
+        let products = under_way as f64 / product;
+        assert!((1.9..3.0).contains(&products), "{products} bandwidth-delay products");
+    }
+}

@@ -1,0 +1,37 @@
+//! What a download tells of itself.
+
+use std::net::SocketAddrV4;
+
+/// Sums over a whole download.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of verified blocks that were received.
+    pub bytes: u64,
+    /// Blocks that were refused: their hash was wrong.
+    pub blocks_refused: u64,
+    /// Bytes of whole blocks that arrived although another peer had delivered them.
+    pub bytes_duplicate: u64,
+}
+
+impl Totals {
+    pub(super) fn verified(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    pub(super) fn duplicate(&mut self, bytes: u64) {
+        self.bytes_duplicate += bytes;
+    }
+
+    pub(super) fn corrupt(&mut self) {
+        self.blocks_refused += 1;
+    }
+}
+
+/// What one peer has given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerShare {
+    /// Where it listens.
+    pub addr: SocketAddrV4,
+    /// Bytes of verified blocks.
+    pub bytes: u64,
+}

@@ -1,0 +1,64 @@
+//! A progress bar for a file.
+
+use super::{out, summary};
+use crate::session::{Event, Observer};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+const TEMPLATE: &str = "{prefix:.bold} {wide_bar} {bytes}/{total_bytes} {msg}";
+
+pub(super) struct Bar {
+    bars: MultiProgress,
+    bar: ProgressBar,
+    name: String,
+}
+
+impl Bar {
+    pub(super) fn new(bars: &MultiProgress, name: &str) -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        }
+        bar.set_prefix(name.to_owned());
+        Self { bars: bars.clone(), bar: bars.add(bar), name: name.to_owned() }
+    }
+
+    fn tell(&self, text: &str) {
+        out::above(&self.bars, &format!("{}: {text}", self.name));
+    }
+}
+
+impl Observer for Bar {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Checking { done, total } => {
+                self.bar.set_length(total);
+                self.bar.set_position(done);
+                self.bar.set_message("checking");
+            }
+            Event::Start(progress) | Event::Progress(progress) => {
+                self.bar.set_length(progress.bytes_total);
+                self.bar.set_position(progress.bytes_done);
+                let speed = summary::per_second(progress.bytes_per_second);
+                let peers = summary::counted(progress.peers as u64, "peer");
+                #[allow(clippy::cast_precision_loss, reason = "a shown number")]
+                let left = progress.bytes_total.saturating_sub(progress.bytes_done) as f64;
+                let left = Duration::try_from_secs_f64(left / progress.bytes_per_second);
+                let left = left.ok().filter(|left| !left.is_zero() && left.as_secs() < 86_400 * 30);
+                let left = left.map_or(String::new(), |left| format!(", {} left", summary::duration(left)));
+                self.bar.set_message(format!("{speed}, {peers}{left}"));
+            }
+            Event::TrackerFailed { tracker, error } => self.tell(&format!("tracker {tracker}: {error}")),
+            Event::Warning(text) => self.tell(&text),
+            Event::Done(summary) => {
+                self.bar.finish_and_clear();
+                self.bars.suspend(|| out::line(&summary::text(&summary)));
+            }
+            Event::Seeding { have, blocks } => {
+                self.bar.finish_and_clear();
+                self.bars.suspend(|| out::line(&super::line::seeding(&self.name, have, blocks)));
+            }
+            Event::Connected(_) | Event::Dropped(..) | Event::Tracker { .. } => {}
+        }
+    }
+}

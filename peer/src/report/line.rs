@@ -1,0 +1,89 @@
+//! A few plain lines for a log.
+
+use super::{out, summary};
+use crate::clock;
+use crate::session::{Event, Observer};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// A line about progress at most so often.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+pub(super) struct Lines {
+    name: String,
+    last_progress: Instant,
+    /// What each tracker said last: said once, not every time.
+    trackers: HashMap<String, String>,
+}
+
+impl Lines {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), last_progress: clock::now(), trackers: HashMap::new() }
+    }
+
+    fn tell(&self, text: &str) {
+        out::line(&format!("{}: {text}", self.name));
+    }
+
+    fn tell_tracker(&mut self, tracker: String, text: String) {
+        if self.trackers.get(&tracker) != Some(&text) {
+            self.tell(&format!("tracker {tracker}: {text}"));
+            self.trackers.insert(tracker, text);
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.last_progress.elapsed() >= INTERVAL;
+        if due {
+            self.last_progress = clock::now();
+        }
+        due
+    }
+}
+
+/// What is being seeded.
+pub(super) fn seeding(name: &str, have: u64, blocks: u64) -> String {
+    if have == blocks {
+        format!("{name}: seeding, all {} verified", summary::counted(blocks, "block"))
+    } else {
+        format!("{name}: seeding {have} of {}, the others are missing or wrong", summary::counted(blocks, "block"))
+    }
+}
+
+impl Observer for Lines {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Checking { done, total } => {
+                if self.is_due() {
+                    self.tell(&format!("checked {done} of {total} bytes"));
+                }
+            }
+            Event::Start(progress) => self.tell(&format!(
+                "{} of {} bytes are there, {} to get",
+                progress.bytes_done,
+                progress.bytes_total,
+                summary::counted(progress.blocks_total - progress.blocks_done, "block")
+            )),
+            Event::Progress(progress) => {
+                if self.is_due() {
+                    self.tell(&format!(
+                        "{} of {} bytes, {}, {}",
+                        progress.bytes_done,
+                        progress.bytes_total,
+                        summary::per_second(progress.bytes_per_second),
+                        summary::counted(progress.peers as u64, "peer")
+                    ));
+                }
+            }
+            Event::Tracker { tracker, peers } => {
+                let text = format!("knows {}", summary::counted(peers as u64, "other peer"));
+                self.tell_tracker(tracker, text);
+            }
+            Event::TrackerFailed { tracker, error } => self.tell_tracker(tracker, error),
+            Event::Warning(text) => self.tell(&text),
+            Event::Done(summary) => out::line(&summary::text(&summary)),
+            Event::Seeding { have, blocks } => out::line(&seeding(&self.name, have, blocks)),
+            Event::Connected(_) | Event::Dropped(..) => {}
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Showing what a session tells: bars to a person, lines to a log, JSON to a program.
+
+mod bar;
+mod json;
+mod line;
+mod out;
+mod summary;
+
+pub use out::{json_line, line};
+
+use crate::session::{Event, Observer};
+use indicatif::MultiProgress;
+use std::io::IsTerminal;
+
+/// In which form to show.
+#[derive(Debug, Clone)]
+pub enum Style {
+    /// Bars on the terminal (stderr); a summary line on stdout.
+    Bars(MultiProgress),
+    /// A few lines on stdout.
+    Lines,
+    /// One JSON object a line on stdout (`docs/usage.md`).
+    Json,
+}
+
+impl Style {
+    /// The form that fits the user's wish and where the output goes.
+    #[must_use]
+    pub fn choose(json: bool) -> Self {
+        if json {
+            Self::Json
+        } else if std::io::stderr().is_terminal() {
+            Self::Bars(MultiProgress::new())
+        } else {
+            Self::Lines
+        }
+    }
+
+    /// Shows the events of one file; `name` is the file's, `hash` its cascade hash.
+    #[must_use]
+    pub fn observer(&self, name: &str, hash: &str) -> Box<dyn Observer> {
+        match self {
+            Self::Bars(bars) => Box::new(bar::Bar::new(bars, name)),
+            Self::Lines => Box::new(line::Lines::new(name)),
+            Self::Json => Box::new(json::Json::new(name, hash)),
+        }
+    }
+
+    /// Tells where this peer listens.
+    pub fn listening(&self, addr: std::net::SocketAddrV4) {
+        match self {
+            Self::Bars(bars) => out::above(bars, &format!("peer: listening on {addr}")),
+            Self::Lines => line(&format!("peer: listening on {addr}")),
+            Self::Json => {
+                let event = serde_json::json!({"event": "listening", "address": addr.to_string()});
+                json_line(&event);
+            }
+        }
+    }
+}
+
+/// Shows nothing.
+#[derive(Debug)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _: Event) {}
+}

@@ -1,0 +1,91 @@
+//! The conversation with the trackers about one file: a task for each.
+
+use super::engine::Engine;
+use crate::clock;
+use crate::plan::announce::Announce;
+use crate::tracker_client::{PeerList, TrackerError, ask};
+use cascade_format::CascadeHash;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Answers that wait to be read, for each tracker.
+const QUEUE: usize = 4;
+
+/// A tracker's answer.
+pub type Answer = (String, Result<PeerList, TrackerError>);
+
+/// The trackers of one file; they are asked until this is dropped.
+#[derive(Debug)]
+pub struct Announcer {
+    answers: mpsc::Receiver<Answer>,
+    hungry: watch::Sender<bool>,
+    // Dropping the set ends its tasks.
+    _tasks: JoinSet<()>,
+    /// Held so that the queue never closes, also without trackers.
+    _open: mpsc::Sender<Answer>,
+}
+
+impl Announcer {
+    /// Starts asking `trackers`. `hungry`: more peers are wanted.
+    #[must_use]
+    pub fn start(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool) -> Self {
+        let (send, answers) = mpsc::channel(QUEUE * trackers.len().max(1));
+        let (hungry, _) = watch::channel(hungry);
+        let mut tasks = JoinSet::new();
+        for tracker in trackers {
+            let conversation = Conversation {
+                engine: engine.clone(),
+                tracker: tracker.clone(),
+                hash,
+                hungry: hungry.subscribe(),
+                answers: send.clone(),
+            };
+            tasks.spawn(conversation.run());
+        }
+        Self { answers, hungry, _tasks: tasks, _open: send }
+    }
+
+    /// Waits for the next answer of any tracker.
+    pub async fn next(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            // Cannot be: a sender is held.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether more peers are wanted than there are.
+    pub fn set_hungry(&self, hungry: bool) {
+        self.hungry.send_if_modified(|old| std::mem::replace(old, hungry) != hungry);
+    }
+}
+
+struct Conversation {
+    engine: Engine,
+    tracker: String,
+    hash: CascadeHash,
+    hungry: watch::Receiver<bool>,
+    answers: mpsc::Sender<Answer>,
+}
+
+impl Conversation {
+    async fn run(mut self) {
+        let start = clock::now();
+        let mut announce = Announce::new(self.engine.listen.is_some());
+        loop {
+            let hungry = *self.hungry.borrow_and_update();
+            if let Some(command) = announce.poll(start.elapsed(), hungry) {
+                let answer = ask(&self.tracker, command, self.hash, self.engine.identity()).await;
+                announce.handle_answer(start.elapsed(), command, answer.is_ok());
+                if self.answers.send((self.tracker.clone(), answer)).await.is_err() {
+                    return;
+                }
+            }
+            let Some(wakeup) = announce.next_wakeup(hungry) else { return };
+            tokio::select! {
+                () = tokio::time::sleep_until((start + wakeup).into()) => {}
+                changed = self.hungry.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}

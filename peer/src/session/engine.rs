@@ -1,0 +1,86 @@
+//! What all files of the process share: piece buffers, hash threads, the catalog of what is served.
+
+use crate::catalog::Catalog;
+use crate::link::{BufferPool, HashPool};
+use crate::store::Records;
+use crate::tracker_client::Identity;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::watch;
+
+/// The shared parts.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// What the listener serves.
+    pub catalog: Arc<Catalog>,
+    /// Piece buffers.
+    pub buffers: BufferPool,
+    /// Hash threads.
+    pub hashers: HashPool,
+    /// Found in earlier runs.
+    pub records: Records,
+    /// Where the listener listens; `None`: this process does not serve.
+    pub listen: Option<SocketAddrV4>,
+    /// Tells all sessions to end.
+    pub stop: Stop,
+}
+
+impl Engine {
+    /// An engine with a hash thread for each core.
+    ///
+    /// # Errors
+    /// The system has no threads left.
+    pub fn new(listen: Option<SocketAddrV4>, records: Records, stop: Stop) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            catalog: Catalog::new(),
+            buffers: BufferPool::default(),
+            hashers: HashPool::start(cores)?,
+            records,
+            listen,
+            stop,
+        })
+    }
+
+    /// How this process shows itself to trackers. One that does not listen has port 0.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity { listen: self.listen.unwrap_or(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)) }
+    }
+}
+
+/// The wish that everything ends, for tasks and for threads.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    changed: watch::Sender<bool>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { flag: Arc::default(), changed: watch::channel(false).0 }
+    }
+}
+
+impl Stop {
+    /// Ends everything.
+    pub fn stop(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+        self.changed.send_replace(true);
+    }
+
+    /// Whether everything should end; for work that cannot wait for it.
+    #[must_use]
+    pub fn flag(&self) -> &Arc<AtomicBool> {
+        &self.flag
+    }
+
+    /// Waits until everything should end.
+    pub async fn stopped(&self) {
+        let mut changed = self.changed.subscribe();
+        // The sender lives in `self`, so this ends by the wish alone.
+        let _ = changed.wait_for(|stopped| *stopped).await;
+    }
+}

@@ -1,0 +1,93 @@
+//! What a session tells of itself, to whoever shows it.
+
+use crate::plan::PeerShare;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How far a download is.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Progress {
+    /// Verified bytes, those of earlier runs included.
+    pub bytes_done: u64,
+    /// Length of the file, in bytes.
+    pub bytes_total: u64,
+    /// Verified blocks.
+    pub blocks_done: u64,
+    /// All blocks.
+    pub blocks_total: u64,
+    /// Received in a second, lately.
+    pub bytes_per_second: f64,
+    /// Links that are made.
+    pub peers: usize,
+}
+
+/// What a finished download was like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The file.
+    pub path: PathBuf,
+    /// Length of the file, in bytes.
+    pub bytes: u64,
+    /// Bytes that were there before.
+    pub resumed_bytes: u64,
+    /// From the first look at the disk to the file's final name.
+    pub time: Duration,
+    /// What each peer gave, the most generous first.
+    pub shares: Vec<PeerShare>,
+    /// Blocks with a wrong hash.
+    pub blocks_refused: u64,
+    /// Bytes of blocks that came twice.
+    pub bytes_duplicate: u64,
+}
+
+/// Something worth telling.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Existing data is being checked.
+    Checking {
+        /// Bytes checked so far.
+        done: u64,
+        /// Bytes to check, at most.
+        total: u64,
+    },
+    /// The download begins.
+    Start(Progress),
+    /// About four times a second.
+    Progress(Progress),
+    /// A link to a peer is made.
+    Connected(SocketAddrV4),
+    /// A link has ended.
+    Dropped(SocketAddrV4, String),
+    /// A tracker sent a list of so many peers.
+    Tracker {
+        /// Its address, as the user gave it.
+        tracker: String,
+        /// Peers in its list.
+        peers: usize,
+    },
+    /// A tracker sent none.
+    TrackerFailed {
+        /// Its address, as the user gave it.
+        tracker: String,
+        /// Why.
+        error: String,
+    },
+    /// Something that the user may want to mend.
+    Warning(String),
+    /// The file is complete and has its name.
+    Done(Summary),
+    /// The file is being served.
+    Seeding {
+        /// Verified blocks.
+        have: u64,
+        /// All blocks.
+        blocks: u64,
+    },
+}
+
+/// Hears the events of one file.
+pub trait Observer: Send {
+    /// Must return at once.
+    fn event(&mut self, event: Event);
+}

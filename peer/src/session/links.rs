@@ -1,0 +1,66 @@
+//! The links of one download, as the plan names them.
+
+use super::engine::Engine;
+use crate::link::{FileContext, LinkHandle, LinkTask};
+use crate::plan::{Action, LinkId, Plan, Time};
+use std::collections::HashMap;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+/// Carries out what the plan wants.
+pub(super) struct LinkSet {
+    engine: Engine,
+    file: Arc<FileContext>,
+    links: HashMap<LinkId, (SocketAddrV4, LinkHandle)>,
+}
+
+impl LinkSet {
+    pub(super) fn new(engine: Engine, file: Arc<FileContext>) -> Self {
+        Self { engine, file, links: HashMap::new() }
+    }
+
+    /// Does everything that the plan wants now.
+    pub(super) fn obey(&mut self, now: Time, plan: &mut Plan) {
+        while let Some(action) = plan.poll_action(now) {
+            match action {
+                Action::Connect { link, addr } => {
+                    let task = LinkTask {
+                        id: link,
+                        addr,
+                        file: Arc::clone(&self.file),
+                        buffers: self.engine.buffers.clone(),
+                        hashers: self.engine.hashers.clone(),
+                    };
+                    self.links.insert(link, (addr, task.start()));
+                }
+                Action::Request { link, blocks } => {
+                    if let Some((_, handle)) = self.links.get(&link) {
+                        handle.request(blocks);
+                    }
+                }
+                Action::Revoke { link, block } => {
+                    let handle = self.links.get(&link);
+                    let in_time =
+                        handle.is_none_or(|(_, handle)| handle.lease().revoke(block, self.file.shared.have()));
+                    plan.handle_revoked(now, link, block, in_time);
+                }
+                Action::Close { link } => drop(self.links.remove(&link)),
+            }
+        }
+    }
+
+    /// The address behind a link that has not ended.
+    pub(super) fn addr(&self, link: LinkId) -> Option<SocketAddrV4> {
+        self.links.get(&link).map(|(addr, _)| *addr)
+    }
+
+    /// The link has ended.
+    pub(super) fn ended(&mut self, link: LinkId) {
+        self.links.remove(&link);
+    }
+
+    /// Ends all links. When this returns, nothing is written or published any more.
+    pub(super) fn clear(&mut self) {
+        self.links.clear();
+    }
+}

@@ -1,0 +1,23 @@
+//! One file's life in this process: download, then seed. Joins the plan, the links, the trackers and
+//! the disk; decides nothing that the plan can decide.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`engine`] | what all files of the process share |
+//! | [`announcer`] | talks with one tracker about one file |
+//! | [`download`] | drives a plan until the file is complete |
+//! | [`seed`] | checks a file, registers it, serves it |
+//! | [`event`] | what a session tells of itself |
+
+pub mod announcer;
+pub mod download;
+pub mod engine;
+pub mod event;
+mod links;
+mod rate;
+pub mod seed;
+
+pub use download::{Download, DownloadError};
+pub use engine::Engine;
+pub use event::{Event, Observer, Progress, Summary};
+pub use seed::{Seed, SeedError};

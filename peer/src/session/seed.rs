@@ -1,0 +1,185 @@
+//! Seeding one file: checks what is there, registers it, serves it until the end.
+
+use super::announcer::Announcer;
+use super::engine::Engine;
+use super::event::{Event, Observer};
+use crate::metafile::MetafileOnDisk;
+use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared, Stamp};
+use cascade_format::Have;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How long a file that was changed must be left alone before it is checked again.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Why a file cannot be seeded.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// There is no data.
+    #[error("cannot open {}: {source}; name the data with --data, or download it first", .path.display())]
+    Open {
+        /// The data file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The data is a folder.
+    #[error("{} is a folder; name the data file with --data", .0.display())]
+    Folder(PathBuf),
+    /// Nothing of it is right.
+    #[error("{} has no block of {}; is it the right file?", .path.display(), .metafile.display())]
+    Nothing {
+        /// The data file.
+        path: PathBuf,
+        /// The `.cascade` file.
+        metafile: PathBuf,
+    },
+    /// The data could not be read.
+    #[error(transparent)]
+    Check(#[from] PrepareError),
+    /// The user wants to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A file that is to be seeded.
+#[derive(Debug, Clone)]
+pub struct Seed {
+    /// Describes it.
+    pub metafile: Arc<MetafileOnDisk>,
+    /// Its data.
+    pub data: PathBuf,
+    /// `HOST:PORT` of each tracker.
+    pub trackers: Vec<String>,
+}
+
+impl Seed {
+    /// Checks the data and serves it until the engine is stopped.
+    ///
+    /// # Errors
+    /// Everything in [`SeedError`].
+    pub async fn run(self, engine: &Engine, observer: &mut dyn Observer) -> Result<(), SeedError> {
+        let file = File::open(&self.data);
+        let file = file.map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(SeedError::Folder(self.data));
+        }
+        let (have, stamp) = self.check(engine, &file, observer).await?;
+        let layout = *self.metafile.layout();
+        if have.count() == 0 && layout.blocks() > 0 {
+            let metafile = self.metafile.path().to_owned();
+            return Err(SeedError::Nothing { path: self.data, metafile });
+        }
+        let data = DataFile::new(file, &self.data, layout);
+        let hash = self.metafile.cascade_hash();
+        let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), Some(stamp)));
+        engine.catalog.add(Arc::clone(&shared));
+        self.serve(engine, &shared, observer).await
+    }
+
+    /// Serves a file that is in the catalog, until the engine is stopped; checks it again when it was
+    /// changed under it.
+    ///
+    /// # Errors
+    /// The file cannot be read any more.
+    pub async fn serve(
+        &self,
+        engine: &Engine,
+        shared: &Shared,
+        observer: &mut dyn Observer,
+    ) -> Result<(), SeedError> {
+        let mut announcer = Announcer::start(engine, &self.trackers, shared.cascade_hash(), false);
+        observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
+        loop {
+            tokio::select! {
+                (tracker, answer) = announcer.next() => observer.event(match answer {
+                    Ok(list) => Event::Tracker { tracker, peers: list.peers.len() },
+                    Err(error) => Event::TrackerFailed { tracker, error: error.to_string() },
+                }),
+                () = shared.wait_changed() => self.check_again(engine, shared, observer).await?,
+                () = engine.stop.stopped() => return Ok(()),
+            }
+        }
+    }
+
+    /// The data was changed: nothing of it is served until it is checked.
+    async fn check_again(
+        &self,
+        engine: &Engine,
+        shared: &Shared,
+        observer: &mut dyn Observer,
+    ) -> Result<(), SeedError> {
+        let path = self.data.display();
+        observer.event(Event::Warning(format!("{path} was changed; checking it again before serving it")));
+        let mut before = Stamp::of(shared.data().file()).ok();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SETTLE) => {}
+                () = engine.stop.stopped() => return Ok(()),
+            }
+            let now = Stamp::of(shared.data().file()).ok();
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        let file = shared.data().file().try_clone();
+        let file = file.map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
+        let (have, stamp) = self.check(engine, &file, observer).await?;
+        shared.have().withdraw_all();
+        shared.set_stamp(Some(stamp));
+        shared.have().replace(&have);
+        observer.event(Event::Seeding { have: have.count(), blocks: have.blocks() });
+        Ok(())
+    }
+
+    /// What the file holds, and what it looked like before it was read.
+    async fn check(
+        &self,
+        engine: &Engine,
+        file: &File,
+        observer: &mut dyn Observer,
+    ) -> Result<(Have, Stamp), SeedError> {
+        let done = Arc::new(AtomicU64::new(0));
+        let total = self.metafile.layout().length();
+        let work = {
+            let (metafile, path) = (Arc::clone(&self.metafile), self.data.clone());
+            let (records, cancel, done) = (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
+            let file = file.try_clone().map_err(|source| SeedError::Open { path: path.clone(), source })?;
+            move || -> Result<(Have, Stamp), PrepareError> {
+                let progress = |bytes| {
+                done.fetch_add(bytes, Ordering::Relaxed);
+            };
+                let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
+                let preparation = Preparation { metafile, records, progress: &progress, cancel };
+                let (have, stamp, file_hash_checked) = preparation.known_or_checked(&path, &file)?;
+                let record = Record { have, file_hash_checked };
+                // Without it the next run hashes the file again; nothing else is lost.
+                let _ = records.save(metafile.cascade_hash(), &path, &file, stamp, &record);
+                Ok((record.have, stamp))
+            }
+        };
+        let mut work = tokio::task::spawn_blocking(work);
+        loop {
+            tokio::select! {
+                result = &mut work => {
+                    return match result {
+                        Ok(Ok(checked)) => Ok(checked),
+                        Ok(Err(PrepareError::Interrupted)) | Err(_) => Err(SeedError::Interrupted),
+                        Ok(Err(error)) => Err(error.into()),
+                    };
+                }
+                () = tokio::time::sleep(TICK) => {
+                    observer.event(Event::Checking { done: done.load(Ordering::Relaxed).min(total), total });
+                }
+            }
+        }
+    }
+}

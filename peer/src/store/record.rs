@@ -1,0 +1,188 @@
+//! What was found by checking a file, remembered from one run to the next, so that a large file is not
+//! hashed again as long as its [`Stamp`] proves that it is the same.
+//!
+//! ```text
+//!  ┌───────────────────────────────┬──────────┬─────────────────────────┐
+//!  │ one line of JSON: the header  │ bitmap   │ SHA-256 of all before it │
+//!  └───────────────────────────────┴──────────┴─────────────────────────┘
+//! ```
+//!
+//! A record is written only after the file's data is on the disk, under another name first. One that is
+//! damaged, of another file or of other bytes is no record. Records live in `$CASCADE_STATE_DIR`, else
+//! `$XDG_STATE_HOME/cascade`, else `~/.local/state/cascade`; without any of them nothing is remembered.
+
+use super::Stamp;
+use cascade_format::{BlockHash, CascadeHash, Have, Layout};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const VERSION: u32 = 1;
+
+/// Longest header line, in bytes: a path and a few numbers.
+const MAX_HEADER_LEN: usize = 64 << 10;
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RecordHeader {
+    version: u32,
+    cascade_hash: String,
+    path: PathBuf,
+    stamp: Stamp,
+    /// The whole-file hash was right too.
+    file_hash_checked: bool,
+}
+
+/// What was known of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The blocks that are right.
+    pub have: Have,
+    /// Whether the whole-file hash is right too.
+    pub file_hash_checked: bool,
+}
+
+/// The folder of records.
+#[derive(Debug, Clone)]
+pub struct Records {
+    folder: Option<PathBuf>,
+}
+
+impl Records {
+    /// The folder that the environment names.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = set("CASCADE_STATE_DIR")
+            .or_else(|| set("XDG_STATE_HOME").map(|home| home.join("cascade")))
+            .or_else(|| set("HOME").map(|home| home.join(".local/state/cascade")));
+        Self { folder }
+    }
+
+    /// This folder.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { folder: Some(folder.to_owned()) }
+    }
+
+    /// What is remembered of the open `file` at `path`, if it is still the same.
+    #[must_use]
+    pub fn load(&self, hash: CascadeHash, path: &Path, file: &File, layout: &Layout) -> Option<Record> {
+        let name = self.name(hash, path)?;
+        let bytes = fs::read(name).ok()?;
+        let (body, sum) = bytes.split_last_chunk::<32>()?;
+        if BlockHash::of(body).as_bytes() != sum {
+            return None;
+        }
+        let line = body.iter().take(MAX_HEADER_LEN).position(|byte| *byte == b'\n')?;
+        let header: RecordHeader = serde_json::from_slice(body.get(..line)?).ok()?;
+        let same = header.version == VERSION
+            && header.cascade_hash == hash.to_string()
+            && header.path == absolute(path)?
+            && header.stamp == Stamp::of(file).ok()?;
+        let have = Have::from_bytes(layout, body.get(line + 1..)?)?;
+        same.then_some(Record { have, file_hash_checked: header.file_hash_checked })
+    }
+
+    /// Remembers `have` of the open `file` at `path`, which looked like `stamp` before it was checked.
+    /// Waits for its data to be on the disk.
+    ///
+    /// # Errors
+    /// The file system's own. Nothing depends on a record: it only saves time.
+    pub fn save(
+        &self,
+        hash: CascadeHash,
+        path: &Path,
+        file: &File,
+        stamp: Stamp,
+        record: &Record,
+    ) -> io::Result<()> {
+        let (Some(name), Some(folder), Some(path)) = (self.name(hash, path), &self.folder, absolute(path)) else {
+            return Ok(());
+        };
+        file.sync_data()?;
+        if Stamp::of(file)? != stamp {
+            return Ok(());
+        }
+        let header = RecordHeader {
+            version: VERSION,
+            cascade_hash: hash.to_string(),
+            path,
+            stamp,
+            file_hash_checked: record.file_hash_checked,
+        };
+        let mut body = serde_json::to_vec(&header)?;
+        body.push(b'\n');
+        body.extend_from_slice(&record.have.to_bytes());
+        let sum = BlockHash::of(&body);
+        body.extend_from_slice(sum.as_bytes());
+        fs::create_dir_all(folder)?;
+        let mut new = tempfile::NamedTempFile::new_in(folder)?;
+        new.write_all(&body)?;
+        new.persist(name)?;
+        Ok(())
+    }
+
+    fn name(&self, hash: CascadeHash, path: &Path) -> Option<PathBuf> {
+        let path = absolute(path)?;
+        let key = [hash.as_bytes().as_slice(), path.as_os_str().as_encoded_bytes()].concat();
+        Some(self.folder.as_ref()?.join(format!("{}.checked", BlockHash::of(&key))))
+    }
+}
+
+fn absolute(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_holds_until_the_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, path) = (Records::in_folder(&folder.path().join("state")), folder.path().join("data"));
+        fs::write(&path, b"0123456789").unwrap();
+        let file = File::open(&path).unwrap();
+        let layout = Layout::new(10, 4).unwrap();
+        let hash = CascadeHash([1; 32]);
+        assert_eq!(records.load(hash, &path, &file, &layout), None);
+        let mut have = Have::none(&layout);
+        have.insert(layout.block(2).unwrap());
+        let record = Record { have, file_hash_checked: false };
+        let stamp = Stamp::of(&file).unwrap();
+        records.save(hash, &path, &file, stamp, &record).unwrap();
+        assert_eq!(records.load(hash, &path, &file, &layout), Some(record));
+        assert_eq!(records.load(CascadeHash([2; 32]), &path, &file, &layout), None);
+
+        // The same length, but written to: another change time, however coarse the clock.
+        let mut tries = 0;
+        while Stamp::of(&file).unwrap() == stamp {
+            fs::write(&path, b"9876543210").unwrap();
+            tries += 1;
+            assert!(tries < 1_000_000, "the file system's clock stands still");
+        }
+        assert_eq!(records.load(hash, &path, &file, &layout), None);
+    }
+
+    #[test]
+    fn a_damaged_record_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, path) = (Records::in_folder(folder.path()), folder.path().join("data"));
+        fs::write(&path, b"x").unwrap();
+        let (file, layout) = (File::open(&path).unwrap(), Layout::new(1, 1).unwrap());
+        let hash = CascadeHash([1; 32]);
+        let record = Record { have: Have::all(&layout), file_hash_checked: true };
+        records.save(hash, &path, &file, Stamp::of(&file).unwrap(), &record).unwrap();
+        let name = records.name(hash, &path).unwrap();
+        let good = fs::read(&name).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&name, &bad).unwrap();
+            assert_eq!(records.load(hash, &path, &file, &layout), None, "byte {at}");
+        }
+        fs::write(&name, &good).unwrap();
+        assert_eq!(records.load(hash, &path, &file, &layout), Some(record));
+    }
+}

@@ -1,0 +1,139 @@
+//! Asking a tracker (protocol §2): one connection, one request, one answer.
+
+use crate::limits::{CONNECT_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
+use cascade_format::CascadeHash;
+use cascade_format::tracker_wire::{
+    Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader, parse_peer_list,
+};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// Why a tracker gave no peer list.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackerError {
+    /// The name has no address that the protocol can carry.
+    #[error("{0} has no IPv4 address")]
+    NoAddress(String),
+    /// The name could not be looked up.
+    #[error("cannot look up {0}: {1}")]
+    LookUp(String, io::Error),
+    /// It could not be reached.
+    #[error("cannot reach it: {0}; is it running, and is the address right?")]
+    Connect(io::Error),
+    /// The conversation broke.
+    #[error("the conversation broke: {0}")]
+    Io(io::Error),
+    /// It took too long.
+    #[error("no answer within {} seconds", TRACKER_TIMEOUT.as_secs())]
+    Timeout,
+    /// It refused, in its own words.
+    #[error("it refuses: {0}")]
+    Refused(String),
+    /// Its answer claims more than any peer list has.
+    #[error("it announced an answer of {0} bytes, more than any peer list has")]
+    TooLong(u32),
+    /// Its answer is no peer list.
+    #[error("its answer makes no sense: {0}")]
+    List(#[from] PeerListError),
+}
+
+/// A peer list.
+#[derive(Debug)]
+pub struct PeerList {
+    /// The peers, without the one that asked.
+    pub peers: Vec<SocketAddrV4>,
+    /// The address that was announced.
+    pub announced: SocketAddrV4,
+}
+
+/// How a peer shows itself to trackers.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    /// Where it listens. An unspecified address stands for that of the connection to the tracker.
+    pub listen: SocketAddrV4,
+}
+
+/// Asks `tracker`, a `HOST:PORT`, about a file.
+///
+/// # Errors
+/// Everything in [`TrackerError`]; all of them may pass.
+pub async fn ask(
+    tracker: &str,
+    command: Command,
+    cascade_hash: CascadeHash,
+    identity: Identity,
+) -> Result<PeerList, TrackerError> {
+    timeout(TRACKER_TIMEOUT, converse(tracker, command, cascade_hash, identity))
+        .await
+        .map_err(|_| TrackerError::Timeout)?
+}
+
+/// The first IPv4 address of `host_port`: the protocol carries no other.
+///
+/// # Errors
+/// The name cannot be looked up, or has no such address.
+pub async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerError> {
+    let found = lookup_host(host_port).await;
+    let mut found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
+    let first = found.find_map(|addr| match addr {
+        SocketAddr::V4(addr) => Some(addr),
+        SocketAddr::V6(_) => None,
+    });
+    first.ok_or_else(|| TrackerError::NoAddress(host_port.into()))
+}
+
+async fn converse(
+    tracker: &str,
+    command: Command,
+    cascade_hash: CascadeHash,
+    identity: Identity,
+) -> Result<PeerList, TrackerError> {
+    let addr = resolve(tracker).await?;
+    let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await;
+    let mut stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
+    let announced = announced(identity, &stream).map_err(TrackerError::Io)?;
+    let request = TrackerRequest { command, cascade_hash, listen: announced };
+    stream.write_all(&request.encode()).await.map_err(TrackerError::Io)?;
+    let mut header = [0; RESPONSE_HEADER_LEN];
+    stream.read_exact(&mut header).await.map_err(TrackerError::Io)?;
+    let header = TrackerResponseHeader::parse(&header);
+    if header.status != STATUS_OK {
+        let mut message = Vec::new();
+        let kept = u64::from(header.body_len).min(KEPT_MESSAGE_LEN as u64);
+        // What arrived of the message is worth showing, even if the rest does not.
+        let _ = stream.take(kept).read_to_end(&mut message).await;
+        return Err(TrackerError::Refused(printable(&message)));
+    }
+    if header.body_len > MAX_PEER_LIST_LEN {
+        return Err(TrackerError::TooLong(header.body_len));
+    }
+    let mut body = Vec::new();
+    let length = u64::from(header.body_len);
+    let read = stream.take(length).read_to_end(&mut body).await.map_err(TrackerError::Io)?;
+    if read as u64 != length {
+        return Err(TrackerError::Io(io::ErrorKind::UnexpectedEof.into()));
+    }
+    let peers = parse_peer_list(&body)?.map(|entry| entry.addr);
+    let usable = |addr: &SocketAddrV4| *addr != announced && addr.port() != 0 && !addr.ip().is_unspecified();
+    Ok(PeerList { peers: peers.filter(usable).collect(), announced })
+}
+
+fn announced(identity: Identity, stream: &TcpStream) -> io::Result<SocketAddrV4> {
+    if !identity.listen.ip().is_unspecified() {
+        return Ok(identity.listen);
+    }
+    let ip = match stream.local_addr()?.ip() {
+        IpAddr::V4(ip) => ip,
+        IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+    };
+    Ok(SocketAddrV4::new(ip, identity.listen.port()))
+}
+
+/// A message of somebody else's, fit for one line.
+fn printable(message: &[u8]) -> String {
+    let text = String::from_utf8_lossy(message);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
