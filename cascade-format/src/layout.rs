@@ -176,6 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
+        #[allow(clippy::manual_div_ceil, reason = "the protocol's own formula")]
         fn blocks_tile_the_file(length in 0u64..5000, block_size in 1u64..700) {
             let layout = Layout::new(length, block_size).unwrap();
             prop_assert_eq!(layout.blocks(), (length + block_size - 1) / block_size);
