@@ -1,1 +1,27 @@
-//! placeholder
+//! The Cascade tracker: peers register with it for a file and learn of other peers (protocol §2).
+//!
+//! ```text
+//!  bytes ──► intake ──► request ──► responder ──► answer
+//!                                    │      │
+//!                                 policy  registry          (all of this without I/O or clock)
+//!  ────────────────────────────────────────────────────
+//!  server: sockets, timeouts, bounds      log: a queue and a thread      driver: start and stop
+//! ```
+
+pub mod allow;
+pub mod config;
+pub mod intake;
+pub mod limits;
+pub mod log;
+pub mod policy;
+pub mod registry;
+pub mod responder;
+
+mod clock;
+mod driver;
+mod server;
+
+pub use config::Config;
+pub use driver::{BACKLOG, Tracker};
+pub use policy::Policy;
+pub use server::{DRAIN_MAX, DRAIN_TIMEOUT, REQUEST_TIMEOUT};

@@ -1,0 +1,153 @@
+//! How much memory ten million registered peers take, and how long requests take among them.
+//!
+//! ```text
+//! cargo run --release -p cascade-tracker --example registry_scale [PEERS]
+//! ```
+//!
+//! For each shape (swarms × peers) it runs a process of its own, fills a registry one subscription at
+//! a time in an order that is bad for memory (every swarm gets its first peer, then every swarm its
+//! second...), and measures each call. Linux only: the memory is read from `/proc`.
+
+use cascade_format::CascadeHash;
+use cascade_tracker::registry::{Bounds, LIFETIME_SECS, Registry};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const NOW: u32 = 1_800_000_000;
+
+/// Calls of each kind that are measured once the registry is full.
+const SAMPLES: u32 = 1_000_000;
+
+#[allow(clippy::print_stderr, reason = "an example's command line")]
+fn main() {
+    let args: Vec<u32> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
+    match args.as_slice() {
+        [swarms, peers] => measure(*swarms, *peers),
+        [] => run_shapes(10_000_000),
+        [peers] => run_shapes(*peers),
+        _ => eprintln!("usage: registry_scale [PEERS]"),
+    }
+}
+
+/// One swarm; few large; many small; the a swarm for every peer.
+#[allow(clippy::print_stderr, reason = "an example's command line")]
+fn run_shapes(peers: u32) {
+    let most = peers;
+    for swarms in [1, 1000, peers.div_ceil(10), most] {
+        let each = peers / swarms;
+        let Ok(program) = std::env::current_exe() else { return };
+        let status = Command::new(program).args([swarms.to_string(), each.to_string()]).status();
+        if !status.is_ok_and(|status| status.success()) {
+            eprintln!("the run with {swarms} swarms failed");
+        }
+    }
+}
+
+fn file(n: u32) -> CascadeHash {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&n.to_be_bytes());
+    CascadeHash(hash)
+}
+
+fn addr(n: u32) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from(0x0b00_0000 + n), 9000)
+}
+
+/// `swarms` swarms of `each` peers.
+#[allow(clippy::print_stdout, reason = "an example's command line")]
+fn measure(swarms: u32, each: u32) {
+    let before = resident();
+    let mut registry = Registry::new(Bounds::default());
+    let mut fill = Times::default();
+    for peer in 0..each {
+        for swarm in 0..swarms {
+            fill.time(|| registry.subscribe(&file(swarm), addr(peer), peer == 0, NOW)).ok();
+        }
+    }
+    let peers = registry.peers();
+    let bytes = resident().saturating_sub(before);
+    println!("{} swarms x {each} peers = {peers} peers", registry.swarms());
+    println!("  memory      {} MiB, {:.1} bytes a peer", bytes >> 20, bytes as f64 / peers as f64);
+    fill.print("first fill");
+    let mut rng = fastrand::Rng::with_seed(1);
+    let (mut lists, mut renewals, mut arrivals) = (Times::default(), Times::default(), Times::default());
+    let mut entries = Vec::new();
+    for n in 0..SAMPLES {
+        let (swarm, peer) = (file(rng.u32(..swarms)), addr(rng.u32(..each)));
+        lists.time(|| registry.list(&swarm, peer, NOW + 1, &mut rng, &mut entries));
+        renewals.time(|| registry.subscribe(&swarm, peer, false, NOW + 2)).ok();
+        arrivals.time(|| registry.subscribe(&swarm, addr(each + n), false, NOW + 2)).ok();
+    }
+    lists.print("list");
+    renewals.print("renewal");
+    arrivals.print("new peer");
+    let mut sweeps = Times::default();
+    let all_lapsed = NOW + 3 + LIFETIME_SECS;
+    while registry.peers() > 0 {
+        sweeps.time(|| registry.sweep(all_lapsed, 4096));
+        let (swarm, peer) = (file(rng.u32(..swarms)), addr(rng.u32(..each)));
+        lists.time(|| registry.list(&swarm, peer, all_lapsed, &mut rng, &mut entries));
+    }
+    sweeps.print("sweep step");
+    lists.print("all lists");
+}
+
+/// Durations of calls, in buckets of 2^(1/8), so that measuring ten million takes no memory.
+struct Times {
+    buckets: [u32; 256],
+    count: u32,
+    max: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { buckets: [0; 256], count: 0, max: Duration::ZERO }
+    }
+}
+
+impl Times {
+    #[allow(clippy::disallowed_methods, reason = "measuring time is the purpose")]
+    fn time<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = call();
+        let took = start.elapsed();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
+        let bucket = (took.as_nanos().max(1) as f64).log2().mul_add(8.0, 0.0) as usize;
+        self.buckets[bucket.min(255)] += 1;
+        self.count += 1;
+        self.max = self.max.max(took);
+        result
+    }
+
+    /// The duration below which a share of the calls stayed, in microseconds (rounded up by at most 9 %).
+    fn quantile(&self, share: f64) -> f64 {
+        let mut seen = 0;
+        let reached = self.buckets.iter().position(|count| {
+            seen += count;
+            f64::from(seen) >= share * f64::from(self.count)
+        });
+        let bucket = u32::try_from(reached.unwrap_or(255)).unwrap_or(255);
+        (f64::from(bucket + 1) / 8.0).exp2() / 1000.0
+    }
+
+    #[allow(clippy::print_stdout, reason = "an example's command line")]
+    fn print(&self, what: &str) {
+        println!(
+            "  {what:<11} p50 {:8.2} us   p99 {:8.2} us   p99.99 {:8.2} us   max {:8.2} us   ({} calls)",
+            self.quantile(0.5),
+            self.quantile(0.99),
+            self.quantile(0.9999),
+            self.max.as_secs_f64() * 1e6,
+            self.count,
+        );
+    }
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    kib.unwrap_or(0) << 10
+}

@@ -1,0 +1,15 @@
+//! The only place that reads a clock.
+#![allow(clippy::disallowed_methods, reason = "the clock of this crate's driver")]
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// For timeouts.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// For registrations: seconds since the UNIX epoch, as the wire has them (until 2106).
+pub(crate) fn unix_now() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,134 @@
+//! Runs a tracker: in the binary, or inside another program.
+
+use crate::limits::MAX_EMBEDDED_CONNECTIONS;
+use crate::log::Log;
+use crate::policy::Policy;
+use crate::registry::Bounds;
+use crate::responder::Responder;
+use crate::server::{Patience, REQUEST_TIMEOUT, Server, Stopper};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Connections that the kernel completes before the tracker accepts them. The kernel may know a lower
+/// bound (`net.core.somaxconn`).
+pub const BACKLOG: i32 = 4096;
+
+/// A tracker with an address, which accepts connections once it runs.
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// use cascade_tracker::{Policy, Tracker};
+/// let tracker = Tracker::bind(([127, 0, 0, 1], 0).into(), Policy::open())?;
+/// println!("listening on {}", tracker.local_addr());
+/// tracker.run(async { /* returns when it is time to stop */ }).await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Tracker {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    policy: Policy,
+    log: Log,
+    patience: Patience,
+}
+
+impl Tracker {
+    /// Takes an address; port 0 lets the system choose one. From here on clients can connect, and
+    /// wait until the tracker runs.
+    ///
+    /// # Errors
+    /// The address is in use, not this host's, or not permitted.
+    pub fn bind(addr: SocketAddr, policy: Policy) -> io::Result<Self> {
+        Self::on(listen(addr)?, policy)
+    }
+
+    /// The same on a listener that somebody else has made.
+    ///
+    /// # Errors
+    /// The listener is broken.
+    pub fn on(listener: TcpListener, policy: Policy) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let local_addr = listener.local_addr()?;
+        let patience = Patience { connections: MAX_EMBEDDED_CONNECTIONS, request: REQUEST_TIMEOUT };
+        Ok(Self { listener, local_addr, policy, log: Log::off(), patience })
+    }
+
+    /// Where the tracker listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Logs new registrations; without it there is no log.
+    #[must_use]
+    pub fn with_log(mut self, log: Log) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// Keeps at most `max` connections waiting for the rest of their request; without it
+    /// [`MAX_EMBEDDED_CONNECTIONS`].
+    #[must_use]
+    pub const fn with_max_connections(mut self, max: usize) -> Self {
+        self.patience.connections = max;
+        self
+    }
+
+    /// Gives requests this long to arrive; without it [`REQUEST_TIMEOUT`].
+    #[must_use]
+    pub const fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.patience.request = timeout;
+        self
+    }
+
+    /// Serves until `shutdown` is ready, or until the future is dropped. The work is done by a thread
+    /// of its own: the runtime only waits.
+    ///
+    /// # Errors
+    /// The system refuses a poll or a thread, or the listener breaks.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let bounds = Bounds::default();
+        let responder = Responder::new(self.policy, bounds, fastrand::u64(..));
+        let server = Server::new(self.listener, responder, self.log, self.patience)?;
+        let stop = StopOnDrop(server.stopper());
+        let (ended, end) = oneshot::channel();
+        thread::Builder::new().name("tracker".to_owned()).spawn(move || ended.send(server.run()))?;
+        let mut end = std::pin::pin!(end);
+        tokio::select! {
+            result = &mut end => return flatten(result),
+            () = shutdown => {}
+        }
+        stop.0.stop();
+        flatten(end.await)
+    }
+}
+
+/// A dropped future must not leave its thread behind.
+struct StopOnDrop(Stopper);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+fn flatten(result: Result<io::Result<()>, oneshot::error::RecvError>) -> io::Result<()> {
+    result.unwrap_or_else(|_| Err(io::Error::other("the tracker's thread died")))
+}
+
+/// A listener with a backlog for many clients at once.
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the last run's connections to time out. (On Windows the option means
+    // something else: that others may take the port.)
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

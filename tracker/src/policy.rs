@@ -1,0 +1,177 @@
+//! What an operator allows: which files, which addresses. No I/O; the connection's address is an
+//! argument.
+
+use cascade_format::CascadeHash;
+use cascade_format::tracker_wire::{Command, TrackerRequest};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// An operator's rules (protocol §2). The default tracks any file and trusts no address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// `None`: any file.
+    allowed: Option<HashSet<CascadeHash>>,
+    good: HashSet<Ipv4Addr>,
+    ban_private: bool,
+}
+
+/// Why a well-formed request is refused. Its text is the answer's message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyRefusal {
+    /// The file is not on the allow-list.
+    #[error("this tracker does not track {0}")]
+    NotAllowed(CascadeHash),
+    /// The address can only be reached inside some network, and the operator wants no such.
+    #[error("{0} is a private address, and this tracker refuses those")]
+    Private(Ipv4Addr),
+    /// Somebody else tries to register an address that others are told to prefer.
+    #[error(
+        "{claimed} is on this tracker's list of good addresses and registers itself only, not from {from}"
+    )]
+    NotYours {
+        /// The address in the request.
+        claimed: Ipv4Addr,
+        /// Where the connection comes from.
+        from: IpAddr,
+    },
+}
+
+impl Policy {
+    /// Tracks any file.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::default()
+    }
+
+    /// Tracks these files alone.
+    #[must_use]
+    pub fn only(allowed: impl IntoIterator<Item = CascadeHash>) -> Self {
+        Self { allowed: Some(allowed.into_iter().collect()), ..Self::default() }
+    }
+
+    /// The same policy with these addresses as good ones: they are listed first, and nobody else can
+    /// register them.
+    #[must_use]
+    pub fn with_good(mut self, good: impl IntoIterator<Item = Ipv4Addr>) -> Self {
+        self.good = good.into_iter().collect();
+        self
+    }
+
+    /// The same policy, refusing private addresses or not.
+    #[must_use]
+    pub const fn with_ban_private(mut self, ban: bool) -> Self {
+        self.ban_private = ban;
+        self
+    }
+
+    /// Number of files on the allow-list; `None` where any file is tracked.
+    #[must_use]
+    pub fn allowed(&self) -> Option<usize> {
+        self.allowed.as_ref().map(HashSet::len)
+    }
+
+    /// Whether `ip` is on the operator's list.
+    #[must_use]
+    pub fn is_good(&self, ip: Ipv4Addr) -> bool {
+        self.good.contains(&ip)
+    }
+
+    /// Checks a request that came over a connection from `from`.
+    ///
+    /// # Errors
+    /// The file is not tracked, the address is private and these are banned, or a good address is
+    /// registered from somewhere else. Any other address is believed, as version 1 does: a peer behind
+    /// a forwarded port has no other way to name the address it is reached at.
+    pub fn check(&self, request: &TrackerRequest, from: IpAddr) -> Result<(), PolicyRefusal> {
+        let claimed = *request.listen.ip();
+        if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&request.cascade_hash)) {
+            return Err(PolicyRefusal::NotAllowed(request.cascade_hash));
+        }
+        if self.ban_private && is_private(claimed) {
+            return Err(PolicyRefusal::Private(claimed));
+        }
+        // On a socket for both families an IPv4 connection has an IPv6 address.
+        let from = from.to_canonical();
+        if request.command == Command::Subscribe && self.is_good(claimed) && from != claimed {
+            return Err(PolicyRefusal::NotYours { claimed, from });
+        }
+        Ok(())
+    }
+}
+
+/// Whether an address means something only inside one network or host: RFC 1918, loopback, link-local
+/// (RFC 3927), shared with a carrier (RFC 6598), and "this network" (RFC 1122).
+fn is_private(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    let shared = a == 100 && b & 0xc0 == 64;
+    ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared || a == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddrV4;
+
+    const FILE: CascadeHash = CascadeHash([1; 32]);
+    const OTHER: CascadeHash = CascadeHash([2; 32]);
+    const PUBLIC: [u8; 4] = [203, 0, 113, 5];
+
+    fn request(command: Command, file: CascadeHash, ip: [u8; 4]) -> TrackerRequest {
+        TrackerRequest { command, cascade_hash: file, listen: SocketAddrV4::new(ip.into(), 9000) }
+    }
+
+    #[test]
+    fn an_open_tracker_takes_any_file_and_any_claim() {
+        let request = request(Command::Subscribe, OTHER, PUBLIC);
+        assert_eq!(Policy::open().check(&request, [10, 0, 0, 1].into()), Ok(()));
+    }
+
+    #[test]
+    fn only_allowed_files_are_tracked_or_listed() {
+        let policy = Policy::only([FILE]);
+        for command in [Command::List, Command::Subscribe] {
+            assert_eq!(policy.check(&request(command, FILE, PUBLIC), PUBLIC.into()), Ok(()));
+            let refused = policy.check(&request(command, OTHER, PUBLIC), PUBLIC.into());
+            assert_eq!(refused, Err(PolicyRefusal::NotAllowed(OTHER)));
+        }
+        let nothing = Policy::only([]);
+        assert!(nothing.check(&request(Command::List, FILE, PUBLIC), PUBLIC.into()).is_err());
+    }
+
+    #[test]
+    fn a_good_address_registers_itself_only() {
+        let policy = Policy::open().with_good([PUBLIC.into()]);
+        let subscribe = request(Command::Subscribe, FILE, PUBLIC);
+        let from = IpAddr::from([10, 0, 0, 1]);
+        let refused = PolicyRefusal::NotYours { claimed: PUBLIC.into(), from };
+        assert_eq!(policy.check(&subscribe, from), Err(refused));
+        assert_eq!(policy.check(&subscribe, PUBLIC.into()), Ok(()));
+        let mapped = Ipv4Addr::from(PUBLIC).to_ipv6_mapped();
+        assert_eq!(policy.check(&subscribe, mapped.into()), Ok(()));
+        assert_eq!(policy.check(&request(Command::List, FILE, PUBLIC), from), Ok(()));
+        assert!(policy.is_good(PUBLIC.into()) && !policy.is_good([1, 1, 1, 1].into()));
+    }
+
+    #[test]
+    fn private_addresses_are_refused_where_banned() {
+        let policy = Policy::open().with_ban_private(true);
+        let private = [
+            [10, 0, 0, 1],
+            [172, 16, 0, 1],
+            [172, 31, 9, 9],
+            [192, 168, 1, 1],
+            [127, 0, 0, 1],
+            [169, 254, 0, 1],
+            [100, 64, 0, 1],
+            [0, 0, 0, 0],
+        ];
+        for ip in private {
+            let subscribe = request(Command::Subscribe, FILE, ip);
+            assert_eq!(policy.check(&subscribe, ip.into()), Err(PolicyRefusal::Private(ip.into())), "{ip:?}");
+            assert_eq!(Policy::open().check(&subscribe, ip.into()), Ok(()), "{ip:?}");
+        }
+        for ip in [PUBLIC, [172, 32, 0, 1], [100, 128, 0, 1], [8, 8, 8, 8]] {
+            assert_eq!(policy.check(&request(Command::Subscribe, FILE, ip), PUBLIC.into()), Ok(()), "{ip:?}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+use super::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+const NOW: u32 = 1_800_000_000;
+
+fn file(n: u8) -> CascadeHash {
+    CascadeHash([n; 32])
+}
+
+fn addr(n: u32) -> SocketAddrV4 {
+    let [_, high, middle, low] = n.to_be_bytes();
+    SocketAddrV4::new(Ipv4Addr::new(10, high, middle, low), 8000)
+}
+
+fn list(registry: &mut Registry, of: u8, asker: u32, now: u32, seed: u64) -> Vec<PeerEntry> {
+    let mut entries = Vec::new();
+    let mut rng = fastrand::Rng::with_seed(seed);
+    registry.list(&file(of), addr(asker), now, &mut rng, &mut entries);
+    entries
+}
+
+fn with_peers(count: u32, good: impl Fn(u32) -> bool) -> Registry {
+    let mut registry = Registry::new(Bounds::default());
+    for n in 0..count {
+        assert_eq!(registry.subscribe(&file(1), addr(n), good(n), NOW), Ok(Subscribed::New));
+    }
+    registry
+}
+
+#[test]
+fn a_file_that_nobody_shares_has_no_peers() {
+    let mut registry = with_peers(3, |_| false);
+    assert_eq!(list(&mut registry, 2, 0, NOW, 0), []);
+}
+
+#[test]
+fn the_asker_is_left_out_but_not_another_port_of_its_address() {
+    let mut registry = with_peers(2, |_| false);
+    let other_port = SocketAddrV4::new(*addr(0).ip(), 8001);
+    registry.subscribe(&file(1), other_port, false, NOW).unwrap();
+    let listed: BTreeSet<_> = list(&mut registry, 1, 0, NOW, 0).iter().map(|e| e.addr).collect();
+    assert_eq!(listed, BTreeSet::from([addr(1), other_port]));
+}
+
+#[test]
+fn a_registration_lapses_after_1800_seconds_and_renewing_prevents_it() {
+    let mut registry = with_peers(2, |_| false);
+    assert_eq!(registry.subscribe(&file(1), addr(1), false, NOW + 600), Ok(Subscribed::Renewed));
+    assert_eq!(list(&mut registry, 1, 9, NOW + 1800, 0).len(), 2);
+    let listed = list(&mut registry, 1, 9, NOW + 1801, 0);
+    assert_eq!(listed, [PeerEntry { addr: addr(1), subscribed: NOW + 600, good: false }]);
+    assert_eq!(registry.peers(), 1);
+    assert_eq!(list(&mut registry, 1, 9, NOW + 2401, 0), []);
+    assert_eq!((registry.peers(), registry.swarms()), (0, 0));
+}
+
+#[test]
+fn a_lapsed_peer_that_comes_back_is_new() {
+    let mut registry = with_peers(1, |_| false);
+    assert_eq!(registry.subscribe(&file(1), addr(0), false, NOW + 1801), Ok(Subscribed::New));
+    assert_eq!(registry.peers(), 1);
+}
+
+#[test]
+fn a_clock_set_back_does_not_empty_the_lists() {
+    let mut registry = with_peers(3, |_| false);
+    assert_eq!(list(&mut registry, 1, 0, NOW - 100_000, 0).len(), 2);
+}
+
+#[test]
+fn good_peers_come_first_and_all_of_them_up_to_twenty() {
+    for count in [30, 300, 3000] {
+        let mut registry = with_peers(count, |n| n % 10 == 3 && n < 70);
+        for seed in 0..50 {
+            let entries = list(&mut registry, 1, 3, NOW, seed);
+            let good = entries.iter().take_while(|e| e.good).count();
+            let expected = (0..count.min(70)).filter(|n| n % 10 == 3).count() - 1;
+            assert_eq!((entries.len(), good), (20, expected), "{count} peers, seed {seed}");
+            assert!(entries.iter().skip(good).all(|e| !e.good), "a good peer after others: {entries:?}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_becomes_good_changes_rank() {
+    let mut registry = with_peers(200, |_| false);
+    registry.subscribe(&file(1), addr(7), true, NOW + 1).unwrap();
+    assert_eq!(registry.peers(), 200);
+    let first = list(&mut registry, 1, 0, NOW + 1, 0).first().copied();
+    assert_eq!(first, Some(PeerEntry { addr: addr(7), subscribed: NOW + 1, good: true }));
+}
+
+#[test]
+fn every_peer_is_listed_about_equally_often() {
+    for count in [25, 200, 257, 2000] {
+        let mut registry = with_peers(count, |_| false);
+        let mut times = BTreeMap::new();
+        let mut first = BTreeMap::new();
+        let mut rng = fastrand::Rng::with_seed(u64::from(count));
+        let mut entries = Vec::new();
+        let rounds = count * 50;
+        for _ in 0..rounds {
+            registry.list(&file(1), addr(count), NOW, &mut rng, &mut entries);
+            assert_eq!(entries.len(), LIST_MAX);
+            *first.entry(entries[0].addr).or_insert(0u32) += 1;
+            entries.iter().for_each(|e| *times.entry(e.addr).or_insert(0u32) += 1);
+        }
+        // Expected 1000 times each, 50 times first: bounds of eight standard deviations.
+        assert_eq!(times.len(), count as usize, "some of {count} peers were never listed");
+        let extremes = (times.values().min(), times.values().max());
+        assert!(extremes.0 > Some(&740) && extremes.1 < Some(&1260), "{count} peers: {extremes:?} of 1000");
+        assert!(first.values().max() < Some(&110), "{count} peers: {:?} of 50 first", first.values().max());
+    }
+}
+
+#[test]
+fn a_full_registry_refuses_the_new_and_renews_the_old() {
+    let mut registry = Registry::new(Bounds { peers: 3, swarms: 2 });
+    for n in 0..2 {
+        registry.subscribe(&file(1), addr(n), false, NOW).unwrap();
+    }
+    registry.subscribe(&file(2), addr(0), false, NOW + 1000).unwrap();
+    assert_eq!(registry.subscribe(&file(1), addr(5), false, NOW + 1000), Err(RegistryFull::Peers(3)));
+    assert_eq!(registry.subscribe(&file(1), addr(1), false, NOW + 1000), Ok(Subscribed::Renewed));
+    // Peer 0 of the first file lapses: its place is found at once.
+    assert_eq!(registry.subscribe(&file(3), addr(5), false, NOW + 1801), Err(RegistryFull::Swarms(2)));
+    assert_eq!(registry.subscribe(&file(1), addr(5), false, NOW + 1801), Ok(Subscribed::New));
+    assert_eq!((registry.peers(), registry.swarms()), (3, 2));
+}
+
+#[test]
+fn a_sweep_removes_all_that_lapsed_in_bounded_steps() {
+    let mut registry = Registry::new(Bounds::default());
+    for n in 0..10_000 {
+        registry.subscribe(&file((n % 50) as u8), addr(n), false, NOW + (n % 2) * 1000).unwrap();
+    }
+    let mut steps = 0;
+    while registry.peers() > 5000 {
+        let removed = registry.sweep(NOW + 1801, 160);
+        assert!(removed <= 10, "{removed} removals in one step of 160");
+        steps += 1;
+        assert!(steps < 2000, "{} peers left after {steps} steps", registry.peers());
+    }
+    assert_eq!(registry.sweep(NOW + 1801, 1_000_000), 0);
+    while registry.peers() > 0 {
+        registry.sweep(NOW + 2801, 100_000);
+    }
+    assert_eq!(registry.swarms(), 0);
+    assert_eq!(registry.sweep(NOW + 2801, 1000), 0);
+    // Slots are used again.
+    registry.subscribe(&file(7), addr(1), false, NOW + 2801).unwrap();
+    assert_eq!(registry.slots.len(), 50);
+}
+
+/// What the protocol says, with no thought for speed: time of subscription and rank by file and address.
+type Model = BTreeMap<(u8, SocketAddrV4), (u32, bool)>;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Subscribe { file: u8, peer: u32, good: bool },
+    List { file: u8, peer: u32 },
+    Sweep { work: u32 },
+    Wait { secs: u32 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0u8..3, 0u32..400, prop::bool::weighted(0.1))
+            .prop_map(|(file, peer, good)| Step::Subscribe { file, peer, good }),
+        3 => (0u8..4, 0u32..400).prop_map(|(file, peer)| Step::List { file, peer }),
+        1 => (0u32..500).prop_map(|work| Step::Sweep { work }),
+        1 => (0u32..300).prop_map(|secs| Step::Wait { secs }),
+    ]
+}
+
+fn check_list(entries: &[PeerEntry], model: &Model, of: u8, asker: SocketAddrV4, now: u32) {
+    let live: BTreeMap<_, _> = model
+        .iter()
+        .filter(|((file, addr), (subscribed, _))| *file == of && *addr != asker && now - subscribed <= 1800)
+        .map(|((_, addr), peer)| (*addr, *peer))
+        .collect();
+    let distinct: BTreeSet<_> = entries.iter().map(|e| e.addr).collect();
+    assert_eq!(distinct.len(), entries.len(), "a peer is listed twice: {entries:?}");
+    assert_eq!(entries.len(), live.len().min(20), "of {} live peers", live.len());
+    for entry in entries {
+        assert_eq!(live.get(&entry.addr), Some(&(entry.subscribed, entry.good)), "{entry:?}");
+    }
+    let good = entries.iter().take_while(|e| e.good).count();
+    assert_eq!(
+        good,
+        live.values().filter(|(_, good)| *good).count().min(20),
+        "good peers first: {entries:?}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_naive_model(steps in prop::collection::vec(step(), 1..1500), seed: u64) {
+        let mut registry = Registry::new(Bounds::default());
+        let mut model = Model::new();
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let (mut now, mut entries) = (NOW, Vec::new());
+        for step in steps {
+            match step {
+                Step::Subscribe { file: of, peer, good } => {
+                    let old = model.insert((of, addr(peer)), (now, good));
+                    let renews = old.is_some_and(|(then, was_good)| now - then <= 1800 && was_good == good);
+                    let expected = if renews { Subscribed::Renewed } else { Subscribed::New };
+                    prop_assert_eq!(registry.subscribe(&file(of), addr(peer), good, now), Ok(expected));
+                }
+                Step::List { file: of, peer } => {
+                    registry.list(&file(of), addr(peer), now, &mut rng, &mut entries);
+                    check_list(&entries, &model, of, addr(peer), now);
+                }
+                Step::Sweep { work } => {
+                    registry.sweep(now, work);
+                }
+                Step::Wait { secs } => now += secs,
+            }
+        }
+        while registry.sweep(now, 1 << 20) > 0 {}
+        let live = model.values().filter(|(subscribed, _)| now - subscribed <= 1800).count();
+        prop_assert_eq!(registry.peers(), live);
+    }
+}

@@ -1,0 +1,308 @@
+//! The driver: one thread that owns the registry and every connection.
+//!
+//! ```text
+//!  accept ──► read at once ──► answer in one write ──► close            (the usual way: 4 system calls)
+//!                 │ not all there yet        │ bytes left to read
+//!                 ▼                          ▼
+//!             waiting: poll, timeout     draining: the answer is sent, what still comes is thrown
+//!                                        away, so that closing does not tear the answer down
+//! ```
+//!
+//! One thread, because a request costs the kernel some 20 µs and the registry 2: a second thread would
+//! add locks and hand-overs, and the sockets are the work. No connection can hold it up: all calls are
+//! non-blocking, and connections that wait are bounded in number and time.
+
+mod connection;
+mod held;
+
+use crate::clock;
+use crate::log::Log;
+use crate::responder::{Registration, Responder, refuse};
+use cascade_format::tracker_wire::TrackerRequest;
+use connection::{Connection, Outcome};
+use held::{Held, Phase};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a request may take to arrive.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection is kept after its answer, for the client to read it and close.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The most bytes that are read after a request, to be thrown away.
+pub const DRAIN_MAX: usize = 64 << 10;
+
+/// The most connections accepted before others are looked at. They are read after all of them are
+/// accepted: by then the requests are there.
+const ACCEPT_BATCH: usize = 64;
+
+/// Readiness events taken from the kernel at once.
+const EVENTS: usize = 256;
+
+/// How long accepting pauses when the process has no descriptor left and none to free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often lapsed registrations are looked for when there are no requests.
+const SWEEP_TICK: Duration = Duration::from_secs(1);
+
+/// Sweep work (see [`crate::registry::Registry::sweep`]) for every request: two removals, so that
+/// memory is freed faster than requests can fill it.
+const SWEEP_PER_REQUEST: u32 = 32;
+
+/// Sweep work of a tick: 0.1 to 0.4 ms.
+const SWEEP_PER_TICK: u32 = 16_384;
+
+/// Removals in one tick (it can hold four times as many) that make the next one follow at once.
+const SWEEP_ON: usize = 240;
+
+const LISTENER: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX - 1);
+
+/// What bounds waiting connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// How many may wait.
+    pub(crate) connections: usize,
+    /// How long a request may take to arrive.
+    pub(crate) request: Duration,
+}
+
+/// The event loop and all that it owns.
+#[derive(Debug)]
+pub(crate) struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    stopper: Stopper,
+    held: Held,
+    request_timeout: Duration,
+    responder: Responder,
+    log: Log,
+    /// The answer being written: one buffer for all.
+    answer: Vec<u8>,
+    /// Whether the listener may have connections: it is edge-triggered, so only an accept that finds
+    /// none proves it.
+    acceptable: bool,
+    accept_again: Option<Instant>,
+    next_sweep: Instant,
+    requests: u32,
+}
+
+/// Ends a server from another thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Stopper {
+    stop: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Stopper {
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        // It fails only if the server's poll is broken, and then the server has ended.
+        let _ = self.waker.wake();
+    }
+}
+
+impl Server {
+    /// A server on a listener that must be non-blocking.
+    pub(crate) fn new(
+        listener: std::net::TcpListener,
+        responder: Responder,
+        log: Log,
+        patience: Patience,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut listener = TcpListener::from_std(listener);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        Ok(Self {
+            poll,
+            listener,
+            stopper: Stopper { stop: Arc::default(), waker },
+            held: Held::new(patience.connections),
+            request_timeout: patience.request,
+            responder,
+            log,
+            answer: Vec::new(),
+            acceptable: true,
+            accept_again: None,
+            next_sweep: clock::now() + SWEEP_TICK,
+            requests: 0,
+        })
+    }
+
+    pub(crate) fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until stopped.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut accepted = Vec::with_capacity(ACCEPT_BATCH);
+        while !self.stopper.stop.load(Ordering::Acquire) {
+            match self.poll.poll(&mut events, self.time_to_wait(clock::now())) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            let (now, unix_now) = (clock::now(), clock::unix_now());
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.acceptable = true,
+                    WAKER => {}
+                    token => self.resume(token, now, unix_now),
+                }
+            }
+            self.accept(&mut accepted, now)?;
+            for (stream, from) in accepted.drain(..) {
+                self.begin(Connection::new(stream, from), now, unix_now);
+            }
+            self.end_overdue(now);
+            self.sweep(now, unix_now);
+        }
+        Ok(())
+    }
+
+    /// How long the poll may wait.
+    fn time_to_wait(&self, now: Instant) -> Option<Duration> {
+        let sweep = (self.responder.registry().peers() > 0).then_some(self.next_sweep);
+        let accept = self.acceptable.then_some(self.accept_again.unwrap_or(now));
+        let next = [self.held.next_deadline(), sweep, accept].into_iter().flatten().min();
+        next.map(|deadline| deadline.saturating_duration_since(now))
+    }
+
+    /// Accepts up to a batch of connections.
+    fn accept(&mut self, accepted: &mut Vec<(TcpStream, SocketAddr)>, now: Instant) -> io::Result<()> {
+        if self.accept_again.is_some_and(|again| now < again) {
+            return Ok(());
+        }
+        self.accept_again = None;
+        while self.acceptable && accepted.len() < ACCEPT_BATCH {
+            match self.listener.accept() {
+                Ok(connection) => accepted.push(connection),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.acceptable = false,
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+                Err(error) if is_passing(&error) => {}
+                Err(_) => {
+                    // No descriptor or memory left: whoever has waited longest makes room.
+                    if !self.evict() {
+                        self.accept_again = Some(now + ACCEPT_PAUSE);
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a connection that was just accepted.
+    fn begin(&mut self, mut connection: Connection, now: Instant, unix_now: u32) {
+        let outcome = connection.read();
+        if matches!(outcome, Outcome::Wait) {
+            self.hold(connection, now);
+        } else {
+            self.conclude(connection, outcome, now, unix_now);
+        }
+    }
+
+    /// Reads a connection that the poll says is ready. While it waits on it keeps its deadline.
+    fn resume(&mut self, token: Token, now: Instant, unix_now: u32) {
+        // An event for a connection that was ended in this turn finds none.
+        let Some(waiting) = self.held.get_mut(token) else { return };
+        let outcome = waiting.read();
+        if !matches!(outcome, Outcome::Wait)
+            && let Some(connection) = self.held.take(token)
+        {
+            self.conclude(connection, outcome, now, unix_now);
+        }
+    }
+
+    /// Answers a connection that has come to an outcome, and ends it as soon as that does no harm.
+    fn conclude(&mut self, mut connection: Connection, outcome: Outcome, now: Instant, unix_now: u32) {
+        match outcome {
+            Outcome::Wait | Outcome::Over => return,
+            Outcome::Request(request) => self.respond(&request, connection.from(), unix_now),
+            Outcome::Refuse(why) => refuse(&why, &mut self.answer),
+        }
+        if !connection.send(&self.answer) {
+            self.hold(connection, now);
+        }
+    }
+
+    fn respond(&mut self, request: &TrackerRequest, from: IpAddr, unix_now: u32) {
+        self.requests += 1;
+        let news: Option<Registration> = self.responder.answer(request, from, unix_now, &mut self.answer);
+        if let Some(registration) = news {
+            self.log.registered(registration);
+        }
+    }
+
+    /// Keeps a connection until it is ready or overdue.
+    fn hold(&mut self, connection: Connection, now: Instant) {
+        if self.held.is_full() {
+            self.evict();
+        }
+        let deadline = now
+            + match connection.phase() {
+                Phase::Reading => self.request_timeout,
+                Phase::Draining => DRAIN_TIMEOUT,
+            };
+        // Where it cannot be polled, it ends here.
+        let _ = self.held.insert(connection, deadline, self.poll.registry());
+    }
+
+    /// Ends the connection that has waited longest, with a word of explanation if it had no answer
+    /// yet. Returns whether there was one.
+    fn evict(&mut self) -> bool {
+        let Some(mut connection) = self.held.oldest() else { return false };
+        if connection.phase() == Phase::Reading {
+            refuse(&"too many connections wait here, try again", &mut self.answer);
+            connection.send_last(&self.answer);
+        }
+        true
+    }
+
+    fn end_overdue(&mut self, now: Instant) {
+        while let Some(mut connection) = self.held.overdue(now) {
+            if connection.phase() == Phase::Reading {
+                let (timeout, received) = (self.request_timeout, connection.received());
+                let why = format!("the request is not complete after {timeout:?}: {received} bytes arrived");
+                refuse(&why, &mut self.answer);
+                connection.send_last(&self.answer);
+            }
+        }
+    }
+
+    /// Removes some lapsed registrations. While there are many, it does not wait for the next tick.
+    fn sweep(&mut self, now: Instant, unix_now: u32) {
+        let mut work = SWEEP_PER_REQUEST.saturating_mul(std::mem::take(&mut self.requests));
+        let tick = now >= self.next_sweep;
+        if tick {
+            work = work.saturating_add(SWEEP_PER_TICK);
+        }
+        let removed = self.responder.sweep(unix_now, work);
+        if tick {
+            self.next_sweep = if removed >= SWEEP_ON { now } else { now + SWEEP_TICK };
+        }
+    }
+}
+
+/// Whether an error of accept is about the one connection, or about nothing: the next may go well.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let passing = [
+        Kind::ConnectionAborted,
+        Kind::ConnectionReset,
+        Kind::ConnectionRefused,
+        Kind::HostUnreachable,
+        Kind::NetworkUnreachable,
+        Kind::NetworkDown,
+        Kind::PermissionDenied,
+        Kind::Interrupted,
+    ];
+    passing.contains(&error.kind())
+}

@@ -1,0 +1,144 @@
+//! The command as a process.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+fn tracker(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tracker"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Starts a tracker and reads the line that says where it listens.
+fn start(args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>, String) {
+    read_start(&mut tracker(args))
+}
+
+fn read_start(command: &mut Command) -> (Child, BufReader<std::process::ChildStdout>, String) {
+    let mut child = command.spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    (child, stdout, line)
+}
+
+fn port_of(line: &str) -> u16 {
+    let rest = line.strip_prefix("tracker: listening on 127.0.0.1:").unwrap_or_else(|| panic!("{line:?}"));
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn subscribe(port: u16, file: u8) -> Vec<u8> {
+    let mut request = [file; 54];
+    request[..16].copy_from_slice(b"CASC\0\0\0\x01\0\0\0\x02\0\0\0\x26");
+    request[48..].copy_from_slice(&[203, 0, 113, 7, 0x23, 0x28]);
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client.write_all(&request).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+fn fails(args: &[&str], code: i32) -> String {
+    let Output { status, stdout, stderr } = tracker(args).output().unwrap();
+    let error = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(code), "{args:?}: {error}");
+    assert!(stdout.is_empty(), "{args:?} printed {stdout:?}");
+    error
+}
+
+#[test]
+fn it_says_where_it_listens_logs_registrations_once_and_stops_on_both_signals() {
+    for stop in [Signal::INT, Signal::TERM] {
+        let (mut child, mut stdout, line) = start(&["--listen", "127.0.0.1:0"]);
+        assert!(line.ends_with(" (open: any file)\n"), "{line:?}");
+        for _ in 0..3 {
+            assert_eq!(subscribe(port_of(&line), 0xab), [0; 5]);
+        }
+        signal(&child, stop);
+        let mut log = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        assert_eq!(log, format!("tracker: registered 203.0.113.7:9000 for {}\n", "ab".repeat(32)));
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        let mut rest = String::new();
+        stdout.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "", "one line on stdout");
+    }
+}
+
+#[test]
+fn it_serves_on_when_descriptors_run_out() {
+    // Ten or so are taken before the first client: the limit is met long before the connections' bound.
+    let script = format!("ulimit -n 24; exec {} -l 127.0.0.1:0", env!("CARGO_BIN_EXE_tracker"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let (mut child, _stdout, line) = read_start(&mut command);
+    let mut idle = Vec::new();
+    for file in 0..100 {
+        idle.push(TcpStream::connect(("127.0.0.1", port_of(&line))).unwrap());
+        if file % 10 == 0 {
+            assert_eq!(subscribe(port_of(&line), file), [0; 5]);
+        }
+    }
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", child.id())).map(Iterator::count);
+    assert!(descriptors.unwrap_or(24) >= 20, "the limit was not met: this test shows nothing");
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_configuration_closes_it() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(file, r#"{{"port": 1, "allowedhashes": ["{}"]}}"#, "ab".repeat(32)).unwrap();
+    let (mut child, _stdout, line) = start(&[file.path().to_str().unwrap(), "-l", "127.0.0.1:0"]);
+    assert!(line.ends_with(" (1 file allowed)\n"), "{line:?}");
+    assert_eq!(subscribe(port_of(&line), 0xab)[0], 0);
+    assert_eq!(subscribe(port_of(&line), 0xcd)[0], 1);
+    signal(&child, Signal::TERM);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn failures_are_one_line_that_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let error = fails(&["-l", &addr], 1);
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.starts_with(&format!("tracker: cannot listen on {addr}: ")), "{error}");
+    assert!(error.contains("choose a port with --listen"), "{error}");
+
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(file, r#"{{"port": 8888, "allowedhashes": ["12"]}}"#).unwrap();
+    let path = file.path().to_str().unwrap();
+    let expected = "allowedhashes[0]: a hash has 64 hex digits, this has 2 characters";
+    assert_eq!(fails(&[path], 1), format!("tracker: {path}: {expected}\n"));
+    assert!(fails(&["--allow", "nothing"], 1).starts_with("tracker: --allow nothing: "));
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    assert!(fails(&["--no-such-option"], 2).contains("--no-such-option"));
+    assert!(fails(&["-l", "nowhere"], 2).contains("nowhere"));
+}
+
+#[test]
+fn nobody_reading_its_output_is_no_failure() {
+    let (mut child, stdout, line) = start(&["-l", "127.0.0.1:0"]);
+    drop(stdout);
+    drop(child.stderr.take());
+    for file in 0..50 {
+        assert_eq!(subscribe(port_of(&line), file), [0; 5]);
+    }
+    signal(&child, Signal::INT);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,284 @@
+//! The tracker over real sockets, spoken to in raw bytes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::time::Duration;
+use support::{Running, connect, entries, exchange, message, read_answer, request};
+
+use cascade_tracker::{DRAIN_MAX, Policy, Tracker};
+
+const LIST: u32 = 1;
+const SUBSCRIBE: u32 = 2;
+
+fn loopback(policy: Policy) -> Tracker {
+    Tracker::bind(([127, 0, 0, 1], 0).into(), policy).unwrap()
+}
+
+fn open() -> Running {
+    Running::start(loopback(Policy::open()))
+}
+
+#[test]
+fn peers_learn_of_each_other_and_listing_does_not_register() {
+    let tracker = open();
+    assert_eq!(entries(&exchange(&tracker, &request(LIST, 1, 9000))), [0u16; 0]);
+    assert_eq!(entries(&exchange(&tracker, &request(SUBSCRIBE, 1, 9001))), [0u16; 0]);
+    assert_eq!(entries(&exchange(&tracker, &request(SUBSCRIBE, 1, 9002))), [9001]);
+    assert_eq!(entries(&exchange(&tracker, &request(LIST, 1, 9002))), [9001]);
+    let mut both = entries(&exchange(&tracker, &request(LIST, 1, 9000)));
+    both.sort_unstable();
+    assert_eq!(both, [9001, 9002]);
+    assert_eq!(entries(&exchange(&tracker, &request(LIST, 2, 9000))), [0u16; 0], "another file");
+}
+
+#[test]
+fn an_entry_is_twelve_bytes_in_network_order() {
+    let tracker = open();
+    exchange(&tracker, &request(SUBSCRIBE, 1, 0x2329));
+    let answer = exchange(&tracker, &request(LIST, 1, 1));
+    assert_eq!(answer[..11], [0, 0, 0, 0, 12, 203, 0, 113, 7, 0x23, 0x29]);
+    let subscribed = u32::from_be_bytes(answer[11..15].try_into().unwrap());
+    assert!(subscribed > 1_700_000_000, "{subscribed} is not now");
+    assert_eq!(answer[15..], [0, 0]);
+}
+
+#[test]
+fn a_request_may_arrive_in_pieces() {
+    let tracker = open();
+    for split in [1, 4, 15, 16, 17, 53] {
+        let mut client = connect(&tracker);
+        let bytes = request(LIST, 1, 9000);
+        client.write_all(&bytes[..split]).unwrap();
+        // Another client's answer proves that the tracker has gone on meanwhile.
+        exchange(&tracker, &request(LIST, 1, 9000));
+        client.write_all(&bytes[split..]).unwrap();
+        assert_eq!(read_answer(&mut client).unwrap(), [0; 5], "split at {split}");
+    }
+}
+
+#[test]
+fn a_request_cut_short_is_refused() {
+    let tracker = open();
+    for length in [0, 1, 16, 53] {
+        let mut client = connect(&tracker);
+        client.write_all(&request(LIST, 1, 9000)[..length]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let answer = read_answer(&mut client).unwrap();
+        let expected = format!("the request was cut short: it has 54 bytes, {length} arrived");
+        assert_eq!(message(&answer), expected);
+    }
+}
+
+#[test]
+fn each_wrong_field_is_refused_with_its_name() {
+    let tracker = open();
+    let cases =
+        [(0, "starts with CASC"), (7, "version 119"), (11, "unknown command 119"), (15, "is 38, not 119")];
+    for (offset, expected) in cases {
+        let mut bytes = request(LIST, 1, 9000);
+        bytes[offset] = 119;
+        let text = message(&exchange(&tracker, &bytes));
+        assert!(text.contains(expected), "byte {offset}: {text:?} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn a_wrong_header_is_refused_while_the_client_waits_for_an_answer() {
+    let tracker = open();
+    let mut client = connect(&tracker);
+    client.write_all(b"HELLO").unwrap();
+    assert!(message(&read_answer(&mut client).unwrap()).contains("CASC"));
+}
+
+#[test]
+fn a_client_that_goes_on_sending_can_read_its_refusal() {
+    let tracker = open();
+    for rounds in 0..20 {
+        let mut client = connect(&tracker);
+        client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        // Less than the tracker drains, in pieces, some of which arrive after the refusal was sent.
+        for _ in 0..8 {
+            client.write_all(&vec![b'x'; DRAIN_MAX / 16]).unwrap();
+            exchange(&tracker, &request(LIST, 1, 9000));
+        }
+        let answer = read_answer(&mut client).unwrap_or_else(|error| panic!("round {rounds}: {error}"));
+        assert!(message(&answer).contains("CASC"));
+    }
+}
+
+#[test]
+fn bytes_after_a_request_do_not_cost_the_answer() {
+    let tracker = open();
+    exchange(&tracker, &request(SUBSCRIBE, 1, 9001));
+    for _ in 0..20 {
+        let mut client = connect(&tracker);
+        let bytes = [&request(LIST, 1, 9000)[..], &[7; 3000]].concat();
+        client.write_all(&bytes).unwrap();
+        assert_eq!(entries(&read_answer(&mut client).unwrap()), [9001]);
+    }
+}
+
+#[test]
+fn a_client_that_never_stops_sending_is_cut_off() {
+    let tracker = open();
+    let mut client = connect(&tracker);
+    client.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    let zeroes = vec![0; 65536];
+    let error = std::iter::repeat_with(|| client.write_all(&zeroes)).take(10_000).find_map(Result::err);
+    let kind = error.map(|error| error.kind());
+    assert!(
+        matches!(
+            kind,
+            Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
+        ),
+        "600 MB were accepted, or the tracker hung: {kind:?}"
+    );
+}
+
+#[test]
+fn half_a_request_times_out_also_when_it_trickles() {
+    let tracker = loopback(Policy::open()).with_request_timeout(Duration::from_millis(300));
+    let tracker = Running::start(tracker);
+    let mut silent = connect(&tracker);
+    let mut trickling = connect(&tracker);
+    silent.write_all(b"CASC").unwrap();
+    trickling.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let bytes = request(LIST, 1, 9000);
+    let mut sent = 0;
+    // One byte each 20 ms: the whole request would take a second.
+    let answer = loop {
+        if sent < bytes.len() {
+            let _ = trickling.write_all(&bytes[sent..=sent]);
+            sent += 1;
+        }
+        match read_answer(&mut trickling) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            answer => break answer,
+        }
+    };
+    // A byte that crosses the refusal may reset the connection: the answer may be lost, the end not.
+    if let Ok(answer) = answer {
+        assert!(message(&answer).contains("not complete after 300ms"), "{:?}", message(&answer));
+    }
+    assert!(sent < bytes.len(), "a request that took longer than the timeout was accepted");
+    let refusal = message(&read_answer(&mut silent).unwrap());
+    assert_eq!(refusal, "the request is not complete after 300ms: 4 bytes arrived");
+}
+
+#[test]
+fn a_flood_of_idle_and_half_sent_connections_stops_nobody() {
+    const FLOOD: usize = 2000;
+    let descriptors = cascade_tracker::limits::raise_descriptor_limit();
+    assert!(descriptors > 2 * FLOOD, "this test needs {} descriptors: ulimit -Hn", 2 * FLOOD);
+    for (bound, kept) in [(FLOOD + 100, true), (300, false)] {
+        let tracker = Running::start(loopback(Policy::open()).with_max_connections(bound));
+        exchange(&tracker, &request(SUBSCRIBE, 1, 9001));
+        let mut flood: Vec<TcpStream> = Vec::new();
+        for n in 0..FLOOD {
+            let mut client = connect(&tracker);
+            client.write_all(&request(LIST, 1, 9000)[..n % 54]).unwrap();
+            flood.push(client);
+        }
+        assert_eq!(entries(&exchange(&tracker, &request(LIST, 1, 9000))), [9001], "bound {bound}");
+        if kept {
+            // The oldest is still welcome.
+            flood[0].write_all(&request(LIST, 1, 9000)).unwrap();
+            assert_eq!(entries(&read_answer(&mut flood[0]).unwrap()), [9001]);
+        } else {
+            let refusal = message(&read_answer(&mut flood[0]).unwrap());
+            assert_eq!(refusal, "too many connections wait here, try again");
+            let last = flood.last_mut().unwrap();
+            last.write_all(&request(LIST, 1, 9000)[(FLOOD - 1) % 54..]).unwrap();
+            assert_eq!(entries(&read_answer(last).unwrap()), [9001], "the youngest are kept");
+        }
+    }
+}
+
+#[test]
+fn clients_that_come_and_go_leave_nothing_behind() {
+    let tracker = Running::start(loopback(Policy::open()).with_max_connections(10));
+    for n in 0..500 {
+        let mut client = connect(&tracker);
+        client.write_all(&request(LIST, 1, 9000)[..n % 54]).unwrap();
+    }
+    assert_eq!(entries(&exchange(&tracker, &request(LIST, 1, 9000))), [0u16; 0]);
+}
+
+#[test]
+fn random_bytes_are_refused_or_answered_never_fatal() {
+    let tracker = open();
+    let mut rng = fastrand::Rng::with_seed(7);
+    for round in 0..300 {
+        let mut bytes = request(LIST, 1, 9000).to_vec();
+        for _ in 0..rng.usize(..4) {
+            let at = rng.usize(..bytes.len());
+            bytes[at] = rng.u8(..);
+        }
+        bytes.truncate(rng.usize(..=54));
+        bytes.extend(std::iter::repeat_with(|| rng.u8(..)).take(round % 7));
+        let mut client = connect(&tracker);
+        client.write_all(&bytes).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let answer = read_answer(&mut client).unwrap_or_else(|error| panic!("{bytes:?}: {error}"));
+        assert!(answer.len() >= 5 && answer[0] <= 1, "{bytes:?}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_good_address_is_taken_only_from_itself() {
+    let good = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(203, 0, 113, 7)];
+    let tracker = Running::start(loopback(Policy::open().with_good(good)));
+    let text = message(&exchange(&tracker, &request(SUBSCRIBE, 1, 9000)));
+    assert!(text.contains("203.0.113.7") && text.contains("127.0.0.1"), "{text:?}");
+    let mut own = request(SUBSCRIBE, 1, 9000);
+    own[48..52].copy_from_slice(&[127, 0, 0, 1]);
+    assert_eq!(exchange(&tracker, &own)[0], 0);
+    let answer = exchange(&tracker, &request(LIST, 1, 9000));
+    assert_eq!(entries(&answer), [9000]);
+    assert_eq!(answer[15], 1, "marked as good");
+}
+
+#[test]
+fn refused_files_and_addresses_get_a_message() {
+    let policy = Policy::only([cascade_format::CascadeHash([1; 32])]).with_ban_private(true);
+    let tracker = Running::start(loopback(policy));
+    assert!(message(&exchange(&tracker, &request(LIST, 2, 9000))).contains("does not track 0202"));
+    let mut private = request(SUBSCRIBE, 1, 9000);
+    private[48..52].copy_from_slice(&[192, 168, 0, 1]);
+    assert!(message(&exchange(&tracker, &private)).contains("192.168.0.1 is a private address"));
+    assert_eq!(exchange(&tracker, &request(SUBSCRIBE, 1, 9000)), [0; 5]);
+}
+
+#[test]
+fn shutdown_ends_the_run_and_frees_the_port() {
+    let tracker = open();
+    let addr = tracker.addr;
+    let mut waiting = connect(&tracker);
+    exchange(&tracker, &request(LIST, 1, 9000));
+    tracker.stop().expect("a clean end");
+    let mut rest = Vec::new();
+    let end = waiting.read_to_end(&mut rest);
+    assert!(!matches!(&end, Err(e) if e.kind() == ErrorKind::WouldBlock), "still connected: {end:?}");
+    Tracker::bind(addr, Policy::open()).expect("the port is free");
+}
+
+#[test]
+fn dropping_the_future_stops_the_tracker() {
+    let tracker = loopback(Policy::open());
+    let addr = tracker.local_addr();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let never = std::future::pending();
+        tokio::time::timeout(Duration::from_millis(10), tracker.run(never)).await.unwrap_err();
+    });
+    // The thread ends by itself, soon.
+    let free = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        Tracker::bind(addr, Policy::open()).is_ok()
+    });
+    assert!(free, "{addr} is still taken after 5 s");
+}
