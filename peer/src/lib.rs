@@ -5,6 +5,18 @@
 //! known of it; `serve` answers other peers; `session` joins them.
 
 pub mod catalog;
+pub mod check;
+pub mod cli;
 pub mod clock;
+pub mod create;
+pub mod human;
 pub mod limits;
+pub mod link;
+pub mod metafile;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod serve;
+pub mod session;
 pub mod store;
+pub mod tracker_client;

@@ -3,7 +3,8 @@
 use crate::limits::{CONNECT_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
 use cascade_format::CascadeHash;
 use cascade_format::tracker_wire::{
-    Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader, parse_peer_list,
+    Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
+    parse_peer_list,
 };
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};

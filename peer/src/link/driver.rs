@@ -72,7 +72,8 @@ impl LinkTask {
         let (requests, queue) = mpsc::channel(MAX_PIPELINE);
         let lease = Arc::new(Lease::default());
         let reader = ResponseReader::new(*self.file.shared.layout());
-        let link = Link { task: self, lease: Arc::clone(&lease), reader, to_send: VecDeque::new(), out: Vec::new() };
+        let link =
+            Link { task: self, lease: Arc::clone(&lease), reader, to_send: VecDeque::new(), out: Vec::new() };
         tokio::spawn(link.run(queue));
         LinkHandle { requests, lease }
     }

@@ -202,7 +202,11 @@ mod tests {
     }
 
     /// Everything but the place in the given bytes: (block, status, bytes).
-    fn collect(reader: &mut ResponseReader, stream: &[u8], cuts: &[usize]) -> Result<Vec<(u64, u8, Vec<u8>)>, Lie> {
+    fn collect(
+        reader: &mut ResponseReader,
+        stream: &[u8],
+        cuts: &[usize],
+    ) -> Result<Vec<(u64, u8, Vec<u8>)>, Lie> {
         let (mut at, mut all): (usize, Vec<(u64, u8, Vec<u8>)>) = (0, Vec::new());
         let ends = cuts.iter().map(|cut| cut % (stream.len() + 1)).chain([stream.len()]);
         for end in ends {

@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn a_content_peer_subscribes_every_ten_minutes_and_lists_in_between() {
         let asked = hour(Announce::new(true), false, true);
-        assert_eq!(asked.get(..3), Some(&[(0, Command::Subscribe), (300, Command::List), (600, Command::Subscribe)][..]));
+        assert_eq!(
+            asked.get(..3),
+            Some(&[(0, Command::Subscribe), (300, Command::List), (600, Command::Subscribe)][..])
+        );
         assert_eq!(asked.len(), 12);
     }
 

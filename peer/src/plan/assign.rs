@@ -14,6 +14,13 @@ const THEFT_FACTOR: f64 = 1.5;
 /// … and by this much.
 const THEFT_MARGIN: Duration = Duration::from_millis(100);
 
+/// A link without any answer yet waits so many times longer before it takes a block from another.
+const UNPROVEN_PATIENCE: u32 = 4;
+
+/// So many times a block goes to another link because that is faster; after that only because the link
+/// that has it is silent.
+const MAX_SPEED_THEFTS: u32 = 2;
+
 impl Plan {
     /// Opens links to peers that deserve one.
     pub(super) fn connect(&mut self, now: Time) {
@@ -41,8 +48,12 @@ impl Plan {
             self.wake_all();
         }
         let unpaused = |link: &super::Link| link.requests() == 0 && !self.peers.get(link.peer).is_paused(now);
-        let idle: Vec<LinkId> =
-            self.links.iter().filter(|(_, link)| link.is_connected() && unpaused(link)).map(|(id, _)| id).collect();
+        let idle: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.is_connected() && unpaused(link))
+            .map(|(id, _)| id)
+            .collect();
         self.hungry.extend(idle);
     }
 
@@ -71,7 +82,8 @@ impl Plan {
                 break;
             }
             let last = state.last_pick;
-            let Some(block) = self.order.pick(now, &mut self.blocks, peer, last, rate, &mut self.random) else {
+            let Some(block) = self.order.pick(now, &mut self.blocks, peer, last, rate, &mut self.random)
+            else {
                 break;
             };
             let length = self.blocks.layout().len_of(block);
@@ -103,28 +115,36 @@ impl Plan {
         }
         let mut prey: Option<(Duration, LinkId, Block)> = None;
         for (id, victim) in self.links.iter().filter(|(id, _)| *id != thief) {
-            let wait = match victim.pipeline.time_for(victim.under_way()) {
-                Some(wait) if !victim.is_stalling(now) => wait,
-                None if !victim.is_stalling(now) => continue,
-                _ => Duration::MAX,
-            };
-            let block = victim.wanted().rev().find(|block| peer.may_have(now, *block));
-            if let Some(block) = block
-                && prey.is_none_or(|(longest, ..)| wait > longest)
-            {
+            let Some(block) = victim.wanted().rev().find(|block| peer.may_have(now, *block)) else { continue };
+            let thefts = self.thefts.get(&block).copied().unwrap_or(0);
+            let Some(wait) = expected_wait(now, victim, state, thefts) else { continue };
+            if prey.is_none_or(|(longest, ..)| wait > longest) {
                 prey = Some((wait, id, block));
             }
         }
         let Some((wait, victim, block)) = prey else { return };
         let length = self.blocks.layout().len_of(block);
-        let own = state.pipeline.time_for(length).map(|time| time + state.pipeline.round_trip());
-        // A thief that has never delivered may only rob who stalls.
-        let own = own.unwrap_or(Duration::from_secs(3600));
+        let own = state.pipeline.time_for(length).unwrap_or(Duration::from_secs(1)) + state.pipeline.round_trip();
         if wait > own.mul_f64(THEFT_FACTOR) + THEFT_MARGIN {
+            *self.thefts.entry(block).or_insert(0) += 1;
             self.theft = Some((thief, victim, block));
             self.actions.push_back(Action::Revoke { link: victim, block });
         }
     }
+}
+
+/// How long the last block of `victim` would take to arrive there; `None` where it must be left alone.
+/// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
+/// theft of a block makes the next one of it harder, and a thief that has shown nothing yet must find
+/// a long silence.
+fn expected_wait(now: Time, victim: &super::Link, thief: &super::Link, thefts: u32) -> Option<Duration> {
+    let proven = thief.pipeline.rate() > 0.0;
+    let patience = if proven { victim.patience() } else { victim.patience() * UNPROVEN_PATIENCE };
+    if victim.silence(now) >= patience * (1 << thefts.min(4)) {
+        return Some(Duration::MAX);
+    }
+    let wait = victim.pipeline.time_for(victim.under_way());
+    wait.filter(|_| proven && thefts < MAX_SPEED_THEFTS)
 }
 
 fn has_room(link: &super::Link, peer: &super::peers::Peer) -> bool {
@@ -137,5 +157,6 @@ fn has_room(link: &super::Link, peer: &super::peers::Peer) -> bool {
     if peer.takes_one_at_a_time() || !proven {
         return false;
     }
-    requests < MIN_PIPELINE || (link.under_way() < link.pipeline.depth() && requests < crate::limits::MAX_PIPELINE)
+    requests < MIN_PIPELINE
+        || (link.under_way() < link.pipeline.depth() && requests < crate::limits::MAX_PIPELINE)
 }

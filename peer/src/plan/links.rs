@@ -105,6 +105,11 @@ impl Link {
         !self.queue.is_empty() && now >= self.last_byte + self.patience()
     }
 
+    /// How long the peer has owed an answer without sending a byte; zero where it owes none.
+    pub(super) fn silence(&self, now: Time) -> Duration {
+        if self.queue.is_empty() { Duration::ZERO } else { now.saturating_sub(self.last_byte) }
+    }
+
     /// Whether nothing more is to be hoped of the link.
     pub(super) fn is_stalled(&self, now: Time) -> bool {
         if !self.connected {
@@ -114,7 +119,8 @@ impl Link {
         all_lost || (!self.queue.is_empty() && now >= self.last_byte + STALL_TIMEOUT)
     }
 
-    fn patience(&self) -> Duration {
+    /// How long a silence of this peer is nothing special.
+    pub(super) fn patience(&self) -> Duration {
         PATIENCE.max(self.pipeline.round_trip() * 4)
     }
 
@@ -123,8 +129,10 @@ impl Link {
             return Some(self.last_byte + CONNECT_TIMEOUT * 2);
         }
         let owed = !self.queue.is_empty();
-        let times = [self.last_byte + self.patience(), self.last_byte + STALL_TIMEOUT];
-        times.into_iter().find(|time| owed && *time > now)
+        // A silence matters when it has lasted one, two, four … patiences.
+        let silences = (0..6).map(|doubling| self.patience() * (1 << doubling));
+        let times = silences.chain([STALL_TIMEOUT]).map(|silence| self.last_byte + silence);
+        times.filter(|time| owed && *time > now).min()
     }
 }
 

@@ -23,6 +23,7 @@ mod peers;
 mod pipeline;
 mod report;
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, clippy::needless_pass_by_value, reason = "a test world of habits")]
 mod tests;
 
 pub use order::Order;
@@ -34,7 +35,7 @@ use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
 use links::{Link, Links};
 use peers::Peers;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
@@ -127,6 +128,8 @@ pub struct Plan {
     hungry: BTreeSet<LinkId>,
     /// The thief and its prey, while the driver revokes the block.
     theft: Option<(LinkId, LinkId, Block)>,
+    /// How often a block was taken from one link for another; only of those that were.
+    thefts: HashMap<Block, u32>,
     actions: VecDeque<Action>,
     totals: Totals,
 }
@@ -144,6 +147,7 @@ impl Plan {
             random,
             hungry: BTreeSet::new(),
             theft: None,
+            thefts: HashMap::new(),
             actions: VecDeque::new(),
             totals: Totals::default(),
         }
@@ -184,7 +188,9 @@ impl Plan {
     }
 
     fn handle_outcome(&mut self, now: Time, link: LinkId, outcome: Outcome) {
-        let (Outcome::Verified(block) | Outcome::Corrupt(block) | Outcome::Discarded(block)
+        let (Outcome::Verified(block)
+        | Outcome::Corrupt(block)
+        | Outcome::Discarded(block)
         | Outcome::Refused(block, _)) = outcome;
         let length = self.blocks.layout().len_of(block);
         let Some(state) = self.links.get_mut(link) else {

@@ -63,7 +63,8 @@ impl Picker {
             Order::Sequential => first.number(),
             Order::Random => first.number() + random() % spread(blocks, first, rate),
         };
-        let start = start - start % run_blocks(blocks);
+        // A peer that lacked the last one is tried at other places; one that has what is asked, in runs.
+        let start = if peer.misses() > 0 { start } else { start - start % run_blocks(blocks) };
         search(now, blocks, peer, start).or_else(|| search(now, blocks, peer, 0))
     }
 }

@@ -21,20 +21,24 @@ const LIE_BACK_OFF: Duration = Duration::from_secs(60);
 /// an honest peer, whose other blocks may be needed.
 const MAX_LIES: usize = 4;
 
-/// Wait before a peer that does not know the file is asked again: it may be starting.
-const USELESS_BACK_OFF: Duration = Duration::from_secs(60);
-
 /// How long it is believed that a peer lacks a block.
-const LACK_BELIEVED: Duration = Duration::from_secs(10);
+const LACK_BELIEVED: Duration = Duration::from_secs(5);
 
 /// Lacking blocks remembered of one peer.
 const MAX_LACKS: usize = 1024;
 
-/// After so many refusals in a row, a peer is asked less and less often.
-const MANY_MISSES: u32 = 8;
+/// After so many refusals in a row, a peer is asked less and less often. A refusal is cheap, and one
+/// block that it has pays for many.
+const MANY_MISSES: u32 = 64;
 
-/// Longest pause between two questions to a peer that lacks what is missing here.
-const MAX_PAUSE: Duration = Duration::from_secs(8);
+/// The pause doubles after so many more refusals.
+const MISSES_A_DOUBLING: u32 = 8;
+
+/// First pause between two questions to a peer that lacks what is missing here.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// Longest such pause.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Connections to a peer that closes each after one answer.
 const LINKS_TO_CLOSER: usize = 3;
@@ -124,8 +128,8 @@ impl Peer {
         self.misses += 1;
         self.recheck_at = now + LACK_BELIEVED;
         if self.misses >= MANY_MISSES {
-            let doublings = (self.misses - MANY_MISSES).min(16);
-            let pause = Duration::from_millis(50) * (1 << doublings.min(10));
+            let doublings = ((self.misses - MANY_MISSES) / MISSES_A_DOUBLING).min(16);
+            let pause = FIRST_PAUSE * (1 << doublings);
             self.pause_until = now + pause.min(MAX_PAUSE);
         }
     }
@@ -170,10 +174,10 @@ impl Peer {
         self.retry_at = self.retry_at.max(now + wait.min(MAX_BACK_OFF));
     }
 
-    /// The peer does not have the file.
+    /// The peer does not have the file; it may be starting.
     pub(super) fn useless(&mut self, now: Time) {
         self.useless = true;
-        self.retry_at = self.retry_at.max(now + USELESS_BACK_OFF);
+        self.failed(now);
     }
 
     /// The peer sent a wrong `block`.
@@ -251,7 +255,8 @@ impl Peers {
 
     /// The peer that deserves the next link now.
     pub(super) fn next_to_connect(&self, now: Time, random: &mut Random) -> Option<usize> {
-        let due = |peer: &Peer| peer.wants_link() && peer.retry_at <= now && !(peer.closes && peer.is_paused(now));
+        let due =
+            |peer: &Peer| peer.wants_link() && peer.retry_at <= now && !(peer.closes && peer.is_paused(now));
         let best = self.peers.iter().filter(|peer| due(peer)).map(Peer::rank).min()?;
         let equals = || self.peers.iter().enumerate().filter(|(_, peer)| due(peer) && peer.rank() == best);
         let count = equals().count() as u64;
@@ -275,7 +280,9 @@ impl Peers {
 
     /// Whether a peer has neither failed nor lied so far.
     pub(super) fn any_untried(&self) -> bool {
-        self.peers.iter().any(|peer| !peer.banned && !peer.useless && peer.failures == 0 && peer.lies.is_empty())
+        self.peers
+            .iter()
+            .any(|peer| !peer.banned && !peer.useless && peer.failures == 0 && peer.lies.is_empty())
     }
 
     /// What each peer has given, the most generous first.

@@ -307,8 +307,13 @@ fn one_slow_peer_does_not_hold_the_end() {
 #[test]
 fn a_crowd_of_bad_peers_does_not_stop_one_honest() {
     use Habit::{Dead, Half, Honest, Ignorant, Liar, Silent, Stalls};
-    let natures: Vec<Nature> =
-        [Dead, Half, Ignorant, Liar, Silent, Stalls].iter().cycle().take(48).chain([&Honest]).map(|h| nature(*h)).collect();
+    let natures: Vec<Nature> = [Dead, Half, Ignorant, Liar, Silent, Stalls]
+        .iter()
+        .cycle()
+        .take(48)
+        .chain([&Honest])
+        .map(|h| nature(*h))
+        .collect();
     let (time, _) = run(&natures, 60);
     assert!(time < Duration::from_secs(8), "{time:?}");
 }
@@ -344,4 +349,14 @@ fn small_blocks_are_asked_for_in_runs() {
     let mut world = World::new(layout, Order::Random, vec![nature(Habit::Honest)], 5);
     let time = world.run(Duration::from_secs(60));
     assert!(time < Duration::from_secs(2), "{time:?}");
+}
+
+#[test]
+fn a_crowd_of_slow_starters_does_not_rob_each_other_for_ever() {
+    // Every peer takes three seconds to its first byte: longer than a silence is usually borne.
+    let slow = Nature { habit: Habit::Honest, rate: 0.3e6, delay: Duration::from_millis(1500) };
+    let (time, world) = run(&[slow; 100], 120);
+    assert!(time < Duration::from_secs(40), "{time:?}");
+    let duplicate = world.plan.totals().bytes_duplicate;
+    assert!(duplicate < layout().length() / 4, "{duplicate} bytes came twice");
 }

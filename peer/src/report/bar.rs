@@ -1,6 +1,7 @@
 //! A progress bar for a file.
 
 use super::{out, summary};
+use crate::human::{Count, Span};
 use crate::session::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::time::Duration;
@@ -40,12 +41,12 @@ impl Observer for Bar {
                 self.bar.set_length(progress.bytes_total);
                 self.bar.set_position(progress.bytes_done);
                 let speed = summary::per_second(progress.bytes_per_second);
-                let peers = summary::counted(progress.peers as u64, "peer");
+                let peers = Count(progress.peers as u64, "peer");
                 #[allow(clippy::cast_precision_loss, reason = "a shown number")]
                 let left = progress.bytes_total.saturating_sub(progress.bytes_done) as f64;
                 let left = Duration::try_from_secs_f64(left / progress.bytes_per_second);
                 let left = left.ok().filter(|left| !left.is_zero() && left.as_secs() < 86_400 * 30);
-                let left = left.map_or(String::new(), |left| format!(", {} left", summary::duration(left)));
+                let left = left.map_or(String::new(), |left| format!(", {} left", Span(left)));
                 self.bar.set_message(format!("{speed}, {peers}{left}"));
             }
             Event::TrackerFailed { tracker, error } => self.tell(&format!("tracker {tracker}: {error}")),
@@ -58,7 +59,8 @@ impl Observer for Bar {
                 self.bar.finish_and_clear();
                 self.bars.suspend(|| out::line(&super::line::seeding(&self.name, have, blocks)));
             }
-            Event::Connected(_) | Event::Dropped(..) | Event::Tracker { .. } => {}
+            // The command line tells it on stderr.
+            Event::Failed(_) | Event::Connected(_) | Event::Dropped(..) | Event::Tracker { .. } => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{out, summary};
 use crate::clock;
+use crate::human::Count;
 use crate::session::{Event, Observer};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -44,9 +45,9 @@ impl Lines {
 /// What is being seeded.
 pub(super) fn seeding(name: &str, have: u64, blocks: u64) -> String {
     if have == blocks {
-        format!("{name}: seeding, all {} verified", summary::counted(blocks, "block"))
+        format!("{name}: seeding, all {} verified", Count(blocks, "block"))
     } else {
-        format!("{name}: seeding {have} of {}, the others are missing or wrong", summary::counted(blocks, "block"))
+        format!("{name}: seeding {have} of {}, the others are missing or wrong", Count(blocks, "block"))
     }
 }
 
@@ -62,7 +63,7 @@ impl Observer for Lines {
                 "{} of {} bytes are there, {} to get",
                 progress.bytes_done,
                 progress.bytes_total,
-                summary::counted(progress.blocks_total - progress.blocks_done, "block")
+                Count(progress.blocks_total - progress.blocks_done, "block")
             )),
             Event::Progress(progress) => {
                 if self.is_due() {
@@ -71,19 +72,20 @@ impl Observer for Lines {
                         progress.bytes_done,
                         progress.bytes_total,
                         summary::per_second(progress.bytes_per_second),
-                        summary::counted(progress.peers as u64, "peer")
+                        Count(progress.peers as u64, "peer")
                     ));
                 }
             }
             Event::Tracker { tracker, peers } => {
-                let text = format!("knows {}", summary::counted(peers as u64, "other peer"));
+                let text = format!("knows {}", Count(peers as u64, "other peer"));
                 self.tell_tracker(tracker, text);
             }
             Event::TrackerFailed { tracker, error } => self.tell_tracker(tracker, error),
             Event::Warning(text) => self.tell(&text),
             Event::Done(summary) => out::line(&summary::text(&summary)),
             Event::Seeding { have, blocks } => out::line(&seeding(&self.name, have, blocks)),
-            Event::Connected(_) | Event::Dropped(..) => {}
+            // The command line tells it on stderr.
+            Event::Failed(_) | Event::Connected(_) | Event::Dropped(..) => {}
         }
     }
 }

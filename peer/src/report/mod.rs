@@ -8,7 +8,7 @@ mod summary;
 
 pub use out::{json_line, line};
 
-use crate::session::{Event, Observer};
+use crate::session::Observer;
 use indicatif::MultiProgress;
 use std::io::IsTerminal;
 
@@ -57,12 +57,4 @@ impl Style {
             }
         }
     }
-}
-
-/// Shows nothing.
-#[derive(Debug)]
-pub struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _: Event) {}
 }

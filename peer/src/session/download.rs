@@ -70,8 +70,13 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// There is nobody to download from, and the user does not want to wait.
-    #[error("no peer to download from: {0}; start a seeder, or leave out --no-wait")]
-    NoPeers(String),
+    #[error("no peer to download {} from: {why}; start a seeder, or leave out --no-wait", .target.display())]
+    NoPeers {
+        /// The file.
+        target: PathBuf,
+        /// What trackers and peers said.
+        why: String,
+    },
     /// The system has no thread left.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -108,7 +113,11 @@ impl Download {
     ///
     /// # Errors
     /// Everything in [`DownloadError`].
-    pub async fn run(self, engine: &Engine, observer: &mut dyn Observer) -> Result<Arc<Shared>, DownloadError> {
+    pub async fn run(
+        self,
+        engine: &Engine,
+        observer: &mut dyn Observer,
+    ) -> Result<Arc<Shared>, DownloadError> {
         let start = clock::now();
         let prepared = prepare(&self, engine, observer).await?;
         let mut session = Session::begin(self, engine.clone(), start, prepared)?;
@@ -127,7 +136,8 @@ async fn prepare(
     let total = download.metafile.layout().length();
     let work = {
         let (metafile, target) = (Arc::clone(&download.metafile), download.target.clone());
-        let (records, cancel, done) = (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
+        let (records, cancel, done) =
+            (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
         move || {
             let progress = |bytes| {
                 done.fetch_add(bytes, Ordering::Relaxed);
@@ -179,10 +189,11 @@ impl Session {
     ) -> Result<Self, DownloadError> {
         let Prepared { data, have, place, target } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
-        let resumed_bytes = layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
+        let resumed_bytes =
+            layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
         let stamp = match &place {
             Place::Target { stamp, .. } => Some(*stamp),
-            Place::Part(_) => None,
+            Place::Part { .. } => None,
         };
         let hash = metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), stamp));
@@ -270,7 +281,12 @@ impl Session {
         }
     }
 
-    fn handle(&mut self, link: LinkId, event: LinkEvent, observer: &mut dyn Observer) -> Result<(), DownloadError> {
+    fn handle(
+        &mut self,
+        link: LinkId,
+        event: LinkEvent,
+        observer: &mut dyn Observer,
+    ) -> Result<(), DownloadError> {
         let now = self.start.elapsed();
         match event {
             LinkEvent::Connected => {
@@ -338,7 +354,10 @@ impl Session {
 
     fn give_up_if_hopeless(&self) -> Result<(), DownloadError> {
         let hopeless = self.download.no_wait && self.silent_trackers == 0 && self.plan.is_hopeless();
-        if hopeless { Err(DownloadError::NoPeers(self.why_no_peers())) } else { Ok(()) }
+        if hopeless {
+            return Err(DownloadError::NoPeers { target: self.target.clone(), why: self.why_no_peers() });
+        }
+        Ok(())
     }
 
     fn why_no_peers(&self) -> String {
@@ -369,7 +388,7 @@ impl Session {
     async fn name_file(&self) -> Result<(), DownloadError> {
         let (shared, target) = (Arc::clone(&self.shared), self.target.clone());
         let (part, known) = match &self.place {
-            Place::Part(part) => (Some(part.clone()), None),
+            Place::Part { path, .. } => (Some(path.clone()), None),
             Place::Target { stamp, .. } => (None, Some(*stamp)),
         };
         let records = self.engine.records.clone();
@@ -398,8 +417,13 @@ impl Session {
             return;
         }
         self.engine.catalog.remove(&self.shared.cascade_hash());
-        if let Place::Part(part) = &self.place {
-            save_part(&self.engine, &self.shared, part);
+        if let Place::Part { path, new } = &self.place {
+            if *new && self.shared.have().count() == 0 {
+                // It was made in vain, and holds nothing.
+                let _ = std::fs::remove_file(path);
+            } else {
+                save_part(&self.engine, &self.shared, path);
+            }
         }
     }
 

@@ -75,6 +75,8 @@ pub enum Event {
     },
     /// Something that the user may want to mend.
     Warning(String),
+    /// The file cannot be downloaded or seeded.
+    Failed(String),
     /// The file is complete and has its name.
     Done(Summary),
     /// The file is being served.

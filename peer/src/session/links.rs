@@ -40,8 +40,8 @@ impl LinkSet {
                 }
                 Action::Revoke { link, block } => {
                     let handle = self.links.get(&link);
-                    let in_time =
-                        handle.is_none_or(|(_, handle)| handle.lease().revoke(block, self.file.shared.have()));
+                    let in_time = handle
+                        .is_none_or(|(_, handle)| handle.lease().revoke(block, self.file.shared.have()));
                     plan.handle_revoked(now, link, block, in_time);
                 }
                 Action::Close { link } => drop(self.links.remove(&link)),

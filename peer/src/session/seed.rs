@@ -71,16 +71,23 @@ impl Seed {
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(SeedError::Folder(self.data));
         }
-        let (have, stamp) = self.check(engine, &file, observer).await?;
         let layout = *self.metafile.layout();
+        let none = HaveMap::new(layout, &Have::none(&layout));
+        let reading =
+            file.try_clone().map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
+        let hash = self.metafile.cascade_hash();
+        let shared = Arc::new(Shared::new(hash, DataFile::new(file, &self.data, layout), none, None));
+        // Whoever asks before the check is over hears "not yet", not "never heard of it".
+        engine.catalog.add(Arc::clone(&shared));
+        let checked = self.check(engine, &reading, observer).await;
+        let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;
         if have.count() == 0 && layout.blocks() > 0 {
+            engine.catalog.remove(&hash);
             let metafile = self.metafile.path().to_owned();
             return Err(SeedError::Nothing { path: self.data, metafile });
         }
-        let data = DataFile::new(file, &self.data, layout);
-        let hash = self.metafile.cascade_hash();
-        let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), Some(stamp)));
-        engine.catalog.add(Arc::clone(&shared));
+        shared.set_stamp(Some(stamp));
+        shared.have().replace(&have);
         self.serve(engine, &shared, observer).await
     }
 
@@ -151,12 +158,13 @@ impl Seed {
         let total = self.metafile.layout().length();
         let work = {
             let (metafile, path) = (Arc::clone(&self.metafile), self.data.clone());
-            let (records, cancel, done) = (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
+            let (records, cancel, done) =
+                (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
             let file = file.try_clone().map_err(|source| SeedError::Open { path: path.clone(), source })?;
             move || -> Result<(Have, Stamp), PrepareError> {
                 let progress = |bytes| {
-                done.fetch_add(bytes, Ordering::Relaxed);
-            };
+                    done.fetch_add(bytes, Ordering::Relaxed);
+                };
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
                 let preparation = Preparation { metafile, records, progress: &progress, cancel };
                 let (have, stamp, file_hash_checked) = preparation.known_or_checked(&path, &file)?;

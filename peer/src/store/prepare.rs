@@ -27,11 +27,11 @@ pub enum PrepareError {
     /// Another process downloads to the same place.
     #[error("{} is being written by another peer; wait for it, or name another place with -o", .0.display())]
     Busy(PathBuf),
-    /// The part file is somebody else's.
-    #[error("{} exists and is no part of this download; move it away, or name another place with -o", .0.display())]
-    Foreign(PathBuf),
+    /// What has the part file's name is no file.
+    #[error("{} is in the way and not a regular file; move it away, or name another place with -o", .0.display())]
+    InTheWay(PathBuf),
     /// The disk is too small.
-    #[error("{} needs {needed} more bytes, its disk has {free}; make room, or name another place with -o", .path.display())]
+    #[error("no space for {}: it needs {needed} more bytes, its disk has {free}; make room, or name another place with -o", .path.display())]
     NoSpace {
         /// The target.
         path: PathBuf,
@@ -66,7 +66,12 @@ pub enum Place {
         file_hash_checked: bool,
     },
     /// In a part file, which this process has locked.
-    Part(PathBuf),
+    Part {
+        /// Its path.
+        path: PathBuf,
+        /// Whether this process made it.
+        new: bool,
+    },
 }
 
 /// A file that is ready to be downloaded to.
@@ -111,7 +116,8 @@ impl Preparation<'_> {
     pub fn run(&self, target: &Path) -> Result<Prepared, PrepareError> {
         // A target that is a link stays one: the file it points to is replaced.
         let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
             return Err(PrepareError::NoFolder(folder.to_owned()));
         }
@@ -121,12 +127,13 @@ impl Preparation<'_> {
             None => None,
         };
         let part = part_path(&target);
+        let new = !part.exists();
         let (file, mut have) = self.open_part(&part, folder)?;
         let data = DataFile::new(file, &part, *self.metafile.layout());
         if let Some((old, old_have)) = old {
             self.copy(&old, &old_have, &data, &mut have)?;
         }
-        Ok(Prepared { data, have, place: Place::Part(part), target })
+        Ok(Prepared { data, have, place: Place::Part { path: part, new }, target })
     }
 
     /// What the target itself holds.
@@ -150,7 +157,11 @@ impl Preparation<'_> {
     }
 
     /// What an existing file holds: by the record of an earlier run, or by hashing it.
-    pub(crate) fn known_or_checked(&self, path: &Path, file: &File) -> Result<(Have, Stamp, bool), PrepareError> {
+    pub(crate) fn known_or_checked(
+        &self,
+        path: &Path,
+        file: &File,
+    ) -> Result<(Have, Stamp, bool), PrepareError> {
         let stamp = Stamp::of(file).map_err(|error| io_error("look at", path, error))?;
         let layout = self.metafile.layout();
         if let Some(record) = self.records.load(self.metafile.cascade_hash(), path, file, layout) {
@@ -158,43 +169,38 @@ impl Preparation<'_> {
             return Ok((record.have, stamp, record.file_hash_checked));
         }
         let have = check(file, self.metafile, 0..layout.blocks(), self.progress, self.cancel);
-        let have = have.map_err(|error| io_error("read", path, error))?;
         if self.cancel.load(Ordering::Relaxed) {
             return Err(PrepareError::Interrupted);
         }
+        let have = have.map_err(|error| io_error("read", path, error))?;
         Ok((have, stamp, false))
     }
 
-    /// Opens, locks and checks the part file, or makes it.
+    /// Opens, locks and checks the part file, or makes it. A file of that name which is none of ours
+    /// (another length, and no block of it is right) is moved aside.
     fn open_part(&self, part: &Path, folder: &Path) -> Result<(File, Have), PrepareError> {
         let length = self.metafile.layout().length();
         let known = match fs::metadata(part) {
+            Ok(metadata) if !metadata.is_file() => return Err(PrepareError::InTheWay(part.to_owned())),
             Ok(metadata) => Some(metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(io_error("look at", part, error)),
         };
-        if known.as_ref().is_some_and(|known| !known.is_file() || ![0, length].contains(&known.len())) {
-            return Err(PrepareError::Foreign(part.to_owned()));
-        }
-        let allocated = known.as_ref().map_or(0, allocated);
+        let needed = length.saturating_sub(known.as_ref().map_or(0, allocated));
         if let Some(free) = free_space(folder)
-            && free < length.saturating_sub(allocated)
+            && free < needed
         {
-            let needed = length.saturating_sub(allocated);
             return Err(PrepareError::NoSpace { path: part.to_owned(), needed, free });
         }
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(part);
-        let file = file.map_err(|error| io_error("create", part, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(PrepareError::Busy(part.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(io_error("lock", part, error)),
+        let mut file = lock(part)?;
+        let mut have = Have::none(self.metafile.layout());
+        if let Some(known) = known.as_ref().filter(|known| known.len() > 0) {
+            have = self.known_or_checked(part, &file)?.0;
+            if have.count() == 0 && known.len() != length {
+                move_aside(part).map_err(|error| io_error("move aside", part, error))?;
+                file = lock(part)?;
+            }
         }
-        let have = match &known {
-            Some(known) if known.len() == length => self.known_or_checked(part, &file)?.0,
-            Some(_) | None => Have::none(self.metafile.layout()),
-        };
         if let Err(error) = file.set_len(length) {
             if known.is_none() {
                 // It was made a moment ago, and is empty.
@@ -206,8 +212,18 @@ impl Preparation<'_> {
     }
 
     /// Copies blocks that the old target has and the part file has not; verifies what it copies.
-    fn copy(&self, old: &File, old_have: &Have, data: &DataFile, have: &mut Have) -> Result<(), PrepareError> {
-        let old = DataFile::new(old.try_clone().map_err(|e| io_error("open", data.path(), e))?, data.path(), *data.layout());
+    fn copy(
+        &self,
+        old: &File,
+        old_have: &Have,
+        data: &DataFile,
+        have: &mut Have,
+    ) -> Result<(), PrepareError> {
+        let old = DataFile::new(
+            old.try_clone().map_err(|e| io_error("open", data.path(), e))?,
+            data.path(),
+            *data.layout(),
+        );
         let mut buffer = vec![0; PIECE_LEN];
         for block in data.layout().iter() {
             if self.cancel.load(Ordering::Relaxed) {
@@ -223,7 +239,13 @@ impl Preparation<'_> {
         Ok(())
     }
 
-    fn copy_block(&self, old: &DataFile, data: &DataFile, block: Block, buffer: &mut [u8]) -> io::Result<bool> {
+    fn copy_block(
+        &self,
+        old: &DataFile,
+        data: &DataFile,
+        block: Block,
+        buffer: &mut [u8],
+    ) -> io::Result<bool> {
         let (mut hasher, range) = (Sha256Stream::new(), data.layout().range(block));
         let mut at = range.start;
         while at < range.end {
@@ -236,6 +258,32 @@ impl Preparation<'_> {
         }
         Ok(BlockHash(hasher.finish()) == self.metafile.hash_of(block)?)
     }
+}
+
+/// Opens or makes the part file, for this process alone.
+fn lock(part: &Path) -> Result<File, PrepareError> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(part);
+    let file = file.map_err(|error| io_error("create", part, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(PrepareError::Busy(part.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io_error("lock", part, error)),
+    }
+}
+
+/// Gives somebody else's file the first free name of `NAME.part.1`, `NAME.part.2`, …
+fn move_aside(part: &Path) -> io::Result<()> {
+    for number in 1..1000 {
+        let mut name = part.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        match fs::hard_link(part, &name) {
+            Ok(()) => return fs::remove_file(part),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 enum Old {

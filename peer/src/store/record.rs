@@ -97,7 +97,8 @@ impl Records {
         stamp: Stamp,
         record: &Record,
     ) -> io::Result<()> {
-        let (Some(name), Some(folder), Some(path)) = (self.name(hash, path), &self.folder, absolute(path)) else {
+        let (Some(name), Some(folder), Some(path)) = (self.name(hash, path), &self.folder, absolute(path))
+        else {
             return Ok(());
         };
         file.sync_data()?;

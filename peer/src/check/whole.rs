@@ -1,0 +1,41 @@
+//! The hash of a whole file: one stream, which only one core can compute.
+
+use cascade_format::FileHash;
+use cascade_hash::Sha256Stream;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Bytes read at once.
+const PIECE_LEN: usize = 128 << 10;
+
+/// The hash of the first `len` bytes of `data`, or of all where there are fewer. `progress` is told how
+/// many bytes are done since it was last told; `stopped` is asked between any two pieces.
+///
+/// # Errors
+/// The file cannot be read; `Interrupted` when `stopped` said so.
+pub fn file_hash(
+    data: &File,
+    len: u64,
+    progress: &dyn Fn(u64),
+    stopped: &dyn Fn() -> bool,
+) -> io::Result<FileHash> {
+    let mut stream = Sha256Stream::new();
+    let mut buffer = vec![0; PIECE_LEN];
+    while stream.len() < len {
+        if stopped() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted"));
+        }
+        let want = usize::try_from(len - stream.len()).map_or(PIECE_LEN, |left| left.min(PIECE_LEN));
+        match data.read_at(buffer.get_mut(..want).unwrap_or_default(), stream.len()) {
+            Ok(0) => break,
+            Ok(count) => {
+                stream.update(buffer.get(..count).unwrap_or_default());
+                progress(count as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(FileHash(stream.finish()))
+}

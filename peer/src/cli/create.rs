@@ -1,0 +1,143 @@
+//! `peer create`: makes `.cascade` files.
+
+use super::shell::quote;
+use super::{CliError, ExitCode, interrupt};
+use crate::clock;
+use crate::create::{CreateError, Source, default_block_size, parse_block_size};
+use crate::human::{Bytes, Count, Span, Speed};
+use crate::metafile::{MetafileOnDisk, SUFFIX};
+use crate::progress::{self, Progress};
+use crate::report::{json_line, line};
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// Make the .cascade file of each FILE, with which others can download it
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The data files; each .cascade file goes beside its own, as FILE.cascade
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// Name of the .cascade file (one FILE), or the folder that it goes to
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_block_size, allow_negative_numbers = true)]
+    block_size: Option<NonZeroU64>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage. A file that cannot be described is told at once, and the others are described.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let outputs = outputs(args)?;
+    let cancel = interrupt::flag()?;
+    let mut code = ExitCode::Done;
+    for (file, output) in args.files.iter().zip(&outputs) {
+        match create(args, file, output, &cancel) {
+            Ok(()) => {}
+            Err(CreateError::Cancelled) => return Ok(ExitCode::Interrupted),
+            Err(error) => {
+                super::tell_error(&error.to_string());
+                code = ExitCode::Failed;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Result<(), CreateError> {
+    let start = clock::now();
+    let source = Source::open(file)?;
+    let block_size = args.block_size.unwrap_or_else(|| default_block_size(source.length()));
+    let bar = Progress::new(source.length(), &file.to_string_lossy(), progress::on_terminal());
+    let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
+    bar.finish();
+    let metafile = result?;
+    let time = start.elapsed();
+    if args.json {
+        tell_json(file, &metafile, time);
+    } else {
+        tell(file, &metafile, time);
+    }
+    Ok(())
+}
+
+fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
+    let layout = metafile.layout();
+    line(&format!(
+        "{}: {} in {} of {}, made in {} ({})",
+        metafile.path().display(),
+        Bytes(layout.length()),
+        Count(layout.blocks(), "block"),
+        Bytes(layout.block_size()),
+        Span(time),
+        Speed { bytes: layout.length(), time },
+    ));
+    line(&format!("cascade hash  {}", metafile.cascade_hash()));
+    let cascade = quote(metafile.path());
+    let data = match metafile.data_path() {
+        Ok(path) if path == file => String::new(),
+        _ => format!(" --data {}", quote(file)),
+    };
+    line(&format!("to seed       peer seed {cascade}{data}"));
+    line(&format!("to download   peer download {}", quote(Path::new(name(metafile.path())))));
+    line("              with the tracker on another machine, add --tracker HOST:8888 to both");
+}
+
+fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
+    let layout = metafile.layout();
+    json_line(&serde_json::json!({
+        "event": "created",
+        "file": metafile.path().to_string_lossy(),
+        "path": file.to_string_lossy(),
+        "cascade_hash": metafile.cascade_hash().to_string(),
+        "file_hash": metafile.file_hash().to_string(),
+        "length": layout.length(),
+        "block_size": layout.block_size(),
+        "blocks": layout.blocks(),
+        "seconds": time.as_secs_f64(),
+    }));
+}
+
+/// Where each `.cascade` file goes, checked before anything is begun.
+fn outputs(args: &Args) -> Result<Vec<PathBuf>, CliError> {
+    let outputs: Vec<_> = match &args.output {
+        None => args.files.iter().map(|file| with_suffix(file)).collect(),
+        Some(folder) if folder.is_dir() => {
+            args.files.iter().map(|file| folder.join(with_suffix(Path::new(name(file))))).collect()
+        }
+        Some(output) if args.files.len() == 1 => vec![output.clone()],
+        Some(output) => {
+            let output = output.display();
+            return Err(CliError::usage(format!("{output} is not a folder, and there are several files")));
+        }
+    };
+    let mut seen = HashSet::new();
+    match outputs.iter().find(|output| !seen.insert(*output)) {
+        Some(twice) => {
+            Err(CliError::usage(format!("two of the files would have the same {}", twice.display())))
+        }
+        None => Ok(outputs),
+    }
+}
+
+/// `FILE.cascade`.
+fn with_suffix(file: &Path) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(".");
+    path.push(SUFFIX);
+    path.into()
+}
+
+/// The last part of a path.
+fn name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or(path.as_os_str())
+}

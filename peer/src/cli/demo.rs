@@ -1,0 +1,260 @@
+//! `peer demo`: a whole swarm on this machine, over real sockets, to see how it works.
+
+use super::host::{ANY_PORT, Host};
+use super::{CliError, ExitCode};
+use crate::clock;
+use crate::create::{Source, default_block_size};
+use crate::human::{Bytes, Speed};
+use crate::limits::PIECE_LEN;
+use crate::metafile::MetafileOnDisk;
+use crate::plan::Order;
+use crate::report::{Style, line};
+use crate::serve::{Options, Pool};
+use crate::session::{Download, Engine, Event, Observer, Seed};
+use crate::store::{DataFile, Records};
+use cascade_tracker::{Policy, Tracker};
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+/// Length of the file that the demo makes, in bytes.
+const DEMO_LEN: u64 = 256 << 20;
+
+const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// Try it: a tracker, two seeders and a download, all on this machine
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The file to share; without it the demo makes one of 256 MiB
+    file: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The file cannot be read, or there is no room for two more copies of it.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let folder = tempfile::Builder::new().prefix("cascade-demo-").tempdir();
+    let folder =
+        folder.map_err(|error| CliError::failed(format!("cannot make a temporary folder: {error}")))?;
+    let stage = Stage::set(args, &folder).map_err(|error| CliError::failed(format!("demo: {error}")))?;
+    let style = Style::choose(false);
+    let host = Host::start(Some(ANY_PORT), &style)?;
+    let engine = host.engine.clone();
+    let result = host.run(async |door| {
+        door.open().map_err(|error| error.to_string())?;
+        stage.play(&engine, &style).await
+    });
+    match result {
+        Ok(()) => stage.compare(),
+        Err(_) if engine.stop.flag().load(std::sync::atomic::Ordering::Relaxed) => {
+            return Ok(ExitCode::Interrupted);
+        }
+        Err(message) => Err(message),
+    }
+    .map_err(|message| CliError::failed(format!("demo: {message}")))?;
+    stage.explain();
+    Ok(ExitCode::Done)
+}
+
+/// The files of the demo.
+struct Stage {
+    name: String,
+    original: PathBuf,
+    half: PathBuf,
+    target: PathBuf,
+    metafile: Arc<MetafileOnDisk>,
+    records: Records,
+}
+
+impl Stage {
+    fn set(args: &Args, folder: &TempDir) -> Result<Self, String> {
+        let folder = folder.path();
+        let original = match &args.file {
+            Some(file) => file.clone(),
+            None => make_file(folder)
+                .map_err(|error| format!("cannot make a file in {}: {error}", folder.display()))?,
+        };
+        let name = original.file_name().unwrap_or(original.as_os_str()).to_string_lossy().into_owned();
+        line(&format!("demo: describing {} with the hash of every block", original.display()));
+        let source = Source::open(&original).map_err(|error| error.to_string())?;
+        let block_size = default_block_size(source.length());
+        let never = std::sync::atomic::AtomicBool::new(false);
+        let start = clock::now();
+        let out = folder.join(format!("{name}.cascade"));
+        let metafile =
+            source.describe(&out, block_size, &|_| {}, &never).map_err(|error| error.to_string())?;
+        let speed = Speed { bytes: source.length(), time: start.elapsed() };
+        let layout = metafile.layout();
+        line(&format!(
+            "demo: {}, {} blocks of {}, hashed at {speed}",
+            Bytes(layout.length()),
+            layout.blocks(),
+            Bytes(layout.block_size())
+        ));
+        let half = folder.join("half");
+        copy_half(&original, &half, &metafile)
+            .map_err(|error| format!("cannot write {}: {error}", half.display()))?;
+        let target = folder.join("downloaded").join(&name);
+        std::fs::create_dir(folder.join("downloaded")).map_err(|error| error.to_string())?;
+        let records = Records::in_folder(&folder.join("state"));
+        Ok(Self { name, original, half, target, metafile: Arc::new(metafile), records })
+    }
+
+    /// A tracker, two seeders, one download.
+    async fn play(&self, engine: &Engine, style: &Style) -> Result<(), String> {
+        let tracker = Tracker::bind(SocketAddr::from((LOCAL, 0)), Policy::open());
+        let tracker = tracker.map_err(|error| format!("cannot start the tracker: {error}"))?;
+        let address = tracker.local_addr().to_string();
+        line(&format!("demo: tracker on {address}"));
+        let stop = engine.stop.clone();
+        tokio::spawn(async move { tracker.run(async { stop.stopped().await }).await });
+        let seeders = [("all blocks", &self.original), ("every second block", &self.half)];
+        let mut pools = Vec::new();
+        for (what, data) in seeders {
+            let (pool, registered) = self.seed(engine, what, data, &address)?;
+            pools.push(pool);
+            // An error means that the demo was interrupted: then the download ends at once, too.
+            let _ = registered.await;
+        }
+        let download = Download {
+            metafile: Arc::clone(&self.metafile),
+            target: self.target.clone(),
+            trackers: vec![address],
+            peers: Vec::new(),
+            order: Order::Random,
+            no_wait: false,
+        };
+        let engine = Engine { records: self.records.clone(), ..engine.clone() };
+        let mut observer = style.observer(&self.name, &self.metafile.cascade_hash().to_string());
+        let done = download.run(&engine, &mut *observer).await;
+        let stopped = tokio::task::spawn_blocking(move || pools.into_iter().for_each(Pool::stop));
+        let _ = stopped.await;
+        done.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// A seeder with a listener, a catalog and threads of its own, as in another process.
+    fn seed(
+        &self,
+        engine: &Engine,
+        what: &str,
+        data: &Path,
+        tracker: &str,
+    ) -> Result<(Pool, oneshot::Receiver<()>), String> {
+        let failed = |error: io::Error| format!("cannot start a seeder: {error}");
+        let listener = TcpListener::bind((LOCAL, 0)).map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        let listen = Some(SocketAddrV4::new(LOCAL, port));
+        let own = Engine::new(listen, self.records.clone(), engine.stop.clone()).map_err(failed)?;
+        let pool = Pool::start(listener, Arc::clone(&own.catalog), Options::default()).map_err(failed)?;
+        line(&format!("demo: seeder with {what} on 127.0.0.1:{port}"));
+        let seed = Seed {
+            metafile: Arc::clone(&self.metafile),
+            data: data.to_owned(),
+            trackers: vec![tracker.to_owned()],
+        };
+        let (registered, wait) = oneshot::channel();
+        tokio::spawn(async move { seed.run(&own, &mut Registered(Some(registered))).await });
+        Ok((pool, wait))
+    }
+
+    /// Compares the download with the original, byte by byte.
+    fn compare(&self) -> Result<(), String> {
+        let same = same_bytes(&self.original, &self.target);
+        match same.map_err(|error| format!("cannot compare the files: {error}"))? {
+            true => {
+                line("demo: compared byte by byte with the original: the same");
+                Ok(())
+            }
+            false => Err("the downloaded bytes are not those of the original; please report this".into()),
+        }
+    }
+
+    fn explain(&self) {
+        let name = &self.name;
+        for text in [
+            "",
+            "The same on three machines, A with the file:",
+            "  A$ tracker",
+            &format!("  A$ peer create {name}"),
+            &format!("  A$ peer seed {name}.cascade"),
+            &format!(
+                "copy {name}.cascade to B and C (by mail, on a web page), then on each, with A's address for A:"
+            ),
+            &format!("  B$ peer download {name}.cascade --tracker A:8888 --seed"),
+            &format!("  C$ peer download {name}.cascade --tracker A:8888 --seed"),
+        ] {
+            line(text);
+        }
+    }
+}
+
+/// Waits for a seeder's registration with the tracker.
+struct Registered(Option<oneshot::Sender<()>>);
+
+impl Observer for Registered {
+    fn event(&mut self, event: Event) {
+        if matches!(event, Event::Tracker { .. })
+            && let Some(registered) = self.0.take()
+        {
+            // Nobody waits any more when the demo was interrupted.
+            let _ = registered.send(());
+        }
+    }
+}
+
+/// A file of bytes that cannot be compressed.
+fn make_file(folder: &Path) -> io::Result<PathBuf> {
+    use std::io::Write;
+    let path = folder.join("demo.bin");
+    let mut file = File::create(&path)?;
+    let mut buffer = vec![0; PIECE_LEN];
+    for _ in 0..DEMO_LEN / PIECE_LEN as u64 {
+        fastrand::fill(&mut buffer);
+        file.write_all(&buffer)?;
+    }
+    Ok(path)
+}
+
+/// A file of the same length in which every second block is missing.
+fn copy_half(original: &Path, half: &Path, metafile: &MetafileOnDisk) -> io::Result<()> {
+    let layout = *metafile.layout();
+    let from = DataFile::new(File::open(original)?, original, layout);
+    let to = DataFile::new(File::create(half)?, half, layout);
+    to.file().set_len(layout.length())?;
+    let mut buffer = vec![0; PIECE_LEN];
+    for block in layout.iter().step_by(2) {
+        let range = layout.range(block);
+        let mut at = range.start;
+        while at < range.end {
+            let length = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(PIECE_LEN);
+            let piece = buffer.get_mut(..length).unwrap_or_default();
+            from.read_exact_at(piece, at)?;
+            to.write_all_at(&mut [IoSlice::new(piece)], at)?;
+            at += length as u64;
+        }
+    }
+    Ok(())
+}
+
+fn same_bytes(left: &Path, right: &Path) -> io::Result<bool> {
+    use std::io::Read;
+    let (mut left, mut right) = (File::open(left)?, File::open(right)?);
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    loop {
+        one.clear();
+        other.clear();
+        left.by_ref().take(PIECE_LEN as u64).read_to_end(&mut one)?;
+        right.by_ref().take(PIECE_LEN as u64).read_to_end(&mut other)?;
+        if one != other {
+            return Ok(false);
+        }
+        if one.is_empty() {
+            return Ok(true);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `peer download`: downloads files, serves what it has meanwhile.
+
+use super::host::{ANY_PORT, Door, Host};
+use super::{CliError, ExitCode, address};
+use crate::metafile::MetafileOnDisk;
+use crate::plan::Order;
+use crate::report::Style;
+use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError};
+use std::collections::HashSet;
+use std::net::SocketAddrV4;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Download the files that .cascade files describe
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The .cascade files; each data file goes beside its own, under the name without .cascade
+    #[arg(value_name = "FILE.cascade", required = true)]
+    files: Vec<PathBuf>,
+    /// Tracker to ask for peers; may be given several times
+    #[arg(short, long = "tracker", value_name = "HOST:PORT", env = "CASCADE_TRACKER", value_delimiter = ',',
+          default_value = super::DEFAULT_TRACKER, value_parser = address::host_port)]
+    trackers: Vec<String>,
+    /// Address to serve on; port 0 lets the system choose
+    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANY_PORT)]
+    listen: SocketAddrV4,
+    /// Name of the data file (one .cascade file), or the folder that it goes to
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Peer to download from, beside those that trackers know; may be given several times
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
+    peers: Vec<String>,
+    /// Go on serving when everything is complete, until interrupted
+    #[arg(long)]
+    seed: bool,
+    /// Download the blocks in order
+    #[arg(long)]
+    sequential: bool,
+    /// Do not serve, and do not register with trackers
+    #[arg(long, conflicts_with = "seed")]
+    no_serve: bool,
+    /// Fail when there is no peer, instead of waiting for one
+    #[arg(long)]
+    no_wait: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage. A file that cannot be downloaded is told at once, and the others are downloaded.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let jobs = jobs(args)?;
+    let style = Style::choose(args.json);
+    let host = Host::start((!args.no_serve).then_some(args.listen), &style)?;
+    let engine = host.engine.clone();
+    let work = async |door: &mut Door| {
+        door.open()?;
+        let mut tasks = JoinSet::new();
+        for job in jobs {
+            let name =
+                job.target.file_name().unwrap_or(job.target.as_os_str()).to_string_lossy().into_owned();
+            let observer = style.observer(&name, &job.metafile.cascade_hash().to_string());
+            tasks.spawn(one_file(job, engine.clone(), observer, args.seed));
+        }
+        let (mut code, mut interrupted) = (ExitCode::Done, false);
+        while let Some(result) = tasks.join_next().await {
+            match result {
+                Ok(Ok(())) => {}
+                Ok(Err(DownloadError::Interrupted)) | Err(_) => interrupted = true,
+                Ok(Err(error)) => {
+                    // At once: the others may take hours.
+                    super::tell_error(&error.to_string());
+                    code = ExitCode::Failed;
+                }
+            }
+        }
+        Ok(if interrupted && code == ExitCode::Done { ExitCode::Interrupted } else { code })
+    };
+    host.run(work)
+}
+
+async fn one_file(
+    job: Download,
+    engine: Engine,
+    mut observer: Box<dyn Observer>,
+    seed: bool,
+) -> Result<(), DownloadError> {
+    let and_then = Seed {
+        metafile: Arc::clone(&job.metafile),
+        data: job.target.clone(),
+        trackers: job.trackers.clone(),
+    };
+    let shared = job.run(&engine, &mut *observer).await;
+    let shared = shared.inspect_err(|error| observer.event(Event::Failed(error.to_string())))?;
+    if seed {
+        match and_then.serve(&engine, &shared, &mut *observer).await {
+            Ok(()) | Err(SeedError::Interrupted) => {}
+            Err(error) => observer.event(Event::Warning(error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// What is to be done, all of it checked before anything is begun.
+fn jobs(args: &Args) -> Result<Vec<Download>, CliError> {
+    let mut jobs = Vec::new();
+    let mut targets = HashSet::new();
+    for file in &args.files {
+        let metafile = MetafileOnDisk::open(file).map_err(|error| CliError::failed(error.to_string()))?;
+        let target = target(args, &metafile)?;
+        if !targets.insert(target.clone()) {
+            let target = target.display();
+            return Err(CliError::usage(format!(
+                "two of the files would go to {target}; give them different folders"
+            )));
+        }
+        jobs.push(Download {
+            metafile: Arc::new(metafile),
+            target,
+            trackers: args.trackers.clone(),
+            peers: args.peers.clone(),
+            order: if args.sequential { Order::Sequential } else { Order::Random },
+            no_wait: args.no_wait,
+        });
+    }
+    Ok(jobs)
+}
+
+fn target(args: &Args, metafile: &MetafileOnDisk) -> Result<PathBuf, CliError> {
+    let beside = || metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
+    let Some(output) = &args.output else { return beside() };
+    if output.is_dir() || names_folder(output) {
+        let beside = beside()?;
+        return Ok(output.join(beside.file_name().unwrap_or(beside.as_os_str())));
+    }
+    if args.files.len() > 1 {
+        let output = output.display();
+        return Err(CliError::usage(format!(
+            "{output} is not a folder, and there are several files to download"
+        )));
+    }
+    Ok(output.clone())
+}
+
+/// Whether the user wrote the name as that of a folder.
+fn names_folder(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last)))
+}

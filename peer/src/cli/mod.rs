@@ -1,0 +1,100 @@
+//! The command line: what the user typed becomes a checked plan, a file for each subcommand.
+
+mod address;
+pub mod create;
+pub mod demo;
+pub mod download;
+mod host;
+pub mod info;
+mod interrupt;
+pub mod seed;
+mod shell;
+pub mod verify;
+
+use std::process::Termination;
+
+/// The tracker that is asked when none is named: one on this machine.
+pub const DEFAULT_TRACKER: &str = "127.0.0.1:8888";
+
+/// Cascade's peer: share large files with many at once, every byte verified
+#[derive(Debug, clap::Parser)]
+#[command(name = "peer", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Create(create::Args),
+    Info(info::Args),
+    Verify(verify::Args),
+    Download(download::Args),
+    Seed(seed::Args),
+    Demo(demo::Args),
+}
+
+/// How the process ends. Wrong usage found by the argument parser ends with 2 as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Everything was done.
+    Done = 0,
+    /// Something failed; stderr says what.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// The user interrupted it.
+    Interrupted = 130,
+}
+
+impl Termination for ExitCode {
+    fn report(self) -> std::process::ExitCode {
+        std::process::ExitCode::from(self as u8)
+    }
+}
+
+/// What stops a command: one line for people, and an exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CliError {
+    message: String,
+    code: ExitCode,
+}
+
+impl CliError {
+    /// Something failed.
+    #[must_use]
+    pub fn failed(message: String) -> Self {
+        Self { message, code: ExitCode::Failed }
+    }
+
+    /// The command line makes no sense.
+    #[must_use]
+    pub fn usage(message: String) -> Self {
+        Self { message, code: ExitCode::Usage }
+    }
+}
+
+/// Runs what the user typed.
+#[must_use]
+pub fn run(cli: &Cli) -> ExitCode {
+    let result = match &cli.command {
+        Command::Create(args) => create::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Download(args) => download::run(args),
+        Command::Seed(args) => seed::run(args),
+        Command::Demo(args) => demo::run(args),
+    };
+    result.unwrap_or_else(|error| {
+        tell_error(&error.message);
+        error.code
+    })
+}
+
+/// One line on stderr.
+#[allow(clippy::print_stderr, reason = "this is the command line")]
+fn tell_error(message: &str) {
+    eprintln!("peer: {message}");
+}

@@ -1,0 +1,139 @@
+//! `peer seed`: serves files until it is interrupted.
+
+use super::host::{ANY_PORT, Door, Host};
+use super::{CliError, ExitCode, address};
+use crate::metafile::MetafileOnDisk;
+use crate::report::Style;
+use crate::session::{Event, Observer, Seed, SeedError};
+use crate::store::prepare::part_path;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Clients wait so long for the first check; after that they hear which blocks are missing yet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serve the files that .cascade files describe, until interrupted
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The .cascade files; each data file is expected beside its own, under the name without .cascade
+    #[arg(value_name = "FILE.cascade", required = true)]
+    files: Vec<PathBuf>,
+    /// Tracker to register with; may be given several times
+    #[arg(short, long = "tracker", value_name = "HOST:PORT", env = "CASCADE_TRACKER", value_delimiter = ',',
+          default_value = super::DEFAULT_TRACKER, value_parser = address::host_port)]
+    trackers: Vec<String>,
+    /// Address to serve on; port 0 lets the system choose
+    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANY_PORT)]
+    listen: SocketAddrV4,
+    /// The data file (one .cascade file), or the folder of the data files
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage. A file that cannot be seeded is told at once, and the others are seeded.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let jobs = jobs(args)?;
+    let style = Style::choose(args.json);
+    let host = Host::start(Some(args.listen), &style)?;
+    let engine = host.engine.clone();
+    let work = async |door: &mut Door| {
+        let (ready, readies) = mpsc::channel(jobs.len());
+        let count = jobs.len();
+        let mut tasks = JoinSet::new();
+        for job in jobs {
+            let name = job.data.file_name().unwrap_or(job.data.as_os_str()).to_string_lossy().into_owned();
+            let inner = style.observer(&name, &job.metafile.cascade_hash().to_string());
+            let mut observer = Ready { inner, ready: Some(ready.clone()) };
+            let engine = engine.clone();
+            tasks.spawn(async move {
+                let result = job.run(&engine, &mut observer).await;
+                result.inspect_err(|error| observer.event(Event::Failed(error.to_string())))
+            });
+        }
+        drop(ready);
+        let _ = tokio::time::timeout(PATIENCE, all_ready(readies, count)).await;
+        door.open()?;
+        let mut code = ExitCode::Done;
+        while let Some(result) = tasks.join_next().await {
+            match result {
+                Ok(Ok(()) | Err(SeedError::Interrupted)) | Err(_) => {}
+                Ok(Err(error)) => {
+                    // At once: the others may go on for weeks.
+                    super::tell_error(&error.to_string());
+                    code = ExitCode::Failed;
+                }
+            }
+        }
+        Ok(code)
+    };
+    host.run(work)
+}
+
+/// Waits until so many files are being served, or have failed.
+async fn all_ready(mut readies: mpsc::Receiver<()>, count: usize) {
+    for _ in 0..count {
+        if readies.recv().await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Tells when the file's check is over.
+struct Ready {
+    inner: Box<dyn Observer>,
+    ready: Option<mpsc::Sender<()>>,
+}
+
+impl Observer for Ready {
+    fn event(&mut self, event: Event) {
+        if matches!(event, Event::Seeding { .. } | Event::Failed(_))
+            && let Some(ready) = self.ready.take()
+        {
+            // There is room for one from each file.
+            let _ = ready.try_send(());
+        }
+        self.inner.event(event);
+    }
+}
+
+fn jobs(args: &Args) -> Result<Vec<Seed>, CliError> {
+    let open =
+        |file: &PathBuf| MetafileOnDisk::open(file).map_err(|error| CliError::failed(error.to_string()));
+    let metafiles = args.files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let folder = args.data.as_ref().is_some_and(|data| data.is_dir());
+    if metafiles.len() > 1 && args.data.is_some() && !folder {
+        return Err(CliError::usage(
+            "--data names one file, but there are several .cascade files; name a folder".into(),
+        ));
+    }
+    let seed = |metafile: MetafileOnDisk| {
+        let data = data(args, &metafile, folder)?;
+        Ok(Seed { metafile: Arc::new(metafile), data, trackers: args.trackers.clone() })
+    };
+    metafiles.into_iter().map(seed).collect()
+}
+
+/// Where the data is: named, in the named folder, or beside the .cascade file; there also what an
+/// unfinished download left.
+fn data(args: &Args, metafile: &MetafileOnDisk, folder: bool) -> Result<PathBuf, CliError> {
+    if let (Some(data), false) = (&args.data, folder) {
+        return Ok(data.clone());
+    }
+    let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?;
+    let data = match &args.data {
+        Some(folder) => folder.join(beside.file_name().unwrap_or(beside.as_os_str())),
+        None => beside,
+    };
+    let part = part_path(&data);
+    Ok(if !data.exists() && part.is_file() { part } else { data })
+}

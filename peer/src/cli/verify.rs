@@ -1,0 +1,170 @@
+//! `peer verify`: compares a data file with its `.cascade` file.
+
+use super::shell::quote;
+use super::{CliError, ExitCode, interrupt};
+use crate::check::{Verdict, WholeFile};
+use crate::clock;
+use crate::human::{Bytes, Count, Span, Speed};
+use crate::metafile::{MetafileOnDisk, not_regular};
+use crate::progress::{self, Progress};
+use crate::report::{json_line, line};
+use std::fs::File;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Most ranges of wrong blocks that a person is shown.
+const SHOWN_RANGES: usize = 20;
+
+/// Most ranges of wrong blocks in a JSON object.
+const JSON_RANGES: usize = 1000;
+
+/// Compare a data file with its .cascade file
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The .cascade file
+    #[arg(value_name = "FILE.cascade")]
+    file: PathBuf,
+    /// The data file [default: beside the .cascade file, under the name without .cascade]
+    #[arg(value_name = "DATA")]
+    data: Option<PathBuf>,
+    /// Only the blocks, on all cores: the whole file's hash is one stream, which one core computes
+    #[arg(long)]
+    blocks: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A file that cannot be read, data that is not right.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let metafile = MetafileOnDisk::open(&args.file).map_err(|error| CliError::failed(error.to_string()))?;
+    let (path, data) = open_data(args, &metafile)?;
+    let cancel = interrupt::flag()?;
+    let start = clock::now();
+    let bar = Progress::new(metafile.layout().length(), &path.to_string_lossy(), progress::on_terminal());
+    let verdict = Verdict::of(&data, &metafile, !args.blocks, &|bytes| bar.inc(bytes), &cancel);
+    bar.finish();
+    let verdict = match verdict {
+        Ok(verdict) => verdict,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(ExitCode::Interrupted),
+        Err(error) => return Err(cannot_read(&path, &error)),
+    };
+    if args.json {
+        tell_json(&path, &metafile, &verdict, start.elapsed());
+    } else {
+        tell(&path, &metafile, &verdict, start.elapsed());
+    }
+    if verdict.is_right() {
+        Ok(ExitCode::Done)
+    } else {
+        Err(CliError::failed(fault(&path, &metafile, &verdict)))
+    }
+}
+
+fn open_data(args: &Args, metafile: &MetafileOnDisk) -> Result<(PathBuf, File), CliError> {
+    let path = match &args.data {
+        Some(data) => data.clone(),
+        None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
+    };
+    // Of a pipe even the opening would wait for a writer: so look before.
+    let metadata = std::fs::metadata(&path).map_err(|error| cannot_read(&path, &error))?;
+    if let Some(what) = not_regular(&metadata) {
+        return Err(CliError::failed(format!("{} is {what}, not a data file", path.display())));
+    }
+    let data = File::open(&path).map_err(|error| cannot_read(&path, &error))?;
+    Ok((path, data))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> CliError {
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let advice = if missing { "; name the data file behind the .cascade file" } else { "" };
+    CliError::failed(format!("cannot read {}: {error}{advice}", path.display()))
+}
+
+fn tell(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict, time: Duration) {
+    let layout = metafile.layout();
+    let bytes = layout.length();
+    line(&format!(
+        "{}: {} of {} right, {} hashed in {} ({})",
+        path.display(),
+        verdict.right(),
+        Count(layout.blocks(), "block"),
+        Bytes(bytes),
+        Span(time),
+        Speed { bytes, time },
+    ));
+    if verdict.wrong() > 0 {
+        let mut ranges = verdict.wrong_ranges();
+        let shown: Vec<_> = ranges.by_ref().take(SHOWN_RANGES).map(|range| range_text(&range)).collect();
+        let more = if ranges.next().is_some() { ", …" } else { "" };
+        line(&format!("wrong    {}: {}{more}", Count(verdict.wrong(), "block"), shown.join(", ")));
+    }
+    if let Some(range) = verdict.missing_range() {
+        line(&format!("missing  {}: {}", Count(verdict.missing(), "block"), range_text(&range)));
+    }
+    if verdict.extra_bytes() > 0 {
+        line(&format!("beyond the end: {}", Count(verdict.extra_bytes(), "byte")));
+    }
+    match verdict.whole_file {
+        WholeFile::Right => line("the whole-file hash is right"),
+        WholeFile::Wrong => line("the whole-file hash is wrong"),
+        WholeFile::Unchecked => line("the whole-file hash was not checked"),
+    }
+}
+
+/// `7`, or `7-12`.
+fn range_text(range: &RangeInclusive<u64>) -> String {
+    let (first, last) = range.clone().into_inner();
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}
+
+fn tell_json(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict, time: Duration) {
+    let pair = |range: RangeInclusive<u64>| [*range.start(), *range.end()];
+    json_line(&serde_json::json!({
+        "event": "verified",
+        "file": metafile.path().to_string_lossy(),
+        "path": path.to_string_lossy(),
+        "ok": verdict.is_right(),
+        "length": metafile.layout().length(),
+        "blocks": metafile.layout().blocks(),
+        "right": verdict.right(),
+        "wrong": verdict.wrong(),
+        "wrong_ranges": verdict.wrong_ranges().take(JSON_RANGES).map(pair).collect::<Vec<_>>(),
+        "missing": verdict.missing(),
+        "missing_ranges": verdict.missing_range().map(pair).into_iter().collect::<Vec<_>>(),
+        "extra_bytes": verdict.extra_bytes(),
+        "file_hash": match verdict.whole_file {
+            WholeFile::Right => "right",
+            WholeFile::Wrong => "wrong",
+            WholeFile::Unchecked => "unchecked",
+        },
+        "seconds": time.as_secs_f64(),
+    }));
+}
+
+/// One line: what is wrong, and what mends it.
+fn fault(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict) -> String {
+    let (path, cascade) = (path.display(), metafile.path().display());
+    if verdict.whole_file == WholeFile::Wrong {
+        return format!(
+            "{path}: every block is right, but not the whole-file hash: {cascade} contradicts itself; get it \
+             again from where it comes from"
+        );
+    }
+    let mut faults = Vec::new();
+    for (blocks, fault) in [(verdict.wrong(), "wrong"), (verdict.missing(), "missing")] {
+        if blocks > 0 {
+            faults.push(format!("{} {fault}", Count(blocks, "block")));
+        }
+    }
+    if verdict.extra_bytes() > 0 {
+        faults.push(format!("{} too many", Count(verdict.extra_bytes(), "byte")));
+    }
+    let mend = quote(metafile.path());
+    format!("{path} is not what {cascade} describes: {}; peer download {mend} mends it", faults.join(", "))
+}

@@ -1,0 +1,54 @@
+//! A `.cascade` file in the making.
+
+use cascade_format::metafile::HEADER_LEN;
+use cascade_format::{BlockHash, Header};
+use std::fs::Permissions;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+use tempfile::NamedTempFile;
+
+/// Hashes are written in pieces of so many bytes.
+const WRITE_LEN: usize = 64 << 10;
+
+/// A temporary file: it goes away unless it is published.
+pub(super) struct Output {
+    file: BufWriter<NamedTempFile>,
+}
+
+impl Output {
+    /// Makes a temporary file in the folder of `out`, with the permissions of an ordinary file.
+    pub(super) fn beside(out: &Path) -> io::Result<Self> {
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        // The process's mask takes off what the user does not want.
+        builder.prefix(".cascade-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder).map_err(without_path)?;
+        // The header comes last: it holds the file hash.
+        file.as_file_mut().seek(SeekFrom::Start(HEADER_LEN as u64))?;
+        Ok(Self { file: BufWriter::with_capacity(WRITE_LEN, file) })
+    }
+
+    /// Writes the next block's hash.
+    pub(super) fn push(&mut self, hash: BlockHash) -> io::Result<()> {
+        self.file.write_all(hash.as_bytes())
+    }
+
+    /// Writes the header, puts everything on disk and gives the file its name.
+    pub(super) fn publish(self, header: &Header, out: &Path) -> io::Result<()> {
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().write_all_at(&header.encode(), 0)?;
+        file.as_file().sync_all()?;
+        file.persist(out).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+/// The system's own error: `tempfile` adds the temporary file's name, which tells the user nothing.
+fn without_path(error: io::Error) -> io::Error {
+    let cause = error
+        .get_ref()
+        .and_then(|wrapper| wrapper.source())
+        .and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
+}

@@ -1,0 +1,286 @@
+//! A `.cascade` file on disk (protocol §1): its header and hashes without its whole list in memory.
+//!
+//! What the header claims is compared with the file's real length before anything else happens, so a
+//! claim of petabytes costs one `fstat` and 64 bytes. Hash lists up to [`RESIDENT_HASHES`] are kept in
+//! memory; longer ones, which only tiny blocks make, stay on disk and are read page by page.
+
+use cascade_format::hash::HASH_LEN;
+use cascade_format::metafile::HEADER_LEN;
+use cascade_format::{Block, BlockHash, CascadeHash, FileHash, Header, Layout, MetafileError};
+use cascade_hash::Sha256Stream;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The most blocks that this peer handles in one file. Their bitmap takes 8 MiB, their hashes 2 GiB of
+/// disk: 64 TiB in 1 MiB blocks, or 64 MiB in blocks of one byte.
+pub const MAX_BLOCKS: u64 = 1 << 26;
+
+/// The most hashes kept in memory: 2^18 of them take 8 MiB.
+pub const RESIDENT_HASHES: u64 = 1 << 18;
+
+/// Hashes in one page of a list that stays on disk: 4 KiB.
+const PAGE_HASHES: u64 = 128;
+
+/// Pages kept of a list that stays on disk.
+const CACHED_PAGES: usize = 32;
+
+/// Read size of the one pass over the file, in bytes.
+const READ_LEN: usize = 256 << 10;
+
+/// The suffix of a `.cascade` file: `NAME.cascade` describes `NAME`.
+pub const SUFFIX: &str = "cascade";
+
+/// Why a path does not lead to a usable `.cascade` file. Every message names the path.
+#[derive(Debug, thiserror::Error)]
+pub enum MetafileFileError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The `.cascade` file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A directory, a device, a pipe.
+    #[error("{} is {what}, not a .cascade file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// Its bytes are wrong.
+    #[error("{}: {source}", path.display())]
+    Damaged {
+        /// The `.cascade` file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: MetafileError,
+    },
+    /// More than [`MAX_BLOCKS`].
+    #[error("{}: {blocks} blocks are more than the {MAX_BLOCKS} that this peer handles; make the .cascade file again with larger blocks", path.display())]
+    TooManyBlocks {
+        /// The `.cascade` file.
+        path: PathBuf,
+        /// How many it has.
+        blocks: u64,
+    },
+    /// Its name does not say what the data file is called.
+    #[error("{}: the name does not end in .{SUFFIX}, so it does not tell the data file's name; give it explicitly", path.display())]
+    NoSuffix {
+        /// The `.cascade` file.
+        path: PathBuf,
+    },
+}
+
+/// An open `.cascade` file. Threads may share it.
+#[derive(Debug)]
+pub struct MetafileOnDisk {
+    path: PathBuf,
+    header: Header,
+    cascade_hash: CascadeHash,
+    hashes: Hashes,
+}
+
+impl MetafileOnDisk {
+    /// Opens and checks the file, and hashes its bytes in one pass.
+    ///
+    /// # Errors
+    /// Everything in [`MetafileFileError`] but `NoSuffix`.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, MetafileFileError> {
+        let path = path.into();
+        let io_error = |source| MetafileFileError::Io { path: path.clone(), source };
+        let damaged = |source| MetafileFileError::Damaged { path: path.clone(), source };
+
+        // Of a pipe even the opening would wait for a writer: so look before.
+        let metadata = std::fs::metadata(&path).map_err(io_error)?;
+        if let Some(what) = not_regular(&metadata) {
+            return Err(MetafileFileError::NotAFile { path, what });
+        }
+        let file = File::open(&path).map_err(io_error)?;
+        let len = file.metadata().map_err(io_error)?.len();
+        let (bytes, header) = read_header(&file, len).map_err(io_error)?.map_err(damaged)?;
+        header.check_len(len).map_err(damaged)?;
+        let blocks = header.layout.blocks();
+        if blocks > MAX_BLOCKS {
+            return Err(MetafileFileError::TooManyBlocks { path, blocks });
+        }
+        let (cascade_hash, hashes) = read_hashes(file, &bytes, blocks).map_err(io_error)?;
+        Ok(Self { path, header, cascade_hash, hashes })
+    }
+
+    /// Where the file was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Length and block size of the data file.
+    #[must_use]
+    pub const fn layout(&self) -> &Layout {
+        &self.header.layout
+    }
+
+    /// The hash of the file's own bytes: its name on the network.
+    #[must_use]
+    pub const fn cascade_hash(&self) -> CascadeHash {
+        self.cascade_hash
+    }
+
+    /// The hash of the whole data file.
+    #[must_use]
+    pub const fn file_hash(&self) -> FileHash {
+        self.header.file_hash
+    }
+
+    /// The hash of `block`.
+    ///
+    /// # Errors
+    /// Reading a list that is too long to be kept in memory can fail; `block` is of another layout.
+    pub fn hash_of(&self, block: Block) -> io::Result<BlockHash> {
+        match &self.hashes {
+            Hashes::Resident(hashes) => {
+                usize::try_from(block.number()).ok().and_then(|n| hashes.get(n)).copied()
+            }
+            Hashes::OnDisk(list) => list.get(block.number())?,
+        }
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a block of another layout"))
+    }
+
+    /// The hashes of the blocks whose numbers are in `range`, in order, with one read.
+    ///
+    /// # Errors
+    /// Those of [`MetafileOnDisk::hash_of`].
+    pub fn hashes_of(&self, range: Range<u64>) -> io::Result<Vec<BlockHash>> {
+        if range.end > self.layout().blocks() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "blocks of another layout"));
+        }
+        match &self.hashes {
+            Hashes::Resident(hashes) => {
+                let range = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+                Ok(range.and_then(|(start, end)| hashes.get(start..end)).unwrap_or_default().to_vec())
+            }
+            Hashes::OnDisk(list) => list.read(range),
+        }
+    }
+
+    /// The data file beside it: the path without `.cascade`.
+    ///
+    /// # Errors
+    /// The path has no such suffix.
+    pub fn data_path(&self) -> Result<PathBuf, MetafileFileError> {
+        let suffix = self.path.extension() == Some(OsStr::new(SUFFIX));
+        let stem = self.path.file_stem().filter(|stem| suffix && *stem != "." && *stem != "..");
+        stem.map(|stem| self.path.with_file_name(stem))
+            .ok_or_else(|| MetafileFileError::NoSuffix { path: self.path.clone() })
+    }
+}
+
+/// What a path leads to when it is no regular file.
+pub(crate) fn not_regular(metadata: &std::fs::Metadata) -> Option<&'static str> {
+    match (metadata.is_file(), metadata.is_dir()) {
+        (true, _) => None,
+        (_, true) => Some("a directory"),
+        _ => Some("a device, pipe or socket"),
+    }
+}
+
+/// The header and its bytes, which the cascade hash begins with.
+fn read_header(mut file: &File, len: u64) -> io::Result<Result<([u8; HEADER_LEN], Header), MetafileError>> {
+    let mut bytes = [0; HEADER_LEN];
+    if len >= HEADER_LEN as u64 {
+        file.read_exact(&mut bytes)?;
+        return Ok(Header::parse(&bytes).map(|header| (bytes, header)));
+    }
+    let mut short = Vec::new();
+    file.take(HEADER_LEN as u64).read_to_end(&mut short)?;
+    let magic = short.starts_with(&cascade_format::metafile::MAGIC);
+    Ok(Err(if magic { MetafileError::NoHeader(len) } else { MetafileError::Magic }))
+}
+
+/// The one pass over the hashes of a file whose length has been checked.
+fn read_hashes(mut file: File, header: &[u8; HEADER_LEN], blocks: u64) -> io::Result<(CascadeHash, Hashes)> {
+    let mut stream = Sha256Stream::new();
+    stream.update(header);
+    let resident = blocks <= RESIDENT_HASHES;
+    let mut hashes = Vec::with_capacity(if resident { usize::try_from(blocks).unwrap_or(0) } else { 0 });
+    let mut left = blocks * HASH_LEN as u64;
+    let mut buffer = vec![0; READ_LEN.min(usize::try_from(left).unwrap_or(READ_LEN))];
+    while left > 0 {
+        let len = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let Some(piece) = buffer.get_mut(..len) else { break };
+        file.read_exact(piece)?;
+        stream.update(piece);
+        if resident {
+            hashes.extend(piece.as_chunks::<HASH_LEN>().0.iter().copied().map(BlockHash));
+        }
+        left -= len as u64;
+    }
+    let hashes = if resident { Hashes::Resident(hashes) } else { Hashes::OnDisk(HashList::new(file)) };
+    Ok((CascadeHash(stream.finish()), hashes))
+}
+
+#[derive(Debug)]
+enum Hashes {
+    Resident(Vec<BlockHash>),
+    OnDisk(HashList),
+}
+
+/// A list of hashes that stays on disk, with some of its pages in memory. The file is kept open: one
+/// that is replaced meanwhile does no harm, one that is overwritten in place does, as it would to any
+/// program that reads it.
+#[derive(Debug)]
+struct HashList {
+    file: File,
+    /// Page `p` is at index `p % CACHED_PAGES`, if it is there. Held for a look-up in it, or for the
+    /// read of a page.
+    cache: Mutex<Vec<Option<Page>>>,
+}
+
+/// A page's number and its hashes.
+type Page = (u64, Vec<BlockHash>);
+
+impl HashList {
+    fn new(file: File) -> Self {
+        Self { file, cache: Mutex::new(vec![None; CACHED_PAGES]) }
+    }
+
+    fn get(&self, number: u64) -> io::Result<Option<BlockHash>> {
+        let (page, at) = (number / PAGE_HASHES, number % PAGE_HASHES);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = usize::try_from(page).ok().and_then(|p| cache.get_mut(p % CACHED_PAGES));
+        let Some(slot) = slot else { return Ok(None) };
+        if slot.as_ref().is_none_or(|(held, _)| *held != page) {
+            *slot = Some((page, self.read_page(page)?));
+        }
+        Ok(slot.as_ref().and_then(|(_, hashes)| hashes.get(usize::try_from(at).ok()?)).copied())
+    }
+
+    /// One page; the last of the file may be shorter.
+    fn read_page(&self, page: u64) -> io::Result<Vec<BlockHash>> {
+        let all = (self.file.metadata()?.len().saturating_sub(HEADER_LEN as u64)) / HASH_LEN as u64;
+        let start = page.saturating_mul(PAGE_HASHES);
+        self.read(start.min(all)..start.saturating_add(PAGE_HASHES).min(all))
+    }
+
+    fn read(&self, range: Range<u64>) -> io::Result<Vec<BlockHash>> {
+        let count = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+        let mut bytes = vec![0; count * HASH_LEN];
+        self.file.read_exact_at(&mut bytes, HEADER_LEN as u64 + range.start * HASH_LEN as u64)?;
+        Ok(bytes.as_chunks::<HASH_LEN>().0.iter().copied().map(BlockHash).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

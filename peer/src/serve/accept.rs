@@ -1,0 +1,118 @@
+//! Takes new connections and gives them to workers, or refuses them.
+//!
+//! One thread accepts for all workers. Were every worker to accept by itself, the one that wakes first
+//! would take all of several clients that arrive together, and one core would serve what several could;
+//! and accepting would wait for the turns of a busy worker. Here a new client is taken at once, goes to
+//! the worker with the fewest busy ones, and the bound on connections is kept in one place. The price
+//! is that a connection changes threads once.
+
+use super::clients::Clients;
+use super::stats::ServeStats;
+use super::verdict::Refusal;
+use super::worker::{Handover, Running};
+use crate::limits::{ACCEPT_BACKOFF, DRAIN_TIMEOUT, MAX_REFUSALS, REFUSAL_DRAIN_LEN};
+use socket2::SockRef;
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+/// The accepting thread's state.
+pub(super) struct Acceptor {
+    clients: Arc<Clients>,
+    stats: Arc<ServeStats>,
+    workers: Vec<mpsc::Sender<Handover>>,
+    refusals: Arc<Semaphore>,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        clients: Arc<Clients>,
+        stats: Arc<ServeStats>,
+        workers: Vec<mpsc::Sender<Handover>>,
+    ) -> Self {
+        Self { clients, stats, workers, refusals: Arc::new(Semaphore::new(MAX_REFUSALS)) }
+    }
+
+    /// Accepts until the pool stops; looks once in a while for clients whose time is up.
+    pub(super) async fn run(
+        self,
+        listener: TcpListener,
+        sweep_every: Duration,
+        mut running: watch::Receiver<Running>,
+    ) {
+        let mut sweep = tokio::time::interval(sweep_every);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = running.wait_for(|running| *running != Running::Yes) => return,
+                _ = sweep.tick() => self.clients.sweep(),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.welcome(stream).await,
+                    Err(error) if concerns_one_client(&error) => {}
+                    Err(_) => self.recover().await,
+                },
+            }
+        }
+    }
+
+    async fn welcome(&self, stream: TcpStream) {
+        let Some((slot, worker)) = self.clients.admit() else {
+            self.stats.add_refused();
+            return self.refuse(stream);
+        };
+        let (Ok(stream), Some(worker)) = (stream.into_std(), self.workers.get(worker)) else { return };
+        if let Err(TrySendError::Full(handover)) = worker.try_send(Handover { stream, slot }) {
+            // The worker is behind: those who come meanwhile wait in the system's queue. A worker that
+            // is gone takes the connection with it.
+            let _ = worker.send(handover).await;
+        }
+    }
+
+    /// Tells a client that there is no place for it. A few at a time get the chance to close first,
+    /// so that the message is not lost; beyond that, most are still lucky.
+    fn refuse(&self, stream: TcpStream) {
+        let answer = Refusal::Full { clients: self.clients.max_clients() }.encode();
+        // The socket is new and empty: it takes the message whole.
+        let sent = stream.try_write(&answer).is_ok();
+        if let (true, Ok(permit)) = (sent, Arc::clone(&self.refusals).try_acquire_owned()) {
+            tokio::spawn(async move {
+                let _ = tokio::time::timeout(DRAIN_TIMEOUT, see_off(stream)).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// There is no descriptor or memory for another connection: makes room, and gives it time. The
+    /// connection that could not be accepted waits in the system's queue.
+    async fn recover(&self) {
+        self.clients.evict();
+        tokio::time::sleep(ACCEPT_BACKOFF).await;
+    }
+}
+
+/// Whether accepting failed because of the connection that was to be accepted: the next may be fine.
+fn concerns_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+async fn see_off(mut stream: TcpStream) -> io::Result<()> {
+    SockRef::from(&stream).shutdown(Shutdown::Write)?;
+    let (mut scratch, mut drained) = ([0; 1024], 0);
+    while drained < REFUSAL_DRAIN_LEN {
+        match stream.read(&mut scratch).await? {
+            0 => break,
+            bytes => drained += bytes,
+        }
+    }
+    Ok(())
+}

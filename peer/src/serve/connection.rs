@@ -1,0 +1,314 @@
+//! One client's connection: what it asked for, where its answer stands, and its turns.
+//!
+//! A turn is synchronous, never waits, sends about [`TURN_LEN`] bytes and borrows the worker's
+//! buffers while it lasts. Between turns a connection keeps its begun request and its queue, but no
+//! bytes of a block: an answer that the socket took in part is remembered as a position, and read
+//! again from there.
+
+use super::burst::{Burst, Segment};
+use super::burst_size::BurstSize;
+use super::clients::Slot;
+use super::inbox::Inbox;
+use super::large;
+use super::slots::Phase;
+use super::socket::{self, Got, Took};
+use super::verdict::{Refusal, Verdict, judge};
+use super::worker::{Scratch, Worker};
+use crate::limits::{MAX_QUEUED, QUEUE_LEN, TURN_LEN};
+use crate::store::Shared;
+use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// What a connection needs after a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another turn, after the others had theirs.
+    Turn,
+    /// More requests.
+    Readable,
+    /// Room in the socket.
+    Writable,
+    /// To be closed: all that it will get is on its way.
+    Close,
+}
+
+/// One client.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    slot: Slot,
+    pub(super) worker: Rc<Worker>,
+    inbox: Inbox,
+    /// Requests to be answered; the first is the one that `current` answers.
+    pub(super) queue: VecDeque<BlockRequest>,
+    current: Option<Answer>,
+    burst: BurstSize,
+    phase: Phase,
+    /// The client sends no more.
+    pub(super) ended: bool,
+    /// What follows the queue cannot be understood.
+    broken: bool,
+    /// An answer after which the connection is closed has been sent.
+    finished: bool,
+    /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
+    pub(super) copy: bool,
+}
+
+/// An answer that is being sent.
+struct Answer {
+    verdict: Verdict,
+    /// The file asked for, if it is known.
+    file: Option<Arc<Shared>>,
+    /// Bytes of the answer that the socket has taken.
+    sent: u64,
+    /// Decided for good: bytes of it are out, or the block could not be read.
+    settled: bool,
+}
+
+impl Connection {
+    /// A connection that has sent nothing yet.
+    pub(super) fn new(stream: TcpStream, slot: Slot, worker: Rc<Worker>) -> Self {
+        worker.opened();
+        Self {
+            stream,
+            slot,
+            copy: worker.copy,
+            worker,
+            inbox: Inbox::new(),
+            queue: VecDeque::new(),
+            current: None,
+            burst: BurstSize::new(),
+            phase: Phase::Idle,
+            ended: false,
+            broken: false,
+            finished: false,
+        }
+    }
+
+    /// Reads requests and answers them until the turn is over or the socket does not go on.
+    ///
+    /// # Errors
+    /// The connection is of no more use: it broke, or the bytes of the answer under way are gone.
+    pub(super) fn turn(&mut self) -> io::Result<Next> {
+        let worker = Rc::clone(&self.worker);
+        let scratch = &mut *worker.scratch.borrow_mut();
+        self.receive(&mut scratch.requests)?;
+        let mut left = TURN_LEN;
+        loop {
+            let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
+            if self.finished || (worker.is_stopping() && !under_way) {
+                return Ok(Next::Close);
+            }
+            if !self.settle()? {
+                return Ok(self.wait_for_requests());
+            }
+            let took = self.send(scratch, left)?;
+            if took.bytes > 0 || self.phase != Phase::Answer {
+                self.enter(Phase::Answer);
+            }
+            left = left.saturating_sub(took.bytes);
+            if took.full {
+                return Ok(Next::Writable);
+            }
+            if left == 0 {
+                return Ok(Next::Turn);
+            }
+        }
+    }
+
+    /// Notes progress, and what is waited for from now on.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.slot.mark(phase);
+    }
+
+    /// Takes what has arrived, as far as the queue has room.
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let room = self.room();
+        if self.ended || self.broken || room == 0 {
+            return Ok(());
+        }
+        let wanted = room * REQUEST_LEN - self.inbox.begun();
+        match socket::receive(&self.stream, buffer.get_mut(..wanted).unwrap_or_default())? {
+            Got::Nothing => {}
+            Got::End => {
+                self.ended = true;
+                self.broken = self.inbox.begun() > 0;
+            }
+            Got::Bytes(bytes) => {
+                let (before, queue) = (self.queue.len(), &mut self.queue);
+                let arrived = buffer.get(..bytes).unwrap_or_default();
+                self.broken = self.inbox.take(arrived, |request| queue.push_back(request)).is_err();
+                let requests = self.queue.len() - before;
+                self.worker.add_queued(requests);
+                if requests > 0 {
+                    // Before the answer: who has just got one must not be the one to be evicted.
+                    self.enter(Phase::Answer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests that may be read now: what this queue has room for, and all queues of the worker
+    /// together; but always one. None while the queue is more than half full: a call for a few requests
+    /// costs as much as one for many.
+    fn room(&self) -> usize {
+        if self.queue.len() > QUEUE_LEN / 2 {
+            return 0;
+        }
+        let own = QUEUE_LEN - self.queue.len();
+        let common = MAX_QUEUED.saturating_sub(self.worker.queued());
+        own.min(common.max(usize::from(self.queue.is_empty())))
+    }
+
+    fn wait_for_requests(&mut self) -> Next {
+        if self.ended {
+            return Next::Close;
+        }
+        // The queue's memory goes back while there is nothing in it.
+        self.queue = VecDeque::new();
+        if socket::may_be_readable(&self.stream) {
+            return Next::Turn;
+        }
+        let phase = if self.inbox.begun() > 0 { Phase::Request } else { Phase::Idle };
+        // A client that sends its request byte by byte makes no progress by it.
+        if phase != self.phase {
+            self.enter(phase);
+        }
+        Next::Readable
+    }
+
+    /// Decides what is answered next, and looks whether it still can be. False: there is no request.
+    fn settle(&mut self) -> io::Result<bool> {
+        if let Some(Answer { verdict, file: Some(file), settled: true, .. }) = &self.current {
+            // A block is not finished with other bytes than those that it began with.
+            let gone = matches!(verdict, Verdict::Block(_)) && !file.is_unchanged();
+            return if gone { Err(io::ErrorKind::InvalidData.into()) } else { Ok(true) };
+        }
+        if self.current.as_ref().is_some_and(|answer| answer.settled) {
+            return Ok(true);
+        }
+        let (verdict, file) = match self.queue.front() {
+            Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
+                Some(file) => (judge(request, &file, file.is_unchanged()), Some(file)),
+                None => (Verdict::Refusal(Refusal::UnknownFile), None),
+            },
+            None if self.broken => (Verdict::Refusal(Refusal::BadRequest), None),
+            None => return Ok(false),
+        };
+        self.current = Some(Answer { verdict, file, sent: 0, settled: false });
+        Ok(true)
+    }
+
+    /// Sends some of what is to be sent, in the way that suits it.
+    fn send(&mut self, scratch: &mut Scratch, left: usize) -> io::Result<Took> {
+        let Some(Answer { verdict, file, sent, .. }) = self.current.take() else {
+            return Ok(Took { bytes: 0, full: false });
+        };
+        match (verdict, file) {
+            (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
+                large::send(self, block, file, sent, left)
+            }
+            (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
+            (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
+            (Verdict::Block(_), None) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Sends this answer and the next ones of the same file with one call.
+    fn send_burst(
+        &mut self,
+        verdict: Verdict,
+        file: Arc<Shared>,
+        sent: u64,
+        scratch: &mut Scratch,
+    ) -> io::Result<Took> {
+        let out = scratch.burst.get_mut(..self.burst.next()).unwrap_or_default();
+        let mut burst = Burst::new(&file, out, &mut scratch.segments);
+        let mut open = burst.push(verdict, sent) && !verdict.closes();
+        for request in self.queue.iter().skip(1) {
+            if !open || request.cascade_hash != file.cascade_hash() {
+                break;
+            }
+            // A file that has changed has no blocks by now.
+            let verdict = judge(request, &file, true);
+            open = !large::is_large(self.copy, &file, verdict) && burst.push(verdict, 0) && !verdict.closes();
+        }
+        let filled = burst.finish();
+        if filled == 0 {
+            return self.cannot_read(file, sent);
+        }
+        let took = socket::send(&self.stream, scratch.burst.get(..filled).unwrap_or_default())?;
+        self.burst.took(took.bytes, took.full);
+        self.account(&scratch.segments, &file, took.bytes);
+        Ok(took)
+    }
+
+    /// The block to be sent cannot be read: the client is told to look elsewhere, if it is not too late.
+    fn cannot_read(&mut self, file: Arc<Shared>, sent: u64) -> io::Result<Took> {
+        if sent > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let verdict = Verdict::Refusal(Refusal::MissingBlock);
+        self.current = Some(Answer { verdict, file: Some(file), sent: 0, settled: true });
+        Ok(Took { bytes: 0, full: false })
+    }
+
+    /// Sends a refusal that concerns no file of ours.
+    fn send_refusal(&mut self, refusal: Refusal, sent: u64) -> io::Result<Took> {
+        let answer = refusal.encode();
+        let rest = answer.get(usize::try_from(sent).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let took = socket::send(&self.stream, rest)?;
+        self.worker.stats.add_sent(took.bytes, 0);
+        let verdict = Verdict::Refusal(refusal);
+        if took.bytes == rest.len() {
+            self.answered(verdict);
+        } else {
+            let sent = sent + took.bytes as u64;
+            self.current = Some(Answer { verdict, file: None, sent, settled: sent > 0 });
+        }
+        Ok(took)
+    }
+
+    /// Notes which answers of a burst are done when the socket took `bytes` of it, and where the next
+    /// one stands.
+    fn account(&mut self, segments: &[Segment], file: &Arc<Shared>, bytes: usize) {
+        let (mut left, mut blocks) = (bytes as u64, 0);
+        for Segment { verdict, part, total } in segments {
+            let len = part.end - part.start;
+            if left < len || part.end < *total {
+                self.remember(*verdict, Arc::clone(file), part.start + left.min(len));
+                break;
+            }
+            left -= len;
+            blocks += u64::from(matches!(verdict, Verdict::Block(_)));
+            self.answered(*verdict);
+        }
+        self.worker.stats.add_sent(bytes, blocks);
+    }
+
+    /// Notes where an answer stands that the socket took in part.
+    pub(super) fn remember(&mut self, verdict: Verdict, file: Arc<Shared>, sent: u64) {
+        self.current = (sent > 0).then_some(Answer { verdict, file: Some(file), sent, settled: true });
+    }
+
+    /// The first answer is out to its last byte.
+    pub(super) fn answered(&mut self, verdict: Verdict) {
+        self.current = None;
+        self.finished = verdict.closes();
+        if self.queue.pop_front().is_some() {
+            self.worker.remove_queued(1);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.worker.remove_queued(self.queue.len());
+        self.worker.closed();
+    }
+}

@@ -1,0 +1,44 @@
+//! Serves blocks to other peers (protocol §3).
+//!
+//! A fixed number of worker threads, each multiplexing many connections. A connection that idles or
+//! has sent half a request costs a descriptor and about a kilobyte; a slow one costs that, and its turns. Large blocks go from the page cache to the socket (`sendfile`), small ones many to a call.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`pool`], [`options`], [`stats`] | what others use: start, stop, count |
+//! | [`descriptors`] | the limit on open descriptors |
+//! | `accept` | the accepting thread; refuses what is beyond the bound |
+//! | `slots`, `clients` | who holds a connection, who must go, whose time is up (`slots` is pure) |
+//! | `worker` | a thread and the buffers that its connections share |
+//! | `schedule` | whose turn it is; how a connection ends |
+//! | `connection` | one client: its requests, its answer, its turn |
+//! | `inbox` | bytes to requests (pure) |
+//! | `verdict` | requests to statuses (pure) |
+//! | `burst`, `burst_size` | many small answers with one read and one send; how many |
+//! | `large` | one large answer from the page cache (Linux) |
+//! | `socket` | calls on the socket that do not wait |
+
+pub mod descriptors;
+pub mod options;
+pub mod pool;
+pub mod stats;
+
+mod accept;
+mod burst;
+mod burst_size;
+mod clients;
+mod connection;
+mod inbox;
+mod large;
+mod schedule;
+mod slots;
+mod socket;
+mod verdict;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use options::{Options, Timeouts};
+pub use pool::Pool;
+pub use stats::ServeStats;

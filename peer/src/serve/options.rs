@@ -1,0 +1,61 @@
+//! What a pool can be told.
+
+use crate::limits;
+use std::time::Duration;
+
+/// How a [`Pool`](super::Pool) serves. The default is what a user gets; tests shorten the times.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Worker threads; 0 means one for each available core.
+    pub workers: usize,
+    /// Connections held at once; never more than [`limits::MAX_CLIENTS`] and the descriptor limit allow.
+    pub max_clients: usize,
+    /// Copy every block through memory, as systems without `sendfile` do.
+    pub copy: bool,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { workers: 0, max_clients: limits::MAX_CLIENTS, copy: false, timeouts: Timeouts::default() }
+    }
+}
+
+/// The times of `limits`, as one pool uses them.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// [`limits::CLIENT_IDLE_TIMEOUT`].
+    pub idle: Duration,
+    /// [`limits::CLIENT_REQUEST_TIMEOUT`].
+    pub request: Duration,
+    /// [`limits::CLIENT_SEND_TIMEOUT`].
+    pub send: Duration,
+    /// [`limits::DRAIN_TIMEOUT`].
+    pub drain: Duration,
+    /// [`limits::EVICT_AFTER`].
+    pub evict: Duration,
+    /// [`limits::STOP_TIMEOUT`].
+    pub stop: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            idle: limits::CLIENT_IDLE_TIMEOUT,
+            request: limits::CLIENT_REQUEST_TIMEOUT,
+            send: limits::CLIENT_SEND_TIMEOUT,
+            drain: limits::DRAIN_TIMEOUT,
+            evict: limits::EVICT_AFTER,
+            stop: limits::STOP_TIMEOUT,
+        }
+    }
+}
+
+impl Timeouts {
+    /// How often connections are looked over: often enough that no time is exceeded by more than half.
+    pub(super) fn sweep_interval(&self) -> Duration {
+        let shortest = self.idle.min(self.request).min(self.send).min(self.drain);
+        (shortest / 2).clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+}

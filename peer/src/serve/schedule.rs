@@ -1,0 +1,65 @@
+//! Whose turn it is.
+//!
+//! The connections of a worker take turns in the order in which they became ready. A bound on
+//! concurrent transfers, or a policy of who gets what share of the uplink, would go here: everything
+//! that is sent to a client is sent in a turn.
+
+use super::connection::{Connection, Next};
+use super::slots::Phase;
+use super::socket::{self, Got};
+use crate::limits::DRAIN_LEN;
+use socket2::SockRef;
+use std::future::poll_fn;
+use std::io;
+use std::net::Shutdown;
+
+/// Serves a client until either side ends it. Time limits are not here: a connection whose time is up
+/// is dropped from outside, and with it this future.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "the future of an `async fn` has room for its argument twice: most of an idle client's memory"
+)]
+pub(super) fn serve(mut connection: Connection) -> impl Future<Output = ()> {
+    async move {
+        // Whatever breaks a connection concerns its client alone, who can see it; there is nobody to
+        // tell.
+        let _ = take_turns(&mut connection).await;
+    }
+}
+
+async fn take_turns(connection: &mut Connection) -> io::Result<()> {
+    loop {
+        match connection.turn()? {
+            // (Tokio's `readable` and `writable` let several tasks wait for one socket; their futures take
+            // a hundred bytes more, for each idle client.)
+            // Goes to the end of the line, after the runtime has looked who else is ready.
+            Next::Turn => tokio::task::yield_now().await,
+            Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
+            Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
+            // Boxed, so that those who are not closing need no room for it.
+            Next::Close => return Box::pin(close(connection)).await,
+        }
+    }
+}
+
+/// Closes a connection so that the last answer arrives: the system resets a connection that is closed
+/// with bytes unread, and a reset can overtake the answer. So our side ends first, and what the client
+/// still sends is thrown away, for a bounded time and number of bytes.
+async fn close(connection: &mut Connection) -> io::Result<()> {
+    if connection.ended {
+        return Ok(());
+    }
+    connection.enter(Phase::Closing);
+    SockRef::from(&connection.stream).shutdown(Shutdown::Write)?;
+    let mut drained = 0;
+    while drained < DRAIN_LEN {
+        poll_fn(|context| connection.stream.poll_read_ready(context)).await?;
+        let scratch = &mut *connection.worker.scratch.borrow_mut();
+        match socket::receive(&connection.stream, &mut scratch.requests)? {
+            Got::Bytes(bytes) => drained += bytes,
+            Got::End => break,
+            Got::Nothing => {}
+        }
+    }
+    Ok(())
+}

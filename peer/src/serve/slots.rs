@@ -1,0 +1,388 @@
+//! Who may hold a connection: the bound on clients, who has idled longest, whose time is up.
+//!
+//! A connection's progress is written into an atomic of its own, without a lock, at every turn. The
+//! table keeps the connections in the order of the progress it last looked at; one whose progress is
+//! newer is put at its place only when it comes to the front. So making room for one client looks at
+//! one connection, or at some that are then not looked at again for the time of an eviction; there is
+//! no walk over all of them for each new client, and no lock on the way of data.
+
+use super::options::Timeouts;
+use crate::limits::{BUSY_WINDOW, MAX_EVICTED};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The first byte of a request.
+    Idle = 0,
+    /// The rest of a request.
+    Request = 1,
+    /// The socket to take more of an answer.
+    Answer = 2,
+    /// The client to close its side too.
+    Closing = 3,
+}
+
+/// When a connection last made progress, and what it waits for since: milliseconds times four, plus
+/// the [`Phase`].
+#[derive(Debug, Default)]
+pub(super) struct Mark(AtomicU64);
+
+impl Mark {
+    /// Progress at `now` milliseconds.
+    pub(super) fn set(&self, now: u64, phase: Phase) {
+        self.0.store(now << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> (u64, Phase) {
+        let mark = self.0.load(Ordering::Relaxed);
+        let phase = match mark & 3 {
+            0 => Phase::Idle,
+            1 => Phase::Request,
+            2 => Phase::Answer,
+            _ => Phase::Closing,
+        };
+        (mark >> 2, phase)
+    }
+}
+
+/// The connections of a pool. `H` is the handle by which one is closed from outside. All times are
+/// milliseconds since some start.
+#[derive(Debug)]
+pub(super) struct Slots<H> {
+    entries: Vec<Entry<H>>,
+    free: Vec<u32>,
+    /// Connections that are held, by the last known time of their progress.
+    order: BTreeSet<(u64, u32)>,
+    /// Connections given to each worker that are busy, as of the last sweep.
+    loads: Vec<usize>,
+    next_worker: usize,
+    max_clients: usize,
+    timeouts: Timeouts,
+}
+
+#[derive(Debug)]
+struct Entry<H> {
+    state: State,
+    /// Its key in the order.
+    seen: u64,
+    worker: usize,
+    counted: bool,
+    handle: Option<H>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Free,
+    Held,
+    /// Told to close, not closed yet; does not count for the bound any more.
+    Leaving,
+}
+
+/// What became of a new client.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Admitted<H> {
+    /// The place of its [`Mark`].
+    pub(super) index: u32,
+    /// The worker that serves it.
+    pub(super) worker: usize,
+    /// Whether another client was evicted for it; close that one.
+    pub(super) evicted: Option<Option<H>>,
+}
+
+impl<H: Clone> Slots<H> {
+    pub(super) fn new(max_clients: usize, workers: usize, timeouts: Timeouts) -> Self {
+        Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            order: BTreeSet::new(),
+            loads: vec![0; workers.max(1)],
+            next_worker: 0,
+            max_clients,
+            timeouts,
+        }
+    }
+
+    /// Number of marks that the table needs.
+    pub(super) fn places(max_clients: usize) -> usize {
+        max_clients + MAX_EVICTED
+    }
+
+    /// Connections that are open.
+    pub(super) fn open(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Finds a place for a new client, evicting another when all are taken. `None`: everybody has made
+    /// progress only just now.
+    pub(super) fn admit(&mut self, now: u64, marks: &[Mark]) -> Option<Admitted<H>> {
+        if self.free.is_empty() && self.entries.len() >= Self::places(self.max_clients) {
+            return None;
+        }
+        let evicted = if self.order.len() >= self.max_clients { Some(self.evict(now, marks)?) } else { None };
+        let worker = self.choose_worker();
+        let index =
+            self.take_place(Entry { state: State::Held, seen: now, worker, counted: true, handle: None });
+        if let Some(mark) = marks.get(index as usize) {
+            mark.set(now, Phase::Idle);
+        }
+        self.order.insert((now, index));
+        Some(Admitted { index, worker, evicted })
+    }
+
+    /// Chooses whom to close when there is need: the client without progress for longest, if that is
+    /// longer than the time of an eviction. `Some(None)` is one that has no handle yet.
+    pub(super) fn evict(&mut self, now: u64, marks: &[Mark]) -> Option<Option<H>> {
+        loop {
+            let &(seen, index) = self.order.first()?;
+            if seen.saturating_add(millis(self.timeouts.evict)) > now {
+                return None;
+            }
+            if !self.look_again(index, marks) {
+                return Some(self.dismiss(index));
+            }
+        }
+    }
+
+    /// Remembers how to close the connection. False: it is to be closed already.
+    pub(super) fn attach(&mut self, index: u32, handle: H) -> bool {
+        match self.entries.get_mut(index as usize) {
+            Some(entry) if entry.state == State::Held => {
+                entry.handle = Some(handle);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The connection is closed.
+    pub(super) fn release(&mut self, index: u32) {
+        let Some(entry) = self.entries.get_mut(index as usize) else { return };
+        if entry.state == State::Held {
+            self.order.remove(&(entry.seen, index));
+        }
+        if let Some(load) = self.loads.get_mut(entry.worker) {
+            *load -= usize::from(entry.counted);
+        }
+        (entry.state, entry.counted, entry.handle) = (State::Free, false, None);
+        self.free.push(index);
+    }
+
+    /// Finds the connections whose time is up, to be closed, and counts anew who is busy. Walks over
+    /// those that made no progress for the shortest of the times, about once a second.
+    pub(super) fn sweep(&mut self, now: u64, marks: &[Mark]) -> Vec<H> {
+        self.count_loads(now, marks);
+        let Timeouts { idle, request, send, drain, .. } = self.timeouts;
+        let shortest = millis(idle.min(request).min(send).min(drain));
+        let old = (now.saturating_sub(shortest).saturating_add(1), 0);
+        let quiet: Vec<u32> = self.order.range(..old).map(|(_, index)| *index).collect();
+        let mut late = Vec::new();
+        for index in quiet {
+            self.look_again(index, marks);
+            let Some((since, phase)) = marks.get(index as usize).map(Mark::get) else { continue };
+            let limit = match phase {
+                Phase::Idle => idle,
+                Phase::Request => request,
+                Phase::Answer => send,
+                Phase::Closing => drain,
+            };
+            if since.saturating_add(millis(limit)) <= now {
+                late.extend(self.dismiss(index));
+            }
+        }
+        late
+    }
+
+    /// Chooses the connections of a stopping worker that no answer is under way on.
+    pub(super) fn dismiss_idle(&mut self, worker: usize, marks: &[Mark]) -> Vec<H> {
+        let held: Vec<u32> = self.order.iter().map(|(_, index)| *index).collect();
+        let mut idle = Vec::new();
+        for index in held {
+            let waits = marks.get(index as usize).map(|mark| mark.get().1);
+            let mine = self.entries.get(index as usize).is_some_and(|entry| entry.worker == worker);
+            if mine && matches!(waits, Some(Phase::Idle | Phase::Request)) {
+                idle.extend(self.dismiss(index));
+            }
+        }
+        idle
+    }
+
+    fn take_place(&mut self, entry: Entry<H>) -> u32 {
+        if let Some(index) = self.free.pop() {
+            if let Some(place) = self.entries.get_mut(index as usize) {
+                *place = entry;
+            }
+            return index;
+        }
+        self.entries.push(entry);
+        u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Puts a connection at its place in the order; true when it had made progress since.
+    fn look_again(&mut self, index: u32, marks: &[Mark]) -> bool {
+        let (Some(entry), Some(mark)) = (self.entries.get_mut(index as usize), marks.get(index as usize))
+        else {
+            return false;
+        };
+        let (since, _) = mark.get();
+        if since <= entry.seen {
+            return false;
+        }
+        self.order.remove(&(entry.seen, index));
+        self.order.insert((since, index));
+        entry.seen = since;
+        true
+    }
+
+    fn dismiss(&mut self, index: u32) -> Option<H> {
+        let entry = self.entries.get_mut(index as usize)?;
+        self.order.remove(&(entry.seen, index));
+        entry.state = State::Leaving;
+        entry.handle.clone()
+    }
+
+    /// The worker with the fewest busy clients; in turn where several have as few. Idle clients do not
+    /// count: thousands of them, spread unevenly, must not send all the busy ones to one core.
+    fn choose_worker(&mut self) -> usize {
+        let workers = self.loads.len();
+        let order = (0..workers).map(|step| (self.next_worker + step) % workers);
+        let chosen = order.min_by_key(|worker| self.loads.get(*worker)).unwrap_or(0);
+        if let Some(load) = self.loads.get_mut(chosen) {
+            *load += 1;
+        }
+        self.next_worker = chosen + 1;
+        chosen
+    }
+
+    fn count_loads(&mut self, now: u64, marks: &[Mark]) {
+        self.loads.fill(0);
+        for (entry, mark) in self.entries.iter_mut().zip(marks) {
+            entry.counted =
+                entry.state != State::Free && mark.get().0.saturating_add(millis(BUSY_WINDOW)) > now;
+            if let Some(load) = self.loads.get_mut(entry.worker) {
+                *load += usize::from(entry.counted);
+            }
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOBODY: [u32; 0] = [];
+
+    /// A table whose handles are the indices, and the marks.
+    struct Table {
+        slots: Slots<u32>,
+        marks: Vec<Mark>,
+    }
+
+    impl Table {
+        fn new(max_clients: usize, workers: usize) -> Self {
+            let marks = (0..Slots::<u32>::places(max_clients)).map(|_| Mark::default()).collect();
+            Self { slots: Slots::new(max_clients, workers, Timeouts::default()), marks }
+        }
+
+        fn admit(&mut self, now: u64) -> Option<Admitted<u32>> {
+            let admitted = self.slots.admit(now, &self.marks)?;
+            assert!(self.slots.attach(admitted.index, admitted.index));
+            Some(admitted)
+        }
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room_and_the_busy_stay() {
+        let mut table = Table::new(3, 1);
+        let [a, b, c] = [0, 1, 2].map(|now| table.admit(now).unwrap().index);
+        table.marks[a as usize].set(4000, Phase::Answer);
+        assert_eq!(table.admit(4500), None, "nobody has idled long enough");
+        let next = table.admit(5001).unwrap();
+        assert_eq!(next.evicted, Some(Some(b)), "b idles since 1, a made progress at 4000");
+        assert!(!table.slots.attach(b, b), "b is leaving");
+        assert_eq!(table.admit(5002).unwrap().evicted, Some(Some(c)));
+        assert_eq!(table.admit(8999), None);
+        assert_eq!(table.admit(9000).unwrap().evicted, Some(Some(a)));
+        for index in [a, b, c] {
+            table.slots.release(index);
+        }
+        assert_eq!(table.slots.open(), 3);
+    }
+
+    #[test]
+    fn each_phase_has_its_time() {
+        let mut table = Table::new(8, 1);
+        let phases = [Phase::Idle, Phase::Request, Phase::Answer, Phase::Closing];
+        let at: Vec<u32> = phases.iter().map(|_| table.admit(0).unwrap().index).collect();
+        for (index, phase) in at.iter().zip(phases) {
+            table.marks[*index as usize].set(1000, phase);
+        }
+        assert_eq!(table.slots.sweep(2999, &table.marks), NOBODY);
+        assert_eq!(table.slots.sweep(3000, &table.marks), [at[3]]);
+        assert_eq!(table.slots.sweep(60_999, &table.marks), NOBODY);
+        let mut late = table.slots.sweep(61_000, &table.marks);
+        late.sort_unstable();
+        assert_eq!(late, [at[1], at[2]]);
+        assert_eq!(table.slots.sweep(901_000, &table.marks), [at[0]]);
+        assert_eq!(table.slots.sweep(u64::MAX >> 2, &table.marks), NOBODY, "once is enough");
+    }
+
+    #[test]
+    fn busy_clients_are_spread_evenly_whoever_idles_where() {
+        let mut table = Table::new(1000, 2);
+        // Two thirds of many idle clients stay, all of the first worker's among them.
+        let idle: Vec<Admitted<u32>> = (0..300).map(|_| table.admit(0).unwrap()).collect();
+        for client in idle.iter().filter(|client| client.worker == 1).take(100) {
+            table.slots.release(client.index);
+        }
+        assert_eq!(table.slots.sweep(10_000, &table.marks), NOBODY);
+        let busy: Vec<usize> = (0..8).map(|_| table.admit(10_000).unwrap().worker).collect();
+        assert_eq!(busy.iter().filter(|worker| **worker == 0).count(), 4, "{busy:?}");
+    }
+
+    #[test]
+    fn a_stopping_worker_keeps_its_answers() {
+        let mut table = Table::new(10, 1);
+        let (idle, sending) = (table.admit(0).unwrap().index, table.admit(0).unwrap().index);
+        table.marks[sending as usize].set(1, Phase::Answer);
+        assert_eq!(table.slots.dismiss_idle(0, &table.marks), [idle]);
+        assert_eq!(table.slots.dismiss_idle(0, &table.marks), NOBODY);
+    }
+
+    proptest! {
+        /// Whatever happens: never more than the bound, the order holds exactly the held ones, places
+        /// are neither lost nor given twice.
+        #[test]
+        fn books_balance(steps in prop::collection::vec((0u8..5, 0u64..7000, any::<prop::sample::Index>()), 0..300)) {
+            let (mut table, mut now, mut open) = (Table::new(5, 2), 0, Vec::<u32>::new());
+            for (step, later, which) in steps {
+                now += later;
+                match step {
+                    0 | 1 => if let Some(admitted) = table.admit(now) {
+                        prop_assert!(!open.contains(&admitted.index));
+                        if let Some(Some(evicted)) = admitted.evicted {
+                            prop_assert!(open.contains(&evicted));
+                        }
+                        open.push(admitted.index);
+                    },
+                    2 if !open.is_empty() => table.slots.release(open.swap_remove(which.index(open.len()))),
+                    3 if !open.is_empty() => table.marks[open[which.index(open.len())] as usize].set(now, Phase::Answer),
+                    _ => drop(table.slots.sweep(now, &table.marks)),
+                }
+                let held = table.slots.entries.iter().filter(|entry| entry.state == State::Held).count();
+                prop_assert_eq!(held, table.slots.order.len());
+                prop_assert!(held <= 5);
+                prop_assert_eq!(table.slots.open(), open.len());
+                let counted = table.slots.entries.iter().filter(|entry| entry.counted).count();
+                prop_assert_eq!(table.slots.loads.iter().sum::<usize>(), counted);
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Beginning, stopping, and what is left afterwards.
+
+use super::support::{Client, Sample, Server, elapsed, is_alone};
+use crate::clock;
+use crate::serve::{Options, Timeouts};
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+#[test]
+fn stop_finishes_the_answers_under_way() {
+    for copy in [false, true] {
+        let sample = Sample::new(48 << 20, 16 << 20);
+        let mut server = Server::with(&[&sample], Options { copy, ..Options::default() });
+        let (mut idle, mut busy) = (server.connect(), server.connect());
+        busy.send(&[sample.request(1), sample.request(2)].concat());
+        let mut header = [0; 9];
+        busy.0.read_exact(&mut header).unwrap();
+        let reader = std::thread::scope(|scope| {
+            let stopping = scope.spawn(|| server.stop());
+            idle.expect_end();
+            let mut body = vec![0; 16 << 20];
+            busy.0.read_exact(&mut body).unwrap();
+            assert!(body == sample.block(1), "copy {copy}: not the block's bytes");
+            busy.expect_end();
+            drop(busy);
+            stopping.join()
+        });
+        reader.unwrap();
+        assert!(TcpStream::connect(server.address).is_err(), "still listening");
+        assert_eq!(server.stats.clients(), 0);
+    }
+}
+
+#[test]
+fn stop_does_not_wait_for_ever() {
+    let timeouts = Timeouts { stop: Duration::from_millis(300), ..Timeouts::default() };
+    let sample = Sample::new(32 << 20, 32 << 20);
+    let mut server = Server::with(&[&sample], Options { timeouts, ..Options::default() });
+    let mut stuck = server.connect();
+    stuck.send(&sample.request(0));
+    stuck.0.read_exact(&mut [0; 9]).unwrap();
+    let start = clock::now();
+    server.stop();
+    let took = elapsed(start);
+    assert!(took >= Duration::from_millis(290), "the answer had no chance: {took:?}");
+    assert!(took < Duration::from_secs(5), "stopped only after {took:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_is_left_behind() {
+    if !is_alone("serve::tests::lifecycle::nothing_is_left_behind") {
+        return;
+    }
+    let sample = Sample::new(2 << 20, 1 << 20);
+    let mut counts = Vec::new();
+    for _ in 0..4 {
+        let mut server = Server::start(&[&sample]);
+        let mut clients: Vec<Client> = (0..100).map(|_| server.connect()).collect();
+        for (number, client) in clients.iter_mut().enumerate() {
+            match number % 4 {
+                0 => client.send(&sample.request(1)),
+                1 => client.send(&sample.request(0)[..30]),
+                2 => client.send(b"nonsense"),
+                _ => {}
+            }
+        }
+        clients[0].expect_block(&sample, 1);
+        drop(clients);
+        server.stop();
+        counts.push(["fd", "task"].map(count_own));
+    }
+    // The first pool leaves what tokio makes once for a process.
+    assert_eq!(counts[1..], [counts[0]; 3], "descriptors and threads after each pool");
+}
+
+#[cfg(target_os = "linux")]
+fn count_own(what: &str) -> usize {
+    std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count()
+}
+
+/// Without a free descriptor nobody can be accepted; the pool waits for one and goes on.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_descriptor_is_no_end() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    if !is_alone("serve::tests::lifecycle::no_descriptor_is_no_end") {
+        return;
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(100), maximum: Some(100) }).unwrap();
+    let sample = Sample::new(1000, 100);
+    let timeouts = Timeouts { evict: Duration::from_millis(50), ..Timeouts::default() };
+    let server = Server::with(&[&sample], Options { timeouts, ..Options::default() });
+    let use_up = || {
+        let mut taken = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            taken.push(file);
+        }
+        // One is left, for the next client's own side.
+        drop(taken.pop());
+        taken
+    };
+    // Nobody can be closed to make room: the new client waits, and costs nothing meanwhile.
+    let ticks = own_cpu_ticks();
+    let taken = use_up();
+    let mut first = server.connect();
+    first.send(&sample.request(1));
+    std::thread::sleep(Duration::from_millis(400));
+    drop(taken);
+    first.expect_block(&sample, 1);
+    assert!(own_cpu_ticks() - ticks < 20, "busy while there was nothing to do but wait");
+    // Now there is somebody: the first one idles.
+    let _taken = use_up();
+    let mut second = server.connect();
+    second.send(&sample.request(2));
+    second.expect_block(&sample, 2);
+    first.expect_end();
+    assert_eq!((server.stats.evicted(), server.stats.refused()), (1, 0));
+}
+
+/// User and system time of this process, in ticks of 10 ms.
+#[cfg(target_os = "linux")]
+fn own_cpu_ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2).map(|t| t.parse::<u64>().unwrap()).sum()
+}

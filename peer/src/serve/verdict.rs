@@ -1,0 +1,109 @@
+//! What a request is answered with (protocol §3).
+
+use crate::store::Shared;
+use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
+use cascade_format::{Block, Layout};
+
+/// The answer to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Status 0 and the block's bytes.
+    Block(Block),
+    /// Another status and a message.
+    Refusal(Refusal),
+}
+
+/// A status other than 0, and what its message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The file is not in the catalog.
+    UnknownFile,
+    /// Every connection that this peer can hold is taken.
+    Full {
+        /// How many that is.
+        clients: usize,
+    },
+    /// The block is not verified, or cannot be read.
+    MissingBlock,
+    /// The number is too large.
+    NoSuchBlock {
+        /// Number of blocks of the file.
+        blocks: u64,
+    },
+    /// The magic is wrong, or the client stopped sending within a request.
+    BadRequest,
+}
+
+/// Decides how `request`, which names `file`, is answered. `unchanged` is what
+/// [`Shared::is_unchanged`] said just before. All of the request is here, the sixteen reserved bytes
+/// too: an extension that they announce would be understood in this place.
+pub(super) fn judge(request: &BlockRequest, file: &Shared, unchanged: bool) -> Verdict {
+    let layout = file.layout();
+    match layout.block(request.block) {
+        None => Verdict::Refusal(Refusal::NoSuchBlock { blocks: layout.blocks() }),
+        Some(block) if unchanged && file.have().has(block) => Verdict::Block(block),
+        Some(_) => Verdict::Refusal(Refusal::MissingBlock),
+    }
+}
+
+impl Verdict {
+    /// Whether the connection is closed after this answer.
+    pub(super) fn closes(self) -> bool {
+        matches!(self, Self::Refusal(refusal) if refusal != Refusal::MissingBlock)
+    }
+
+    /// Length of the answer in bytes, header included.
+    pub(super) fn answer_len(self, layout: &Layout) -> u64 {
+        match self {
+            Self::Block(block) => RESPONSE_HEADER_LEN as u64 + layout.len_of(block),
+            Self::Refusal(refusal) => refusal.encode().len() as u64,
+        }
+    }
+}
+
+impl Refusal {
+    /// The whole answer, header and message: it is sent with one call.
+    pub(super) fn encode(self) -> Vec<u8> {
+        let (status, message) = match self {
+            Self::UnknownFile => (Status::UnknownFile, "this peer does not have that file".to_owned()),
+            Self::Full { clients } => (
+                Status::UnknownFile,
+                format!("this peer has all the {clients} connections it can hold; try again later"),
+            ),
+            Self::MissingBlock => (Status::MissingBlock, "this peer does not have that block now".to_owned()),
+            Self::NoSuchBlock { blocks } => {
+                (Status::NoSuchBlock, format!("no such block: the file has {blocks} blocks, numbered from 0"))
+            }
+            Self::BadRequest => (
+                Status::BadRequest,
+                "the request could not be parsed: a block request has 64 bytes and starts with CASCADE1"
+                    .to_owned(),
+            ),
+        };
+        let header = ResponseHeader { status, body_len: message.len() as u64 };
+        [header.encode().as_slice(), message.as_bytes()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_block_leaves_the_connection_open() {
+        for (refusal, status, closes) in [
+            (Refusal::UnknownFile, 1, true),
+            (Refusal::Full { clients: 5 }, 1, true),
+            (Refusal::MissingBlock, 2, false),
+            (Refusal::NoSuchBlock { blocks: 3 }, 3, true),
+            (Refusal::BadRequest, 4, true),
+        ] {
+            let answer = refusal.encode();
+            assert_eq!(answer.first(), Some(&status), "{refusal:?}");
+            assert_eq!(Verdict::Refusal(refusal).closes(), closes, "{refusal:?}");
+            let body = answer.get(9..).unwrap();
+            assert_eq!(answer.get(1..9).unwrap(), (body.len() as u64).to_be_bytes());
+            assert!(std::str::from_utf8(body).is_ok_and(|text| !text.is_empty()), "{refusal:?}");
+        }
+    }
+}

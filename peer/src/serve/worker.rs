@@ -1,0 +1,173 @@
+//! One thread of the pool and what its connections share.
+
+use super::burst::Segment;
+use super::clients::{Clients, Slot};
+use super::connection::Connection;
+use super::options::Options;
+use super::schedule;
+use super::stats::ServeStats;
+use crate::catalog::Catalog;
+use crate::clock;
+use crate::limits::{BURST_LEN, QUEUE_LEN};
+use cascade_format::peer_wire::REQUEST_LEN;
+use std::cell::{Cell, RefCell};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::LocalSet;
+
+/// Whether the pool goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Running {
+    /// It does.
+    Yes,
+    /// Answers under way are finished, nothing new begins.
+    Stopping,
+    /// Everything ends at once.
+    No,
+}
+
+/// An accepted connection on its way to a worker.
+pub(super) struct Handover {
+    pub(super) stream: TcpStream,
+    pub(super) slot: Slot,
+}
+
+/// What every thread of a pool is given.
+#[derive(Clone)]
+pub(super) struct Setup {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) clients: Arc<Clients>,
+    pub(super) stats: Arc<ServeStats>,
+    pub(super) options: Options,
+    pub(super) running: watch::Receiver<Running>,
+}
+
+/// What the connections of one thread share. None of it is locked: it never leaves the thread.
+pub(super) struct Worker {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) stats: Arc<ServeStats>,
+    /// Never send from the page cache.
+    pub(super) copy: bool,
+    pub(super) scratch: RefCell<Scratch>,
+    queued: Cell<usize>,
+    open: Cell<usize>,
+    stopping: Cell<bool>,
+    all_closed: Notify,
+}
+
+/// Buffers that a connection uses during its turn: their number is that of the workers, not of the
+/// clients.
+pub(super) struct Scratch {
+    /// For requests as they arrive: as many as a queue takes.
+    pub(super) requests: Box<[u8]>,
+    /// For a burst of small blocks.
+    pub(super) burst: Box<[u8]>,
+    /// What is in the burst; at most as many as a queue takes.
+    pub(super) segments: Vec<Segment>,
+}
+
+impl Worker {
+    fn new(setup: &Setup) -> Rc<Self> {
+        let scratch = Scratch {
+            requests: vec![0; QUEUE_LEN * REQUEST_LEN].into(),
+            burst: vec![0; BURST_LEN].into(),
+            segments: Vec::new(),
+        };
+        Rc::new(Self {
+            catalog: Arc::clone(&setup.catalog),
+            stats: Arc::clone(&setup.stats),
+            copy: setup.options.copy,
+            scratch: RefCell::new(scratch),
+            queued: Cell::new(0),
+            open: Cell::new(0),
+            stopping: Cell::new(false),
+            all_closed: Notify::new(),
+        })
+    }
+
+    /// Requests in the queues of all connections.
+    pub(super) fn queued(&self) -> usize {
+        self.queued.get()
+    }
+
+    pub(super) fn add_queued(&self, requests: usize) {
+        self.queued.update(|queued| queued + requests);
+    }
+
+    pub(super) fn remove_queued(&self, requests: usize) {
+        self.queued.update(|queued| queued.saturating_sub(requests));
+    }
+
+    /// Whether only answers under way are to be finished.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    pub(super) fn opened(&self) {
+        self.open.update(|open| open + 1);
+    }
+
+    pub(super) fn closed(&self) {
+        self.open.update(|open| open.saturating_sub(1));
+        if self.open.get() == 0 {
+            self.all_closed.notify_one();
+        }
+    }
+}
+
+/// The life of worker `index`: takes connections until the pool stops, then sees the last ones out.
+pub(super) async fn work(index: usize, setup: Setup, mut arriving: mpsc::Receiver<Handover>) {
+    let worker = Worker::new(&setup);
+    let mut running = setup.running.clone();
+    LocalSet::new()
+        .run_until(async {
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = running.wait_for(|running| *running != Running::Yes) => break,
+                    handover = arriving.recv() => match handover {
+                        Some(handover) => begin(&worker, &setup.clients, handover),
+                        None => break,
+                    },
+                }
+            }
+            drop(arriving);
+            worker.stopping.set(true);
+            setup.clients.close_idle(index);
+            tokio::select! {
+                () = finish(&worker, &setup) => {}
+                _ = running.wait_for(|running| *running == Running::No) => {}
+            }
+        })
+        .await;
+}
+
+/// Begins to serve an accepted connection; one that broke meanwhile is dropped.
+fn begin(worker: &Rc<Worker>, clients: &Clients, Handover { stream, slot }: Handover) {
+    // Answers are written whole: waiting for more bytes to fill a packet would only delay them.
+    let _ = stream.set_nodelay(true);
+    if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
+        let index = slot.index();
+        let connection = Connection::new(stream, slot, Rc::clone(worker));
+        let task = tokio::task::spawn_local(schedule::serve(connection));
+        clients.attach(index, &task.abort_handle());
+    }
+}
+
+/// Waits until the last connection is closed, but no longer than the time for it.
+async fn finish(worker: &Worker, setup: &Setup) {
+    let timeouts = &setup.options.timeouts;
+    let end = clock::now() + timeouts.stop;
+    while worker.open.get() > 0 {
+        let left = end.saturating_duration_since(clock::now());
+        if left == Duration::ZERO {
+            break;
+        }
+        // Nobody else looks any more for clients that do not close their side.
+        setup.clients.sweep();
+        let _ = tokio::time::timeout(left.min(timeouts.sweep_interval()), worker.all_closed.notified()).await;
+    }
+}
