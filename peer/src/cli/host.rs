@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-/// Threads of the runtime beside one for each core: a link that waits for the disk holds one.
-const SPARE_THREADS: usize = 2;
+/// Threads of the runtime of sessions and trackers. They only decide and wait; links, hashing and serving
+/// have threads of their own.
+const CONTROL_THREADS: usize = 2;
 
 /// How long background work may go on after the end.
 const GRACE: Duration = Duration::from_millis(500);
@@ -55,8 +56,7 @@ impl Door {
 impl Host {
     /// Takes the address `listen` (unless it is `None`) and starts everything that files share.
     pub(super) fn start(listen: Option<SocketAddrV4>, style: &Style) -> Result<Self, CliError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let runtime = Builder::new_multi_thread().worker_threads(cores + SPARE_THREADS).enable_all().build();
+        let runtime = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
         let runtime = runtime.map_err(|error| CliError::failed(format!("cannot start threads: {error}")))?;
         let listener = listen.map(bind).transpose()?;
         let address = listener.as_ref().map(|(_, address)| *address);

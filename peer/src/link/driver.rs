@@ -4,6 +4,7 @@ use super::buffers::{Buffer, BufferPool};
 use super::hashing::{HashPool, Job, Work};
 use super::lease::Lease;
 use super::response::{ResponseReader, Segment};
+use super::threads::LinkThreads;
 use super::{FileContext, LinkEvent};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
 use crate::plan::{Ended, LinkId};
@@ -59,6 +60,8 @@ pub struct LinkTask {
     pub addr: SocketAddrV4,
     /// The file.
     pub file: Arc<FileContext>,
+    /// The process's link threads.
+    pub threads: LinkThreads,
     /// The process's piece buffers.
     pub buffers: BufferPool,
     /// The process's hash threads.
@@ -66,15 +69,16 @@ pub struct LinkTask {
 }
 
 impl LinkTask {
-    /// Starts the link on the current runtime.
+    /// Starts the link.
     #[must_use]
     pub fn start(self) -> LinkHandle {
         let (requests, queue) = mpsc::channel(MAX_PIPELINE);
         let lease = Arc::new(Lease::default());
+        let (id, threads) = (self.id, self.threads.clone());
         let reader = ResponseReader::new(*self.file.shared.layout());
         let link =
             Link { task: self, lease: Arc::clone(&lease), reader, to_send: VecDeque::new(), out: Vec::new() };
-        tokio::spawn(link.run(queue));
+        threads.spawn(id, link.run(queue));
         LinkHandle { requests, lease }
     }
 }
@@ -189,12 +193,12 @@ impl Link {
     /// Writes bodies at their places, neighbours with one call, under the lease.
     fn write(&self, bytes: &[u8], segments: &[Segment]) -> io::Result<()> {
         let data = self.task.file.shared.data();
-        let held = self.lease.hold();
+        let writing = self.lease.write();
         let mut slices = Vec::new();
         let (mut start, mut end) = (0, 0);
         for segment in segments {
             let Segment::Body { block, offset, range, .. } = segment else { continue };
-            if !held.allows(*block) {
+            if !writing.allows(*block) {
                 continue;
             }
             let at = data.layout().start(*block) + offset;

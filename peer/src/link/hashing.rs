@@ -9,7 +9,7 @@ use super::buffers::Buffer;
 use super::lease::Lease;
 use super::response::Segment;
 use super::{FileContext, LinkEvent};
-use crate::limits::{MAX_LINKS, PIECE_BUFFERS};
+use crate::limits::{MAX_LINKS, PIECE_BUFFERS, PIECE_LEN};
 use crate::plan::{Ended, LinkId, Outcome};
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, BlockHash};
@@ -83,84 +83,140 @@ impl HashPool {
     }
 }
 
-/// The hashes of the block that a link is at.
-#[derive(Debug, Default)]
-struct Lane {
-    block: Sha256Stream,
-    file: Option<Sha256Stream>,
-}
+/// A session is told of a link after so many bytes even if more is waiting to be hashed.
+const TELL_AFTER: u64 = 4 * PIECE_LEN as u64;
 
+/// One thread. While more is waiting, it hashes on and tells the sessions later: one message for many
+/// small blocks, and none is late when there is nothing to do.
 #[derive(Debug, Default)]
 struct Worker {
     lanes: HashMap<(usize, LinkId), Lane>,
+    /// Lanes with something untold.
+    untold: Vec<(usize, LinkId)>,
 }
 
 impl Worker {
     fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        while let Some(job) = jobs.blocking_recv() {
-            let (link, file) = (job.link, Arc::clone(&job.file));
-            let event = match self.work(job) {
-                Ok(event) => event,
-                Err(error) => LinkEvent::Disk(error),
+        loop {
+            let job = match jobs.try_recv() {
+                Ok(job) => job,
+                Err(_) => {
+                    self.tell_all();
+                    let Some(job) = jobs.blocking_recv() else { return };
+                    job
+                }
             };
-            // A session that is gone wants no news.
-            let _ = file.events.blocking_send((link, event));
+            self.work(job);
         }
     }
 
-    fn work(&mut self, job: Job) -> io::Result<LinkEvent> {
-        let Job { link, file, lease, work } = job;
-        let key = (Arc::as_ptr(&file) as usize, link);
-        match work {
+    fn tell_all(&mut self) {
+        for key in std::mem::take(&mut self.untold) {
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.tell();
+            }
+        }
+    }
+
+    fn work(&mut self, job: Job) {
+        let key = (Arc::as_ptr(&job.file) as usize, job.link);
+        match job.work {
             Work::End(ended, reason) => {
-                self.lanes.remove(&key);
-                Ok(LinkEvent::Closed(ended, reason))
+                if let Some(mut lane) = self.lanes.remove(&key) {
+                    lane.tell();
+                }
+                // A session that is gone wants no news.
+                let _ = job.file.events.blocking_send((job.link, LinkEvent::Closed(ended, reason)));
             }
             Work::Piece { buffer, length, segments } => {
-                let lane = self.lanes.entry(key).or_default();
-                let mut outcomes = Vec::new();
-                let mut message = None;
-                for segment in segments {
-                    match segment {
-                        Segment::Body { block, offset, range, last } => {
-                            let bytes = buffer.get(range).unwrap_or_default();
-                            lane.feed(&file, block, offset, bytes);
-                            if last {
-                                outcomes.push(lane.end(&file, &lease, block)?);
-                            }
-                        }
-                        Segment::Refused { block, status, message: text } => {
-                            lease.hold().forget(block);
-                            outcomes.push(Outcome::Refused(block, status));
-                            if status != Status::MissingBlock {
-                                message = Some(text);
-                            }
-                        }
-                    }
+                let (link, file, lease) = (job.link, job.file, job.lease);
+                let lane = self.lanes.entry(key).or_insert_with(|| Lane::new(link, file, lease));
+                let bytes = buffer.get(..length).unwrap_or_default();
+                if let Err(error) = lane.hash(bytes, segments) {
+                    let _ = lane.file.events.blocking_send((link, LinkEvent::Disk(error)));
                 }
-                Ok(LinkEvent::Received { bytes: length as u64, outcomes, message })
+                // The buffer is free before anything waits for a session.
+                drop(buffer);
+                if lane.bytes >= TELL_AFTER {
+                    lane.tell();
+                } else {
+                    self.untold.push(key);
+                }
             }
         }
     }
 }
 
+/// One link: the hashes of the block that it is at, and what its session has not been told.
+#[derive(Debug)]
+struct Lane {
+    link: LinkId,
+    file: Arc<FileContext>,
+    lease: Arc<Lease>,
+    block_hash: Sha256Stream,
+    /// The file's hash, if the block is the first behind the verified prefix.
+    file_hash: Option<Sha256Stream>,
+    bytes: u64,
+    outcomes: Vec<Outcome>,
+    message: Option<String>,
+}
+
 impl Lane {
-    fn feed(&mut self, file: &FileContext, block: Block, offset: u64, bytes: &[u8]) {
-        if offset == 0 {
-            self.block = Sha256Stream::new();
-            self.file = file.prefix.fork_at(file.shared.layout().start(block));
+    fn new(link: LinkId, file: Arc<FileContext>, lease: Arc<Lease>) -> Self {
+        let (block_hash, file_hash) = (Sha256Stream::new(), None);
+        Self { link, file, lease, block_hash, file_hash, bytes: 0, outcomes: Vec::new(), message: None }
+    }
+
+    fn tell(&mut self) {
+        if self.bytes > 0 {
+            let bytes = std::mem::take(&mut self.bytes);
+            let (outcomes, message) = (std::mem::take(&mut self.outcomes), self.message.take());
+            let event = LinkEvent::Received { bytes, outcomes, message };
+            // A session that is gone wants no news.
+            let _ = self.file.events.blocking_send((self.link, event));
         }
-        match &mut self.file {
-            Some(file) => update_both(file, &mut self.block, bytes),
-            None => self.block.update(bytes),
+    }
+
+    fn hash(&mut self, bytes: &[u8], segments: Vec<Segment>) -> io::Result<()> {
+        self.bytes += bytes.len() as u64;
+        for segment in segments {
+            match segment {
+                Segment::Body { block, offset, range, last } => {
+                    self.feed(block, offset, bytes.get(range).unwrap_or_default());
+                    if last {
+                        let outcome = self.end(block)?;
+                        self.outcomes.push(outcome);
+                    }
+                }
+                Segment::Refused { block, status, message } => {
+                    self.lease.hold().forget(block);
+                    self.outcomes.push(Outcome::Refused(block, status));
+                    if status != Status::MissingBlock {
+                        self.message = Some(message);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, block: Block, offset: u64, bytes: &[u8]) {
+        if offset == 0 {
+            self.block_hash = Sha256Stream::new();
+            self.file_hash = self.file.prefix.fork_at(self.file.shared.layout().start(block));
+        }
+        match &mut self.file_hash {
+            Some(file_hash) => update_both(file_hash, &mut self.block_hash, bytes),
+            None => self.block_hash.update(bytes),
         }
     }
 
     /// The block is complete: compares its hash, and publishes it if its link still may.
-    fn end(&mut self, file: &FileContext, lease: &Lease, block: Block) -> io::Result<Outcome> {
-        let hash = BlockHash(std::mem::take(&mut self.block).finish());
-        let fork = self.file.take();
-        let mut held = lease.hold();
+    fn end(&mut self, block: Block) -> io::Result<Outcome> {
+        let hash = BlockHash(std::mem::take(&mut self.block_hash).finish());
+        let fork = self.file_hash.take();
+        let (file, start) = (&self.file, self.file.shared.layout().start(block));
+        let mut held = self.lease.hold();
         if !held.allows(block) {
             held.forget(block);
             return Ok(Outcome::Discarded(block));
@@ -171,7 +227,7 @@ impl Lane {
         file.shared.have().publish(block);
         drop(held);
         match fork {
-            Some(fork) => file.prefix.offer(file.shared.layout().start(block), &fork),
+            Some(fork) => file.prefix.offer(start, &fork),
             None => file.prefix.published(block),
         }
         Ok(Outcome::Verified(block))

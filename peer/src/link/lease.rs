@@ -10,9 +10,13 @@ use cascade_format::Block;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The blocks that a link was asked for and must not write any more.
+///
+/// Two locks, because a write takes long and a publication must not wait for it: whoever takes a block
+/// away first says so (`terms`), and then waits until the write that may not know it is over (`writing`).
 #[derive(Debug, Default)]
 pub struct Lease {
     terms: Mutex<Terms>,
+    writing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -21,41 +25,74 @@ struct Terms {
     revoked: Vec<Block>,
 }
 
-/// No block is taken away while this lives.
+impl Terms {
+    fn allow(&self, block: Block) -> bool {
+        !self.closed && (self.revoked.is_empty() || !self.revoked.contains(&block))
+    }
+}
+
+/// No block is taken away while this lives. Keep it for a moment only.
 #[derive(Debug)]
 pub struct Held<'a>(MutexGuard<'a, Terms>);
 
+/// A write is under way; what is taken away meanwhile may still be written by it.
+#[derive(Debug)]
+pub struct Writing<'a> {
+    lease: &'a Lease,
+    _writing: MutexGuard<'a, ()>,
+}
+
 impl Lease {
-    /// Holds the lease for one write or one publication.
+    /// Holds the lease for one publication.
     pub fn hold(&self) -> Held<'_> {
         Held(self.terms.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes `block` away. False when it is published already.
+    /// Begins a write; ask it which blocks may be written.
+    pub fn write(&self) -> Writing<'_> {
+        Writing { lease: self, _writing: self.wait_for_write() }
+    }
+
+    /// Takes `block` away; when this returns, the link writes nothing of it any more. False when it is
+    /// published already.
     pub fn revoke(&self, block: Block, have: &HaveMap) -> bool {
-        let mut held = self.hold();
-        if have.has(block) {
-            return false;
+        {
+            let mut held = self.hold();
+            if have.has(block) {
+                return false;
+            }
+            if !held.0.revoked.contains(&block) {
+                held.0.revoked.push(block);
+            }
         }
-        if !held.0.revoked.contains(&block) {
-            held.0.revoked.push(block);
-        }
+        drop(self.wait_for_write());
         true
+    }
+
+    /// Takes all blocks away: the link is given up. When this returns, it writes nothing any more.
+    pub fn close(&self) {
+        self.hold().0.closed = true;
+        drop(self.wait_for_write());
+    }
+
+    fn wait_for_write(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lease {
-    /// Takes all blocks away: the link is given up.
-    pub fn close(&self) {
-        self.hold().0.closed = true;
+impl Writing<'_> {
+    /// Whether the link may still write `block`.
+    #[must_use]
+    pub fn allows(&self, block: Block) -> bool {
+        self.lease.hold().allows(block)
     }
 }
 
 impl Held<'_> {
-    /// Whether the link may still write `block`.
+    /// Whether the link may still write and publish `block`.
     #[must_use]
     pub fn allows(&self, block: Block) -> bool {
-        !self.0.closed && (self.0.revoked.is_empty() || !self.0.revoked.contains(&block))
+        self.0.allow(block)
     }
 
     /// Forgets that `block` was taken away: its answer is over, and it may be asked for again.
@@ -81,5 +118,24 @@ mod tests {
         assert!(lease.hold().allows(first) && !lease.hold().allows(second));
         lease.hold().forget(second);
         assert!(lease.hold().allows(second));
+    }
+
+    #[test]
+    fn a_revocation_waits_for_the_write_under_way() {
+        let layout = Layout::new(1, 1).unwrap();
+        let have = HaveMap::new(layout, &Have::none(&layout));
+        let (block, lease) = (layout.block(0).unwrap(), Lease::default());
+        std::thread::scope(|scope| {
+            let writing = lease.write();
+            assert!(writing.allows(block));
+            let revoking = scope.spawn(|| lease.revoke(block, &have));
+            while writing.allows(block) {
+                std::thread::yield_now();
+            }
+            assert!(!revoking.is_finished(), "the write is not over");
+            drop(writing);
+            assert!(revoking.join().unwrap());
+        });
+        assert!(!lease.write().allows(block));
     }
 }

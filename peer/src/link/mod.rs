@@ -15,12 +15,14 @@ pub mod hashing;
 pub mod lease;
 pub mod prefix;
 pub mod response;
+pub mod threads;
 
 pub use buffers::BufferPool;
 pub use driver::{LinkHandle, LinkTask};
 pub use hashing::HashPool;
 pub use lease::Lease;
 pub use prefix::PrefixHash;
+pub use threads::LinkThreads;
 
 use crate::metafile::MetafileOnDisk;
 use crate::plan::{Ended, LinkId, Outcome};

@@ -1,7 +1,7 @@
 //! What all files of the process share: piece buffers, hash threads, the catalog of what is served.
 
 use crate::catalog::Catalog;
-use crate::link::{BufferPool, HashPool};
+use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::store::Records;
 use crate::tracker_client::Identity;
 use std::io;
@@ -15,6 +15,8 @@ use tokio::sync::watch;
 pub struct Engine {
     /// What the listener serves.
     pub catalog: Arc<Catalog>,
+    /// Link threads.
+    pub links: LinkThreads,
     /// Piece buffers.
     pub buffers: BufferPool,
     /// Hash threads.
@@ -28,7 +30,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with a hash thread for each core.
+    /// An engine with a link thread and a hash thread for each core.
     ///
     /// # Errors
     /// The system has no threads left.
@@ -36,6 +38,7 @@ impl Engine {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             catalog: Catalog::new(),
+            links: LinkThreads::start(cores)?,
             buffers: BufferPool::default(),
             hashers: HashPool::start(cores)?,
             records,

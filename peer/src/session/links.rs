@@ -28,6 +28,7 @@ impl LinkSet {
                         id: link,
                         addr,
                         file: Arc::clone(&self.file),
+                        threads: self.engine.links.clone(),
                         buffers: self.engine.buffers.clone(),
                         hashers: self.engine.hashers.clone(),
                     };
