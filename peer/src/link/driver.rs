@@ -182,23 +182,33 @@ impl Link {
         let mut segments = Vec::new();
         let bytes = buffer.get(..length).unwrap_or_default();
         let understood = self.reader.read(bytes, &mut segments);
-        if let Err(error) = self.write(bytes, &segments) {
-            let _ = self.task.file.events.send((self.task.id, LinkEvent::Disk(error))).await;
-            return Err((Ended::Cut, "the disk refused the data".into()));
-        }
-        self.submit(Work::Piece { buffer, length, segments }).await;
+        let written = match self.write(bytes, &segments) {
+            Ok(written) => written,
+            Err(error) => {
+                let _ = self.task.file.events.send((self.task.id, LinkEvent::Disk(error))).await;
+                return Err((Ended::Cut, "the disk refused the data".into()));
+            }
+        };
+        self.submit(Work::Piece { buffer, length, segments, written }).await;
         understood.map_err(|lie| (Ended::Lied, lie.to_string()))
     }
 
-    /// Writes bodies at their places, neighbours with one call, under the lease.
-    fn write(&self, bytes: &[u8], segments: &[Segment]) -> io::Result<()> {
+    /// Writes bodies at their places, neighbours with one call, under the lease. Tells for each segment
+    /// whether it is written: only the writer knows, for the lease may change at any moment.
+    fn write(&self, bytes: &[u8], segments: &[Segment]) -> io::Result<Vec<bool>> {
         let data = self.task.file.shared.data();
         let writing = self.lease.write();
+        let mut written = Vec::with_capacity(segments.len());
         let mut slices = Vec::new();
         let (mut start, mut end) = (0, 0);
         for segment in segments {
-            let Segment::Body { block, offset, range, .. } = segment else { continue };
-            if !writing.allows(*block) {
+            let Segment::Body { block, offset, range, .. } = segment else {
+                written.push(false);
+                continue;
+            };
+            let allowed = writing.allows(*block);
+            written.push(allowed);
+            if !allowed {
                 continue;
             }
             let at = data.layout().start(*block) + offset;
@@ -210,7 +220,8 @@ impl Link {
             slices.push(IoSlice::new(bytes.get(range.clone()).unwrap_or_default()));
             end = at + range.len() as u64;
         }
-        data.write_all_at(&mut slices, start)
+        data.write_all_at(&mut slices, start)?;
+        Ok(written)
     }
 
     async fn submit(&self, work: Work) {

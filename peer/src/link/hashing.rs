@@ -46,6 +46,8 @@ pub enum Work {
         length: usize,
         /// What they are.
         segments: Vec<Segment>,
+        /// For each segment, whether it is written; of a refusal it says nothing.
+        written: Vec<bool>,
     },
     /// Nothing more comes.
     End(Ended, String),
@@ -128,11 +130,11 @@ impl Worker {
                 // A session that is gone wants no news.
                 let _ = job.file.events.blocking_send((job.link, LinkEvent::Closed(ended, reason)));
             }
-            Work::Piece { buffer, length, segments } => {
+            Work::Piece { buffer, length, segments, written } => {
                 let (link, file, lease) = (job.link, job.file, job.lease);
                 let lane = self.lanes.entry(key).or_insert_with(|| Lane::new(link, file, lease));
                 let bytes = buffer.get(..length).unwrap_or_default();
-                if let Err(error) = lane.hash(bytes, segments) {
+                if let Err(error) = lane.hash(bytes, segments, &written) {
                     let _ = lane.file.events.blocking_send((link, LinkEvent::Disk(error)));
                 }
                 // The buffer is free before anything waits for a session.
@@ -156,6 +158,8 @@ struct Lane {
     block_hash: Sha256Stream,
     /// The file's hash, if the block is the first behind the verified prefix.
     file_hash: Option<Sha256Stream>,
+    /// Whether all of the block so far was written.
+    written: bool,
     bytes: u64,
     outcomes: Vec<Outcome>,
     message: Option<String>,
@@ -164,7 +168,8 @@ struct Lane {
 impl Lane {
     fn new(link: LinkId, file: Arc<FileContext>, lease: Arc<Lease>) -> Self {
         let (block_hash, file_hash) = (Sha256Stream::new(), None);
-        Self { link, file, lease, block_hash, file_hash, bytes: 0, outcomes: Vec::new(), message: None }
+        let (written, bytes, outcomes, message) = (false, 0, Vec::new(), None);
+        Self { link, file, lease, block_hash, file_hash, written, bytes, outcomes, message }
     }
 
     fn tell(&mut self) {
@@ -177,11 +182,12 @@ impl Lane {
         }
     }
 
-    fn hash(&mut self, bytes: &[u8], segments: Vec<Segment>) -> io::Result<()> {
+    fn hash(&mut self, bytes: &[u8], segments: Vec<Segment>, written: &[bool]) -> io::Result<()> {
         self.bytes += bytes.len() as u64;
-        for segment in segments {
+        for (segment, written) in segments.into_iter().zip(written) {
             match segment {
                 Segment::Body { block, offset, range, last } => {
+                    self.written = *written && (offset == 0 || self.written);
                     self.feed(block, offset, bytes.get(range).unwrap_or_default());
                     if last {
                         let outcome = self.end(block)?;
@@ -217,7 +223,8 @@ impl Lane {
         let fork = self.file_hash.take();
         let (file, start) = (&self.file, self.file.shared.layout().start(block));
         let mut held = self.lease.hold();
-        if !held.allows(block) {
+        // Not written, or written by a link that has lost the block since: then it is another's.
+        if !self.written || !held.allows(block) {
             held.forget(block);
             return Ok(Outcome::Discarded(block));
         }

@@ -85,11 +85,10 @@ impl Plan {
             if peer.is_paused(now) || !has_room(state, peer) {
                 break;
             }
-            let last = state.last_pick;
-            let Some(block) = self.order.pick(now, &mut self.blocks, peer, last, rate, &mut self.random)
-            else {
-                break;
-            };
+            let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
+            let (scattered, last) = (peer.misses() > 0, state.last_pick);
+            let (blocks, random) = (&mut self.blocks, &mut self.random);
+            let Some(block) = self.order.pick(blocks, &may_ask, scattered, last, rate, random) else { break };
             let length = self.blocks.layout().len_of(block);
             self.blocks.take(block, link);
             state.requested(now, block, length);
@@ -117,9 +116,10 @@ impl Plan {
         if !state.is_connected() || peer.is_paused(now) {
             return;
         }
+        let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
         let mut prey: Option<(Duration, LinkId, Block)> = None;
         for (id, victim) in self.links.iter().filter(|(id, _)| *id != thief) {
-            let Some(block) = victim.wanted().rev().find(|block| peer.may_have(now, *block)) else {
+            let Some(block) = victim.wanted().rev().find(|block| may_ask(*block)) else {
                 continue;
             };
             let thefts = self.thefts.get(&block).copied().unwrap_or(0);

@@ -25,6 +25,8 @@ pub(super) struct Link {
     pub(super) last_pick: Option<Block>,
     connected: bool,
     queue: VecDeque<Pending>,
+    /// Entries of the queue that are not wanted any more.
+    lost: usize,
     under_way: u64,
     answers: u64,
     was_pipelined: bool,
@@ -62,6 +64,7 @@ impl Link {
     pub(super) fn answered(&mut self, block: Block, length: u64, refused: bool) -> bool {
         let Some(at) = self.queue.iter().position(|pending| pending.block == block) else { return false };
         let wanted = self.queue.remove(at).is_some_and(|pending| pending.wanted);
+        self.lost -= usize::from(!wanted);
         self.under_way = self.under_way.saturating_sub(length);
         if !refused {
             self.pipeline.answered(self.last_byte);
@@ -70,10 +73,18 @@ impl Link {
         wanted
     }
 
+    /// Whether an answer is under way for `block` that is not wanted any more. It must be over before the
+    /// block is asked of this link again: the two answers could not be told apart.
+    pub(super) fn owes_lost(&self, block: Block) -> bool {
+        self.lost > 0 && self.queue.iter().any(|pending| pending.block == block)
+    }
+
     /// `block` is asked of another link now.
     pub(super) fn lost(&mut self, block: Block) {
-        if let Some(pending) = self.queue.iter_mut().find(|pending| pending.block == block) {
+        if let Some(pending) = self.queue.iter_mut().find(|pending| pending.block == block && pending.wanted)
+        {
             pending.wanted = false;
+            self.lost += 1;
         }
     }
 
@@ -154,6 +165,7 @@ impl Links {
             last_pick: None,
             connected: false,
             queue: VecDeque::new(),
+            lost: 0,
             under_way: 0,
             answers: 0,
             was_pipelined: false,

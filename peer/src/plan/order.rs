@@ -1,8 +1,7 @@
 //! Which missing block is next.
 
+use super::Random;
 use super::blocks::Blocks;
-use super::peers::Peer;
-use super::{Random, Time};
 use cascade_format::Block;
 
 /// The order in which blocks are asked for.
@@ -41,20 +40,20 @@ impl Picker {
         Self { order }
     }
 
-    /// A missing block for `peer`, whose last one was `last`. `rate` is that of all links, in bytes a
-    /// second.
+    /// A missing block for a link whose last one was `last`; `may_ask` tells which it may be asked for,
+    /// and `scattered` that its peer lacked the last one. `rate` is that of all links, in bytes a second.
     pub(super) fn pick(
         &self,
-        now: Time,
         blocks: &mut Blocks,
-        peer: &Peer,
+        may_ask: &dyn Fn(Block) -> bool,
+        scattered: bool,
         last: Option<Block>,
         rate: f64,
         random: &mut Random,
     ) -> Option<Block> {
         if let Some(next) = last.and_then(|last| next_of_run(blocks, last))
             && blocks.is_missing(next)
-            && peer.may_have(now, next)
+            && may_ask(next)
         {
             return Some(next);
         }
@@ -64,17 +63,17 @@ impl Picker {
             Order::Random => first.number() + random() % spread(blocks, first, rate),
         };
         // A peer that lacked the last one is tried at other places; one that has what is asked, in runs.
-        let start = if peer.misses() > 0 { start } else { start - start % run_blocks(blocks) };
-        search(now, blocks, peer, start).or_else(|| search(now, blocks, peer, 0))
+        let start = if scattered { start } else { start - start % run_blocks(blocks) };
+        search(blocks, may_ask, start).or_else(|| search(blocks, may_ask, 0))
     }
 }
 
-/// The first block from `start` on that is missing and that the peer may have.
-fn search(now: Time, blocks: &Blocks, peer: &Peer, start: u64) -> Option<Block> {
+/// The first block from `start` on that is missing and may be asked for.
+fn search(blocks: &Blocks, may_ask: &dyn Fn(Block) -> bool, start: u64) -> Option<Block> {
     let mut at = start;
     for _ in 0..MAX_TRIES {
         let block = blocks.missing_from(at)?;
-        if peer.may_have(now, block) {
+        if may_ask(block) {
             return Some(block);
         }
         at = block.number() + 1;

@@ -1,0 +1,79 @@
+//! `bench create`: `peer create` (both hashes, all cores) beside `openssl dgst` (one hash, one core).
+
+use super::PlaceOptions;
+use crate::contest::{self, Row};
+use crate::data::{self, DataFile};
+use crate::error::Result;
+use crate::machine::Machine;
+use crate::measure::find_program;
+use crate::table::{self, Goal};
+use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::units::{parse_size, show_size};
+use serde::Serialize;
+use std::process::Command;
+
+/// Options of `bench create`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Size of the file
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    size: u64,
+    /// Block size; may be given several times
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_values = ["1MiB", "64KiB", "1GiB"])]
+    block: Vec<u64>,
+    /// Rounds; every round runs every command once
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    runs: usize,
+    #[command(flatten)]
+    place: PlaceOptions,
+    #[command(flatten)]
+    binaries: BinaryOptions,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    machine: &'a Machine,
+    length: u64,
+    rows: &'a [Row<'a>],
+    goals: &'a [Goal],
+}
+
+/// Wall time that `peer create` may take, in times of openssl.
+const MAX_RATIO: f64 = 1.15;
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// No room, a command that fails.
+pub fn run(options: &Options) -> Result<()> {
+    let machine = Machine::look();
+    machine.print();
+    let binaries = Binaries::prepare(&options.binaries)?;
+    let openssl = find_program("openssl")?;
+    let folder = options.place.folder()?;
+    let data = DataFile::random(folder.path(), options.size)?;
+    data::warm_memory(folder.path(), 1 << 20)?;
+    let mut rows = vec![Row::new("openssl dgst -sha256", |_| {
+        let mut command = Command::new(&openssl);
+        command.args(["dgst", "-sha256"]).arg(&data.path);
+        Ok(command)
+    })];
+    for block in &options.block {
+        let name = format!("peer create, {} blocks", show_size(*block));
+        rows.push(Row::new(name, |work| {
+            let mut command = Command::new(&binaries.peer);
+            command.arg("create").arg(&data.path).args(["-b", &block.to_string()]);
+            command.arg("-o").arg(work.join("data.cascade"));
+            Ok(command)
+        }));
+    }
+    contest::run(&mut rows, options.runs, folder.path())?;
+    contest::print(&rows, data.length);
+    let yardstick = rows.first().map_or(f64::NAN, Row::wall);
+    let goal = |row: &Row<'_>| {
+        Goal::at_most(format!("{}: wall ÷ openssl", row.name), row.wall() / yardstick, MAX_RATIO)
+    };
+    let goals: Vec<Goal> = rows.iter().skip(1).map(goal).collect();
+    table::print_goals(&goals);
+    options.place.write_json(&Report { machine: &machine, length: data.length, rows: &rows, goals: &goals })
+}

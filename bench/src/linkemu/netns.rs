@@ -1,0 +1,75 @@
+//! Network namespaces by iproute2: one for each node, removed when dropped.
+
+use crate::error::{BenchError, Context, Result, failed};
+use std::process::Command;
+
+/// A network namespace with its loopback interface up.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// [`BenchError::Unavailable`] where namespaces are not permitted or iproute2 is missing.
+    pub fn create(name: &str) -> Result<Self> {
+        ip(&["netns", "add", name])
+            .map_err(|why| BenchError::Unavailable(format!("network namespaces: {why}")))?;
+        let namespace = Self { name: name.to_owned() };
+        ip(&["-n", name, "link", "set", "lo", "up"])?;
+        Ok(namespace)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A command that will run inside; `command` keeps its arguments, its folder and the process id it gets.
+    #[must_use]
+    pub fn enter(&self, command: &Command) -> Command {
+        let mut inside = Command::new("ip");
+        inside.args(["netns", "exec", &self.name]).arg(command.get_program()).args(command.get_args());
+        if let Some(folder) = command.get_current_dir() {
+            inside.current_dir(folder);
+        }
+        inside
+    }
+
+    /// Sets a parameter of the namespace's own network, such as `net/ipv4/tcp_rmem`.
+    ///
+    /// # Errors
+    /// The kernel refuses it.
+    pub fn set(&self, parameter: &str, value: &str) -> Result<()> {
+        let script = format!("echo '{value}' > /proc/sys/{parameter}");
+        run(Command::new("ip").args(["netns", "exec", &self.name, "sh", "-c", &script]))
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // What remains of it goes away with the machine's next start at the latest.
+        let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+/// Runs `ip ARGUMENTS`.
+///
+/// # Errors
+/// It fails; what it said is in the error.
+pub fn ip(arguments: &[&str]) -> Result<()> {
+    run(Command::new("ip").args(arguments))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let text = format!("{command:?}").replace('"', "");
+    let output = command.output().context(|| format!("cannot start {text}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        failed(format!("{text}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    }
+}

@@ -1,0 +1,119 @@
+//! `bench`: the command line.
+
+#![allow(clippy::print_stderr, reason = "errors of a command go to standard error")]
+
+use cascade_bench::commands;
+use cascade_bench::error::{BenchError, Result};
+use cascade_bench::interrupt;
+use cascade_bench::programs::{announce, bare_tracker, floor, tcp};
+use cascade_bench::tools::probe;
+use clap::{Parser, Subcommand};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Benchmarks of Cascade, beside other tools and beside what the machine allows
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One file from a seeder to a new peer, by every tool that is installed
+    Transfer(commands::transfer::Options),
+    /// Creating a .cascade file, beside openssl
+    Create(commands::create::Options),
+    /// Verifying a file and checking it before seeding, beside one core's SHA-256
+    Verify(commands::verify::Options),
+    /// Restarting the seed of a large file that was checked before
+    Restart(commands::restart::Options),
+    /// The tracker under load, beside a bare server and other trackers
+    Tracker(commands::tracker::Options),
+    /// One download over a fast link with a long round trip
+    Link(commands::link::Options),
+    /// Several downloads at once from one seeder
+    Parallel(commands::parallel::Options),
+    /// Peak memory for all block sizes and for many peers
+    Memory(commands::memory::Options),
+    /// One seeder and many downloaders, each behind an emulated link (needs root)
+    Swarm(commands::swarm::Options),
+    #[command(flatten)]
+    Program(Program),
+}
+
+/// Our minimal programs, which the benchmarks start as processes of their own.
+#[derive(Debug, Subcommand)]
+enum Program {
+    #[command(hide = true)]
+    FloorSend { file: PathBuf },
+    #[command(hide = true)]
+    FloorReceive {
+        sender: SocketAddr,
+        length: u64,
+        out: PathBuf,
+        #[arg(long, value_enum)]
+        hashing: floor::Hashing,
+    },
+    #[command(hide = true)]
+    BareTracker { body_len: u32, threads: usize },
+    #[command(hide = true)]
+    AnnounceTracker {
+        #[arg(default_value_t = tcp::ANY_LOOPBACK)]
+        listen: SocketAddr,
+    },
+    #[command(hide = true)]
+    TcpSend { listen: SocketAddr, length: u64 },
+    #[command(hide = true)]
+    TcpReceive { sender: SocketAddr },
+    #[command(hide = true)]
+    WaitForPort { address: SocketAddrV4 },
+    #[command(hide = true)]
+    WaitForSeeder { peer: SocketAddrV4, cascade: PathBuf },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Program(program) => run_program(program),
+        Command::Transfer(options) => watched(|| commands::transfer::run(&options)),
+        Command::Create(options) => watched(|| commands::create::run(&options)),
+        Command::Verify(options) => watched(|| commands::verify::run(&options)),
+        Command::Restart(options) => watched(|| commands::restart::run(&options)),
+        Command::Tracker(options) => watched(|| commands::tracker::run(&options)),
+        Command::Link(options) => watched(|| commands::link::run(&options)),
+        Command::Parallel(options) => watched(|| commands::parallel::run(&options)),
+        Command::Memory(options) => watched(|| commands::memory::run(&options)),
+        Command::Swarm(options) => watched(|| commands::swarm::run(&options)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(BenchError::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A benchmark, which cleans up after Ctrl-C.
+fn watched(benchmark: impl FnOnce() -> Result<()>) -> Result<()> {
+    interrupt::watch();
+    benchmark()
+}
+
+fn run_program(program: Program) -> Result<()> {
+    match program {
+        Program::FloorSend { file } => floor::send(&file),
+        Program::FloorReceive { sender, length, out, hashing } => {
+            floor::receive(sender, length, &out, hashing)
+        }
+        Program::BareTracker { body_len, threads } => bare_tracker::serve(body_len, threads),
+        Program::AnnounceTracker { listen } => announce::serve(listen),
+        Program::TcpSend { listen, length } => tcp::send(listen, length),
+        Program::TcpReceive { sender } => tcp::receive(sender),
+        Program::WaitForPort { address } => probe::wait_for_port(address),
+        Program::WaitForSeeder { peer, cascade } => probe::wait_for_seeder(peer, &cascade),
+    }
+}

@@ -1,0 +1,77 @@
+//! What `/proc` tells about running processes.
+
+use std::fs;
+use std::time::Duration;
+
+/// Clock ticks a second in `/proc/PID/stat`; the kernel's `USER_HZ`, 100 on every Linux that we know.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// User and system CPU time of `pid` and of the children it has waited for. Zero when it is gone.
+#[must_use]
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    Duration::from_millis(cpu_ticks(&stat) * 1000 / TICKS_PER_SECOND)
+}
+
+/// utime + stime + cutime + cstime: fields 14 to 17. The name (field 2) may hold blanks and parentheses.
+fn cpu_ticks(stat: &str) -> u64 {
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    after_name.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// Peak resident memory of `pid` since it was started with its program, in bytes. Zero when it is gone.
+#[must_use]
+pub fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    kib_field(&status, "VmHWM:") * 1024
+}
+
+/// The number after `name` in a `/proc` file of `name: number kB` lines.
+#[must_use]
+pub fn kib_field(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// The children of `pid`'s main thread.
+#[must_use]
+pub fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// CPU time of all cores that was not idle since the machine was started, and all of it.
+#[must_use]
+pub fn machine_cpu() -> (Duration, Duration) {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<u64> = fields.take(8).filter_map(|field| field.parse().ok()).collect();
+    let all: u64 = ticks.iter().sum();
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    let time = |ticks: u64| Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND);
+    (time(all.saturating_sub(idle)), time(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_ticks_survive_a_strange_name() {
+        let stat = "7 (a ) (b) S 1 7 7 0 -1 4194560 10 0 0 0 3 4 5 6 20 0 1 0";
+        assert_eq!(cpu_ticks(stat), 18);
+        assert_eq!(cpu_ticks(""), 0);
+    }
+
+    #[test]
+    fn memory_of_this_process_is_known() {
+        assert!(peak_memory(std::process::id()) > 100 * 1024);
+        assert_eq!(peak_memory(u32::MAX), 0);
+    }
+
+    #[test]
+    fn kib_field_reads_one_line() {
+        assert_eq!(kib_field("VmPeak:\t 10 kB\nVmHWM:\t  1234 kB\n", "VmHWM:"), 1234);
+        assert_eq!(kib_field("", "VmHWM:"), 0);
+    }
+}

@@ -1,0 +1,107 @@
+//! Cascade as a contestant, and its parts for the other benchmarks: a tracker, a seeder, downloads.
+
+use super::binaries::Binaries;
+use super::{Job, READY_WITHIN, TRANSFER_WITHIN, Tool, Transfer, free_address, probe};
+use crate::data::{CascadeFile, DataFile};
+use crate::error::Result;
+use crate::measure::{Measured, Usage};
+use std::net::SocketAddrV4;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One seeder and its tracker, both on loopback and ready.
+#[derive(Debug)]
+pub struct Source {
+    tracker: Measured,
+    seeder: Measured,
+    /// Where the tracker listens.
+    pub tracker_address: SocketAddrV4,
+    /// Where the seeder listens.
+    pub seeder_address: SocketAddrV4,
+}
+
+impl Source {
+    /// Starts both and waits until the tracker lists the seeder and the seeder serves the last block.
+    ///
+    /// # Errors
+    /// One of them fails or is not ready in time.
+    pub fn start(binaries: &Binaries, data: &DataFile, cascade: &CascadeFile, logs: &Path) -> Result<Self> {
+        let (tracker_address, seeder_address) = (free_address()?, free_address()?);
+        let mut command = Command::new(&binaries.tracker);
+        command.args(["--listen", &tracker_address.to_string(), "--allow"]).arg(&cascade.path);
+        let mut tracker = Measured::start("tracker", &mut command, &logs.join("tracker.log"))?;
+        tracker.wait_until(READY_WITHIN, |_| probe::accepts(tracker_address))?;
+        let mut command = Command::new(&binaries.peer);
+        command.arg("seed").arg(&cascade.path).args(["-t", &tracker_address.to_string()]);
+        command.args(["-l", &seeder_address.to_string(), "--data"]).arg(&data.path);
+        let mut seeder = Measured::start("peer seed", &mut command, &logs.join("seed.log"))?;
+        let mut ready = probe::Readiness::of(seeder_address, cascade);
+        seeder.wait_until(READY_WITHIN, |_| {
+            ready.check() && probe::listed(tracker_address, cascade.hash).contains(&seeder_address)
+        })?;
+        seeder.mark();
+        Ok(Self { tracker, seeder, tracker_address, seeder_address })
+    }
+
+    /// What the seeder has used since it was ready.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.seeder.usage()
+    }
+
+    /// What the tracker has used since its start.
+    #[must_use]
+    pub fn tracker_usage(&self) -> Usage {
+        self.tracker.usage()
+    }
+
+    /// The command of a download from here into `out`.
+    #[must_use]
+    pub fn download(&self, binaries: &Binaries, cascade: &CascadeFile, out: &Path) -> Command {
+        let mut command = Command::new(&binaries.peer);
+        command.arg("download").arg(&cascade.path).args(["-t", &self.tracker_address.to_string()]);
+        command.args(["-l", "127.0.0.1:0", "-o"]).arg(out);
+        command
+    }
+
+    /// The same, for many downloads at once: each is told the seeder's address. A tracker's list has 20 entries,
+    /// so that some of a hundred would have to wait for the next list to learn of anybody who stays.
+    #[must_use]
+    pub fn one_of_many(&self, binaries: &Binaries, cascade: &CascadeFile, out: &Path) -> Command {
+        let mut command = self.download(binaries, cascade, out);
+        command.args(["--peer", &self.seeder_address.to_string()]);
+        command
+    }
+}
+
+/// `peer seed` to `peer download`, through a tracker.
+#[derive(Debug)]
+pub struct Cascade {
+    binaries: Binaries,
+    cascade: CascadeFile,
+    name: String,
+}
+
+impl Cascade {
+    /// A contestant for one `.cascade` file.
+    #[must_use]
+    pub fn new(binaries: Binaries, cascade: CascadeFile) -> Self {
+        let name = format!("cascade, {} blocks", crate::units::show_size(cascade.layout.block_size()));
+        Self { binaries, cascade, name }
+    }
+}
+
+impl Tool for Cascade {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn transfer(&mut self, job: &Job<'_>) -> Result<Transfer> {
+        let source = Source::start(&self.binaries, job.data, &self.cascade, job.work)?;
+        let copy: PathBuf = job.folder("download")?.join(job.data.name());
+        let mut command = source.download(&self.binaries, &self.cascade, &copy);
+        let download = Measured::start("peer download", &mut command, &job.log("download"))?;
+        let done = download.finish(TRANSFER_WITHIN)?;
+        Ok(Transfer { wall: done.wall.as_secs_f64(), sender: source.usage(), receiver: done.usage, copy })
+    }
+}
