@@ -66,6 +66,16 @@ impl Verdict {
         Ok(Self { layout, right, data_len, whole_file })
     }
 
+    /// The verdict where the `.cascade` file is known not to contradict itself: if all blocks are right,
+    /// so is the whole.
+    #[must_use]
+    pub fn of_consistent_metafile(mut self) -> Self {
+        if self.whole_file == WholeFile::Unchecked && self.is_right() {
+            self.whole_file = WholeFile::Right;
+        }
+        self
+    }
+
     /// Whether nothing is wrong, as far as it was asked for.
     #[must_use]
     pub fn is_right(&self) -> bool {

@@ -8,6 +8,7 @@ use crate::human::{Bytes, Count, Span, Speed};
 use crate::metafile::{MetafileOnDisk, SUFFIX};
 use crate::progress::{self, Progress};
 use crate::report::{json_line, line};
+use crate::store::Records;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::num::NonZeroU64;
@@ -62,6 +63,8 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     bar.finish();
     let metafile = result?;
     let time = start.elapsed();
+    // Both hashes were computed of the same bytes. Without it the first check takes longer, no more.
+    let _ = Records::from_environment().remember_consistent(metafile.cascade_hash());
     if args.json {
         tell_json(file, &metafile, time);
     } else {

@@ -8,6 +8,7 @@ use crate::human::{Bytes, Count, Span, Speed};
 use crate::metafile::{MetafileOnDisk, not_regular};
 use crate::progress::{self, Progress};
 use crate::report::{json_line, line};
+use crate::store::Records;
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
@@ -47,13 +48,21 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let cancel = interrupt::flag()?;
     let start = clock::now();
     let bar = Progress::new(metafile.layout().length(), &path.to_string_lossy(), progress::on_terminal());
-    let verdict = Verdict::of(&data, &metafile, !args.blocks, &|bytes| bar.inc(bytes), &cancel);
+    let (records, hash) = (Records::from_environment(), metafile.cascade_hash());
+    let consistent = records.is_consistent(hash);
+    let stream = !args.blocks && !consistent;
+    let verdict = Verdict::of(&data, &metafile, stream, &|bytes| bar.inc(bytes), &cancel);
     bar.finish();
+    let verdict = verdict.map(|verdict| if consistent { verdict.of_consistent_metafile() } else { verdict });
     let verdict = match verdict {
         Ok(verdict) => verdict,
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(ExitCode::Interrupted),
         Err(error) => return Err(cannot_read(&path, &error)),
     };
+    if verdict.is_right() && verdict.whole_file == WholeFile::Right {
+        // Without it the next check takes longer; nothing else is lost.
+        let _ = records.remember_consistent(hash);
+    }
     if args.json {
         tell_json(&path, &metafile, &verdict, start.elapsed());
     } else {

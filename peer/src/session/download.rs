@@ -402,7 +402,8 @@ impl Session {
             };
             shared.set_stamp(Some(stamp));
             let record = Record { have: shared.have().snapshot(), file_hash_checked: true };
-            // Without it the next run hashes the file again; nothing else is lost.
+            // Without them the next run hashes the file again; nothing else is lost.
+            let _ = records.remember_consistent(shared.cascade_hash());
             let _ = records.save(shared.cascade_hash(), &target, shared.data().file(), stamp, &record);
             Ok(())
         };

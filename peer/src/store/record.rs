@@ -124,6 +124,31 @@ impl Records {
         Ok(())
     }
 
+    /// Whether a whole file with exactly these blocks was seen to have the stated whole-file hash. Then
+    /// every file whose blocks are right has it: other bytes with the same block hashes cannot be found.
+    #[must_use]
+    pub fn is_consistent(&self, hash: CascadeHash) -> bool {
+        self.consistent(hash).is_some_and(|name| name.exists())
+    }
+
+    /// Remembers that the `.cascade` file named `hash` does not contradict itself.
+    ///
+    /// # Errors
+    /// The file system's own. Nothing depends on it: it only saves time.
+    pub fn remember_consistent(&self, hash: CascadeHash) -> io::Result<()> {
+        match (self.consistent(hash), &self.folder) {
+            (Some(name), Some(folder)) => {
+                fs::create_dir_all(folder)?;
+                File::create(name).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn consistent(&self, hash: CascadeHash) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{hash}.consistent")))
+    }
+
     fn name(&self, hash: CascadeHash, path: &Path) -> Option<PathBuf> {
         let path = absolute(path)?;
         let key = [hash.as_bytes().as_slice(), path.as_os_str().as_encoded_bytes()].concat();
@@ -164,6 +189,16 @@ mod tests {
             assert!(tries < 1_000_000, "the file system's clock stands still");
         }
         assert_eq!(records.load(hash, &path, &file, &layout), None);
+    }
+
+    #[test]
+    fn consistency_is_remembered_by_cascade_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::in_folder(&folder.path().join("new"));
+        let (one, other) = (CascadeHash([1; 32]), CascadeHash([2; 32]));
+        assert!(!records.is_consistent(one));
+        records.remember_consistent(one).unwrap();
+        assert!(records.is_consistent(one) && !records.is_consistent(other));
     }
 
     #[test]
