@@ -1,0 +1,174 @@
+//! A scripted foreign peer: a server that speaks protocol §3 with a chosen habit, or lies.
+//!
+//! ```text
+//!  ForeignPeer ── accept thread ── a thread for each connection: requests ► Script ► delivery
+//!                                                                   └─► Journal (what it saw and did)
+//! ```
+//!
+//! Everything it sees is in its [`Journal`], so that a test can assert that the fault really happened.
+
+mod connection;
+mod journal;
+mod pace;
+mod script;
+
+pub use journal::{Journal, Seen};
+pub use script::{Answer, Ask, Delivery, Greeting, Reading, Script};
+
+use crate::address;
+use crate::cascade_file::TestFile;
+use crate::clock;
+use connection::Connection;
+use pace::Pace;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// What the threads of one foreign peer share.
+struct Shared {
+    files: Vec<TestFile>,
+    /// Blocks that the peer holds of each of its files; `None`: all.
+    holds: Mutex<Option<BTreeSet<u64>>>,
+    script: Script,
+    pace: Pace,
+    journal: Mutex<Journal>,
+    /// Copies of the open connections' descriptors, to cut them from outside.
+    streams: Mutex<BTreeMap<usize, TcpStream>>,
+    gone: AtomicBool,
+}
+
+impl Shared {
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds(&self, block: u64) -> bool {
+        let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        holds.as_ref().is_none_or(|blocks| blocks.contains(&block))
+    }
+
+    fn streams(&self) -> MutexGuard<'_, BTreeMap<usize, TcpStream>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+}
+
+/// A foreign peer that listens; it vanishes when dropped.
+pub struct ForeignPeer {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl ForeignPeer {
+    /// An honest peer with the whole file that keeps its connections open.
+    #[must_use]
+    pub fn honest(file: &TestFile) -> Self {
+        Self::start(file, Script::default())
+    }
+
+    /// A peer with one file.
+    #[must_use]
+    pub fn start(file: &TestFile, script: Script) -> Self {
+        Self::with_files(vec![file.clone()], script)
+    }
+
+    /// A peer with several files.
+    #[must_use]
+    pub fn with_files(files: Vec<TestFile>, script: Script) -> Self {
+        Self::over(address::listener(), files, script)
+    }
+
+    /// A peer with one file, on a port that was reserved for it.
+    ///
+    /// # Panics
+    /// Somebody else listens there.
+    #[must_use]
+    pub fn start_at(file: &TestFile, script: Script, addr: SocketAddr) -> Self {
+        let listener =
+            TcpListener::bind(addr).unwrap_or_else(|error| panic!("cannot listen on {addr}: {error}"));
+        Self::over(listener, vec![file.clone()], script)
+    }
+
+    fn over(listener: TcpListener, files: Vec<TestFile>, mut script: Script) -> Self {
+        let addr = listener.local_addr().expect("a bound socket has an address");
+        let shared = Arc::new(Shared {
+            files,
+            holds: Mutex::new(script.holds.take()),
+            pace: Pace::new(script.rate),
+            script,
+            journal: Mutex::default(),
+            streams: Mutex::default(),
+            gone: AtomicBool::new(false),
+        });
+        let acceptor = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || accept(&listener, &shared))
+        };
+        Self { addr, shared, acceptor: Some(acceptor) }
+    }
+
+    /// What it saw and did so far.
+    #[must_use]
+    pub fn journal(&self) -> Journal {
+        self.shared.journal().clone()
+    }
+
+    /// Gives it more blocks.
+    pub fn gain(&self, blocks: impl IntoIterator<Item = u64>) {
+        let mut holds = self.shared.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holds) = holds.as_mut() {
+            holds.extend(blocks);
+        }
+    }
+
+    /// Whether the journal satisfies `condition` by now, in the form that waiting wants.
+    #[must_use]
+    pub fn sees(&self, condition: impl Fn(&Journal) -> bool) -> Option<()> {
+        condition(&self.shared.journal()).then_some(())
+    }
+
+    /// Cuts every connection and stops to listen, as a killed process does.
+    pub fn vanish(&mut self) {
+        self.shared.gone.store(true, Ordering::Release);
+        if let Some(acceptor) = self.acceptor.take() {
+            // Wakes the acceptor; where that fails, it is not waiting.
+            drop(TcpStream::connect(self.addr));
+            drop(acceptor.join());
+        }
+        self.shared.streams().values().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    }
+}
+
+impl Drop for ForeignPeer {
+    fn drop(&mut self) {
+        self.vanish();
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for number in 0.. {
+        let Ok((stream, _)) = listener.accept() else { return };
+        if shared.gone() {
+            return;
+        }
+        shared.journal().connections.push(clock::now());
+        if shared.script.greeting == Greeting::Close {
+            shared.journal().told_a_lie();
+            continue;
+        }
+        let Ok(copy) = stream.try_clone() else { continue };
+        shared.streams().insert(number, copy);
+        let shared = Arc::clone(shared);
+        thread::spawn(move || {
+            Connection::new(Arc::clone(&shared), stream, number).serve();
+            shared.streams().remove(&number);
+        });
+    }
+}

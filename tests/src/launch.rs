@@ -1,0 +1,175 @@
+//! How a real process is started.
+
+use crate::outcome::Outcome;
+use crate::process::Process;
+use crate::{binaries, clock};
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A port that only a service nobody runs would listen on.
+const NO_TRACKER: &str = "127.0.0.1:1";
+
+/// A folder that cannot be made, by root neither.
+const NO_FOLDER: &str = "/proc/nowhere";
+
+/// A process to be: a program, arguments, surroundings.
+#[derive(Debug)]
+#[must_use = "nothing runs before `start` or `run`"]
+pub struct Launch {
+    name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    env: Vec<(OsString, Option<OsString>)>,
+    cwd: Option<PathBuf>,
+    wrapper: Option<Vec<OsString>>,
+    broken_pipe: bool,
+}
+
+impl Launch {
+    /// Any program.
+    pub fn program(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let (args, env) = (Vec::new(), Vec::new());
+        Self { name, program: path.into(), args, env, cwd: None, wrapper: None, broken_pipe: false }
+    }
+
+    /// The real tracker.
+    pub fn tracker() -> Self {
+        Self::program(binaries::tracker())
+    }
+
+    /// A subcommand of the real peer. Where it is told no tracker, it asks one that cannot be there,
+    /// rather than whatever may run on this machine's default port; nor does it find, or leave, anything in
+    /// the user's own folder of state.
+    pub fn peer(subcommand: &str) -> Self {
+        let mut launch = Self::program(binaries::peer()).env("CASCADE_TRACKER", NO_TRACKER);
+        launch = launch.env("XDG_STATE_HOME", NO_FOLDER).env("HOME", NO_FOLDER).arg(subcommand);
+
+        launch.name = format!("peer {subcommand}");
+        launch
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.into(), Some(value.as_ref().to_owned())));
+        self
+    }
+
+    /// Takes away what Cargo tells a test about the test's own package: a build script that looks at it
+    /// would be run again by a Cargo inside.
+    pub fn without_package_env(mut self) -> Self {
+        let of_package = |name: &str| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_EXE_", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        };
+        let names = env::vars_os().map(|(name, _)| name).filter(|name| of_package(&name.to_string_lossy()));
+        self.env.extend(names.map(|name| (name, None)));
+        self
+    }
+
+    /// Sets the working folder.
+    pub fn cwd(mut self, folder: impl AsRef<Path>) -> Self {
+        self.cwd = Some(folder.as_ref().to_owned());
+        self
+    }
+
+    /// Runs `setup` in a shell, which then becomes the program: a way to set limits without `unsafe`.
+    pub fn after_shell(mut self, setup: &str) -> Self {
+        let script = format!("{setup}\nexec \"$@\"");
+        self.wrapper = Some(["sh", "-c", &script, "sh"].map(OsString::from).to_vec());
+        self
+    }
+
+    /// Runs `setup` in a shell that is root in a user and mount namespace of its own, which then becomes
+    /// the program. Ask [`can_mount`] first.
+    pub fn after_shell_with_mounts(mut self, setup: &str) -> Self {
+        let script = format!("{setup}\nexec \"$@\"");
+        self.wrapper = Some(["unshare", "-rm", "sh", "-ec", &script, "sh"].map(OsString::from).to_vec());
+        self
+    }
+
+    /// Gives the process a standard output whose reader is gone.
+    pub fn with_broken_pipe(mut self) -> Self {
+        self.broken_pipe = true;
+        self
+    }
+
+    /// Starts the process.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start(self) -> Process {
+        let shown = self.shown();
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        if self.broken_pipe {
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            drop(reader);
+            command.stdout(writer);
+        } else {
+            command.stdout(Stdio::piped());
+        }
+        for (name, value) in &self.env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(folder) = &self.cwd {
+            command.current_dir(folder);
+        }
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+        Process::new(self.name, shown, child)
+    }
+
+    /// Starts the process and waits for its end.
+    #[must_use]
+    pub fn run(self) -> Outcome {
+        self.start().wait_exit_within(clock::LIMIT)
+    }
+
+    fn command(&self) -> Command {
+        match &self.wrapper {
+            None => {
+                let mut command = Command::new(&self.program);
+                command.args(&self.args);
+                command
+            }
+            Some(wrapper) => {
+                let mut words = wrapper.iter();
+                let mut command = Command::new(words.next().expect("a wrapper has a program"));
+                command.args(words).arg(&self.program).args(&self.args);
+                command
+            }
+        }
+    }
+
+    fn shown(&self) -> String {
+        let args: Vec<_> = self.args.iter().map(|arg| arg.to_string_lossy()).collect();
+        format!("{} {}", self.program.display(), args.join(" "))
+    }
+}
+
+/// Whether [`Launch::after_shell_with_mounts`] works here: many containers forbid user namespaces.
+#[must_use]
+pub fn can_mount() -> bool {
+    let probe =
+        Launch::program(Path::new("true")).after_shell_with_mounts("mount -t tmpfs -o size=64k t /mnt");
+    Path::new("/usr/bin/unshare").exists() && probe.run().code == Some(0)
+}

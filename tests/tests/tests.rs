@@ -1,0 +1,47 @@
+//! The end-to-end tests: the real binaries over real sockets, against scripted foreign peers, clients and
+//! trackers. One module for each thing that is tested:
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the functions beside the #[test] ones are tests, too"
+)]
+
+/// The doubles among themselves: what the other tests rely on.
+mod doubles;
+/// The fixtures: golden bytes of both wire protocols and of `.cascade` files.
+mod golden;
+
+/// `tracker`: protocol §2 from raw bytes.
+mod tracker;
+/// `tracker`: configuration, command line, signals.
+mod tracker_setup;
+
+/// `peer create`, `peer info`, `peer verify`.
+mod create;
+/// Damaged and hostile `.cascade` files, given to every subcommand that reads one.
+mod hostile_cascade;
+mod info;
+mod verify;
+
+/// `peer download`: the way that everything goes well, and the command line.
+mod download;
+/// `peer download` from peers with the habits of the field.
+mod download_habits;
+/// `peer download` among peers that lie, stall or are dead.
+mod download_liars;
+/// `peer download`: the user's files, before, during and after.
+mod download_resume;
+/// `peer download` and trackers of every manner.
+mod download_trackers;
+/// `peer download` where the machine says no: disk, folders, ports, memory.
+mod download_trouble;
+
+/// `peer seed` and every habit of foreign clients.
+mod seed;
+/// What `peer seed` and `peer download` may serve, and what never.
+mod serve_only_verified;
+
+/// Trackers, seeders and downloaders together, all of them real.
+mod swarm;

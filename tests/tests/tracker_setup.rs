@@ -1,0 +1,181 @@
+use cascade_tests::address::{Reserved, listener};
+use cascade_tests::cascade_file::{TestFile, hex};
+use cascade_tests::launch::Launch;
+use cascade_tests::process::{Process, Signal};
+use cascade_tests::tracker_client::{LIST, Request, SUBSCRIBE};
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+const HASH: [u8; 32] = [0xab; 32];
+
+/// A real tracker, ready to be asked.
+pub(crate) struct RunningTracker {
+    pub(crate) process: Process,
+    /// Where to ask it: an address of 127.0.0.1.
+    pub(crate) addr: SocketAddr,
+    _folder: TempDir,
+}
+
+impl RunningTracker {
+    /// One that tracks any hash.
+    pub(crate) fn open() -> Self {
+        Self::with_args(Launch::tracker().args(["--listen", "127.0.0.1:0"]))
+    }
+
+    /// One with this configuration, in which `HASH` stands for the hash that the tests use.
+    pub(crate) fn with_config(config: &str) -> Self {
+        let (folder, path) = write_config(config);
+        let tracker = Self::with_args(Launch::tracker().arg(path));
+        Self { _folder: folder, ..tracker }
+    }
+
+    pub(crate) fn with_args(launch: Launch) -> Self {
+        let mut process = launch.start();
+        let mut addr = process.wait_line("the address it listens on", listening_on);
+        if addr.ip().is_unspecified() {
+            addr.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        Self { process, addr, _folder: tempfile::tempdir().unwrap() }
+    }
+}
+
+/// The address in `listening on ADDR:PORT`.
+fn listening_on(line: &str) -> Option<SocketAddr> {
+    line.split_once("listening on ")?.1.split_whitespace().next()?.parse().ok()
+}
+
+fn write_config(config: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    fs::write(&path, config.replace("HASH", &hex(&HASH))).unwrap();
+    (folder, path)
+}
+
+fn status(tracker: &RunningTracker, hash: [u8; 32]) -> u8 {
+    Request::new(LIST, hash, [10, 0, 0, 1], 7).ask(tracker.addr).status
+}
+
+#[test]
+fn the_port_of_the_configuration_is_honoured_and_listen_wins() {
+    let reserved = Reserved::new();
+    let config = format!(r#"{{"port": {}, "allowedhashes": ["HASH"]}}"#, reserved.addr.port());
+    let tracker = RunningTracker::with_config(&config);
+    assert_eq!(tracker.addr.port(), reserved.addr.port());
+    assert_eq!(status(&tracker, HASH), 0);
+    drop(tracker);
+
+    let (_folder, path) = write_config(&config);
+    let tracker = RunningTracker::with_args(Launch::tracker().arg(path).args(["-l", "127.0.0.1:0"]));
+    assert_ne!(tracker.addr.port(), reserved.addr.port());
+    assert_eq!(status(&tracker, HASH), 0);
+}
+
+#[test]
+fn hashes_are_allowed_by_hash_and_by_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = TestFile::random("allowed.bin", 100, 10);
+    let cascade = file.write_cascade(folder.path());
+    let launch =
+        Launch::tracker().args(["-l", "127.0.0.1:0", "--allow", &hex(&HASH), "--allow"]).arg(cascade);
+    let tracker = RunningTracker::with_args(launch);
+    assert_eq!(status(&tracker, HASH), 0);
+    assert_eq!(status(&tracker, file.hash), 0);
+    assert_eq!(status(&tracker, [1; 32]), 1);
+}
+
+#[test]
+fn allowed_hashes_add_to_those_of_the_configuration() {
+    let (_folder, path) = write_config(r#"{"port": 0, "allowedhashes": ["HASH"]}"#);
+    let launch = Launch::tracker().arg(path).args(["--allow", &hex(&[2; 32])]);
+    let tracker = RunningTracker::with_args(launch);
+    assert_eq!([HASH, [2; 32], [3; 32]].map(|hash| status(&tracker, hash)), [0, 0, 1]);
+}
+
+#[test]
+fn a_configuration_with_an_empty_list_tracks_nothing() {
+    let tracker = RunningTracker::with_config(r#"{"port": 0, "allowedhashes": []}"#);
+    assert_eq!(status(&tracker, HASH), 1);
+}
+
+#[test]
+fn errors_in_the_configuration_name_the_field() {
+    let cases = [
+        (r#"{"port": 70000, "allowedhashes": ["HASH"]}"#, "port"),
+        (r#"{"port": "many", "allowedhashes": ["HASH"]}"#, "port"),
+        (r#"{"port": 0, "allowedhashes": ["abcd"]}"#, "allowedhashes"),
+        (r#"{"port": 0, "allowedhashes": ["HASH", "zzHASH"]}"#, "allowedhashes"),
+        (r#"{"port": 0, "allowedhashes": 7}"#, "allowedhashes"),
+        (r#"{"port": 0, "allowedhashes": ["HASH"], "ban-private": "maybe"}"#, "ban-private"),
+        (r#"{"port": 0, "allowedhashes": ["HASH"], "good-ips": ["localhost"]}"#, "good-ips"),
+        (r#"{"port": 0, "allowedhashes": ["HASH"], "goodips": []}"#, "goodips"),
+        (r#"{"port": 0, "allowedhashes": ["HASH"#, "config.json"),
+        ("", "config.json"),
+    ];
+    for (config, field) in cases {
+        let (_folder, path) = write_config(config);
+        let done = Launch::tracker().arg(path).run();
+        done.assert_one_line_error(&[field, "config.json"]);
+    }
+}
+
+#[test]
+fn a_missing_configuration_is_one_line() {
+    Launch::tracker()
+        .arg("/nonexistent/config.json")
+        .run()
+        .assert_one_line_error(&["/nonexistent/config.json"]);
+}
+
+#[test]
+fn a_wrong_allow_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let damaged = folder.path().join("damaged.cascade");
+    fs::write(&damaged, b"CASCADE1").unwrap();
+    for wrong in [damaged.to_str().unwrap(), "/nonexistent/x.cascade", "abcdef"] {
+        let done = Launch::tracker().args(["-l", "127.0.0.1:0", "--allow", wrong]).run();
+        assert!(matches!(done.code, Some(1 | 2)), "{done}");
+        assert!(done.stderr.contains(wrong), "{done}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for wrong in [&["--nonsense"][..], &["-l", "nowhere"], &["a.json", "b.json"]] {
+        Launch::tracker().args(wrong).run().assert_code(2);
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_line_that_names_it() {
+    let taken = listener();
+    let addr = taken.local_addr().unwrap().to_string();
+    Launch::tracker().args(["--listen", &addr]).run().assert_one_line_error(&[&addr, "in use"]);
+}
+
+#[test]
+fn it_stops_cleanly_on_both_signals() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let tracker = RunningTracker::open();
+        assert_eq!(status(&tracker, HASH), 0);
+        let done = tracker.process.end_by(signal);
+        assert!(matches!(done.code, Some(0 | 130)), "{signal:?} is no clean end: {done}");
+        assert!(!done.stderr.contains("panicked"), "{done}");
+    }
+}
+
+#[test]
+fn registrations_are_logged() {
+    let mut tracker = RunningTracker::open();
+    let _ = Request::new(SUBSCRIBE, HASH, [10, 4, 5, 6], 4567).ask(tracker.addr);
+    tracker.process.wait_line("the registration", |line| line.contains("10.4.5.6:4567").then_some(()));
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    for flag in ["--help", "--version"] {
+        let done = Launch::tracker().arg(flag).run();
+        assert!(!done.assert_success().stdout.is_empty(), "{done}");
+    }
+}
