@@ -14,8 +14,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// A hash thread reads so much itself to come level with the prefix, in bytes: then it goes on from
-/// hot data. More than that is left to the other thread.
-const MAX_LEAP: u64 = 4 << 20;
+/// hot data. More than that is left to the other thread. Less than a block would not do: the other thread
+/// can only follow, so with one link it is always one block behind.
+const MAX_LEAP: u64 = 32 << 20;
 
 /// The hash of the verified prefix of one file.
 #[derive(Debug)]
