@@ -115,10 +115,12 @@ fn one_output_file_for_several_cascades_is_wrong() {
 
 #[test]
 fn sequential_asks_in_order_and_the_default_does_not() {
+    // Large: blocks may be asked for in runs, and a few runs may be in order by chance.
+    // Slow: a download that is over in no time may go in order, for the sake of the whole-file hash.
+    let file = TestFile::random("ordered.bin", 8 << 20, 64 << 10);
     for (args, sequential) in [(&["--sequential"][..], true), (&[], false)] {
-        // Slow: a download that is over in no time may go in order, for the sake of the whole-file hash.
-        let peer = ForeignPeer::start(&file(), Script::default().slow(250_000));
-        let scene = Scene::new(file(), &[peer.addr]);
+        let peer = ForeignPeer::start(&file, Script::default().slow(2 << 20));
+        let scene = Scene::new(file.clone(), &[peer.addr]);
         scene.download().args(args).run().assert_success();
         scene.assert_complete();
         let asked = peer.journal().asked();
