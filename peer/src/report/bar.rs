@@ -16,7 +16,8 @@ pub(super) struct Bar {
 
 impl Bar {
     pub(super) fn new(bars: &MultiProgress, name: &str) -> Self {
-        let bar = ProgressBar::new(0);
+        // The length comes with the first event; a bar of length 0 would look complete.
+        let bar = ProgressBar::new(1);
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
         }
