@@ -2,6 +2,10 @@ use cascade_tests::cascade_file::TestFile;
 use cascade_tests::foreign_peer::{Delivery, ForeignPeer, Journal, Reading, Script};
 use cascade_tests::scene::Scene;
 use cascade_tests::{address, clock};
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn file() -> TestFile {
     TestFile::random("habits.bin", 600_000, 5_000)
@@ -129,4 +133,49 @@ fn a_peer_that_comes_back_is_found_again() {
     process.wait_exit().assert_success();
     scene.assert_complete();
     assert!(late.journal().served.len() >= 60);
+}
+
+/// A listener that is full at first: it says so before it is asked, and closes; from the second
+/// connection on it leads to `behind`.
+fn full_at_first(behind: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("a bound listener has an address");
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let Ok(mut client) = client else { return };
+            if counter.fetch_add(1, Ordering::SeqCst) == 0 {
+                let message = b"full, try again later";
+                let mut answer = vec![1, 0, 0, 0, 0, 0, 0, 0, 21];
+                answer.extend_from_slice(message);
+                let _ = client.write_all(&answer).and_then(|()| client.shutdown(Shutdown::Write));
+                let _ = std::io::copy(&mut client, &mut std::io::sink());
+                continue;
+            }
+            let Ok(server) = TcpStream::connect(behind) else { return };
+            for (mut from, mut to) in
+                [(client.try_clone(), server.try_clone()), (server.try_clone(), client.try_clone())]
+                    .into_iter()
+                    .filter_map(|(from, to)| Some((from.ok()?, to.ok()?)))
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    (addr, accepted)
+}
+
+#[test]
+fn a_peer_that_is_full_at_first_is_tried_again() {
+    let peer = ForeignPeer::start(&file(), Script::default());
+    let (addr, accepted) = full_at_first(peer.addr);
+    let scene = Scene::new(file(), &[addr]);
+    let done = scene.download().run();
+    done.assert_success();
+    scene.assert_complete();
+    assert!(accepted.load(Ordering::SeqCst) >= 2, "it was never refused");
 }

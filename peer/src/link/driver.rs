@@ -3,7 +3,7 @@
 use super::buffers::{Buffer, BufferPool};
 use super::hashing::{HashPool, Job, Work};
 use super::lease::Lease;
-use super::response::{ResponseReader, Segment};
+use super::response::{Lie, ResponseReader, Segment};
 use super::threads::LinkThreads;
 use super::{FileContext, LinkEvent};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
@@ -190,7 +190,11 @@ impl Link {
             }
         };
         self.submit(Work::Piece { buffer, length, segments, written }).await;
-        understood.map_err(|lie| (Ended::Lied, lie.to_string()))
+        understood.map_err(|lie| {
+            // A peer that is full says so before it is asked, and may have room later.
+            let ended = if lie == Lie::Unasked { Ended::Cut } else { Ended::Lied };
+            (ended, lie.to_string())
+        })
     }
 
     /// Writes bodies at their places, neighbours with one call, under the lease. Tells for each segment
