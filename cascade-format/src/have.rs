@@ -101,6 +101,24 @@ impl Have {
         None
     }
 
+    /// The first block number in `range` that is in this set and in `other`, a set of the same layout.
+    #[must_use]
+    pub fn find_common(&self, other: &Self, range: Range<u64>) -> Option<u64> {
+        let end = range.end.min(self.blocks);
+        let mut at = range.start;
+        while at < end {
+            let index = place(at).0;
+            let both = self.words.get(index).zip(other.words.get(index)).map_or(0, |(one, two)| one & two);
+            let word = both >> (at % 64);
+            if word != 0 {
+                let found = at + u64::from(word.trailing_zeros());
+                return (found < end).then_some(found);
+            }
+            at = (at / 64 + 1) * 64;
+        }
+        None
+    }
+
     /// The set as bytes: block `i` is bit `7 - i % 8` of byte `i / 8`; spare bits are zero.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -182,6 +200,18 @@ mod tests {
             prop_assert_eq!(have.find(from..blocks, true), model.iter().copied().find(|n| *n >= from));
             prop_assert_eq!(have.find(from..blocks, false), (from..blocks).find(|n| !model.contains(n)));
             prop_assert_eq!(Have::from_bytes(&layout, &have.to_bytes()), Some(have));
+        }
+
+        #[test]
+        fn what_is_common_is_in_both(one in prop::collection::btree_set(0u64..200, 0..60), two in prop::collection::btree_set(0u64..200, 0..60), from in 0u64..200, to in 0u64..300) {
+            let layout = layout(200);
+            let set = |numbers: &alloc::collections::BTreeSet<u64>| {
+                let mut have = Have::none(&layout);
+                numbers.iter().for_each(|number| drop(have.insert(layout.block(*number).unwrap())));
+                have
+            };
+            let expected = one.intersection(&two).copied().find(|number| (from..to).contains(number));
+            prop_assert_eq!(set(&one).find_common(&set(&two), from..to), expected);
         }
     }
 }

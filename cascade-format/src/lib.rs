@@ -11,11 +11,13 @@
 //! | [`metafile`] | the `.cascade` file |
 //! | [`tracker_wire`] | peer ↔ tracker |
 //! | [`peer_wire`] | peer ↔ peer |
+//! | [`extension`] | what our own peers tell each other besides |
 //! | [`have`] | which blocks a peer has |
 
 #![no_std]
 extern crate alloc;
 
+pub mod extension;
 pub mod hash;
 pub mod have;
 pub mod layout;

@@ -30,6 +30,12 @@ impl Catalog {
         self.files.write().unwrap_or_else(PoisonError::into_inner).remove(hash);
     }
 
+    /// Tells everybody who reads the news of a file that this peer leaves; whether there is anybody.
+    pub fn leave(&self) -> bool {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.values().fold(false, |any, file| file.bulletin().leave() | any)
+    }
+
     /// The file named `hash`, if this process has it.
     #[must_use]
     pub fn get(&self, hash: &CascadeHash) -> Option<Arc<Shared>> {

@@ -19,4 +19,5 @@ pub mod report;
 pub mod serve;
 pub mod session;
 pub mod store;
+pub mod swarm;
 pub mod tracker_client;

@@ -125,3 +125,40 @@ pub const WANTED_PEERS: usize = 16;
 
 /// How much of a refused client's requests is read and thrown away, in bytes.
 pub const REFUSAL_DRAIN_LEN: usize = 64 << 10;
+
+// ---- the swarm extension --------------------------------------------------------------------------
+
+/// Peers that have shown themselves, remembered for one file.
+pub const MAX_MET: usize = 1024;
+
+/// Peers told to one requester with one answer.
+pub const MAX_PEERS_A_FIELD: usize = 50;
+
+/// Peers told to one requester over one connection.
+pub const MAX_PEERS_TOLD: usize = 100;
+
+/// Blocks whose order of arrival is remembered, so that each requester is told what is new to it; 512
+/// KiB. One that falls behind is told the whole map again.
+pub const HAVE_LOG_LEN: usize = 65_536;
+
+/// Bytes of the have map told with one answer.
+pub const MAP_PART_LEN: usize = 4096;
+
+/// Runs of new blocks told with one answer.
+pub const MAX_HAVE_RUNS: usize = 128;
+
+/// A seeder that chooses has always so many offers open, of a block or 256 KiB each, if there are
+/// requesters to take them.
+pub const MIN_OFFERED_UNITS: u64 = 12;
+
+/// Offers that one requester may have open, if more would go to few.
+pub const OFFERS_A_READER: u64 = 2;
+
+/// An answer with news alone follows the one before on its connection no sooner than this.
+pub const NEWS_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A question for news is answered after so long even if there is none.
+pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Links of one download among peers that tell what they have: more would tell nothing new.
+pub const SWARM_LINKS: usize = 40;

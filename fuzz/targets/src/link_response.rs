@@ -4,7 +4,7 @@ use crate::raw::{join, number};
 use crate::{Seed, assert_one_line};
 use cascade_format::Layout;
 use cascade_peer::limits::{KEPT_MESSAGE_LEN, MAX_MESSAGE_LEN};
-use cascade_peer::link::response::{ResponseReader, Segment};
+use cascade_peer::link::response::{Ask, ResponseReader, Segment};
 
 /// The file of which blocks are asked: 16 blocks, the last of 40 bytes.
 const LENGTH: u64 = 1000;
@@ -33,8 +33,8 @@ pub fn run(data: &[u8]) {
 fn read<'a>(asked: u64, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Answer>, Option<String>) {
     let (mut answers, mut segments) = (Vec::new(), Vec::new());
     let Ok(layout) = Layout::new(LENGTH, BLOCK_SIZE) else { return (answers, None) };
-    let mut reader = ResponseReader::new(layout);
-    (0..asked).filter_map(|i| layout.block(15 - i)).for_each(|block| reader.asked(block));
+    let mut reader = ResponseReader::new(layout, false);
+    (0..asked).filter_map(|i| layout.block(15 - i)).for_each(|block| reader.asked(Ask::Block(block)));
     for piece in pieces {
         let understood = reader.read(piece, &mut segments);
         segments.drain(..).for_each(|segment| append(&mut answers, &layout, segment, piece));
@@ -64,6 +64,7 @@ fn append(answers: &mut Vec<Answer>, layout: &Layout, segment: Segment, piece: &
             assert!(message.len() <= 3 * KEPT_MESSAGE_LEN, "{} bytes kept of a message", message.len());
             answers.push((block.number(), status.into(), Vec::new()));
         }
+        Segment::News(_) | Segment::Told => unreachable!("no request carried a marker"),
     }
 }
 

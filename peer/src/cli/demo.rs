@@ -1,5 +1,6 @@
 //! `peer demo`: a whole swarm on this machine, over real sockets, to see how it works.
 
+use super::Switch;
 use super::host::{ANY_PORT, Host};
 use super::{CliError, ExitCode};
 use crate::clock;
@@ -43,7 +44,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         folder.map_err(|error| CliError::failed(format!("cannot make a temporary folder: {error}")))?;
     let stage = Stage::set(args, &folder).map_err(|error| CliError::failed(format!("demo: {error}")))?;
     let style = Style::choose(false);
-    let host = Host::start(Some(ANY_PORT), &style)?;
+    let host = Host::start(Some(ANY_PORT), Switch::On, &style)?;
     let engine = host.engine.clone();
     let result = host.run(async |door| {
         door.open().map_err(|error| error.to_string())?;
@@ -149,7 +150,8 @@ impl Stage {
         let listener = TcpListener::bind((LOCAL, 0)).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let listen = Some(SocketAddrV4::new(LOCAL, port));
-        let own = Engine::new(listen, self.records.clone(), engine.stop.clone()).map_err(failed)?;
+        let own = Engine::new(listen, engine.extension, self.records.clone(), engine.stop.clone())
+            .map_err(failed)?;
         let pool = Pool::start(listener, Arc::clone(&own.catalog), Options::default()).map_err(failed)?;
         line(&format!("demo: seeder with {what} on 127.0.0.1:{port}"));
         let seed = Seed {

@@ -1,7 +1,7 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
 use super::host::{ANY_PORT, Door, Host};
-use super::{CliError, ExitCode, address};
+use super::{CliError, ExitCode, Switch, address};
 use crate::metafile::MetafileOnDisk;
 use crate::plan::Order;
 use crate::report::Style;
@@ -43,6 +43,10 @@ pub struct Args {
     /// Fail when there is no peer, instead of waiting for one
     #[arg(long)]
     no_wait: bool,
+    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
+    #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
+          default_value_t = Switch::On, hide_possible_values = true)]
+    extension: Switch,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -55,7 +59,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
-    let host = Host::start((!args.no_serve).then_some(args.listen), &style)?;
+    let host = Host::start((!args.no_serve).then_some(args.listen), args.extension, &style)?;
     let engine = host.engine.clone();
     let work = async |door: &mut Door| {
         door.open()?;

@@ -1,6 +1,6 @@
 //! What `download`, `seed` and `demo` need to run: a runtime, a listener, an ear for signals.
 
-use super::CliError;
+use super::{CliError, Switch};
 use crate::catalog::Catalog;
 use crate::report::Style;
 use crate::serve::{Options, Pool};
@@ -18,6 +18,9 @@ const CONTROL_THREADS: usize = 2;
 
 /// How long background work may go on after the end.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a goodbye may take to leave.
+const GOODBYE: Duration = Duration::from_millis(50);
 
 /// Where a peer listens that is not told: on every address, on a port that the system chooses.
 pub(super) const ANY_PORT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
@@ -38,6 +41,7 @@ pub(super) struct Door {
     style: Style,
     catalog: Arc<Catalog>,
     listener: Option<(TcpListener, SocketAddrV4)>,
+    extension: bool,
     pool: Option<Pool>,
 }
 
@@ -45,7 +49,8 @@ impl Door {
     /// Begins to serve.
     pub(super) fn open(&mut self) -> Result<(), CliError> {
         let Some((listener, address)) = self.listener.take() else { return Ok(()) };
-        let pool = Pool::start(listener, Arc::clone(&self.catalog), Options::default());
+        let options = Options { extension: self.extension, ..Options::default() };
+        let pool = Pool::start(listener, Arc::clone(&self.catalog), options);
         let pool = pool.map_err(|error| CliError::failed(format!("cannot serve on {address}: {error}")))?;
         self.pool = Some(pool);
         self.style.listening(address);
@@ -55,17 +60,22 @@ impl Door {
 
 impl Host {
     /// Takes the address `listen` (unless it is `None`) and starts everything that files share.
-    pub(super) fn start(listen: Option<SocketAddrV4>, style: &Style) -> Result<Self, CliError> {
+    pub(super) fn start(
+        listen: Option<SocketAddrV4>,
+        extension: Switch,
+        style: &Style,
+    ) -> Result<Self, CliError> {
         let runtime = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
         let runtime = runtime.map_err(|error| CliError::failed(format!("cannot start threads: {error}")))?;
         let listener = listen.map(bind).transpose()?;
         let address = listener.as_ref().map(|(_, address)| *address);
         let stop = Stop::default();
-        let engine = Engine::new(address, Records::from_environment(), stop);
+        let engine = Engine::new(address, extension == Switch::On, Records::from_environment(), stop);
         let engine = engine.map_err(|error| CliError::failed(format!("cannot start threads: {error}")))?;
         runtime.spawn(hear_signals(engine.stop.clone()));
         let catalog = Arc::clone(&engine.catalog);
-        let door = Door { style: style.clone(), catalog, listener, pool: None };
+        let extension = engine.extension;
+        let door = Door { style: style.clone(), catalog, listener, extension, pool: None };
         Ok(Self { runtime, door, engine })
     }
 
@@ -73,6 +83,10 @@ impl Host {
     pub(super) fn run<T>(mut self, work: impl AsyncFnOnce(&mut Door) -> T) -> T {
         let result = self.runtime.block_on(work(&mut self.door));
         if let Some(pool) = self.door.pool.take() {
+            if self.engine.catalog.leave() {
+                // Those who wait for news hear the goodbye.
+                std::thread::sleep(GOODBYE);
+            }
             pool.stop();
         }
         self.runtime.shutdown_timeout(GRACE);

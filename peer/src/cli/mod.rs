@@ -34,6 +34,13 @@ enum Command {
     Demo(demo::Args),
 }
 
+/// Something that can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
 /// How the process ends. Wrong usage found by the argument parser ends with 2 as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

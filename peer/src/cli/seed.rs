@@ -1,7 +1,7 @@
 //! `peer seed`: serves files until it is interrupted.
 
 use super::host::{ANY_PORT, Door, Host};
-use super::{CliError, ExitCode, address};
+use super::{CliError, ExitCode, Switch, address};
 use crate::metafile::MetafileOnDisk;
 use crate::report::Style;
 use crate::session::{Event, Observer, Seed, SeedError};
@@ -32,6 +32,10 @@ pub struct Args {
     /// The data file (one .cascade file), or the folder of the data files
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
+    #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
+          default_value_t = Switch::On, hide_possible_values = true)]
+    extension: Switch,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -44,7 +48,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
-    let host = Host::start(Some(args.listen), &style)?;
+    let host = Host::start(Some(args.listen), args.extension, &style)?;
     let engine = host.engine.clone();
     let work = async |door: &mut Door| {
         let (ready, readies) = mpsc::channel(jobs.len());

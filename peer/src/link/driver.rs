@@ -3,12 +3,12 @@
 use super::buffers::{Buffer, BufferPool};
 use super::hashing::{HashPool, Job, Work};
 use super::lease::Lease;
-use super::response::{Lie, ResponseReader, Segment};
+use super::response::{Ask, Lie, ResponseReader, Segment};
 use super::threads::LinkThreads;
 use super::{FileContext, LinkEvent};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
 use crate::plan::{Ended, LinkId};
-use cascade_format::Block;
+use cascade_format::extension::{Marker, NEWS};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -23,18 +23,27 @@ const REQUESTS_A_WRITE: usize = 256;
 /// Pieces received before the link looks at its requests again.
 const PIECES_A_TURN: usize = 4;
 
+/// What to ask the peer next.
+#[derive(Debug)]
+pub struct Questions {
+    /// In this order, in as few calls as possible.
+    pub asks: Vec<Ask>,
+    /// Offered blocks that the peer has told of so far, modulo 2³²; for the marker.
+    pub offers_seen: u32,
+}
+
 /// The session's end of a link. Dropping it ends the link: after that it writes nothing more.
 #[derive(Debug)]
 pub struct LinkHandle {
-    requests: mpsc::Sender<Vec<Block>>,
+    requests: mpsc::Sender<Questions>,
     lease: Arc<Lease>,
 }
 
 impl LinkHandle {
-    /// Asks for `blocks`. Never waits: the plan has no more under way than the queue takes.
-    pub fn request(&self, blocks: Vec<Block>) {
+    /// Asks. Never waits: the plan has no more under way than the queue takes.
+    pub fn ask(&self, questions: Questions) {
         // A link that has ended tells so by its last event.
-        let _ = self.requests.try_send(blocks);
+        let _ = self.requests.try_send(questions);
     }
 
     /// The link's right to write.
@@ -60,6 +69,8 @@ pub struct LinkTask {
     pub addr: SocketAddrV4,
     /// The file.
     pub file: Arc<FileContext>,
+    /// The port that the requests' markers tell, 0 for none; `None`: plain version 1 requests.
+    pub marker_port: Option<u16>,
     /// The process's link threads.
     pub threads: LinkThreads,
     /// The process's piece buffers.
@@ -75,9 +86,9 @@ impl LinkTask {
         let (requests, queue) = mpsc::channel(MAX_PIPELINE);
         let lease = Arc::new(Lease::default());
         let (id, threads) = (self.id, self.threads.clone());
-        let reader = ResponseReader::new(*self.file.shared.layout());
-        let link =
-            Link { task: self, lease: Arc::clone(&lease), reader, to_send: VecDeque::new(), out: Vec::new() };
+        let reader = ResponseReader::new(*self.file.shared.layout(), self.marker_port.is_some());
+        let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), 0);
+        let link = Link { task: self, lease: Arc::clone(&lease), reader, to_send, offers_seen, out };
         threads.spawn(id, link.run(queue));
         LinkHandle { requests, lease }
     }
@@ -90,14 +101,15 @@ struct Link {
     task: LinkTask,
     lease: Arc<Lease>,
     reader: ResponseReader,
-    /// Blocks to ask for.
-    to_send: VecDeque<Block>,
+    /// What to ask for.
+    to_send: VecDeque<Ask>,
+    offers_seen: u32,
     /// Requests that the socket did not take yet.
     out: Vec<u8>,
 }
 
 impl Link {
-    async fn run(mut self, requests: mpsc::Receiver<Vec<Block>>) {
+    async fn run(mut self, requests: mpsc::Receiver<Questions>) {
         let (ended, reason) = match self.connect().await {
             Ok(stream) => {
                 let _ = self.task.file.events.send((self.task.id, LinkEvent::Connected)).await;
@@ -114,13 +126,14 @@ impl Link {
         Ok(stream)
     }
 
-    async fn transfer(&mut self, stream: &TcpStream, mut requests: mpsc::Receiver<Vec<Block>>) -> End {
+    async fn transfer(&mut self, stream: &TcpStream, mut requests: mpsc::Receiver<Questions>) -> End {
         loop {
             let unsent = !self.out.is_empty() || !self.to_send.is_empty();
             let step = tokio::select! {
-                blocks = requests.recv() => {
-                    let Some(blocks) = blocks else { return (Ended::Between, "closed".into()) };
-                    self.to_send.extend(blocks);
+                questions = requests.recv() => {
+                    let Some(questions) = questions else { return (Ended::Between, "closed".into()) };
+                    self.to_send.extend(questions.asks);
+                    self.offers_seen = questions.offers_seen;
                     self.send(stream)
                 }
                 ready = stream.writable(), if unsent => {
@@ -141,11 +154,10 @@ impl Link {
     fn send(&mut self, stream: &TcpStream) -> Result<(), End> {
         loop {
             while self.out.len() < REQUESTS_A_WRITE * REQUEST_LEN
-                && let Some(block) = self.to_send.pop_front()
+                && let Some(ask) = self.to_send.pop_front()
             {
-                let hash = self.task.file.shared.cascade_hash();
-                self.out.extend_from_slice(&BlockRequest::new(hash, block).encode());
-                self.reader.asked(block);
+                self.out.extend_from_slice(&self.encode(ask));
+                self.reader.asked(ask);
             }
             if self.out.is_empty() {
                 return Ok(());
@@ -155,6 +167,18 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(self.broken(&error)),
             }
+        }
+    }
+
+    fn encode(&self, ask: Ask) -> [u8; REQUEST_LEN] {
+        let hash = self.task.file.shared.cascade_hash();
+        let marker = self.task.marker_port.map(|port| Marker { port, offers_seen: self.offers_seen });
+        match (marker, ask) {
+            (Some(marker), Ask::Block(block)) => marker.request(hash, block.number()),
+            (Some(marker), Ask::News) => marker.request(hash, NEWS),
+            (None, Ask::Block(block)) => BlockRequest::new(hash, block).encode(),
+            // Only a peer that has answered a marker is asked so.
+            (None, Ask::News) => Marker { port: 0, offers_seen: 0 }.request(hash, NEWS),
         }
     }
 

@@ -11,6 +11,7 @@ use super::response::Segment;
 use super::{FileContext, LinkEvent};
 use crate::limits::{MAX_LINKS, PIECE_BUFFERS, PIECE_LEN};
 use crate::plan::{Ended, LinkId, Outcome};
+use cascade_format::extension::Item;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, BlockHash};
 use cascade_hash::{Sha256Stream, update_both};
@@ -161,6 +162,7 @@ struct Lane {
     /// Whether all of the block so far was written.
     written: bool,
     bytes: u64,
+    news: Option<Vec<Item>>,
     outcomes: Vec<Outcome>,
     message: Option<String>,
 }
@@ -168,15 +170,16 @@ struct Lane {
 impl Lane {
     fn new(link: LinkId, file: Arc<FileContext>, lease: Arc<Lease>) -> Self {
         let (block_hash, file_hash) = (Sha256Stream::new(), None);
-        let (written, bytes, outcomes, message) = (false, 0, Vec::new(), None);
-        Self { link, file, lease, block_hash, file_hash, written, bytes, outcomes, message }
+        let (written, bytes, news, outcomes, message) = (false, 0, None, Vec::new(), None);
+        Self { link, file, lease, block_hash, file_hash, written, bytes, news, outcomes, message }
     }
 
     fn tell(&mut self) {
         if self.bytes > 0 {
             let bytes = std::mem::take(&mut self.bytes);
             let (outcomes, message) = (std::mem::take(&mut self.outcomes), self.message.take());
-            let event = LinkEvent::Received { bytes, outcomes, message };
+            let news = self.news.take();
+            let event = LinkEvent::Received { bytes, news, outcomes, message };
             // A session that is gone wants no news.
             let _ = self.file.events.blocking_send((self.link, event));
         }
@@ -201,6 +204,8 @@ impl Lane {
                         self.message = Some(message);
                     }
                 }
+                Segment::News(items) => self.news.get_or_insert_default().extend(items),
+                Segment::Told => self.outcomes.push(Outcome::Told),
             }
         }
         Ok(())
@@ -231,7 +236,7 @@ impl Lane {
         if hash != file.metafile.hash_of(block)? {
             return Ok(Outcome::Corrupt(block));
         }
-        file.shared.have().publish(block);
+        file.shared.publish(block);
         drop(held);
         match fork {
             Some(fork) => file.prefix.offer(start, &fork),

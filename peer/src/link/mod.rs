@@ -18,15 +18,17 @@ pub mod response;
 pub mod threads;
 
 pub use buffers::BufferPool;
-pub use driver::{LinkHandle, LinkTask};
+pub use driver::{LinkHandle, LinkTask, Questions};
 pub use hashing::HashPool;
 pub use lease::Lease;
 pub use prefix::PrefixHash;
+pub use response::Ask;
 pub use threads::LinkThreads;
 
 use crate::metafile::MetafileOnDisk;
 use crate::plan::{Ended, LinkId, Outcome};
 use crate::store::Shared;
+use cascade_format::extension::Item;
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -40,6 +42,8 @@ pub enum LinkEvent {
     Received {
         /// How many.
         bytes: u64,
+        /// What the peer told of itself; `None`: nothing, perhaps because it speaks version 1.
+        news: Option<Vec<Item>>,
         /// In the order of the requests.
         outcomes: Vec<Outcome>,
         /// Why the peer refused something, in its own words.

@@ -2,8 +2,11 @@
 //!
 //! Responses come in the order of the requests (protocol §3). What a header claims is compared with
 //! what was asked: a block has its block's length, a message a bounded one, and nothing comes unasked.
+//! Where requests carry the extension's marker, a field may stand in front of a body.
 
 use crate::limits::{KEPT_MESSAGE_LEN, MAX_MESSAGE_LEN};
+use cascade_format::extension::field::{self, LENGTH_LEN, MAX_FIELD_LEN};
+use cascade_format::extension::{EXTENDED, FieldError, Item};
 use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader, Status};
 use cascade_format::{Block, Layout};
 use std::collections::VecDeque;
@@ -28,6 +31,21 @@ pub enum Lie {
     /// A message of a length that no message has.
     #[error("it announced a message of {0} bytes")]
     Message(u64),
+    /// The extension's field is longer than any, or than the body that it stands in.
+    #[error("it announced an extension field of {0} bytes")]
+    Field(u64),
+    /// The extension's field makes no sense.
+    #[error("its extension field makes no sense: {0}")]
+    Items(#[from] FieldError),
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// A block.
+    Block(Block),
+    /// News alone.
+    News,
 }
 
 /// What a part of the received bytes is.
@@ -53,35 +71,58 @@ pub enum Segment {
         /// The start of the peer's message.
         message: String,
     },
+    /// What the peer tells of itself, in front of an answer.
+    News(Vec<Item>),
+    /// The answer to a question for news alone has ended.
+    Told,
 }
 
 #[derive(Debug)]
 enum State {
-    Header { bytes: [u8; RESPONSE_HEADER_LEN], filled: usize },
-    Body { block: Block, done: u64, length: u64 },
-    Message { block: Block, status: Status, left: u64, kept: Vec<u8> },
+    Header {
+        bytes: [u8; RESPONSE_HEADER_LEN],
+        filled: usize,
+    },
+    /// The extension's field, its own length first; `body_len` bytes of body follow.
+    Field {
+        status: Status,
+        bytes: Vec<u8>,
+        body_len: u64,
+    },
+    Body {
+        block: Block,
+        done: u64,
+        length: u64,
+    },
+    Message {
+        status: Status,
+        left: u64,
+        kept: Vec<u8>,
+    },
 }
 
 /// Reads one link's stream.
 #[derive(Debug)]
 pub struct ResponseReader {
     layout: Layout,
-    asked: VecDeque<Block>,
+    /// Whether the requests carry markers: without one, bit 7 of a status is part of the status.
+    extension: bool,
+    asked: VecDeque<Ask>,
     state: State,
 }
 
 const NO_HEADER: State = State::Header { bytes: [0; RESPONSE_HEADER_LEN], filled: 0 };
 
 impl ResponseReader {
-    /// A reader for a new connection.
+    /// A reader for a new connection, on which requests carry markers if `extension`.
     #[must_use]
-    pub fn new(layout: Layout) -> Self {
-        Self { layout, asked: VecDeque::new(), state: NO_HEADER }
+    pub fn new(layout: Layout, extension: bool) -> Self {
+        Self { layout, extension, asked: VecDeque::new(), state: NO_HEADER }
     }
 
-    /// `block` was requested.
-    pub fn asked(&mut self, block: Block) {
-        self.asked.push_back(block);
+    /// Something was requested.
+    pub fn asked(&mut self, ask: Ask) {
+        self.asked.push_back(ask);
     }
 
     /// Number of answers that are owed, the one being read included.
@@ -115,18 +156,19 @@ impl ResponseReader {
     fn step(&mut self, rest: &[u8], at: usize, segments: &mut Vec<Segment>) -> Result<usize, Lie> {
         match &mut self.state {
             State::Header { bytes, filled } => {
-                let Some(block) = self.asked.front().copied() else { return Err(Lie::Unasked) };
+                let Some(ask) = self.asked.front().copied() else { return Err(Lie::Unasked) };
                 let wanted = bytes.get_mut(*filled..).unwrap_or_default();
                 let taken = wanted.len().min(rest.len());
                 wanted.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
                 *filled += taken;
                 if *filled == RESPONSE_HEADER_LEN {
                     let header = ResponseHeader::parse(bytes);
-                    self.begin(block, header)?;
+                    self.begin(ask, header)?;
                     self.end_message(segments);
                 }
                 Ok(taken)
             }
+            State::Field { .. } => self.step_field(rest, segments),
             State::Body { block, done, length } => {
                 let taken = within(*length - *done, rest.len());
                 let last = *done + taken as u64 == *length;
@@ -148,28 +190,72 @@ impl ResponseReader {
         }
     }
 
-    fn begin(&mut self, block: Block, header: ResponseHeader) -> Result<(), Lie> {
-        let (expected, claimed) = (self.layout.len_of(block), header.body_len);
-        if header.status == Status::Block {
-            if claimed != expected {
-                return Err(Lie::Length { block, claimed, expected });
-            }
-            self.state = State::Body { block, done: 0, length: expected };
-        } else {
-            if claimed > MAX_MESSAGE_LEN {
-                return Err(Lie::Message(claimed));
-            }
-            self.state = State::Message { block, status: header.status, left: claimed, kept: Vec::new() };
+    fn begin(&mut self, ask: Ask, header: ResponseHeader) -> Result<(), Lie> {
+        let status = u8::from(header.status);
+        if !self.extension || status & EXTENDED == 0 {
+            return self.begin_body(ask, header);
         }
+        let Some(body_len) = header.body_len.checked_sub(LENGTH_LEN as u64) else {
+            return Err(Lie::Field(header.body_len));
+        };
+        let status = Status::from(status & !EXTENDED);
+        self.state = State::Field { status, bytes: Vec::new(), body_len };
+        Ok(())
+    }
+
+    /// Reads some of a field; at its end the ordinary body begins.
+    fn step_field(&mut self, rest: &[u8], segments: &mut Vec<Segment>) -> Result<usize, Lie> {
+        let (State::Field { status, bytes, body_len }, Some(ask)) = (&mut self.state, self.asked.front())
+        else {
+            return Ok(0);
+        };
+        let claimed =
+            |bytes: &[u8]| bytes.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)));
+        let wanted = LENGTH_LEN + claimed(bytes).unwrap_or(0) - bytes.len();
+        let taken = wanted.min(rest.len());
+        bytes.extend(rest.iter().take(taken));
+        let Some(length) = claimed(bytes) else { return Ok(taken) };
+        if length > MAX_FIELD_LEN || length as u64 > *body_len {
+            return Err(Lie::Field(length as u64));
+        }
+        if bytes.len() == LENGTH_LEN + length {
+            let items = field::parse(&self.layout, bytes.get(LENGTH_LEN..).unwrap_or_default())?;
+            let header = ResponseHeader { status: *status, body_len: *body_len - length as u64 };
+            let ask = *ask;
+            segments.push(Segment::News(items));
+            self.begin_body(ask, header)?;
+            self.end_message(segments);
+        }
+        Ok(taken)
+    }
+
+    fn begin_body(&mut self, ask: Ask, header: ResponseHeader) -> Result<(), Lie> {
+        let claimed = header.body_len;
+        self.state = match (header.status, ask) {
+            (Status::Block, Ask::Block(block)) => {
+                let expected = self.layout.len_of(block);
+                if claimed != expected {
+                    return Err(Lie::Length { block, claimed, expected });
+                }
+                State::Body { block, done: 0, length: expected }
+            }
+            (status, _) if claimed <= MAX_MESSAGE_LEN => {
+                State::Message { status, left: claimed, kept: Vec::new() }
+            }
+            (_, _) => return Err(Lie::Message(claimed)),
+        };
         Ok(())
     }
 
     /// Ends a message of which nothing is left.
     fn end_message(&mut self, segments: &mut Vec<Segment>) {
-        if let State::Message { block, status, left: 0, kept } = &self.state {
+        if let (State::Message { status, left: 0, kept }, Some(ask)) = (&self.state, self.asked.front()) {
             let text = String::from_utf8_lossy(kept);
             let message = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            segments.push(Segment::Refused { block: *block, status: *status, message });
+            segments.push(match *ask {
+                Ask::Block(block) => Segment::Refused { block, status: *status, message },
+                Ask::News => Segment::Told,
+            });
             self.next();
         }
     }
@@ -192,8 +278,8 @@ mod tests {
 
     fn reader(blocks: &[u64]) -> ResponseReader {
         let layout = Layout::new(1000, 64).unwrap();
-        let mut reader = ResponseReader::new(layout);
-        blocks.iter().for_each(|number| reader.asked(layout.block(*number).unwrap()));
+        let mut reader = ResponseReader::new(layout, true);
+        blocks.iter().for_each(|number| reader.asked(Ask::Block(layout.block(*number).unwrap())));
         reader
     }
 
@@ -225,6 +311,8 @@ mod tests {
                     Segment::Refused { block, status, message } => {
                         all.push((block.number(), status.into(), message.into_bytes()));
                     }
+                    Segment::News(items) => all.push((u64::MAX, EXTENDED, vec![items.len() as u8])),
+                    Segment::Told => all.push((u64::MAX, 2, vec![])),
                 }
             }
         }
@@ -235,12 +323,22 @@ mod tests {
         #[test]
         fn any_split_gives_the_same_answers(mut cuts: Vec<usize>) {
             let body: Vec<u8> = (0..40).collect();
-            let stream = [header(2, 3), b"no!".to_vec(), header(0, 40), body.clone(), header(77, 0), header(0, 64), vec![7; 64]].concat();
+            let goodbye = vec![0, 3, 7, 0, 0];
+            let stream = [
+                header(2, 3), b"no!".to_vec(), header(0x80, 45), goodbye.clone(), body.clone(), header(77, 0),
+                header(0x82, 5), goodbye, header(0, 64), vec![7; 64],
+            ].concat();
             cuts.iter_mut().for_each(|cut| *cut %= stream.len());
             cuts.sort_unstable();
-            let mut reader = reader(&[3, 15, 4, 5]);
+            let mut reader = reader(&[3, 15, 4]);
+            reader.asked(Ask::News);
+            reader.asked(Ask::Block(Layout::new(1000, 64).unwrap().block(5).unwrap()));
             let got = collect(&mut reader, &stream, &cuts).unwrap();
-            let expected = vec![(3, 2, b"no!".to_vec()), (15, 0, body), (4, 77, vec![]), (5, 0, vec![7; 64])];
+            let news = (u64::MAX, EXTENDED, vec![1]);
+            let expected = vec![
+                (3, 2, b"no!".to_vec()), news.clone(), (15, 0, body), (4, 77, vec![]), news,
+                (u64::MAX, 2, vec![]), (5, 0, vec![7; 64]),
+            ];
             prop_assert_eq!(got, expected);
             prop_assert!(reader.is_between() && reader.owed() == 0);
         }
@@ -260,6 +358,23 @@ mod tests {
         assert_eq!((claimed, expected), (u64::MAX, 64));
         assert!(matches!(read(&header(0, 64), &[15]), Lie::Length { expected: 40, .. }));
         assert_eq!(read(&header(1, u64::MAX), &[1]), Lie::Message(u64::MAX));
+        assert_eq!(read(&header(0x80, 1), &[1]), Lie::Field(1));
+        assert_eq!(read(&[header(0x80, 66), vec![0xff, 0xff]].concat(), &[1]), Lie::Field(0xffff));
+        assert_eq!(read(&[header(0x80, 66), vec![0, 65]].concat(), &[1]), Lie::Field(65));
+        assert_eq!(
+            read(&[header(0x80, 69), vec![0, 3, 1, 0, 1]].concat(), &[1]),
+            Lie::Items(FieldError::Cut)
+        );
+        assert!(matches!(read(&[header(0x80, 69), vec![0, 3, 7, 0, 0]].concat(), &[15]), Lie::Length { .. }));
+    }
+
+    #[test]
+    fn without_markers_bit_7_is_part_of_the_status() {
+        let layout = Layout::new(1000, 64).unwrap();
+        let mut reader = ResponseReader::new(layout, false);
+        reader.asked(Ask::Block(layout.block(1).unwrap()));
+        let got = collect(&mut reader, &[header(0x80, 2), b"no".to_vec()].concat(), &[]).unwrap();
+        assert_eq!(got, [(1, 0x80, b"no".to_vec())]);
     }
 
     #[test]

@@ -1,12 +1,24 @@
 //! Making links, filling their pipelines, and the endgame.
 
+use super::knowledge::Has;
 use super::{Action, LinkId, Plan, Time};
+use crate::limits::SWARM_LINKS;
 use cascade_format::Block;
 use std::time::Duration;
 
 /// A link always has so many requests under way, where the peer takes more than one: the next is
 /// there when an answer ends, however small the bandwidth-delay product.
 const MIN_PIPELINE: usize = 2;
+
+/// Requests that wait at each uplink of a swarm, as a mean: so many that hardly any has none.
+const REQUESTS_AN_UPLINK: u64 = 6;
+
+/// Small blocks count together up to so many bytes.
+const UNIT: u64 = 256 << 10;
+
+/// When nothing has come for so long and nothing is under way, a seeder is asked also for what it does
+/// not offer.
+pub(super) const STARVING: Duration = Duration::from_secs(3);
 
 /// A block is taken from one link to another only where that is faster by this factor …
 const THEFT_FACTOR: f64 = 1.5;
@@ -24,7 +36,7 @@ const MAX_SPEED_THEFTS: u32 = 2;
 impl Plan {
     /// Opens links to peers that deserve one.
     pub(super) fn connect(&mut self, now: Time) {
-        while !self.is_complete() && self.links.len() < self.options.max_links {
+        while !self.is_complete() && self.links.len() < self.max_links() {
             let Some(peer) = self.peers.next_to_connect(now, &mut self.random) else { return };
             let state = self.peers.get_mut(peer);
             state.link_opened();
@@ -32,6 +44,12 @@ impl Plan {
             let link = self.links.open(now, peer);
             self.actions.push_back(Action::Connect { link, addr });
         }
+    }
+
+    /// Links that are worth having.
+    pub(super) fn max_links(&self) -> usize {
+        let enough = if self.rarity.partial > 0 { SWARM_LINKS } else { usize::MAX };
+        self.options.max_links.min(enough)
     }
 
     /// Closes links from which nothing more is to be hoped, and wakes those that may rob a stalling one.
@@ -60,41 +78,121 @@ impl Plan {
     /// Gives requests to links that have room, until one needs the driver's help.
     pub(super) fn feed(&mut self, now: Time) {
         while self.theft.is_none()
-            && let Some(link) = self.hungry.pop_first()
+            && let Some(link) = self.next_hungry()
         {
             let blocks = self.fill(now, link);
             if !blocks.is_empty() {
                 self.actions.push_back(Action::Request { link, blocks });
             } else if self.links.get(link).is_some_and(|state| state.requests() == 0) {
+                self.poll_news(now, link);
                 self.rob(now, link);
             }
         }
     }
 
+    /// Anyone of those that may take requests: always the same first would have the longest queue.
+    fn next_hungry(&mut self) -> Option<LinkId> {
+        let first = *self.hungry.first()?;
+        let last = *self.hungry.last()?;
+        let link = if first == last || self.rarity.partial == 0 {
+            first
+        } else {
+            let from = LinkId(first.0 + (self.random)() % (last.0 - first.0 + 1));
+            self.hungry.range(from..).next().copied().unwrap_or(first)
+        };
+        self.hungry.remove(&link);
+        Some(link)
+    }
+
     /// Takes missing blocks for the link until its pipeline is full.
     fn fill(&mut self, now: Time, link: LinkId) -> Vec<Block> {
         let mut taken = Vec::new();
-        let rate = self.links.rate();
-        let Some(state) = self.links.get_mut(link) else { return taken };
+        let Some(state) = self.links.get(link) else { return taken };
         if state.requests() >= MIN_PIPELINE && state.under_way() > state.pipeline.depth() / 4 * 3 {
             // Some requests with one call are cheaper than each with its own.
             return taken;
         }
-        while state.is_connected() {
-            let peer = self.peers.get(state.peer);
-            if peer.is_paused(now) || !has_room(state, peer) {
-                break;
-            }
-            let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
-            let (scattered, last) = (peer.misses() > 0, state.last_pick);
-            let (blocks, random) = (&mut self.blocks, &mut self.random);
-            let Some(block) = self.order.pick(blocks, &may_ask, scattered, last, rate, random) else { break };
+        while let Some(block) = self.next_for(now, link) {
             let length = self.blocks.layout().len_of(block);
+            let Some(state) = self.links.get_mut(link) else { break };
             self.blocks.take(block, link);
             state.requested(now, block, length);
             taken.push(block);
         }
         taken
+    }
+
+    /// The next block to ask the link for, if it should be asked for one now.
+    fn next_for(&mut self, now: Time, link: LinkId) -> Option<Block> {
+        if let Some(offered) = self.next_offered(now, link) {
+            return Some(offered);
+        }
+        let in_swarm = self.rarity.partial > 0;
+        let state = self.links.get(link)?;
+        let peer = self.peers.get(state.peer);
+        if !state.is_connected() || peer.is_paused(now) || !has_room(state, peer, in_swarm) {
+            return None;
+        }
+        if state.told.as_ref().is_some_and(|told| told.exhausted) || !self.has_room_in_flight() {
+            return None;
+        }
+        let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
+        let last = state.last_pick;
+        let (blocks, random, rate) = (&mut self.blocks, &mut self.random, self.links.rate());
+        let picked = match state.told.as_ref().map(|told| &told.has) {
+            Some(Has::Choosing) if !is_starving(now, self.last_verified, self.links.under_way().0) => None,
+            Some(Has::Some(have)) => {
+                self.order.rarest(blocks, Some(have), &self.rarity, &may_ask, last, rate, random)
+            }
+            Some(Has::Everything) if in_swarm => {
+                self.order.rarest(blocks, None, &self.rarity, &may_ask, last, rate, random)
+            }
+            Some(Has::Everything | Has::Choosing) | None => {
+                self.order.pick(blocks, &may_ask, peer.misses() > 0, last, rate, random)
+            }
+        };
+        let for_good = picked.is_none() && !peer.lacks_anything();
+        if let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut())
+            && !matches!(told.has, Has::Choosing)
+        {
+            told.exhausted = for_good;
+        }
+        picked
+    }
+
+    /// The next missing block of those that the link's peer offers: asked for at once, since it was
+    /// chosen for us.
+    fn next_offered(&mut self, now: Time, link: LinkId) -> Option<Block> {
+        let state = self.links.get_mut(link)?;
+        while let Some(block) = state.told.as_mut()?.offered.pop_front() {
+            let may_ask = self.peers.get(state.peer).may_have(now, block) && !state.owes_lost(block);
+            if may_ask && self.blocks.is_missing(block) && state.requests() < crate::limits::MAX_PIPELINE {
+                return Some(block);
+            }
+        }
+        None
+    }
+
+    /// Whether another block may be in flight. Among leechers who serve each other, a request waits for
+    /// those of others; more of them than keep every uplink busy only make blocks late.
+    fn has_room_in_flight(&self) -> bool {
+        if self.rarity.partial == 0 {
+            return true;
+        }
+        let (under_way, depth) = self.links.under_way();
+        let unit = self.blocks.layout().block_size().max(UNIT);
+        let leechers = self.rarity.partial as u64 + 1;
+        let units = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
+        under_way < depth + unit * units
+    }
+
+    /// Asks an idle link's peer for news, if it knows the extension.
+    fn poll_news(&mut self, now: Time, link: LinkId) {
+        let Some(state) = self.links.get_mut(link).filter(|state| state.is_connected()) else { return };
+        if state.told.as_ref().is_some_and(|told| !told.polling) {
+            state.polls(now);
+            self.actions.push_back(Action::Poll { link });
+        }
     }
 
     /// Asks the link for blocks that were just given back for it.
@@ -116,7 +214,8 @@ impl Plan {
         if !state.is_connected() || peer.is_paused(now) {
             return;
         }
-        let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
+        let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
+        let may_ask = |block| has(block) && peer.may_have(now, block) && !state.owes_lost(block);
         let mut prey: Option<(Duration, LinkId, Block)> = None;
         for (id, victim) in self.links.iter().filter(|(id, _)| *id != thief) {
             let Some(block) = victim.wanted().rev().find(|block| may_ask(*block)) else {
@@ -154,7 +253,7 @@ fn expected_wait(now: Time, victim: &super::Link, thief: &super::Link, thefts: u
     wait.filter(|_| proven && thefts < MAX_SPEED_THEFTS)
 }
 
-fn has_room(link: &super::Link, peer: &super::peers::Peer) -> bool {
+fn has_room(link: &super::Link, peer: &super::peers::Peer, in_swarm: bool) -> bool {
     let requests = link.requests();
     if requests == 0 {
         return true;
@@ -164,6 +263,11 @@ fn has_room(link: &super::Link, peer: &super::peers::Peer) -> bool {
     if peer.takes_one_at_a_time() || !proven {
         return false;
     }
-    requests < MIN_PIPELINE
-        || (link.under_way() < link.pipeline.depth() && requests < crate::limits::MAX_PIPELINE)
+    let fits = link.under_way() < link.pipeline.depth() && requests < crate::limits::MAX_PIPELINE;
+    fits || (!in_swarm && requests < MIN_PIPELINE)
+}
+
+/// Whether a seeder that chooses must be asked for something that it does not offer.
+fn is_starving(now: Time, last_verified: Time, under_way: u64) -> bool {
+    under_way == 0 && now >= last_verified + STARVING
 }

@@ -4,6 +4,7 @@
 use super::LinkId;
 use cascade_format::{Block, Have, Layout};
 use std::collections::HashMap;
+use std::ops::Range;
 
 #[derive(Debug)]
 pub(super) struct Blocks {
@@ -49,6 +50,23 @@ impl Blocks {
     pub(super) fn missing_from(&self, from: u64) -> Option<Block> {
         let found = self.missing.find(from.max(self.low)..self.layout.blocks(), true)?;
         self.layout.block(found)
+    }
+
+    /// The missing blocks with numbers in `range`, of those in `have` (`None`: of all), in order.
+    pub(super) fn find_missing<'a>(
+        &'a self,
+        have: Option<&'a Have>,
+        range: Range<u64>,
+    ) -> impl Iterator<Item = Block> + 'a {
+        let mut at = range.start.max(self.low);
+        std::iter::from_fn(move || {
+            let found = match have {
+                Some(have) => self.missing.find_common(have, at..range.end)?,
+                None => self.missing.find(at..range.end, true)?,
+            };
+            at = found + 1;
+            self.layout.block(found)
+        })
     }
 
     /// The first missing block.

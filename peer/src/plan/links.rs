@@ -1,14 +1,18 @@
 //! What is under way on each link.
 
+use super::knowledge::Told;
 use super::pipeline::Pipeline;
 use super::{LinkId, Time};
-use crate::limits::{CONNECT_TIMEOUT, STALL_TIMEOUT};
+use crate::limits::{CONNECT_TIMEOUT, NEWS_TIMEOUT, STALL_TIMEOUT};
 use cascade_format::Block;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// After so long without a byte, a peer's blocks may be asked of others.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A question for news waits at the other end; after so long it is not there any more.
+const NEWS_STALL: Duration = Duration::from_secs(NEWS_TIMEOUT.as_secs() * 2);
 
 /// A requested block. It stays in the queue when it is lost to another link: its answer will come.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) struct Link {
     pub(super) peer: usize,
     pub(super) pipeline: Pipeline,
     pub(super) last_pick: Option<Block>,
+    /// What the peer has told; `None` while it has not shown that it knows the extension.
+    pub(super) told: Option<Told>,
     connected: bool,
     queue: VecDeque<Pending>,
     /// Entries of the queue that are not wanted any more.
@@ -53,6 +59,20 @@ impl Link {
         self.was_pipelined |= self.queue.len() > 1;
         self.under_way += length;
         self.last_pick = Some(block);
+    }
+
+    /// A question for news leaves.
+    pub(super) fn polls(&mut self, now: Time) {
+        if let Some(told) = &mut self.told {
+            told.polling = true;
+            if self.queue.is_empty() {
+                self.last_byte = now;
+            }
+        }
+    }
+
+    fn is_polling(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.polling)
     }
 
     pub(super) fn received(&mut self, now: Time, bytes: u64) {
@@ -126,6 +146,9 @@ impl Link {
         if !self.connected {
             return now >= self.last_byte + CONNECT_TIMEOUT * 2;
         }
+        if self.queue.is_empty() {
+            return self.is_polling() && now >= self.last_byte + NEWS_STALL;
+        }
         let all_lost = self.is_stalling(now) && self.wanted().next().is_none();
         all_lost || (!self.queue.is_empty() && now >= self.last_byte + STALL_TIMEOUT)
     }
@@ -140,10 +163,13 @@ impl Link {
             return Some(self.last_byte + CONNECT_TIMEOUT * 2);
         }
         let owed = !self.queue.is_empty();
+        if !owed {
+            return self.is_polling().then_some(self.last_byte + NEWS_STALL);
+        }
         // A silence matters when it has lasted one, two, four … patiences.
         let silences = (0..6).map(|doubling| self.patience() * (1 << doubling));
         let times = silences.chain([STALL_TIMEOUT]).map(|silence| self.last_byte + silence);
-        times.filter(|time| owed && *time > now).min()
+        times.filter(|time| *time > now).min()
     }
 }
 
@@ -163,6 +189,7 @@ impl Links {
             peer,
             pipeline: Pipeline::default(),
             last_pick: None,
+            told: None,
             connected: false,
             queue: VecDeque::new(),
             lost: 0,
@@ -201,6 +228,17 @@ impl Links {
 
     pub(super) fn connected(&self) -> usize {
         self.links.values().filter(|link| link.connected).count()
+    }
+
+    /// What the peers of the links have told.
+    pub(super) fn told_mut(&mut self) -> impl Iterator<Item = &mut Told> {
+        self.links.values_mut().filter_map(|link| link.told.as_mut())
+    }
+
+    /// Bytes that are asked for on all links together, and the depth of all pipelines.
+    pub(super) fn under_way(&self) -> (u64, u64) {
+        let each = self.links.values().map(|link| (link.under_way, link.pipeline.depth()));
+        each.fold((0, 0), |sum, link| (sum.0 + link.0, sum.1 + link.1))
     }
 
     /// Bytes a second of all links together.

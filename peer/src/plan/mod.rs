@@ -11,13 +11,17 @@
 //! | [`pipeline`] | how many requests are kept under way on a link |
 //! | [`peers`] | which peers are known, which deserve a link, and when |
 //! | [`links`] | what is under way on each link |
+//! | [`knowledge`] | what a peer has told of itself |
+//! | [`news`] | takes in what is told |
 //! | [`assign`] | the joining of these: filling pipelines, endgame |
 //! | [`announce`] | when a tracker is asked |
 
 pub mod announce;
 mod assign;
 mod blocks;
+mod knowledge;
 mod links;
+mod news;
 mod order;
 mod peers;
 mod pipeline;
@@ -30,9 +34,11 @@ pub use order::Order;
 pub use peers::Source;
 pub use report::{PeerShare, Totals};
 
+use assign::STARVING;
 use blocks::Blocks;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
+use knowledge::{Has, Rarity};
 use links::{Link, Links};
 use peers::Peers;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -66,6 +72,11 @@ pub enum Action {
         /// What to ask for.
         blocks: Vec<Block>,
     },
+    /// Ask for news alone. Only a peer that has shown that it knows the extension is asked so.
+    Poll {
+        /// On which link.
+        link: LinkId,
+    },
     /// Forbid the link to write this block any more, at once, and answer with
     /// [`Plan::handle_revoked`] before anything else.
     Revoke {
@@ -92,6 +103,8 @@ pub enum Outcome {
     Discarded(Block),
     /// The peer answered with a status other than 0.
     Refused(Block, Status),
+    /// The answer to [`Action::Poll`] has ended.
+    Told,
 }
 
 /// Why a link has ended.
@@ -123,6 +136,11 @@ pub struct Plan {
     order: order::Picker,
     peers: Peers,
     links: Links,
+    rarity: Rarity,
+    /// When a block was verified last.
+    last_verified: Time,
+    /// How this peer is known to others.
+    own: Option<SocketAddrV4>,
     random: Random,
     /// Links that may take requests; looked at by the next poll.
     hungry: BTreeSet<LinkId>,
@@ -144,6 +162,9 @@ impl Plan {
             order: order::Picker::new(options.order),
             peers: Peers::default(),
             links: Links::default(),
+            rarity: Rarity::default(),
+            last_verified: Time::ZERO,
+            own: None,
             random,
             hungry: BTreeSet::new(),
             theft: None,
@@ -161,7 +182,7 @@ impl Plan {
 
     /// Peers that were heard of, by any way.
     pub fn handle_peers(&mut self, now: Time, source: Source, addrs: &[SocketAddrV4]) {
-        for addr in addrs {
+        for addr in addrs.iter().filter(|addr| Some(**addr) != self.own) {
             self.peers.learn(now, source, *addr);
         }
     }
@@ -191,7 +212,10 @@ impl Plan {
         let (Outcome::Verified(block)
         | Outcome::Corrupt(block)
         | Outcome::Discarded(block)
-        | Outcome::Refused(block, _)) = outcome;
+        | Outcome::Refused(block, _)) = outcome
+        else {
+            return self.handle_told(link);
+        };
         let length = self.blocks.layout().len_of(block);
         let Some(state) = self.links.get_mut(link) else {
             // The link was closed while its last blocks were hashed. A published block is had all the
@@ -205,6 +229,7 @@ impl Plan {
         let peer = self.peers.get_mut(state.peer);
         match outcome {
             Outcome::Verified(_) => {
+                self.last_verified = now;
                 peer.delivered(length);
                 if self.blocks.verify(block) {
                     self.totals.verified(length);
@@ -220,6 +245,7 @@ impl Plan {
                 self.close(link);
             }
             Outcome::Refused(_, status) => self.handle_refusal(now, link, block, status),
+            Outcome::Told => {}
         }
         if wanted && self.blocks.give_back(block, link) {
             self.wake_all();
@@ -290,8 +316,9 @@ impl Plan {
             return None;
         }
         let links = self.links.next_wakeup(now);
-        let peers = self.peers.next_wakeup(now, self.links.len() < self.options.max_links);
-        [links, peers].into_iter().flatten().min()
+        let peers = self.peers.next_wakeup(now, self.links.len() < self.max_links());
+        let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
+        [links, peers, starving].into_iter().flatten().min()
     }
 
     /// What has been done so far.
@@ -324,6 +351,11 @@ impl Plan {
         self.peers.shares()
     }
 
+    /// This peer is known to others by `addr`.
+    pub fn set_own_address(&mut self, addr: SocketAddrV4) {
+        self.own = Some(addr);
+    }
+
     fn close(&mut self, link: LinkId) {
         if let Some(state) = self.links.remove(link) {
             self.peers.get_mut(state.peer).link_ended();
@@ -335,6 +367,10 @@ impl Plan {
     /// Gives back what was under way on a link that is no more.
     fn forget(&mut self, link: LinkId, state: &Link) {
         self.hungry.remove(&link);
+        if let Some(Has::Some(have)) = state.told.as_ref().map(|told| &told.has) {
+            self.rarity.fewer(self.blocks.layout(), have);
+            self.rarity.partial = self.rarity.partial.saturating_sub(1);
+        }
         let mut any = false;
         for block in state.wanted() {
             any |= self.blocks.give_back(block, link);
@@ -344,7 +380,9 @@ impl Plan {
         }
     }
 
+    /// A block was given back: everybody may be asked for it.
     fn wake_all(&mut self) {
+        self.links.told_mut().for_each(|told| told.exhausted = false);
         self.hungry.extend(self.links.ids());
     }
 }

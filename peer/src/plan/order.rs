@@ -2,7 +2,8 @@
 
 use super::Random;
 use super::blocks::Blocks;
-use cascade_format::Block;
+use super::knowledge::Rarity;
+use cascade_format::{Block, Have};
 
 /// The order in which blocks are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,9 @@ const RUN_BYTES: u64 = 256 << 10;
 
 /// Blocks that a peer lacks are passed over so many times before the search ends.
 const MAX_TRIES: usize = 32;
+
+/// Blocks that are compared to find a rare one.
+const MAX_CANDIDATES: usize = 2048;
 
 /// What one core hashes in a second, in bytes; only its order of magnitude matters.
 const HASH_RATE: f64 = 1.5e9;
@@ -65,6 +69,56 @@ impl Picker {
         // A peer that lacked the last one is tried at other places; one that has what is asked, in runs.
         let start = if scattered { start } else { start - start % run_blocks(blocks) };
         search(blocks, may_ask, start).or_else(|| search(blocks, may_ask, 0))
+    }
+}
+
+impl Picker {
+    /// The rarest missing block of those in `have` (`None`: of all), for a link whose last one was
+    /// `last`. Among equally rare ones the draw decides, so that leechers who see the same take
+    /// different ones.
+    #[allow(clippy::too_many_arguments, reason = "all that the choice depends on")]
+    pub(super) fn rarest(
+        &self,
+        blocks: &mut Blocks,
+        have: Option<&Have>,
+        rarity: &Rarity,
+        may_ask: &dyn Fn(Block) -> bool,
+        last: Option<Block>,
+        rate: f64,
+        random: &mut Random,
+    ) -> Option<Block> {
+        let has = |block| have.is_none_or(|have| have.has(block)) && may_ask(block);
+        if let Some(next) = last.and_then(|last| next_of_run(blocks, last))
+            && blocks.is_missing(next)
+            && has(next)
+        {
+            return Some(next);
+        }
+        let first = blocks.first_missing()?;
+        let find =
+            |range| blocks.find_missing(have, range).filter(|block| may_ask(*block)).take(MAX_CANDIDATES);
+        let all = blocks.layout().blocks();
+        if self.order == Order::Sequential {
+            return find(first.number()..all).next();
+        }
+        let spread = spread(blocks, first, rate);
+        let start = first.number() + random() % spread;
+        let start = start - start % run_blocks(blocks);
+        // Its holder is one; a block that only the seeder has has none.
+        let rarest_of_all = u16::from(have.is_some());
+        let mut best: Option<(u16, Block)> = None;
+        let window = first.number().saturating_add(spread);
+        let near = find(start..window).chain(find(0..start));
+        for block in near.chain(find(window..all).take(1)) {
+            let holders = rarity.of(block);
+            if best.is_none_or(|(fewest, _)| holders < fewest) {
+                best = Some((holders, block));
+            }
+            if holders <= rarest_of_all {
+                break;
+            }
+        }
+        best.map(|(_, block)| block)
     }
 }
 

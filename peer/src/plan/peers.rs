@@ -40,6 +40,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest such pause.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a peer that said goodbye is left alone, unless it shows itself again.
+const AWAY: Duration = Duration::from_secs(600);
+
+/// Peers told of by other peers are remembered while fewer than so many are known: hearsay must not
+/// crowd out what was seen.
+const MAX_HEARSAY: usize = 128;
+
 /// Connections to a peer that closes each after one answer.
 const LINKS_TO_CLOSER: usize = 3;
 
@@ -50,6 +57,8 @@ pub enum Source {
     User,
     /// A tracker listed it.
     Tracker,
+    /// It has asked this peer for blocks, and told where it listens.
+    Swarm,
 }
 
 /// One peer.
@@ -134,9 +143,26 @@ impl Peer {
         }
     }
 
+    /// The peer told that it has `block` now.
+    pub(super) fn gained(&mut self, block: Block) {
+        self.lacks.remove(&block);
+        self.misses = 0;
+        self.pause_until = Time::ZERO;
+    }
+
+    /// The peer told that it leaves.
+    pub(super) fn left(&mut self, now: Time) {
+        self.retry_at = self.retry_at.max(now + AWAY);
+    }
+
     /// Whether it makes sense to ask this peer for `block`.
     pub(super) fn may_have(&self, now: Time, block: Block) -> bool {
         !self.lies.contains(&block) && self.lacks.get(&block).is_none_or(|until| *until <= now)
+    }
+
+    /// Whether there are blocks that it said to lack.
+    pub(super) fn lacks_anything(&self) -> bool {
+        !self.lacks.is_empty()
     }
 
     /// Whether the peer has refused so often that it should be left in peace for the moment.
@@ -215,14 +241,27 @@ pub(super) struct Peers {
 }
 
 impl Peers {
+    /// Remembers an address that another peer told.
+    pub(super) fn learn_hearsay(&mut self, now: Time, addr: SocketAddrV4) {
+        let somewhere = addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
+        if somewhere && self.peers.len() < MAX_HEARSAY {
+            self.learn(now, Source::Tracker, addr);
+        }
+    }
+
     /// Remembers an address. At the bound, one that never gave anything and has no link is forgotten
     /// for it; a peer that the user named is told of again by nobody, so it comes back to the front.
     pub(super) fn learn(&mut self, now: Time, source: Source, addr: SocketAddrV4) {
         if let Some(known) = self.by_addr.get(&addr) {
-            if source == Source::User
-                && let Some(peer) = self.peers.get_mut(*known)
-            {
-                peer.retry_at = now;
+            if let Some(peer) = self.peers.get_mut(*known) {
+                match source {
+                    Source::User => peer.retry_at = now,
+                    // It is there, whatever was found when it was tried.
+                    Source::Swarm if peer.lies.is_empty() => {
+                        peer.retry_at = peer.retry_at.min(now + FIRST_BACK_OFF)
+                    }
+                    Source::Swarm | Source::Tracker => {}
+                }
             }
             return;
         }

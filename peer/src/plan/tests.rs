@@ -124,6 +124,7 @@ impl World {
                     }
                     self.plan.handle_revoked(self.now, link, block, in_time);
                 }
+                Action::Poll { link } => panic!("{link:?} has not told anything"),
                 Action::Close { link } => drop(self.conns.remove(&link)),
             }
         }

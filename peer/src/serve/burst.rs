@@ -82,6 +82,8 @@ impl<'a> Burst<'a> {
                 let place = self.out.get_mut(self.filled..).unwrap_or_default();
                 place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             }
+            // Never goes into a burst.
+            Verdict::News => return false,
         }
         if self.unreadable {
             return false;

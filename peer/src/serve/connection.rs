@@ -10,13 +10,15 @@ use super::burst_size::BurstSize;
 use super::clients::Slot;
 use super::inbox::Inbox;
 use super::large;
+use super::reading::{Front, Reading};
 use super::slots::Phase;
 use super::socket::{self, Got, Took};
 use super::verdict::{Refusal, Verdict, judge};
 use super::worker::{Scratch, Worker};
 use crate::limits::{MAX_QUEUED, QUEUE_LEN, TURN_LEN};
 use crate::store::Shared;
-use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
+use cascade_format::extension::{Marker, NEWS};
+use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN, RESPONSE_HEADER_LEN};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -30,10 +32,22 @@ pub(super) enum Next {
     Turn,
     /// More requests.
     Readable,
+    /// News for the client, or more requests.
+    News,
     /// Room in the socket.
     Writable,
     /// To be closed: all that it will get is on its way.
     Close,
+}
+
+/// What [`Connection::settle`] found.
+enum Settled {
+    /// Something to send.
+    Answer,
+    /// No request.
+    Nothing,
+    /// A question for news, and no news.
+    Parked,
 }
 
 /// One client.
@@ -45,6 +59,8 @@ pub(super) struct Connection {
     /// Requests to be answered; the first is the one that `current` answers.
     pub(super) queue: VecDeque<BlockRequest>,
     current: Option<Answer>,
+    /// The client knows the swarm extension. Boxed: most that idle do not.
+    pub(super) reading: Option<Box<Reading>>,
     burst: BurstSize,
     phase: Phase,
     /// The client sends no more.
@@ -62,6 +78,8 @@ struct Answer {
     verdict: Verdict,
     /// The file asked for, if it is known.
     file: Option<Arc<Shared>>,
+    /// What stands in front, header included, as long as the socket has not taken it.
+    front: Option<Front>,
     /// Bytes of the answer that the socket has taken.
     sent: u64,
     /// Decided for good: bytes of it are out, or the block could not be read.
@@ -80,6 +98,7 @@ impl Connection {
             inbox: Inbox::new(),
             queue: VecDeque::new(),
             current: None,
+            reading: None,
             burst: BurstSize::new(),
             phase: Phase::Idle,
             ended: false,
@@ -102,8 +121,10 @@ impl Connection {
             if self.finished || (worker.is_stopping() && !under_way) {
                 return Ok(Next::Close);
             }
-            if !self.settle()? {
-                return Ok(self.wait_for_requests());
+            match self.settle()? {
+                Settled::Answer => {}
+                Settled::Nothing => return Ok(self.wait_for_requests()),
+                Settled::Parked => return Ok(self.wait_for_news()),
             }
             let took = self.send(scratch, left)?;
             if took.bytes > 0 || self.phase != Phase::Answer {
@@ -182,41 +203,123 @@ impl Connection {
         Next::Readable
     }
 
-    /// Decides what is answered next, and looks whether it still can be. False: there is no request.
-    fn settle(&mut self) -> io::Result<bool> {
+    /// A question for news waits; whatever else arrives makes it be answered.
+    fn wait_for_news(&mut self) -> Next {
+        if self.ended {
+            return Next::Close;
+        }
+        if socket::may_be_readable(&self.stream) {
+            return Next::Turn;
+        }
+        if self.phase != Phase::Idle {
+            self.enter(Phase::Idle);
+        }
+        Next::News
+    }
+
+    /// Decides what is answered next, and looks whether it still can be.
+    fn settle(&mut self) -> io::Result<Settled> {
         if let Some(Answer { verdict, file: Some(file), settled: true, .. }) = &self.current {
             // A block is not finished with other bytes than those that it began with.
             let gone = matches!(verdict, Verdict::Block(_)) && !file.is_unchanged();
-            return if gone { Err(io::ErrorKind::InvalidData.into()) } else { Ok(true) };
+            return if gone { Err(io::ErrorKind::InvalidData.into()) } else { Ok(Settled::Answer) };
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
-            return Ok(true);
+            return Ok(Settled::Answer);
         }
-        let (verdict, file) = match self.queue.front() {
+        let (verdict, file, front) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
-                Some(file) => (judge(request, &file, file.is_unchanged()), Some(file)),
-                None => (Verdict::Refusal(Refusal::UnknownFile), None),
+                Some(file) => match self.decide(&request, &file) {
+                    Some((verdict, front)) => (verdict, Some(file), front),
+                    None => return Ok(Settled::Parked),
+                },
+                None => (Verdict::Refusal(Refusal::UnknownFile), None, None),
             },
-            None if self.broken => (Verdict::Refusal(Refusal::BadRequest), None),
-            None => return Ok(false),
+            None if self.broken => (Verdict::Refusal(Refusal::BadRequest), None, None),
+            None => return Ok(Settled::Nothing),
         };
-        self.current = Some(Answer { verdict, file, sent: 0, settled: false });
-        Ok(true)
+        // What was told once is not told again: it is decided for good.
+        self.current = Some(Answer { verdict, file, sent: 0, settled: front.is_some(), front });
+        Ok(Settled::Answer)
+    }
+
+    /// The answer to a request for `file`, with what stands in front of it for a client that knows the
+    /// swarm extension; `None`: its question for news waits.
+    fn decide(&mut self, request: &BlockRequest, file: &Arc<Shared>) -> Option<(Verdict, Option<Front>)> {
+        let verdict = judge(request, file, file.is_unchanged());
+        let marker = if self.worker.extension { Marker::of(request) } else { None };
+        let Some(marker) = marker else { return Some((verdict, None)) };
+        let hurry = self.queue.len() > 1;
+        let reading = Reading::of(&mut self.reading, &self.stream, file, marker);
+        if request.block == NEWS {
+            return reading.news(marker, hurry).map(|front| (Verdict::News, Some(front)));
+        }
+        let verdict = match verdict {
+            Verdict::Block(block) if !reading.asked(marker, block) => Verdict::Refusal(Refusal::MissingBlock),
+            verdict => verdict,
+        };
+        let front = reading.front(verdict);
+        Some((verdict, front))
+    }
+
+    /// The answer to a further request of a burst; `None`: it must be decided by itself.
+    fn decide_in_burst(&self, request: &BlockRequest, file: &Arc<Shared>) -> Option<Verdict> {
+        // A file that has changed has no blocks by now.
+        let verdict = judge(request, file, true);
+        let Some(reading) = self.reading.as_ref().filter(|reading| reading.reads(file)) else {
+            return (!self.worker.extension || Marker::of(request).is_none()).then_some(verdict);
+        };
+        let Some(marker) = Marker::of(request) else { return Some(verdict) };
+        if request.block == NEWS || reading.is_due() {
+            return None;
+        }
+        match verdict {
+            Verdict::Block(block) => reading.asked(marker, block).then_some(verdict),
+            Verdict::Refusal(_) | Verdict::News => Some(verdict),
+        }
     }
 
     /// Sends some of what is to be sent, in the way that suits it.
     fn send(&mut self, scratch: &mut Scratch, left: usize) -> io::Result<Took> {
-        let Some(Answer { verdict, file, sent, .. }) = self.current.take() else {
+        let Some(Answer { verdict, file, sent, front, .. }) = self.current.take() else {
             return Ok(Took { bytes: 0, full: false });
         };
+        if let Some(front) = front {
+            return self.send_front(verdict, file, front);
+        }
         match (verdict, file) {
             (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
                 large::send(self, block, file, sent, left)
             }
             (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
             (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
-            (Verdict::Block(_), None) => Err(io::ErrorKind::InvalidData.into()),
+            (Verdict::Block(_) | Verdict::News, None) => Err(io::ErrorKind::InvalidData.into()),
         }
+    }
+
+    /// Sends what stands in front of an answer; the rest follows as if its header had been sent.
+    fn send_front(
+        &mut self,
+        verdict: Verdict,
+        file: Option<Arc<Shared>>,
+        mut front: Front,
+    ) -> io::Result<Took> {
+        let alone = verdict == Verdict::News;
+        let rest = front.bytes.get(front.sent..).unwrap_or_default();
+        let took =
+            if alone { socket::send(&self.stream, rest)? } else { socket::send_more(&self.stream, rest)? };
+        self.worker.stats.add_sent(took.bytes, 0);
+        front.sent += took.bytes;
+        let (sent, front) = if front.sent < front.bytes.len() {
+            (0, Some(front))
+        } else if alone {
+            self.answered(verdict);
+            return Ok(took);
+        } else {
+            (RESPONSE_HEADER_LEN as u64, None)
+        };
+        self.current = Some(Answer { verdict, file, front, sent, settled: true });
+        Ok(took)
     }
 
     /// Sends this answer and the next ones of the same file with one call.
@@ -234,8 +337,7 @@ impl Connection {
             if !open || request.cascade_hash != file.cascade_hash() {
                 break;
             }
-            // A file that has changed has no blocks by now.
-            let verdict = judge(request, &file, true);
+            let Some(verdict) = self.decide_in_burst(request, &file) else { break };
             open = !large::is_large(self.copy, &file, verdict) && burst.push(verdict, 0) && !verdict.closes();
         }
         let filled = burst.finish();
@@ -254,7 +356,7 @@ impl Connection {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let verdict = Verdict::Refusal(Refusal::MissingBlock);
-        self.current = Some(Answer { verdict, file: Some(file), sent: 0, settled: true });
+        self.current = Some(Answer { verdict, file: Some(file), front: None, sent: 0, settled: true });
         Ok(Took { bytes: 0, full: false })
     }
 
@@ -269,7 +371,7 @@ impl Connection {
             self.answered(verdict);
         } else {
             let sent = sent + took.bytes as u64;
-            self.current = Some(Answer { verdict, file: None, sent, settled: sent > 0 });
+            self.current = Some(Answer { verdict, file: None, front: None, sent, settled: sent > 0 });
         }
         Ok(took)
     }
@@ -293,12 +395,16 @@ impl Connection {
 
     /// Notes where an answer stands that the socket took in part.
     pub(super) fn remember(&mut self, verdict: Verdict, file: Arc<Shared>, sent: u64) {
-        self.current = (sent > 0).then_some(Answer { verdict, file: Some(file), sent, settled: true });
+        self.current =
+            (sent > 0).then_some(Answer { verdict, file: Some(file), front: None, sent, settled: true });
     }
 
     /// The first answer is out to its last byte.
     pub(super) fn answered(&mut self, verdict: Verdict) {
         self.current = None;
+        if let (Verdict::Block(block), Some(reading)) = (verdict, &self.reading) {
+            reading.sent(block);
+        }
         self.finished = verdict.closes();
         if self.queue.pop_front().is_some() {
             self.worker.remove_queued(1);

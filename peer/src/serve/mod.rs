@@ -14,6 +14,7 @@
 //! | `connection` | one client: its requests, its answer, its turn |
 //! | `inbox` | bytes to requests (pure) |
 //! | `verdict` | requests to statuses (pure) |
+//! | `reading` | what a client is told that knows the swarm extension |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
 //! | `large` | one large answer from the page cache (Linux) |
 //! | `socket` | calls on the socket that do not wait |
@@ -30,6 +31,7 @@ mod clients;
 mod connection;
 mod inbox;
 mod large;
+mod reading;
 mod schedule;
 mod slots;
 mod socket;

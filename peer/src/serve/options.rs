@@ -12,13 +12,16 @@ pub struct Options {
     pub max_clients: usize,
     /// Copy every block through memory, as systems without `sendfile` do.
     pub copy: bool,
+    /// Tell clients that know the swarm extension what they want to know.
+    pub extension: bool,
     /// How long things may take.
     pub timeouts: Timeouts,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: 0, max_clients: limits::MAX_CLIENTS, copy: false, timeouts: Timeouts::default() }
+        let timeouts = Timeouts::default();
+        Self { workers: 0, max_clients: limits::MAX_CLIENTS, copy: false, extension: true, timeouts }
     }
 }
 

@@ -35,10 +35,20 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             // Goes to the end of the line, after the runtime has looked who else is ready.
             Next::Turn => tokio::task::yield_now().await,
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
+            Next::News => Box::pin(wait_for_news(connection)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
             // Boxed, so that those who are not closing need no room for it.
             Next::Close => return Box::pin(close(connection)).await,
         }
+    }
+}
+
+/// Waits until there is news for the client, or it asks for something else.
+async fn wait_for_news(connection: &Connection) -> io::Result<()> {
+    let Some(reading) = &connection.reading else { return Ok(()) };
+    tokio::select! {
+        ready = poll_fn(|context| connection.stream.poll_read_ready(context)) => ready,
+        () = reading.wait() => Ok(()),
     }
 }
 

@@ -60,6 +60,12 @@ pub(super) fn send_more(stream: &TcpStream, bytes: &[u8]) -> io::Result<Took> {
     })
 }
 
+/// Like [`send`]; this system has no way to say that more follows.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn send_more(stream: &TcpStream, bytes: &[u8]) -> io::Result<Took> {
+    send(stream, bytes)
+}
+
 /// Sends up to `len` bytes of `file` from `offset` on, straight from the page cache. Until the client
 /// has them they stay the file's memory: what is written to the file meanwhile may reach the client,
 /// who checks the hash.

@@ -11,6 +11,8 @@ pub(super) enum Verdict {
     Block(Block),
     /// Another status and a message.
     Refusal(Refusal),
+    /// Status 2 without a message, behind what a client that knows the extension is told.
+    News,
 }
 
 /// A status other than 0, and what its message says.
@@ -35,8 +37,7 @@ pub(super) enum Refusal {
 }
 
 /// Decides how `request`, which names `file`, is answered. `unchanged` is what
-/// [`Shared::is_unchanged`] said just before. All of the request is here, the sixteen reserved bytes
-/// too: an extension that they announce would be understood in this place.
+/// [`Shared::is_unchanged`] said just before.
 pub(super) fn judge(request: &BlockRequest, file: &Shared, unchanged: bool) -> Verdict {
     let layout = file.layout();
     match layout.block(request.block) {
@@ -57,30 +58,47 @@ impl Verdict {
         match self {
             Self::Block(block) => RESPONSE_HEADER_LEN as u64 + layout.len_of(block),
             Self::Refusal(refusal) => refusal.encode().len() as u64,
+            Self::News => RESPONSE_HEADER_LEN as u64,
+        }
+    }
+
+    /// The answer's status.
+    pub(super) fn status(self) -> Status {
+        match self {
+            Self::Block(_) => Status::Block,
+            Self::Refusal(refusal) => refusal.status(),
+            Self::News => Status::MissingBlock,
         }
     }
 }
 
 impl Refusal {
+    fn status(self) -> Status {
+        match self {
+            Self::UnknownFile | Self::Full { .. } => Status::UnknownFile,
+            Self::MissingBlock => Status::MissingBlock,
+            Self::NoSuchBlock { .. } => Status::NoSuchBlock,
+            Self::BadRequest => Status::BadRequest,
+        }
+    }
+
     /// The whole answer, header and message: it is sent with one call.
     pub(super) fn encode(self) -> Vec<u8> {
-        let (status, message) = match self {
-            Self::UnknownFile => (Status::UnknownFile, "this peer does not have that file".to_owned()),
-            Self::Full { clients } => (
-                Status::UnknownFile,
-                format!("this peer has all the {clients} connections it can hold; try again later"),
-            ),
-            Self::MissingBlock => (Status::MissingBlock, "this peer does not have that block now".to_owned()),
-            Self::NoSuchBlock { blocks } => {
-                (Status::NoSuchBlock, format!("no such block: the file has {blocks} blocks, numbered from 0"))
+        let message = match self {
+            Self::UnknownFile => "this peer does not have that file".to_owned(),
+            Self::Full { clients } => {
+                format!("this peer has all the {clients} connections it can hold; try again later")
             }
-            Self::BadRequest => (
-                Status::BadRequest,
+            Self::MissingBlock => "this peer does not have that block now".to_owned(),
+            Self::NoSuchBlock { blocks } => {
+                format!("no such block: the file has {blocks} blocks, numbered from 0")
+            }
+            Self::BadRequest => {
                 "the request could not be parsed: a block request has 64 bytes and starts with CASCADE1"
-                    .to_owned(),
-            ),
+                    .to_owned()
+            }
         };
-        let header = ResponseHeader { status, body_len: message.len() as u64 };
+        let header = ResponseHeader { status: self.status(), body_len: message.len() as u64 };
         [header.encode().as_slice(), message.as_bytes()].concat()
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Worker {
     pub(super) stats: Arc<ServeStats>,
     /// Never send from the page cache.
     pub(super) copy: bool,
+    /// Heed the markers of the swarm extension.
+    pub(super) extension: bool,
     pub(super) scratch: RefCell<Scratch>,
     queued: Cell<usize>,
     open: Cell<usize>,
@@ -80,6 +82,7 @@ impl Worker {
             catalog: Arc::clone(&setup.catalog),
             stats: Arc::clone(&setup.stats),
             copy: setup.options.copy,
+            extension: setup.options.extension,
             scratch: RefCell::new(scratch),
             queued: Cell::new(0),
             open: Cell::new(0),

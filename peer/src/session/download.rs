@@ -178,6 +178,8 @@ struct Session {
     silent_trackers: usize,
     tracker_news: Vec<String>,
     received: u64,
+    /// How many of the peers that have shown themselves the plan knows.
+    met: u64,
 }
 
 impl Session {
@@ -227,6 +229,7 @@ impl Session {
             rate: Rate::default(),
             tracker_news: Vec::new(),
             received: 0,
+            met: 0,
         })
     }
 
@@ -270,6 +273,10 @@ impl Session {
                     }
                 }
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
+                () = self.shared.bulletin().wait_met() => {
+                    let met = self.shared.bulletin().met_since(&mut self.met);
+                    self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
+                }
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
                 _ = tick.tick() => {
                     observer.event(Event::Progress(self.progress()));
@@ -292,11 +299,15 @@ impl Session {
             LinkEvent::Connected => {
                 self.plan.handle_connected(now, link);
                 if let Some(addr) = self.links.addr(link) {
+                    self.shared.bulletin().met(addr);
                     observer.event(Event::Connected(addr));
                 }
             }
-            LinkEvent::Received { bytes, outcomes, message } => {
+            LinkEvent::Received { bytes, news, outcomes, message } => {
                 self.received += bytes;
+                if let Some(items) = news {
+                    self.plan.handle_news(now, link, &items);
+                }
                 self.plan.handle_received(now, link, bytes, &outcomes);
                 if let (Some(text), Some(addr)) = (message, self.links.addr(link)) {
                     observer.event(Event::Warning(format!("peer {addr} refuses: {text}")));
@@ -320,6 +331,9 @@ impl Session {
         self.silent_trackers = self.silent_trackers.saturating_sub(1);
         match answer {
             Ok(list) => {
+                if self.engine.listen.is_some() {
+                    self.plan.set_own_address(list.announced);
+                }
                 self.plan.handle_peers(self.start.elapsed(), Source::Tracker, &list.peers);
                 self.note(format!("tracker {tracker} knows {} peers", list.peers.len()));
                 observer.event(Event::Tracker { tracker, peers: list.peers.len() });

@@ -25,6 +25,8 @@ pub struct Engine {
     pub records: Records,
     /// Where the listener listens; `None`: this process does not serve.
     pub listen: Option<SocketAddrV4>,
+    /// Whether peers that know the swarm extension are spoken to in it.
+    pub extension: bool,
     /// Tells all sessions to end.
     pub stop: Stop,
 }
@@ -34,7 +36,12 @@ impl Engine {
     ///
     /// # Errors
     /// The system has no threads left.
-    pub fn new(listen: Option<SocketAddrV4>, records: Records, stop: Stop) -> io::Result<Self> {
+    pub fn new(
+        listen: Option<SocketAddrV4>,
+        extension: bool,
+        records: Records,
+        stop: Stop,
+    ) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             catalog: Catalog::new(),
@@ -43,8 +50,15 @@ impl Engine {
             hashers: HashPool::start(cores)?,
             records,
             listen,
+            extension,
             stop,
         })
+    }
+
+    /// The port that requests tell to peers that know the extension, 0 for none; `None`: plain version 1.
+    #[must_use]
+    pub fn marker_port(&self) -> Option<u16> {
+        self.extension.then(|| self.listen.map_or(0, |listen| listen.port()))
     }
 
     /// How this process shows itself to trackers. One that does not listen has port 0.

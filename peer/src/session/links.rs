@@ -1,7 +1,7 @@
 //! The links of one download, as the plan names them.
 
 use super::engine::Engine;
-use crate::link::{FileContext, LinkHandle, LinkTask};
+use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions};
 use crate::plan::{Action, LinkId, Plan, Time};
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
@@ -28,6 +28,7 @@ impl LinkSet {
                         id: link,
                         addr,
                         file: Arc::clone(&self.file),
+                        marker_port: self.engine.marker_port(),
                         threads: self.engine.links.clone(),
                         buffers: self.engine.buffers.clone(),
                         hashers: self.engine.hashers.clone(),
@@ -35,10 +36,9 @@ impl LinkSet {
                     self.links.insert(link, (addr, task.start()));
                 }
                 Action::Request { link, blocks } => {
-                    if let Some((_, handle)) = self.links.get(&link) {
-                        handle.request(blocks);
-                    }
+                    self.ask(plan, link, blocks.into_iter().map(Ask::Block).collect());
                 }
+                Action::Poll { link } => self.ask(plan, link, vec![Ask::News]),
                 Action::Revoke { link, block } => {
                     let handle = self.links.get(&link);
                     let in_time = handle
@@ -47,6 +47,12 @@ impl LinkSet {
                 }
                 Action::Close { link } => drop(self.links.remove(&link)),
             }
+        }
+    }
+
+    fn ask(&self, plan: &Plan, link: LinkId, asks: Vec<Ask>) {
+        if let Some((_, handle)) = self.links.get(&link) {
+            handle.ask(Questions { asks, offers_seen: plan.offers_seen(link) });
         }
     }
 

@@ -87,7 +87,7 @@ impl Seed {
             return Err(SeedError::Nothing { path: self.data, metafile });
         }
         shared.set_stamp(Some(stamp));
-        shared.have().replace(&have);
+        shared.restock(&have);
         self.serve(engine, &shared, observer).await
     }
 
@@ -142,7 +142,7 @@ impl Seed {
         let (have, stamp) = self.check(engine, &file, observer).await?;
         shared.have().withdraw_all();
         shared.set_stamp(Some(stamp));
-        shared.have().replace(&have);
+        shared.restock(&have);
         observer.event(Event::Seeding { have: have.count(), blocks: have.blocks() });
         Ok(())
     }

@@ -58,6 +58,12 @@ impl HaveMap {
         self.place(block).is_some_and(|(word, bit)| word.load(Ordering::Acquire) & bit != 0)
     }
 
+    /// How the file is divided into blocks.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Number of blocks that are.
     #[must_use]
     pub fn count(&self) -> u64 {

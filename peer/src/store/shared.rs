@@ -1,7 +1,8 @@
 //! One data file as the serving threads see it.
 
 use super::{DataFile, HaveMap, Stamp};
-use cascade_format::{CascadeHash, Layout};
+use crate::swarm::Bulletin;
+use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -12,6 +13,8 @@ pub struct Shared {
     cascade_hash: CascadeHash,
     data: DataFile,
     have: HaveMap,
+    /// What is told of it to peers that know the swarm extension.
+    bulletin: Bulletin,
     /// What the file looked like when it was verified; `None` while it is being downloaded, when this
     /// process writes to it and holds its lock.
     stamp: Mutex<Option<Stamp>>,
@@ -24,7 +27,8 @@ impl Shared {
     #[must_use]
     pub fn new(cascade_hash: CascadeHash, data: DataFile, have: HaveMap, stamp: Option<Stamp>) -> Self {
         let (changed, changed_notify) = (AtomicBool::new(false), Notify::new());
-        Self { cascade_hash, data, have, stamp: Mutex::new(stamp), changed, changed_notify }
+        let bulletin = Bulletin::new(*have.layout(), &have.snapshot());
+        Self { cascade_hash, data, have, bulletin, stamp: Mutex::new(stamp), changed, changed_notify }
     }
 
     /// The file's name on the network.
@@ -49,6 +53,25 @@ impl Shared {
     #[must_use]
     pub fn have(&self) -> &HaveMap {
         &self.have
+    }
+
+    /// What is told of the file to peers that know the swarm extension.
+    #[must_use]
+    pub fn bulletin(&self) -> &Bulletin {
+        &self.bulletin
+    }
+
+    /// `block` is verified and on disk: from now on it is served and told of.
+    pub fn publish(&self, block: Block) {
+        if self.have.publish(block) {
+            self.bulletin.published(block);
+        }
+    }
+
+    /// The file was checked, and holds the blocks of `have`.
+    pub fn restock(&self, have: &Have) {
+        self.have.replace(have);
+        self.bulletin.restart(*self.layout(), have);
     }
 
     /// Guards the file with `stamp` from now on (`None`: this process writes to it).

@@ -68,6 +68,7 @@ pub(in crate::serve) fn answer_of(sample: &Sample, verdict: Verdict) -> Vec<u8> 
     match verdict {
         Verdict::Block(block) => block_answer(sample.block(block.number())),
         Verdict::Refusal(refusal) => refusal.encode(),
+        Verdict::News => Vec::new(),
     }
 }
 

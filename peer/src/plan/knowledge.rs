@@ -1,0 +1,124 @@
+//! What a link's peer has told of itself through the extension, and how many have each block.
+
+use cascade_format::extension::Run;
+use cascade_format::{Block, Have, Layout};
+use std::collections::VecDeque;
+
+/// A peer tells every block once, or a few times when its map is told again. One that tells more than
+/// so many times what there is does it to keep us busy.
+const MAX_TELLINGS: u64 = 4;
+
+/// Telling a few blocks often is nothing special.
+const TELLINGS_GRACE: u64 = 65_536;
+
+/// Which blocks a peer has.
+#[derive(Debug)]
+pub(super) enum Has {
+    /// Those that it has told.
+    Some(Have),
+    /// All, and it may be asked for any.
+    Everything,
+    /// All, and it wants to be asked for what it offers.
+    Choosing,
+}
+
+/// What one link's peer has told.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) has: Has,
+    /// Blocks that it offers and that it was not asked for.
+    pub(super) offered: VecDeque<Block>,
+    /// Offered blocks told so far, modulo 2³².
+    pub(super) offers_seen: u32,
+    /// A question for news is under way.
+    pub(super) polling: bool,
+    /// Nothing that it has is missing here; so it stays until it tells more or a block is given back.
+    pub(super) exhausted: bool,
+    tellings: u64,
+}
+
+impl Told {
+    pub(super) fn new(layout: &Layout) -> Self {
+        Self {
+            has: Has::Some(Have::none(layout)),
+            offered: VecDeque::new(),
+            offers_seen: 0,
+            polling: false,
+            exhausted: false,
+            tellings: 0,
+        }
+    }
+
+    /// Whether it makes sense to ask the peer for `block`, which it does not offer.
+    pub(super) fn may_give(&self, block: Block) -> bool {
+        match &self.has {
+            Has::Some(have) => have.has(block),
+            Has::Everything => true,
+            Has::Choosing => false,
+        }
+    }
+
+    /// The peer has the blocks of `run`; tells which of them are news through `new`. False: it has told
+    /// more than any honest peer tells.
+    pub(super) fn has_run(&mut self, layout: &Layout, run: Run, new: &mut dyn FnMut(Block)) -> bool {
+        self.tellings += u64::from(run.count);
+        if self.tellings > layout.blocks() * MAX_TELLINGS + TELLINGS_GRACE {
+            return false;
+        }
+        if let Has::Some(have) = &mut self.has {
+            run.blocks(layout).filter(|block| have.insert(*block)).for_each(new);
+        }
+        true
+    }
+
+    /// The peer offers the blocks of `run`. False: it offers more than any honest peer offers.
+    pub(super) fn offers_run(&mut self, layout: &Layout, run: Run) -> bool {
+        self.tellings += u64::from(run.count);
+        self.offers_seen = self.offers_seen.wrapping_add(run.count);
+        self.offered.extend(run.blocks(layout).take(MAX_OFFERED.saturating_sub(self.offered.len())));
+        self.tellings <= layout.blocks() * MAX_TELLINGS + TELLINGS_GRACE
+    }
+}
+
+/// Offered blocks that are remembered for one link.
+const MAX_OFFERED: usize = 4096;
+
+/// How many of the linked peers that have only some blocks have each block.
+#[derive(Debug, Default)]
+pub(super) struct Rarity {
+    /// Empty until the first such peer tells something.
+    holders: Vec<u16>,
+    /// Linked peers that have only some blocks.
+    pub(super) partial: usize,
+}
+
+impl Rarity {
+    pub(super) fn more(&mut self, layout: &Layout, block: Block) {
+        if self.holders.is_empty() {
+            self.holders = vec![0; usize::try_from(layout.blocks()).unwrap_or(0)];
+        }
+        if let Some(holders) = index(block).and_then(|index| self.holders.get_mut(index)) {
+            *holders = holders.saturating_add(1);
+        }
+    }
+
+    pub(super) fn fewer(&mut self, layout: &Layout, have: &Have) {
+        let mut at = 0;
+        while let Some(number) = have.find(at..layout.blocks(), true) {
+            if let Some(holders) = usize::try_from(number).ok().and_then(|index| self.holders.get_mut(index))
+            {
+                *holders = holders.saturating_sub(1);
+            }
+            at = number + 1;
+        }
+    }
+
+    /// Number of linked peers that have `block`, not counting those that have all.
+    pub(super) fn of(&self, block: Block) -> u16 {
+        index(block).and_then(|index| self.holders.get(index)).copied().unwrap_or(0)
+    }
+}
+
+fn index(block: Block) -> Option<usize> {
+    usize::try_from(block.number()).ok()
+}

@@ -1,0 +1,94 @@
+//! Takes in what peers tell of themselves.
+
+use super::knowledge::{Has, Told};
+use super::{LinkId, Plan, Time};
+use cascade_format::extension::{Item, Run};
+use cascade_format::{Block, Layout};
+
+impl Plan {
+    /// The peer of the link has shown that it knows the extension, and tells `items`. Call this before
+    /// [`Plan::handle_received`] with the outcomes of the same answer.
+    pub fn handle_news(&mut self, now: Time, link: LinkId, items: &[Item]) {
+        let layout = *self.blocks.layout();
+        let Some(state) = self.links.get_mut(link) else { return };
+        let peer = state.peer;
+        if state.told.is_none() {
+            self.rarity.partial += 1;
+        }
+        state.told.get_or_insert_with(|| Told::new(&layout)).exhausted = false;
+        let honest = items.iter().all(|item| self.handle_item(now, link, peer, item, &layout));
+        if honest {
+            self.hungry.insert(link);
+        } else {
+            self.peers.get_mut(peer).banned();
+            self.close(link);
+        }
+    }
+
+    /// Offered blocks that the link's peer has told of so far, modulo 2³²; its next requests say so.
+    #[must_use]
+    pub fn offers_seen(&self, link: LinkId) -> u32 {
+        self.links.get(link).and_then(|state| state.told.as_ref()).map_or(0, |told| told.offers_seen)
+    }
+
+    /// The answer to a question for news has ended.
+    pub(super) fn handle_told(&mut self, link: LinkId) {
+        if let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) {
+            told.polling = false;
+            self.hungry.insert(link);
+        }
+    }
+
+    /// Takes in one item; tells whether an honest peer can have told it.
+    fn handle_item(&mut self, now: Time, link: LinkId, peer: usize, item: &Item, layout: &Layout) -> bool {
+        let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
+        match item {
+            Item::Everything => self.has_all(link, Has::Everything),
+            Item::Choosing => self.has_all(link, Has::Choosing),
+            Item::Offer(runs) => return runs.iter().all(|run| told.offers_run(layout, *run)),
+            Item::Have(runs) => return runs.iter().all(|run| self.has_run(link, peer, *run)),
+            Item::Map { first, bits } => {
+                return map_runs(layout, *first, bits).into_iter().all(|run| self.has_run(link, peer, run));
+            }
+            Item::Peers(addrs) => {
+                for addr in addrs.iter().filter(|addr| Some(**addr) != self.own) {
+                    self.peers.learn_hearsay(now, *addr);
+                }
+            }
+            Item::Goodbye => self.peers.get_mut(peer).left(now),
+        }
+        true
+    }
+
+    fn has_all(&mut self, link: LinkId, has: Has) {
+        let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return };
+        if let Has::Some(have) = std::mem::replace(&mut told.has, has) {
+            self.rarity.fewer(self.blocks.layout(), &have);
+            self.rarity.partial = self.rarity.partial.saturating_sub(1);
+        }
+    }
+
+    fn has_run(&mut self, link: LinkId, peer: usize, run: Run) -> bool {
+        let layout = *self.blocks.layout();
+        let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
+        let (rarity, peer) = (&mut self.rarity, self.peers.get_mut(peer));
+        told.has_run(&layout, run, &mut |block| {
+            rarity.more(&layout, block);
+            peer.gained(block);
+        })
+    }
+}
+
+/// The blocks of a map part, as runs.
+fn map_runs(layout: &Layout, first: u64, bits: &[u8]) -> Vec<Run> {
+    let numbers = bits.iter().zip(0u64..).flat_map(|(byte, at)| {
+        (0..8u64).filter(move |bit| byte & (0x80 >> bit) != 0).map(move |bit| first + at * 8 + bit)
+    });
+    let mut runs: Vec<Run> = Vec::new();
+    for block in numbers.filter_map(|number| -> Option<Block> { layout.block(number) }) {
+        if !runs.last_mut().is_some_and(|run| run.extend(block)) {
+            runs.push(Run::of(block));
+        }
+    }
+    runs
+}

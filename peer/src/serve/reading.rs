@@ -1,0 +1,136 @@
+//! A client that knows the swarm extension, and what it is told.
+
+use super::verdict::Verdict;
+use crate::clock;
+use crate::limits::{NEWS_INTERVAL, NEWS_TIMEOUT};
+use crate::store::Shared;
+use crate::swarm::{self, ReaderId};
+use cascade_format::Block;
+use cascade_format::extension::{EXTENDED, Marker, field};
+use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader, Status};
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// The client as a reader of one file's bulletin.
+#[derive(Debug)]
+pub(super) struct Reading {
+    file: Arc<Shared>,
+    reader: ReaderId,
+    bell: Arc<Notify>,
+    /// When it was told something last.
+    told_at: Option<Instant>,
+    /// Since when its question for news waits.
+    parked_at: Option<Instant>,
+}
+
+/// What stands in front of an answer's ordinary body: the header, and the extension's field.
+#[derive(Debug)]
+pub(super) struct Front {
+    pub(super) bytes: Vec<u8>,
+    /// Bytes of it that the socket has taken.
+    pub(super) sent: usize,
+}
+
+impl Reading {
+    /// The client's reading of `file`: the one that there is, or a new one.
+    pub(super) fn of<'a>(
+        slot: &'a mut Option<Box<Self>>,
+        stream: &TcpStream,
+        file: &Arc<Shared>,
+        marker: Marker,
+    ) -> &'a mut Self {
+        let fits = |reading: &Self| Arc::ptr_eq(&reading.file, file) && file.bulletin().knows(reading.reader);
+        if !slot.as_ref().is_some_and(|reading| fits(reading)) {
+            // The old one ends before the new one begins.
+            *slot = None;
+        }
+        slot.get_or_insert_with(|| {
+            let addr = match stream.peer_addr() {
+                Ok(SocketAddr::V4(addr)) if marker.port != 0 => {
+                    Some(SocketAddrV4::new(*addr.ip(), marker.port))
+                }
+                Ok(_) | Err(_) => None,
+            };
+            let (reader, bell) = file.bulletin().open(addr);
+            Box::new(Self { file: Arc::clone(file), reader, bell, told_at: None, parked_at: None })
+        })
+    }
+
+    /// Whether it reads `file`.
+    pub(super) fn reads(&self, file: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.file, file)
+    }
+
+    /// The client asks for `block`, and this peer has it: whether it is to be given.
+    pub(super) fn asked(&self, marker: Marker, block: Block) -> bool {
+        self.file.bulletin().asked(self.reader, marker.offers_seen, Some(block)) == swarm::Verdict::Serve
+    }
+
+    /// `block` is out to its last byte.
+    pub(super) fn sent(&self, block: Block) {
+        self.file.bulletin().sent(self.reader, block);
+    }
+
+    /// Whether there is something to tell, and the last telling is long enough ago.
+    pub(super) fn is_due(&self) -> bool {
+        let rested = self.told_at.is_none_or(|at| at.elapsed() >= NEWS_INTERVAL);
+        rested && self.file.bulletin().has_news(self.reader)
+    }
+
+    /// What to put in front of the answer `verdict`, if there is something to tell now.
+    pub(super) fn front(&mut self, verdict: Verdict) -> Option<Front> {
+        self.is_due().then(|| self.tell(verdict)).flatten()
+    }
+
+    /// The answer to a question for news alone; `None`: it waits. `hurry`: another request waits behind.
+    pub(super) fn news(&mut self, marker: Marker, hurry: bool) -> Option<Front> {
+        if self.parked_at.is_none() {
+            self.file.bulletin().asked(self.reader, marker.offers_seen, None);
+        }
+        let parked_at = *self.parked_at.get_or_insert_with(clock::now);
+        let front = self.front(Verdict::News);
+        let over = hurry || parked_at.elapsed() >= NEWS_TIMEOUT;
+        let front =
+            front.or_else(|| over.then(|| Front::new(Verdict::News, &self.file, &field::encode(&[]))));
+        if front.is_some() {
+            self.parked_at = None;
+        }
+        front
+    }
+
+    /// Waits until a question for news may be answered.
+    pub(super) async fn wait(&self) {
+        let now = clock::now();
+        let mut until = self.parked_at.unwrap_or(now) + NEWS_TIMEOUT;
+        if self.file.bulletin().has_news(self.reader) {
+            until = self.told_at.map_or(now, |at| at + NEWS_INTERVAL);
+        } else if let Some(at) = self.file.bulletin().next_wakeup() {
+            until = until.min(at.max(now + NEWS_INTERVAL));
+        }
+        let _ = tokio::time::timeout_at(until.into(), self.bell.notified()).await;
+    }
+
+    fn tell(&mut self, verdict: Verdict) -> Option<Front> {
+        let items = self.file.bulletin().news(self.reader, &|block| self.file.have().has(block))?;
+        self.told_at = Some(clock::now());
+        Some(Front::new(verdict, &self.file, &field::encode(&items)))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.file.bulletin().close(self.reader);
+    }
+}
+
+impl Front {
+    fn new(verdict: Verdict, file: &Shared, field: &[u8]) -> Self {
+        let status = u8::from(verdict.status()) | EXTENDED;
+        let body_len = verdict.answer_len(file.layout()) - RESPONSE_HEADER_LEN as u64 + field.len() as u64;
+        let header = ResponseHeader { status: Status::from(status), body_len };
+        Self { bytes: [header.encode().as_slice(), field].concat(), sent: 0 }
+    }
+}

@@ -1,0 +1,352 @@
+//! What is told about one file, and where each of those stands who read it.
+
+use super::have_log::HaveLog;
+use super::met::Met;
+use super::offers::Offers;
+use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
+use crate::plan::Time;
+use cascade_format::extension::{Item, Run};
+use cascade_format::{Block, Have, Layout};
+use std::collections::HashMap;
+use std::net::SocketAddrV4;
+
+/// A connection whose other end has shown that it knows the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReaderId(pub u64);
+
+/// Whether a block that this peer has is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is.
+    Serve,
+    /// Not to this question: the reader did not know yet that this seeder chooses.
+    Later,
+}
+
+/// Where a reader stands.
+#[derive(Debug)]
+struct Reader {
+    addr: Option<SocketAddrV4>,
+    /// The first block that it was not told about by a map.
+    map_at: u64,
+    log_at: u64,
+    met_at: u64,
+    peers_told: usize,
+    /// Whether it was told [`Item::Everything`] (false) or [`Item::Choosing`] (true) last.
+    choosing_told: Option<bool>,
+    goodbye_told: bool,
+    greeted: bool,
+    asked: bool,
+    /// It knows all that there is.
+    quiet: bool,
+}
+
+/// The news of one file.
+#[derive(Debug)]
+pub struct Board {
+    layout: Layout,
+    /// Number of blocks that this peer has.
+    have: u64,
+    log: HaveLog,
+    met: Met,
+    /// Of a peer that had everything from the start.
+    offers: Option<Offers>,
+    leaving: bool,
+    readers: HashMap<ReaderId, Reader>,
+    /// Readers that know all that there is, and are woken by what is new.
+    quiet: Vec<ReaderId>,
+    woken: Vec<ReaderId>,
+    was_choosing: bool,
+    next: u64,
+}
+
+impl Board {
+    /// A board for a peer that has the blocks of `have`. One that has all is a seeder and chooses.
+    /// `first_reader` is the number of the first reader.
+    #[must_use]
+    pub fn new(layout: Layout, have: &Have, first_reader: u64) -> Self {
+        let seeder = have.is_complete() && layout.blocks() > 1;
+        Self {
+            layout,
+            have: have.count(),
+            log: HaveLog::default(),
+            met: Met::default(),
+            offers: seeder.then(|| Offers::new(layout)),
+            leaving: false,
+            readers: HashMap::new(),
+            quiet: Vec::new(),
+            woken: Vec::new(),
+            was_choosing: false,
+            next: first_reader,
+        }
+    }
+
+    /// Number that the next reader will have.
+    #[must_use]
+    pub fn next_reader(&self) -> u64 {
+        self.next
+    }
+
+    /// `block` is verified and on disk, and was not before.
+    pub fn published(&mut self, block: Block) {
+        self.have += 1;
+        self.log.push(block);
+        self.wake_quiet();
+    }
+
+    /// This peer has met another, which listens at `addr`.
+    pub fn met(&mut self, addr: SocketAddrV4) {
+        if self.met.insert(addr) {
+            self.wake_quiet();
+        }
+    }
+
+    /// This peer leaves; everybody is told.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+        self.wake_quiet();
+    }
+
+    /// A connection has shown the marker. `addr`: where its other end listens, if it does.
+    pub fn open(&mut self, now: Time, addr: Option<SocketAddrV4>) -> ReaderId {
+        let id = ReaderId(self.next);
+        self.next += 1;
+        let reader = Reader {
+            addr,
+            map_at: if self.have == 0 || self.is_complete() { self.layout.blocks() } else { 0 },
+            log_at: self.log.end(),
+            met_at: self.met.end().saturating_sub(MAX_PEERS_A_FIELD as u64),
+            peers_told: 0,
+            choosing_told: None,
+            goodbye_told: false,
+            greeted: false,
+            asked: false,
+            quiet: false,
+        };
+        self.readers.insert(id, reader);
+        if let Some(offers) = &mut self.offers {
+            offers.open(id);
+        }
+        if let Some(addr) = addr {
+            self.met(addr);
+        }
+        self.look(now);
+        id
+    }
+
+    /// A marked request was read; `block` is what it asks for, `None` for news alone. `offers_seen` is
+    /// the marker's.
+    pub fn asked(&mut self, now: Time, id: ReaderId, offers_seen: u32, block: Option<Block>) -> Verdict {
+        let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
+        let first = !std::mem::replace(&mut reader.asked, true);
+        let Some(offers) = &mut self.offers else { return Verdict::Serve };
+        let verdict = match block {
+            Some(block) if first && offers.is_choosing(now) && offers.is_another_s(id, block) => {
+                Verdict::Later
+            }
+            Some(block) => {
+                offers.asked(block);
+                Verdict::Serve
+            }
+            None => {
+                offers.declined(id, offers_seen);
+                Verdict::Serve
+            }
+        };
+        self.look(now);
+        verdict
+    }
+
+    /// The answer that carried `block` is out to its last byte.
+    pub fn sent(&mut self, now: Time, id: ReaderId, block: Block) {
+        if let Some(offers) = &mut self.offers {
+            offers.sent(now, id, block);
+            self.look(now);
+        }
+    }
+
+    /// The connection has ended.
+    pub fn close(&mut self, now: Time, id: ReaderId) {
+        if let Some(reader) = self.readers.remove(&id)
+            && reader.quiet
+        {
+            self.quiet.retain(|other| *other != id);
+        }
+        if let Some(offers) = &mut self.offers {
+            offers.close(id);
+            self.look(now);
+        }
+    }
+
+    /// Whether there is something that the reader does not know.
+    #[must_use]
+    pub fn has_news(&self, id: ReaderId) -> bool {
+        let Some(reader) = self.readers.get(&id) else { return false };
+        let has_peers = reader.met_at < self.met.end() && reader.peers_told < MAX_PEERS_TOLD;
+        let has_blocks = if self.is_complete() {
+            reader.choosing_told != Some(self.was_choosing)
+        } else {
+            reader.map_at < self.layout.blocks() || reader.log_at < self.log.end()
+        };
+        let has_offers = self.offers.as_ref().is_some_and(|offers| offers.has_untold(id));
+        !reader.greeted || has_blocks || has_offers || has_peers || (self.leaving && !reader.goodbye_told)
+    }
+
+    /// What to put in front of the next answer to the reader; `None`: nothing, a plain answer. `have`
+    /// tells which blocks this peer has.
+    pub fn news(&mut self, now: Time, id: ReaderId, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
+        self.look(now);
+        let items = self.has_news(id).then(|| self.items(id, have));
+        if !self.has_news(id)
+            && let Some(reader) = self.readers.get_mut(&id)
+            && !std::mem::replace(&mut reader.quiet, true)
+        {
+            self.quiet.push(id);
+        }
+        items
+    }
+
+    /// Readers for which there is news since the last call: their questions for news are to be answered.
+    pub fn take_woken(&mut self) -> Vec<ReaderId> {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// When to call [`Board::handle_time`] if nothing happens before.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        self.offers.as_ref().and_then(|offers| offers.next_wakeup(now))
+    }
+
+    /// Looks whether time has changed something.
+    pub fn handle_time(&mut self, now: Time) {
+        self.look(now);
+    }
+
+    /// The peers that were met since `at`, which is set to where the next call goes on; begin with 0.
+    pub fn met_since(&self, at: &mut u64) -> Vec<SocketAddrV4> {
+        let mut peers = Vec::new();
+        while let Some((number, peer)) = self.met.get(*at) {
+            peers.push(peer);
+            *at = number + 1;
+        }
+        peers
+    }
+
+    fn is_complete(&self) -> bool {
+        self.have == self.layout.blocks()
+    }
+
+    /// Makes offers, and tells everybody when this seeder begins or ceases to choose.
+    fn look(&mut self, now: Time) {
+        let Some(offers) = &mut self.offers else { return };
+        offers.handle_time(now);
+        for reader in offers.offer(now) {
+            self.wake(reader);
+        }
+        let choosing = self.offers.as_ref().is_some_and(|offers| offers.is_choosing(now));
+        if choosing != self.was_choosing {
+            self.was_choosing = choosing;
+            self.wake_quiet();
+        }
+    }
+
+    fn wake(&mut self, id: ReaderId) {
+        if let Some(reader) = self.readers.get_mut(&id)
+            && std::mem::take(&mut reader.quiet)
+        {
+            self.quiet.retain(|other| *other != id);
+            self.woken.push(id);
+        }
+    }
+
+    fn wake_quiet(&mut self) {
+        for id in self.quiet.drain(..) {
+            if let Some(reader) = self.readers.get_mut(&id) {
+                reader.quiet = false;
+                self.woken.push(id);
+            }
+        }
+    }
+
+    fn items(&mut self, id: ReaderId, have: &dyn Fn(Block) -> bool) -> Vec<Item> {
+        let (complete, choosing, leaving) = (self.is_complete(), self.was_choosing, self.leaving);
+        let Some(reader) = self.readers.get_mut(&id) else { return Vec::new() };
+        reader.greeted = true;
+        let mut items = Vec::new();
+        if leaving && !std::mem::replace(&mut reader.goodbye_told, true) {
+            items.push(Item::Goodbye);
+        }
+        if complete {
+            if reader.choosing_told.replace(choosing) != Some(choosing) {
+                items.push(if choosing { Item::Choosing } else { Item::Everything });
+            }
+        } else {
+            if self.log.has_forgotten(reader.log_at) {
+                (reader.map_at, reader.log_at) = (0, self.log.end());
+            }
+            items.extend(map_part(&self.layout, reader, have));
+            items.extend(new_blocks(&self.log, reader));
+        }
+        if let Some(offers) = &mut self.offers {
+            let runs = offers.tell(id);
+            if !runs.is_empty() {
+                items.push(Item::Offer(runs));
+            }
+        }
+        items.extend(new_peers(&self.met, reader));
+        items
+    }
+}
+
+/// The next part of the map; parts without any block are passed over.
+fn map_part(layout: &Layout, reader: &mut Reader, have: &dyn Fn(Block) -> bool) -> Option<Item> {
+    while reader.map_at < layout.blocks() {
+        let first = reader.map_at;
+        let end = (first + MAP_PART_LEN as u64 * 8).min(layout.blocks());
+        reader.map_at = end;
+        let mut bits = vec![0u8; usize::try_from((end - first).div_ceil(8)).unwrap_or(0)];
+        for block in (first..end).filter_map(|number| layout.block(number)).filter(|block| have(*block)) {
+            let at = block.number() - first;
+            if let Some(byte) = usize::try_from(at / 8).ok().and_then(|index| bits.get_mut(index)) {
+                *byte |= 0x80 >> (at % 8);
+            }
+        }
+        if bits.iter().any(|byte| *byte != 0) {
+            return Some(Item::Map { first, bits });
+        }
+    }
+    None
+}
+
+/// What came since the reader was told the last time, as far as it fits.
+fn new_blocks(log: &HaveLog, reader: &mut Reader) -> Option<Item> {
+    let mut runs: Vec<Run> = Vec::new();
+    while let Some(block) = log.get(reader.log_at) {
+        if !runs.last_mut().is_some_and(|run| run.extend(block)) {
+            if runs.len() == MAX_HAVE_RUNS {
+                break;
+            }
+            runs.push(Run::of(block));
+        }
+        reader.log_at += 1;
+    }
+    (!runs.is_empty()).then_some(Item::Have(runs))
+}
+
+/// Peers that the reader was not told of, as many as fit. An address of this machine alone is nothing
+/// for others.
+fn new_peers(met: &Met, reader: &mut Reader) -> Option<Item> {
+    let local = reader.addr.is_some_and(|addr| addr.ip().is_loopback());
+    let mut peers = Vec::new();
+    while peers.len() < MAX_PEERS_A_FIELD
+        && reader.peers_told < MAX_PEERS_TOLD
+        && let Some((number, peer)) = met.get(reader.met_at)
+    {
+        reader.met_at = number + 1;
+        if Some(peer) != reader.addr && (local || !peer.ip().is_loopback()) {
+            peers.push(peer);
+            reader.peers_told += 1;
+        }
+    }
+    (!peers.is_empty()).then_some(Item::Peers(peers))
+}

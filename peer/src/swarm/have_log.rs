@@ -1,0 +1,42 @@
+//! The order in which blocks came, so that each reader is told what is new for it.
+
+use crate::limits::HAVE_LOG_LEN;
+use cascade_format::Block;
+use std::collections::VecDeque;
+
+/// The latest blocks. A reader that has fallen behind them is told the whole map again.
+#[derive(Debug, Default)]
+pub struct HaveLog {
+    blocks: VecDeque<Block>,
+    base: u64,
+}
+
+impl HaveLog {
+    /// `block` has come.
+    pub fn push(&mut self, block: Block) {
+        self.blocks.push_back(block);
+        if self.blocks.len() > HAVE_LOG_LEN {
+            self.blocks.pop_front();
+            self.base += 1;
+        }
+    }
+
+    /// Number of blocks that ever came.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.base + self.blocks.len() as u64
+    }
+
+    /// The block that came as number `at`; `None` if it is forgotten or has not come.
+    #[must_use]
+    pub fn get(&self, at: u64) -> Option<Block> {
+        let index = usize::try_from(at.checked_sub(self.base)?).ok()?;
+        self.blocks.get(index).copied()
+    }
+
+    /// Whether number `at` is forgotten.
+    #[must_use]
+    pub fn has_forgotten(&self, at: u64) -> bool {
+        at < self.base
+    }
+}

@@ -1,0 +1,66 @@
+//! Peers that have shown themselves to this one, so that they can be told of to others: only what was
+//! seen first-hand is passed on, never hearsay.
+
+use crate::limits::MAX_MET;
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddrV4;
+
+/// The latest of them, in the order of their first appearance.
+#[derive(Debug, Default)]
+pub struct Met {
+    peers: VecDeque<SocketAddrV4>,
+    known: HashSet<SocketAddrV4>,
+    /// Number of those that were forgotten.
+    base: u64,
+}
+
+impl Met {
+    /// `peer` was seen; tells whether it is new. At the bound the oldest is forgotten.
+    pub fn insert(&mut self, peer: SocketAddrV4) -> bool {
+        if peer.port() == 0 || peer.ip().is_unspecified() || !self.known.insert(peer) {
+            return false;
+        }
+        self.peers.push_back(peer);
+        if self.peers.len() > MAX_MET
+            && let Some(oldest) = self.peers.pop_front()
+        {
+            self.known.remove(&oldest);
+            self.base += 1;
+        }
+        true
+    }
+
+    /// Number of peers that ever appeared.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.base + self.peers.len() as u64
+    }
+
+    /// The peer with number `at`, or the oldest one that is remembered after it; with its number.
+    #[must_use]
+    pub fn get(&self, at: u64) -> Option<(u64, SocketAddrV4)> {
+        let at = at.max(self.base);
+        let index = usize::try_from(at - self.base).ok()?;
+        self.peers.get(index).map(|peer| (at, *peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn the_oldest_are_forgotten_and_numbers_go_on() {
+        let peer = |port: usize| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), u16::try_from(port).unwrap());
+        let mut met = Met::default();
+        assert!(!met.insert(peer(0)), "port 0 listens nowhere");
+        for port in 1..=MAX_MET + 2 {
+            assert!(met.insert(peer(port)));
+        }
+        assert!(!met.insert(peer(5)));
+        assert_eq!(met.get(0), Some((2, peer(3))));
+        assert_eq!(met.end(), MAX_MET as u64 + 2);
+        assert_eq!(met.get(met.end()), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! The answering side of the swarm extension: what is told to those who ask. All but [`bulletin`] is
+//! without I/O, clock and lock.
+//!
+//! A peer tells in front of its answers which blocks it has, which peers it has met, and whether it
+//! leaves. A seeder also chooses: as long as it has blocks that it gave to nobody, it offers each to one
+//! leecher, and the leechers get the rest from each other. So its uplink is spent on first copies.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`board`] | all of it for one file, and where each reader stands |
+//! | [`bulletin`] | the board as threads share it |
+//! | [`have_log`] | in which order blocks came |
+//! | [`offers`] | which block a seeder gives to whom |
+//! | [`met`] | peers that have shown themselves |
+//! | [`meter`] | how fast something goes |
+
+pub mod board;
+pub mod bulletin;
+pub mod have_log;
+pub mod met;
+pub mod meter;
+pub mod offers;
+
+#[cfg(test)]
+mod tests;
+
+pub use board::{Board, ReaderId, Verdict};
+pub use bulletin::Bulletin;

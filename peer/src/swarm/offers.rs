@@ -1,0 +1,301 @@
+//! Which block a seeder gives to whom, as long as it has blocks that it gave to nobody.
+//!
+//! A first copy is worth more than any later one: the leechers can make those themselves. So the blocks
+//! are offered one after the other, each to one leecher, in the order of the file (the whole-file hash
+//! follows them). A leecher that takes what it is offered gets the next; one that does not, or leaves,
+//! or is slow, holds up only its own offers, which go to others.
+
+use super::board::ReaderId;
+use super::meter::Meter;
+use crate::limits::{MIN_OFFERED_UNITS, OFFERS_A_READER};
+use crate::plan::Time;
+use cascade_format::extension::Run;
+use cascade_format::{Block, Have, Layout};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// Small blocks are offered in runs of so many bytes.
+const RUN_BYTES: u64 = 256 << 10;
+
+/// What is offered and not sent yet should last so long at the present rate: an offer takes two round
+/// trips to become a block on its way.
+const AHEAD: Duration = Duration::from_millis(150);
+
+/// An offer is taken back after so long, and twice the time that everything offered takes.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long after the last first copy everybody may ask for anything: by then the leechers have told
+/// each other of it.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// A seeder that sends faster than this (bytes a second) does not choose: the uplink is not what is
+/// scarce, and blocks in the order of the file cost the leechers less.
+const FAST: f64 = 150e6;
+
+#[derive(Debug)]
+struct Offer {
+    run: Run,
+    /// Blocks of it that have not been sent.
+    unsent: u32,
+    /// The reader's count of offered blocks when it has read this one; `None`: not told yet.
+    told: Option<u32>,
+    deadline: Time,
+}
+
+impl Offer {
+    fn holds(&self, block: Block) -> bool {
+        let first = self.run.first.number();
+        (first..first + u64::from(self.run.count)).contains(&block.number())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    offers: VecDeque<Offer>,
+    /// Offered blocks told so far, modulo 2³².
+    told: u32,
+    /// In the line of those who may get another offer.
+    waiting: bool,
+    /// It let an offer lapse, and has taken no block since.
+    lazy: bool,
+}
+
+/// The offers of one seeder.
+#[derive(Debug)]
+pub struct Offers {
+    layout: Layout,
+    /// Blocks that somebody got or is offered.
+    given: Have,
+    /// No block before this number is to be given.
+    next: u64,
+    accounts: HashMap<ReaderId, Account>,
+    /// Readers that may get another offer, the next one first.
+    line: VecDeque<ReaderId>,
+    /// Bytes that are offered and not sent.
+    offered: u64,
+    sent: Meter,
+    fast: bool,
+    /// Since when there is nothing to give and nothing on offer.
+    exhausted: Option<Time>,
+    check_at: Time,
+}
+
+impl Offers {
+    /// Nothing of the file is given yet.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self {
+            layout,
+            given: Have::none(&layout),
+            next: 0,
+            accounts: HashMap::new(),
+            line: VecDeque::new(),
+            offered: 0,
+            sent: Meter::default(),
+            fast: false,
+            exhausted: None,
+            check_at: Time::ZERO,
+        }
+    }
+
+    /// Whether readers should ask for what they are offered, and for nothing else.
+    #[must_use]
+    pub fn is_choosing(&self, now: Time) -> bool {
+        let over = self.exhausted.is_some_and(|since| now >= since + SETTLE);
+        !self.fast && !over && self.accounts.len() > 1
+    }
+
+    /// Whether another than `reader` got `block` or is offered it.
+    #[must_use]
+    pub fn is_another_s(&self, reader: ReaderId, block: Block) -> bool {
+        let account = self.accounts.get(&reader);
+        let own = account.is_some_and(|account| account.offers.iter().any(|offer| offer.holds(block)));
+        !own && self.given.has(block)
+    }
+
+    /// A reader has come.
+    pub fn open(&mut self, reader: ReaderId) {
+        self.accounts.insert(reader, Account { waiting: true, ..Account::default() });
+        self.line.push_back(reader);
+    }
+
+    /// A reader has gone; what it was offered goes to others.
+    pub fn close(&mut self, reader: ReaderId) {
+        let Some(account) = self.accounts.remove(&reader) else { return };
+        self.line.retain(|other| *other != reader);
+        account.offers.iter().for_each(|offer| self.take_back(offer));
+    }
+
+    /// The reader asks for `block`.
+    pub fn asked(&mut self, block: Block) {
+        self.given.insert(block);
+    }
+
+    /// The reader asks for news, having read `seen` offered blocks: what it was told and did not ask
+    /// for, it does not want, since others have it.
+    pub fn declined(&mut self, reader: ReaderId, seen: u32) {
+        let Some(account) = self.accounts.get_mut(&reader) else { return };
+        let read = |told: u32| seen.wrapping_sub(told) < u32::MAX / 2;
+        while let Some(offer) = account.offers.front()
+            && offer.told.is_some_and(read)
+        {
+            self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
+            account.offers.pop_front();
+        }
+        self.stand_in_line(reader);
+    }
+
+    /// `block` has gone to the reader.
+    pub fn sent(&mut self, now: Time, reader: ReaderId, block: Block) {
+        self.sent.add(now, self.layout.len_of(block));
+        self.fast = if self.fast { self.sent.rate() > FAST / 2.0 } else { self.sent.rate() > FAST };
+        self.given.insert(block);
+        let Some(account) = self.accounts.get_mut(&reader) else { return };
+        account.lazy = false;
+        if let Some(at) = account.offers.iter().position(|offer| offer.holds(block))
+            && let Some(offer) = account.offers.get_mut(at)
+        {
+            offer.unsent = offer.unsent.saturating_sub(1);
+            if offer.unsent == 0 {
+                self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
+                account.offers.remove(at);
+            }
+        }
+        self.stand_in_line(reader);
+    }
+
+    /// Makes offers as long as there should be more; gives the readers that have some to be told.
+    pub fn offer(&mut self, now: Time) -> Vec<ReaderId> {
+        let mut readers = Vec::new();
+        if !self.is_choosing(now) {
+            return readers;
+        }
+        while self.offered < self.budget()
+            && let Some(reader) = self.line.front().copied()
+        {
+            let Some(run) = self.next_run() else { break };
+            self.line.pop_front();
+            let bytes = bytes(&self.layout, run);
+            for block in run.blocks(&self.layout) {
+                self.given.insert(block);
+            }
+            self.offered += bytes;
+            let deadline = now + self.patience();
+            if let Some(account) = self.accounts.get_mut(&reader) {
+                account.waiting = false;
+                account.offers.push_back(Offer { run, unsent: run.count, told: None, deadline });
+            }
+            self.stand_in_line(reader);
+            readers.push(reader);
+        }
+        readers
+    }
+
+    /// Whether the reader has offers that it was not told.
+    #[must_use]
+    pub fn has_untold(&self, reader: ReaderId) -> bool {
+        let account = self.accounts.get(&reader);
+        account.is_some_and(|account| account.offers.back().is_some_and(|offer| offer.told.is_none()))
+    }
+
+    /// What the reader is to be told now.
+    pub fn tell(&mut self, reader: ReaderId) -> Vec<Run> {
+        let Some(account) = self.accounts.get_mut(&reader) else { return Vec::new() };
+        let mut runs = Vec::new();
+        for offer in account.offers.iter_mut().filter(|offer| offer.told.is_none()) {
+            account.told = account.told.wrapping_add(offer.run.count);
+            offer.told = Some(account.told);
+            runs.push(offer.run);
+        }
+        runs
+    }
+
+    /// Looks whether everything is given, and for offers that were not taken in time.
+    pub fn handle_time(&mut self, now: Time) {
+        let nothing_left = self.offered == 0 && self.next_run().is_none();
+        self.exhausted = if nothing_left { self.exhausted.or(Some(now)) } else { None };
+        if now < self.check_at {
+            return;
+        }
+        self.check_at = now + PATIENCE / 10;
+        let mut late = Vec::new();
+        for account in self.accounts.values_mut() {
+            if account.offers.front().is_some_and(|offer| offer.deadline <= now) {
+                account.lazy = true;
+                late.extend(account.offers.drain(..));
+            }
+        }
+        // A fixed order: hash maps have none.
+        late.sort_by_key(|offer| offer.run.first);
+        late.iter().for_each(|offer| self.take_back(offer));
+    }
+
+    /// When [`Offers::handle_time`] may have something to do.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        let open = self.exhausted.map(|since| since + SETTLE).filter(|at| *at > now);
+        let late = (self.offered > 0).then_some(self.check_at);
+        [open, late].into_iter().flatten().min()
+    }
+
+    fn take_back(&mut self, offer: &Offer) {
+        self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
+        for block in offer.run.blocks(&self.layout) {
+            self.given.remove(block);
+        }
+        self.next = self.next.min(offer.run.first.number());
+    }
+
+    /// Lets a reader stand in line that has room for another offer.
+    fn stand_in_line(&mut self, reader: ReaderId) {
+        let room = self.room_for_each();
+        let Some(account) = self.accounts.get_mut(&reader) else { return };
+        let offered: u64 = account.offers.iter().map(|offer| bytes(&self.layout, offer.run)).sum();
+        if !account.waiting && !account.lazy && offered < room {
+            account.waiting = true;
+            self.line.push_back(reader);
+        }
+    }
+
+    /// The next blocks that nobody got or is offered; at most [`RUN_BYTES`] of them, at least one.
+    fn next_run(&mut self) -> Option<Run> {
+        let first = self.layout.block(self.given.find(self.next..self.layout.blocks(), false)?)?;
+        self.next = first.number();
+        let most = (RUN_BYTES / self.layout.block_size()).max(1);
+        let end = first.number() + most - first.number() % most;
+        let end = self.given.find(first.number()..end, true).unwrap_or(end).min(self.layout.blocks());
+        u32::try_from(end - first.number()).ok().map(|count| Run { first, count })
+    }
+
+    /// Bytes of one offer.
+    fn unit(&self) -> u64 {
+        self.layout.block_size().max(RUN_BYTES)
+    }
+
+    /// Bytes that may be on offer.
+    fn budget(&self) -> u64 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+        let ahead = (self.sent.rate() * AHEAD.as_secs_f64()) as u64;
+        ahead.max(MIN_OFFERED_UNITS * self.unit())
+    }
+
+    fn room_for_each(&self) -> u64 {
+        (self.budget() / self.accounts.len().max(1) as u64).max(OFFERS_A_READER * self.unit())
+    }
+
+    fn patience(&self) -> Duration {
+        if self.sent.rate() == 0.0 {
+            return PATIENCE;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let all = self.offered as f64 / self.sent.rate();
+        PATIENCE + Duration::try_from_secs_f64(all * 2.0).unwrap_or(PATIENCE).min(PATIENCE * 60)
+    }
+}
+
+/// Bytes of the blocks of `run`.
+fn bytes(layout: &Layout, run: Run) -> u64 {
+    let last = run.first.number() + u64::from(run.count) - 1;
+    let end = layout.block(last).map_or(layout.length(), |last| layout.range(last).end);
+    end - layout.start(run.first)
+}

@@ -1,0 +1,215 @@
+//! The board as its readers see it.
+
+use super::*;
+use crate::plan::Time;
+use cascade_format::extension::{Item, Run};
+use cascade_format::{Block, Have, Layout};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+const NOW: Time = Duration::from_secs(1);
+
+fn layout() -> Layout {
+    Layout::new(100 << 20, 1 << 20).unwrap()
+}
+
+fn block(number: u64) -> Block {
+    layout().block(number).unwrap()
+}
+
+fn addr(host: u8) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)
+}
+
+fn seeder() -> Board {
+    Board::new(layout(), &Have::all(&layout()), 0)
+}
+
+fn news(board: &mut Board, now: Time, reader: ReaderId) -> Option<Vec<Item>> {
+    board.news(now, reader, &|_| true)
+}
+
+fn offered(items: &[Item]) -> Vec<u64> {
+    let runs = items.iter().filter_map(|item| if let Item::Offer(runs) = item { Some(runs) } else { None });
+    runs.flatten().flat_map(|run| run.blocks(&layout())).map(Block::number).collect()
+}
+
+#[test]
+fn a_lone_reader_of_a_seeder_may_ask_for_anything() {
+    let mut board = seeder();
+    let reader = board.open(NOW, Some(addr(1)));
+    assert_eq!(board.asked(NOW, reader, 0, Some(block(5))), Verdict::Serve);
+    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Everything]));
+    assert_eq!(news(&mut board, NOW, reader), None);
+}
+
+#[test]
+fn two_readers_are_told_of_each_other_and_offered_different_blocks() {
+    let mut board = seeder();
+    let readers = [board.open(NOW, Some(addr(1))), board.open(NOW, Some(addr(2)))];
+    let told = readers.map(|reader| news(&mut board, NOW, reader).unwrap());
+    assert!(told[0].contains(&Item::Choosing) && told[0].contains(&Item::Peers(vec![addr(2)])), "{told:?}");
+    assert!(told[1].contains(&Item::Peers(vec![addr(1)])), "{told:?}");
+    let (one, two) = (offered(&told[0]), offered(&told[1]));
+    assert!(!one.is_empty() && !two.is_empty(), "{told:?}");
+    assert!(one.iter().all(|number| !two.contains(number)), "{told:?}");
+}
+
+#[test]
+fn a_first_question_for_a_block_that_another_has_is_put_off() {
+    let mut board = seeder();
+    let first = board.open(NOW, Some(addr(1)));
+    let second = board.open(NOW, Some(addr(2)));
+    assert_eq!(board.asked(NOW, first, 0, Some(block(70))), Verdict::Serve);
+    assert_eq!(board.asked(NOW, second, 0, Some(block(70))), Verdict::Later);
+    assert_eq!(board.asked(NOW, second, 0, Some(block(70))), Verdict::Serve, "it insists");
+}
+
+/// Takes every offer at once until nothing is offered; gives the blocks in order of their offers.
+fn take_all(board: &mut Board, now: Time, readers: &[ReaderId]) -> Vec<u64> {
+    let (mut all, mut seen) = (Vec::new(), vec![0; readers.len()]);
+    loop {
+        let before = all.len();
+        for (reader, seen) in readers.iter().zip(&mut seen) {
+            for number in offered(&news(board, now, *reader).unwrap_or_default()) {
+                *seen += 1;
+                assert_eq!(board.asked(now, *reader, *seen, Some(block(number))), Verdict::Serve);
+                board.sent(now, *reader, block(number));
+                all.push(number);
+            }
+        }
+        if all.len() == before {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn every_block_is_offered_once_and_then_all_may_be_asked() {
+    let mut board = seeder();
+    let readers = [1, 2, 3].map(|host| board.open(NOW, Some(addr(host))));
+    let mut all = take_all(&mut board, NOW, &readers);
+    all.sort_unstable();
+    assert_eq!(all, (0..100).collect::<Vec<_>>());
+    let wakeup = board.next_wakeup(NOW).unwrap();
+    board.take_woken();
+    board.handle_time(wakeup);
+    assert_eq!(board.take_woken().len(), 3);
+    assert_eq!(news(&mut board, wakeup, readers[0]), Some(vec![Item::Everything]));
+}
+
+#[test]
+fn what_a_reader_leaves_or_lets_lapse_goes_to_others() {
+    for leaves in [true, false] {
+        let mut board = seeder();
+        let readers = [1, 2, 3].map(|host| board.open(NOW, Some(addr(host))));
+        let lost = offered(&news(&mut board, NOW, readers[0]).unwrap());
+        assert!(!lost.is_empty());
+        let mut now = NOW;
+        if leaves {
+            board.close(now, readers[0]);
+        }
+        let mut got = take_all(&mut board, now, &readers[1..]);
+        if !leaves {
+            now += Duration::from_secs(60);
+            got.extend(take_all(&mut board, now, &readers[1..]));
+        }
+        assert!(lost.iter().all(|number| got.contains(number)), "leaves {leaves}: {lost:?} of {got:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_declines_gets_other_offers() {
+    let mut board = seeder();
+    let readers = [1, 2].map(|host| board.open(NOW, Some(addr(host))));
+    let first = offered(&news(&mut board, NOW, readers[0]).unwrap());
+    board.asked(NOW, readers[0], 0, None);
+    assert_eq!(news(&mut board, NOW, readers[0]), None, "it has not read them yet");
+    board.asked(NOW, readers[0], u32::try_from(first.len()).unwrap(), None);
+    let second = offered(&news(&mut board, NOW, readers[0]).unwrap());
+    assert!(!second.is_empty() && second.iter().all(|number| !first.contains(number)), "{second:?}");
+}
+
+#[test]
+fn a_fast_seeder_does_not_choose() {
+    let mut board = seeder();
+    let readers = [1, 2].map(|host| board.open(NOW, Some(addr(host))));
+    for step in 0..100u64 {
+        board.sent(NOW + Duration::from_millis(step * 4), readers[0], block(step));
+    }
+    let now = NOW + Duration::from_secs(1);
+    assert!(news(&mut board, now, readers[0]).unwrap().contains(&Item::Everything));
+}
+
+#[test]
+fn a_leecher_tells_its_map_once_and_then_what_is_new() {
+    let mut have = Have::none(&layout());
+    [3, 4, 50].iter().for_each(|number| assert!(have.insert(block(*number))));
+    let mut board = Board::new(layout(), &have, 0);
+    let reader = board.open(NOW, None);
+    let mut bits = vec![0; 13];
+    (bits[0], bits[6]) = (0b0001_1000, 0b0010_0000);
+    let told = board.news(NOW, reader, &|block| have.has(block));
+    assert_eq!(told, Some(vec![Item::Map { first: 0, bits }]));
+    assert_eq!(board.news(NOW, reader, &|block| have.has(block)), None);
+    [7, 8, 20].iter().for_each(|number| board.published(block(*number)));
+    assert_eq!(board.take_woken(), [reader]);
+    let runs = vec![Run { first: block(7), count: 2 }, Run::of(block(20))];
+    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Have(runs)]));
+}
+
+#[test]
+fn a_leecher_that_becomes_complete_says_so() {
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let reader = board.open(NOW, None);
+    assert_eq!(news(&mut board, NOW, reader), Some(vec![]), "the greeting: it knows the extension");
+    layout().iter().for_each(|block| board.published(block));
+    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Everything]));
+}
+
+#[test]
+fn a_reader_that_falls_behind_is_told_the_map_again() {
+    let layout = Layout::new(200_000, 1).unwrap();
+    let mut board = Board::new(layout, &Have::none(&layout), 0);
+    let reader = board.open(NOW, None);
+    board.news(NOW, reader, &|_| false);
+    // Every other block: no two make a run.
+    let came: Vec<Block> = layout.iter().filter(|block| block.number() % 2 == 0).collect();
+    came.iter().for_each(|block| board.published(*block));
+    let mut known = Have::none(&layout);
+    while let Some(items) = board.news(NOW, reader, &|block| block.number() % 2 == 0) {
+        for item in items {
+            let Item::Map { first, bits } = item else { panic!("{item:?}") };
+            for (at, byte) in bits.iter().enumerate() {
+                for bit in (0..8).filter(|bit| byte & (0x80 >> bit) != 0) {
+                    known.insert(layout.block(first + at as u64 * 8 + bit).unwrap());
+                }
+            }
+        }
+    }
+    assert_eq!(known.count(), came.len() as u64);
+}
+
+#[test]
+fn who_leaves_says_goodbye_once() {
+    let mut board = seeder();
+    let reader = board.open(NOW, None);
+    news(&mut board, NOW, reader);
+    board.leave();
+    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Goodbye]));
+    assert_eq!(news(&mut board, NOW, reader), None);
+}
+
+#[test]
+fn an_address_of_this_machine_is_told_on_this_machine_alone() {
+    let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001);
+    let mut board = seeder();
+    board.met(local);
+    let far = board.open(NOW, Some(addr(1)));
+    let near = board.open(NOW, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7002)));
+    let peers = |items: Vec<Item>| items.into_iter().find(|item| matches!(item, Item::Peers(_)));
+    let to_far = peers(news(&mut board, NOW, far).unwrap());
+    assert_eq!(to_far, None, "both others are of this machine");
+    let to_near = peers(news(&mut board, NOW, near).unwrap());
+    assert_eq!(to_near, Some(Item::Peers(vec![local, addr(1)])));
+}
