@@ -116,7 +116,7 @@ impl Plan {
             let length = self.blocks.layout().len_of(block);
             let Some(state) = self.links.get_mut(link) else { break };
             self.blocks.take(block, link);
-            state.requested(now, block, length);
+            state.requested(now, block, length, self.usual_wait);
             taken.push(block);
         }
         taken
@@ -201,7 +201,7 @@ impl Plan {
         for block in &blocks {
             let length = self.blocks.layout().len_of(*block);
             self.blocks.take(*block, link);
-            state.requested(now, *block, length);
+            state.requested(now, *block, length, self.usual_wait);
         }
         self.actions.push_back(Action::Request { link, blocks });
     }
@@ -216,13 +216,15 @@ impl Plan {
         }
         let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
         let may_ask = |block| has(block) && peer.may_have(now, block) && !state.owes_lost(block);
+        // In a swarm, links are idle also because nobody has what is missing.
+        let is_end = self.rarity.partial == 0 || self.blocks.missing_bytes() == 0;
         let mut prey: Option<(Duration, LinkId, Block)> = None;
         for (id, victim) in self.links.iter().filter(|(id, _)| *id != thief) {
             let Some(block) = victim.wanted().rev().find(|block| may_ask(*block)) else {
                 continue;
             };
             let thefts = self.thefts.get(&block).copied().unwrap_or(0);
-            let Some(wait) = expected_wait(now, victim, state, thefts) else { continue };
+            let Some(wait) = expected_wait(now, victim, state, thefts, is_end) else { continue };
             if prey.is_none_or(|(longest, ..)| wait > longest) {
                 prey = Some((wait, id, block));
             }
@@ -231,7 +233,8 @@ impl Plan {
         let length = self.blocks.layout().len_of(block);
         let own =
             state.pipeline.time_for(length).unwrap_or(Duration::from_secs(1)) + state.pipeline.round_trip();
-        if wait > own.mul_f64(THEFT_FACTOR) + THEFT_MARGIN {
+        let margin = if self.rarity.partial == 0 { THEFT_MARGIN } else { THEFT_MARGIN * 4 };
+        if wait > own.mul_f64(THEFT_FACTOR) + margin {
             *self.thefts.entry(block).or_insert(0) += 1;
             self.theft = Some((thief, victim, block));
             self.actions.push_back(Action::Revoke { link: victim, block });
@@ -243,14 +246,20 @@ impl Plan {
 /// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
 /// theft of a block makes the next one of it harder, and a thief that has shown nothing yet must find
 /// a long silence.
-fn expected_wait(now: Time, victim: &super::Link, thief: &super::Link, thefts: u32) -> Option<Duration> {
+fn expected_wait(
+    now: Time,
+    victim: &super::Link,
+    thief: &super::Link,
+    thefts: u32,
+    is_end: bool,
+) -> Option<Duration> {
     let proven = thief.pipeline.rate() > 0.0;
     let patience = if proven { victim.patience() } else { victim.patience() * UNPROVEN_PATIENCE };
     if victim.silence(now) >= patience * (1 << thefts.min(4)) {
         return Some(Duration::MAX);
     }
     let wait = victim.pipeline.time_for(victim.under_way());
-    wait.filter(|_| proven && thefts < MAX_SPEED_THEFTS)
+    wait.filter(|_| is_end && proven && thefts < MAX_SPEED_THEFTS)
 }
 
 fn has_room(link: &super::Link, peer: &super::peers::Peer, in_swarm: bool) -> bool {

@@ -37,6 +37,7 @@ pub(super) struct Link {
     answers: u64,
     was_pipelined: bool,
     last_byte: Time,
+    usual_wait: Duration,
 }
 
 impl Link {
@@ -49,7 +50,9 @@ impl Link {
         self.connected
     }
 
-    pub(super) fn requested(&mut self, now: Time, block: Block, length: u64) {
+    /// A request leaves. `usual_wait`: how long the links' first bytes take of late.
+    pub(super) fn requested(&mut self, now: Time, block: Block, length: u64, usual_wait: Duration) {
+        self.usual_wait = usual_wait;
         let idle = self.queue.is_empty();
         self.pipeline.requested(now, idle);
         if idle {
@@ -75,9 +78,10 @@ impl Link {
         self.told.as_ref().is_some_and(|told| told.polling)
     }
 
-    pub(super) fn received(&mut self, now: Time, bytes: u64) {
+    /// Bytes arrive; see [`Pipeline::received`].
+    pub(super) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
         self.last_byte = now;
-        self.pipeline.received(now, bytes);
+        self.pipeline.received(now, bytes)
     }
 
     /// The answer for `block` is complete; tells whether it was still wanted from this link.
@@ -155,7 +159,7 @@ impl Link {
 
     /// How long a silence of this peer is nothing special.
     pub(super) fn patience(&self) -> Duration {
-        PATIENCE.max(self.pipeline.round_trip() * 4)
+        PATIENCE.max(self.pipeline.round_trip() * 4).max(self.usual_wait * 6)
     }
 
     fn next_wakeup(&self, now: Time) -> Option<Time> {
@@ -197,6 +201,7 @@ impl Links {
             answers: 0,
             was_pipelined: false,
             last_byte: now,
+            usual_wait: Duration::ZERO,
         };
         self.links.insert(id, link);
         id

@@ -137,6 +137,8 @@ pub struct Plan {
     peers: Peers,
     links: Links,
     rarity: Rarity,
+    /// How long the first byte of an answer takes, as a mean of late.
+    usual_wait: Duration,
     /// When a block was verified last.
     last_verified: Time,
     /// How this peer is known to others.
@@ -163,6 +165,7 @@ impl Plan {
             peers: Peers::default(),
             links: Links::default(),
             rarity: Rarity::default(),
+            usual_wait: Duration::ZERO,
             last_verified: Time::ZERO,
             own: None,
             random,
@@ -198,8 +201,9 @@ impl Plan {
     /// `bytes` arrived on the link, and with them became of the blocks what `outcomes` says, in the
     /// order in which they were requested.
     pub fn handle_received(&mut self, now: Time, link: LinkId, bytes: u64, outcomes: &[Outcome]) {
-        if let Some(state) = self.links.get_mut(link) {
-            state.received(now, bytes);
+        if let Some(waited) = self.links.get_mut(link).and_then(|state| state.received(now, bytes)) {
+            // Where everybody waits in queues, a silence is nothing special.
+            self.usual_wait = (self.usual_wait * 7 + waited) / 8;
         }
         for outcome in outcomes {
             self.handle_outcome(now, link, *outcome);

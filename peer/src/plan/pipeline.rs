@@ -32,16 +32,16 @@ impl Pipeline {
         }
     }
 
-    /// Bytes arrive.
-    pub(super) fn received(&mut self, now: Time, bytes: u64) {
-        if let Some(asked) = self.asked_idle.take() {
-            let trip = now.saturating_sub(asked);
+    /// Bytes arrive. Tells how long the first of them took, if they answer a request that was alone.
+    pub(super) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
+        let waited = self.asked_idle.take().map(|asked| now.saturating_sub(asked));
+        if let Some(trip) = waited {
             self.round_trip = Some(self.round_trip.map_or(trip, |known| known.min(trip)));
         }
         self.sample_bytes += bytes;
         let elapsed = now.saturating_sub(self.sample_start);
         if elapsed < MIN_SAMPLE.max(self.round_trip()) {
-            return;
+            return waited;
         }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
@@ -49,6 +49,7 @@ impl Pipeline {
         self.rate = if sample > self.rate { sample } else { self.rate.mul_add(0.875, sample * 0.125) };
         self.sample_start = now;
         self.sample_bytes = 0;
+        waited
     }
 
     /// A block has arrived; gives a first rate even where a block is faster than a sample.
