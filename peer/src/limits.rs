@@ -154,11 +154,18 @@ pub const MIN_OFFERED_UNITS: u64 = 12;
 /// Offers that one requester may have open, if more would go to few.
 pub const OFFERS_A_READER: u64 = 2;
 
+/// New blocks are told to everybody at once after so long for each requester: at most two hundred
+/// messages a second.
+pub const NEWS_SPACING: Duration = Duration::from_millis(5);
+
 /// An answer with news alone follows the one before on its connection no sooner than this.
 pub const NEWS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A question for news is answered after so long even if there is none.
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Links of one download among peers that tell what they have: more would tell nothing new.
+/// Links that one download seeks among peers that tell what they have: more would tell little new.
 pub const SWARM_LINKS: usize = 40;
+
+/// Links that it makes to such peers when they have one to it.
+pub const MAX_SWARM_LINKS: usize = 60;

@@ -28,6 +28,8 @@ const HAVE: u8 = 4;
 const OFFER: u8 = 5;
 const PEERS: u8 = 6;
 const GOODBYE: u8 = 7;
+const LOAD: u8 = 8;
+const PLAIN_PEERS: u8 = 9;
 
 /// Consecutive blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +80,14 @@ pub enum Item {
     Have(Vec<Run>),
     /// Blocks that the requester, and nobody else for now, should ask it for.
     Offer(Vec<Run>),
-    /// Peers that it has met.
+    /// Peers that it has met and that know the extension.
     Peers(Vec<SocketAddrV4>),
+    /// Peers that it has met and that have not shown that they know the extension.
+    PlainPeers(Vec<SocketAddrV4>),
     /// It leaves, and will answer no more.
     Goodbye,
+    /// Number of requests that wait there, of all who ask.
+    Load(u16),
 }
 
 /// Why bytes are not a field.
@@ -113,6 +119,8 @@ impl Item {
             Self::Offer(_) => OFFER,
             Self::Peers(_) => PEERS,
             Self::Goodbye => GOODBYE,
+            Self::Load(_) => LOAD,
+            Self::PlainPeers(_) => PLAIN_PEERS,
         }
     }
 
@@ -124,7 +132,8 @@ impl Item {
                 Self::Everything | Self::Choosing | Self::Goodbye => 0,
                 Self::Map { bits, .. } => 8 + bits.len(),
                 Self::Have(runs) | Self::Offer(runs) => runs.len() * RUN_LEN,
-                Self::Peers(peers) => peers.len() * PEER_LEN,
+                Self::Peers(peers) | Self::PlainPeers(peers) => peers.len() * PEER_LEN,
+                Self::Load(_) => 2,
             }
     }
 
@@ -144,12 +153,13 @@ impl Item {
                     out.extend_from_slice(&run.count.to_be_bytes());
                 }
             }
-            Self::Peers(peers) => {
+            Self::Peers(peers) | Self::PlainPeers(peers) => {
                 for peer in peers {
                     out.extend_from_slice(&peer.ip().octets());
                     out.extend_from_slice(&peer.port().to_be_bytes());
                 }
             }
+            Self::Load(requests) => out.extend_from_slice(&requests.to_be_bytes()),
         }
     }
 
@@ -161,6 +171,10 @@ impl Item {
             EVERYTHING => empty(Self::Everything),
             CHOOSING => empty(Self::Choosing),
             GOODBYE => empty(Self::Goodbye),
+            LOAD => {
+                let requests = <[u8; 2]>::try_from(value).map_err(|_| length)?;
+                Ok(Some(Self::Load(u16::from_be_bytes(requests))))
+            }
             MAP => {
                 let Some((first, bits)) = value.split_first_chunk() else { return Err(length) };
                 let first = u64::from_be_bytes(*first);
@@ -169,9 +183,10 @@ impl Item {
             }
             HAVE => Ok(Some(Self::Have(runs(layout, kind, value)?))),
             OFFER => Ok(Some(Self::Offer(runs(layout, kind, value)?))),
-            PEERS => {
+            PEERS | PLAIN_PEERS => {
                 let (peers, []) = value.as_chunks::<PEER_LEN>() else { return Err(length) };
-                Ok(Some(Self::Peers(peers.iter().map(peer).collect())))
+                let peers = peers.iter().map(peer).collect();
+                Ok(Some(if kind == PEERS { Self::Peers(peers) } else { Self::PlainPeers(peers) }))
             }
             _ => Ok(None),
         }
@@ -249,7 +264,7 @@ mod tests {
     }
 
     /// Each item once, with its bytes as `docs/protocol.md` prints them.
-    fn golden() -> [(Item, Vec<u8>); 7] {
+    fn golden() -> [(Item, Vec<u8>); 9] {
         let run = Run { first: block(5), count: 3 };
         [
             (Item::Everything, [1, 0, 0].into()),
@@ -265,6 +280,11 @@ mod tests {
                 [6, 0, 6, 10, 0, 0, 7, 0x1b, 0x59].into(),
             ),
             (Item::Goodbye, [7, 0, 0].into()),
+            (Item::Load(258), [8, 0, 2, 1, 2].into()),
+            (
+                Item::PlainPeers([SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 7), 7001)].into()),
+                [9, 0, 6, 10, 0, 0, 7, 0x1b, 0x59].into(),
+            ),
         ]
     }
 
@@ -275,7 +295,7 @@ mod tests {
             assert_eq!(item.encoded_len(), part.len(), "{item:?}");
         }
         let bytes = encode(&items);
-        assert_eq!(bytes[..2], [0, 61]);
+        assert_eq!(bytes[..2], [0, 75]);
         assert_eq!(bytes[2..], parts.concat());
         assert_eq!(parse(&layout(), &bytes[2..]), Ok(items));
     }

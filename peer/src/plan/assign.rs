@@ -1,8 +1,8 @@
 //! Making links, filling their pipelines, and the endgame.
 
-use super::knowledge::Has;
+use super::knowledge::{Has, Told};
 use super::{Action, LinkId, Plan, Time};
-use crate::limits::SWARM_LINKS;
+use crate::limits::{MAX_SWARM_LINKS, SWARM_LINKS};
 use cascade_format::Block;
 use std::time::Duration;
 
@@ -11,7 +11,10 @@ use std::time::Duration;
 const MIN_PIPELINE: usize = 2;
 
 /// Requests that wait at each uplink of a swarm, as a mean: so many that hardly any has none.
-const REQUESTS_AN_UPLINK: u64 = 6;
+const REQUESTS_AN_UPLINK: u64 = 16;
+
+/// Links that are compared for the next request.
+const DRAWS: usize = 3;
 
 /// Small blocks count together up to so many bytes.
 const UNIT: u64 = 256 << 10;
@@ -37,7 +40,8 @@ impl Plan {
     /// Opens links to peers that deserve one.
     pub(super) fn connect(&mut self, now: Time) {
         while !self.is_complete() && self.links.len() < self.max_links() {
-            let Some(peer) = self.peers.next_to_connect(now, &mut self.random) else { return };
+            let only_mutual = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
+            let Some(peer) = self.peers.next_to_connect(now, only_mutual, &mut self.random) else { return };
             let state = self.peers.get_mut(peer);
             state.link_opened();
             let addr = state.addr();
@@ -48,7 +52,7 @@ impl Plan {
 
     /// Links that are worth having.
     pub(super) fn max_links(&self) -> usize {
-        let enough = if self.rarity.partial > 0 { SWARM_LINKS } else { usize::MAX };
+        let enough = if self.rarity.partial > 0 { MAX_SWARM_LINKS } else { usize::MAX };
         self.options.max_links.min(enough)
     }
 
@@ -62,17 +66,26 @@ impl Plan {
             }
             self.close(id);
         }
-        if self.links.iter().any(|(_, link)| link.is_stalling(now)) {
+        self.stalling = self.links.iter().any(|(_, link)| link.is_stalling(now));
+        if self.stalling {
             self.wake_all();
         }
-        let unpaused = |link: &super::Link| link.requests() == 0 && !self.peers.get(link.peer).is_paused(now);
+        let robbing = self.may_rob();
+        let waits = |link: &super::Link| link.told.as_ref().is_some_and(Told::only_waits);
         let idle: Vec<LinkId> = self
             .links
             .iter()
-            .filter(|(_, link)| link.is_connected() && unpaused(link))
+            .filter(|(_, link)| link.is_connected() && link.requests() == 0 && (robbing || !waits(link)))
+            .filter(|(_, link)| !self.peers.get(link.peer).is_paused(now))
             .map(|(id, _)| id)
             .collect();
         self.hungry.extend(idle);
+    }
+
+    /// Whether an idle link may take a block from another. In a swarm, links are idle also because
+    /// nobody has what is missing.
+    fn may_rob(&self) -> bool {
+        self.rarity.partial == 0 || self.stalling || self.blocks.missing_bytes() == 0
     }
 
     /// Gives requests to links that have room, until one needs the driver's help.
@@ -85,23 +98,33 @@ impl Plan {
                 self.actions.push_back(Action::Request { link, blocks });
             } else if self.links.get(link).is_some_and(|state| state.requests() == 0) {
                 self.poll_news(now, link);
-                self.rob(now, link);
+                if self.may_rob() {
+                    self.rob(now, link);
+                }
             }
         }
     }
 
-    /// Anyone of those that may take requests: always the same first would have the longest queue.
+    /// One of those that may take requests. Of a few that are drawn, the one whose peer has the fewest
+    /// waiting: the best of all would be everybody's best, and have the longest queue a moment later.
     fn next_hungry(&mut self) -> Option<LinkId> {
         let first = *self.hungry.first()?;
         let last = *self.hungry.last()?;
-        let link = if first == last || self.rarity.partial == 0 {
-            first
-        } else {
-            let from = LinkId(first.0 + (self.random)() % (last.0 - first.0 + 1));
-            self.hungry.range(from..).next().copied().unwrap_or(first)
-        };
+        let mut link = first;
+        if first != last && self.rarity.partial > 0 {
+            let draws = (0..DRAWS).map(|_| (self.random)()).collect::<Vec<_>>();
+            let draw =
+                |draw: u64| self.hungry.range(LinkId(first.0 + draw % (last.0 - first.0 + 1))..).next();
+            let drawn = draws.into_iter().filter_map(|random| draw(random).copied());
+            link = drawn.min_by_key(|link| self.load(*link)).unwrap_or(first);
+        }
         self.hungry.remove(&link);
         Some(link)
+    }
+
+    /// Clients that wait for a block at the link's peer, as far as is known.
+    fn load(&self, link: LinkId) -> u16 {
+        self.links.get(link).and_then(|state| state.told.as_ref()).map_or(0, |told| told.load)
     }
 
     /// Takes missing blocks for the link until its pipeline is full.
@@ -130,17 +153,24 @@ impl Plan {
         let in_swarm = self.rarity.partial > 0;
         let state = self.links.get(link)?;
         let peer = self.peers.get(state.peer);
-        if !state.is_connected() || peer.is_paused(now) || !has_room(state, peer, in_swarm) {
+        if !state.is_connected()
+            || peer.is_paused(now)
+            || now < state.busy_until()
+            || !has_room(state, peer, in_swarm)
+        {
             return None;
         }
-        if state.told.as_ref().is_some_and(|told| told.exhausted) || !self.has_room_in_flight() {
+        if state.told.as_ref().is_some_and(|told| told.exhausted) || !self.has_room_in_flight(link) {
             return None;
         }
         let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
         let last = state.last_pick;
-        let (blocks, random, rate) = (&mut self.blocks, &mut self.random, self.links.rate());
+        // The links' own rates count bursts; together they are more than what arrives.
+        let rate = if in_swarm { self.received.rate() } else { self.links.rate() };
+        let starving = self.is_starving(now);
+        let (blocks, random) = (&mut self.blocks, &mut self.random);
         let picked = match state.told.as_ref().map(|told| &told.has) {
-            Some(Has::Choosing) if !is_starving(now, self.last_verified, self.links.under_way().0) => None,
+            Some(Has::Choosing) if !starving => None,
             Some(Has::Some(have)) => {
                 self.order.rarest(blocks, Some(have), &self.rarity, &may_ask, last, rate, random)
             }
@@ -160,10 +190,18 @@ impl Plan {
         picked
     }
 
+    /// Whether a seeder that chooses must be asked for something that it does not offer.
+    fn is_starving(&self, now: Time) -> bool {
+        now >= self.last_verified + STARVING && self.links.is_under_way_below(1)
+    }
+
     /// The next missing block of those that the link's peer offers: asked for at once, since it was
     /// chosen for us.
     fn next_offered(&mut self, now: Time, link: LinkId) -> Option<Block> {
         let state = self.links.get_mut(link)?;
+        if state.told.as_ref()?.offered.is_empty() || self.unspread.is_enough(now) {
+            return None;
+        }
         while let Some(block) = state.told.as_mut()?.offered.pop_front() {
             let may_ask = self.peers.get(state.peer).may_have(now, block) && !state.owes_lost(block);
             if may_ask && self.blocks.is_missing(block) && state.requests() < crate::limits::MAX_PIPELINE {
@@ -175,21 +213,25 @@ impl Plan {
 
     /// Whether another block may be in flight. Among leechers who serve each other, a request waits for
     /// those of others; more of them than keep every uplink busy only make blocks late.
-    fn has_room_in_flight(&self) -> bool {
+    fn has_room_in_flight(&self, link: LinkId) -> bool {
         if self.rarity.partial == 0 {
             return true;
         }
-        let (under_way, depth) = self.links.under_way();
+        // A peer whose uplink is free does not keep a block waiting.
+        let factor = if self.load(link) == 0 { 2 } else { 1 };
+        let depth = super::pipeline::depth(self.received.rate(), self.links.round_trip());
         let unit = self.blocks.layout().block_size().max(UNIT);
         let leechers = self.rarity.partial as u64 + 1;
         let units = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
-        under_way < depth + unit * units
+        self.links.is_under_way_below(depth + unit * units * factor)
     }
 
     /// Asks an idle link's peer for news, if it knows the extension.
     fn poll_news(&mut self, now: Time, link: LinkId) {
         let Some(state) = self.links.get_mut(link).filter(|state| state.is_connected()) else { return };
-        if state.told.as_ref().is_some_and(|told| !told.polling) {
+        // To ask for news is to decline what is offered.
+        let ready = |told: &Told| !told.polling && told.offered.is_empty();
+        if state.told.as_ref().is_some_and(ready) {
             state.polls(now);
             self.actions.push_back(Action::Poll { link });
         }
@@ -216,7 +258,6 @@ impl Plan {
         }
         let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
         let may_ask = |block| has(block) && peer.may_have(now, block) && !state.owes_lost(block);
-        // In a swarm, links are idle also because nobody has what is missing.
         let is_end = self.rarity.partial == 0 || self.blocks.missing_bytes() == 0;
         let mut prey: Option<(Duration, LinkId, Block)> = None;
         for (id, victim) in self.links.iter().filter(|(id, _)| *id != thief) {
@@ -274,9 +315,4 @@ fn has_room(link: &super::Link, peer: &super::peers::Peer, in_swarm: bool) -> bo
     }
     let fits = link.under_way() < link.pipeline.depth() && requests < crate::limits::MAX_PIPELINE;
     fits || (!in_swarm && requests < MIN_PIPELINE)
-}
-
-/// Whether a seeder that chooses must be asked for something that it does not offer.
-fn is_starving(now: Time, last_verified: Time, under_way: u64) -> bool {
-    under_way == 0 && now >= last_verified + STARVING
 }

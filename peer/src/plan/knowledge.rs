@@ -1,5 +1,6 @@
 //! What a link's peer has told of itself through the extension, and how many have each block.
 
+use super::Time;
 use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
 use std::collections::VecDeque;
@@ -30,6 +31,12 @@ pub(super) struct Told {
     pub(super) offered: VecDeque<Block>,
     /// Offered blocks told so far, modulo 2³².
     pub(super) offers_seen: u32,
+    /// Clients that wait for a block there, as it said last.
+    pub(super) load: u16,
+    /// It has enough to do until then.
+    pub(super) busy_until: Time,
+    /// It has told something, and not only others of it.
+    pub(super) heard: bool,
     /// A question for news is under way.
     pub(super) polling: bool,
     /// Nothing that it has is missing here; so it stays until it tells more or a block is given back.
@@ -43,10 +50,18 @@ impl Told {
             has: Has::Some(Have::none(layout)),
             offered: VecDeque::new(),
             offers_seen: 0,
+            load: 0,
+            busy_until: Time::ZERO,
+            heard: false,
             polling: false,
             exhausted: false,
             tellings: 0,
         }
+    }
+
+    /// Whether there is nothing to ask for until it tells more.
+    pub(super) fn only_waits(&self) -> bool {
+        self.exhausted && self.polling && self.offered.is_empty()
     }
 
     /// Whether it makes sense to ask the peer for `block`, which it does not offer.

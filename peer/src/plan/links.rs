@@ -11,6 +11,9 @@ use std::time::Duration;
 /// After so long without a byte, a peer's blocks may be asked of others.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a peer that had too much to do is not asked for blocks, unless it says that it has not.
+const BUSY_PAUSE: Duration = Duration::from_millis(150);
+
 /// A question for news waits at the other end; after so long it is not there any more.
 const NEWS_STALL: Duration = Duration::from_secs(NEWS_TIMEOUT.as_secs() * 2);
 
@@ -72,6 +75,21 @@ impl Link {
                 self.last_byte = now;
             }
         }
+    }
+
+    /// The peer refused `block`: whether it has it all the same, and is left alone for a moment.
+    pub(super) fn is_busy_elsewhere(&mut self, now: Time, block: Block) -> bool {
+        let told = self.told.as_mut().filter(|told| told.may_give(block));
+        if let Some(told) = told {
+            told.busy_until = now + BUSY_PAUSE;
+            return true;
+        }
+        false
+    }
+
+    /// Until when the peer has enough to do.
+    pub(super) fn busy_until(&self) -> Time {
+        self.told.as_ref().map_or(Time::ZERO, |told| told.busy_until)
     }
 
     fn is_polling(&self) -> bool {
@@ -168,7 +186,9 @@ impl Link {
         }
         let owed = !self.queue.is_empty();
         if !owed {
-            return self.is_polling().then_some(self.last_byte + NEWS_STALL);
+            let busy = Some(self.busy_until()).filter(|until| *until > now);
+            let stall = self.is_polling().then_some(self.last_byte + NEWS_STALL);
+            return [busy, stall].into_iter().flatten().min();
         }
         // A silence matters when it has lasted one, two, four … patiences.
         let silences = (0..6).map(|doubling| self.patience() * (1 << doubling));
@@ -240,10 +260,20 @@ impl Links {
         self.links.values_mut().filter_map(|link| link.told.as_mut())
     }
 
-    /// Bytes that are asked for on all links together, and the depth of all pipelines.
-    pub(super) fn under_way(&self) -> (u64, u64) {
-        let each = self.links.values().map(|link| (link.under_way, link.pipeline.depth()));
-        each.fold((0, 0), |sum, link| (sum.0 + link.0, sum.1 + link.1))
+    /// Bytes that are asked for on all links together, as far as it matters whether they are below `limit`.
+    pub(super) fn is_under_way_below(&self, limit: u64) -> bool {
+        let mut left = limit;
+        for link in self.links.values().filter(|link| link.under_way > 0) {
+            let Some(rest) = left.checked_sub(link.under_way) else { return false };
+            left = rest;
+        }
+        left > 0
+    }
+
+    /// The shortest round trip of all links: the others' may have waited in queues.
+    pub(super) fn round_trip(&self) -> Duration {
+        let known = self.links.values().map(|link| link.pipeline.round_trip()).filter(|trip| !trip.is_zero());
+        known.min().unwrap_or_default()
     }
 
     /// Bytes a second of all links together.

@@ -13,6 +13,7 @@
 //! | [`links`] | what is under way on each link |
 //! | [`knowledge`] | what a peer has told of itself |
 //! | [`news`] | takes in what is told |
+//! | [`unspread`] | which blocks others wait for |
 //! | [`assign`] | the joining of these: filling pipelines, endgame |
 //! | [`announce`] | when a tracker is asked |
 
@@ -29,11 +30,13 @@ mod report;
 #[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, clippy::needless_pass_by_value, reason = "a test world of habits")]
 mod tests;
+mod unspread;
 
 pub use order::Order;
 pub use peers::Source;
 pub use report::{PeerShare, Totals};
 
+use crate::swarm::meter::Meter;
 use assign::STARVING;
 use blocks::Blocks;
 use cascade_format::peer_wire::Status;
@@ -44,6 +47,7 @@ use peers::Peers;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::Duration;
+use unspread::Unspread;
 
 /// Time since the plan was made.
 pub type Time = Duration;
@@ -137,6 +141,11 @@ pub struct Plan {
     peers: Peers,
     links: Links,
     rarity: Rarity,
+    unspread: Unspread,
+    /// Whether a link owes an answer and is silent; as of the last poll.
+    stalling: bool,
+    /// What arrives on all links together.
+    received: Meter,
     /// How long the first byte of an answer takes, as a mean of late.
     usual_wait: Duration,
     /// When a block was verified last.
@@ -165,6 +174,9 @@ impl Plan {
             peers: Peers::default(),
             links: Links::default(),
             rarity: Rarity::default(),
+            unspread: Unspread::default(),
+            stalling: false,
+            received: Meter::default(),
             usual_wait: Duration::ZERO,
             last_verified: Time::ZERO,
             own: None,
@@ -195,12 +207,14 @@ impl Plan {
         if let Some(state) = self.links.get_mut(link) {
             state.connected(now);
             self.hungry.insert(link);
+            self.expect_news(link);
         }
     }
 
     /// `bytes` arrived on the link, and with them became of the blocks what `outcomes` says, in the
     /// order in which they were requested.
     pub fn handle_received(&mut self, now: Time, link: LinkId, bytes: u64, outcomes: &[Outcome]) {
+        self.received.add(now, bytes);
         if let Some(waited) = self.links.get_mut(link).and_then(|state| state.received(now, bytes)) {
             // Where everybody waits in queues, a silence is nothing special.
             self.usual_wait = (self.usual_wait * 7 + waited) / 8;
@@ -237,6 +251,9 @@ impl Plan {
                 peer.delivered(length);
                 if self.blocks.verify(block) {
                     self.totals.verified(length);
+                    if self.rarity.partial > 0 && self.rarity.of(block) == 0 {
+                        self.unspread.insert(now, block);
+                    }
                 } else {
                     self.totals.duplicate(length);
                 }
@@ -261,6 +278,8 @@ impl Plan {
         let pipelined = state.was_pipelined();
         let peer = self.peers.get_mut(state.peer);
         match status {
+            // It has the block, as it said, and cannot give it now.
+            Status::MissingBlock if state.is_busy_elsewhere(now, block) => {}
             Status::MissingBlock => peer.lacks(now, block),
             // Such a peer reads a request with one recv: one at a time with it, without blame.
             Status::BadRequest if pipelined => {
@@ -283,6 +302,10 @@ impl Plan {
         let Some(state) = self.links.remove(link) else { return };
         let peer = self.peers.get_mut(state.peer);
         peer.link_ended();
+        if state.told.as_ref().is_some_and(|told| !told.heard) {
+            // It was said to know the extension, and does not.
+            peer.set_extended(false);
+        }
         match ended {
             Ended::Lied => peer.banned(),
             Ended::Between if state.answers() > 0 => peer.closed_after(state.answers()),
@@ -322,7 +345,7 @@ impl Plan {
         let links = self.links.next_wakeup(now);
         let peers = self.peers.next_wakeup(now, self.links.len() < self.max_links());
         let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
-        [links, peers, starving].into_iter().flatten().min()
+        [links, peers, starving, self.unspread.next_wakeup()].into_iter().flatten().min()
     }
 
     /// What has been done so far.

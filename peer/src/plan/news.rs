@@ -4,6 +4,7 @@ use super::knowledge::{Has, Told};
 use super::{LinkId, Plan, Time};
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Layout};
+use std::net::SocketAddrV4;
 
 impl Plan {
     /// The peer of the link has shown that it knows the extension, and tells `items`. Call this before
@@ -15,13 +16,26 @@ impl Plan {
         if state.told.is_none() {
             self.rarity.partial += 1;
         }
-        state.told.get_or_insert_with(|| Told::new(&layout)).exhausted = false;
+        let told = state.told.get_or_insert_with(|| Told::new(&layout));
+        (told.exhausted, told.heard) = (false, true);
+        self.peers.get_mut(peer).set_extended(true);
         let honest = items.iter().all(|item| self.handle_item(now, link, peer, item, &layout));
         if honest {
             self.hungry.insert(link);
         } else {
             self.peers.get_mut(peer).banned();
             self.close(link);
+        }
+    }
+
+    /// A link to a peer that is said to know the extension begins with a question for news.
+    pub(super) fn expect_news(&mut self, link: LinkId) {
+        let layout = *self.blocks.layout();
+        if let Some(state) = self.links.get_mut(link)
+            && self.peers.get(state.peer).is_extended()
+        {
+            self.rarity.partial += 1;
+            state.told = Some(Told::new(&layout));
         }
     }
 
@@ -50,14 +64,23 @@ impl Plan {
             Item::Map { first, bits } => {
                 return map_runs(layout, *first, bits).into_iter().all(|run| self.has_run(link, peer, run));
             }
-            Item::Peers(addrs) => {
-                for addr in addrs.iter().filter(|addr| Some(**addr) != self.own) {
-                    self.peers.learn_hearsay(now, *addr);
+            Item::Peers(addrs) => self.learn_hearsay(now, addrs, true),
+            Item::PlainPeers(addrs) => self.learn_hearsay(now, addrs, false),
+            Item::Load(clients) => {
+                told.load = *clients;
+                if *clients == 0 {
+                    told.busy_until = now;
                 }
             }
             Item::Goodbye => self.peers.get_mut(peer).left(now),
         }
         true
+    }
+
+    fn learn_hearsay(&mut self, now: Time, addrs: &[SocketAddrV4], extended: bool) {
+        for addr in addrs.iter().filter(|addr| Some(**addr) != self.own) {
+            self.peers.learn_hearsay(now, *addr, extended);
+        }
     }
 
     fn has_all(&mut self, link: LinkId, has: Has) {
@@ -71,9 +94,10 @@ impl Plan {
     fn has_run(&mut self, link: LinkId, peer: usize, run: Run) -> bool {
         let layout = *self.blocks.layout();
         let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
-        let (rarity, peer) = (&mut self.rarity, self.peers.get_mut(peer));
+        let (rarity, unspread, peer) = (&mut self.rarity, &mut self.unspread, self.peers.get_mut(peer));
         told.has_run(&layout, run, &mut |block| {
             rarity.more(&layout, block);
+            unspread.remove(block);
             peer.gained(block);
         })
     }

@@ -31,6 +31,9 @@ const HASH_RATE: f64 = 1.5e9;
 /// the verified prefix, so blocks far behind the first missing one are read and hashed a second time.
 const LATE_SHARE: f64 = 0.005;
 
+/// A swarm faster than this (bytes a second) is limited by its computers, not by its links.
+const FAST: f64 = 150e6;
+
 /// A spread below this is not worth a second reading, in bytes.
 const MIN_SPREAD: f64 = (16 << 20) as f64;
 
@@ -101,21 +104,23 @@ impl Picker {
         if self.order == Order::Sequential {
             return find(first.number()..all).next();
         }
-        let spread = spread(blocks, first, rate);
-        let start = first.number() + random() % spread;
+        // Only where hashing is what is scarce does the file's hash matter more than variety.
+        let spread = if rate < FAST { all - first.number() } else { spread(blocks, first, rate) };
+        let start = first.number() + random() % spread.max(1);
         let start = start - start % run_blocks(blocks);
-        // Its holder is one; a block that only the seeder has has none.
-        let rarest_of_all = u16::from(have.is_some());
-        let mut best: Option<(u16, Block)> = None;
         let window = first.number().saturating_add(spread);
         let near = find(start..window).chain(find(0..start));
+        // A fair draw among the rarest: the first one found would be that of all who look.
+        let (mut best, mut equals): (Option<(u16, Block)>, u64) = (None, 0);
         for block in near.chain(find(window..all).take(1)) {
             let holders = rarity.of(block);
             if best.is_none_or(|(fewest, _)| holders < fewest) {
-                best = Some((holders, block));
-            }
-            if holders <= rarest_of_all {
-                break;
+                (best, equals) = (Some((holders, block)), 1);
+            } else if best.is_some_and(|(fewest, _)| holders == fewest) {
+                equals += 1;
+                if random().is_multiple_of(equals) {
+                    best = Some((holders, block));
+                }
             }
         }
         best.map(|(_, block)| block)

@@ -71,6 +71,10 @@ pub(super) struct Peer {
     banned: bool,
     /// It does not have the file.
     useless: bool,
+    /// It is said, or has shown, to know the extension.
+    extended: bool,
+    /// It has a link to this peer.
+    mutual: bool,
     one_at_a_time: bool,
     closes: bool,
     bytes: u64,
@@ -92,6 +96,8 @@ impl Peer {
             retry_at: now,
             banned: false,
             useless: false,
+            extended: false,
+            mutual: false,
             one_at_a_time: false,
             closes: false,
             bytes: 0,
@@ -148,6 +154,16 @@ impl Peer {
         self.lacks.remove(&block);
         self.misses = 0;
         self.pause_until = Time::ZERO;
+    }
+
+    /// Whether the peer may be asked for news before it has told any.
+    pub(super) fn is_extended(&self) -> bool {
+        self.extended
+    }
+
+    /// The peer has shown whether it knows the extension.
+    pub(super) fn set_extended(&mut self, extended: bool) {
+        self.extended = extended;
     }
 
     /// The peer told that it leaves.
@@ -227,9 +243,10 @@ impl Peer {
         !self.banned && self.links < self.max_links()
     }
 
-    /// Better ones first: those that gave something, those never tried, those that failed.
-    fn rank(&self) -> (bool, u32, usize) {
-        (self.bytes == 0, self.failures, self.links)
+    /// Better ones first: those that gave something, those that have a link to this peer (so that
+    /// everybody has about as many who ask as it asks), those never tried, those that failed.
+    fn rank(&self) -> (bool, u32, bool, usize) {
+        (self.bytes == 0, self.failures, !self.mutual, self.links)
     }
 }
 
@@ -241,11 +258,14 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    /// Remembers an address that another peer told.
-    pub(super) fn learn_hearsay(&mut self, now: Time, addr: SocketAddrV4) {
+    /// Remembers an address that another peer told, which may have added that it knows the extension.
+    pub(super) fn learn_hearsay(&mut self, now: Time, addr: SocketAddrV4, extended: bool) {
         let somewhere = addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
-        if somewhere && self.peers.len() < MAX_HEARSAY {
+        if somewhere && self.peers.len() < MAX_HEARSAY && !self.by_addr.contains_key(&addr) {
             self.learn(now, Source::Tracker, addr);
+            if let Some(peer) = self.peers.last_mut() {
+                peer.extended = extended;
+            }
         }
     }
 
@@ -267,7 +287,8 @@ impl Peers {
         }
         if self.peers.len() < MAX_KNOWN_PEERS {
             self.by_addr.insert(addr, self.peers.len());
-            self.peers.push(Peer::new(now, addr));
+            let shown = source == Source::Swarm;
+            self.peers.push(Peer { extended: shown, mutual: shown, ..Peer::new(now, addr) });
             return;
         }
         let forgotten = |peer: &Peer| peer.links == 0 && peer.bytes == 0 && peer.failures > 0 && !peer.banned;
@@ -292,10 +313,12 @@ impl Peers {
         &mut self.peers[index]
     }
 
-    /// The peer that deserves the next link now.
-    pub(super) fn next_to_connect(&self, now: Time, random: &mut Random) -> Option<usize> {
-        let due =
-            |peer: &Peer| peer.wants_link() && peer.retry_at <= now && !(peer.closes && peer.is_paused(now));
+    /// The peer that deserves the next link now; of all, or of those that have a link to this peer.
+    pub(super) fn next_to_connect(&self, now: Time, mutual: bool, random: &mut Random) -> Option<usize> {
+        let due = |peer: &Peer| {
+            let rests = peer.retry_at > now || (peer.closes && peer.is_paused(now));
+            peer.wants_link() && !rests && (peer.mutual || !mutual)
+        };
         let best = self.peers.iter().filter(|peer| due(peer)).map(Peer::rank).min()?;
         let equals = || self.peers.iter().enumerate().filter(|(_, peer)| due(peer) && peer.rank() == best);
         let count = equals().count() as u64;

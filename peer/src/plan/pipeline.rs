@@ -10,6 +10,15 @@ const TURNAROUND: Duration = Duration::from_millis(30);
 /// Shortest time over which a rate is measured.
 const MIN_SAMPLE: Duration = Duration::from_millis(10);
 
+/// Bytes to keep under way at `rate` bytes a second: two bandwidth-delay products, and what covers the
+/// turnaround.
+pub(super) fn depth(rate: f64, round_trip: Duration) -> u64 {
+    let seconds = (round_trip * 2 + TURNAROUND).as_secs_f64();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+    let bytes = (rate * seconds) as u64;
+    bytes
+}
+
 /// Rate and round trip of one link, as far as they are known.
 #[derive(Debug, Default)]
 pub(super) struct Pipeline {
@@ -74,10 +83,7 @@ impl Pipeline {
 
     /// Bytes to keep under way.
     pub(super) fn depth(&self) -> u64 {
-        let seconds = (self.round_trip() * 2 + TURNAROUND).as_secs_f64();
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
-        let bytes = (self.rate * seconds) as u64;
-        bytes
+        depth(self.rate, self.round_trip())
     }
 
     /// How long `bytes` take from now on; `None` while the rate is unknown.

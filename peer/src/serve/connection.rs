@@ -69,6 +69,8 @@ pub(super) struct Connection {
     broken: bool,
     /// An answer after which the connection is closed has been sent.
     finished: bool,
+    /// It waits for a block.
+    busy: bool,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
 }
@@ -104,6 +106,7 @@ impl Connection {
             ended: false,
             broken: false,
             finished: false,
+            busy: false,
         }
     }
 
@@ -190,6 +193,7 @@ impl Connection {
         if self.ended {
             return Next::Close;
         }
+        self.set_busy(false);
         // The queue's memory goes back while there is nothing in it.
         self.queue = VecDeque::new();
         if socket::may_be_readable(&self.stream) {
@@ -231,16 +235,33 @@ impl Connection {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
                 Some(file) => match self.decide(&request, &file) {
                     Some((verdict, front)) => (verdict, Some(file), front),
-                    None => return Ok(Settled::Parked),
+                    None => {
+                        self.set_busy(false);
+                        return Ok(Settled::Parked);
+                    }
                 },
                 None => (Verdict::Refusal(Refusal::UnknownFile), None, None),
             },
             None if self.broken => (Verdict::Refusal(Refusal::BadRequest), None, None),
             None => return Ok(Settled::Nothing),
         };
+        self.set_busy(matches!(verdict, Verdict::Block(_)));
         // What was told once is not told again: it is decided for good.
         self.current = Some(Answer { verdict, file, sent: 0, settled: front.is_some(), front });
         Ok(Settled::Answer)
+    }
+
+    fn set_busy(&mut self, busy: bool) {
+        match (std::mem::replace(&mut self.busy, busy), busy) {
+            (false, true) => self.worker.stats.add_busy(),
+            (true, false) => {
+                let left = self.worker.stats.remove_busy();
+                if let Some(reading) = self.reading.as_ref().filter(|_| left == 0) {
+                    reading.uplink_is_free();
+                }
+            }
+            (true, true) | (false, false) => {}
+        }
     }
 
     /// The answer to a request for `file`, with what stands in front of it for a client that knows the
@@ -249,16 +270,19 @@ impl Connection {
         let verdict = judge(request, file, file.is_unchanged());
         let marker = if self.worker.extension { Marker::of(request) } else { None };
         let Some(marker) = marker else { return Some((verdict, None)) };
-        let hurry = self.queue.len() > 1;
+        let (hurry, load) = (self.queue.len() > 1, self.worker.stats.busy());
+        let others = load.saturating_sub(usize::from(self.busy));
         let reading = Reading::of(&mut self.reading, &self.stream, file, marker);
         if request.block == NEWS {
-            return reading.news(marker, hurry).map(|front| (Verdict::News, Some(front)));
+            return reading.news(marker, hurry, load).map(|front| (Verdict::News, Some(front)));
         }
         let verdict = match verdict {
-            Verdict::Block(block) if !reading.asked(marker, block) => Verdict::Refusal(Refusal::MissingBlock),
+            Verdict::Block(block) if !reading.asked(marker, block, others) => {
+                Verdict::Refusal(Refusal::MissingBlock)
+            }
             verdict => verdict,
         };
-        let front = reading.front(verdict);
+        let front = reading.front(verdict, load);
         Some((verdict, front))
     }
 
@@ -273,8 +297,9 @@ impl Connection {
         if request.block == NEWS || reading.is_due() {
             return None;
         }
+        let others = self.worker.stats.busy().saturating_sub(usize::from(self.busy));
         match verdict {
-            Verdict::Block(block) => reading.asked(marker, block).then_some(verdict),
+            Verdict::Block(block) => reading.asked(marker, block, others).then_some(verdict),
             Verdict::Refusal(_) | Verdict::News => Some(verdict),
         }
     }
@@ -414,6 +439,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.set_busy(false);
         self.worker.remove_queued(self.queue.len());
         self.worker.closed();
     }

@@ -64,14 +64,21 @@ impl Reading {
         Arc::ptr_eq(&self.file, file)
     }
 
-    /// The client asks for `block`, and this peer has it: whether it is to be given.
-    pub(super) fn asked(&self, marker: Marker, block: Block) -> bool {
-        self.file.bulletin().asked(self.reader, marker.offers_seen, Some(block)) == swarm::Verdict::Serve
+    /// The client asks for `block`, and this peer has it: whether it is to be given. `others`: clients
+    /// that wait for a block besides.
+    pub(super) fn asked(&self, marker: Marker, block: Block, others: usize) -> bool {
+        let seen = marker.offers_seen;
+        self.file.bulletin().asked(self.reader, seen, Some(block), others) == swarm::Verdict::Serve
     }
 
     /// `block` is out to its last byte.
     pub(super) fn sent(&self, block: Block) {
         self.file.bulletin().sent(self.reader, block);
+    }
+
+    /// Nobody waits for a block any more.
+    pub(super) fn uplink_is_free(&self) {
+        self.file.bulletin().set_load(0);
     }
 
     /// Whether there is something to tell, and the last telling is long enough ago.
@@ -80,18 +87,19 @@ impl Reading {
         rested && self.file.bulletin().has_news(self.reader)
     }
 
-    /// What to put in front of the answer `verdict`, if there is something to tell now.
-    pub(super) fn front(&mut self, verdict: Verdict) -> Option<Front> {
-        self.is_due().then(|| self.tell(verdict)).flatten()
+    /// What to put in front of the answer `verdict`, if there is something to tell now. `load`: clients
+    /// that wait for a block here.
+    pub(super) fn front(&mut self, verdict: Verdict, load: usize) -> Option<Front> {
+        self.is_due().then(|| self.tell(verdict, load)).flatten()
     }
 
     /// The answer to a question for news alone; `None`: it waits. `hurry`: another request waits behind.
-    pub(super) fn news(&mut self, marker: Marker, hurry: bool) -> Option<Front> {
+    pub(super) fn news(&mut self, marker: Marker, hurry: bool, load: usize) -> Option<Front> {
         if self.parked_at.is_none() {
-            self.file.bulletin().asked(self.reader, marker.offers_seen, None);
+            self.file.bulletin().asked(self.reader, marker.offers_seen, None, 0);
         }
         let parked_at = *self.parked_at.get_or_insert_with(clock::now);
-        let front = self.front(Verdict::News);
+        let front = self.front(Verdict::News, load);
         let over = hurry || parked_at.elapsed() >= NEWS_TIMEOUT;
         let front =
             front.or_else(|| over.then(|| Front::new(Verdict::News, &self.file, &field::encode(&[]))));
@@ -113,8 +121,8 @@ impl Reading {
         let _ = tokio::time::timeout_at(until.into(), self.bell.notified()).await;
     }
 
-    fn tell(&mut self, verdict: Verdict) -> Option<Front> {
-        let items = self.file.bulletin().news(self.reader, &|block| self.file.have().has(block))?;
+    fn tell(&mut self, verdict: Verdict, load: usize) -> Option<Front> {
+        let items = self.file.bulletin().news(self.reader, load, &|block| self.file.have().has(block))?;
         self.told_at = Some(clock::now());
         Some(Front::new(verdict, &self.file, &field::encode(&items)))
     }

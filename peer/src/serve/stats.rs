@@ -1,6 +1,6 @@
 //! What a pool has done so far, for progress display and tests.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Counters of one pool. Each is exact by itself; two read one after the other may be of different
 /// moments.
@@ -11,6 +11,7 @@ pub struct ServeStats {
     clients: AtomicU64,
     evicted: AtomicU64,
     refused: AtomicU64,
+    busy: AtomicUsize,
 }
 
 impl ServeStats {
@@ -42,6 +43,21 @@ impl ServeStats {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Clients that wait for a block.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_busy(&self) {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells how many are left.
+    pub(super) fn remove_busy(&self) -> usize {
+        self.busy.fetch_sub(1, Ordering::Relaxed).saturating_sub(1)
     }
 
     pub(super) fn add_sent(&self, bytes: usize, blocks: u64) {

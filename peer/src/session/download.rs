@@ -9,7 +9,7 @@ use crate::clock;
 use crate::limits::{MAX_LINKS, SYNC_INTERVAL, WANTED_PEERS};
 use crate::link::{FileContext, LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
-use crate::plan::{LinkId, Options, Order, Plan, Source};
+use crate::plan::{LinkId, Options, Order, Outcome, Plan, Source};
 use crate::store::finish::finish;
 use crate::store::{HaveMap, Place, Preparation, PrepareError, Prepared, Record, Shared, Stamp};
 use crate::tracker_client::{TrackerError, resolve};
@@ -299,12 +299,12 @@ impl Session {
             LinkEvent::Connected => {
                 self.plan.handle_connected(now, link);
                 if let Some(addr) = self.links.addr(link) {
-                    self.shared.bulletin().met(addr);
                     observer.event(Event::Connected(addr));
                 }
             }
             LinkEvent::Received { bytes, news, outcomes, message } => {
                 self.received += bytes;
+                self.tell_of(link, news.is_some(), &outcomes);
                 if let Some(items) = news {
                     self.plan.handle_news(now, link, &items);
                 }
@@ -325,6 +325,14 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A peer that has answered is told of to others, once as what it has shown to be.
+    fn tell_of(&mut self, link: LinkId, extended: bool, outcomes: &[Outcome]) {
+        let gave = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Verified(_)));
+        if let Some(addr) = self.links.show(link, extended, gave) {
+            self.shared.bulletin().met(addr, extended);
+        }
     }
 
     fn handle_tracker(&mut self, (tracker, answer): Answer, observer: &mut dyn Observer) {

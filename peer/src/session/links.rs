@@ -12,11 +12,13 @@ pub(super) struct LinkSet {
     engine: Engine,
     file: Arc<FileContext>,
     links: HashMap<LinkId, (SocketAddrV4, LinkHandle)>,
+    /// The links whose peers have shown what they are; whether they know the extension.
+    shown: HashMap<LinkId, bool>,
 }
 
 impl LinkSet {
     pub(super) fn new(engine: Engine, file: Arc<FileContext>) -> Self {
-        Self { engine, file, links: HashMap::new() }
+        Self { engine, file, links: HashMap::new(), shown: HashMap::new() }
     }
 
     /// Does everything that the plan wants now.
@@ -45,7 +47,7 @@ impl LinkSet {
                         .is_none_or(|(_, handle)| handle.lease().revoke(block, self.file.shared.have()));
                     plan.handle_revoked(now, link, block, in_time);
                 }
-                Action::Close { link } => drop(self.links.remove(&link)),
+                Action::Close { link } => self.ended(link),
             }
         }
     }
@@ -61,9 +63,21 @@ impl LinkSet {
         self.links.get(&link).map(|(addr, _)| *addr)
     }
 
+    /// The link's peer has told news (`extended`) or given a block (`gave`); its address, if that shows
+    /// something new.
+    pub(super) fn show(&mut self, link: LinkId, extended: bool, gave: bool) -> Option<SocketAddrV4> {
+        let known = self.shown.get(&link).is_some_and(|known| *known || !extended);
+        if known || !(extended || gave) {
+            return None;
+        }
+        self.shown.insert(link, extended);
+        self.addr(link)
+    }
+
     /// The link has ended.
     pub(super) fn ended(&mut self, link: LinkId) {
         self.links.remove(&link);
+        self.shown.remove(&link);
     }
 
     /// Ends all links. When this returns, nothing is written or published any more.

@@ -1,14 +1,23 @@
 //! What is told about one file, and where each of those stands who read it.
 
 use super::have_log::HaveLog;
-use super::met::Met;
-use super::offers::Offers;
-use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
+use super::met::{Acquaintance, Met};
+use super::meter::Meter;
+use super::offers::{FAST, Offers};
+use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD, NEWS_SPACING};
 use crate::plan::Time;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Have, Layout};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddrV4;
+
+/// When so many other clients wait for a block, one that knows the extension is told to ask elsewhere,
+/// or later: a request that waits here is a block that its leecher gets from nobody. Version 1 clients
+/// are always served.
+const MAX_BUSY: usize = 6;
+
+/// Readers that are told when the uplink is free.
+const INVITATIONS: usize = 3;
 
 /// A connection whose other end has shown that it knows the extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +28,8 @@ pub struct ReaderId(pub u64);
 pub enum Verdict {
     /// It is.
     Serve,
-    /// Not to this question: the reader did not know yet that this seeder chooses.
+    /// Not now: enough others wait for the uplink, and another peer may have the block, too; or the
+    /// reader did not know yet that this seeder chooses.
     Later,
 }
 
@@ -35,7 +45,10 @@ struct Reader {
     /// Whether it was told [`Item::Everything`] (false) or [`Item::Choosing`] (true) last.
     choosing_told: Option<bool>,
     goodbye_told: bool,
+    load_told: u16,
     greeted: bool,
+    /// It is to be told that the uplink is free.
+    invited: bool,
     asked: bool,
     /// It knows all that there is.
     quiet: bool,
@@ -48,13 +61,21 @@ pub struct Board {
     /// Number of blocks that this peer has.
     have: u64,
     log: HaveLog,
+    /// What came up to here is told.
+    released: u64,
+    /// What came since is told then.
+    release_at: Time,
     met: Met,
     /// Of a peer that had everything from the start.
     offers: Option<Offers>,
     leaving: bool,
+    /// Clients that wait for a block.
+    load: u16,
+    /// What goes to readers.
+    sent: Meter,
     readers: HashMap<ReaderId, Reader>,
     /// Readers that know all that there is, and are woken by what is new.
-    quiet: Vec<ReaderId>,
+    quiet: VecDeque<ReaderId>,
     woken: Vec<ReaderId>,
     was_choosing: bool,
     next: u64,
@@ -70,11 +91,15 @@ impl Board {
             layout,
             have: have.count(),
             log: HaveLog::default(),
+            released: 0,
+            release_at: Time::ZERO,
             met: Met::default(),
             offers: seeder.then(|| Offers::new(layout)),
             leaving: false,
+            load: 0,
+            sent: Meter::default(),
             readers: HashMap::new(),
-            quiet: Vec::new(),
+            quiet: VecDeque::new(),
             woken: Vec::new(),
             was_choosing: false,
             next: first_reader,
@@ -87,16 +112,19 @@ impl Board {
         self.next
     }
 
-    /// `block` is verified and on disk, and was not before.
-    pub fn published(&mut self, block: Block) {
+    /// `block` is verified and on disk, and was not before. It is told together with those that come
+    /// soon after it.
+    pub fn published(&mut self, now: Time, block: Block) {
         self.have += 1;
         self.log.push(block);
-        self.wake_quiet();
+        if self.is_complete() || now >= self.release_at {
+            self.release(now);
+        }
     }
 
-    /// This peer has met another, which listens at `addr`.
-    pub fn met(&mut self, addr: SocketAddrV4) {
-        if self.met.insert(addr) {
+    /// This peer has met another, which listens at `addr`, and may have shown that it knows the extension.
+    pub fn met(&mut self, addr: SocketAddrV4, extended: bool) {
+        if self.met.insert(Acquaintance { addr, extended }) {
             self.wake_quiet();
         }
     }
@@ -107,6 +135,24 @@ impl Board {
         self.wake_quiet();
     }
 
+    /// So many clients wait for a block of any file. It is told along with other news; when none waits
+    /// any more, a few readers are told at once: the uplink is free.
+    pub fn set_load(&mut self, clients: usize) {
+        let was_free = self.load == 0;
+        self.load = u16::try_from(clients).unwrap_or(u16::MAX);
+        if self.load > 0 || was_free || self.offers.is_some() {
+            return;
+        }
+        for _ in 0..INVITATIONS.min(self.quiet.len()) {
+            // Always others: they come to the end of the line when they are quiet again.
+            let Some(id) = self.quiet.pop_front() else { break };
+            if let Some(reader) = self.readers.get_mut(&id) {
+                (reader.quiet, reader.invited) = (false, true);
+                self.woken.push(id);
+            }
+        }
+    }
+
     /// A connection has shown the marker. `addr`: where its other end listens, if it does.
     pub fn open(&mut self, now: Time, addr: Option<SocketAddrV4>) -> ReaderId {
         let id = ReaderId(self.next);
@@ -114,12 +160,14 @@ impl Board {
         let reader = Reader {
             addr,
             map_at: if self.have == 0 || self.is_complete() { self.layout.blocks() } else { 0 },
-            log_at: self.log.end(),
+            log_at: self.released,
             met_at: self.met.end().saturating_sub(MAX_PEERS_A_FIELD as u64),
             peers_told: 0,
             choosing_told: None,
             goodbye_told: false,
+            load_told: 0,
             greeted: false,
+            invited: false,
             asked: false,
             quiet: false,
         };
@@ -128,18 +176,34 @@ impl Board {
             offers.open(id);
         }
         if let Some(addr) = addr {
-            self.met(addr);
+            self.met(addr, true);
         }
         self.look(now);
         id
     }
 
     /// A marked request was read; `block` is what it asks for, `None` for news alone. `offers_seen` is
-    /// the marker's.
-    pub fn asked(&mut self, now: Time, id: ReaderId, offers_seen: u32, block: Option<Block>) -> Verdict {
+    /// the marker's. `others`: how many other clients wait for a block.
+    pub fn asked(
+        &mut self,
+        now: Time,
+        id: ReaderId,
+        offers_seen: u32,
+        block: Option<Block>,
+        others: usize,
+    ) -> Verdict {
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
         let first = !std::mem::replace(&mut reader.asked, true);
-        let Some(offers) = &mut self.offers else { return Verdict::Serve };
+        let busy = others >= MAX_BUSY && self.sent.rate() < FAST;
+        let Some(offers) = &mut self.offers else {
+            return if busy && block.is_some() { Verdict::Later } else { Verdict::Serve };
+        };
+        if let Some(block) = block
+            && busy
+            && !offers.is_offered(id, block)
+        {
+            return Verdict::Later;
+        }
         let verdict = match block {
             Some(block) if first && offers.is_choosing(now) && offers.is_another_s(id, block) => {
                 Verdict::Later
@@ -159,6 +223,7 @@ impl Board {
 
     /// The answer that carried `block` is out to its last byte.
     pub fn sent(&mut self, now: Time, id: ReaderId, block: Block) {
+        self.sent.add(now, self.layout.len_of(block));
         if let Some(offers) = &mut self.offers {
             offers.sent(now, id, block);
             self.look(now);
@@ -186,10 +251,11 @@ impl Board {
         let has_blocks = if self.is_complete() {
             reader.choosing_told != Some(self.was_choosing)
         } else {
-            reader.map_at < self.layout.blocks() || reader.log_at < self.log.end()
+            reader.map_at < self.layout.blocks() || reader.log_at < self.released
         };
         let has_offers = self.offers.as_ref().is_some_and(|offers| offers.has_untold(id));
-        !reader.greeted || has_blocks || has_offers || has_peers || (self.leaving && !reader.goodbye_told)
+        let has_goodbye = self.leaving && !reader.goodbye_told;
+        !reader.greeted || reader.invited || has_blocks || has_offers || has_peers || has_goodbye
     }
 
     /// What to put in front of the next answer to the reader; `None`: nothing, a plain answer. `have`
@@ -201,7 +267,7 @@ impl Board {
             && let Some(reader) = self.readers.get_mut(&id)
             && !std::mem::replace(&mut reader.quiet, true)
         {
-            self.quiet.push(id);
+            self.quiet.push_back(id);
         }
         items
     }
@@ -214,7 +280,9 @@ impl Board {
     /// When to call [`Board::handle_time`] if nothing happens before.
     #[must_use]
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
-        self.offers.as_ref().and_then(|offers| offers.next_wakeup(now))
+        let offers = self.offers.as_ref().and_then(|offers| offers.next_wakeup(now));
+        let release = (self.released < self.log.end()).then_some(self.release_at);
+        [offers, release].into_iter().flatten().min()
     }
 
     /// Looks whether time has changed something.
@@ -222,11 +290,13 @@ impl Board {
         self.look(now);
     }
 
-    /// The peers that were met since `at`, which is set to where the next call goes on; begin with 0.
+    /// The peers that know the extension and were met since `at`, which is set to where the next call goes on; begin with 0.
     pub fn met_since(&self, at: &mut u64) -> Vec<SocketAddrV4> {
         let mut peers = Vec::new();
         while let Some((number, peer)) = self.met.get(*at) {
-            peers.push(peer);
+            if peer.extended {
+                peers.push(peer.addr);
+            }
             *at = number + 1;
         }
         peers
@@ -236,8 +306,19 @@ impl Board {
         self.have == self.layout.blocks()
     }
 
-    /// Makes offers, and tells everybody when this seeder begins or ceases to choose.
+    /// Lets everybody know what has come.
+    fn release(&mut self, now: Time) {
+        self.released = self.log.end();
+        // So many readers, so many messages: together they stay below a bound.
+        self.release_at = now + NEWS_SPACING * u32::try_from(self.readers.len()).unwrap_or(u32::MAX).min(100);
+        self.wake_quiet();
+    }
+
+    /// Tells what has come, makes offers, and tells everybody when this seeder begins or ceases to choose.
     fn look(&mut self, now: Time) {
+        if self.released < self.log.end() && now >= self.release_at {
+            self.release(now);
+        }
         let Some(offers) = &mut self.offers else { return };
         offers.handle_time(now);
         for reader in offers.offer(now) {
@@ -282,10 +363,10 @@ impl Board {
             }
         } else {
             if self.log.has_forgotten(reader.log_at) {
-                (reader.map_at, reader.log_at) = (0, self.log.end());
+                (reader.map_at, reader.log_at) = (0, self.released);
             }
             items.extend(map_part(&self.layout, reader, have));
-            items.extend(new_blocks(&self.log, reader));
+            items.extend(new_blocks(&self.log, self.released, reader));
         }
         if let Some(offers) = &mut self.offers {
             let runs = offers.tell(id);
@@ -294,6 +375,10 @@ impl Board {
             }
         }
         items.extend(new_peers(&self.met, reader));
+        if std::mem::take(&mut reader.invited) || reader.load_told != self.load {
+            reader.load_told = self.load;
+            items.push(Item::Load(self.load));
+        }
         items
     }
 }
@@ -319,9 +404,11 @@ fn map_part(layout: &Layout, reader: &mut Reader, have: &dyn Fn(Block) -> bool) 
 }
 
 /// What came since the reader was told the last time, as far as it fits.
-fn new_blocks(log: &HaveLog, reader: &mut Reader) -> Option<Item> {
+fn new_blocks(log: &HaveLog, released: u64, reader: &mut Reader) -> Option<Item> {
     let mut runs: Vec<Run> = Vec::new();
-    while let Some(block) = log.get(reader.log_at) {
+    while reader.log_at < released
+        && let Some(block) = log.get(reader.log_at)
+    {
         if !runs.last_mut().is_some_and(|run| run.extend(block)) {
             if runs.len() == MAX_HAVE_RUNS {
                 break;
@@ -335,18 +422,19 @@ fn new_blocks(log: &HaveLog, reader: &mut Reader) -> Option<Item> {
 
 /// Peers that the reader was not told of, as many as fit. An address of this machine alone is nothing
 /// for others.
-fn new_peers(met: &Met, reader: &mut Reader) -> Option<Item> {
+fn new_peers(met: &Met, reader: &mut Reader) -> impl Iterator<Item = Item> + use<> {
     let local = reader.addr.is_some_and(|addr| addr.ip().is_loopback());
-    let mut peers = Vec::new();
-    while peers.len() < MAX_PEERS_A_FIELD
+    let (mut extended, mut plain) = (Vec::new(), Vec::new());
+    while extended.len() + plain.len() < MAX_PEERS_A_FIELD
         && reader.peers_told < MAX_PEERS_TOLD
         && let Some((number, peer)) = met.get(reader.met_at)
     {
         reader.met_at = number + 1;
-        if Some(peer) != reader.addr && (local || !peer.ip().is_loopback()) {
-            peers.push(peer);
+        if Some(peer.addr) != reader.addr && (local || !peer.addr.ip().is_loopback()) {
+            if peer.extended { &mut extended } else { &mut plain }.push(peer.addr);
             reader.peers_told += 1;
         }
     }
-    (!peers.is_empty()).then_some(Item::Peers(peers))
+    let extended = (!extended.is_empty()).then_some(Item::Peers(extended));
+    extended.into_iter().chain((!plain.is_empty()).then_some(Item::PlainPeers(plain)))
 }

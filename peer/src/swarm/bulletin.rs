@@ -47,15 +47,16 @@ impl Bulletin {
 
     /// See [`Board::published`].
     pub fn published(&self, block: Block) {
+        let now = self.now();
         let mut inner = self.lock();
-        inner.board.published(block);
+        inner.board.published(now, block);
         inner.ring();
     }
 
     /// See [`Board::met`].
-    pub fn met(&self, addr: SocketAddrV4) {
+    pub fn met(&self, addr: SocketAddrV4, extended: bool) {
         let mut inner = self.lock();
-        inner.board.met(addr);
+        inner.board.met(addr, extended);
         inner.ring();
     }
 
@@ -87,10 +88,10 @@ impl Bulletin {
     }
 
     /// See [`Board::asked`].
-    pub fn asked(&self, reader: ReaderId, offers_seen: u32, block: Option<Block>) -> Verdict {
+    pub fn asked(&self, reader: ReaderId, offers_seen: u32, block: Option<Block>, others: usize) -> Verdict {
         let now = self.now();
         let mut inner = self.lock();
-        let verdict = inner.board.asked(now, reader, offers_seen, block);
+        let verdict = inner.board.asked(now, reader, offers_seen, block, others);
         inner.ring();
         verdict
     }
@@ -101,13 +102,21 @@ impl Bulletin {
         self.lock().board.has_news(reader)
     }
 
-    /// See [`Board::news`].
-    pub fn news(&self, reader: ReaderId, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
+    /// See [`Board::news`]. `load`: see [`Board::set_load`].
+    pub fn news(&self, reader: ReaderId, load: usize, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
         let now = self.now();
         let mut inner = self.lock();
+        inner.board.set_load(load);
         let items = inner.board.news(now, reader, have);
         inner.ring();
         items
+    }
+
+    /// See [`Board::set_load`].
+    pub fn set_load(&self, clients: usize) {
+        let mut inner = self.lock();
+        inner.board.set_load(clients);
+        inner.ring();
     }
 
     /// See [`Board::sent`].

@@ -2,29 +2,45 @@
 //! seen first-hand is passed on, never hearsay.
 
 use crate::limits::MAX_MET;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddrV4;
+
+/// A peer that was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// Where it listens.
+    pub addr: SocketAddrV4,
+    /// Whether it has shown that it knows the extension.
+    pub extended: bool,
+}
 
 /// The latest of them, in the order of their first appearance.
 #[derive(Debug, Default)]
 pub struct Met {
-    peers: VecDeque<SocketAddrV4>,
-    known: HashSet<SocketAddrV4>,
+    peers: VecDeque<Acquaintance>,
+    /// Whether each of them has shown that it knows the extension.
+    known: HashMap<SocketAddrV4, bool>,
     /// Number of those that were forgotten.
     base: u64,
 }
 
 impl Met {
-    /// `peer` was seen; tells whether it is new. At the bound the oldest is forgotten.
-    pub fn insert(&mut self, peer: SocketAddrV4) -> bool {
-        if peer.port() == 0 || peer.ip().is_unspecified() || !self.known.insert(peer) {
+    /// A peer was seen; tells whether that is new. At the bound the oldest is forgotten.
+    pub fn insert(&mut self, peer: Acquaintance) -> bool {
+        let Acquaintance { addr, extended } = peer;
+        let known = self.known.get(&addr).is_some_and(|known| *known || !extended);
+        if addr.port() == 0 || addr.ip().is_unspecified() || known {
             return false;
         }
+        self.known.insert(addr, extended);
         self.peers.push_back(peer);
         if self.peers.len() > MAX_MET
             && let Some(oldest) = self.peers.pop_front()
         {
-            self.known.remove(&oldest);
+            // One that has shown the extension since is in the line a second time.
+            if self.known.get(&oldest.addr) == Some(&oldest.extended) {
+                self.known.remove(&oldest.addr);
+            }
             self.base += 1;
         }
         true
@@ -38,7 +54,7 @@ impl Met {
 
     /// The peer with number `at`, or the oldest one that is remembered after it; with its number.
     #[must_use]
-    pub fn get(&self, at: u64) -> Option<(u64, SocketAddrV4)> {
+    pub fn get(&self, at: u64) -> Option<(u64, Acquaintance)> {
         let at = at.max(self.base);
         let index = usize::try_from(at - self.base).ok()?;
         self.peers.get(index).map(|peer| (at, *peer))
@@ -52,7 +68,10 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_and_numbers_go_on() {
-        let peer = |port: usize| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), u16::try_from(port).unwrap());
+        let peer = |port: usize| Acquaintance {
+            addr: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), u16::try_from(port).unwrap()),
+            extended: false,
+        };
         let mut met = Met::default();
         assert!(!met.insert(peer(0)), "port 0 listens nowhere");
         for port in 1..=MAX_MET + 2 {
@@ -62,5 +81,7 @@ mod tests {
         assert_eq!(met.get(0), Some((2, peer(3))));
         assert_eq!(met.end(), MAX_MET as u64 + 2);
         assert_eq!(met.get(met.end()), None);
+        let extended = Acquaintance { extended: true, ..peer(5) };
+        assert!(met.insert(extended) && !met.insert(extended) && !met.insert(peer(5)));
     }
 }

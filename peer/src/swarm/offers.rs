@@ -30,7 +30,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// A seeder that sends faster than this (bytes a second) does not choose: the uplink is not what is
 /// scarce, and blocks in the order of the file cost the leechers less.
-const FAST: f64 = 150e6;
+pub(super) const FAST: f64 = 150e6;
 
 #[derive(Debug)]
 struct Offer {
@@ -66,6 +66,10 @@ pub struct Offers {
     layout: Layout,
     /// Blocks that somebody got or is offered.
     given: Have,
+    /// Blocks that somebody did not want.
+    unwanted: Have,
+    /// Offers that a reader did not want, for others.
+    put_off: VecDeque<(Run, ReaderId)>,
     /// No block before this number is to be given.
     next: u64,
     accounts: HashMap<ReaderId, Account>,
@@ -87,6 +91,8 @@ impl Offers {
         Self {
             layout,
             given: Have::none(&layout),
+            unwanted: Have::none(&layout),
+            put_off: VecDeque::new(),
             next: 0,
             accounts: HashMap::new(),
             line: VecDeque::new(),
@@ -105,12 +111,17 @@ impl Offers {
         !self.fast && !over && self.accounts.len() > 1
     }
 
+    /// Whether `reader` is offered `block`.
+    #[must_use]
+    pub fn is_offered(&self, reader: ReaderId, block: Block) -> bool {
+        let account = self.accounts.get(&reader);
+        account.is_some_and(|account| account.offers.iter().any(|offer| offer.holds(block)))
+    }
+
     /// Whether another than `reader` got `block` or is offered it.
     #[must_use]
     pub fn is_another_s(&self, reader: ReaderId, block: Block) -> bool {
-        let account = self.accounts.get(&reader);
-        let own = account.is_some_and(|account| account.offers.iter().any(|offer| offer.holds(block)));
-        !own && self.given.has(block)
+        !self.is_offered(reader, block) && self.given.has(block)
     }
 
     /// A reader has come.
@@ -132,15 +143,22 @@ impl Offers {
     }
 
     /// The reader asks for news, having read `seen` offered blocks: what it was told and did not ask
-    /// for, it does not want, since others have it.
+    /// for, it does not want. Perhaps others have it; perhaps the reader only thought so. So a block goes
+    /// to another reader once, and when that one does not want it either, it counts as given.
     pub fn declined(&mut self, reader: ReaderId, seen: u32) {
         let Some(account) = self.accounts.get_mut(&reader) else { return };
         let read = |told: u32| seen.wrapping_sub(told) < u32::MAX / 2;
-        while let Some(offer) = account.offers.front()
-            && offer.told.is_some_and(read)
-        {
+        let mut declined = Vec::new();
+        while account.offers.front().is_some_and(|offer| offer.told.is_some_and(read)) {
+            declined.extend(account.offers.pop_front());
+        }
+        for offer in declined {
             self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
-            account.offers.pop_front();
+            // Some of a run was wanted: the rest is had.
+            let untouched = offer.unsent == offer.run.count;
+            if untouched && self.unwanted.insert(offer.run.first) {
+                self.put_off.push_back((offer.run, reader));
+            }
         }
         self.stand_in_line(reader);
     }
@@ -173,7 +191,7 @@ impl Offers {
         while self.offered < self.budget()
             && let Some(reader) = self.line.front().copied()
         {
-            let Some(run) = self.next_run() else { break };
+            let Some(run) = self.next_put_off(reader).or_else(|| self.next_run()) else { break };
             self.line.pop_front();
             let bytes = bytes(&self.layout, run);
             for block in run.blocks(&self.layout) {
@@ -213,6 +231,11 @@ impl Offers {
     /// Looks whether everything is given, and for offers that were not taken in time.
     pub fn handle_time(&mut self, now: Time) {
         let nothing_left = self.offered == 0 && self.next_run().is_none();
+        if nothing_left && self.line.len() == self.accounts.len() {
+            // Everybody waits for an offer, and nobody wants these.
+            self.put_off.clear();
+        }
+        let nothing_left = nothing_left && self.put_off.is_empty();
         self.exhausted = if nothing_left { self.exhausted.or(Some(now)) } else { None };
         if now < self.check_at {
             return;
@@ -255,6 +278,11 @@ impl Offers {
             account.waiting = true;
             self.line.push_back(reader);
         }
+    }
+
+    /// The next offer that another than `reader` did not want.
+    fn next_put_off(&mut self, reader: ReaderId) -> Option<Run> {
+        self.put_off.pop_front_if(|(_, unwilling)| *unwilling != reader).map(|(run, _)| run)
     }
 
     /// The next blocks that nobody got or is offered; at most [`RUN_BYTES`] of them, at least one.

@@ -38,7 +38,7 @@ fn offered(items: &[Item]) -> Vec<u64> {
 fn a_lone_reader_of_a_seeder_may_ask_for_anything() {
     let mut board = seeder();
     let reader = board.open(NOW, Some(addr(1)));
-    assert_eq!(board.asked(NOW, reader, 0, Some(block(5))), Verdict::Serve);
+    assert_eq!(board.asked(NOW, reader, 0, Some(block(5)), 0), Verdict::Serve);
     assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Everything]));
     assert_eq!(news(&mut board, NOW, reader), None);
 }
@@ -60,9 +60,9 @@ fn a_first_question_for_a_block_that_another_has_is_put_off() {
     let mut board = seeder();
     let first = board.open(NOW, Some(addr(1)));
     let second = board.open(NOW, Some(addr(2)));
-    assert_eq!(board.asked(NOW, first, 0, Some(block(70))), Verdict::Serve);
-    assert_eq!(board.asked(NOW, second, 0, Some(block(70))), Verdict::Later);
-    assert_eq!(board.asked(NOW, second, 0, Some(block(70))), Verdict::Serve, "it insists");
+    assert_eq!(board.asked(NOW, first, 0, Some(block(70)), 0), Verdict::Serve);
+    assert_eq!(board.asked(NOW, second, 0, Some(block(70)), 0), Verdict::Later);
+    assert_eq!(board.asked(NOW, second, 0, Some(block(70)), 0), Verdict::Serve, "it insists");
 }
 
 /// Takes every offer at once until nothing is offered; gives the blocks in order of their offers.
@@ -73,7 +73,7 @@ fn take_all(board: &mut Board, now: Time, readers: &[ReaderId]) -> Vec<u64> {
         for (reader, seen) in readers.iter().zip(&mut seen) {
             for number in offered(&news(board, now, *reader).unwrap_or_default()) {
                 *seen += 1;
-                assert_eq!(board.asked(now, *reader, *seen, Some(block(number))), Verdict::Serve);
+                assert_eq!(board.asked(now, *reader, *seen, Some(block(number)), 0), Verdict::Serve);
                 board.sent(now, *reader, block(number));
                 all.push(number);
             }
@@ -123,9 +123,9 @@ fn a_reader_that_declines_gets_other_offers() {
     let mut board = seeder();
     let readers = [1, 2].map(|host| board.open(NOW, Some(addr(host))));
     let first = offered(&news(&mut board, NOW, readers[0]).unwrap());
-    board.asked(NOW, readers[0], 0, None);
+    board.asked(NOW, readers[0], 0, None, 0);
     assert_eq!(news(&mut board, NOW, readers[0]), None, "it has not read them yet");
-    board.asked(NOW, readers[0], u32::try_from(first.len()).unwrap(), None);
+    board.asked(NOW, readers[0], u32::try_from(first.len()).unwrap(), None, 0);
     let second = offered(&news(&mut board, NOW, readers[0]).unwrap());
     assert!(!second.is_empty() && second.iter().all(|number| !first.contains(number)), "{second:?}");
 }
@@ -152,8 +152,9 @@ fn a_leecher_tells_its_map_once_and_then_what_is_new() {
     let told = board.news(NOW, reader, &|block| have.has(block));
     assert_eq!(told, Some(vec![Item::Map { first: 0, bits }]));
     assert_eq!(board.news(NOW, reader, &|block| have.has(block)), None);
-    [7, 8, 20].iter().for_each(|number| board.published(block(*number)));
+    [7, 8, 20].iter().for_each(|number| board.published(NOW, block(*number)));
     assert_eq!(board.take_woken(), [reader]);
+    board.handle_time(board.next_wakeup(NOW).unwrap());
     let runs = vec![Run { first: block(7), count: 2 }, Run::of(block(20))];
     assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Have(runs)]));
 }
@@ -163,7 +164,7 @@ fn a_leecher_that_becomes_complete_says_so() {
     let mut board = Board::new(layout(), &Have::none(&layout()), 0);
     let reader = board.open(NOW, None);
     assert_eq!(news(&mut board, NOW, reader), Some(vec![]), "the greeting: it knows the extension");
-    layout().iter().for_each(|block| board.published(block));
+    layout().iter().for_each(|block| board.published(NOW, block));
     assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Everything]));
 }
 
@@ -175,7 +176,8 @@ fn a_reader_that_falls_behind_is_told_the_map_again() {
     board.news(NOW, reader, &|_| false);
     // Every other block: no two make a run.
     let came: Vec<Block> = layout.iter().filter(|block| block.number() % 2 == 0).collect();
-    came.iter().for_each(|block| board.published(*block));
+    came.iter().for_each(|block| board.published(NOW, *block));
+    board.handle_time(board.next_wakeup(NOW).unwrap());
     let mut known = Have::none(&layout);
     while let Some(items) = board.news(NOW, reader, &|block| block.number() % 2 == 0) {
         for item in items {
@@ -204,7 +206,7 @@ fn who_leaves_says_goodbye_once() {
 fn an_address_of_this_machine_is_told_on_this_machine_alone() {
     let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001);
     let mut board = seeder();
-    board.met(local);
+    board.met(local, true);
     let far = board.open(NOW, Some(addr(1)));
     let near = board.open(NOW, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7002)));
     let peers = |items: Vec<Item>| items.into_iter().find(|item| matches!(item, Item::Peers(_)));
