@@ -1,0 +1,32 @@
+//! A swarm in one process and in virtual time: the plan, the board and the tracker's registry are the
+//! very code that ships; links, connections and the habits of other programs are modelled.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`scenario`] | who takes part, over which links |
+//! | [`preset`] | scenarios with names, and what each must reach |
+//! | [`bound`] | how fast it could be at best |
+//! | [`world`] | the simulation itself |
+//! | [`gauge`] | what is observed while it runs |
+//! | [`outcome`] | what came of it |
+//! | [`report`] | that as a table, as JSON and as a picture |
+//! | [`units`], [`random`] | times, rates, a seeded source of numbers |
+
+pub mod bound;
+pub mod cli;
+pub mod clock;
+pub mod gauge;
+pub mod outcome;
+pub mod preset;
+pub mod random;
+pub mod report;
+pub mod scenario;
+pub mod units;
+pub mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use outcome::Outcome;
+pub use scenario::{Habit, Scenario};
+pub use world::World;

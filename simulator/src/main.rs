@@ -1,0 +1,77 @@
+//! `simulate`: one swarm, or the table.
+
+use cascade_simulator::cli::Cli;
+use cascade_simulator::preset::{Preset, among_themselves, presets};
+use cascade_simulator::report::{json, svg, table};
+use cascade_simulator::{Outcome, Scenario, World, clock};
+use clap::Parser;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "simulate: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Tells whether everybody got the file, or every goal is reached.
+fn run(cli: &Cli) -> Result<bool, String> {
+    if cli.list {
+        let names = presets().into_iter().map(|preset| preset.scenario.name + "\n").collect::<String>();
+        return print(&names).map(|()| true);
+    }
+    if cli.table {
+        return run_table(cli);
+    }
+    let (outcome, wall) = simulate(cli.scenario()?)?;
+    if let Some(path) = &cli.svg {
+        std::fs::write(path, svg::draw(&outcome))
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    if cli.json {
+        print(&json(&outcome).map_err(|error| error.to_string())?)?;
+    } else {
+        print(&table::outcome(&outcome, wall))?;
+    }
+    Ok(outcome.is_complete())
+}
+
+fn run_table(cli: &Cli) -> Result<bool, String> {
+    let chosen = |preset: &Preset| {
+        let named = |name: &String| preset.scenario.name.contains(name.as_str());
+        let fits = cli.up_to.is_none_or(|most| preset.scenario.peers() <= most);
+        fits && (cli.only.is_empty() || cli.only.iter().any(named))
+    };
+    let mut all = true;
+    print(table::HEAD)?;
+    for mut preset in presets().into_iter().filter(chosen) {
+        preset.scenario.seed = cli.seed.unwrap_or(preset.scenario.seed);
+        let alone = match among_themselves(&preset.scenario) {
+            Some(scenario) => Some(simulate(scenario)?.0.times.mean),
+            None => None,
+        };
+        let (outcome, wall) = simulate(preset.scenario.clone())?;
+        let (text, passes) = table::goals(&preset, &outcome, alone, wall);
+        all &= passes;
+        print(&text)?;
+    }
+    Ok(all)
+}
+
+fn simulate(scenario: Scenario) -> Result<(Outcome, f64), String> {
+    let start = clock::now();
+    let outcome = World::new(scenario).map_err(|error| error.to_string())?.run();
+    Ok((outcome, start.elapsed().as_secs_f64()))
+}
+
+fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| format!("cannot print: {error}"))
+}

@@ -1,0 +1,206 @@
+//! Who takes part in a swarm, over which links, and what happens to it.
+
+use crate::units::{Nanos, SECOND, nanos};
+
+/// What a peer is and does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Habit {
+    /// Ours, with the whole file from the start.
+    Seeder,
+    /// Ours.
+    Ours,
+    /// Ours, with a tenth of the rates.
+    Slow,
+    /// A program of the field, version 1: random order, up to four connections with one request at a
+    /// time on each. Keeps connections open.
+    Version1,
+    /// The same; as a server it closes after each answer.
+    Version1Closing,
+    /// Answers every request with a block of wrong bytes. Downloads nothing.
+    Liar,
+    /// Answers every request with half a block, then says nothing more. Downloads nothing.
+    Staller,
+    /// Registered at the tracker, but nobody is there.
+    Dead,
+}
+
+impl Habit {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seeder => "seeder",
+            Self::Ours => "ours",
+            Self::Slow => "slow",
+            Self::Version1 => "version 1",
+            Self::Version1Closing => "v1, closing",
+            Self::Liar => "liar",
+            Self::Staller => "staller",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether it runs our plan.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Slow)
+    }
+
+    /// Whether it is a program of the field that downloads.
+    #[must_use]
+    pub const fn is_version1(self) -> bool {
+        matches!(self, Self::Version1 | Self::Version1Closing)
+    }
+
+    /// Whether it wants the file.
+    #[must_use]
+    pub const fn downloads(self) -> bool {
+        self.is_ours() || self.is_version1()
+    }
+}
+
+/// The rates of an access link, in bits a second, packet headers included.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Rates {
+    /// To the network.
+    pub up: f64,
+    /// From the network.
+    pub down: f64,
+}
+
+/// How the network is modelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Network {
+    /// Data moves in pieces of so many bytes.
+    pub piece: u64,
+    /// Answers of one peer that are under way at once and share its uplink.
+    pub transfers: usize,
+    /// Whether packets have headers.
+    pub headers: bool,
+    /// Whether acknowledgements take room on the way back.
+    pub acknowledgements: bool,
+    /// A peer looks at its plan at most once in this time.
+    pub turn: Nanos,
+}
+
+/// A swarm.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// Decides every random number.
+    pub seed: u64,
+    /// Blocks of the file.
+    pub blocks: u64,
+    /// Bytes of a block.
+    pub block_size: u64,
+    /// The downloaders and those who only pretend, in groups.
+    pub groups: Vec<(Habit, usize)>,
+    /// Their links; those of slow ones have a tenth.
+    pub rates: Rates,
+    /// The seeder's link.
+    pub seeder: Rates,
+    /// One way between any two peers.
+    pub latency: Nanos,
+    /// Whether our peers use the extension.
+    pub extension: bool,
+    /// The peers start within this time, at random.
+    pub spread: Nanos,
+    /// The seeder leaves when it has sent so many copies of the file.
+    pub seeder_leaves: Option<f64>,
+    /// Downloaders leave so long after they are complete.
+    pub leave_after: Option<Nanos>,
+    /// So many of our ordinary peers leave at this time, complete or not.
+    pub quitters: Option<(usize, Nanos)>,
+    /// The tracker dies at this time.
+    pub tracker_dies: Option<Nanos>,
+    /// How the network is modelled.
+    pub network: Network,
+}
+
+/// Peers that start together do so within this time: nothing is quite simultaneous.
+pub const TOGETHER: Nanos = SECOND / 20;
+
+impl Default for Scenario {
+    fn default() -> Self {
+        let rates = Rates { up: 50e6, down: 50e6 };
+        Self {
+            name: "swarm".into(),
+            seed: 1,
+            blocks: 512,
+            block_size: 256 << 10,
+            groups: vec![(Habit::Ours, 8)],
+            rates,
+            seeder: rates,
+            latency: nanos(0.005),
+            extension: true,
+            spread: TOGETHER,
+            seeder_leaves: None,
+            leave_after: None,
+            quitters: None,
+            tracker_dies: None,
+            network: Network::for_blocks(256 << 10),
+        }
+    }
+}
+
+impl Network {
+    /// The network for blocks of so many bytes.
+    #[must_use]
+    pub fn for_blocks(block_size: u64) -> Self {
+        Self {
+            piece: (block_size / 8).max(16 << 10),
+            transfers: 4,
+            headers: true,
+            acknowledgements: true,
+            turn: SECOND / 1000,
+        }
+    }
+}
+
+impl Scenario {
+    /// Length of the file, in bytes.
+    #[must_use]
+    pub const fn length(&self) -> u64 {
+        self.blocks.saturating_mul(self.block_size)
+    }
+
+    /// Peers besides the seeder.
+    #[must_use]
+    pub fn peers(&self) -> usize {
+        self.groups.iter().map(|(_, count)| count).sum()
+    }
+
+    /// How many peers have a habit for which `which` holds.
+    #[must_use]
+    pub fn count(&self, which: impl Fn(Habit) -> bool) -> usize {
+        self.groups.iter().filter(|(habit, _)| which(*habit)).map(|(_, count)| count).sum()
+    }
+
+    /// The habit of each peer, the seeder first.
+    #[must_use]
+    pub fn habits(&self) -> Vec<Habit> {
+        let groups = self.groups.iter().flat_map(|(habit, count)| std::iter::repeat_n(*habit, *count));
+        std::iter::once(Habit::Seeder).chain(groups).collect()
+    }
+
+    /// The link of a peer with this habit.
+    #[must_use]
+    pub fn rates_of(&self, habit: Habit) -> Rates {
+        let tenth = Rates { up: self.rates.up / 10.0, down: self.rates.down / 10.0 };
+        if habit == Habit::Seeder {
+            self.seeder
+        } else if habit == Habit::Slow {
+            tenth
+        } else {
+            self.rates
+        }
+    }
+
+    /// What the file takes over a downloader's downlink, headers not counted: F/u, in seconds.
+    #[must_use]
+    pub fn unit(&self) -> f64 {
+        self.length() as f64 * 8.0 / self.rates.down
+    }
+}

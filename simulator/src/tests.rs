@@ -1,0 +1,141 @@
+//! Small swarms whose optimum is known, every behaviour, and that a seed decides everything.
+
+use crate::scenario::{Habit, Network, Rates, Scenario};
+use crate::units::{MILLISECOND, SECOND, nanos};
+use crate::{Outcome, World, report};
+
+/// A swarm with 16 MiB in 64 blocks at 50 Mbit/s: F/u is 2.7 s.
+fn swarm(groups: Vec<(Habit, usize)>) -> Scenario {
+    Scenario { groups, blocks: 64, ..Scenario::default() }
+}
+
+fn run(scenario: Scenario) -> Outcome {
+    World::new(scenario).unwrap().run()
+}
+
+/// Everybody must complete; gives the outcome.
+fn completed(scenario: Scenario) -> Outcome {
+    let outcome = run(scenario);
+    assert!(outcome.is_complete(), "{}", report::table::outcome(&outcome, 0.0));
+    outcome
+}
+
+fn without_headers(mut scenario: Scenario) -> Scenario {
+    scenario.network = Network { headers: false, acknowledgements: false, ..scenario.network };
+    scenario
+}
+
+#[test]
+fn one_to_one_takes_the_link_s_time_and_four_round_trips() {
+    let outcome = completed(without_headers(swarm(vec![(Habit::Ours, 1)])));
+    // Tracker: two round trips. Connection: one. First request: one.
+    let least = outcome.unit + 0.04;
+    assert!((least..least + 0.02).contains(&outcome.times.last), "{} of {least}", outcome.times.last);
+    assert!((outcome.copies - 1.0).abs() < 1e-9, "{} copies", outcome.copies);
+}
+
+#[test]
+fn headers_and_the_slower_end_count() {
+    let with = completed(swarm(vec![(Habit::Ours, 1)]));
+    let least = with.unit * 1500.0 / 1448.0 + 0.04;
+    assert!((least..least + 0.02).contains(&with.times.last), "{} of {least}", with.times.last);
+    let seeder = Rates { up: 5e6, down: 50e6 };
+    let slow = completed(without_headers(Scenario { seeder, blocks: 8, ..swarm(vec![(Habit::Ours, 1)]) }));
+    assert!((10.0..10.3).contains(&slow.ratio()), "{} times F/u of the faster end", slow.ratio());
+}
+
+#[test]
+fn no_swarm_is_faster_than_its_bound() {
+    for (seed, count) in [(1, 1), (2, 2), (3, 7), (4, 16)] {
+        let outcome = completed(without_headers(Scenario { seed, ..swarm(vec![(Habit::Ours, count)]) }));
+        assert!(outcome.times.last > outcome.bound, "{count} peers: {} s", outcome.times.last);
+        // The seeder alone would need `count` times F/u.
+        let alone = count as f64 * outcome.unit;
+        assert!(
+            outcome.times.last < alone.max(outcome.unit * 1.1),
+            "{count} peers: {} s",
+            outcome.times.last
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let scenario = |seed| {
+        let groups = vec![(Habit::Ours, 6), (Habit::Version1, 2), (Habit::Liar, 1), (Habit::Slow, 1)];
+        Scenario { seed, blocks: 32, ..swarm(groups) }
+    };
+    let json = |seed| report::json(&run(scenario(seed))).unwrap();
+    assert_eq!(json(7), json(7));
+    assert_ne!(json(7), json(8));
+}
+
+#[test]
+fn every_habit_is_survived() {
+    use Habit::{Dead, Liar, Ours, Slow, Staller, Version1, Version1Closing};
+    for habit in [Slow, Version1, Version1Closing, Liar, Staller, Dead] {
+        for extension in [true, false] {
+            let groups = vec![(Ours, 3), (habit, 2)];
+            completed(Scenario { extension, blocks: 32, ..swarm(groups) });
+        }
+    }
+}
+
+#[test]
+fn programs_of_the_field_help_each_other() {
+    for habit in [Habit::Version1, Habit::Version1Closing] {
+        let outcome = completed(swarm(vec![(habit, 6)]));
+        assert!(outcome.copies < 5.0, "{habit:?}: the seeder sent {} copies to six", outcome.copies);
+        assert!(outcome.traffic.refusals > 0, "{habit:?}: nobody knows who has what");
+    }
+}
+
+#[test]
+fn starts_may_be_spread_and_peers_may_leave_when_complete() {
+    let spread = 3 * SECOND;
+    let scenario = Scenario { spread, leave_after: Some(100 * MILLISECOND), ..swarm(vec![(Habit::Ours, 6)]) };
+    let outcome = completed(scenario);
+    assert!(outcome.end > outcome.times.last, "the last to come started later");
+}
+
+#[test]
+fn a_seeder_may_leave_and_the_tracker_die() {
+    let scenario =
+        Scenario { seeder_leaves: Some(1.3), tracker_dies: Some(SECOND), ..swarm(vec![(Habit::Ours, 6)]) };
+    let outcome = completed(scenario);
+    assert!(outcome.copies < 1.6, "{} copies", outcome.copies);
+}
+
+#[test]
+fn those_who_give_up_are_not_waited_for() {
+    let quitters = Some((2, nanos(1.0)));
+    let outcome = completed(Scenario { quitters, ..swarm(vec![(Habit::Ours, 6)]) });
+    assert_eq!(outcome.downloaders, 4);
+}
+
+#[test]
+fn nobody_completes_without_a_seeder() {
+    let quick = Scenario { seeder_leaves: Some(0.2), ..swarm(vec![(Habit::Ours, 2)]) };
+    let outcome = run(quick);
+    assert_eq!(outcome.times.complete, 0);
+}
+
+#[test]
+fn a_hundred_peers() {
+    let mut scenario = swarm(vec![(Habit::Ours, 30), (Habit::Version1, 70)]);
+    scenario.blocks = 6;
+    scenario.network.turn = 50 * MILLISECOND;
+    let outcome = completed(scenario);
+    assert_eq!(outcome.times.complete, 100);
+    assert!(outcome.copies < 50.0, "the seeder sent {} copies", outcome.copies);
+}
+
+#[test]
+fn the_picture_has_axes_and_names() {
+    let outcome = completed(Scenario { blocks: 8, ..swarm(vec![(Habit::Ours, 3), (Habit::Liar, 1)]) });
+    let picture = report::svg::draw(&outcome);
+    for part in ["virtual time (s)", "blocks held", "100 %", "seeder", "liar", "</svg>"] {
+        assert!(picture.contains(part), "{part} is missing");
+    }
+    assert_eq!(picture.matches("<g").count(), picture.matches("</g>").count());
+}

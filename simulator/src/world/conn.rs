@@ -1,0 +1,106 @@
+//! One connection: what is on its way in both directions.
+
+use super::node::NodeId;
+use crate::units::Nanos;
+use cascade_format::Block;
+use cascade_format::extension::Item;
+use cascade_peer::swarm::ReaderId;
+use std::collections::VecDeque;
+
+/// A request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask {
+    /// `None`: for news alone.
+    pub(super) block: Option<Block>,
+    /// The marker's count of offers, if the request has a marker.
+    pub(super) offers_seen: Option<u32>,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) kind: Kind,
+    /// Bytes, for a block.
+    pub(super) bytes: u64,
+    pub(super) field: Vec<Item>,
+    pub(super) extended: bool,
+}
+
+/// What an answer is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Block { block: Block, wrong: bool },
+    Missing(Block),
+    News,
+}
+
+/// An answer that is being sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sending {
+    pub(super) block: Block,
+    pub(super) left: u64,
+}
+
+/// One connection; the client asks, the server answers.
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) client: NodeId,
+    pub(super) server: NodeId,
+    /// The client's name for it: the plan's link, or a slot.
+    pub(super) link: u64,
+    pub(super) open: bool,
+    /// One way.
+    pub(super) latency: Nanos,
+
+    // On the way to the server.
+    pub(super) asks: VecDeque<Ask>,
+
+    // At the server.
+    pub(super) queue: VecDeque<Ask>,
+    /// The first of the queue waits for the uplink or is being sent.
+    pub(super) serving: bool,
+    pub(super) sending: Option<Sending>,
+    /// Bytes that have begun to leave and are not received.
+    pub(super) in_flight: u64,
+    /// No piece begins to leave while there are so many.
+    pub(super) window: u64,
+    pub(super) reader: Option<ReaderId>,
+    /// Since when a question for news waits at the head of the queue.
+    pub(super) parked: Option<Nanos>,
+    pub(super) last_news: Option<Nanos>,
+    pub(super) due_set: bool,
+    pub(super) timeout_set: bool,
+
+    // On the way to the client, and there.
+    pub(super) answers: VecDeque<Answer>,
+    /// Bytes of the first answer that have arrived.
+    pub(super) got: u64,
+    /// Blocks that the client does not want from here any more.
+    pub(super) revoked: Vec<Block>,
+}
+
+impl Conn {
+    pub(super) fn new(client: NodeId, server: NodeId, link: u64, latency: Nanos, window: u64) -> Self {
+        Self {
+            client,
+            server,
+            link,
+            open: false,
+            latency,
+            asks: VecDeque::new(),
+            queue: VecDeque::new(),
+            serving: false,
+            sending: None,
+            in_flight: 0,
+            window,
+            reader: None,
+            parked: None,
+            last_news: None,
+            due_set: false,
+            timeout_set: false,
+            answers: VecDeque::new(),
+            got: 0,
+            revoked: Vec::new(),
+        }
+    }
+}

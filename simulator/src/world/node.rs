@@ -1,0 +1,188 @@
+//! One peer.
+
+use super::field::Field;
+use super::line::{Downlink, Uplink};
+use super::slab::ConnId;
+use crate::scenario::Habit;
+use crate::units::Nanos;
+use cascade_format::tracker_wire::Command;
+use cascade_format::{Have, Layout};
+use cascade_peer::plan::announce::Announce;
+use cascade_peer::plan::{LinkId, Plan};
+use cascade_peer::swarm::{Board, ReaderId};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::{Index, IndexMut};
+use std::time::Duration;
+
+/// The number of a peer; the seeder is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NodeId(pub(super) u32);
+
+/// Every peer listens here.
+const PORT: u16 = 7001;
+
+/// The first peer's address.
+const FIRST: u32 = 0x0a00_0001;
+
+impl NodeId {
+    pub(super) fn addr(self) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::from(FIRST + self.0), PORT)
+    }
+
+    pub(super) fn of(addr: SocketAddrV4) -> Option<Self> {
+        u32::from(*addr.ip()).checked_sub(FIRST).map(Self)
+    }
+}
+
+/// Whether a peer is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    NotYet,
+    There,
+    Gone,
+}
+
+/// The downloading side of a peer.
+pub(super) enum Client {
+    /// Our plan.
+    Ours(Box<Ours>),
+    /// A program of the field.
+    Field(Box<Field>),
+    /// It downloads nothing, or nothing more.
+    None,
+}
+
+/// Our plan and its links.
+pub(super) struct Ours {
+    pub(super) plan: Plan,
+    /// In the order of their numbers.
+    pub(super) links: Vec<(LinkId, ConnId)>,
+    /// How much the plan was told of the peers that the board has met.
+    pub(super) met: u64,
+    pub(super) tick: Nanos,
+    pub(super) hungry: bool,
+}
+
+/// Our serving side's news, and who reads them.
+pub(super) struct News {
+    pub(super) board: Board,
+    /// In the order of their numbers.
+    pub(super) readers: Vec<(ReaderId, ConnId)>,
+}
+
+/// Sums of one peer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counters {
+    /// Bytes of blocks that left.
+    pub(super) sent: u64,
+    /// Bytes of blocks that arrived and were there already.
+    pub(super) duplicate: u64,
+    /// Most connections that it asked on at one time.
+    pub(super) links: usize,
+    pub(super) busy_up: Nanos,
+    pub(super) busy_down: Nanos,
+}
+
+/// One peer.
+pub(super) struct Node {
+    pub(super) habit: Habit,
+    pub(super) presence: Presence,
+    pub(super) start: Nanos,
+    /// One way to the middle of the network.
+    pub(super) latency: Nanos,
+    pub(super) up: Uplink,
+    pub(super) down: Downlink,
+    pub(super) have: Have,
+    pub(super) complete: Option<Nanos>,
+    pub(super) client: Client,
+    pub(super) news: Option<News>,
+    /// Connections that others have made to it.
+    pub(super) inbound: Vec<ConnId>,
+    pub(super) announce: Announce,
+    pub(super) asked_tracker: Option<Command>,
+    pub(super) list: Vec<SocketAddrV4>,
+    pub(super) turn_set: bool,
+    pub(super) last_turn: Nanos,
+    pub(super) wake_set: Nanos,
+    pub(super) counters: Counters,
+    /// Requests for blocks that wait here.
+    pub(super) load: usize,
+}
+
+impl Node {
+    pub(super) fn new(
+        layout: &Layout,
+        habit: Habit,
+        start: Nanos,
+        latency: Nanos,
+        up: Uplink,
+        down: Downlink,
+    ) -> Self {
+        let seeder = habit == Habit::Seeder;
+        Self {
+            habit,
+            presence: Presence::NotYet,
+            start,
+            latency,
+            up,
+            down,
+            have: if seeder { Have::all(layout) } else { Have::none(layout) },
+            complete: None,
+            client: Client::None,
+            news: None,
+            inbound: Vec::new(),
+            announce: Announce::new(true),
+            asked_tracker: None,
+            list: Vec::new(),
+            turn_set: false,
+            last_turn: 0,
+            wake_set: Nanos::MAX,
+            counters: Counters::default(),
+            load: 0,
+        }
+    }
+
+    /// The peer's own time.
+    pub(super) fn time(&self, now: Nanos) -> Duration {
+        Duration::from_nanos(now.saturating_sub(self.start))
+    }
+
+    /// A time of the peer as the world's.
+    pub(super) fn world_time(&self, time: Duration) -> Nanos {
+        self.start.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether it wants the file and does not have it.
+    pub(super) fn is_downloading(&self) -> bool {
+        self.presence == Presence::There && self.habit.downloads() && self.complete.is_none()
+    }
+}
+
+/// All peers.
+pub(super) struct Nodes(pub(super) Vec<Node>);
+
+impl Nodes {
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..u32::try_from(self.0.len()).unwrap_or(u32::MAX)).map(NodeId)
+    }
+
+    pub(super) fn exists(&self, id: NodeId) -> bool {
+        (id.0 as usize) < self.0.len()
+    }
+}
+
+impl Index<NodeId> for Nodes {
+    type Output = Node;
+
+    #[allow(clippy::indexing_slicing, reason = "peers are never removed; numbers come from this table")]
+    fn index(&self, id: NodeId) -> &Node {
+        &self.0[id.0 as usize]
+    }
+}
+
+impl IndexMut<NodeId> for Nodes {
+    #[allow(clippy::indexing_slicing, reason = "peers are never removed; numbers come from this table")]
+    fn index_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.0[id.0 as usize]
+    }
+}

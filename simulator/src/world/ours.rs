@@ -1,0 +1,199 @@
+//! The driver of our plan.
+
+use super::World;
+use super::conn::{Ask, Kind};
+use super::event::Event;
+use super::node::{Client, NodeId, Ours};
+use super::slab::ConnId;
+use crate::random::Random;
+use crate::scenario::Habit;
+use crate::units::{MILLISECOND, Nanos};
+use cascade_format::Have;
+use cascade_format::peer_wire::Status;
+use cascade_peer::limits::{MAX_LINKS, WANTED_PEERS};
+use cascade_peer::plan::{Action, LinkId, Options, Order, Outcome, Plan, Source};
+
+/// How often the driver looks whether more peers are wanted.
+const TICK: Nanos = 250 * MILLISECOND;
+
+impl Ours {
+    pub(super) fn conn(&self, link: LinkId) -> Option<ConnId> {
+        let at = self.links.binary_search_by_key(&link, |(other, _)| *other).ok()?;
+        self.links.get(at).map(|(_, conn)| *conn)
+    }
+}
+
+impl World {
+    pub(super) fn ours(&self, id: NodeId) -> Ours {
+        let options = Options { order: Order::Random, max_links: MAX_LINKS };
+        let mut random = Random::new(self.scenario.seed, u64::from(id.0) + 1000);
+        let source = Box::new(move || random.next_u64());
+        let mut plan = Plan::new(self.layout, &Have::none(&self.layout), options, source);
+        plan.set_own_address(id.addr());
+        Ours { plan, links: Vec::new(), met: 0, tick: 0, hungry: true }
+    }
+
+    /// Lets the plan act; gives when it wants to be woken.
+    pub(super) fn turn_ours(&mut self, id: NodeId) -> Option<Nanos> {
+        let (now, time) = (self.now, self.nodes[id].time(self.now));
+        let node = &mut self.nodes[id];
+        let Client::Ours(ours) = &mut node.client else { return None };
+        if let Some(news) = &node.news {
+            let met = news.board.met_since(&mut ours.met);
+            if !met.is_empty() {
+                ours.plan.handle_peers(time, Source::Swarm, &met);
+            }
+        }
+        while let Client::Ours(ours) = &mut self.nodes[id].client
+            && let Some(action) = ours.plan.poll_action(time)
+        {
+            self.act(id, action);
+        }
+        let node = &mut self.nodes[id];
+        let Client::Ours(ours) = &mut node.client else { return None };
+        if ours.plan.is_complete() {
+            self.complete(id);
+            return None;
+        }
+        if now >= ours.tick {
+            ours.tick = now + TICK;
+            ours.hungry = ours.plan.connected() < WANTED_PEERS;
+        }
+        node.counters.links = node.counters.links.max(ours.links.len());
+        let wakeup = ours.plan.next_wakeup(time);
+        wakeup.map(|at| node.world_time(at))
+    }
+
+    fn act(&mut self, id: NodeId, action: Action) {
+        let time = self.nodes[id].time(self.now);
+        match action {
+            Action::Connect { link, addr } => {
+                let server = NodeId::of(addr).unwrap_or(NodeId(u32::MAX));
+                let conn = self.connect(id, server, link.0);
+                if let Client::Ours(ours) = &mut self.nodes[id].client {
+                    ours.links.push((link, conn));
+                }
+            }
+            Action::Request { link, blocks } => {
+                let (conn, offers_seen) = self.way(id, link);
+                let asks = blocks.into_iter().map(|block| Ask { block: Some(block), offers_seen });
+                conn.into_iter().for_each(|conn| self.ask(conn, asks.clone()));
+            }
+            Action::Poll { link } => {
+                let (conn, offers_seen) = self.way(id, link);
+                let ask = Ask { block: None, offers_seen };
+                conn.into_iter().for_each(|conn| self.ask(conn, [ask]));
+            }
+            Action::Revoke { link, block } => {
+                let in_time = !self.nodes[id].have.has(block);
+                let conn = self.way(id, link).0.and_then(|conn| self.conns.get_mut(conn));
+                if let Some(conn) = conn.filter(|_| in_time) {
+                    conn.revoked.push(block);
+                }
+                if let Client::Ours(ours) = &mut self.nodes[id].client {
+                    ours.plan.handle_revoked(time, link, block, in_time);
+                }
+            }
+            Action::Close { link } => {
+                let conn = self.way(id, link).0;
+                if let Client::Ours(ours) = &mut self.nodes[id].client {
+                    ours.links.retain(|(other, _)| *other != link);
+                }
+                conn.into_iter().for_each(|conn| self.close(conn));
+            }
+        }
+    }
+
+    /// The connection of a link, and what its next requests say of offers.
+    fn way(&self, id: NodeId, link: LinkId) -> (Option<ConnId>, Option<u32>) {
+        let Client::Ours(ours) = &self.nodes[id].client else { return (None, None) };
+        (ours.conn(link), self.scenario.extension.then(|| ours.plan.offers_seen(link)))
+    }
+
+    /// Bytes of the first answer have arrived, or a short answer.
+    pub(super) fn receive(&mut self, id: ConnId, bytes: u64) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let client = conn.client;
+        let link = LinkId(conn.link);
+        let Some(answer) = conn.answers.front_mut() else { return };
+        let news = (conn.got == 0 && answer.extended).then(|| std::mem::take(&mut answer.field));
+        conn.got += bytes;
+        let done = conn.got >= answer.bytes;
+        let kind = done.then_some(answer.kind);
+        if done {
+            conn.answers.pop_front();
+            conn.got = 0;
+        }
+        let time = self.nodes[client].time(self.now);
+        match &mut self.nodes[client].client {
+            Client::None => {}
+            Client::Field(_) => kind.into_iter().for_each(|kind| self.field_answered(client, id, kind)),
+            Client::Ours(ours) => {
+                if let Some(items) = &news {
+                    ours.plan.handle_news(time, link, items);
+                }
+                let Some(kind) = kind else { return ours.plan.handle_received(time, link, bytes, &[]) };
+                let outcome = self.what_became(client, id, kind);
+                if let Client::Ours(ours) = &mut self.nodes[client].client {
+                    ours.plan.handle_received(time, link, bytes, &[outcome]);
+                }
+                if let Outcome::Verified(block) = outcome {
+                    self.published(client, block);
+                }
+            }
+        }
+        if kind.is_some() || news.is_some() {
+            self.touch(client);
+        }
+    }
+
+    fn what_became(&mut self, client: NodeId, id: ConnId, kind: Kind) -> Outcome {
+        let (block, wrong) = match kind {
+            Kind::News => return Outcome::Told,
+            Kind::Missing(block) => return Outcome::Refused(block, Status::MissingBlock),
+            Kind::Block { block, wrong } => (block, wrong),
+        };
+        if let Some(conn) = self.conns.get_mut(id)
+            && let Some(at) = conn.revoked.iter().position(|revoked| *revoked == block)
+        {
+            conn.revoked.remove(at);
+            return Outcome::Discarded(block);
+        }
+        if wrong {
+            return Outcome::Corrupt(block);
+        }
+        self.nodes[client].have.insert(block);
+        Outcome::Verified(block)
+    }
+
+    /// A short answer is received.
+    pub(super) fn answer_in(&mut self, id: ConnId) {
+        let bytes = self.conns.get(id).and_then(|conn| conn.answers.front()).map_or(0, |answer| answer.bytes);
+        self.receive(id, bytes);
+    }
+
+    /// The peer has the whole file.
+    pub(super) fn complete(&mut self, id: NodeId) {
+        let node = &mut self.nodes[id];
+        let client = std::mem::replace(&mut node.client, Client::None);
+        node.complete = Some(self.now);
+        (node.counters.busy_up, node.counters.busy_down) = (node.up.busy, node.down.busy);
+        self.unfinished = self.unfinished.saturating_sub(1);
+        if node.habit != Habit::Slow {
+            self.last_complete = self.now;
+        }
+        let conns = match client {
+            Client::Ours(ours) => {
+                node.counters.duplicate = ours.plan.totals().bytes_duplicate;
+                ours.links.into_iter().map(|(_, conn)| conn).collect()
+            }
+            Client::Field(field) => field.conns(),
+            Client::None => Vec::new(),
+        };
+        conns.into_iter().for_each(|conn| self.close(conn));
+        if let Some(after) = self.scenario.leave_after {
+            let at = self.now + after;
+            self.events.push(at, Event::Goodbye(id));
+        }
+    }
+}

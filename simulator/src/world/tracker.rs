@@ -1,0 +1,99 @@
+//! The tracker: its own registry, asked over the network.
+
+use super::World;
+use super::event::Event;
+use super::node::{Client, NodeId};
+use crate::units::{Nanos, SECOND};
+use cascade_format::CascadeHash;
+use cascade_format::tracker_wire::{Command, PeerEntry};
+use cascade_peer::plan::Source;
+use cascade_tracker::registry::{Bounds, Registry};
+use std::net::SocketAddrV4;
+
+const FILE: CascadeHash = CascadeHash([0x5a; 32]);
+
+/// The tracker's clock at the start of the simulation, in seconds since the UNIX epoch.
+const EPOCH: u32 = 1_800_000_000;
+
+/// The registry and its random numbers.
+pub(super) struct Tracker {
+    registry: Registry,
+    rng: fastrand::Rng,
+    entries: Vec<PeerEntry>,
+    alive: bool,
+}
+
+impl Tracker {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            registry: Registry::new(Bounds::default()),
+            rng: fastrand::Rng::with_seed(seed),
+            entries: Vec::new(),
+            alive: true,
+        }
+    }
+
+    pub(super) fn die(&mut self) {
+        self.alive = false;
+    }
+
+    pub(super) fn register(&mut self, now: Nanos, addr: SocketAddrV4) {
+        // The bounds are far beyond any simulation.
+        let _ = self.registry.subscribe(&FILE, addr, false, seconds(now));
+    }
+
+    fn list(&mut self, now: Nanos, asker: SocketAddrV4, list: &mut Vec<SocketAddrV4>) {
+        self.registry.list(&FILE, asker, seconds(now), &mut self.rng, &mut self.entries);
+        list.clear();
+        list.extend(self.entries.iter().map(|entry| entry.addr));
+    }
+}
+
+fn seconds(now: Nanos) -> u32 {
+    EPOCH.saturating_add(u32::try_from(now / SECOND).unwrap_or(u32::MAX))
+}
+
+impl World {
+    /// Asks the tracker if it is time to; gives when it will be.
+    pub(super) fn announce(&mut self, id: NodeId, hungry: bool) -> Option<Nanos> {
+        let now = self.now;
+        let node = &mut self.nodes[id];
+        let time = node.time(now);
+        if let Some(command) = node.announce.poll(time, hungry) {
+            node.asked_tracker = Some(command);
+            // The tracker is as far away as any peer. A connection takes a round trip, the question half.
+            let one_way = node.latency * 2;
+            self.events.push(now + one_way * 3, Event::TrackerAsked(id));
+        }
+        let node = &self.nodes[id];
+        node.announce.next_wakeup(hungry).map(|at| node.world_time(at))
+    }
+
+    pub(super) fn tracker_asked(&mut self, id: NodeId) {
+        let (now, node) = (self.now, &mut self.nodes[id]);
+        let ok = self.tracker.alive;
+        if ok {
+            if node.asked_tracker == Some(Command::Subscribe) {
+                self.tracker.register(now, id.addr());
+            }
+            self.tracker.list(now, id.addr(), &mut node.list);
+        }
+        self.events.push(now + node.latency * 2, Event::TrackerAnswer { node: id, ok });
+    }
+
+    pub(super) fn tracker_answer(&mut self, id: NodeId, ok: bool) {
+        let now = self.now;
+        let node = &mut self.nodes[id];
+        let time = node.time(now);
+        if let Some(command) = node.asked_tracker.take() {
+            node.announce.handle_answer(time, command, ok);
+        }
+        let list = std::mem::take(&mut node.list);
+        match &mut node.client {
+            Client::Ours(ours) => ours.plan.handle_peers(time, Source::Tracker, &list),
+            Client::Field(field) => field.learn(&list),
+            Client::None => {}
+        }
+        self.touch(id);
+    }
+}
