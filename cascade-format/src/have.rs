@@ -207,7 +207,7 @@ mod tests {
             let layout = layout(200);
             let set = |numbers: &alloc::collections::BTreeSet<u64>| {
                 let mut have = Have::none(&layout);
-                numbers.iter().for_each(|number| drop(have.insert(layout.block(*number).unwrap())));
+                numbers.iter().for_each(|number| assert!(have.insert(layout.block(*number).unwrap())));
                 have
             };
             let expected = one.intersection(&two).copied().find(|number| (from..to).contains(number));

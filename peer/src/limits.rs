@@ -154,6 +154,10 @@ pub const MIN_OFFERED_UNITS: u64 = 12;
 /// Offers that one requester may have open, if more would go to few.
 pub const OFFERS_A_READER: u64 = 2;
 
+/// Bytes of answers that wait in the system's buffers for a client that knows the extension, besides
+/// those on their way.
+pub const UNSENT_LEN: u32 = 128 << 10;
+
 /// New blocks are told to everybody at once after so long for each requester: at most two hundred
 /// messages a second.
 pub const NEWS_SPACING: Duration = Duration::from_millis(5);

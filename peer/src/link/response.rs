@@ -311,7 +311,9 @@ mod tests {
                     Segment::Refused { block, status, message } => {
                         all.push((block.number(), status.into(), message.into_bytes()));
                     }
-                    Segment::News(items) => all.push((u64::MAX, EXTENDED, vec![items.len() as u8])),
+                    Segment::News(items) => {
+                        all.push((u64::MAX, EXTENDED, vec![u8::try_from(items.len()).unwrap()]));
+                    }
                     Segment::Told => all.push((u64::MAX, 2, vec![])),
                 }
             }

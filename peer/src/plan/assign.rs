@@ -1,27 +1,14 @@
 //! Making links, filling their pipelines, and the endgame.
 
-use super::knowledge::{Has, Told};
+use super::choose::MIN_PIPELINE;
+use super::knowledge::Told;
 use super::{Action, LinkId, Plan, Time};
 use crate::limits::{MAX_SWARM_LINKS, SWARM_LINKS};
 use cascade_format::Block;
 use std::time::Duration;
 
-/// A link always has so many requests under way, where the peer takes more than one: the next is
-/// there when an answer ends, however small the bandwidth-delay product.
-const MIN_PIPELINE: usize = 2;
-
-/// Requests that wait at each uplink of a swarm, as a mean: so many that hardly any has none.
-const REQUESTS_AN_UPLINK: u64 = 16;
-
 /// Links that are compared for the next request.
 const DRAWS: usize = 3;
-
-/// Small blocks count together up to so many bytes.
-const UNIT: u64 = 256 << 10;
-
-/// When nothing has come for so long and nothing is under way, a seeder is asked also for what it does
-/// not offer.
-pub(super) const STARVING: Duration = Duration::from_secs(3);
 
 /// A block is taken from one link to another only where that is faster by this factor …
 const THEFT_FACTOR: f64 = 1.5;
@@ -123,7 +110,7 @@ impl Plan {
     }
 
     /// Clients that wait for a block at the link's peer, as far as is known.
-    fn load(&self, link: LinkId) -> u16 {
+    pub(super) fn load(&self, link: LinkId) -> u16 {
         self.links.get(link).and_then(|state| state.told.as_ref()).map_or(0, |told| told.load)
     }
 
@@ -143,87 +130,6 @@ impl Plan {
             taken.push(block);
         }
         taken
-    }
-
-    /// The next block to ask the link for, if it should be asked for one now.
-    fn next_for(&mut self, now: Time, link: LinkId) -> Option<Block> {
-        if let Some(offered) = self.next_offered(now, link) {
-            return Some(offered);
-        }
-        let in_swarm = self.rarity.partial > 0;
-        let state = self.links.get(link)?;
-        let peer = self.peers.get(state.peer);
-        if !state.is_connected()
-            || peer.is_paused(now)
-            || now < state.busy_until()
-            || !has_room(state, peer, in_swarm)
-        {
-            return None;
-        }
-        if state.told.as_ref().is_some_and(|told| told.exhausted) || !self.has_room_in_flight(link) {
-            return None;
-        }
-        let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
-        let last = state.last_pick;
-        // The links' own rates count bursts; together they are more than what arrives.
-        let rate = if in_swarm { self.received.rate() } else { self.links.rate() };
-        let starving = self.is_starving(now);
-        let (blocks, random) = (&mut self.blocks, &mut self.random);
-        let picked = match state.told.as_ref().map(|told| &told.has) {
-            Some(Has::Choosing) if !starving => None,
-            Some(Has::Some(have)) => {
-                self.order.rarest(blocks, Some(have), &self.rarity, &may_ask, last, rate, random)
-            }
-            Some(Has::Everything) if in_swarm => {
-                self.order.rarest(blocks, None, &self.rarity, &may_ask, last, rate, random)
-            }
-            Some(Has::Everything | Has::Choosing) | None => {
-                self.order.pick(blocks, &may_ask, peer.misses() > 0, last, rate, random)
-            }
-        };
-        let for_good = picked.is_none() && !peer.lacks_anything();
-        if let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut())
-            && !matches!(told.has, Has::Choosing)
-        {
-            told.exhausted = for_good;
-        }
-        picked
-    }
-
-    /// Whether a seeder that chooses must be asked for something that it does not offer.
-    fn is_starving(&self, now: Time) -> bool {
-        now >= self.last_verified + STARVING && self.links.is_under_way_below(1)
-    }
-
-    /// The next missing block of those that the link's peer offers: asked for at once, since it was
-    /// chosen for us.
-    fn next_offered(&mut self, now: Time, link: LinkId) -> Option<Block> {
-        let state = self.links.get_mut(link)?;
-        if state.told.as_ref()?.offered.is_empty() || self.unspread.is_enough(now) {
-            return None;
-        }
-        while let Some(block) = state.told.as_mut()?.offered.pop_front() {
-            let may_ask = self.peers.get(state.peer).may_have(now, block) && !state.owes_lost(block);
-            if may_ask && self.blocks.is_missing(block) && state.requests() < crate::limits::MAX_PIPELINE {
-                return Some(block);
-            }
-        }
-        None
-    }
-
-    /// Whether another block may be in flight. Among leechers who serve each other, a request waits for
-    /// those of others; more of them than keep every uplink busy only make blocks late.
-    fn has_room_in_flight(&self, link: LinkId) -> bool {
-        if self.rarity.partial == 0 {
-            return true;
-        }
-        // A peer whose uplink is free does not keep a block waiting.
-        let factor = if self.load(link) == 0 { 2 } else { 1 };
-        let depth = super::pipeline::depth(self.received.rate(), self.links.round_trip());
-        let unit = self.blocks.layout().block_size().max(UNIT);
-        let leechers = self.rarity.partial as u64 + 1;
-        let units = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
-        self.links.is_under_way_below(depth + unit * units * factor)
     }
 
     /// Asks an idle link's peer for news, if it knows the extension.
@@ -301,18 +207,4 @@ fn expected_wait(
     }
     let wait = victim.pipeline.time_for(victim.under_way());
     wait.filter(|_| is_end && proven && thefts < MAX_SPEED_THEFTS)
-}
-
-fn has_room(link: &super::Link, peer: &super::peers::Peer, in_swarm: bool) -> bool {
-    let requests = link.requests();
-    if requests == 0 {
-        return true;
-    }
-    // A new link shows first that it answers; so does one whose peer just lacked what was asked.
-    let proven = link.answers() > 0 && peer.misses() == 0;
-    if peer.takes_one_at_a_time() || !proven {
-        return false;
-    }
-    let fits = link.under_way() < link.pipeline.depth() && requests < crate::limits::MAX_PIPELINE;
-    fits || (!in_swarm && requests < MIN_PIPELINE)
 }

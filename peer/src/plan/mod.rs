@@ -13,17 +13,21 @@
 //! | [`links`] | what is under way on each link |
 //! | [`knowledge`] | what a peer has told of itself |
 //! | [`news`] | takes in what is told |
+//! | [`owners`] | who gets which block first, where nobody tells anything |
 //! | [`unspread`] | which blocks others wait for |
+//! | [`choose`] | which block a link is asked for |
 //! | [`assign`] | the joining of these: filling pipelines, endgame |
 //! | [`announce`] | when a tracker is asked |
 
 pub mod announce;
 mod assign;
 mod blocks;
+mod choose;
 mod knowledge;
 mod links;
 mod news;
 mod order;
+mod owners;
 mod peers;
 mod pipeline;
 mod report;
@@ -37,10 +41,10 @@ pub use peers::Source;
 pub use report::{PeerShare, Totals};
 
 use crate::swarm::meter::Meter;
-use assign::STARVING;
 use blocks::Blocks;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
+use choose::STARVING;
 use knowledge::{Has, Rarity};
 use links::{Link, Links};
 use peers::Peers;

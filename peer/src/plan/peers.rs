@@ -82,6 +82,8 @@ pub(super) struct Peer {
     lacks: HashMap<Block, Time>,
     lacks_order: VecDeque<Block>,
     misses: u32,
+    /// It has lacked a block: it is a leecher.
+    missed: bool,
     pause_until: Time,
     /// When what it lacked last is believed no more.
     recheck_at: Time,
@@ -105,6 +107,7 @@ impl Peer {
             lacks: HashMap::new(),
             lacks_order: VecDeque::new(),
             misses: 0,
+            missed: false,
             pause_until: now,
             recheck_at: now,
         }
@@ -141,6 +144,7 @@ impl Peer {
             self.lacks.remove(&oldest);
         }
         self.misses += 1;
+        self.missed = true;
         self.recheck_at = now + LACK_BELIEVED;
         if self.misses >= MANY_MISSES {
             let doublings = ((self.misses - MANY_MISSES) / MISSES_A_DOUBLING).min(16);
@@ -189,6 +193,16 @@ impl Peer {
     /// Whether only one request may be under way.
     pub(super) fn takes_one_at_a_time(&self) -> bool {
         self.one_at_a_time
+    }
+
+    /// Whether the peer is a leecher that has given something.
+    pub(super) fn is_giving_leecher(&self) -> bool {
+        self.missed && self.bytes > 0 && self.links > 0
+    }
+
+    /// Whether the peer has had every block that it was asked for.
+    pub(super) fn never_missed(&self) -> bool {
+        !self.missed
     }
 
     /// Refusals in a row.
@@ -278,7 +292,7 @@ impl Peers {
                     Source::User => peer.retry_at = now,
                     // It is there, whatever was found when it was tried.
                     Source::Swarm if peer.lies.is_empty() => {
-                        peer.retry_at = peer.retry_at.min(now + FIRST_BACK_OFF)
+                        peer.retry_at = peer.retry_at.min(now + FIRST_BACK_OFF);
                     }
                     Source::Swarm | Source::Tracker => {}
                 }
@@ -338,6 +352,17 @@ impl Peers {
 
     pub(super) fn len(&self) -> usize {
         self.peers.len()
+    }
+
+    /// The linked peers that are leechers and tell nothing of themselves.
+    pub(super) fn plain_leechers(&self) -> Vec<SocketAddrV4> {
+        let plain = self.peers.iter().filter(|peer| peer.missed && peer.links > 0 && !peer.extended);
+        plain.map(|peer| peer.addr).collect()
+    }
+
+    /// Whether there is a linked leecher that has given something.
+    pub(super) fn any_giving_leecher(&self) -> bool {
+        self.peers.iter().any(Peer::is_giving_leecher)
     }
 
     /// Whether a peer has neither failed nor lied so far.

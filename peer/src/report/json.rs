@@ -67,7 +67,7 @@ impl Json {
                 "bytes": summary.bytes, "resumed_bytes": summary.resumed_bytes,
                 "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(&summary).bytes_per_second(),
                 "peers_used": summary.shares.len(), "blocks_refused": summary.blocks_refused,
-                "bytes_duplicate": summary.bytes_duplicate,
+                "bytes_duplicate": summary.bytes_duplicate, "downlink_busy": summary.busy,
                 "shares": summary.shares.iter().map(|share| {
                     json!({"address": share.addr.to_string(), "bytes": share.bytes})
                 }).collect::<Vec<_>>(),

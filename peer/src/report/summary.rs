@@ -27,11 +27,17 @@ pub(super) fn text(summary: &Summary) -> String {
     } else {
         String::new()
     };
+    let twice = if summary.bytes_duplicate > 0 {
+        format!(", {} came twice", Bytes(summary.bytes_duplicate))
+    } else {
+        String::new()
+    };
     format!(
-        "{path}: {bytes} complete and verified in {}, {}, from {}, {} refused{resumed}",
+        "{path}: {bytes} complete and verified in {}, {}, from {}, {} refused{twice}{resumed}, downlink busy {:.0} %",
         Span(summary.time),
         speed(summary),
         Count(summary.shares.len() as u64, "peer"),
         Count(summary.blocks_refused, "block"),
+        summary.busy * 100.0,
     )
 }

@@ -273,6 +273,9 @@ impl Connection {
         let (hurry, load) = (self.queue.len() > 1, self.worker.stats.busy());
         let others = load.saturating_sub(usize::from(self.busy));
         let reading = Reading::of(&mut self.reading, &self.stream, file, marker);
+        if others > 0 {
+            reading.shares_uplink(&self.stream);
+        }
         if request.block == NEWS {
             return reading.news(marker, hurry, load).map(|front| (Verdict::News, Some(front)));
         }
@@ -280,7 +283,7 @@ impl Connection {
             Verdict::Block(block) if !reading.asked(marker, block, others) => {
                 Verdict::Refusal(Refusal::MissingBlock)
             }
-            verdict => verdict,
+            Verdict::Block(_) | Verdict::Refusal(_) | Verdict::News => verdict,
         };
         let front = reading.front(verdict, load);
         Some((verdict, front))

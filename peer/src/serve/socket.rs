@@ -3,6 +3,8 @@
 //! On systems whose readiness is edge-triggered a short read or write proves that the socket is empty
 //! or full. It is told to tokio as "would block", which saves a second call to find out.
 
+#[cfg(target_os = "linux")]
+use crate::limits::UNSENT_LEN;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use tokio::io::Interest;
@@ -40,6 +42,18 @@ pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Got> 
     ignore_would_block(result)?;
     Ok(got)
 }
+
+/// Lets the system take only so much of an answer as goes out soon: what waits in its buffers is promised
+/// to one client, and nobody sees that it waits.
+#[cfg(target_os = "linux")]
+pub(super) fn keep_unsent_short(stream: &TcpStream) {
+    // Where it cannot be set, answers only wait elsewhere.
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_LEN);
+}
+
+/// This system has no such setting.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn keep_unsent_short(_: &TcpStream) {}
 
 /// Whether something may be there to read; asks tokio, not the system.
 pub(super) fn may_be_readable(stream: &TcpStream) -> bool {

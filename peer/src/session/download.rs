@@ -29,6 +29,9 @@ const EVENTS_A_TURN: usize = 64;
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(250);
 
+/// A pause between two arrivals up to this long counts as busy: packets come in bunches.
+const BUSY_GAP: Duration = Duration::from_millis(100);
+
 /// Why a download has failed. The verified blocks stay for the next run.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
@@ -178,6 +181,9 @@ struct Session {
     silent_trackers: usize,
     tracker_news: Vec<String>,
     received: u64,
+    /// When something arrived last, and for how long something was arriving.
+    last_arrival: Duration,
+    busy: Duration,
     /// How many of the peers that have shown themselves the plan knows.
     met: u64,
 }
@@ -229,6 +235,8 @@ impl Session {
             rate: Rate::default(),
             tracker_news: Vec::new(),
             received: 0,
+            last_arrival: Duration::ZERO,
+            busy: Duration::ZERO,
             met: 0,
         })
     }
@@ -304,6 +312,11 @@ impl Session {
             }
             LinkEvent::Received { bytes, news, outcomes, message } => {
                 self.received += bytes;
+                let gap = now.saturating_sub(self.last_arrival);
+                if gap <= BUSY_GAP {
+                    self.busy += gap;
+                }
+                self.last_arrival = now;
                 self.tell_of(link, news.is_some(), &outcomes);
                 if let Some(items) = news {
                     self.plan.handle_news(now, link, &items);
@@ -472,6 +485,7 @@ impl Session {
             shares: self.plan.shares(),
             blocks_refused: totals.blocks_refused,
             bytes_duplicate: totals.bytes_duplicate,
+            busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }
     }
 }

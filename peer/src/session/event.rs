@@ -39,6 +39,8 @@ pub struct Summary {
     pub blocks_refused: u64,
     /// Bytes of blocks that came twice.
     pub bytes_duplicate: u64,
+    /// Share of the time during which data was arriving, 0 to 1.
+    pub busy: f64,
 }
 
 /// Something worth telling.

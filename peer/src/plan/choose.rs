@@ -1,0 +1,170 @@
+//! Which block a link is asked for next, if any.
+
+use super::knowledge::Has;
+use super::{LinkId, Plan, Time, owners};
+use cascade_format::Block;
+use std::time::Duration;
+
+/// Requests that wait at each uplink of a swarm, as a mean: so many that hardly any has none.
+const REQUESTS_AN_UPLINK: u64 = 16;
+
+/// Small blocks count together up to so many bytes.
+const UNIT: u64 = 256 << 10;
+
+/// With requests under way at so many leechers of version 1, its seeders are not asked.
+const BUSY_LEECHERS: usize = 2;
+
+/// A leecher that lacked so many in a row of the blocks that it owns is asked for others, too.
+const MISSES_OF_OWN: u32 = 2;
+
+/// When nothing has come for so long and nothing is under way, a seeder is asked also for what it does
+/// not offer.
+pub(super) const STARVING: Duration = Duration::from_secs(3);
+
+/// A link always has so many requests under way, where the peer takes more than one: the next is
+/// there when an answer ends, however small the bandwidth-delay product.
+pub(super) const MIN_PIPELINE: usize = 2;
+
+impl Plan {
+    /// The next block to ask the link for, if it should be asked for one now.
+    pub(super) fn next_for(&mut self, now: Time, link: LinkId) -> Option<Block> {
+        if let Some(offered) = self.next_offered(now, link) {
+            return Some(offered);
+        }
+        let in_swarm = self.rarity.partial > 0;
+        let state = self.links.get(link)?;
+        let peer = self.peers.get(state.peer);
+        if !state.is_connected()
+            || peer.is_paused(now)
+            || now < state.busy_until()
+            || !has_room(state, peer, in_swarm)
+        {
+            return None;
+        }
+        if state.told.as_ref().is_some_and(|told| told.exhausted) || !self.has_room_in_flight(link) {
+            return None;
+        }
+        if state.told.is_none() && peer.never_missed() && self.leechers_suffice(link) {
+            return None;
+        }
+        let lacks_anything = peer.lacks_anything();
+        let picked =
+            if state.told.is_some() { self.pick_told(now, link) } else { self.pick_blind(now, link) };
+        if let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut())
+            && !matches!(told.has, Has::Choosing)
+        {
+            told.exhausted = picked.is_none() && !lacks_anything;
+        }
+        picked
+    }
+
+    /// A block for a link whose peer has told what it has.
+    fn pick_told(&mut self, now: Time, link: LinkId) -> Option<Block> {
+        let (in_swarm, starving) = (self.rarity.partial > 0, self.is_starving(now));
+        // The links' own rates count bursts; together they are more than what arrives.
+        let rate = if in_swarm { self.received.rate() } else { self.links.rate() };
+        let state = self.links.get(link)?;
+        let peer = self.peers.get(state.peer);
+        let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
+        let (last, scattered) = (state.last_pick, peer.misses() > 0);
+        let (blocks, random) = (&mut self.blocks, &mut self.random);
+        match &state.told.as_ref()?.has {
+            Has::Choosing if !starving => None,
+            Has::Some(have) => {
+                self.order.rarest(blocks, Some(have), &self.rarity, &may_ask, last, rate, random)
+            }
+            Has::Everything if in_swarm => {
+                self.order.rarest(blocks, None, &self.rarity, &may_ask, last, rate, random)
+            }
+            Has::Everything | Has::Choosing => {
+                self.order.pick(blocks, &may_ask, scattered, last, rate, random)
+            }
+        }
+    }
+
+    /// A block for a link whose peer tells nothing: what it owns, if it is a leecher; of a seeder, what
+    /// this peer owns; else any.
+    fn pick_blind(&mut self, now: Time, link: LinkId) -> Option<Block> {
+        let rate = self.links.rate();
+        let state = self.links.get(link)?;
+        let peer = self.peers.get(state.peer);
+        let may_ask = |block| peer.may_have(now, block) && !state.owes_lost(block);
+        let (last, scattered) = (state.last_pick, peer.misses() > 0);
+        let owner = if peer.never_missed() { self.own } else { Some(peer.addr()) };
+        let leechers: Vec<_> = self.peers.plain_leechers().into_iter().chain(self.own).collect();
+        let (blocks, random) = (&mut self.blocks, &mut self.random);
+        if leechers.len() > 1 && peer.misses() < MISSES_OF_OWN {
+            let owned = |block| owner.is_some_and(|owner| owners::owns(owner, &leechers, block));
+            let may_ask = |block| may_ask(block) && owned(block);
+            let picked = self.order.pick(blocks, &may_ask, true, None, rate, random);
+            if picked.is_some() {
+                return picked;
+            }
+        }
+        self.order.pick(blocks, &may_ask, scattered, last, rate, random)
+    }
+
+    /// Whether a seeder that knows only version 1 is left to those who have nobody else: the leechers who
+    /// are known here keep this peer busy.
+    fn leechers_suffice(&self, seeder: LinkId) -> bool {
+        if !self.peers.any_giving_leecher() {
+            return false;
+        }
+        let gives = |link: &super::Link| {
+            let peer = self.peers.get(link.peer);
+            link.requests() > 0 && !peer.never_missed() && peer.misses() == 0
+        };
+        let busy = self.links.iter().filter(|(id, link)| *id != seeder && gives(link)).count();
+        busy >= BUSY_LEECHERS
+    }
+
+    /// Whether a seeder that chooses must be asked for something that it does not offer.
+    fn is_starving(&self, now: Time) -> bool {
+        now >= self.last_verified + STARVING && self.links.is_under_way_below(1)
+    }
+
+    /// The next missing block of those that the link's peer offers: asked for at once, since it was
+    /// chosen for us.
+    fn next_offered(&mut self, now: Time, link: LinkId) -> Option<Block> {
+        let state = self.links.get_mut(link)?;
+        if state.told.as_ref()?.offered.is_empty() || self.unspread.is_enough(now) {
+            return None;
+        }
+        while let Some(block) = state.told.as_mut()?.offered.pop_front() {
+            let may_ask = self.peers.get(state.peer).may_have(now, block) && !state.owes_lost(block);
+            if may_ask && self.blocks.is_missing(block) && state.requests() < crate::limits::MAX_PIPELINE {
+                return Some(block);
+            }
+        }
+        None
+    }
+
+    /// Whether another block may be in flight. Among leechers who serve each other, a request waits for
+    /// those of others; more of them than keep every uplink busy only make blocks late.
+    fn has_room_in_flight(&self, link: LinkId) -> bool {
+        if self.rarity.partial == 0 {
+            return true;
+        }
+        // A peer whose uplink is free does not keep a block waiting.
+        let factor = if self.load(link) == 0 { 2 } else { 1 };
+        let depth = super::pipeline::depth(self.received.rate(), self.links.round_trip());
+        let unit = self.blocks.layout().block_size().max(UNIT);
+        let leechers = self.rarity.partial as u64 + 1;
+        let units = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
+        self.links.is_under_way_below(depth + unit * units * factor)
+    }
+}
+
+fn has_room(link: &super::Link, peer: &super::peers::Peer, in_swarm: bool) -> bool {
+    let requests = link.requests();
+    if requests == 0 {
+        return true;
+    }
+    // A new link shows first that it answers; so does one whose peer just lacked what was asked.
+    let proven = link.answers() > 0 && peer.misses() == 0;
+    if peer.takes_one_at_a_time() || !proven {
+        return false;
+    }
+    let fits = link.under_way() < link.pipeline.depth() && requests < crate::limits::MAX_PIPELINE;
+    fits || (!in_swarm && requests < MIN_PIPELINE)
+}

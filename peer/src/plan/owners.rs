@@ -1,0 +1,50 @@
+//! Who should get which block first, among peers that know only version 1 and tell nothing.
+//!
+//! Each block has an owner among the leechers that are known (rendezvous hashing: the one with the highest
+//! weight for it). The owner asks a seeder for it, the others ask the owner. Everybody computes the
+//! same from the addresses alone, so leechers get different blocks from the seeder; where views differ, a
+//! block is only asked of one who does not have it yet.
+
+use cascade_format::Block;
+use std::net::SocketAddrV4;
+
+/// The weight of a leecher for a block; the highest one owns it.
+fn weight(leecher: SocketAddrV4, block: Block) -> u64 {
+    let addr = u64::from(u32::from(*leecher.ip())) << 16 | u64::from(leecher.port());
+    // Two rounds of SplitMix64: neighbours in both numbers must not be neighbours in the order.
+    mix(mix(addr).wrapping_add(block.number()))
+}
+
+fn mix(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Whether `leecher` owns `block` among itself and `others`.
+pub(super) fn owns(leecher: SocketAddrV4, others: &[SocketAddrV4], block: Block) -> bool {
+    let own = weight(leecher, block);
+    others.iter().all(|other| *other == leecher || weight(*other, block) < own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cascade_format::Layout;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn every_block_has_one_owner_and_everybody_about_as_many() {
+        let layout = Layout::new(8000, 1).unwrap();
+        let all: Vec<_> =
+            (1..=8).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
+        let mut owned = vec![0; all.len()];
+        for block in layout.iter() {
+            let owners: Vec<usize> = (0..8).filter(|at| owns(all[*at], &all, block)).collect();
+            assert_eq!(owners.len(), 1, "block {block}");
+            owned[owners[0]] += 1;
+        }
+        assert!(owned.iter().all(|count| (850..1150).contains(count)), "{owned:?}");
+    }
+}
