@@ -136,7 +136,7 @@ impl Plan {
     fn poll_news(&mut self, now: Time, link: LinkId) {
         let Some(state) = self.links.get_mut(link).filter(|state| state.is_connected()) else { return };
         // To ask for news is to decline what is offered.
-        let ready = |told: &Told| !told.polling && told.offered.is_empty();
+        let ready = |told: &Told| !told.polling && told.offered.is_empty() && now >= told.poll_at;
         if state.told.as_ref().is_some_and(ready) {
             state.polls(now);
             self.actions.push_back(Action::Poll { link });

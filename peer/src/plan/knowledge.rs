@@ -39,6 +39,8 @@ pub(super) struct Told {
     pub(super) heard: bool,
     /// A question for news is under way.
     pub(super) polling: bool,
+    /// When the next one may leave: an answer without news must not make them a flood.
+    pub(super) poll_at: Time,
     /// Nothing that it has is missing here; so it stays until it tells more or a block is given back.
     pub(super) exhausted: bool,
     tellings: u64,
@@ -54,6 +56,7 @@ impl Told {
             busy_until: Time::ZERO,
             heard: false,
             polling: false,
+            poll_at: Time::ZERO,
             exhausted: false,
             tellings: 0,
         }

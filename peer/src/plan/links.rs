@@ -11,6 +11,9 @@ use std::time::Duration;
 /// After so long without a byte, a peer's blocks may be asked of others.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Two questions for news are so far apart; an honest peer answers them no faster.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
 /// How long a peer that had too much to do is not asked for blocks, unless it says that it has not.
 const BUSY_PAUSE: Duration = Duration::from_millis(150);
 
@@ -71,6 +74,7 @@ impl Link {
     pub(super) fn polls(&mut self, now: Time) {
         if let Some(told) = &mut self.told {
             told.polling = true;
+            told.poll_at = now + POLL_INTERVAL;
             if self.queue.is_empty() {
                 self.last_byte = now;
             }
@@ -187,8 +191,12 @@ impl Link {
         let owed = !self.queue.is_empty();
         if !owed {
             let busy = Some(self.busy_until()).filter(|until| *until > now);
-            let stall = self.is_polling().then_some(self.last_byte + NEWS_STALL);
-            return [busy, stall].into_iter().flatten().min();
+            let poll = match &self.told {
+                Some(told) if told.polling => Some(self.last_byte + NEWS_STALL),
+                Some(told) => Some(told.poll_at).filter(|at| *at > now),
+                None => None,
+            };
+            return [busy, poll].into_iter().flatten().min();
         }
         // A silence matters when it has lasted one, two, four … patiences.
         let silences = (0..6).map(|doubling| self.patience() * (1 << doubling));
