@@ -89,6 +89,8 @@ impl Plan {
                     self.rob(now, link);
                 }
             }
+            let wakeup = self.links.get(link).and_then(|state| state.next_wakeup(now));
+            self.due = [self.due, wakeup].into_iter().flatten().min();
         }
     }
 

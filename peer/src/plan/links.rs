@@ -184,7 +184,8 @@ impl Link {
         PATIENCE.max(self.pipeline.round_trip() * 4).max(self.usual_wait * 6)
     }
 
-    fn next_wakeup(&self, now: Time) -> Option<Time> {
+    /// When time alone changes something about the link.
+    pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
         if !self.connected {
             return Some(self.last_byte + CONNECT_TIMEOUT * 2);
         }

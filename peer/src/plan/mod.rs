@@ -146,6 +146,10 @@ pub struct Plan {
     links: Links,
     rarity: Rarity,
     unspread: Unspread,
+    /// Something has happened that may concern every link.
+    scan: bool,
+    /// When to look at every link again.
+    due: Option<Time>,
     /// Whether a link owes an answer and is silent; as of the last poll.
     stalling: bool,
     /// What arrives on all links together.
@@ -179,6 +183,8 @@ impl Plan {
             links: Links::default(),
             rarity: Rarity::default(),
             unspread: Unspread::default(),
+            scan: true,
+            due: None,
             stalling: false,
             received: Meter::default(),
             usual_wait: Duration::ZERO,
@@ -201,6 +207,7 @@ impl Plan {
 
     /// Peers that were heard of, by any way.
     pub fn handle_peers(&mut self, now: Time, source: Source, addrs: &[SocketAddrV4]) {
+        self.scan = true;
         for addr in addrs.iter().filter(|addr| Some(**addr) != self.own) {
             self.peers.learn(now, source, *addr);
         }
@@ -208,6 +215,7 @@ impl Plan {
 
     /// The link is made.
     pub fn handle_connected(&mut self, now: Time, link: LinkId) {
+        self.scan = true;
         if let Some(state) = self.links.get_mut(link) {
             state.connected(now);
             self.hungry.insert(link);
@@ -223,6 +231,8 @@ impl Plan {
             // Where everybody waits in queues, a silence is nothing special.
             self.usual_wait = (self.usual_wait * 7 + waited) / 8;
         }
+        // A block that is done with makes room for another on any link.
+        self.scan |= outcomes.iter().any(|outcome| *outcome != Outcome::Told);
         for outcome in outcomes {
             self.handle_outcome(now, link, *outcome);
         }
@@ -303,6 +313,7 @@ impl Plan {
 
     /// The link has ended, and everything that arrived on it has been told.
     pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
+        self.scan = true;
         let Some(state) = self.links.remove(link) else { return };
         let peer = self.peers.get_mut(state.peer);
         peer.link_ended();
@@ -320,6 +331,7 @@ impl Plan {
 
     /// Whether the driver was in time to forbid the block to the link.
     pub fn handle_revoked(&mut self, now: Time, victim: LinkId, block: Block, in_time: bool) {
+        self.scan = true;
         let Some((thief, from, stolen)) = self.theft.take() else { return };
         if in_time && (from, stolen) == (victim, block) && self.blocks.give_back(block, victim) {
             if let Some(state) = self.links.get_mut(victim) {
@@ -333,9 +345,16 @@ impl Plan {
     /// The next thing to do. Call it after every `handle_*` and at [`Plan::next_wakeup`], until `None`.
     pub fn poll_action(&mut self, now: Time) -> Option<Action> {
         if self.actions.is_empty() && self.theft.is_none() {
-            self.drop_stalled(now);
-            self.connect(now);
+            // News of one link alone concerns that link alone; most of what happens in a swarm is such.
+            let scan = std::mem::take(&mut self.scan) || self.due.is_some_and(|due| due <= now);
+            if scan {
+                self.drop_stalled(now);
+                self.connect(now);
+            }
             self.feed(now);
+            if scan {
+                self.due = self.find_due(now);
+            }
         }
         self.actions.pop_front()
     }
@@ -346,10 +365,16 @@ impl Plan {
         if self.is_complete() {
             return None;
         }
+        if self.scan { Some(now) } else { self.due }
+    }
+
+    /// When time alone may change what is to be done.
+    fn find_due(&self, now: Time) -> Option<Time> {
         let links = self.links.next_wakeup(now);
         let peers = self.peers.next_wakeup(now, self.links.len() < self.max_links());
         let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
-        [links, peers, starving, self.unspread.next_wakeup()].into_iter().flatten().min()
+        let unspread = self.unspread.next_wakeup().filter(|at| *at > now);
+        [links, peers, starving, unspread].into_iter().flatten().min()
     }
 
     /// What has been done so far.
@@ -388,6 +413,7 @@ impl Plan {
     }
 
     fn close(&mut self, link: LinkId) {
+        self.scan = true;
         if let Some(state) = self.links.remove(link) {
             self.peers.get_mut(state.peer).link_ended();
             self.forget(link, &state);

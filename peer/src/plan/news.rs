@@ -78,12 +78,14 @@ impl Plan {
     }
 
     fn learn_hearsay(&mut self, now: Time, addrs: &[SocketAddrV4], extended: bool) {
+        self.scan = true;
         for addr in addrs.iter().filter(|addr| Some(**addr) != self.own) {
             self.peers.learn_hearsay(now, *addr, extended);
         }
     }
 
     fn has_all(&mut self, link: LinkId, has: Has) {
+        self.scan = true;
         let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return };
         if let Has::Some(have) = std::mem::replace(&mut told.has, has) {
             self.rarity.fewer(self.blocks.layout(), &have);
@@ -94,10 +96,12 @@ impl Plan {
     fn has_run(&mut self, link: LinkId, peer: usize, run: Run) -> bool {
         let layout = *self.blocks.layout();
         let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
-        let (rarity, unspread, peer) = (&mut self.rarity, &mut self.unspread, self.peers.get_mut(peer));
+        let (rarity, unspread, scan) = (&mut self.rarity, &mut self.unspread, &mut self.scan);
+        let peer = self.peers.get_mut(peer);
         told.has_run(&layout, run, &mut |block| {
             rarity.more(&layout, block);
-            unspread.remove(block);
+            // Then the seeder may be asked for another.
+            *scan |= unspread.remove(block);
             peer.gained(block);
         })
     }

@@ -25,9 +25,11 @@ impl Unspread {
         self.blocks.push_back((block, now + EXPIRE));
     }
 
-    /// Another leecher has `block`.
-    pub(super) fn remove(&mut self, block: Block) {
+    /// Another leecher has `block`; tells whether it was one of these.
+    pub(super) fn remove(&mut self, block: Block) -> bool {
+        let before = self.blocks.len();
         self.blocks.retain(|(other, _)| *other != block);
+        self.blocks.len() < before
     }
 
     /// Whether no more first copies should be taken.
@@ -63,7 +65,7 @@ mod tests {
             unspread.insert(at(1), layout.block(number).unwrap());
         }
         assert!(unspread.is_enough(at(2)));
-        unspread.remove(layout.block(1).unwrap());
+        assert!(unspread.remove(layout.block(1).unwrap()));
         assert!(!unspread.is_enough(at(2)));
         unspread.insert(at(2), layout.block(5).unwrap());
         assert!(unspread.is_enough(at(3)));

@@ -24,8 +24,8 @@ const AHEAD: Duration = Duration::from_millis(150);
 /// An offer is taken back after so long, and twice the time that everything offered takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long after the last first copy everybody may ask for anything: by then the leechers have told
-/// each other of it.
+/// When nothing is left to offer, it takes at least so long until everybody may ask for anything: by then
+/// the leechers have told each other of the last first copies.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// A seeder that sends faster than this (bytes a second) does not choose: the uplink is not what is
@@ -79,8 +79,8 @@ pub struct Offers {
     offered: u64,
     sent: Meter,
     fast: bool,
-    /// Since when there is nothing to give and nothing on offer.
-    exhausted: Option<Time>,
+    /// There is nothing left to offer; then everybody may ask for anything.
+    opens: Option<Time>,
     check_at: Time,
 }
 
@@ -99,7 +99,7 @@ impl Offers {
             offered: 0,
             sent: Meter::default(),
             fast: false,
-            exhausted: None,
+            opens: None,
             check_at: Time::ZERO,
         }
     }
@@ -107,7 +107,7 @@ impl Offers {
     /// Whether readers should ask for what they are offered, and for nothing else.
     #[must_use]
     pub fn is_choosing(&self, now: Time) -> bool {
-        let over = self.exhausted.is_some_and(|since| now >= since + SETTLE);
+        let over = self.opens.is_some_and(|opens| now >= opens);
         !self.fast && !over && self.accounts.len() > 1
     }
 
@@ -230,13 +230,17 @@ impl Offers {
 
     /// Looks whether everything is given, and for offers that were not taken in time.
     pub fn handle_time(&mut self, now: Time) {
-        let nothing_left = self.offered == 0 && self.next_run().is_none();
+        let nothing_left = self.next_run().is_none();
         if nothing_left && self.line.len() == self.accounts.len() {
             // Everybody waits for an offer, and nobody wants these.
             self.put_off.clear();
         }
-        let nothing_left = nothing_left && self.put_off.is_empty();
-        self.exhausted = if nothing_left { self.exhausted.or(Some(now)) } else { None };
+        if !nothing_left || !self.put_off.is_empty() {
+            self.opens = None;
+        } else if self.opens.is_none() {
+            // What is on offer goes out first; but one slow reader does not hold up the others.
+            self.opens = Some(now + SETTLE.max(self.time_for_offers().mul_f64(1.5)));
+        }
         if now < self.check_at {
             return;
         }
@@ -256,7 +260,7 @@ impl Offers {
     /// When [`Offers::handle_time`] may have something to do.
     #[must_use]
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
-        let open = self.exhausted.map(|since| since + SETTLE).filter(|at| *at > now);
+        let open = self.opens.filter(|at| *at > now);
         let late = (self.offered > 0).then_some(self.check_at);
         [open, late].into_iter().flatten().min()
     }
@@ -312,12 +316,14 @@ impl Offers {
     }
 
     fn patience(&self) -> Duration {
-        if self.sent.rate() == 0.0 {
-            return PATIENCE;
-        }
+        PATIENCE + (self.time_for_offers() * 2).min(PATIENCE * 60)
+    }
+
+    /// How long everything on offer takes at the present rate; nothing while that is unknown.
+    fn time_for_offers(&self) -> Duration {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let all = self.offered as f64 / self.sent.rate();
-        PATIENCE + Duration::try_from_secs_f64(all * 2.0).unwrap_or(PATIENCE).min(PATIENCE * 60)
+        let seconds = self.offered as f64 / self.sent.rate();
+        Duration::try_from_secs_f64(seconds).unwrap_or_default().min(PATIENCE * 60)
     }
 }
 
