@@ -131,6 +131,13 @@ pub const REFUSAL_DRAIN_LEN: usize = 64 << 10;
 /// Peers that have shown themselves, remembered for one file.
 pub const MAX_MET: usize = 1024;
 
+/// Of them, those with one address: a requester's port is its own claim.
+pub const MAX_MET_A_HOST: usize = 64;
+
+/// A file with more blocks is downloaded by version 1 alone: what each of [`MAX_SWARM_LINKS`] peers has
+/// would take a quarter of a megabyte and more.
+pub const MAX_TOLD_BLOCKS: u64 = 1 << 21;
+
 /// Peers told to one requester with one answer.
 pub const MAX_PEERS_A_FIELD: usize = 50;
 

@@ -1,6 +1,7 @@
 //! The links of one download, as the plan names them.
 
 use super::engine::Engine;
+use crate::limits::MAX_TOLD_BLOCKS;
 use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions};
 use crate::plan::{Action, LinkId, Plan, Time};
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ impl LinkSet {
                         id: link,
                         addr,
                         file: Arc::clone(&self.file),
-                        marker_port: self.engine.marker_port(),
+                        marker_port: self.marker_port(),
                         threads: self.engine.links.clone(),
                         buffers: self.engine.buffers.clone(),
                         hashers: self.engine.hashers.clone(),
@@ -50,6 +51,12 @@ impl LinkSet {
                 Action::Close { link } => self.ended(link),
             }
         }
+    }
+
+    /// See [`Engine::marker_port`]; of a file with too many blocks nothing is told.
+    fn marker_port(&self) -> Option<u16> {
+        let blocks = self.file.shared.layout().blocks();
+        self.engine.marker_port().filter(|_| blocks <= MAX_TOLD_BLOCKS)
     }
 
     fn ask(&self, plan: &Plan, link: LinkId, asks: Vec<Ask>) {

@@ -1,7 +1,7 @@
 //! Peers that have shown themselves to this one, so that they can be told of to others: only what was
 //! seen first-hand is passed on, never hearsay.
 
-use crate::limits::MAX_MET;
+use crate::limits::{MAX_MET, MAX_MET_A_HOST};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddrV4;
 
@@ -29,7 +29,7 @@ impl Met {
     pub fn insert(&mut self, peer: Acquaintance) -> bool {
         let Acquaintance { addr, extended } = peer;
         let known = self.known.get(&addr).is_some_and(|known| *known || !extended);
-        if addr.port() == 0 || addr.ip().is_unspecified() || known {
+        if addr.port() == 0 || addr.ip().is_unspecified() || known || self.is_crowd(addr) {
             return false;
         }
         self.known.insert(addr, extended);
@@ -44,6 +44,13 @@ impl Met {
             self.base += 1;
         }
         true
+    }
+
+    /// Whether the host has shown so many ports that it does it to be told of. A port is a claim; on this
+    /// machine itself there may be a whole swarm.
+    fn is_crowd(&self, addr: SocketAddrV4) -> bool {
+        let ports = self.known.keys().filter(|known| known.ip() == addr.ip()).count();
+        !addr.ip().is_loopback() && ports >= MAX_MET_A_HOST
     }
 
     /// Number of peers that ever appeared.
@@ -69,7 +76,7 @@ mod tests {
     #[test]
     fn the_oldest_are_forgotten_and_numbers_go_on() {
         let peer = |port: usize| Acquaintance {
-            addr: SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), u16::try_from(port).unwrap()),
+            addr: SocketAddrV4::new(Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap()),
             extended: false,
         };
         let mut met = Met::default();
@@ -83,5 +90,15 @@ mod tests {
         assert_eq!(met.get(met.end()), None);
         let extended = Acquaintance { extended: true, ..peer(5) };
         assert!(met.insert(extended) && !met.insert(extended) && !met.insert(peer(5)));
+    }
+
+    #[test]
+    fn a_host_with_many_ports_is_told_of_so_many_times() {
+        let mut met = Met::default();
+        for port in 1..=u16::try_from(MAX_MET_A_HOST).unwrap() + 1 {
+            let addr = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port);
+            let new = met.insert(Acquaintance { addr, extended: true });
+            assert_eq!(new, usize::from(port) <= MAX_MET_A_HOST, "port {port}");
+        }
     }
 }
