@@ -2,7 +2,7 @@
 
 use super::PlaceOptions;
 use crate::data::DataFile;
-use crate::error::{BenchError, Result};
+use crate::error::{BenchError, Result, failed};
 use crate::linkemu::Link;
 use crate::machine::Machine;
 use crate::stats::Spread;
@@ -52,6 +52,12 @@ pub struct Options {
     /// Stop the tracker so long after the start
     #[arg(long, value_name = "S")]
     tracker_dies: Option<u64>,
+    /// Whether our peers use the swarm extension
+    #[arg(long, value_name = "on|off", value_enum, default_value_t = Extension::On, hide_possible_values = true)]
+    extension: Extension,
+    /// A small swarm of ours, once, that must be done within three times F/u: for CI
+    #[arg(long, conflicts_with_all = ["leechers", "size", "runs", "only"])]
+    short: bool,
     /// Another argument for every `peer download` and `peer seed`; may be given several times
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     peer_arg: Vec<String>,
@@ -65,6 +71,13 @@ pub struct Options {
     place: PlaceOptions,
     #[command(flatten)]
     binaries: BinaryOptions,
+}
+
+/// The switch of `peer`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Extension {
+    On,
+    Off,
 }
 
 /// The clients that can be chosen.
@@ -93,6 +106,9 @@ struct Report<'a> {
     rows: &'a [Row],
 }
 
+/// How many times F/u a short swarm may take; its file is so small that connecting counts.
+const SHORT_LIMIT: f64 = 3.0;
+
 /// How many times the bound a run may take before it is given up.
 const PATIENCE: f64 = 20.0;
 
@@ -101,6 +117,7 @@ const PATIENCE: f64 = 20.0;
 /// # Errors
 /// A program fails, a copy differs.
 pub fn run(options: &Options) -> Result<()> {
+    let options = &if options.short { short(options.clone()) } else { options.clone() };
     let machine = Machine::look();
     machine.print();
     let folder = options.place.folder()?;
@@ -131,8 +148,24 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     print_rows(&rows, options);
+    if options.short {
+        check_short(&rows, options)?;
+    }
     let (unit, bound) = (unit(options), least(options, &plan));
     options.place.write_json(&Report { machine: &machine, length: data.length, unit, bound, rows: &rows })
+}
+
+/// The swarm of `--short`: some seconds.
+fn short(options: Options) -> Options {
+    Options { leechers: 3, size: 8 << 20, runs: 1, only: vec![Kind::Cascade], ..options }
+}
+
+/// Fails where a short swarm took too long.
+fn check_short(rows: &[Row], options: &Options) -> Result<()> {
+    let last = rows.iter().flat_map(|row| &row.runs).flat_map(|run| &run.times).copied().fold(0.0, f64::max);
+    let ratio = last / unit(options);
+    println!("the last at {ratio:.2} × F/u, at most {SHORT_LIMIT} allowed");
+    if ratio > SHORT_LIMIT { failed("the short swarm took too long") } else { Ok(()) }
 }
 
 fn clients(options: &Options, data: &DataFile, folder: &Path) -> Result<Vec<Row>> {
@@ -144,8 +177,9 @@ fn clients(options: &Options, data: &DataFile, folder: &Path) -> Result<Vec<Row>
         let client: Result<Box<dyn Client>> = match kind {
             Kind::Cascade => Binaries::prepare(&options.binaries).and_then(|binaries| {
                 let cascade = data.cascade_file(folder, options.block)?;
-                Ok(Box::new(Cascade { binaries, cascade, extra: options.peer_arg.clone() })
-                    as Box<dyn Client>)
+                let off = (options.extension == Extension::Off).then(|| "--extension=off".to_owned());
+                let extra = options.peer_arg.iter().cloned().chain(off).collect();
+                Ok(Box::new(Cascade { binaries, cascade, extra }) as Box<dyn Client>)
             }),
             Kind::Aria2 => Aria2::find(data, folder).map(|aria2| Box::new(aria2) as Box<dyn Client>),
         };
