@@ -129,6 +129,15 @@ impl ForeignClient {
         Ok(bytes)
     }
 
+    /// Whether anything has come, or the other side has closed, within `time`; nothing is read.
+    #[must_use]
+    pub fn hears_within(&self, time: Duration) -> bool {
+        self.set_limit(time);
+        let heard = self.stream.peek(&mut [0]).is_ok();
+        self.set_limit(LIMIT);
+        heard
+    }
+
     /// Asks for a block and reads the response.
     ///
     /// # Errors

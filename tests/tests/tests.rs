@@ -45,3 +45,12 @@ mod serve_only_verified;
 
 /// Trackers, seeders and downloaders together, all of them real.
 mod swarm;
+
+/// The swarm extension: what `peer seed` and `peer download` tell.
+mod extension;
+/// The swarm extension: what `peer download` makes of what it is told.
+mod extension_download;
+/// The swarm extension: peers that lie in it.
+mod extension_liars;
+/// The swarm extension: real peers among themselves.
+mod extension_swarm;

@@ -12,6 +12,10 @@ pub const LENGTH_LEN: usize = 2;
 /// The longest field, in bytes, its own length not counted.
 pub const MAX_FIELD_LEN: usize = 8 << 10;
 
+/// The most items of a field, those of an unknown type included. Many tiny ones would take more memory
+/// than they take bytes.
+pub const MAX_ITEMS: usize = 16;
+
 /// Length of an item's type and length, in bytes.
 const ITEM_HEADER_LEN: usize = 3;
 
@@ -96,6 +100,9 @@ pub enum FieldError {
     /// An item ends behind the field.
     #[error("an item is cut short")]
     Cut,
+    /// There are more items than [`MAX_ITEMS`].
+    #[error("it has more than {MAX_ITEMS} items")]
+    TooMany,
     /// An item's value has a length that its type cannot have.
     #[error("item {kind} has {length} bytes")]
     Length {
@@ -193,14 +200,16 @@ impl Item {
     }
 }
 
-/// The bytes of a field of `items`, its length in front. The caller keeps to [`MAX_FIELD_LEN`]; items
-/// beyond it are left out.
+/// The bytes of a field of `items`, its length in front. The caller keeps to [`MAX_FIELD_LEN`] and
+/// [`MAX_ITEMS`]; items beyond them are left out.
 #[must_use]
 pub fn encode(items: &[Item]) -> Vec<u8> {
     let mut out: Vec<u8> = [0; LENGTH_LEN].into();
+    let mut left = MAX_ITEMS;
     for item in items {
-        if out.len() - LENGTH_LEN + item.encoded_len() <= MAX_FIELD_LEN {
+        if left > 0 && out.len() - LENGTH_LEN + item.encoded_len() <= MAX_FIELD_LEN {
             item.append(&mut out);
+            left -= 1;
         }
     }
     let length = u16::try_from(out.len() - LENGTH_LEN).unwrap_or(u16::MAX);
@@ -213,8 +222,9 @@ pub fn encode(items: &[Item]) -> Vec<u8> {
 /// # Errors
 /// Everything in [`FieldError`].
 pub fn parse(layout: &Layout, mut field: &[u8]) -> Result<Vec<Item>, FieldError> {
-    let mut items = Vec::new();
+    let (mut items, mut left) = (Vec::new(), MAX_ITEMS);
     while let Some((&[kind, high, low], rest)) = field.split_first_chunk() {
+        left = left.checked_sub(1).ok_or(FieldError::TooMany)?;
         let length = usize::from(u16::from_be_bytes([high, low]));
         let (value, rest) = rest.split_at_checked(length).ok_or(FieldError::Cut)?;
         items.extend(Item::read(layout, kind, value)?);
@@ -322,6 +332,20 @@ mod tests {
         let spare_bit = [3, 0, 9, 0, 0, 0, 0, 0, 0, 0, 96, 0x08];
         assert_eq!(wrong(&spare_bit), FieldError::NoSuchBlock(3));
         assert!(parse(&layout(), &[3, 0, 9, 0, 0, 0, 0, 0, 0, 0, 96, 0xf0]).is_ok());
+    }
+
+    #[test]
+    fn a_field_has_few_items() {
+        let items = |count| core::iter::repeat_n(Item::Goodbye, count).collect::<Vec<_>>();
+        let field = |count| [7, 0, 0].repeat(count);
+        assert_eq!(parse(&layout(), &field(MAX_ITEMS)), Ok(items(MAX_ITEMS)));
+        assert_eq!(parse(&layout(), &field(MAX_ITEMS + 1)), Err(FieldError::TooMany));
+        assert_eq!(
+            parse(&layout(), &[99, 0, 0].repeat(MAX_ITEMS + 1)),
+            Err(FieldError::TooMany),
+            "unknown ones"
+        );
+        assert_eq!(encode(&items(MAX_ITEMS + 1))[2..], field(MAX_ITEMS));
     }
 
     #[test]

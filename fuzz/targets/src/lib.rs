@@ -14,6 +14,8 @@
 
 pub mod block_request;
 pub mod block_response;
+pub mod extension_field;
+pub mod extension_marker;
 pub mod have;
 pub mod link_response;
 pub mod metafile;
@@ -43,6 +45,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "metafile", run: metafile::run, seeds: metafile::seeds },
     Target { name: "block_request", run: block_request::run, seeds: block_request::seeds },
     Target { name: "block_response", run: block_response::run, seeds: block_response::seeds },
+    Target { name: "extension_marker", run: extension_marker::run, seeds: extension_marker::seeds },
+    Target { name: "extension_field", run: extension_field::run, seeds: extension_field::seeds },
     Target { name: "link_response", run: link_response::run, seeds: link_response::seeds },
     Target { name: "tracker_request", run: tracker_request::run, seeds: tracker_request::seeds },
     Target { name: "tracker_response", run: tracker_response::run, seeds: tracker_response::seeds },

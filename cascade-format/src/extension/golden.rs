@@ -1,0 +1,86 @@
+//! The extension's messages in `docs/protocol.md`, read from that page: what people implement from must
+//! be what this crate reads and writes.
+
+use super::field::{self, LENGTH_LEN};
+use super::{EXTENDED, Item, Marker, NEWS, Run};
+use crate::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader};
+use crate::{CascadeHash, Layout};
+use alloc::format;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+const DOCUMENT: &str = include_str!("../../../docs/protocol.md");
+
+/// The bytes of the hex dump in the document's code block called `name`.
+fn dump(name: &str) -> Vec<u8> {
+    let (_, rest) = DOCUMENT.split_once(&format!("```text {name}\n")).expect(name);
+    let (lines, _) = rest.split_once("```").expect(name);
+    let digits = lines.lines().flat_map(|line| line[10..57].split_whitespace());
+    digits.map(|digits| u8::from_str_radix(digits, 16).expect(digits)).collect()
+}
+
+/// The file of the document's worked example: 15 bytes in two blocks.
+fn layout() -> Layout {
+    Layout::new(15, 8).unwrap()
+}
+
+fn cascade_hash() -> CascadeHash {
+    CascadeHash::of(&dump("metafile"))
+}
+
+fn run(first: u64, count: u32) -> Run {
+    Run { first: layout().block(first).unwrap(), count }
+}
+
+/// Each answer of the document: its name, status, items and ordinary body.
+fn answers() -> [(&'static str, u8, Vec<Item>, &'static [u8]); 3] {
+    let met = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 30), 8889);
+    [
+        (
+            "extended-block",
+            0,
+            [Item::Choosing, Item::Offer([run(0, 1)].into()), Item::Peers([met].into())].into(),
+            b"ascade\n",
+        ),
+        ("extended-missing", 2, [Item::Map { first: 0, bits: [0x80].into() }].into(), b"not yet"),
+        ("news", 2, [Item::Have([run(1, 1)].into()), Item::Goodbye].into(), b""),
+    ]
+}
+
+fn requests() -> [(&'static str, Marker, u64); 2] {
+    let marker = |offers_seen| Marker { port: 8889, offers_seen };
+    [("marked-request", marker(0), 1), ("news-request", marker(1), NEWS)]
+}
+
+#[test]
+fn every_dump_of_the_extension_is_what_the_crate_writes() {
+    for (name, marker, block) in requests() {
+        assert_eq!(dump(name), marker.request(cascade_hash(), block), "{name}");
+    }
+    for (name, status, items, body) in answers() {
+        let field = field::encode(&items);
+        let body_len = (field.len() + body.len()) as u64;
+        let header = ResponseHeader { status: (EXTENDED | status).into(), body_len };
+        assert_eq!(dump(name), [&header.encode(), field.as_slice(), body].concat(), "{name}");
+    }
+}
+
+#[test]
+fn every_dump_of_the_extension_is_what_the_crate_reads() {
+    for (name, marker, block) in requests() {
+        let request = BlockRequest::parse(&dump(name).try_into().unwrap()).unwrap();
+        assert_eq!((request.block, request.cascade_hash), (block, cascade_hash()), "{name}");
+        assert_eq!(Marker::of(&request), Some(marker), "{name}");
+    }
+    for (name, status, items, body) in answers() {
+        let bytes = dump(name);
+        let (header, rest) = bytes.split_first_chunk::<RESPONSE_HEADER_LEN>().unwrap();
+        let header = ResponseHeader::parse(header);
+        assert_eq!(u8::from(header.status), EXTENDED | status, "{name}");
+        assert_eq!(header.body_len, rest.len() as u64, "{name}");
+        let (field, plain) = rest.split_at(rest.len() - body.len());
+        assert_eq!(usize::from(u16::from_be_bytes([field[0], field[1]])), field.len() - LENGTH_LEN, "{name}");
+        assert_eq!(field::parse(&layout(), &field[LENGTH_LEN..]), Ok(items), "{name}");
+        assert_eq!(plain, body, "{name}");
+    }
+}

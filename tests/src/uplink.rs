@@ -1,0 +1,131 @@
+//! A narrow line in front of a real peer: what it sends passes at a bounded rate, over all connections;
+//! what it is sent passes at once.
+
+use crate::address;
+use crate::clock;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What is passed on at once, in bytes.
+const STEP: usize = 4096;
+
+struct Shared {
+    target: SocketAddr,
+    rate: u64,
+    free_at: Mutex<Option<Instant>>,
+    passed: AtomicU64,
+    gone: AtomicBool,
+    streams: Mutex<Vec<TcpStream>>,
+}
+
+/// The line; it is cut when dropped.
+pub struct Uplink {
+    /// Where to connect instead of to the peer itself.
+    pub addr: SocketAddr,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Uplink {
+    /// A line in front of the peer that listens at `target`, of `rate` bytes a second.
+    #[must_use]
+    pub fn to(target: SocketAddr, rate: u64) -> Self {
+        let listener = address::listener();
+        let addr = listener.local_addr().expect("a bound socket has an address");
+        let shared = Arc::new(Shared {
+            target,
+            rate,
+            free_at: Mutex::default(),
+            passed: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
+            streams: Mutex::default(),
+        });
+        let acceptor = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || accept(&listener, &shared))
+        };
+        Self { addr, shared, acceptor: Some(acceptor) }
+    }
+
+    /// Bytes that the peer has sent over it.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        self.shared.passed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Uplink {
+    fn drop(&mut self) {
+        self.shared.gone.store(true, Ordering::Release);
+        if let Some(acceptor) = self.acceptor.take() {
+            drop(TcpStream::connect(self.addr));
+            drop(acceptor.join());
+        }
+        let streams = self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept() {
+        if shared.gone.load(Ordering::Acquire) {
+            return;
+        }
+        // Whatever fails here, the client sees a close.
+        let _ = join(&client, shared);
+    }
+}
+
+/// Starts both directions of a connection.
+fn join(client: &TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
+    let peer = TcpStream::connect(shared.target)?;
+    client.set_nodelay(true)?;
+    peer.set_nodelay(true)?;
+    // What has been sent and not passed on must not be much: the peer is to feel how narrow the line is.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&peer, 16 * STEP)?;
+    shared
+        .streams
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .extend([client.try_clone()?, peer.try_clone()?]);
+    let (up, down) = ((client.try_clone()?, peer.try_clone()?), (peer, client.try_clone()?));
+    thread::spawn(move || pass(up, |_| {}));
+    let shared = Arc::clone(shared);
+    thread::spawn(move || pass(down, |bytes| shared.take(bytes)));
+    Ok(())
+}
+
+/// Passes bytes on until either end closes.
+fn pass((mut from, mut to): (TcpStream, TcpStream), wait: impl Fn(usize)) {
+    let mut bytes = [0; STEP];
+    while let Ok(read) = from.read(&mut bytes)
+        && read > 0
+    {
+        wait(read);
+        if to.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+    let _ = from.shutdown(Shutdown::Read);
+}
+
+impl Shared {
+    /// Waits until `bytes` more may pass.
+    fn take(&self, bytes: usize) {
+        self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
+        let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
+        let wait = {
+            let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = clock::now();
+            let start = free_at.map_or(now, |at| at.max(now));
+            *free_at = Some(start + cost);
+            start + cost - now
+        };
+        clock::pause(wait);
+    }
+}
