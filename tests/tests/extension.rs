@@ -303,7 +303,6 @@ fn every_block_is_offered_once() {
 }
 
 #[test]
-#[ignore = "known to fail: what time alone changes is not told to those who wait, for 20 seconds"]
 fn when_every_block_was_given_all_may_be_asked_soon() {
     let scene = long_scene();
     let (_seeder, addr) = seeding(&scene, "on");
@@ -316,7 +315,6 @@ fn when_every_block_was_given_all_may_be_asked_soon() {
 }
 
 #[test]
-#[ignore = "known to fail: what time alone changes is not told to those who wait, for 20 seconds"]
 fn what_a_leecher_got_last_is_told_soon() {
     let scene = scene();
     let source = ForeignPeer::start(&scene.file, Script::default().holding([]));

@@ -122,7 +122,6 @@ fn idler(file: &TestFile, seeder: SocketAddr) -> (ExtendedPeer, ExtendedClient) 
 }
 
 #[test]
-#[ignore = "known to fail: a leecher takes one first copy a second while nobody takes its own"]
 fn leechers_that_take_and_give_nothing_do_not_hold_up_another() {
     let file = file();
     let nodes = [Node::new(&file), Node::new(&file)];

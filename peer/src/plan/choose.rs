@@ -127,9 +127,6 @@ impl Plan {
     /// chosen for us.
     fn next_offered(&mut self, now: Time, link: LinkId) -> Option<Block> {
         let state = self.links.get_mut(link)?;
-        if state.told.as_ref()?.offered.is_empty() || self.unspread.is_enough(now) {
-            return None;
-        }
         while let Some(block) = state.told.as_mut()?.offered.pop_front() {
             let may_ask = self.peers.get(state.peer).may_have(now, block) && !state.owes_lost(block);
             if may_ask && self.blocks.is_missing(block) && state.requests() < crate::limits::MAX_PIPELINE {

@@ -14,7 +14,6 @@
 //! | [`knowledge`] | what a peer has told of itself |
 //! | [`news`] | takes in what is told |
 //! | [`owners`] | who gets which block first, where nobody tells anything |
-//! | [`unspread`] | which blocks others wait for |
 //! | [`choose`] | which block a link is asked for |
 //! | [`assign`] | the joining of these: filling pipelines, endgame |
 //! | [`announce`] | when a tracker is asked |
@@ -34,7 +33,6 @@ mod report;
 #[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, clippy::needless_pass_by_value, reason = "a test world of habits")]
 mod tests;
-mod unspread;
 
 pub use order::Order;
 pub use peers::Source;
@@ -51,7 +49,6 @@ use peers::Peers;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::Duration;
-use unspread::Unspread;
 
 /// Time since the plan was made.
 pub type Time = Duration;
@@ -145,7 +142,6 @@ pub struct Plan {
     peers: Peers,
     links: Links,
     rarity: Rarity,
-    unspread: Unspread,
     /// Something has happened that may concern every link.
     scan: bool,
     /// When to look at every link again.
@@ -182,7 +178,6 @@ impl Plan {
             peers: Peers::default(),
             links: Links::default(),
             rarity: Rarity::default(),
-            unspread: Unspread::default(),
             scan: true,
             due: None,
             stalling: false,
@@ -265,9 +260,6 @@ impl Plan {
                 peer.delivered(length);
                 if self.blocks.verify(block) {
                     self.totals.verified(length);
-                    if self.rarity.partial > 0 && self.rarity.of(block) == 0 {
-                        self.unspread.insert(now, block);
-                    }
                 } else {
                     self.totals.duplicate(length);
                 }
@@ -373,8 +365,7 @@ impl Plan {
         let links = self.links.next_wakeup(now);
         let peers = self.peers.next_wakeup(now, self.links.len() < self.max_links());
         let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
-        let unspread = self.unspread.next_wakeup().filter(|at| *at > now);
-        [links, peers, starving, unspread].into_iter().flatten().min()
+        [links, peers, starving].into_iter().flatten().min()
     }
 
     /// What has been done so far.

@@ -96,12 +96,9 @@ impl Plan {
     fn has_run(&mut self, link: LinkId, peer: usize, run: Run) -> bool {
         let layout = *self.blocks.layout();
         let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
-        let (rarity, unspread, scan) = (&mut self.rarity, &mut self.unspread, &mut self.scan);
-        let peer = self.peers.get_mut(peer);
+        let (rarity, peer) = (&mut self.rarity, self.peers.get_mut(peer));
         told.has_run(&layout, run, &mut |block| {
             rarity.more(&layout, block);
-            // Then the seeder may be asked for another.
-            *scan |= unspread.remove(block);
             peer.gained(block);
         })
     }

@@ -132,8 +132,6 @@ impl Reading {
         let mut until = self.parked_at.unwrap_or(now) + NEWS_TIMEOUT;
         if self.file.bulletin().has_news(self.reader) {
             until = self.told_at.map_or(now, |at| at + NEWS_INTERVAL);
-        } else if let Some(at) = self.file.bulletin().next_wakeup() {
-            until = until.min(at.max(now + NEWS_INTERVAL));
         }
         let _ = tokio::time::timeout_at(until.into(), self.bell.notified()).await;
     }

@@ -285,6 +285,7 @@ impl Session {
                     let met = self.shared.bulletin().met_since(&mut self.met);
                     self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
                 }
+                () = self.shared.bulletin().tick() => {}
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
                 _ = tick.tick() => {
                     observer.event(Event::Progress(self.progress()));

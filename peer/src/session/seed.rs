@@ -110,6 +110,7 @@ impl Seed {
                     Ok(list) => Event::Tracker { tracker, peers: list.peers.len() },
                     Err(error) => Event::TrackerFailed { tracker, error: error.to_string() },
                 }),
+                () = shared.bulletin().tick() => {}
                 () = shared.wait_changed() => self.check_again(engine, shared, observer).await?,
                 () = engine.stop.stopped() => return Ok(()),
             }

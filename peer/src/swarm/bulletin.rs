@@ -10,6 +10,7 @@ use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
+use tokio::time::timeout_at;
 
 /// One file's board, behind a lock that is held for one step of it.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Bulletin {
     start: Instant,
     inner: Mutex<Inner>,
     met: Notify,
+    /// Rings when time alone changes something sooner than was known.
+    sooner: Notify,
 }
 
 #[derive(Debug)]
@@ -26,6 +29,8 @@ struct Inner {
     bells: HashMap<ReaderId, Arc<Notify>>,
     /// The next board's readers have other names.
     first_reader: u64,
+    /// When time alone changes something, as [`Bulletin::tick`] knows it.
+    wakeup: Option<Time>,
 }
 
 impl Bulletin {
@@ -33,8 +38,8 @@ impl Bulletin {
     #[must_use]
     pub fn new(layout: Layout, have: &Have) -> Self {
         let board = Board::new(layout, have, 0);
-        let inner = Inner { board, bells: HashMap::new(), first_reader: 0 };
-        Self { start: clock::now(), inner: Mutex::new(inner), met: Notify::new() }
+        let inner = Inner { board, bells: HashMap::new(), first_reader: 0, wakeup: None };
+        Self { start: clock::now(), inner: Mutex::new(inner), met: Notify::new(), sooner: Notify::new() }
     }
 
     /// The file was checked again: who reads must begin anew.
@@ -50,21 +55,21 @@ impl Bulletin {
         let now = self.now();
         let mut inner = self.lock();
         inner.board.published(now, block);
-        inner.ring();
+        self.ring(&mut inner);
     }
 
     /// See [`Board::met`].
     pub fn met(&self, addr: SocketAddrV4, extended: bool) {
         let mut inner = self.lock();
         inner.board.met(addr, extended);
-        inner.ring();
+        self.ring(&mut inner);
     }
 
     /// See [`Board::leave`]; tells whether there is anybody to hear it.
     pub fn leave(&self) -> bool {
         let mut inner = self.lock();
         inner.board.leave();
-        inner.ring();
+        self.ring(&mut inner);
         !inner.bells.is_empty()
     }
 
@@ -74,7 +79,7 @@ impl Bulletin {
         let mut inner = self.lock();
         let reader = inner.board.open(now, addr);
         inner.bells.insert(reader, Arc::clone(&bell));
-        inner.ring();
+        self.ring(&mut inner);
         if addr.is_some() {
             self.met.notify_one();
         }
@@ -92,7 +97,7 @@ impl Bulletin {
         let now = self.now();
         let mut inner = self.lock();
         let verdict = inner.board.asked(now, reader, offers_seen, block, others);
-        inner.ring();
+        self.ring(&mut inner);
         verdict
     }
 
@@ -108,7 +113,7 @@ impl Bulletin {
         let mut inner = self.lock();
         inner.board.set_load(load);
         let items = inner.board.news(now, reader, have);
-        inner.ring();
+        self.ring(&mut inner);
         items
     }
 
@@ -116,7 +121,7 @@ impl Bulletin {
     pub fn set_load(&self, clients: usize) {
         let mut inner = self.lock();
         inner.board.set_load(clients);
-        inner.ring();
+        self.ring(&mut inner);
     }
 
     /// See [`Board::sent`].
@@ -124,7 +129,7 @@ impl Bulletin {
         let now = self.now();
         let mut inner = self.lock();
         inner.board.sent(now, reader, block);
-        inner.ring();
+        self.ring(&mut inner);
     }
 
     /// See [`Board::close`].
@@ -133,14 +138,31 @@ impl Bulletin {
         let mut inner = self.lock();
         inner.bells.remove(&reader);
         inner.board.close(now, reader);
-        inner.ring();
+        self.ring(&mut inner);
     }
 
-    /// When time alone may bring news; call [`Bulletin::news`] then.
-    #[must_use]
-    pub fn next_wakeup(&self) -> Option<Instant> {
-        let now = self.now();
-        self.lock().board.next_wakeup(now).map(|at| self.start + at)
+    /// Waits until time alone has changed something, and tells those whom it concerns. Whoever owns the
+    /// file calls this again and again.
+    pub async fn tick(&self) {
+        loop {
+            let wakeup = {
+                let now = self.now();
+                let mut inner = self.lock();
+                inner.wakeup = inner.board.next_wakeup(now);
+                inner.wakeup
+            };
+            let Some(wakeup) = wakeup else {
+                self.sooner.notified().await;
+                continue;
+            };
+            if timeout_at((self.start + wakeup).into(), self.sooner.notified()).await.is_err() {
+                let now = self.now();
+                let mut inner = self.lock();
+                inner.board.handle_time(now);
+                self.ring(&mut inner);
+                return;
+            }
+        }
     }
 
     /// Waits until a peer has shown itself; then see [`Bulletin::met_since`].
@@ -151,6 +173,16 @@ impl Bulletin {
     /// See [`Board::met_since`].
     pub fn met_since(&self, at: &mut u64) -> Vec<SocketAddrV4> {
         self.lock().board.met_since(at)
+    }
+
+    /// After every step of the board: wakes those whom it concerns.
+    fn ring(&self, inner: &mut Inner) {
+        inner.ring();
+        let next = inner.board.next_wakeup(self.now());
+        if next.is_some_and(|next| inner.wakeup.is_none_or(|known| next < known)) {
+            inner.wakeup = next;
+            self.sooner.notify_one();
+        }
     }
 
     fn now(&self) -> Time {
