@@ -209,7 +209,7 @@ impl Board {
                 Verdict::Later
             }
             Some(block) => {
-                offers.asked(block);
+                offers.asked(id, block);
                 Verdict::Serve
             }
             None => {
@@ -262,7 +262,7 @@ impl Board {
     /// tells which blocks this peer has.
     pub fn news(&mut self, now: Time, id: ReaderId, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
         self.look(now);
-        let items = self.has_news(id).then(|| self.items(id, have));
+        let items = self.has_news(id).then(|| self.items(now, id, have));
         if !self.has_news(id)
             && let Some(reader) = self.readers.get_mut(&id)
             && !std::mem::replace(&mut reader.quiet, true)
@@ -349,7 +349,7 @@ impl Board {
         }
     }
 
-    fn items(&mut self, id: ReaderId, have: &dyn Fn(Block) -> bool) -> Vec<Item> {
+    fn items(&mut self, now: Time, id: ReaderId, have: &dyn Fn(Block) -> bool) -> Vec<Item> {
         let (complete, choosing, leaving) = (self.is_complete(), self.was_choosing, self.leaving);
         let Some(reader) = self.readers.get_mut(&id) else { return Vec::new() };
         reader.greeted = true;
@@ -369,7 +369,7 @@ impl Board {
             items.extend(new_blocks(&self.log, self.released, reader));
         }
         if let Some(offers) = &mut self.offers {
-            let runs = offers.tell(id);
+            let runs = offers.tell(now, id);
             if !runs.is_empty() {
                 items.push(Item::Offer(runs));
             }

@@ -24,6 +24,10 @@ const AHEAD: Duration = Duration::from_millis(150);
 /// An offer is taken back after so long, and twice the time that everything offered takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// An offer that was told so long ago, and not asked for, is no longer counted: whoever takes nothing must not
+/// keep what is on offer from those who do.
+const STALE: Duration = Duration::from_secs(1);
+
 /// When nothing is left to offer, it takes at least so long until everybody may ask for anything: by then
 /// the leechers have told each other of the last first copies.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -39,6 +43,10 @@ struct Offer {
     unsent: u32,
     /// The reader's count of offered blocks when it has read this one; `None`: not told yet.
     told: Option<u32>,
+    /// When it was told, until a block of it is asked for.
+    idle_since: Option<Time>,
+    /// Not counted in [`Offers::offered`]: see [`STALE`].
+    stale: bool,
     deadline: Time,
 }
 
@@ -75,7 +83,7 @@ pub struct Offers {
     accounts: HashMap<ReaderId, Account>,
     /// Readers that may get another offer, the next one first.
     line: VecDeque<ReaderId>,
-    /// Bytes that are offered and not sent.
+    /// Bytes that are offered and not sent, but for stale offers.
     offered: u64,
     sent: Meter,
     fast: bool,
@@ -138,8 +146,12 @@ impl Offers {
     }
 
     /// The reader asks for `block`.
-    pub fn asked(&mut self, block: Block) {
+    pub fn asked(&mut self, reader: ReaderId, block: Block) {
         self.given.insert(block);
+        let offers = self.accounts.get_mut(&reader).map(|account| account.offers.iter_mut());
+        if let Some(offer) = offers.and_then(|mut offers| offers.find(|offer| offer.holds(block))) {
+            offer.idle_since = None;
+        }
     }
 
     /// The reader asks for news, having read `seen` offered blocks: what it was told and did not ask
@@ -153,7 +165,7 @@ impl Offers {
             declined.extend(account.offers.pop_front());
         }
         for offer in declined {
-            self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
+            self.uncount(&offer);
             // Some of a run was wanted: the rest is had.
             let untouched = offer.unsent == offer.run.count;
             if untouched && self.unwanted.insert(offer.run.first) {
@@ -174,9 +186,10 @@ impl Offers {
             && let Some(offer) = account.offers.get_mut(at)
         {
             offer.unsent = offer.unsent.saturating_sub(1);
-            if offer.unsent == 0 {
-                self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
-                account.offers.remove(at);
+            if offer.unsent == 0
+                && let Some(offer) = account.offers.remove(at)
+            {
+                self.uncount(&offer);
             }
         }
         self.stand_in_line(reader);
@@ -201,7 +214,14 @@ impl Offers {
             let deadline = now + self.patience();
             if let Some(account) = self.accounts.get_mut(&reader) {
                 account.waiting = false;
-                account.offers.push_back(Offer { run, unsent: run.count, told: None, deadline });
+                account.offers.push_back(Offer {
+                    run,
+                    unsent: run.count,
+                    told: None,
+                    idle_since: None,
+                    stale: false,
+                    deadline,
+                });
             }
             self.stand_in_line(reader);
             readers.push(reader);
@@ -217,12 +237,12 @@ impl Offers {
     }
 
     /// What the reader is to be told now.
-    pub fn tell(&mut self, reader: ReaderId) -> Vec<Run> {
+    pub fn tell(&mut self, now: Time, reader: ReaderId) -> Vec<Run> {
         let Some(account) = self.accounts.get_mut(&reader) else { return Vec::new() };
         let mut runs = Vec::new();
         for offer in account.offers.iter_mut().filter(|offer| offer.told.is_none()) {
             account.told = account.told.wrapping_add(offer.run.count);
-            offer.told = Some(account.told);
+            (offer.told, offer.idle_since) = (Some(account.told), Some(now));
             runs.push(offer.run);
         }
         runs
@@ -245,13 +265,21 @@ impl Offers {
             return;
         }
         self.check_at = now + PATIENCE / 10;
-        let mut late = Vec::new();
+        let (mut late, mut stale) = (Vec::new(), 0);
+        let idle_before = now.checked_sub(STALE + self.time_for_offers());
         for account in self.accounts.values_mut() {
+            for offer in account.offers.iter_mut().filter(|offer| !offer.stale) {
+                if offer.idle_since.is_some_and(|since| idle_before.is_some_and(|before| since <= before)) {
+                    offer.stale = true;
+                    stale += bytes(&self.layout, offer.run);
+                }
+            }
             if account.offers.front().is_some_and(|offer| offer.deadline <= now) {
                 account.lazy = true;
                 late.extend(account.offers.drain(..));
             }
         }
+        self.offered = self.offered.saturating_sub(stale);
         // A fixed order: hash maps have none.
         late.sort_by_key(|offer| offer.run.first);
         late.iter().for_each(|offer| self.take_back(offer));
@@ -261,12 +289,19 @@ impl Offers {
     #[must_use]
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let open = self.opens.filter(|at| *at > now);
-        let late = (self.offered > 0).then_some(self.check_at);
+        let late = self.accounts.values().any(|account| !account.offers.is_empty()).then_some(self.check_at);
         [open, late].into_iter().flatten().min()
     }
 
+    /// The offer is over.
+    fn uncount(&mut self, offer: &Offer) {
+        if !offer.stale {
+            self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
+        }
+    }
+
     fn take_back(&mut self, offer: &Offer) {
-        self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
+        self.uncount(offer);
         for block in offer.run.blocks(&self.layout) {
             self.given.remove(block);
         }
