@@ -165,6 +165,12 @@ pub const OFFERS_A_READER: u64 = 2;
 /// those on their way.
 pub const UNSENT_LEN: u32 = 128 << 10;
 
+/// Pause of a version 1 client's connection until it is looked whether its share of the uplink is due.
+pub const SHARE_PAUSE: Duration = Duration::from_millis(20);
+
+/// A version 1 client gets its block after so long, whatever its share of the uplink is.
+pub const MAX_SHARE_WAIT: Duration = Duration::from_secs(3);
+
 /// New blocks are told to everybody at once after so long for each requester: at most two hundred
 /// messages a second.
 pub const NEWS_SPACING: Duration = Duration::from_millis(5);

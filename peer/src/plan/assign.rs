@@ -69,10 +69,15 @@ impl Plan {
         self.hungry.extend(idle);
     }
 
+    /// Whether several leechers serve each other.
+    fn in_swarm(&self) -> bool {
+        self.rarity.partial > 0 || self.peers.giving_leechers() > 1
+    }
+
     /// Whether an idle link may take a block from another. In a swarm, links are idle also because
     /// nobody has what is missing.
     fn may_rob(&self) -> bool {
-        self.rarity.partial == 0 || self.stalling || self.blocks.missing_bytes() == 0
+        !self.in_swarm() || self.stalling || self.blocks.missing_bytes() == 0
     }
 
     /// Gives requests to links that have room, until one needs the driver's help.

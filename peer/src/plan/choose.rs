@@ -14,8 +14,11 @@ const UNIT: u64 = 256 << 10;
 /// With requests under way at so many leechers of version 1, its seeders are not asked.
 const BUSY_LEECHERS: usize = 2;
 
-/// A leecher that lacked so many in a row of the blocks that it owns is asked for others, too.
-const MISSES_OF_OWN: u32 = 2;
+/// A leecher is asked again for a block that it lacked after so long at least.
+const MIN_LACK: Duration = Duration::from_millis(50);
+
+/// Missing blocks among which the next is sought of those that somebody owns.
+const MAX_SEARCHED: usize = 2048;
 
 /// When nothing has come for so long and nothing is under way, a seeder is asked also for what it does
 /// not offer.
@@ -42,9 +45,6 @@ impl Plan {
             return None;
         }
         if state.told.as_ref().is_some_and(|told| told.exhausted) || !self.has_room_in_flight(link) {
-            return None;
-        }
-        if state.told.is_none() && peer.never_missed() && self.leechers_suffice(link) {
             return None;
         }
         let lacks_anything = peer.lacks_anything();
@@ -83,7 +83,8 @@ impl Plan {
     }
 
     /// A block for a link whose peer tells nothing: what it owns, if it is a leecher; of a seeder, what
-    /// this peer owns; else any.
+    /// this peer owns; else any. What is owned is asked for in the order of the file: where everybody does
+    /// so, the first block that is missing of a leecher's own is the next one that it gets.
     fn pick_blind(&mut self, now: Time, link: LinkId) -> Option<Block> {
         let rate = self.links.rate();
         let state = self.links.get(link)?;
@@ -92,22 +93,42 @@ impl Plan {
         let (last, scattered) = (state.last_pick, peer.misses() > 0);
         let owner = if peer.never_missed() { self.own } else { Some(peer.addr()) };
         let leechers: Vec<_> = self.peers.plain_leechers().into_iter().chain(self.own).collect();
+        let suffice = self.leechers_suffice(link);
         let (blocks, random) = (&mut self.blocks, &mut self.random);
-        if leechers.len() > 1 && peer.misses() < MISSES_OF_OWN {
-            let owned = |block| owner.is_some_and(|owner| owners::owns(owner, &leechers, block));
-            let may_ask = |block| may_ask(block) && owned(block);
-            let picked = self.order.pick(blocks, &may_ask, true, None, rate, random);
-            if picked.is_some() {
-                return picked;
+        if let Some(owner) = owner.filter(|_| leechers.len() > 1) {
+            let owned = |block: &Block| owners::owns(owner, &leechers, *block);
+            let first = blocks.first_missing()?.number();
+            let missing = blocks.find_missing(None, first..blocks.layout().blocks());
+            let next = missing.take(MAX_SEARCHED).find(owned);
+            if next.is_some_and(may_ask) {
+                return next;
+            }
+            if peer.never_missed() && suffice {
+                return None;
             }
         }
         self.order.pick(blocks, &may_ask, scattered, last, rate, random)
     }
 
+    /// How long the link's peer is not asked again for `block`, which it lacks. A leecher gets what it
+    /// owns one after the other: it is asked again when it should have the next.
+    pub(super) fn lack_lasts(&self, link: LinkId, block: Block) -> Duration {
+        let Some(state) = self.links.get(link).filter(|state| state.told.is_none()) else {
+            return Duration::MAX;
+        };
+        let leechers: Vec<_> = self.peers.plain_leechers().into_iter().chain(self.own).collect();
+        if !owners::owns(self.peers.get(state.peer).addr(), &leechers, block) {
+            return Duration::MAX;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let share = self.blocks.layout().len_of(block) as f64 * leechers.len() as f64 / self.received.rate();
+        Duration::try_from_secs_f64(share / 2.0).unwrap_or(Duration::MAX).max(MIN_LACK)
+    }
+
     /// Whether a seeder that knows only version 1 is left to those who have nobody else: the leechers who
     /// are known here keep this peer busy.
     fn leechers_suffice(&self, seeder: LinkId) -> bool {
-        if !self.peers.any_giving_leecher() {
+        if self.peers.giving_leechers() == 0 {
             return false;
         }
         let gives = |link: &super::Link| {

@@ -47,7 +47,7 @@ use knowledge::{Has, Rarity};
 use links::{Link, Links};
 use peers::Peers;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 /// Time since the plan was made.
@@ -208,6 +208,14 @@ impl Plan {
         }
     }
 
+    /// Hosts that have asked this peer for blocks, and do not tell where they listen.
+    pub fn handle_askers(&mut self, now: Time, hosts: &[Ipv4Addr]) {
+        self.scan = true;
+        for host in hosts.iter().filter(|host| self.own.is_none_or(|own| own.ip() != *host)) {
+            self.peers.learn_host(now, *host, self.own);
+        }
+    }
+
     /// The link is made.
     pub fn handle_connected(&mut self, now: Time, link: LinkId) {
         self.scan = true;
@@ -280,13 +288,14 @@ impl Plan {
     }
 
     fn handle_refusal(&mut self, now: Time, link: LinkId, block: Block, status: Status) {
+        let believed = self.lack_lasts(link, block);
         let Some(state) = self.links.get_mut(link) else { return };
         let pipelined = state.was_pipelined();
         let peer = self.peers.get_mut(state.peer);
         match status {
             // It has the block, as it said, and cannot give it now.
             Status::MissingBlock if state.is_busy_elsewhere(now, block) => {}
-            Status::MissingBlock => peer.lacks(now, block),
+            Status::MissingBlock => peer.lacks(now, block, believed),
             // Such a peer reads a request with one recv: one at a time with it, without blame.
             Status::BadRequest if pipelined => {
                 peer.one_at_a_time();

@@ -5,7 +5,7 @@ use super::{Random, Time};
 use crate::limits::MAX_KNOWN_PEERS;
 use cascade_format::Block;
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 /// First wait after a failure; it doubles with each one in a row.
@@ -59,6 +59,8 @@ pub enum Source {
     Tracker,
     /// It has asked this peer for blocks, and told where it listens.
     Swarm,
+    /// A host that has asked this peer for blocks, and the port that the swarm's peers use.
+    Guess,
 }
 
 /// One peer.
@@ -75,6 +77,8 @@ pub(super) struct Peer {
     extended: bool,
     /// It has a link to this peer.
     mutual: bool,
+    /// Nobody has told of it, and it has not given anything yet: see [`Source::Guess`].
+    guessed: bool,
     one_at_a_time: bool,
     closes: bool,
     bytes: u64,
@@ -100,6 +104,7 @@ impl Peer {
             useless: false,
             extended: false,
             mutual: false,
+            guessed: false,
             one_at_a_time: false,
             closes: false,
             bytes: 0,
@@ -128,14 +133,16 @@ impl Peer {
     /// A verified block of `bytes` came from this peer.
     pub(super) fn delivered(&mut self, bytes: u64) {
         self.bytes += bytes;
+        self.guessed = false;
         self.failures = 0;
         self.misses = 0;
         self.useless = false;
     }
 
     /// The peer said that it lacks `block`, which may change.
-    pub(super) fn lacks(&mut self, now: Time, block: Block) {
-        if self.lacks.insert(block, now + LACK_BELIEVED).is_none() {
+    pub(super) fn lacks(&mut self, now: Time, block: Block, believed: Duration) {
+        let believed = believed.min(LACK_BELIEVED);
+        if self.lacks.insert(block, now + believed).is_none() {
             self.lacks_order.push_back(block);
         }
         if self.lacks_order.len() > MAX_LACKS
@@ -145,7 +152,7 @@ impl Peer {
         }
         self.misses += 1;
         self.missed = true;
-        self.recheck_at = now + LACK_BELIEVED;
+        self.recheck_at = now + believed;
         if self.misses >= MANY_MISSES {
             let doublings = ((self.misses - MANY_MISSES) / MISSES_A_DOUBLING).min(16);
             let pause = FIRST_PAUSE * (1 << doublings);
@@ -225,6 +232,8 @@ impl Peer {
 
     /// The peer did not do what it should, without lying.
     pub(super) fn failed(&mut self, now: Time) {
+        // A guess is tried once.
+        self.banned |= self.guessed;
         self.failures = self.failures.saturating_add(1);
         let wait = FIRST_BACK_OFF * (1 << self.failures.saturating_sub(1).min(6));
         self.retry_at = self.retry_at.max(now + wait.min(MAX_BACK_OFF));
@@ -283,18 +292,39 @@ impl Peers {
         }
     }
 
+    /// A host has asked for blocks without telling where it listens. Programs with a port of their own are
+    /// all found there: it is tried at the port that this peer (`own`) and those known have in common,
+    /// unless a peer on that host is known.
+    pub(super) fn learn_host(&mut self, now: Time, host: Ipv4Addr, own: Option<SocketAddrV4>) {
+        let known = self.peers.iter().any(|peer| *peer.addr.ip() == host);
+        if known || self.peers.len() >= MAX_HEARSAY {
+            return;
+        }
+        let mut ports: Vec<u16> =
+            self.peers.iter().map(|peer| peer.addr).chain(own).map(|a| a.port()).collect();
+        ports.sort_unstable();
+        let runs = ports.chunk_by(|one, other| one == other);
+        let usual = runs.filter(|run| run.len() > 1).max_by_key(|run| run.len()).and_then(<[u16]>::first);
+        if let Some(port) = usual {
+            self.learn(now, Source::Guess, SocketAddrV4::new(host, *port));
+        }
+    }
+
     /// Remembers an address. At the bound, one that never gave anything and has no link is forgotten
     /// for it; a peer that the user named is told of again by nobody, so it comes back to the front.
     pub(super) fn learn(&mut self, now: Time, source: Source, addr: SocketAddrV4) {
         if let Some(known) = self.by_addr.get(&addr) {
             if let Some(peer) = self.peers.get_mut(*known) {
+                if source != Source::Guess && std::mem::take(&mut peer.guessed) {
+                    peer.banned = false;
+                }
                 match source {
                     Source::User => peer.retry_at = now,
                     // It is there, whatever was found when it was tried.
                     Source::Swarm if peer.lies.is_empty() => {
                         peer.retry_at = peer.retry_at.min(now + FIRST_BACK_OFF);
                     }
-                    Source::Swarm | Source::Tracker => {}
+                    Source::Swarm | Source::Tracker | Source::Guess => {}
                 }
             }
             return;
@@ -302,7 +332,8 @@ impl Peers {
         if self.peers.len() < MAX_KNOWN_PEERS {
             self.by_addr.insert(addr, self.peers.len());
             let shown = source == Source::Swarm;
-            self.peers.push(Peer { extended: shown, mutual: shown, ..Peer::new(now, addr) });
+            let guessed = source == Source::Guess;
+            self.peers.push(Peer { extended: shown, mutual: shown, guessed, ..Peer::new(now, addr) });
             return;
         }
         let forgotten = |peer: &Peer| peer.links == 0 && peer.bytes == 0 && peer.failures > 0 && !peer.banned;
@@ -360,9 +391,9 @@ impl Peers {
         plain.map(|peer| peer.addr).collect()
     }
 
-    /// Whether there is a linked leecher that has given something.
-    pub(super) fn any_giving_leecher(&self) -> bool {
-        self.peers.iter().any(Peer::is_giving_leecher)
+    /// Number of linked leechers that have given something.
+    pub(super) fn giving_leechers(&self) -> usize {
+        self.peers.iter().filter(|peer| peer.is_giving_leecher()).count()
     }
 
     /// Whether a peer has neither failed nor lied so far.
@@ -378,5 +409,54 @@ impl Peers {
         let mut shares: Vec<_> = gave.map(|peer| PeerShare { addr: peer.addr, bytes: peer.bytes }).collect();
         shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
         shares
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn addr(host: u8, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), port)
+    }
+
+    fn due(peers: &Peers, now: Time) -> Option<SocketAddrV4> {
+        let mut random: Random = Box::new(|| 0);
+        peers.next_to_connect(now, false, &mut random).map(|index| peers.get(index).addr())
+    }
+
+    #[test]
+    fn a_host_is_guessed_at_the_port_that_the_swarm_has_in_common() {
+        let mut peers = Peers::default();
+        let host = *addr(9, 0).ip();
+        peers.learn_host(Time::ZERO, host, Some(addr(1, 7001)));
+        assert_eq!(due(&peers, Time::ZERO), None, "one port alone says nothing");
+        peers.learn(Time::ZERO, Source::Tracker, addr(2, 7001));
+        peers.link_to(addr(2, 7001));
+        peers.learn_host(Time::ZERO, *addr(2, 0).ip(), Some(addr(1, 7001)));
+        assert_eq!(peers.len(), 1, "it is known where that host listens");
+        peers.learn_host(Time::ZERO, host, Some(addr(1, 7001)));
+        assert_eq!(due(&peers, Time::ZERO), Some(addr(9, 7001)));
+    }
+
+    #[test]
+    fn a_guess_is_tried_once_unless_somebody_tells_of_it() {
+        let mut peers = Peers::default();
+        let now = Time::ZERO;
+        peers.learn(now, Source::Guess, addr(9, 7001));
+        peers.get_mut(0).failed(now);
+        assert_eq!(due(&peers, now + MAX_BACK_OFF), None);
+        peers.learn(now, Source::Tracker, addr(9, 7001));
+        assert_eq!(due(&peers, now + MAX_BACK_OFF), Some(addr(9, 7001)));
+        peers.get_mut(0).failed(now);
+        assert_eq!(due(&peers, now + MAX_BACK_OFF), Some(addr(9, 7001)), "that was no guess any more");
+    }
+
+    impl Peers {
+        fn link_to(&mut self, addr: SocketAddrV4) {
+            if let Some(index) = self.by_addr.get(&addr) {
+                self.peers[*index].link_opened();
+            }
+        }
     }
 }

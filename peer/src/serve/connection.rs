@@ -15,14 +15,18 @@ use super::slots::Phase;
 use super::socket::{self, Got, Took};
 use super::verdict::{Refusal, Verdict, judge};
 use super::worker::{Scratch, Worker};
-use crate::limits::{MAX_QUEUED, QUEUE_LEN, TURN_LEN};
+use crate::clock;
+use crate::limits::{MAX_QUEUED, MAX_SHARE_WAIT, QUEUE_LEN, TURN_LEN};
 use crate::store::Shared;
+use cascade_format::Block;
 use cascade_format::extension::{Marker, NEWS};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN, RESPONSE_HEADER_LEN};
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::TcpStream;
 
 /// What a connection needs after a turn.
@@ -34,6 +38,8 @@ pub(super) enum Next {
     Readable,
     /// News for the client, or more requests.
     News,
+    /// Its share of the uplink, which others use.
+    Share,
     /// Room in the socket.
     Writable,
     /// To be closed: all that it will get is on its way.
@@ -48,6 +54,8 @@ enum Settled {
     Nothing,
     /// A question for news, and no news.
     Parked,
+    /// A block that others are given before.
+    Waits,
 }
 
 /// One client.
@@ -71,6 +79,10 @@ pub(super) struct Connection {
     finished: bool,
     /// It waits for a block.
     busy: bool,
+    /// The file's bulletin knows its host, as one that tells nothing of itself.
+    told_host: bool,
+    /// Since when it waits for its share of the uplink.
+    waits_since: Option<Instant>,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
 }
@@ -107,6 +119,8 @@ impl Connection {
             broken: false,
             finished: false,
             busy: false,
+            told_host: false,
+            waits_since: None,
         }
     }
 
@@ -128,6 +142,7 @@ impl Connection {
                 Settled::Answer => {}
                 Settled::Nothing => return Ok(self.wait_for_requests()),
                 Settled::Parked => return Ok(self.wait_for_news()),
+                Settled::Waits => return Ok(Next::Share),
             }
             let took = self.send(scratch, left)?;
             if took.bytes > 0 || self.phase != Phase::Answer {
@@ -234,10 +249,10 @@ impl Connection {
         let (verdict, file, front) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
                 Some(file) => match self.decide(&request, &file) {
-                    Some((verdict, front)) => (verdict, Some(file), front),
-                    None => {
+                    Ok((verdict, front)) => (verdict, Some(file), front),
+                    Err(waits) => {
                         self.set_busy(false);
-                        return Ok(Settled::Parked);
+                        return Ok(waits);
                     }
                 },
                 None => (Verdict::Refusal(Refusal::UnknownFile), None, None),
@@ -265,11 +280,19 @@ impl Connection {
     }
 
     /// The answer to a request for `file`, with what stands in front of it for a client that knows the
-    /// swarm extension; `None`: its question for news waits.
-    fn decide(&mut self, request: &BlockRequest, file: &Arc<Shared>) -> Option<(Verdict, Option<Front>)> {
+    /// swarm extension; or what it waits for.
+    fn decide(
+        &mut self,
+        request: &BlockRequest,
+        file: &Arc<Shared>,
+    ) -> Result<(Verdict, Option<Front>), Settled> {
         let verdict = judge(request, file, file.is_unchanged());
         let marker = if self.worker.extension { Marker::of(request) } else { None };
-        let Some(marker) = marker else { return Some((verdict, None)) };
+        let Some(marker) = marker else {
+            self.tell_host(file);
+            let waits = matches!(verdict, Verdict::Block(block) if !self.plain_asked(file, block));
+            return if waits { Err(Settled::Waits) } else { Ok((verdict, None)) };
+        };
         let (hurry, load) = (self.queue.len() > 1, self.worker.stats.busy());
         let others = load.saturating_sub(usize::from(self.busy));
         let reading = Reading::of(&mut self.reading, &self.stream, file, marker);
@@ -277,7 +300,8 @@ impl Connection {
             reading.shares_uplink(&self.stream);
         }
         if request.block == NEWS {
-            return reading.news(marker, hurry, load).map(|front| (Verdict::News, Some(front)));
+            let front = reading.news(marker, hurry, load).ok_or(Settled::Parked)?;
+            return Ok((Verdict::News, Some(front)));
         }
         let verdict = match verdict {
             Verdict::Block(block) if !reading.asked(marker, block, others) => {
@@ -286,7 +310,30 @@ impl Connection {
             Verdict::Block(_) | Verdict::Refusal(_) | Verdict::News => verdict,
         };
         let front = reading.front(verdict, load);
-        Some((verdict, front))
+        Ok((verdict, front))
+    }
+
+    /// A client that tells nothing of itself has asked for `file`.
+    fn tell_host(&mut self, file: &Arc<Shared>) {
+        if !std::mem::replace(&mut self.told_host, true)
+            && let Ok(SocketAddr::V4(addr)) = self.stream.peer_addr()
+        {
+            file.bulletin().asked_from(*addr.ip());
+        }
+    }
+
+    /// A client that knows only version 1 asks for `block`: whether it is given now, or after others.
+    fn plain_asked(&mut self, file: &Arc<Shared>, block: Block) -> bool {
+        if self.current.is_some() {
+            // It was decided; the socket did not take it.
+            return true;
+        }
+        let since = *self.waits_since.get_or_insert_with(clock::now);
+        let given = file.bulletin().plain_asked(block, since.elapsed() >= MAX_SHARE_WAIT);
+        if given {
+            self.waits_since = None;
+        }
+        given
     }
 
     /// The answer to a further request of a burst; `None`: it must be decided by itself.
@@ -294,7 +341,12 @@ impl Connection {
         // A file that has changed has no blocks by now.
         let verdict = judge(request, file, true);
         let Some(reading) = self.reading.as_ref().filter(|reading| reading.reads(file)) else {
-            return (!self.worker.extension || Marker::of(request).is_none()).then_some(verdict);
+            let plain = !self.worker.extension || Marker::of(request).is_none();
+            let given = |verdict: &Verdict| match verdict {
+                Verdict::Block(block) => file.bulletin().plain_asked(*block, false),
+                Verdict::Refusal(_) | Verdict::News => true,
+            };
+            return Some(verdict).filter(|verdict| plain && given(verdict));
         };
         let Some(marker) = Marker::of(request) else { return Some(verdict) };
         if request.block == NEWS || reading.is_due() {

@@ -1,13 +1,12 @@
 //! Whose turn it is.
 //!
-//! The connections of a worker take turns in the order in which they became ready. A bound on
-//! concurrent transfers, or a policy of who gets what share of the uplink, would go here: everything
-//! that is sent to a client is sent in a turn.
+//! The connections of a worker take turns in the order in which they became ready. Who waits for a share of
+//! the uplink, as a board counts it ([`crate::swarm`]), looks again after a pause.
 
 use super::connection::{Connection, Next};
 use super::slots::Phase;
 use super::socket::{self, Got};
-use crate::limits::DRAIN_LEN;
+use crate::limits::{DRAIN_LEN, SHARE_PAUSE};
 use socket2::SockRef;
 use std::future::poll_fn;
 use std::io;
@@ -35,6 +34,7 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             // Goes to the end of the line, after the runtime has looked who else is ready.
             Next::Turn => tokio::task::yield_now().await,
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
+            Next::Share => Box::pin(tokio::time::sleep(SHARE_PAUSE)).await,
             Next::News => Box::pin(wait_for_news(connection)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
             // Boxed, so that those who are not closing need no room for it.

@@ -186,6 +186,8 @@ struct Session {
     busy: Duration,
     /// How many of the peers that have shown themselves the plan knows.
     met: u64,
+    /// Askers on the bulletin up to here are known to the plan.
+    askers: u64,
 }
 
 impl Session {
@@ -238,6 +240,7 @@ impl Session {
             last_arrival: Duration::ZERO,
             busy: Duration::ZERO,
             met: 0,
+            askers: 0,
         })
     }
 
@@ -284,6 +287,8 @@ impl Session {
                 () = self.shared.bulletin().wait_met() => {
                     let met = self.shared.bulletin().met_since(&mut self.met);
                     self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
+                    let askers = self.shared.bulletin().askers_since(&mut self.askers);
+                    self.plan.handle_askers(self.start.elapsed(), &askers);
                 }
                 () = self.shared.bulletin().tick() => {}
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}

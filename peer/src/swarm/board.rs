@@ -4,6 +4,7 @@ use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::meter::Meter;
 use super::offers::{FAST, Offers};
+use super::plain_share::PlainShare;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD, NEWS_SPACING};
 use crate::plan::Time;
 use cascade_format::extension::{Item, Run};
@@ -73,6 +74,7 @@ pub struct Board {
     load: u16,
     /// What goes to readers.
     sent: Meter,
+    plain: PlainShare,
     readers: HashMap<ReaderId, Reader>,
     /// Readers that know all that there is, and are woken by what is new.
     quiet: VecDeque<ReaderId>,
@@ -98,6 +100,7 @@ impl Board {
             leaving: false,
             load: 0,
             sent: Meter::default(),
+            plain: PlainShare::default(),
             readers: HashMap::new(),
             quiet: VecDeque::new(),
             woken: Vec::new(),
@@ -224,10 +227,24 @@ impl Board {
     /// The answer that carried `block` is out to its last byte.
     pub fn sent(&mut self, now: Time, id: ReaderId, block: Block) {
         self.sent.add(now, self.layout.len_of(block));
+        self.plain.sent(now, self.layout.len_of(block), self.sent.rate());
         if let Some(offers) = &mut self.offers {
             offers.sent(now, id, block);
             self.look(now);
         }
+    }
+
+    /// A client that knows only version 1 asks for `block`, and has waited long enough (`must`) or not:
+    /// whether it is given now. Only a seeder that chooses lets it wait.
+    pub fn plain_asked(&mut self, now: Time, block: Block, must: bool) -> bool {
+        if !self.was_choosing || self.sent.rate() >= FAST {
+            return true;
+        }
+        let length = self.layout.len_of(block);
+        if must {
+            self.plain.charge(length);
+        }
+        must || self.plain.take(now, length)
     }
 
     /// The connection has ended.

@@ -1,12 +1,14 @@
 //! A board that threads share: hash threads publish, serving threads read it out to their clients.
 
+use super::askers::Askers;
 use super::board::{Board, ReaderId, Verdict};
 use crate::clock;
 use crate::plan::Time;
 use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
 use std::collections::HashMap;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -18,6 +20,8 @@ pub struct Bulletin {
     start: Instant,
     inner: Mutex<Inner>,
     met: Notify,
+    /// Readers on the board.
+    readers: AtomicUsize,
     /// Rings when time alone changes something sooner than was known.
     sooner: Notify,
 }
@@ -25,6 +29,7 @@ pub struct Bulletin {
 #[derive(Debug)]
 struct Inner {
     board: Board,
+    askers: Askers,
     /// Wakes the connection of each reader.
     bells: HashMap<ReaderId, Arc<Notify>>,
     /// The next board's readers have other names.
@@ -38,8 +43,15 @@ impl Bulletin {
     #[must_use]
     pub fn new(layout: Layout, have: &Have) -> Self {
         let board = Board::new(layout, have, 0);
-        let inner = Inner { board, bells: HashMap::new(), first_reader: 0, wakeup: None };
-        Self { start: clock::now(), inner: Mutex::new(inner), met: Notify::new(), sooner: Notify::new() }
+        let inner =
+            Inner { board, askers: Askers::default(), bells: HashMap::new(), first_reader: 0, wakeup: None };
+        Self {
+            start: clock::now(),
+            inner: Mutex::new(inner),
+            met: Notify::new(),
+            readers: AtomicUsize::new(0),
+            sooner: Notify::new(),
+        }
     }
 
     /// The file was checked again: who reads must begin anew.
@@ -79,6 +91,7 @@ impl Bulletin {
         let mut inner = self.lock();
         let reader = inner.board.open(now, addr);
         inner.bells.insert(reader, Arc::clone(&bell));
+        self.readers.store(inner.bells.len(), Ordering::Relaxed);
         self.ring(&mut inner);
         if addr.is_some() {
             self.met.notify_one();
@@ -132,11 +145,32 @@ impl Bulletin {
         self.ring(&mut inner);
     }
 
+    /// A client without the extension has asked for a block, from this host.
+    pub fn asked_from(&self, host: Ipv4Addr) {
+        if self.lock().askers.insert(host) {
+            self.met.notify_one();
+        }
+    }
+
+    /// Hosts of [`Bulletin::asked_from`] since `at`, which is set to where the next call goes on; begin
+    /// with 0.
+    #[must_use]
+    pub fn askers_since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+        self.lock().askers.since(at)
+    }
+
+    /// See [`Board::plain_asked`].
+    pub fn plain_asked(&self, block: Block, must: bool) -> bool {
+        // Where nobody reads, nobody chooses, and version 1 must not pay for a lock.
+        self.readers.load(Ordering::Relaxed) == 0 || self.lock().board.plain_asked(self.now(), block, must)
+    }
+
     /// See [`Board::close`].
     pub fn close(&self, reader: ReaderId) {
         let now = self.now();
         let mut inner = self.lock();
         inner.bells.remove(&reader);
+        self.readers.store(inner.bells.len(), Ordering::Relaxed);
         inner.board.close(now, reader);
         self.ring(&mut inner);
     }
@@ -165,7 +199,8 @@ impl Bulletin {
         }
     }
 
-    /// Waits until a peer has shown itself; then see [`Bulletin::met_since`].
+    /// Waits until a peer has shown itself; then see [`Bulletin::met_since`] and
+    /// [`Bulletin::askers_since`].
     pub async fn wait_met(&self) {
         self.met.notified().await;
     }

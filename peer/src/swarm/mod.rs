@@ -8,18 +8,22 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`board`] | all of it for one file, and where each reader stands |
+//! | `askers` | hosts that ask without telling where they listen |
 //! | [`bulletin`] | the board as threads share it |
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
 //! | [`met`] | peers that have shown themselves |
 //! | [`meter`] | how fast something goes |
+//! | `plain_share` | what clients get that know only version 1 |
 
+mod askers;
 pub mod board;
 pub mod bulletin;
 pub mod have_log;
 pub mod met;
 pub mod meter;
 pub mod offers;
+mod plain_share;
 
 #[cfg(test)]
 mod tests;

@@ -69,6 +69,9 @@ pub(super) struct Conn {
     pub(super) parked: Option<Nanos>,
     pub(super) last_news: Option<Nanos>,
     pub(super) due_set: bool,
+    /// Since when a version 1 client waits for its share of the uplink.
+    pub(super) waits_since: Option<Nanos>,
+    pub(super) share_set: bool,
     pub(super) timeout_set: bool,
 
     // On the way to the client, and there.
@@ -97,6 +100,8 @@ impl Conn {
             parked: None,
             last_news: None,
             due_set: false,
+            waits_since: None,
+            share_set: false,
             timeout_set: false,
             answers: VecDeque::new(),
             got: 0,

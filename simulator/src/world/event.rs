@@ -39,6 +39,8 @@ pub(super) enum Event {
     EndIn { conn: ConnId },
     /// A question for news may be answered again.
     NewsDue { conn: ConnId },
+    /// A version 1 client may have its share of the uplink now.
+    Share { conn: ConnId },
     /// A question for news has waited long enough.
     NewsTimeout { conn: ConnId },
     /// The peer's question is at the tracker.

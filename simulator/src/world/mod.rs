@@ -161,6 +161,7 @@ impl World {
             Event::End { conn } => self.end_arrives(conn),
             Event::EndIn { conn } => self.end_in(conn),
             Event::NewsDue { conn } => self.news_due(conn),
+            Event::Share { conn } => self.share_due(conn),
             Event::NewsTimeout { conn } => self.news_timeout(conn),
             Event::TrackerAsked(node) => self.tracker_asked(node),
             Event::TrackerAnswer { node, ok } => self.tracker_answer(node, ok),

@@ -3,7 +3,7 @@
 use super::World;
 use super::conn::{Answer, Ask, Kind, Sending};
 use super::event::Event;
-use super::node::{News, Node, NodeId};
+use super::node::{Client, News, Node, NodeId};
 use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::{MILLISECOND, Nanos, SECOND};
@@ -11,7 +11,7 @@ use cascade_format::Block;
 use cascade_format::extension::Item;
 use cascade_format::extension::field::LENGTH_LEN;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
-use cascade_peer::limits::{NEWS_INTERVAL, NEWS_TIMEOUT};
+use cascade_peer::limits::{MAX_SHARE_WAIT, NEWS_INTERVAL, NEWS_TIMEOUT, SHARE_PAUSE};
 use cascade_peer::swarm::{ReaderId, Verdict};
 use std::time::Duration;
 
@@ -32,13 +32,27 @@ impl World {
     /// Requests are received.
     pub(super) fn asks_in(&mut self, id: ConnId, count: u32) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let server = conn.server;
+        let (server, client) = (conn.server, conn.client);
+        if conn.asks.front().is_some_and(|ask| ask.offers_seen.is_none()) {
+            self.asked_plainly(server, client);
+            self.touch(server);
+        }
+        let Some(conn) = self.conns.get_mut(id) else { return };
         for ask in conn.asks.drain(..conn.asks.len().min(count as usize)) {
             self.nodes[server].load += usize::from(ask.block.is_some());
             conn.queue.push_back(ask);
         }
         self.serve(id);
         self.tell_woken(server);
+    }
+
+    /// The plan hears of a host that does not tell where it listens.
+    fn asked_plainly(&mut self, server: NodeId, client: NodeId) {
+        let node = &mut self.nodes[server];
+        let time = node.time(self.now);
+        if let Client::Ours(ours) = &mut node.client {
+            ours.plan.handle_askers(time, &[*client.addr().ip()]);
+        }
     }
 
     /// Answers what can be answered now.
@@ -49,6 +63,9 @@ impl World {
         {
             let server = conn.server;
             self.open_reader(id, ask);
+            if !self.may_have_share(id, ask) {
+                return;
+            }
             match ask.block {
                 Some(block) if has(&self.nodes[server], block) && self.judge(id, ask) => {
                     if let Some(conn) = self.conns.get_mut(id) {
@@ -61,6 +78,25 @@ impl World {
                 None => {}
             }
         }
+    }
+
+    /// Whether a version 1 client is served now; if not, it looks again soon.
+    fn may_have_share(&mut self, id: ConnId, ask: Ask) -> bool {
+        let Some(conn) = self.conns.get_mut(id) else { return false };
+        let node = &mut self.nodes[conn.server];
+        let time = node.time(self.now);
+        let (None, Some(block), Some(news)) = (ask.offers_seen, ask.block, &mut node.news) else {
+            return true;
+        };
+        let since = *conn.waits_since.get_or_insert(self.now);
+        let must = self.now >= since + span(MAX_SHARE_WAIT);
+        let may = !node.have.has(block) || news.board.plain_asked(time, block, must);
+        if may {
+            conn.waits_since = None;
+        } else if !std::mem::replace(&mut conn.share_set, true) {
+            self.events.push(self.now + span(SHARE_PAUSE), Event::Share { conn: id });
+        }
+        may
     }
 
     /// The board hears of a client that shows the marker.
@@ -268,6 +304,12 @@ impl World {
         if conn.parked.is_some() {
             self.serve(id);
         }
+    }
+
+    pub(super) fn share_due(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.share_set = false;
+        self.serve(id);
     }
 
     pub(super) fn news_timeout(&mut self, id: ConnId) {

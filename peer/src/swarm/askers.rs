@@ -1,0 +1,58 @@
+//! Hosts that ask for blocks and do not tell where they listen: clients that know only version 1.
+
+use std::collections::{HashSet, VecDeque};
+use std::net::Ipv4Addr;
+
+/// Hosts that are remembered; further ones take the place of the oldest.
+const MAX_ASKERS: usize = 256;
+
+/// The latest of them, in the order of their first appearance.
+#[derive(Debug, Default)]
+pub(super) struct Askers {
+    hosts: VecDeque<Ipv4Addr>,
+    known: HashSet<Ipv4Addr>,
+    /// Number of those that were forgotten.
+    base: u64,
+}
+
+impl Askers {
+    /// A host has asked; tells whether that is new.
+    pub(super) fn insert(&mut self, host: Ipv4Addr) -> bool {
+        if !self.known.insert(host) {
+            return false;
+        }
+        self.hosts.push_back(host);
+        if self.hosts.len() > MAX_ASKERS
+            && let Some(oldest) = self.hosts.pop_front()
+        {
+            self.known.remove(&oldest);
+            self.base += 1;
+        }
+        true
+    }
+
+    /// Those that came since `at`, which is set to where the next call goes on; begin with 0.
+    pub(super) fn since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+        let passed = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        *at = self.base + self.hosts.len() as u64;
+        self.hosts.iter().skip(passed).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_appears_once_and_the_oldest_are_forgotten() {
+        let host = |number: usize| Ipv4Addr::from(u32::try_from(number).unwrap());
+        let (mut askers, mut at) = (Askers::default(), 0);
+        assert!(askers.insert(host(1)) && !askers.insert(host(1)) && askers.insert(host(2)));
+        assert_eq!(askers.since(&mut at), [host(1), host(2)]);
+        assert!(askers.since(&mut at).is_empty());
+        (3..=MAX_ASKERS + 5).for_each(|number| assert!(askers.insert(host(number))));
+        assert_eq!(askers.since(&mut at).len(), MAX_ASKERS, "two of them were forgotten unread");
+        assert!(askers.insert(host(1)));
+        assert_eq!(askers.since(&mut at), [host(1)]);
+    }
+}
