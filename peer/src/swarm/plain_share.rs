@@ -7,7 +7,7 @@ use crate::plan::Time;
 use std::time::Duration;
 
 /// For so many bytes that leechers with the extension get, those without get one.
-const PLAIN_SHARE: u64 = 4;
+const PLAIN_SHARE: u64 = 6;
 
 /// What they have not used is saved up to so much, in bytes.
 const MAX_CREDIT: i64 = 1 << 20;
@@ -65,7 +65,7 @@ mod tests {
     const RATE: f64 = 10_000.0;
 
     #[test]
-    fn they_get_one_in_five_while_others_wait() {
+    fn they_get_one_for_six_while_others_wait() {
         let mut share = PlainShare::default();
         let mut now = Duration::ZERO;
         let mut got = 0;
@@ -74,7 +74,7 @@ mod tests {
             got += u32::from(share.take(now, BLOCK));
             now += Duration::from_millis(100);
         }
-        assert!((24..=26).contains(&got), "{got}");
+        assert!((16..=17).contains(&got), "{got}");
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
         let saved = (0..10_000).take_while(|_| share.take(now, BLOCK)).count() as u64;
         assert!(saved <= (1 << 20) / BLOCK + 1, "{saved}");
         (0..10).for_each(|_| share.charge(BLOCK));
-        share.sent(now, 5 * BLOCK, RATE);
+        share.sent(now, 7 * BLOCK, RATE);
         assert!(share.take(now, BLOCK), "one block is owed at most");
     }
 }
