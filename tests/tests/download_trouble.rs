@@ -1,6 +1,7 @@
 use cascade_tests::address::listener;
 use cascade_tests::cascade_file::{TestFile, header, sha256};
 use cascade_tests::crowd::raise_descriptor_limit;
+use cascade_tests::foreign_client::fetch;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::launch::{Launch, can_mount};
 use cascade_tests::scene::Scene;
@@ -108,7 +109,10 @@ fn a_disk_that_fills_up_on_the_way_keeps_what_is_verified() {
     "#;
     let launch = scene.download().arg("-o").arg(disk.join("x.bin")).cwd(scene.folder());
     let mut process = launch.after_shell_with_mounts(setup).start();
-    process.wait_until("the first forty blocks", || peer.sees(|journal| journal.served.len() >= 40));
+    let addr = scene.listening(&mut process);
+    process.wait_until("the first forty blocks, verified", || {
+        (0..40).all(|block| fetch(addr, &scene.file, block).status == 0).then_some(())
+    });
     fs::write(&fill, b"").unwrap();
     process.wait_until("the disk is full", || scene.folder().join("full").exists().then_some(()));
     peer.gain(40..64);

@@ -7,6 +7,12 @@ use crate::limits::{MAX_SWARM_LINKS, SWARM_LINKS};
 use cascade_format::Block;
 use std::time::Duration;
 
+/// A link over which nothing has come for so long may be closed in favour of another peer.
+pub(super) const USELESS_AFTER: Duration = Duration::from_secs(15);
+
+/// Two such closings are so far apart.
+const REPLACE_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Links that are compared for the next request.
 const DRAWS: usize = 3;
 
@@ -23,18 +29,57 @@ const UNPROVEN_PATIENCE: u32 = 4;
 /// that has it is silent.
 const MAX_SPEED_THEFTS: u32 = 2;
 
+/// So often the silence that it takes doubles with the thefts of a block.
+const MAX_DOUBLINGS: u32 = 3;
+
 impl Plan {
-    /// Opens links to peers that deserve one.
+    /// Opens links to peers that deserve one, in place of one that is of no use where all are taken.
     pub(super) fn connect(&mut self, now: Time) {
-        while !self.is_complete() && self.links.len() < self.max_links() {
+        while !self.is_complete() {
+            let full = self.links.len() >= self.max_links();
             let only_mutual = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
-            let Some(peer) = self.peers.next_to_connect(now, only_mutual, &mut self.random) else { return };
-            let state = self.peers.get_mut(peer);
-            state.link_opened();
-            let addr = state.addr();
-            let link = self.links.open(now, peer);
-            self.actions.push_back(Action::Connect { link, addr });
+            let next =
+                if full { None } else { self.peers.next_to_connect(now, only_mutual, &mut self.random) };
+            if let Some(peer) = next {
+                self.open(now, peer);
+            } else if !(full || only_mutual) || !self.make_room(now) {
+                return;
+            }
         }
+    }
+
+    fn open(&mut self, now: Time, peer: usize) {
+        let state = self.peers.get_mut(peer);
+        state.link_opened();
+        let addr = state.addr();
+        let link = self.links.open(now, peer);
+        self.actions.push_back(Action::Connect { link, addr });
+    }
+
+    /// All places are taken, and a peer may wait for one: gives it the place of one that has given nothing
+    /// for long, if there is such a link. Addresses cost a liar nothing: those that are of no use must not
+    /// keep out those that may be.
+    fn make_room(&mut self, now: Time) -> bool {
+        if now < self.replace_at {
+            return false;
+        }
+        self.replace_at = now + REPLACE_INTERVAL;
+        let Some(waiting) = self.peers.next_to_connect(now, false, &mut self.random) else { return false };
+        let useless = |link: &super::Link| {
+            link.is_connected()
+                && link.requests() == 0
+                && now >= link.opened() + USELESS_AFTER
+                && !self.peers.get(link.peer).has_given()
+        };
+        let links = self.links.iter().filter(|(_, link)| useless(link));
+        let Some((id, peer)) = links.min_by_key(|(_, link)| link.opened()).map(|(id, link)| (id, link.peer))
+        else {
+            return false;
+        };
+        self.peers.get_mut(peer).failed(now);
+        self.close(id);
+        self.open(now, waiting);
+        true
     }
 
     /// Links that are worth having.
@@ -166,7 +211,7 @@ impl Plan {
     fn rob(&mut self, now: Time, thief: LinkId) {
         let Some(state) = self.links.get(thief) else { return };
         let peer = self.peers.get(state.peer);
-        if !state.is_connected() || peer.is_paused(now) {
+        if !state.is_connected() || peer.is_paused(now) || !state.may_rob() {
             return;
         }
         let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
@@ -189,6 +234,11 @@ impl Plan {
             state.pipeline.time_for(length).unwrap_or(Duration::from_secs(1)) + state.pipeline.round_trip();
         let margin = if self.rarity.partial == 0 { THEFT_MARGIN } else { THEFT_MARGIN * 4 };
         if wait > own.mul_f64(THEFT_FACTOR) + margin {
+            if wait == Duration::MAX
+                && let Some(victim) = self.links.get_mut(victim)
+            {
+                victim.robbed();
+            }
             *self.thefts.entry(block).or_insert(0) += 1;
             self.theft = Some((thief, victim, block));
             self.actions.push_back(Action::Revoke { link: victim, block });
@@ -209,7 +259,7 @@ fn expected_wait(
 ) -> Option<Duration> {
     let proven = thief.pipeline.rate() > 0.0;
     let patience = if proven { victim.patience() } else { victim.patience() * UNPROVEN_PATIENCE };
-    if victim.silence(now) >= patience * (1 << thefts.min(4)) {
+    if victim.silence(now) >= patience * (1 << thefts.min(MAX_DOUBLINGS)) {
         return Some(Duration::MAX);
     }
     let wait = victim.pipeline.time_for(victim.under_way());

@@ -20,9 +20,12 @@ const MIN_LACK: Duration = Duration::from_millis(50);
 /// Missing blocks among which the next is sought of those that somebody owns.
 const MAX_SEARCHED: usize = 2048;
 
-/// When nothing has come for so long and nothing is under way, a seeder is asked also for what it does
+/// When no block has come for so long, and for as long as two take, a seeder is asked also for what it does
 /// not offer.
 pub(super) const STARVING: Duration = Duration::from_secs(3);
+
+/// However slowly they come.
+const MAX_STARVING: Duration = Duration::from_secs(30);
 
 /// A link always has so many requests under way, where the peer takes more than one: the next is
 /// there when an answer ends, however small the bandwidth-delay product.
@@ -69,7 +72,7 @@ impl Plan {
         let (last, scattered) = (state.last_pick, peer.misses() > 0);
         let (blocks, random) = (&mut self.blocks, &mut self.random);
         match &state.told.as_ref()?.has {
-            Has::Choosing if !starving => None,
+            Has::Choosing if !starving || state.requests() > 0 => None,
             Has::Some(have) => {
                 self.order.rarest(blocks, Some(have), &self.rarity, &may_ask, last, rate, random)
             }
@@ -141,7 +144,10 @@ impl Plan {
 
     /// Whether a seeder that chooses must be asked for something that it does not offer.
     fn is_starving(&self, now: Time) -> bool {
-        now >= self.last_verified + STARVING && self.links.is_under_way_below(1)
+        let length = self.blocks.layout().block_size();
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / self.received.rate());
+        now >= self.last_verified + two_blocks.unwrap_or(MAX_STARVING).clamp(STARVING, MAX_STARVING)
     }
 
     /// The next missing block of those that the link's peer offers: asked for at once, since it was

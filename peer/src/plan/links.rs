@@ -11,6 +11,12 @@ use std::time::Duration;
 /// After so long without a byte, a peer's blocks may be asked of others.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// However long answers take of late.
+const MAX_PATIENCE: Duration = Duration::from_secs(15);
+
+/// A peer that sends less than this is as good as silent, in bytes.
+const PROGRESS: u64 = 8 << 10;
+
 /// Two questions for news are so far apart; an honest peer answers them no faster.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -42,7 +48,15 @@ pub(super) struct Link {
     under_way: u64,
     answers: u64,
     was_pipelined: bool,
+    opened: Time,
+    /// A verified block came from it.
+    gave: bool,
     last_byte: Time,
+    /// When [`PROGRESS`] more had come, or a whole answer; and what has come since.
+    last_progress: Time,
+    since_progress: u64,
+    /// A block was taken from it because it was silent, and nothing has come since.
+    robbed: bool,
     usual_wait: Duration,
 }
 
@@ -62,7 +76,7 @@ impl Link {
         let idle = self.queue.is_empty();
         self.pipeline.requested(now, idle);
         if idle {
-            self.last_byte = now;
+            (self.last_byte, self.last_progress, self.since_progress) = (now, now, 0);
         }
         self.queue.push_back(Pending { block, wanted: true });
         self.was_pipelined |= self.queue.len() > 1;
@@ -103,6 +117,10 @@ impl Link {
     /// Bytes arrive; see [`Pipeline::received`].
     pub(super) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
         self.last_byte = now;
+        self.since_progress += bytes;
+        if self.since_progress >= PROGRESS {
+            (self.last_progress, self.since_progress) = (now, 0);
+        }
         self.pipeline.received(now, bytes)
     }
 
@@ -116,7 +134,32 @@ impl Link {
             self.pipeline.answered(self.last_byte);
         }
         self.answers += 1;
+        (self.last_progress, self.since_progress) = (self.last_byte, 0);
         wanted
+    }
+
+    /// A verified block came from it.
+    pub(super) fn gave(&mut self) {
+        (self.gave, self.robbed) = (true, false);
+    }
+
+    /// A block is taken from it because it is silent.
+    pub(super) fn robbed(&mut self) {
+        self.robbed = true;
+    }
+
+    /// Whether it may take blocks from others.
+    pub(super) fn may_rob(&self) -> bool {
+        !self.robbed
+    }
+
+    pub(super) fn has_given(&self) -> bool {
+        self.gave
+    }
+
+    /// When it was opened.
+    pub(super) fn opened(&self) -> Time {
+        self.opened
     }
 
     /// Whether an answer is under way for `block` that is not wanted any more. It must be over before the
@@ -159,12 +202,12 @@ impl Link {
 
     /// Whether the peer owes an answer and has sent nothing for a while.
     pub(super) fn is_stalling(&self, now: Time) -> bool {
-        !self.queue.is_empty() && now >= self.last_byte + self.patience()
+        !self.queue.is_empty() && now >= self.last_progress + self.patience()
     }
 
-    /// How long the peer has owed an answer without sending a byte; zero where it owes none.
+    /// How long the peer has owed an answer without sending anything to speak of; zero where it owes none.
     pub(super) fn silence(&self, now: Time) -> Duration {
-        if self.queue.is_empty() { Duration::ZERO } else { now.saturating_sub(self.last_byte) }
+        if self.queue.is_empty() { Duration::ZERO } else { now.saturating_sub(self.last_progress) }
     }
 
     /// Whether nothing more is to be hoped of the link.
@@ -181,7 +224,7 @@ impl Link {
 
     /// How long a silence of this peer is nothing special.
     pub(super) fn patience(&self) -> Duration {
-        PATIENCE.max(self.pipeline.round_trip() * 4).max(self.usual_wait * 6)
+        PATIENCE.max(self.pipeline.round_trip() * 4).max(self.usual_wait * 6).min(MAX_PATIENCE)
     }
 
     /// When time alone changes something about the link.
@@ -201,7 +244,8 @@ impl Link {
         }
         // A silence matters when it has lasted one, two, four … patiences.
         let silences = (0..6).map(|doubling| self.patience() * (1 << doubling));
-        let times = silences.chain([STALL_TIMEOUT]).map(|silence| self.last_byte + silence);
+        let silences = silences.map(|silence| self.last_progress + silence);
+        let times = silences.chain([self.last_byte + STALL_TIMEOUT]);
         times.filter(|time| *time > now).min()
     }
 }
@@ -229,7 +273,12 @@ impl Links {
             under_way: 0,
             answers: 0,
             was_pipelined: false,
+            opened: now,
+            gave: false,
             last_byte: now,
+            last_progress: now,
+            since_progress: 0,
+            robbed: false,
             usual_wait: Duration::ZERO,
         };
         self.links.insert(id, link);

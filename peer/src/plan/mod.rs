@@ -144,6 +144,8 @@ pub struct Plan {
     rarity: Rarity,
     /// Something has happened that may concern every link.
     scan: bool,
+    /// Before that, no link is closed in favour of another.
+    replace_at: Time,
     /// When to look at every link again.
     due: Option<Time>,
     /// Whether a link owes an answer and is silent; as of the last poll.
@@ -179,6 +181,7 @@ impl Plan {
             links: Links::default(),
             rarity: Rarity::default(),
             scan: true,
+            replace_at: Time::ZERO,
             due: None,
             stalling: false,
             received: Meter::default(),
@@ -261,6 +264,9 @@ impl Plan {
             return;
         };
         let wanted = state.answered(block, length, matches!(outcome, Outcome::Refused(..)));
+        if matches!(outcome, Outcome::Verified(_)) {
+            state.gave();
+        }
         let peer = self.peers.get_mut(state.peer);
         match outcome {
             Outcome::Verified(_) => {
@@ -318,13 +324,18 @@ impl Plan {
         let Some(state) = self.links.remove(link) else { return };
         let peer = self.peers.get_mut(state.peer);
         peer.link_ended();
-        if state.told.as_ref().is_some_and(|told| !told.heard) {
+        let heard = state.told.as_ref().map(|told| told.heard);
+        if heard == Some(false) {
             // It was said to know the extension, and does not.
             peer.set_extended(false);
         }
+        // To close after an answer is a habit of version 1; one that tells, gives nothing and closes would be
+        // asked again and again.
+        let closes = state.answers() > 0 && (state.has_given() || heard != Some(true));
         match ended {
-            Ended::Lied => peer.banned(),
-            Ended::Between if state.answers() > 0 => peer.closed_after(state.answers()),
+            Ended::Lied if heard == Some(true) => peer.banned(),
+            Ended::Lied => peer.garbled(now),
+            Ended::Between if closes => peer.closed_after(state.answers()),
             Ended::Unreachable | Ended::Between | Ended::Cut => peer.failed(now),
         }
         self.forget(link, &state);
@@ -374,13 +385,25 @@ impl Plan {
         let links = self.links.next_wakeup(now);
         let peers = self.peers.next_wakeup(now, self.links.len() < self.max_links());
         let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
-        [links, peers, starving].into_iter().flatten().min()
+        let replace =
+            Some(self.replace_at).filter(|at| *at > now && self.links.len() >= crate::limits::SWARM_LINKS);
+        [links, peers, starving, replace].into_iter().flatten().min()
     }
 
     /// What has been done so far.
     #[must_use]
     pub fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// Links to peers that have given something, or may soon.
+    #[must_use]
+    pub fn useful(&self, now: Time) -> usize {
+        let useful = |link: &Link| {
+            link.is_connected()
+                && (self.peers.get(link.peer).has_given() || now < link.opened() + assign::USELESS_AFTER)
+        };
+        self.links.iter().filter(|(_, link)| useful(link)).count()
     }
 
     /// Links that are made.

@@ -4,7 +4,7 @@ use super::knowledge::{Has, Told};
 use super::{LinkId, Plan, Time};
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Layout};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 impl Plan {
     /// The peer of the link has shown that it knows the extension, and tells `items`. Call this before
@@ -47,9 +47,16 @@ impl Plan {
 
     /// The answer to a question for news has ended.
     pub(super) fn handle_told(&mut self, link: LinkId) {
-        if let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) {
+        let Some(state) = self.links.get_mut(link) else { return };
+        if let Some(told) = &mut state.told {
             told.polling = false;
             self.hungry.insert(link);
+            if !told.heard {
+                // Somebody said that the peer knows the extension; it does not.
+                state.told = None;
+                self.peers.get_mut(state.peer).set_extended(false);
+                self.rarity.partial = self.rarity.partial.saturating_sub(1);
+            }
         }
     }
 
@@ -64,8 +71,8 @@ impl Plan {
             Item::Map { first, bits } => {
                 return map_runs(layout, *first, bits).into_iter().all(|run| self.has_run(link, peer, run));
             }
-            Item::Peers(addrs) => self.learn_hearsay(now, addrs, true),
-            Item::PlainPeers(addrs) => self.learn_hearsay(now, addrs, false),
+            Item::Peers(addrs) => self.learn_hearsay(now, peer, addrs, true),
+            Item::PlainPeers(addrs) => self.learn_hearsay(now, peer, addrs, false),
             Item::Load(clients) => {
                 told.load = *clients;
                 if *clients == 0 {
@@ -77,9 +84,11 @@ impl Plan {
         true
     }
 
-    fn learn_hearsay(&mut self, now: Time, addrs: &[SocketAddrV4], extended: bool) {
+    fn learn_hearsay(&mut self, now: Time, teller: usize, addrs: &[SocketAddrV4], extended: bool) {
         self.scan = true;
-        for addr in addrs.iter().filter(|addr| Some(**addr) != self.own) {
+        let teller = self.peers.get(teller).addr();
+        let near = |addr: &&SocketAddrV4| nearness(*addr.ip()) <= nearness(*teller.ip());
+        for addr in addrs.iter().filter(near).filter(|addr| Some(**addr) != self.own) {
             self.peers.learn_hearsay(now, *addr, extended);
         }
     }
@@ -102,6 +111,12 @@ impl Plan {
             peer.gained(block);
         })
     }
+}
+
+/// 0 for the world, 1 for a private network, 2 for one machine. Nobody knows addresses nearer than its own:
+/// what a stranger tells of this machine, or of this network, is a way to make us knock there.
+fn nearness(ip: Ipv4Addr) -> u8 {
+    if ip.is_loopback() { 2 } else { u8::from(ip.is_private() || ip.is_link_local()) }
 }
 
 /// The blocks of a map part, as runs.

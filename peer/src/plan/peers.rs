@@ -40,12 +40,18 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest such pause.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a peer that said goodbye is left alone, unless it shows itself again.
-const AWAY: Duration = Duration::from_secs(600);
+/// How long a peer that said goodbye is left alone.
+const AWAY: Duration = Duration::from_secs(20);
 
 /// Peers told of by other peers are remembered while fewer than so many are known: hearsay must not
 /// crowd out what was seen.
 const MAX_HEARSAY: usize = 128;
+
+/// Addresses on one host that others may tell of. On this machine itself there may be a whole swarm.
+const MAX_HEARSAY_A_HOST: usize = 8;
+
+/// After so many failures in a row an address that others told of is forgotten.
+const MAX_HEARSAY_FAILURES: u32 = 4;
 
 /// Connections to a peer that closes each after one answer.
 const LINKS_TO_CLOSER: usize = 3;
@@ -79,10 +85,13 @@ pub(super) struct Peer {
     mutual: bool,
     /// Nobody has told of it, and it has not given anything yet: see [`Source::Guess`].
     guessed: bool,
+    /// Only another peer has told of it.
+    hearsay: bool,
     one_at_a_time: bool,
     closes: bool,
     bytes: u64,
     lies: Vec<Block>,
+    garbled: usize,
     lacks: HashMap<Block, Time>,
     lacks_order: VecDeque<Block>,
     misses: u32,
@@ -105,10 +114,12 @@ impl Peer {
             extended: false,
             mutual: false,
             guessed: false,
+            hearsay: false,
             one_at_a_time: false,
             closes: false,
             bytes: 0,
             lies: Vec::new(),
+            garbled: 0,
             lacks: HashMap::new(),
             lacks_order: VecDeque::new(),
             misses: 0,
@@ -202,6 +213,11 @@ impl Peer {
         self.one_at_a_time
     }
 
+    /// Whether the peer has given something.
+    pub(super) fn has_given(&self) -> bool {
+        self.bytes > 0
+    }
+
     /// Whether the peer is a leecher that has given something.
     pub(super) fn is_giving_leecher(&self) -> bool {
         self.missed && self.bytes > 0 && self.links > 0
@@ -233,7 +249,8 @@ impl Peer {
     /// The peer did not do what it should, without lying.
     pub(super) fn failed(&mut self, now: Time) {
         // A guess is tried once.
-        self.banned |= self.guessed;
+        self.banned |=
+            self.guessed || (self.hearsay && self.bytes == 0 && self.failures >= MAX_HEARSAY_FAILURES);
         self.failures = self.failures.saturating_add(1);
         let wait = FIRST_BACK_OFF * (1 << self.failures.saturating_sub(1).min(6));
         self.retry_at = self.retry_at.max(now + wait.min(MAX_BACK_OFF));
@@ -251,6 +268,14 @@ impl Peer {
         self.lies.push(block);
         self.retry_at = now + LIE_BACK_OFF * (1 << doublings);
         self.banned |= self.lies.len() >= MAX_LIES;
+    }
+
+    /// The peer sent what is no answer to a question with a marker. It may be one of version 1 with statuses of
+    /// its own; one that goes on so is left alone.
+    pub(super) fn garbled(&mut self, now: Time) {
+        self.garbled += 1;
+        self.banned |= self.garbled >= MAX_LIES;
+        self.failed(now);
     }
 
     /// The peer broke the protocol in a way that no honest peer does.
@@ -284,10 +309,12 @@ impl Peers {
     /// Remembers an address that another peer told, which may have added that it knows the extension.
     pub(super) fn learn_hearsay(&mut self, now: Time, addr: SocketAddrV4, extended: bool) {
         let somewhere = addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
-        if somewhere && self.peers.len() < MAX_HEARSAY && !self.by_addr.contains_key(&addr) {
+        let on_host = || self.peers.iter().filter(|peer| peer.addr.ip() == addr.ip()).count();
+        let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
+        if somewhere && self.peers.len() < MAX_HEARSAY && !self.by_addr.contains_key(&addr) && fits() {
             self.learn(now, Source::Tracker, addr);
             if let Some(peer) = self.peers.last_mut() {
-                peer.extended = extended;
+                (peer.extended, peer.hearsay) = (extended, true);
             }
         }
     }
@@ -315,8 +342,10 @@ impl Peers {
     pub(super) fn learn(&mut self, now: Time, source: Source, addr: SocketAddrV4) {
         if let Some(known) = self.by_addr.get(&addr) {
             if let Some(peer) = self.peers.get_mut(*known) {
-                if source != Source::Guess && std::mem::take(&mut peer.guessed) {
-                    peer.banned = false;
+                let unsure = peer.guessed || peer.hearsay;
+                if source != Source::Guess && unsure {
+                    peer.banned &= !peer.lies.is_empty() || peer.garbled > 0;
+                    (peer.guessed, peer.hearsay) = (false, false);
                 }
                 match source {
                     Source::User => peer.retry_at = now,

@@ -18,6 +18,7 @@ use super::worker::{Scratch, Worker};
 use crate::clock;
 use crate::limits::{MAX_QUEUED, MAX_SHARE_WAIT, QUEUE_LEN, TURN_LEN};
 use crate::store::Shared;
+use crate::swarm;
 use cascade_format::Block;
 use cascade_format::extension::{Marker, NEWS};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN, RESPONSE_HEADER_LEN};
@@ -287,7 +288,7 @@ impl Connection {
         file: &Arc<Shared>,
     ) -> Result<(Verdict, Option<Front>), Settled> {
         let verdict = judge(request, file, file.is_unchanged());
-        let marker = if self.worker.extension { Marker::of(request) } else { None };
+        let marker = self.marker(request, file);
         let Some(marker) = marker else {
             self.tell_host(file);
             let waits = matches!(verdict, Verdict::Block(block) if !self.plain_asked(file, block));
@@ -311,6 +312,12 @@ impl Connection {
         };
         let front = reading.front(verdict, load);
         Ok((verdict, front))
+    }
+
+    /// The marker of a request for `file`, if it shows one that counts.
+    fn marker(&self, request: &BlockRequest, file: &Arc<Shared>) -> Option<Marker> {
+        let counts = self.worker.extension && swarm::is_told(file.layout().blocks());
+        if counts { Marker::of(request) } else { None }
     }
 
     /// A client that tells nothing of itself has asked for `file`.
@@ -341,14 +348,14 @@ impl Connection {
         // A file that has changed has no blocks by now.
         let verdict = judge(request, file, true);
         let Some(reading) = self.reading.as_ref().filter(|reading| reading.reads(file)) else {
-            let plain = !self.worker.extension || Marker::of(request).is_none();
+            let plain = self.marker(request, file).is_none();
             let given = |verdict: &Verdict| match verdict {
                 Verdict::Block(block) => file.bulletin().plain_asked(*block, false),
                 Verdict::Refusal(_) | Verdict::News => true,
             };
             return Some(verdict).filter(|verdict| plain && given(verdict));
         };
-        let Some(marker) = Marker::of(request) else { return Some(verdict) };
+        let Some(marker) = self.marker(request, file) else { return Some(verdict) };
         if request.block == NEWS || reading.is_due() {
             return None;
         }
@@ -482,7 +489,9 @@ impl Connection {
     /// The first answer is out to its last byte.
     pub(super) fn answered(&mut self, verdict: Verdict) {
         self.current = None;
-        if let (Verdict::Block(block), Some(reading)) = (verdict, &self.reading) {
+        if let (Verdict::Block(block), Some(reading)) = (verdict, &self.reading)
+            && self.queue.front().is_some_and(|request| reading.is_of(request))
+        {
             reading.sent(block);
         }
         self.finished = verdict.closes();

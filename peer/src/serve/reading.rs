@@ -8,7 +8,7 @@ use crate::store::Shared;
 use crate::swarm::{self, ReaderId};
 use cascade_format::Block;
 use cascade_format::extension::{EXTENDED, Marker, field};
-use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader, Status};
+use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Instant;
@@ -79,6 +79,11 @@ impl Reading {
     /// Whether it reads `file`.
     pub(super) fn reads(&self, file: &Arc<Shared>) -> bool {
         Arc::ptr_eq(&self.file, file)
+    }
+
+    /// Whether it was asked with `request`: one connection may ask for other files too, or as version 1 does.
+    pub(super) fn is_of(&self, request: &BlockRequest) -> bool {
+        request.cascade_hash == self.file.cascade_hash() && Marker::of(request).is_some()
     }
 
     /// The client asks for `block`, and this peer has it: whether it is to be given. `others`: clients

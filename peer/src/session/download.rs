@@ -294,7 +294,7 @@ impl Session {
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
                 _ = tick.tick() => {
                     observer.event(Event::Progress(self.progress()));
-                    self.announcer.set_hungry(self.plan.connected() < WANTED_PEERS);
+                    self.announcer.set_hungry(self.plan.useful(self.start.elapsed()) < WANTED_PEERS);
                     self.give_up_if_hopeless()?;
                 }
                 () = &mut stopped => return Err(DownloadError::Interrupted),

@@ -1,9 +1,9 @@
 //! The links of one download, as the plan names them.
 
 use super::engine::Engine;
-use crate::limits::MAX_TOLD_BLOCKS;
 use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions};
 use crate::plan::{Action, LinkId, Plan, Time};
+use crate::swarm;
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl LinkSet {
     /// See [`Engine::marker_port`]; of a file with too many blocks nothing is told.
     fn marker_port(&self) -> Option<u16> {
         let blocks = self.file.shared.layout().blocks();
-        self.engine.marker_port().filter(|_| blocks <= MAX_TOLD_BLOCKS)
+        self.engine.marker_port().filter(|_| swarm::is_told(blocks))
     }
 
     fn ask(&self, plan: &Plan, link: LinkId, asks: Vec<Ask>) {

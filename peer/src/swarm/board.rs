@@ -11,11 +11,16 @@ use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Have, Layout};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 /// When so many other clients wait for a block, one that knows the extension is told to ask elsewhere,
 /// or later: a request that waits here is a block that its leecher gets from nobody. Version 1 clients
 /// are always served.
 const MAX_BUSY: usize = 6;
+
+/// A reader that was told so for so long is served, as long as it goes on asking: perhaps those who wait take
+/// nothing.
+const MAX_LATER: Duration = Duration::from_secs(2);
 
 /// Readers that are told when the uplink is free.
 const INVITATIONS: usize = 3;
@@ -51,8 +56,20 @@ struct Reader {
     /// It is to be told that the uplink is free.
     invited: bool,
     asked: bool,
+    /// Since when it finds too many others here, and when it did last.
+    crowded: Option<(Time, Time)>,
     /// It knows all that there is.
     quiet: bool,
+}
+
+impl Reader {
+    /// It asks while too many others wait: whether it has done so for long enough.
+    fn insists(&mut self, now: Time) -> bool {
+        let (since, last) = self.crowded.unwrap_or((now, now));
+        let since = if now.saturating_sub(last) > MAX_LATER { now } else { since };
+        self.crowded = Some((since, now));
+        now.saturating_sub(since) >= MAX_LATER
+    }
 }
 
 /// The news of one file.
@@ -172,6 +189,7 @@ impl Board {
             greeted: false,
             invited: false,
             asked: false,
+            crowded: None,
             quiet: false,
         };
         self.readers.insert(id, reader);
@@ -197,7 +215,7 @@ impl Board {
     ) -> Verdict {
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
         let first = !std::mem::replace(&mut reader.asked, true);
-        let busy = others >= MAX_BUSY && self.sent.rate() < FAST;
+        let busy = others >= MAX_BUSY && self.sent.rate() < FAST && !reader.insists(now);
         let Some(offers) = &mut self.offers else {
             return if busy && block.is_some() { Verdict::Later } else { Verdict::Serve };
         };
@@ -216,7 +234,7 @@ impl Board {
                 Verdict::Serve
             }
             None => {
-                offers.declined(id, offers_seen);
+                offers.declined(now, id, offers_seen);
                 Verdict::Serve
             }
         };
@@ -227,7 +245,7 @@ impl Board {
     /// The answer that carried `block` is out to its last byte.
     pub fn sent(&mut self, now: Time, id: ReaderId, block: Block) {
         self.sent.add(now, self.layout.len_of(block));
-        self.plain.sent(now, self.layout.len_of(block), self.sent.rate());
+        self.plain.sent(now, self.layout.len_of(block));
         if let Some(offers) = &mut self.offers {
             offers.sent(now, id, block);
             self.look(now);
@@ -240,11 +258,7 @@ impl Board {
         if !self.was_choosing || self.sent.rate() >= FAST {
             return true;
         }
-        let length = self.layout.len_of(block);
-        if must {
-            self.plain.charge(length);
-        }
-        must || self.plain.take(now, length)
+        self.plain.asked(now, self.layout.len_of(block), must)
     }
 
     /// The connection has ended.
@@ -400,9 +414,16 @@ impl Board {
     }
 }
 
+/// Parts of a map that are looked at for one answer.
+const MAX_EMPTY_PARTS: usize = 2;
+
 /// The next part of the map; parts without any block are passed over.
 fn map_part(layout: &Layout, reader: &mut Reader, have: &dyn Fn(Block) -> bool) -> Option<Item> {
-    while reader.map_at < layout.blocks() {
+    // So many parts without any block at a time: this is done behind a lock, for whoever asks.
+    for _ in 0..MAX_EMPTY_PARTS {
+        if reader.map_at >= layout.blocks() {
+            return None;
+        }
         let first = reader.map_at;
         let end = (first + MAP_PART_LEN as u64 * 8).min(layout.blocks());
         reader.map_at = end;

@@ -30,3 +30,12 @@ mod tests;
 
 pub use board::{Board, ReaderId, Verdict};
 pub use bulletin::Bulletin;
+
+use crate::limits::MAX_TOLD_BLOCKS;
+
+/// Whether peers tell each other of a file with so many blocks. Of one with a single block there is nothing
+/// to tell, and a version 1 client that sends a request on as it came would show our marker.
+#[must_use]
+pub fn is_told(blocks: u64) -> bool {
+    (2..=MAX_TOLD_BLOCKS).contains(&blocks)
+}

@@ -21,8 +21,19 @@ const RUN_BYTES: u64 = 256 << 10;
 /// trips to become a block on its way.
 const AHEAD: Duration = Duration::from_millis(150);
 
-/// An offer is taken back after so long, and twice the time that everything offered takes.
+/// An offer that nobody asks for is taken back after so long; one that is asked for after this and twice the
+/// time that everything offered takes.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest time that everything offered is thought to take.
+const MAX_TIME_FOR_OFFERS: Duration = Duration::from_secs(60);
+
+/// Readers that have not taken anything yet get one offer in so many, if others stand in line …
+const NEWCOMERS_TURN: u32 = 4;
+
+/// … and one part in so many of what may be on offer. A reader costs its peer nothing: those who take
+/// what they are offered must not wait for those who do not.
+const NEWCOMERS_PART: u64 = 2;
 
 /// An offer that was told so long ago, and not asked for, is no longer counted: whoever takes nothing must not
 /// keep what is on offer from those who do.
@@ -47,7 +58,17 @@ struct Offer {
     idle_since: Option<Time>,
     /// Not counted in [`Offers::offered`]: see [`STALE`].
     stale: bool,
+    /// It was made to one that had not taken anything yet.
+    newcomer: bool,
     deadline: Time,
+}
+
+/// An offer that a reader did not want.
+#[derive(Debug)]
+struct PutOff {
+    run: Run,
+    unwilling: ReaderId,
+    until: Time,
 }
 
 impl Offer {
@@ -64,6 +85,8 @@ struct Account {
     told: u32,
     /// In the line of those who may get another offer.
     waiting: bool,
+    /// It has taken a block.
+    proven: bool,
     /// It let an offer lapse, and has taken no block since.
     lazy: bool,
 }
@@ -76,13 +99,20 @@ pub struct Offers {
     given: Have,
     /// Blocks that somebody did not want.
     unwanted: Have,
-    /// Offers that a reader did not want, for others.
-    put_off: VecDeque<(Run, ReaderId)>,
+    /// Offers that a reader did not want, for others, for some time.
+    put_off: VecDeque<PutOff>,
     /// No block before this number is to be given.
     next: u64,
     accounts: HashMap<ReaderId, Account>,
     /// Readers that may get another offer, the next one first.
     line: VecDeque<ReaderId>,
+    /// Those of them that have taken nothing yet, and when it is their turn.
+    newcomers: VecDeque<ReaderId>,
+    turn: u32,
+    /// Bytes that are offered to newcomers, but for stale offers.
+    offered_to_newcomers: u64,
+    /// Readers that have taken a block.
+    proven: usize,
     /// Bytes that are offered and not sent, but for stale offers.
     offered: u64,
     sent: Meter,
@@ -104,6 +134,10 @@ impl Offers {
             next: 0,
             accounts: HashMap::new(),
             line: VecDeque::new(),
+            newcomers: VecDeque::new(),
+            turn: 0,
+            offered_to_newcomers: 0,
+            proven: 0,
             offered: 0,
             sent: Meter::default(),
             fast: false,
@@ -135,13 +169,17 @@ impl Offers {
     /// A reader has come.
     pub fn open(&mut self, reader: ReaderId) {
         self.accounts.insert(reader, Account { waiting: true, ..Account::default() });
-        self.line.push_back(reader);
+        self.newcomers.push_back(reader);
     }
 
     /// A reader has gone; what it was offered goes to others.
     pub fn close(&mut self, reader: ReaderId) {
         let Some(account) = self.accounts.remove(&reader) else { return };
-        self.line.retain(|other| *other != reader);
+        if account.waiting {
+            let line = if account.proven { &mut self.line } else { &mut self.newcomers };
+            line.retain(|other| *other != reader);
+        }
+        self.proven -= usize::from(account.proven);
         account.offers.iter().for_each(|offer| self.take_back(offer));
     }
 
@@ -157,7 +195,7 @@ impl Offers {
     /// The reader asks for news, having read `seen` offered blocks: what it was told and did not ask
     /// for, it does not want. Perhaps others have it; perhaps the reader only thought so. So a block goes
     /// to another reader once, and when that one does not want it either, it counts as given.
-    pub fn declined(&mut self, reader: ReaderId, seen: u32) {
+    pub fn declined(&mut self, now: Time, reader: ReaderId, seen: u32) {
         let Some(account) = self.accounts.get_mut(&reader) else { return };
         let read = |told: u32| seen.wrapping_sub(told) < u32::MAX / 2;
         let mut declined = Vec::new();
@@ -169,7 +207,7 @@ impl Offers {
             // Some of a run was wanted: the rest is had.
             let untouched = offer.unsent == offer.run.count;
             if untouched && self.unwanted.insert(offer.run.first) {
-                self.put_off.push_back((offer.run, reader));
+                self.put_off.push_back(PutOff { run: offer.run, unwilling: reader, until: now + STALE });
             }
         }
         self.stand_in_line(reader);
@@ -182,6 +220,12 @@ impl Offers {
         self.given.insert(block);
         let Some(account) = self.accounts.get_mut(&reader) else { return };
         account.lazy = false;
+        if !std::mem::replace(&mut account.proven, true) {
+            self.proven += 1;
+            if std::mem::take(&mut account.waiting) {
+                self.newcomers.retain(|other| *other != reader);
+            }
+        }
         if let Some(at) = account.offers.iter().position(|offer| offer.holds(block))
             && let Some(offer) = account.offers.get_mut(at)
         {
@@ -202,15 +246,18 @@ impl Offers {
             return readers;
         }
         while self.offered < self.budget()
-            && let Some(reader) = self.line.front().copied()
+            && let Some((reader, newcomer)) = self.next_in_line()
         {
             let Some(run) = self.next_put_off(reader).or_else(|| self.next_run()) else { break };
-            self.line.pop_front();
+            let line = if newcomer { &mut self.newcomers } else { &mut self.line };
+            line.pop_front();
+            self.turn = self.turn.wrapping_add(1);
             let bytes = bytes(&self.layout, run);
             for block in run.blocks(&self.layout) {
                 self.given.insert(block);
             }
             self.offered += bytes;
+            self.offered_to_newcomers += if newcomer { bytes } else { 0 };
             let deadline = now + self.patience();
             if let Some(account) = self.accounts.get_mut(&reader) {
                 account.waiting = false;
@@ -220,6 +267,7 @@ impl Offers {
                     told: None,
                     idle_since: None,
                     stale: false,
+                    newcomer,
                     deadline,
                 });
             }
@@ -248,12 +296,16 @@ impl Offers {
         runs
     }
 
-    /// Looks whether everything is given, and for offers that were not taken in time.
+    /// Looks for offers that were not taken in time, and whether everything is given.
     pub fn handle_time(&mut self, now: Time) {
+        if now >= self.check_at {
+            self.check_at = now + PATIENCE / 10;
+            self.take_back_late(now);
+        }
         let nothing_left = self.next_run().is_none();
-        if nothing_left && self.line.len() == self.accounts.len() {
-            // Everybody waits for an offer, and nobody wants these.
-            self.put_off.clear();
+        if nothing_left {
+            // They go first: whoever could take them has had the time.
+            while self.put_off.pop_front_if(|put_off| put_off.until <= now).is_some() {}
         }
         if !nothing_left || !self.put_off.is_empty() {
             self.opens = None;
@@ -261,25 +313,25 @@ impl Offers {
             // What is on offer goes out first; but one slow reader does not hold up the others.
             self.opens = Some(now + SETTLE.max(self.time_for_offers().mul_f64(1.5)));
         }
-        if now < self.check_at {
-            return;
-        }
-        self.check_at = now + PATIENCE / 10;
-        let (mut late, mut stale) = (Vec::new(), 0);
-        let idle_before = now.checked_sub(STALE + self.time_for_offers());
+    }
+
+    fn take_back_late(&mut self, now: Time) {
+        let (mut late, mut stale) = (Vec::new(), Vec::new());
+        let stale_after = STALE + self.time_for_offers();
         for account in self.accounts.values_mut() {
-            for offer in account.offers.iter_mut().filter(|offer| !offer.stale) {
-                if offer.idle_since.is_some_and(|since| idle_before.is_some_and(|before| since <= before)) {
-                    offer.stale = true;
-                    stale += bytes(&self.layout, offer.run);
-                }
-            }
-            if account.offers.front().is_some_and(|offer| offer.deadline <= now) {
+            let idle = |offer: &Offer| offer.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
+            if account.offers.iter().any(|offer| offer.deadline <= now || idle(offer) >= PATIENCE) {
                 account.lazy = true;
                 late.extend(account.offers.drain(..));
+                continue;
+            }
+            for offer in account.offers.iter_mut().filter(|offer| !offer.stale && idle(offer) >= stale_after)
+            {
+                stale.push((offer.run, offer.newcomer));
+                offer.stale = true;
             }
         }
-        self.offered = self.offered.saturating_sub(stale);
+        stale.into_iter().for_each(|(run, newcomer)| self.count_less(run, newcomer));
         // A fixed order: hash maps have none.
         late.sort_by_key(|offer| offer.run.first);
         late.iter().for_each(|offer| self.take_back(offer));
@@ -290,14 +342,22 @@ impl Offers {
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let open = self.opens.filter(|at| *at > now);
         let late = self.accounts.values().any(|account| !account.offers.is_empty()).then_some(self.check_at);
-        [open, late].into_iter().flatten().min()
+        let put_off = self.put_off.front().map(|put_off| put_off.until).filter(|at| *at > now);
+        [open, late, put_off].into_iter().flatten().min()
     }
 
     /// The offer is over.
     fn uncount(&mut self, offer: &Offer) {
         if !offer.stale {
-            self.offered = self.offered.saturating_sub(bytes(&self.layout, offer.run));
+            self.count_less(offer.run, offer.newcomer);
         }
+    }
+
+    fn count_less(&mut self, run: Run, newcomer: bool) {
+        let bytes = bytes(&self.layout, run);
+        self.offered = self.offered.saturating_sub(bytes);
+        self.offered_to_newcomers =
+            self.offered_to_newcomers.saturating_sub(if newcomer { bytes } else { 0 });
     }
 
     fn take_back(&mut self, offer: &Offer) {
@@ -313,15 +373,25 @@ impl Offers {
         let room = self.room_for_each();
         let Some(account) = self.accounts.get_mut(&reader) else { return };
         let offered: u64 = account.offers.iter().map(|offer| bytes(&self.layout, offer.run)).sum();
+        let room = if account.proven { room } else { 1 };
         if !account.waiting && !account.lazy && offered < room {
             account.waiting = true;
-            self.line.push_back(reader);
+            let line = if account.proven { &mut self.line } else { &mut self.newcomers };
+            line.push_back(reader);
         }
+    }
+
+    /// Who gets the next offer, and whether it is a newcomer.
+    fn next_in_line(&self) -> Option<(ReaderId, bool)> {
+        let proven = self.line.front().map(|reader| (*reader, false));
+        let room = self.proven == 0 || self.offered_to_newcomers < self.budget() / NEWCOMERS_PART;
+        let newcomer = self.newcomers.front().filter(|_| room).map(|reader| (*reader, true));
+        if self.turn.is_multiple_of(NEWCOMERS_TURN) { newcomer.or(proven) } else { proven.or(newcomer) }
     }
 
     /// The next offer that another than `reader` did not want.
     fn next_put_off(&mut self, reader: ReaderId) -> Option<Run> {
-        self.put_off.pop_front_if(|(_, unwilling)| *unwilling != reader).map(|(run, _)| run)
+        self.put_off.pop_front_if(|put_off| put_off.unwilling != reader).map(|put_off| put_off.run)
     }
 
     /// The next blocks that nobody got or is offered; at most [`RUN_BYTES`] of them, at least one.
@@ -351,14 +421,14 @@ impl Offers {
     }
 
     fn patience(&self) -> Duration {
-        PATIENCE + (self.time_for_offers() * 2).min(PATIENCE * 60)
+        PATIENCE + self.time_for_offers() * 2
     }
 
     /// How long everything on offer takes at the present rate; nothing while that is unknown.
     fn time_for_offers(&self) -> Duration {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = self.offered as f64 / self.sent.rate();
-        Duration::try_from_secs_f64(seconds).unwrap_or_default().min(PATIENCE * 60)
+        Duration::try_from_secs_f64(seconds).unwrap_or_default().min(MAX_TIME_FOR_OFFERS)
     }
 }
 

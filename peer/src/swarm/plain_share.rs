@@ -1,8 +1,9 @@
 //! How much of a choosing seeder's uplink goes to clients that know only version 1.
 //!
-//! They ask for blocks that others have got, and get them; while leechers wait whose blocks are first copies,
-//! all of them together get one part in [`PLAIN_SHARE`] + 1.
+//! They ask for blocks that others have got, and get them; while leechers fill the uplink whose blocks are
+//! first copies, all of them together get one part in [`PLAIN_SHARE`] + 1.
 
+use super::meter::Meter;
 use crate::plan::Time;
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ const RECENT: Duration = Duration::from_millis(500);
 /// And at most so long.
 const MAX_RECENT: Duration = Duration::from_secs(5);
 
+/// Those with the extension fill the uplink when they get this part of the most that it has carried: who
+/// takes little must not keep others from the rest.
+const FILLS: f64 = 0.25;
+
+/// After so long the most that the uplink has carried counts half.
+const FADE: Duration = Duration::from_secs(10);
+
 /// The account.
 #[derive(Debug, Default)]
 pub(super) struct PlainShare {
@@ -25,35 +33,47 @@ pub(super) struct PlainShare {
     credit: i64,
     /// Until when leechers with the extension are thought to wait.
     until: Time,
+    /// What those with the extension get, and what everybody gets.
+    extended: Meter,
+    all: Meter,
+    /// The highest rate of all, in bytes a second, when it was last looked at.
+    most: f64,
+    looked_at: Time,
 }
 
 impl PlainShare {
-    /// `bytes` went to a leecher with the extension, at `rate` bytes a second.
-    pub(super) fn sent(&mut self, now: Time, bytes: u64, rate: f64) {
+    /// `bytes` went to a leecher with the extension.
+    pub(super) fn sent(&mut self, now: Time, bytes: u64) {
+        self.extended.add(now, bytes);
+        self.carried(now, bytes);
         let earned = i64::try_from(bytes / PLAIN_SHARE).unwrap_or(MAX_CREDIT);
         self.credit = self.credit.saturating_add(earned).min(MAX_CREDIT);
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let few_blocks = Duration::try_from_secs_f64(bytes as f64 * 4.0 / rate).unwrap_or(MAX_RECENT);
-        self.until = now + few_blocks.clamp(RECENT, MAX_RECENT);
+        let few_blocks = Duration::try_from_secs_f64(bytes as f64 * 4.0 / self.extended.rate());
+        self.until = now + few_blocks.unwrap_or(MAX_RECENT).clamp(RECENT, MAX_RECENT);
     }
 
-    /// Whether a block of `bytes` may go to a client without the extension now.
-    pub(super) fn take(&mut self, now: Time, bytes: u64) -> bool {
-        if now >= self.until {
+    /// A client without the extension asks for a block of `bytes`, which it is given whatever the account
+    /// says (`must`) or not: whether it is given now.
+    pub(super) fn asked(&mut self, now: Time, bytes: u64, must: bool) -> bool {
+        let filled = now < self.until && self.extended.rate() >= self.most * FILLS;
+        if !filled {
             self.credit = 0;
-            return true;
+        } else if must || self.credit > 0 {
+            let most = i64::try_from(bytes).unwrap_or(MAX_CREDIT);
+            self.credit = self.credit.saturating_sub(most).max(-most);
+        } else {
+            return false;
         }
-        let may = self.credit > 0;
-        if may {
-            self.charge(bytes);
-        }
-        may
+        self.carried(now, bytes);
+        true
     }
 
-    /// A block of `bytes` goes to one of them, whatever the account says.
-    pub(super) fn charge(&mut self, bytes: u64) {
-        let most = i64::try_from(bytes).unwrap_or(MAX_CREDIT);
-        self.credit = self.credit.saturating_sub(most).max(-most);
+    fn carried(&mut self, now: Time, bytes: u64) {
+        self.all.add(now, bytes);
+        let age = now.saturating_sub(self.looked_at).as_secs_f64();
+        let faded = self.most * 0.5f64.powf(age / FADE.as_secs_f64());
+        (self.most, self.looked_at) = (faded.max(self.all.rate()), now);
     }
 }
 
@@ -62,17 +82,15 @@ mod tests {
     use super::*;
 
     const BLOCK: u64 = 1000;
-    const RATE: f64 = 10_000.0;
+    const STEP: Duration = Duration::from_millis(100);
 
     #[test]
     fn they_get_one_for_six_while_others_wait() {
-        let mut share = PlainShare::default();
-        let mut now = Duration::ZERO;
-        let mut got = 0;
+        let (mut share, mut now, mut got) = (PlainShare::default(), STEP, 0);
         for _ in 0..100 {
-            share.sent(now, BLOCK, RATE);
-            got += u32::from(share.take(now, BLOCK));
-            now += Duration::from_millis(100);
+            share.sent(now, BLOCK);
+            got += u32::from(share.asked(now, BLOCK, false));
+            now += STEP;
         }
         assert!((16..=17).contains(&got), "{got}");
     }
@@ -80,22 +98,36 @@ mod tests {
     #[test]
     fn they_get_everything_when_nobody_else_does() {
         let mut share = PlainShare::default();
-        assert!(share.take(Duration::ZERO, BLOCK));
-        share.sent(Duration::ZERO, BLOCK, RATE);
-        assert!(share.take(Duration::ZERO, BLOCK));
-        assert!(!share.take(Duration::ZERO, BLOCK));
-        assert!((0..10).all(|_| share.take(RECENT, BLOCK)));
+        assert!(share.asked(STEP, BLOCK, false));
+        share.sent(STEP, BLOCK);
+        assert!(share.asked(STEP, BLOCK, false));
+        assert!(!share.asked(STEP, BLOCK, false));
+        assert!(share.asked(STEP, BLOCK, true));
+        assert!((0..10).all(|_| share.asked(STEP + MAX_RECENT, BLOCK, false)));
+    }
+
+    #[test]
+    fn one_who_takes_little_does_not_hold_them_up() {
+        let (mut share, mut now) = (PlainShare::default(), STEP);
+        for _ in 0..50 {
+            assert!(share.asked(now, BLOCK * 100, false));
+            now += STEP;
+        }
+        for _ in 0..20 {
+            share.sent(now, BLOCK);
+            assert!(share.asked(now, BLOCK * 100, false) && share.asked(now, BLOCK * 100, false));
+            now += STEP;
+        }
     }
 
     #[test]
     fn what_is_saved_and_owed_is_bounded() {
         let mut share = PlainShare::default();
-        let now = Duration::ZERO;
-        (0..10).for_each(|_| share.sent(now, 1 << 30, RATE));
-        let saved = (0..10_000).take_while(|_| share.take(now, BLOCK)).count() as u64;
+        (0..10).for_each(|_| share.sent(STEP, 1 << 30));
+        let saved = (0..10_000).take_while(|_| share.asked(STEP, BLOCK, false)).count() as u64;
         assert!(saved <= (1 << 20) / BLOCK + 1, "{saved}");
-        (0..10).for_each(|_| share.charge(BLOCK));
-        share.sent(now, 7 * BLOCK, RATE);
-        assert!(share.take(now, BLOCK), "one block is owed at most");
+        assert!((0..10).all(|_| share.asked(STEP, BLOCK, true)));
+        share.sent(STEP, 7 * BLOCK);
+        assert!(share.asked(STEP, BLOCK, false), "one block is owed at most");
     }
 }

@@ -57,7 +57,7 @@ impl World {
         }
         if now >= ours.tick {
             ours.tick = now + TICK;
-            ours.hungry = ours.plan.connected() < WANTED_PEERS;
+            ours.hungry = ours.plan.useful(time) < WANTED_PEERS;
         }
         node.counters.links = node.counters.links.max(ours.links.len());
         let wakeup = ours.plan.next_wakeup(time);
