@@ -291,10 +291,10 @@ impl Peer {
         !self.banned && self.links < self.max_links()
     }
 
-    /// Better ones first: those that gave something, those that have a link to this peer (so that
-    /// everybody has about as many who ask as it asks), those never tried, those that failed.
-    fn rank(&self) -> (bool, u32, bool, usize) {
-        (self.bytes == 0, self.failures, !self.mutual, self.links)
+    /// Better ones first: those that gave something, those that are more than hearsay, those never tried, those
+    /// that have a link to this peer (so that everybody has about as many who ask as it asks).
+    fn rank(&self) -> (bool, bool, u32, bool, usize) {
+        (self.bytes == 0, self.hearsay, self.failures, !self.mutual, self.links)
     }
 }
 
