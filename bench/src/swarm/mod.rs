@@ -81,10 +81,14 @@ pub fn run(scenario: &Scenario, client: &dyn Client, data: &DataFile, work: &Pat
         }
         look(&mut leechers, client, data)?;
         watch.look(&network, roles.len(), &leechers);
-        if scenario.seeder_leaves.is_some_and(|limit| watch.copies(&network) >= limit) {
+        if scenario.seeder_leaves.is_some_and(|limit| watch.copies(&network) >= limit) && seeder.is_some() {
+            watch.seeder_left = Some(started.elapsed());
             seeder = None;
         }
-        if scenario.tracker_dies.is_some_and(|limit| started.elapsed() >= Duration::from_secs(limit)) {
+        if scenario.tracker_dies.is_some_and(|limit| started.elapsed() >= Duration::from_secs(limit))
+            && tracker.is_some()
+        {
+            watch.tracker_died = Some(started.elapsed());
             tracker = None;
         }
         check_time(scenario, started, &leechers)?;
@@ -143,7 +147,10 @@ fn finish(
     network: &Network,
     watch: Watch,
 ) -> Result<Outcome> {
-    let drops = network.counters().iter().map(|counters| counters.up_drops + counters.down_drops).sum();
+    let counters = network.counters();
+    let drops = counters.iter().map(|counters| counters.up_drops + counters.down_drops).sum();
+    let bad = leechers.iter().filter(|leecher| !leecher.role.downloads());
+    let bad_sent = bad.filter_map(|leecher| counters.get(leecher.node.number)).map(|c| c.up_bytes).sum();
     leechers.retain(|leecher| leecher.role.downloads());
     // A summary follows the complete file; those who print none are waited for once.
     let asked = clock::now();
@@ -159,6 +166,15 @@ fn finish(
         drop(leecher.process);
         data.check_copy(&leecher.node.copy(data))?;
     }
-    let (busy, seeder_sent) = (watch.busy(), watch.seeder_sent());
-    Ok(Outcome { times, seeder_sent, drops, duplicates, busy, readings: watch.into_readings() })
+    Ok(Outcome {
+        times,
+        seeder_sent: watch.seeder_sent,
+        drops,
+        duplicates,
+        bad_sent,
+        seeder_left: watch.seeder_left.map(|at| at.as_secs_f64()),
+        tracker_died: watch.tracker_died.map(|at| at.as_secs_f64()),
+        busy: watch.busy.unwrap_or_default(),
+        readings: watch.readings,
+    })
 }

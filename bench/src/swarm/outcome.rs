@@ -17,7 +17,7 @@ pub struct Finish {
 }
 
 /// The swarm at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Seconds since the first start.
     pub at: f64,
@@ -39,10 +39,17 @@ pub struct Outcome {
     pub drops: u64,
     /// Bytes that were received more than once, as the downloaders themselves report them.
     pub duplicates: Option<u64>,
+    /// Bytes that left the liars and stallers, packet headers included.
+    pub bad_sent: u64,
+    /// When the seeder left, in seconds since the first start.
+    pub seeder_left: Option<f64>,
+    /// When the tracker died, in seconds since the first start.
+    pub tracker_died: Option<f64>,
     /// Share of all cores that was busy until the last with the full rate was done: near 1, the machine is
     /// the limit and not the swarm.
     pub busy: f64,
-    /// The swarm over time.
+    /// The swarm over time, for its picture.
+    #[serde(skip)]
     pub readings: Vec<Reading>,
 }
 
@@ -70,6 +77,18 @@ impl Outcome {
         self.seeder_sent as f64 / bound::on_the_wire(scenario.size, ETHERNET_MTU)
     }
 
+    /// A trouble of the scenario that did not come before everybody was done.
+    #[must_use]
+    pub fn missed(&self, scenario: &Scenario) -> Option<&'static str> {
+        if scenario.seeder_leaves.is_some() && self.seeder_left.is_none() {
+            Some("the seeder was still there")
+        } else if scenario.tracker_dies.is_some() && self.tracker_died.is_none() {
+            Some("the tracker was still there")
+        } else {
+            None
+        }
+    }
+
     /// Duplicate bytes in percent of what everybody needed; `None` when not everybody says.
     #[must_use]
     pub fn duplicate_percent(&self, scenario: &Scenario) -> Option<f64> {
@@ -89,6 +108,9 @@ pub(crate) mod tests {
             seeder_sent: 0,
             drops: 0,
             duplicates: Some(0),
+            bad_sent: 0,
+            seeder_left: None,
+            tracker_died: None,
             busy: 0.5,
             readings: Vec::new(),
         }

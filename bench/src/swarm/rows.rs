@@ -121,10 +121,20 @@ impl Row {
         self.limits.iter().any(|limit| limit.measure == Measure::Version1)
     }
 
-    /// The text of a limit in the table; a file that is not the usual one is named.
+    /// The name in the table; a file that is not the usual one is named.
     #[must_use]
-    pub fn what(&self, measure: Measure) -> String {
-        let what = match measure {
+    pub fn title(&self) -> String {
+        if self.scenario.size == Scenario::PLAIN.size {
+            self.name.to_owned()
+        } else {
+            format!("{}, {}", self.name, show_size(self.scenario.size))
+        }
+    }
+
+    /// The text of a limit in the table.
+    #[must_use]
+    pub fn what(&self, measure: Measure) -> &'static str {
+        match measure {
             Measure::Incomplete => "runs in which somebody lacks the file",
             Measure::Last if self.scenario.spread => "the slowest ÷ its own F/u",
             Measure::Last if self.scenario.has_scripted() || self.scenario.slow > 0 => {
@@ -136,11 +146,6 @@ impl Row {
             Measure::Copies => "copies by the seeder",
             Measure::Duplicates => "duplicates, %",
             Measure::Version1 => "mean of version 1 ÷ their mean alone",
-        };
-        if self.scenario.size == Scenario::PLAIN.size {
-            what.to_owned()
-        } else {
-            format!("{what} ({})", show_size(self.scenario.size))
         }
     }
 }
@@ -152,6 +157,8 @@ impl Measure {
         let times = outcome.spread(scenario.main_role());
         let (last, median) = times.map_or((f64::NAN, f64::NAN), |times| (times.max, times.median));
         match self {
+            // A trouble that did not come tells nothing.
+            Self::Incomplete if outcome.missed(scenario).is_some() => f64::NAN,
             Self::Incomplete => 0.0,
             Self::Last => last / scenario.unit(),
             Self::Median => median / scenario.unit(),
@@ -209,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tracker_that_lives_on_proves_nothing() {
+        let scenario = Scenario { tracker_dies: Some(60), ..Scenario::PLAIN };
+        let mut run = outcome(&[(Role::Own, 1.0)]);
+        assert!(Measure::Incomplete.of(&scenario, &run, None).is_nan());
+        run.tracker_died = Some(60.0);
+        assert!(Measure::Incomplete.of(&scenario, &run, None).abs() < 1e-9);
+    }
+
+    #[test]
     fn the_worst_run_counts() {
         assert!((worst([1.0, 3.0, 2.0]) - 3.0).abs() < 1e-9);
         assert!(worst([1.0, f64::NAN, 2.0]).is_nan());
@@ -218,6 +234,7 @@ mod tests {
     #[test]
     fn another_size_is_named() {
         let tenth = ROWS.iter().find(|row| row.name == "seeder-tenth").unwrap();
-        assert_eq!(tenth.what(Measure::Copies), "copies by the seeder (32 MiB)");
+        assert_eq!(tenth.title(), "seeder-tenth, 32 MiB");
+        assert_eq!(ROWS[0].title(), "1-1");
     }
 }

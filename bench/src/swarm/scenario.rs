@@ -162,28 +162,40 @@ impl Scenario {
     /// One line for people.
     #[must_use]
     pub fn describe(&self) -> String {
-        let roles = self.roles();
-        let count = |role: Role| roles.iter().filter(|other| **other == role).count();
-        let special = [
-            (count(Role::Slow), "slow"),
-            (count(Role::Version1), "of version 1"),
-            (count(Role::Liar), "that lie"),
-            (count(Role::Staller), "that stall"),
-        ];
-        let special: String = special
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!(", {count} {what}"))
-            .collect();
         format!(
-            "1 → {}{special}, {}, {} Mbit/s, {} ms one way: F/u {:.2} s, bound {:.2} s",
+            "1 → {}{}, {}, {} Mbit/s, {} ms one way{}: F/u {:.2} s, bound {:.2} s",
             self.leechers,
+            self.describe_roles(),
             show_size(self.size),
             self.rate,
             self.delay,
+            self.describe_troubles(),
             self.unit(),
             self.bound()
         )
+    }
+
+    fn describe_roles(&self) -> String {
+        let roles = [
+            (self.slow, "slow"),
+            (self.v1, "of version 1"),
+            (self.liars, "that lie"),
+            (self.stallers, "that stall"),
+        ];
+        let told = roles.iter().filter(|(count, _)| *count > 0);
+        told.map(|(count, what)| format!(", {count} {what}")).collect()
+    }
+
+    fn describe_troubles(&self) -> String {
+        let troubles = [
+            (self.seeder_rate != self.rate).then(|| format!("seeder {} Mbit/s", self.seeder_rate)),
+            self.v1_seeder.then(|| "seeder of version 1".to_owned()),
+            self.spread.then(|| "starts over one F/u".to_owned()),
+            (!self.extension).then(|| "extension off".to_owned()),
+            self.seeder_leaves.map(|copies| format!("seeder leaves after {copies} copies")),
+            self.tracker_dies.map(|seconds| format!("tracker dies after {seconds} s")),
+        ];
+        troubles.iter().flatten().map(|what| format!(", {what}")).collect()
     }
 }
 
@@ -221,6 +233,15 @@ mod tests {
         assert_eq!(swarm.main_role(), Role::Own);
         assert_eq!(swarm.all_version_1().roles(), [Role::Version1; 8]);
         assert_eq!(swarm.all_version_1().main_role(), Role::Version1);
-        assert!(swarm.describe().contains("4 of version 1"), "{}", swarm.describe());
+    }
+
+    #[test]
+    fn a_description_names_what_is_special() {
+        let plain = Scenario::PLAIN.describe();
+        assert_eq!(plain, "1 → 8, 128 MiB, 50 Mbit/s, 5 ms one way: F/u 21.47 s, bound 21.60 s");
+        let hard = Scenario { v1: 4, seeder_rate: 5, seeder_leaves: Some(1.1), ..Scenario::PLAIN }.describe();
+        for what in ["8, 4 of version 1, 128", ", seeder 5 Mbit/s", ", seeder leaves after 1.1 copies:"] {
+            assert!(hard.contains(what), "{what:?} is not in {hard:?}");
+        }
     }
 }

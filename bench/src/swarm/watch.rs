@@ -20,11 +20,17 @@ pub(super) struct Watch {
     /// Bytes of one copy with packet headers.
     copy: f64,
     sent_before: u64,
-    seeder_sent: u64,
+    /// Bytes that left the seeder until the end.
+    pub(super) seeder_sent: u64,
+    /// When the seeder left.
+    pub(super) seeder_left: Option<Duration>,
+    /// When the tracker died.
+    pub(super) tracker_died: Option<Duration>,
     cpu_before: (Duration, Duration),
     /// Share of all cores that was busy, once all with the full rate are done.
-    busy: Option<f64>,
-    readings: Vec<Reading>,
+    pub(super) busy: Option<f64>,
+    /// The swarm over time.
+    pub(super) readings: Vec<Reading>,
 }
 
 impl Watch {
@@ -35,6 +41,8 @@ impl Watch {
             copy: bound::on_the_wire(length, ETHERNET_MTU),
             sent_before: sent(network),
             seeder_sent: 0,
+            seeder_left: None,
+            tracker_died: None,
             cpu_before: procfs::machine_cpu(),
             busy: None,
             readings: Vec::new(),
@@ -85,21 +93,6 @@ impl Watch {
         let (busy, all) = procfs::machine_cpu();
         let (busy, all) = (busy.saturating_sub(self.cpu_before.0), all.saturating_sub(self.cpu_before.1));
         busy.as_secs_f64() / all.as_secs_f64().max(0.01)
-    }
-
-    /// The share of all cores that was busy.
-    pub(super) fn busy(&self) -> f64 {
-        self.busy.unwrap_or(0.0)
-    }
-
-    /// Bytes that left the seeder.
-    pub(super) fn seeder_sent(&self) -> u64 {
-        self.seeder_sent
-    }
-
-    /// The swarm over time.
-    pub(super) fn into_readings(self) -> Vec<Reading> {
-        self.readings
     }
 }
 

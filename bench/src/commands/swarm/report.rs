@@ -7,6 +7,7 @@ use crate::swarm::picture::{self, Words};
 use crate::swarm::role::Role;
 use crate::swarm::scenario::Scenario;
 use crate::table::Table;
+use crate::units::show_size;
 use std::path::{Path, PathBuf};
 
 /// One line for each group of a run.
@@ -29,6 +30,18 @@ pub(super) fn tell(name: &str, scenario: &Scenario, outcome: &Outcome) {
             );
         }
         println!();
+    }
+    if outcome.bad_sent > 0 {
+        println!("{:<16} sent {}", "liars, stallers", show_size(outcome.bad_sent));
+    }
+    let troubles = [("the seeder left", outcome.seeder_left), ("the tracker died", outcome.tracker_died)];
+    for (what, at) in troubles {
+        if let Some(at) = at {
+            println!("{what:<16} after {at:.2} s");
+        }
+    }
+    if let Some(what) = outcome.missed(scenario) {
+        println!("warning: {what} when everybody was done: this run tells nothing");
     }
 }
 

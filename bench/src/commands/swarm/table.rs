@@ -96,14 +96,10 @@ fn run_once(client: &Contestant, data: &DataFile, folder: &Path) -> Result<Outco
 /// measured.
 fn goal(row: &Row, limit: Limit, runs: &[(Outcome, Option<Outcome>)], failures: usize) -> Goal {
     let measured = runs.iter().map(|(run, alone)| limit.measure.of(&row.scenario, run, alone.as_ref()));
-    let measured = match limit.measure {
-        Measure::Incomplete => failures as f64,
-        Measure::Last
-        | Measure::Median
-        | Measure::LastOfSeeder
-        | Measure::Copies
-        | Measure::Duplicates
-        | Measure::Version1 => rows::worst(measured.chain((failures > 0).then_some(f64::NAN))),
+    let measured = if limit.measure == Measure::Incomplete {
+        rows::worst(measured.chain([0.0])) + failures as f64
+    } else {
+        rows::worst(measured.chain((failures > 0).then_some(f64::NAN)))
     };
     Goal::at_most(row.what(limit.measure), measured, limit.at_most)
 }
@@ -116,7 +112,7 @@ fn print(all: &[Ran]) {
         for (at, goal) in ran.goals.iter().enumerate() {
             let first = |text: String| if at == 0 { text } else { String::new() };
             table.row([
-                first(ran.row.name.to_owned()),
+                first(ran.row.title()),
                 goal.what.clone(),
                 number(goal.measured),
                 format!("≤ {}", goal.limit),
