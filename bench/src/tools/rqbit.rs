@@ -38,7 +38,9 @@ pub fn command(rqbit: &Path, listen: SocketAddrV4, api: SocketAddrV4) -> Command
     let mut command = Command::new(rqbit);
     command.args(["-v", "info", "--disable-dht", "--disable-dht-persistence", "--disable-lsd"]);
     command.args(["--disable-upnp-port-forward", "--ipv4-only", "-i", "5s"]);
-    command.args(["--listen-ip", &listen.ip().to_string(), "--listen-port", &listen.port().to_string()]);
+    let port = listen.port().to_string();
+    // Without the second port, one that listens on loopback announces a fixed one.
+    command.args(["--listen-ip", &listen.ip().to_string(), "--listen-port", &port, "--announce-port", &port]);
     command.args(["--http-api-listen-addr", &api.to_string(), "download"]);
     command
 }

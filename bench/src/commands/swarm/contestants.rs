@@ -10,6 +10,9 @@ use crate::tools::binaries::Binaries;
 use serde::Serialize;
 use std::path::Path;
 
+/// The name of a swarm of version 1 leechers only.
+pub(super) const ALL_VERSION_1: &str = "all version 1";
+
 /// The clients that can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Kind {
@@ -94,7 +97,7 @@ pub(super) fn prepare(
     };
     let client = match kind {
         Kind::Cascade => ours("cascade")?,
-        Kind::Version1 => ours("all version 1")?,
+        Kind::Version1 => ours(ALL_VERSION_1)?,
         Kind::Aria2 => Box::new(Aria2::find(data, folder)?),
         Kind::Rqbit => Box::new(Rqbit::find(data, folder)?),
     };

@@ -1,6 +1,6 @@
 //! What `bench swarm` prints and draws of its runs.
 
-use super::contestants::Contestant;
+use super::contestants::{self, Contestant};
 use crate::error::{Context, Result};
 use crate::swarm::outcome::Outcome;
 use crate::swarm::picture::{self, Words};
@@ -45,9 +45,13 @@ pub(super) fn tell(name: &str, scenario: &Scenario, outcome: &Outcome) {
     }
 }
 
-/// The name of a group: the client's own for those that the run is about.
+/// The name of a group; version 1 peers among themselves are another group than those beside ours.
 fn group_name(name: &str, scenario: &Scenario, role: Role) -> String {
-    if role == scenario.main_role() { name.to_owned() } else { role.name(name) }
+    if role == Role::Version1 && role == scenario.main_role() {
+        contestants::ALL_VERSION_1.to_owned()
+    } else {
+        role.name(name)
+    }
 }
 
 /// The run whose last of the main group was the latest.
@@ -128,6 +132,16 @@ pub(super) fn named(file: &Path, name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_have_names_of_their_own() {
+        let mixed = Scenario { v1: 4, slow: 1, ..Scenario::PLAIN };
+        let name = |scenario: &Scenario, role| group_name("cascade", scenario, role);
+        assert_eq!(name(&mixed, Role::Own), "cascade");
+        assert_eq!(name(&mixed, Role::Slow), "cascade, slow");
+        assert_eq!(name(&mixed, Role::Version1), "version 1");
+        assert_eq!(name(&mixed.all_version_1(), Role::Version1), "all version 1");
+    }
 
     #[test]
     fn pictures_have_names_of_their_own() {
