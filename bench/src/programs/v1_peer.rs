@@ -105,6 +105,11 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(hash: CascadeHash, store: Store, habits: Habits, ended: SyncSender<Result<()>>) -> Arc<Self> {
+        let (peers, wrong_bytes, refusals) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { hash, store, habits, peers, wrong_bytes, refusals, ended })
+    }
+
     fn peers(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,15 +135,7 @@ pub fn run(options: &Options) -> Result<()> {
         (None, None) => return failed("a scripted peer needs --data, --output, --liar or --staller"),
     };
     let (ended, events) = sync_channel(download::CONNECTIONS);
-    let shared = Arc::new(Shared {
-        hash: CascadeHash::of(&bytes),
-        store,
-        habits: options.habits,
-        peers: Mutex::new(Peers::default()),
-        wrong_bytes: AtomicU64::new(0),
-        refusals: AtomicU64::new(0),
-        ended,
-    });
+    let shared = Shared::new(CascadeHash::of(&bytes), store, options.habits, ended);
     let listener =
         TcpListener::bind(options.listen).context(|| format!("cannot listen on {}", options.listen))?;
     serve::start(listener, &shared);
@@ -193,6 +190,7 @@ fn print_summary(shared: &Shared, took: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[test]
     fn four_in_a_row_show_every_habit() {
@@ -201,6 +199,44 @@ mod tests {
             assert!(all.contains(&habit), "nobody has {habit}: {all:?}");
         }
         assert_eq!(Habits::of(0).arguments().count(), 0, "the first one is plain");
+    }
+
+    /// How long a step of the swarm below may take.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Serves on loopback; its address.
+    fn serving(hash: CascadeHash, store: Store, habits: Habits) -> SocketAddrV4 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let SocketAddr::V4(address) = listener.local_addr().unwrap() else { panic!("not IPv4") };
+        serve::start(listener, &Shared::new(hash, store, habits, sync_channel(1).0));
+        address
+    }
+
+    #[test]
+    fn a_download_past_a_liar_from_a_peer_that_closes() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataFile::random(dir.path(), 24 * 4096).unwrap();
+        let cascade = data.cascade_file(dir.path(), 4096).unwrap();
+        let metafile = || Metafile::parse(&fs::read(&cascade.path).unwrap()).unwrap();
+        let closes = Habits { closes: true, recv_64: true, garbage: false };
+        let seeder = serving(cascade.hash, Store::complete(metafile(), &data.path).unwrap(), closes);
+        let liar = serving(cascade.hash, Store::lying(metafile()), Habits::default());
+
+        let (part, (ended, events)) = (dir.path().join("part"), sync_channel(1));
+        let store = Store::empty(metafile(), &part).unwrap();
+        let habits = Habits { garbage: true, ..Habits::default() };
+        let leecher = Shared::new(cascade.hash, store, habits, ended);
+        download::start(&leecher);
+        leecher.peers().learn([liar], clock::now());
+        let asked = clock::now();
+        while leecher.wrong_bytes.load(Ordering::Relaxed) == 0 {
+            assert!(asked.elapsed() < PATIENCE, "the liar was not asked");
+            std::thread::yield_now();
+        }
+        leecher.peers().learn([seeder], clock::now());
+        events.recv_timeout(PATIENCE).unwrap().unwrap();
+        data.check_copy(&part).unwrap();
+        assert_eq!(leecher.wrong_bytes.load(Ordering::Relaxed), 4096, "the liar was asked again");
     }
 
     #[test]
