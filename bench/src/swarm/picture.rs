@@ -64,12 +64,18 @@ fn write_map(out: &mut String, words: &Words, readings: &[Reading], end: f64) ->
     let chosen: Vec<&Reading> = readings.iter().step_by(step).chain(readings.last()).collect();
     // All of one colour is one path.
     let mut paths: BTreeMap<u8, String> = BTreeMap::new();
-    for (from, to) in chosen.iter().zip(chosen.iter().skip(1)) {
-        let (x, width) = (LEFT + from.at / end * WIDTH, (to.at - from.at) / end * WIDTH + 0.2);
-        for (row, (leecher, _)) in (0u32..).zip(&words.rows) {
-            let Some(share) = to.received.get(*leecher) else { continue };
+    for (row, (leecher, _)) in (0u32..).zip(&words.rows) {
+        let columns: Vec<(f64, f64, u8)> = chosen
+            .iter()
+            .zip(chosen.iter().skip(1))
+            .filter_map(|(from, to)| Some((from.at, to.at, level(*to.received.get(*leecher)?))))
+            .collect();
+        // Neighbours of one colour are one rectangle.
+        for equal in columns.chunk_by(|one, other| one.2 == other.2) {
+            let (Some((from, _, level)), Some((_, to, _))) = (equal.first(), equal.last()) else { continue };
+            let (x, width) = (LEFT + from / end * WIDTH, (to - from) / end * WIDTH);
             let (y, height) = (TOP + ROW_HEIGHT * f64::from(row), ROW_HEIGHT - 2.0);
-            let path = paths.entry(level(*share)).or_default();
+            let path = paths.entry(*level).or_default();
             write!(path, "M{x:.1} {y:.1}h{width:.1}v{height:.1}h-{width:.1}z")?;
         }
     }
@@ -222,7 +228,7 @@ mod tests {
         assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
         assert!(picture.contains("version 1") && picture.contains("&lt;&amp;&gt;"));
         assert_eq!(picture.matches("#2a9d4a").count(), 2, "the legend, and the one that is complete");
-        assert!(picture.len() < 100_000, "{} bytes", picture.len());
+        assert!(picture.len() < 20_000, "{} bytes", picture.len());
     }
 
     #[test]
