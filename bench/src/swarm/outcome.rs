@@ -77,16 +77,10 @@ impl Outcome {
         self.seeder_sent as f64 / bound::on_the_wire(scenario.size, ETHERNET_MTU)
     }
 
-    /// A trouble of the scenario that did not come before everybody was done.
+    /// Whether the tracker should have died and was still there when everybody was done.
     #[must_use]
-    pub fn missed(&self, scenario: &Scenario) -> Option<&'static str> {
-        if scenario.seeder_leaves.is_some() && self.seeder_left.is_none() {
-            Some("the seeder was still there")
-        } else if scenario.tracker_dies.is_some() && self.tracker_died.is_none() {
-            Some("the tracker was still there")
-        } else {
-            None
-        }
+    pub fn outlived_by_tracker(&self, scenario: &Scenario) -> bool {
+        scenario.tracker_dies.is_some() && self.tracker_died.is_none()
     }
 
     /// Duplicate bytes in percent of what everybody needed; `None` when not everybody says.

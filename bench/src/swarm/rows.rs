@@ -157,8 +157,8 @@ impl Measure {
         let times = outcome.spread(scenario.main_role());
         let (last, median) = times.map_or((f64::NAN, f64::NAN), |times| (times.max, times.median));
         match self {
-            // A trouble that did not come tells nothing.
-            Self::Incomplete if outcome.missed(scenario).is_some() => f64::NAN,
+            // A trouble that did not come tells nothing. A seeder that never sends so much may stay.
+            Self::Incomplete if outcome.outlived_by_tracker(scenario) => f64::NAN,
             Self::Incomplete => 0.0,
             Self::Last => last / scenario.unit(),
             Self::Median => median / scenario.unit(),

@@ -40,8 +40,11 @@ pub(super) fn tell(name: &str, scenario: &Scenario, outcome: &Outcome) {
             println!("{what:<16} after {at:.2} s");
         }
     }
-    if let Some(what) = outcome.missed(scenario) {
-        println!("warning: {what} when everybody was done: this run tells nothing");
+    if scenario.seeder_leaves.is_some() && outcome.seeder_left.is_none() {
+        println!("the seeder had not yet sent so much when everybody was done");
+    }
+    if outcome.outlived_by_tracker(scenario) {
+        println!("warning: the tracker was still there when everybody was done: this run tells nothing");
     }
 }
 
