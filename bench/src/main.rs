@@ -5,7 +5,7 @@
 use cascade_bench::commands;
 use cascade_bench::error::{BenchError, Result};
 use cascade_bench::interrupt;
-use cascade_bench::programs::{announce, bare_tracker, floor, tcp};
+use cascade_bench::programs::{announce, bare_tracker, floor, tcp, v1_peer};
 use cascade_bench::tools::probe;
 use clap::{Parser, Subcommand};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -72,6 +72,8 @@ enum Program {
     WaitForPort { address: SocketAddrV4 },
     #[command(hide = true)]
     WaitForSeeder { peer: SocketAddrV4, cascade: PathBuf },
+    #[command(hide = true)]
+    V1Peer(v1_peer::Options),
 }
 
 fn main() -> ExitCode {
@@ -115,5 +117,6 @@ fn run_program(program: Program) -> Result<()> {
         Program::TcpReceive { sender } => tcp::receive(sender),
         Program::WaitForPort { address } => probe::wait_for_port(address),
         Program::WaitForSeeder { peer, cascade } => probe::wait_for_seeder(peer, &cascade),
+        Program::V1Peer(options) => v1_peer::run(&options),
     }
 }

@@ -1,10 +1,12 @@
-//! Our own minimal programs: what the machine must do at the least. Each runs as a process of its own (this
-//! binary starts itself again), so that its time, CPU and memory are counted like everybody else's.
+//! Our own minimal programs: what the machine must do at the least, and peers with the habits of the field.
+//! Each runs as a process of its own (this binary starts itself again), so that its time, CPU and memory are
+//! counted like everybody else's.
 
 pub mod announce;
 pub mod bare_tracker;
 pub mod floor;
 pub mod tcp;
+pub mod v1_peer;
 
 use crate::error::{Context, Result};
 use std::process::Command;

@@ -1,29 +1,31 @@
 //! The programs that can form a swarm.
 
+mod aria2;
+mod cascade;
+mod rqbit;
+
+pub use aria2::Aria2;
+pub use cascade::Cascade;
+pub use rqbit::Rqbit;
+
+use super::role::Role;
 use super::{SEEDER, TRACKER};
-use crate::data::{CascadeFile, DataFile};
+use crate::data::DataFile;
 use crate::error::{Context, Result, failed};
 use crate::linkemu::network::Network;
-use crate::measure::{Measured, find_program};
+use crate::measure::Measured;
 use crate::programs::{own, printed_address};
 use crate::tools::READY_WITHIN;
-use crate::tools::aria2;
-use crate::tools::binaries::Binaries;
-use crate::tools::probe;
 use crate::tools::torrent::Torrent;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 /// The port of every peer: each has an address of its own.
 const PEER_PORT: u16 = 7001;
 
 /// The tracker's port.
 const TRACKER_PORT: u16 = 8888;
-
-/// How long an aria2 seeder may take to announce itself.
-const SETTLE: Duration = Duration::from_secs(2);
 
 /// One node of a swarm.
 #[derive(Debug)]
@@ -54,7 +56,16 @@ impl Node {
     }
 
     fn start(&self, network: &Network, name: &str, command: &Command) -> Result<Measured> {
-        Measured::start(name, &mut network.on(self.number, command)?, &self.folder.join("log"))
+        Measured::start(name, &mut network.on(self.number, command)?, &self.log())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// What its program has written so far.
+    fn log_text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log()).unwrap_or_default()).into_owned()
     }
 }
 
@@ -81,144 +92,47 @@ pub trait Client {
     /// It does not start.
     fn start_leecher(&self, network: &Network, node: &Node, data: &DataFile) -> Result<Measured>;
 
+    /// Starts a scripted peer; `before` of its role were started before it.
+    ///
+    /// # Errors
+    /// It does not start, or this client's protocol has no scripted peers.
+    fn start_scripted(
+        &self,
+        _network: &Network,
+        _node: &Node,
+        _data: &DataFile,
+        role: Role,
+        _before: usize,
+    ) -> Result<Measured> {
+        failed(format!("{} has no scripted peers: no {}", self.name(), role.name("other")))
+    }
+
     /// Whether the node's copy is complete.
     fn is_done(&self, node: &Node, data: &DataFile) -> bool;
 
     /// Bytes that a downloader says it received more than once; `None` when it does not say (yet).
-    fn duplicates(&self, log: &str) -> Option<u64>;
-}
-
-/// Our own programs.
-#[derive(Debug)]
-pub struct Cascade {
-    /// The binaries.
-    pub binaries: Binaries,
-    /// The `.cascade` file.
-    pub cascade: CascadeFile,
-    /// Arguments for every `peer download` and `peer seed`.
-    pub extra: Vec<String>,
-}
-
-impl Cascade {
-    fn peer(&self, network: &Network, subcommand: &str, node: &Node) -> Result<Command> {
-        let tracker = SocketAddrV4::new(network.address(TRACKER)?, TRACKER_PORT);
-        let mut command = Command::new(&self.binaries.peer);
-        command.arg(subcommand).arg(&self.cascade.path).args(["-t", &tracker.to_string()]);
-        command.args(["-l", &node.listen.to_string(), "--json"]).args(&self.extra);
-        Ok(command)
-    }
-}
-
-impl Client for Cascade {
-    fn name(&self) -> String {
-        "cascade".to_owned()
-    }
-
-    fn start_tracker(&self, network: &Network, work: &Path) -> Result<Measured> {
-        let node = Node::new(network, TRACKER, work)?;
-        let listen = SocketAddrV4::new(*node.listen.ip(), TRACKER_PORT);
-        let mut command = Command::new(&self.binaries.tracker);
-        command.args(["--listen", &listen.to_string(), "--allow"]).arg(&self.cascade.path);
-        let tracker = node.start(network, "tracker", &command)?;
-        wait_for_port(network, TRACKER, listen)?;
-        Ok(tracker)
-    }
-
-    fn start_seeder(&self, network: &Network, data: &DataFile, work: &Path) -> Result<Measured> {
-        let node = Node::new(network, SEEDER, work)?;
-        let mut command = self.peer(network, "seed", &node)?;
-        command.arg("--data").arg(&data.path);
-        let seeder = node.start(network, "peer seed", &command)?;
-        run_on(network, SEEDER, &probe::command(node.listen, &self.cascade)?, "the seeder does not serve")?;
-        // Registration follows the check within a round trip of the emulated link.
-        std::thread::sleep(Duration::from_millis(500));
-        Ok(seeder)
-    }
-
-    fn start_leecher(&self, network: &Network, node: &Node, data: &DataFile) -> Result<Measured> {
-        let mut command = self.peer(network, "download", node)?;
-        command.arg("--seed").arg("-o").arg(node.copy(data));
-        node.start(network, "peer download", &command)
-    }
-
-    /// The target takes its name only when everything is verified.
-    fn is_done(&self, node: &Node, data: &DataFile) -> bool {
-        node.copy(data).exists()
-    }
-
-    fn duplicates(&self, log: &str) -> Option<u64> {
-        log.lines().rev().find_map(|line| {
-            let object: serde_json::Value = serde_json::from_str(line).ok()?;
-            object.get("bytes_duplicate")?.as_u64()
-        })
-    }
-}
-
-/// aria2.
-#[derive(Debug)]
-pub struct Aria2 {
-    aria2: PathBuf,
-    torrent: Torrent,
-    /// Where the torrent file is written.
-    file: PathBuf,
-}
-
-impl Aria2 {
-    /// Finds it and makes the torrent's metadata in `folder`.
-    ///
-    /// # Errors
-    /// It is not installed, the data cannot be read.
-    pub fn find(data: &DataFile, folder: &Path) -> Result<Self> {
-        let (aria2, torrent) = (find_program("aria2c")?, Torrent::of(data)?);
-        Ok(Self { aria2, torrent, file: folder.join("data.torrent") })
-    }
-
-    fn done_file(node: &Node) -> PathBuf {
-        node.folder.join("done")
-    }
-}
-
-impl Client for Aria2 {
-    fn name(&self) -> String {
-        "aria2".to_owned()
-    }
-
-    fn start_tracker(&self, network: &Network, work: &Path) -> Result<Measured> {
-        let node = Node::new(network, TRACKER, work)?;
-        let listen = SocketAddrV4::new(*node.listen.ip(), TRACKER_PORT);
-        self.torrent.write(&format!("http://{listen}/announce"), &self.file)?;
-        let command = own(&["announce-tracker", &listen.to_string()])?;
-        let mut tracker = node.start(network, "the torrent tracker", &command)?;
-        tracker.wait_until(READY_WITHIN, |tracker| printed_address(&tracker.log_text()).is_some())?;
-        Ok(tracker)
-    }
-
-    fn start_seeder(&self, network: &Network, data: &DataFile, work: &Path) -> Result<Measured> {
-        let node = Node::new(network, SEEDER, work)?;
-        let link = node.copy(data);
-        std::fs::hard_link(&data.path, &link).context(|| format!("cannot link {}", link.display()))?;
-        let mut command = aria2::command(&self.aria2, &self.file, &node.folder, node.listen);
-        command.arg("--bt-seed-unverified=true");
-        let seeder = node.start(network, "aria2 (seeding)", &command)?;
-        wait_for_port(network, SEEDER, node.listen)?;
-        std::thread::sleep(SETTLE);
-        Ok(seeder)
-    }
-
-    fn start_leecher(&self, network: &Network, node: &Node, _data: &DataFile) -> Result<Measured> {
-        let mut command = aria2::command(&self.aria2, &self.file, &node.folder, node.listen);
-        let hook = aria2::completion_hook(&node.folder, &Self::done_file(node))?;
-        command.arg("--on-bt-download-complete").arg(hook);
-        node.start(network, "aria2", &command)
-    }
-
-    fn is_done(&self, node: &Node, _data: &DataFile) -> bool {
-        Self::done_file(node).exists()
-    }
-
     fn duplicates(&self, _log: &str) -> Option<u64> {
         None
     }
+}
+
+/// Starts our torrent tracker and writes the torrent file that names it.
+fn start_torrent_tracker(network: &Network, work: &Path, torrent: &Torrent, file: &Path) -> Result<Measured> {
+    let node = Node::new(network, TRACKER, work)?;
+    let listen = SocketAddrV4::new(*node.listen.ip(), TRACKER_PORT);
+    torrent.write(&format!("http://{listen}/announce"), file)?;
+    let command = own(&["announce-tracker", &listen.to_string()])?;
+    let mut tracker = node.start(network, "the torrent tracker", &command)?;
+    tracker.wait_until(READY_WITHIN, |tracker| printed_address(&tracker.log_text()).is_some())?;
+    Ok(tracker)
+}
+
+/// The seeder's node, with the data in its folder.
+fn seeder_with_data(network: &Network, data: &DataFile, work: &Path) -> Result<Node> {
+    let node = Node::new(network, SEEDER, work)?;
+    let link = node.copy(data);
+    std::fs::hard_link(&data.path, &link).context(|| format!("cannot link {}", link.display()))?;
+    Ok(node)
 }
 
 /// Waits on the node itself until something listens there.
@@ -230,24 +144,4 @@ fn wait_for_port(network: &Network, node: usize, address: SocketAddrV4) -> Resul
 fn run_on(network: &Network, node: usize, command: &Command, otherwise: &str) -> Result<()> {
     let status = network.on(node, command)?.status().context(|| format!("cannot start {command:?}"))?;
     if status.success() { Ok(()) } else { failed(otherwise) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use cascade_format::{CascadeHash, Layout};
-
-    #[test]
-    fn duplicates_are_read_from_the_last_summary() {
-        let nowhere = PathBuf::new();
-        let layout = Layout::new(1, 1).unwrap();
-        let client = Cascade {
-            binaries: Binaries { peer: nowhere.clone(), tracker: nowhere.clone() },
-            cascade: CascadeFile { path: nowhere, hash: CascadeHash([1; 32]), layout },
-            extra: Vec::new(),
-        };
-        let log = "note: hello\n{\"event\":\"progress\"}\n{\"event\":\"done\",\"bytes_duplicate\":7}\n";
-        assert_eq!(client.duplicates(log), Some(7));
-        assert_eq!(client.duplicates("nothing"), None);
-    }
 }

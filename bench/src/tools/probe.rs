@@ -109,7 +109,12 @@ pub fn serves(peer: SocketAddrV4, hash: CascadeHash, block: Block) -> bool {
 #[must_use]
 pub fn listed(tracker: SocketAddrV4, hash: CascadeHash) -> Vec<SocketAddrV4> {
     let listen = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-    let request = TrackerRequest { command: Command::List, cascade_hash: hash, listen };
+    asked(tracker, &TrackerRequest { command: Command::List, cascade_hash: hash, listen })
+}
+
+/// The addresses that `tracker` answers a request with; none when it refuses or is not there.
+#[must_use]
+pub fn asked(tracker: SocketAddrV4, request: &TrackerRequest) -> Vec<SocketAddrV4> {
     let mut header = [0; tracker_wire::RESPONSE_HEADER_LEN];
     let Some(stream) = ask(tracker, &request.encode(), &mut header) else { return Vec::new() };
     let header = TrackerResponseHeader::parse(&header);

@@ -29,19 +29,24 @@ impl Rqbit {
     pub fn find(data: &DataFile) -> Result<Self> {
         Ok(Self { rqbit: find_program("rqbit")?, torrent: Torrent::of(data)? })
     }
-
-    /// A command with nothing but the tracker to find peers.
-    fn command(&self, listen: SocketAddrV4, api: SocketAddrV4) -> Command {
-        let mut command = Command::new(&self.rqbit);
-        command.args(["-v", "info", "--disable-dht", "--disable-dht-persistence", "--disable-lsd"]);
-        command.args(["--disable-upnp-port-forward", "--ipv4-only", "-i", "5s"]);
-        command.args(["--listen-ip", "127.0.0.1", "--listen-port", &listen.port().to_string()]);
-        command.args(["--http-api-listen-addr", &api.to_string(), "download"]);
-        command
-    }
 }
 
-fn into_folder(command: &mut Command, folder: &Path, torrent: &Path) {
+/// A command that downloads and shares, with nothing but the tracker to find peers; `api` is for its control
+/// interface.
+#[must_use]
+pub fn command(rqbit: &Path, listen: SocketAddrV4, api: SocketAddrV4) -> Command {
+    let mut command = Command::new(rqbit);
+    command.args(["-v", "info", "--disable-dht", "--disable-dht-persistence", "--disable-lsd"]);
+    command.args(["--disable-upnp-port-forward", "--ipv4-only", "-i", "5s"]);
+    let port = listen.port().to_string();
+    // Without the second port, one that listens on loopback announces a fixed one.
+    command.args(["--listen-ip", &listen.ip().to_string(), "--listen-port", &port, "--announce-port", &port]);
+    command.args(["--http-api-listen-addr", &api.to_string(), "download"]);
+    command
+}
+
+/// The torrent, and the folder of its data.
+pub fn into_folder(command: &mut Command, folder: &Path, torrent: &Path) {
     command.arg("--output-folder").arg(folder).arg(torrent);
 }
 
@@ -55,7 +60,7 @@ impl Tool for Rqbit {
         let torrent = job.work.join("data.torrent");
         self.torrent.write(&announce, &torrent)?;
         let address = free_address()?;
-        let mut seeding = self.command(address, free_address()?);
+        let mut seeding = command(&self.rqbit, address, free_address()?);
         seeding.arg("--overwrite");
         into_folder(&mut seeding, &job.folder_with_data("seed")?, &torrent);
         let mut seeder = Measured::start("rqbit (seeding)", &mut seeding, &job.log("seed"))?;
@@ -63,7 +68,7 @@ impl Tool for Rqbit {
         std::thread::sleep(SETTLE);
         seeder.mark();
         let folder = job.folder("download")?;
-        let mut downloading = self.command(free_address()?, free_address()?);
+        let mut downloading = command(&self.rqbit, free_address()?, free_address()?);
         downloading.arg("--exit-on-finish");
         into_folder(&mut downloading, &folder, &torrent);
         let leecher = Measured::start("rqbit", &mut downloading, &job.log("download"))?;
