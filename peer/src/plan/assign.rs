@@ -1,10 +1,11 @@
 //! Making links, filling their pipelines, and the endgame.
 
-use super::choose::MIN_PIPELINE;
+use super::choose::{MIN_PIPELINE, Room};
 use super::knowledge::Told;
 use super::{Action, LinkId, Plan, Time};
 use crate::limits::{MAX_SWARM_LINKS, SWARM_LINKS};
 use cascade_format::Block;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A link over which nothing has come for so long may be closed in favour of another peer.
@@ -28,6 +29,9 @@ const UNPROVEN_PATIENCE: u32 = 4;
 /// So many times a block goes to another link because that is faster; after that only because the link
 /// that has it is silent.
 const MAX_SPEED_THEFTS: u32 = 2;
+
+/// In the endgame it is looked so often who has become slow.
+pub(super) const ENDGAME_INTERVAL: Duration = Duration::from_millis(100);
 
 /// So often the silence that it takes doubles with the thefts of a block.
 const MAX_DOUBLINGS: u32 = 3;
@@ -98,6 +102,7 @@ impl Plan {
             }
             self.close(id);
         }
+        self.links.look();
         self.stalling = self.links.iter().any(|(_, link)| link.is_stalling(now));
         if self.stalling {
             self.wake_all();
@@ -128,7 +133,7 @@ impl Plan {
     /// Gives requests to links that have room, until one needs the driver's help.
     pub(super) fn feed(&mut self, now: Time) {
         while self.theft.is_none()
-            && let Some(link) = self.next_hungry()
+            && let Some(link) = self.next_to_feed(now)
         {
             let blocks = self.fill(now, link);
             if !blocks.is_empty() {
@@ -142,6 +147,23 @@ impl Plan {
             let wakeup = self.links.get(link).and_then(|state| state.next_wakeup(now));
             self.due = [self.due, wakeup].into_iter().flatten().min();
         }
+    }
+
+    /// A link that may take requests. While there is no room in flight, only those that have offers, or that may
+    /// be asked for news: to look at all the others for every block that arrives would be most of the work.
+    fn next_to_feed(&mut self, now: Time) -> Option<LinkId> {
+        let room = self.room_in_flight();
+        if room != Room::Any && self.fresh.len() < self.hungry.len() && !self.may_rob() {
+            let is_free = |link: LinkId| room == Room::Free && self.load(link) == 0;
+            let may_poll = |link| self.links.get(link).is_some_and(|state| state.may_poll(now));
+            let may = |link: &LinkId| self.fresh.contains(link) || is_free(*link) || may_poll(*link);
+            let keep: BTreeSet<LinkId> = self.hungry.iter().copied().filter(may).collect();
+            self.fresh.extend(&keep);
+            self.hungry = keep;
+        }
+        let link = self.next_hungry()?;
+        self.fresh.remove(&link);
+        Some(link)
     }
 
     /// One of those that may take requests. Of a few that are drawn, the one whose peer has the fewest
@@ -176,9 +198,8 @@ impl Plan {
         }
         while let Some(block) = self.next_for(now, link) {
             let length = self.blocks.layout().len_of(block);
-            let Some(state) = self.links.get_mut(link) else { break };
             self.blocks.take(block, link);
-            state.requested(now, block, length, self.usual_wait);
+            self.links.requested(now, link, block, length, self.usual_wait);
             taken.push(block);
         }
         taken
@@ -186,10 +207,7 @@ impl Plan {
 
     /// Asks an idle link's peer for news, if it knows the extension.
     fn poll_news(&mut self, now: Time, link: LinkId) {
-        let Some(state) = self.links.get_mut(link).filter(|state| state.is_connected()) else { return };
-        // To ask for news is to decline what is offered.
-        let ready = |told: &Told| !told.polling && told.offered.is_empty() && now >= told.poll_at;
-        if state.told.as_ref().is_some_and(ready) {
+        if let Some(state) = self.links.get_mut(link).filter(|state| state.may_poll(now)) {
             state.polls(now);
             self.actions.push_back(Action::Poll { link });
         }
@@ -197,11 +215,13 @@ impl Plan {
 
     /// Asks the link for blocks that were just given back for it.
     pub(super) fn request(&mut self, now: Time, link: LinkId, blocks: Vec<Block>) {
-        let Some(state) = self.links.get_mut(link) else { return };
+        if self.links.get(link).is_none() {
+            return;
+        }
         for block in &blocks {
             let length = self.blocks.layout().len_of(*block);
             self.blocks.take(*block, link);
-            state.requested(now, *block, length, self.usual_wait);
+            self.links.requested(now, link, *block, length, self.usual_wait);
         }
         self.actions.push_back(Action::Request { link, blocks });
     }
@@ -262,6 +282,9 @@ fn expected_wait(
     if victim.silence(now) >= patience * (1 << thefts.min(MAX_DOUBLINGS)) {
         return Some(Duration::MAX);
     }
-    let wait = victim.pipeline.time_for(victim.under_way());
-    wait.filter(|_| is_end && proven && thefts < MAX_SPEED_THEFTS)
+    // Who has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no
+    // usual reason.
+    let silence = victim.unusual_silence(now);
+    let wait = victim.pipeline.time_for(victim.under_way()).unwrap_or_default().max(silence);
+    (is_end && proven && thefts < MAX_SPEED_THEFTS).then_some(wait)
 }

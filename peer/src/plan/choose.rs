@@ -163,20 +163,42 @@ impl Plan {
         None
     }
 
-    /// Whether another block may be in flight. Among leechers who serve each other, a request waits for
-    /// those of others; more of them than keep every uplink busy only make blocks late.
+    /// Whether another block may be in flight on the link. Among leechers who serve each other, a request waits
+    /// for those of others; more of them than keep every uplink busy only make blocks late.
     fn has_room_in_flight(&self, link: LinkId) -> bool {
-        if self.rarity.partial == 0 {
-            return true;
-        }
         // A peer whose uplink is free does not keep a block waiting.
-        let factor = if self.load(link) == 0 { 2 } else { 1 };
+        self.room_in_flight() != Room::None && (self.room_in_flight() == Room::Any || self.load(link) == 0)
+    }
+
+    /// Which links may have another block in flight.
+    pub(super) fn room_in_flight(&self) -> Room {
+        if self.rarity.partial == 0 {
+            return Room::Any;
+        }
         let depth = super::pipeline::depth(self.received.rate(), self.links.round_trip());
         let unit = self.blocks.layout().block_size().max(UNIT);
         let leechers = self.rarity.partial as u64 + 1;
         let units = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
-        self.links.is_under_way_below(depth + unit * units * factor)
+        let under_way = self.links.under_way();
+        if under_way < depth + unit * units {
+            Room::Any
+        } else if under_way < depth + unit * units * 2 {
+            Room::Free
+        } else {
+            Room::None
+        }
     }
+}
+
+/// Which links may have another block in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Every one.
+    Any,
+    /// Those to peers that nobody waits at.
+    Free,
+    /// None.
+    None,
 }
 
 fn has_room(link: &super::Link, peer: &super::peers::Peer, in_swarm: bool) -> bool {

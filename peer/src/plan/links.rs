@@ -61,7 +61,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn connected(&mut self, now: Time) {
+    fn connected(&mut self, now: Time) {
         self.connected = true;
         self.last_byte = now;
     }
@@ -71,7 +71,7 @@ impl Link {
     }
 
     /// A request leaves. `usual_wait`: how long the links' first bytes take of late.
-    pub(super) fn requested(&mut self, now: Time, block: Block, length: u64, usual_wait: Duration) {
+    fn requested(&mut self, now: Time, block: Block, length: u64, usual_wait: Duration) {
         self.usual_wait = usual_wait;
         let idle = self.queue.is_empty();
         self.pipeline.requested(now, idle);
@@ -82,6 +82,13 @@ impl Link {
         self.was_pipelined |= self.queue.len() > 1;
         self.under_way += length;
         self.last_pick = Some(block);
+    }
+
+    /// Whether it may be asked for news now.
+    pub(super) fn may_poll(&self, now: Time) -> bool {
+        // To ask for news is to decline what is offered.
+        let ready = |told: &Told| !told.polling && told.offered.is_empty() && now >= told.poll_at;
+        self.connected && self.queue.is_empty() && self.told.as_ref().is_some_and(ready)
     }
 
     /// A question for news leaves.
@@ -125,7 +132,7 @@ impl Link {
     }
 
     /// The answer for `block` is complete; tells whether it was still wanted from this link.
-    pub(super) fn answered(&mut self, block: Block, length: u64, refused: bool) -> bool {
+    fn answered(&mut self, block: Block, length: u64, refused: bool) -> bool {
         let Some(at) = self.queue.iter().position(|pending| pending.block == block) else { return false };
         let wanted = self.queue.remove(at).is_some_and(|pending| pending.wanted);
         self.lost -= usize::from(!wanted);
@@ -210,6 +217,11 @@ impl Link {
         if self.queue.is_empty() { Duration::ZERO } else { now.saturating_sub(self.last_progress) }
     }
 
+    /// How much longer than usual that is.
+    pub(super) fn unusual_silence(&self, now: Time) -> Duration {
+        self.silence(now).saturating_sub(self.usual_wait)
+    }
+
     /// Whether nothing more is to be hoped of the link.
     pub(super) fn is_stalled(&self, now: Time) -> bool {
         if !self.connected {
@@ -255,6 +267,11 @@ impl Link {
 pub(super) struct Links {
     links: BTreeMap<LinkId, Link>,
     next: u64,
+    /// Sums that are asked for with every request: links that are made, and bytes under way on all.
+    connected: usize,
+    under_way: u64,
+    /// See [`Links::round_trip`].
+    round_trip: Duration,
 }
 
 impl Links {
@@ -294,7 +311,48 @@ impl Links {
     }
 
     pub(super) fn remove(&mut self, id: LinkId) -> Option<Link> {
-        self.links.remove(&id)
+        let link = self.links.remove(&id)?;
+        self.connected -= usize::from(link.connected);
+        self.under_way -= link.under_way;
+        Some(link)
+    }
+
+    /// See [`Link::connected`].
+    pub(super) fn connect(&mut self, now: Time, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            self.connected += usize::from(!link.connected);
+            link.connected(now);
+        }
+    }
+
+    /// See [`Link::requested`].
+    pub(super) fn requested(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        block: Block,
+        length: u64,
+        usual_wait: Duration,
+    ) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.requested(now, block, length, usual_wait);
+            self.under_way += length;
+        }
+    }
+
+    /// See [`Link::answered`].
+    pub(super) fn answered(&mut self, id: LinkId, block: Block, length: u64, refused: bool) -> bool {
+        let Some(link) = self.links.get_mut(&id) else { return false };
+        let before = link.under_way;
+        let wanted = link.answered(block, length, refused);
+        self.under_way -= before - link.under_way;
+        wanted
+    }
+
+    /// Looks at all links; see [`Links::round_trip`].
+    pub(super) fn look(&mut self) {
+        let known = self.links.values().map(|link| link.pipeline.round_trip()).filter(|trip| !trip.is_zero());
+        self.round_trip = known.min().unwrap_or_default();
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
@@ -310,7 +368,7 @@ impl Links {
     }
 
     pub(super) fn connected(&self) -> usize {
-        self.links.values().filter(|link| link.connected).count()
+        self.connected
     }
 
     /// What the peers of the links have told.
@@ -318,20 +376,15 @@ impl Links {
         self.links.values_mut().filter_map(|link| link.told.as_mut())
     }
 
-    /// Bytes that are asked for on all links together, as far as it matters whether they are below `limit`.
-    pub(super) fn is_under_way_below(&self, limit: u64) -> bool {
-        let mut left = limit;
-        for link in self.links.values().filter(|link| link.under_way > 0) {
-            let Some(rest) = left.checked_sub(link.under_way) else { return false };
-            left = rest;
-        }
-        left > 0
+    /// Bytes that are asked for on all links together.
+    pub(super) fn under_way(&self) -> u64 {
+        self.under_way
     }
 
-    /// The shortest round trip of all links: the others' may have waited in queues.
+    /// The shortest round trip of all links, when [`Links::look`] was called last: the others' may have
+    /// waited in queues.
     pub(super) fn round_trip(&self) -> Duration {
-        let known = self.links.values().map(|link| link.pipeline.round_trip()).filter(|trip| !trip.is_zero());
-        known.min().unwrap_or_default()
+        self.round_trip
     }
 
     /// Bytes a second of all links together.

@@ -161,6 +161,8 @@ pub struct Plan {
     random: Random,
     /// Links that may take requests; looked at by the next poll.
     hungry: BTreeSet<LinkId>,
+    /// Those of them that something has happened to, and not only to others.
+    fresh: BTreeSet<LinkId>,
     /// The thief and its prey, while the driver revokes the block.
     theft: Option<(LinkId, LinkId, Block)>,
     /// How often a block was taken from one link for another; only of those that were.
@@ -190,6 +192,7 @@ impl Plan {
             own: None,
             random,
             hungry: BTreeSet::new(),
+            fresh: BTreeSet::new(),
             theft: None,
             thefts: HashMap::new(),
             actions: VecDeque::new(),
@@ -222,9 +225,9 @@ impl Plan {
     /// The link is made.
     pub fn handle_connected(&mut self, now: Time, link: LinkId) {
         self.scan = true;
-        if let Some(state) = self.links.get_mut(link) {
-            state.connected(now);
-            self.hungry.insert(link);
+        self.links.connect(now, link);
+        if self.links.get(link).is_some() {
+            self.touch(link);
             self.expect_news(link);
         }
     }
@@ -242,7 +245,7 @@ impl Plan {
         for outcome in outcomes {
             self.handle_outcome(now, link, *outcome);
         }
-        self.hungry.insert(link);
+        self.touch(link);
         self.blocks.assert_disjoint();
     }
 
@@ -255,6 +258,7 @@ impl Plan {
             return self.handle_told(link);
         };
         let length = self.blocks.layout().len_of(block);
+        let wanted = self.links.answered(link, block, length, matches!(outcome, Outcome::Refused(..)));
         let Some(state) = self.links.get_mut(link) else {
             // The link was closed while its last blocks were hashed. A published block is had all the
             // same; the rest has been given back already.
@@ -263,7 +267,6 @@ impl Plan {
             }
             return;
         };
-        let wanted = state.answered(block, length, matches!(outcome, Outcome::Refused(..)));
         if matches!(outcome, Outcome::Verified(_)) {
             state.gave();
         }
@@ -351,7 +354,7 @@ impl Plan {
             }
             self.request(now, thief, vec![block]);
         }
-        self.hungry.insert(thief);
+        self.touch(thief);
     }
 
     /// The next thing to do. Call it after every `handle_*` and at [`Plan::next_wakeup`], until `None`.
@@ -387,7 +390,8 @@ impl Plan {
         let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
         let replace =
             Some(self.replace_at).filter(|at| *at > now && self.links.len() >= crate::limits::SWARM_LINKS);
-        [links, peers, starving, replace].into_iter().flatten().min()
+        let endgame = (self.blocks.missing_bytes() == 0).then(|| now + assign::ENDGAME_INTERVAL);
+        [links, peers, starving, replace, endgame].into_iter().flatten().min()
     }
 
     /// What has been done so far.
@@ -444,9 +448,16 @@ impl Plan {
         }
     }
 
+    /// The link may take requests, or questions for news.
+    fn touch(&mut self, link: LinkId) {
+        self.hungry.insert(link);
+        self.fresh.insert(link);
+    }
+
     /// Gives back what was under way on a link that is no more.
     fn forget(&mut self, link: LinkId, state: &Link) {
         self.hungry.remove(&link);
+        self.fresh.remove(&link);
         if let Some(Has::Some(have)) = state.told.as_ref().map(|told| &told.has) {
             self.rarity.fewer(self.blocks.layout(), have);
             self.rarity.partial = self.rarity.partial.saturating_sub(1);

@@ -21,7 +21,7 @@ impl Plan {
         self.peers.get_mut(peer).set_extended(true);
         let honest = items.iter().all(|item| self.handle_item(now, link, peer, item, &layout));
         if honest {
-            self.hungry.insert(link);
+            self.touch(link);
         } else {
             self.peers.get_mut(peer).banned();
             self.close(link);
@@ -48,16 +48,15 @@ impl Plan {
     /// The answer to a question for news has ended.
     pub(super) fn handle_told(&mut self, link: LinkId) {
         let Some(state) = self.links.get_mut(link) else { return };
-        if let Some(told) = &mut state.told {
-            told.polling = false;
-            self.hungry.insert(link);
-            if !told.heard {
-                // Somebody said that the peer knows the extension; it does not.
-                state.told = None;
-                self.peers.get_mut(state.peer).set_extended(false);
-                self.rarity.partial = self.rarity.partial.saturating_sub(1);
-            }
+        let Some(told) = &mut state.told else { return };
+        told.polling = false;
+        if !told.heard {
+            // Somebody said that the peer knows the extension; it does not.
+            state.told = None;
+            self.peers.get_mut(state.peer).set_extended(false);
+            self.rarity.partial = self.rarity.partial.saturating_sub(1);
         }
+        self.touch(link);
     }
 
     /// Takes in one item; tells whether an honest peer can have told it.

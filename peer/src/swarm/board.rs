@@ -18,9 +18,14 @@ use std::time::Duration;
 /// are always served.
 const MAX_BUSY: usize = 6;
 
-/// A reader that was told so for so long is served, as long as it goes on asking: perhaps those who wait take
-/// nothing.
+/// A reader that was told so for so long while nothing went out is served: those who wait take nothing.
 const MAX_LATER: Duration = Duration::from_secs(2);
+
+/// And one that was told so for so long, in any case.
+const LONGEST_LATER: Duration = Duration::from_secs(10);
+
+/// From then on it is served for so long.
+const INSISTING: Duration = Duration::from_secs(10);
 
 /// Readers that are told when the uplink is free.
 const INVITATIONS: usize = 3;
@@ -56,19 +61,42 @@ struct Reader {
     /// It is to be told that the uplink is free.
     invited: bool,
     asked: bool,
-    /// Since when it finds too many others here, and when it did last.
-    crowded: Option<(Time, Time)>,
+    crowded: Option<Crowded>,
     /// It knows all that there is.
     quiet: bool,
 }
 
+/// A reader's questions while too many others waited.
+#[derive(Debug, Clone, Copy)]
+struct Crowded {
+    /// The first of them, and how many blocks had gone out then.
+    since: Time,
+    gone: u64,
+    /// The latest.
+    last: Time,
+    /// It is served until then.
+    insists_until: Time,
+}
+
 impl Reader {
-    /// It asks while too many others wait: whether it has done so for long enough.
-    fn insists(&mut self, now: Time) -> bool {
-        let (since, last) = self.crowded.unwrap_or((now, now));
-        let since = if now.saturating_sub(last) > MAX_LATER { now } else { since };
-        self.crowded = Some((since, now));
-        now.saturating_sub(since) >= MAX_LATER
+    /// It asks, and finds a `crowd` or not; `gone` blocks have gone out so far. Whether it is to come later.
+    fn finds(&mut self, now: Time, crowd: bool, gone: u64) -> bool {
+        let new = Crowded { since: now, gone, last: now, insists_until: Time::ZERO };
+        let crowded = self.crowded.get_or_insert(new);
+        if now < crowded.insists_until {
+            return false;
+        }
+        if !crowd || now.saturating_sub(crowded.last) > MAX_LATER {
+            self.crowded = crowd.then_some(new);
+            return crowd;
+        }
+        crowded.last = now;
+        let age = now.saturating_sub(crowded.since);
+        let insists = (age >= MAX_LATER && gone == crowded.gone) || age >= LONGEST_LATER;
+        if insists {
+            crowded.insists_until = now + INSISTING;
+        }
+        !insists
     }
 }
 
@@ -91,6 +119,8 @@ pub struct Board {
     load: u16,
     /// What goes to readers.
     sent: Meter,
+    /// Blocks that went to readers, or were given to others.
+    gone: u64,
     plain: PlainShare,
     readers: HashMap<ReaderId, Reader>,
     /// Readers that know all that there is, and are woken by what is new.
@@ -117,6 +147,7 @@ impl Board {
             leaving: false,
             load: 0,
             sent: Meter::default(),
+            gone: 0,
             plain: PlainShare::default(),
             readers: HashMap::new(),
             quiet: VecDeque::new(),
@@ -215,7 +246,8 @@ impl Board {
     ) -> Verdict {
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
         let first = !std::mem::replace(&mut reader.asked, true);
-        let busy = others >= MAX_BUSY && self.sent.rate() < FAST && !reader.insists(now);
+        let crowd = others >= MAX_BUSY && self.sent.rate() < FAST;
+        let busy = reader.finds(now, crowd, self.gone);
         let Some(offers) = &mut self.offers else {
             return if busy && block.is_some() { Verdict::Later } else { Verdict::Serve };
         };
@@ -245,6 +277,7 @@ impl Board {
     /// The answer that carried `block` is out to its last byte.
     pub fn sent(&mut self, now: Time, id: ReaderId, block: Block) {
         self.sent.add(now, self.layout.len_of(block));
+        self.gone += 1;
         self.plain.sent(now, self.layout.len_of(block));
         if let Some(offers) = &mut self.offers {
             offers.sent(now, id, block);
@@ -255,10 +288,10 @@ impl Board {
     /// A client that knows only version 1 asks for `block`, and has waited long enough (`must`) or not:
     /// whether it is given now. Only a seeder that chooses lets it wait.
     pub fn plain_asked(&mut self, now: Time, block: Block, must: bool) -> bool {
-        if !self.was_choosing || self.sent.rate() >= FAST {
-            return true;
-        }
-        self.plain.asked(now, self.layout.len_of(block), must)
+        let free = !self.was_choosing || self.sent.rate() >= FAST;
+        let given = free || self.plain.asked(now, self.layout.len_of(block), must);
+        self.gone += u64::from(given);
+        given
     }
 
     /// The connection has ended.
