@@ -48,6 +48,8 @@ mod swarm;
 
 /// The swarm extension: what `peer seed` and `peer download` tell.
 mod extension;
+/// The swarm extension: many who are of no use, and one who is.
+mod extension_crowds;
 /// The swarm extension: what `peer download` makes of what it is told.
 mod extension_download;
 /// The swarm extension: peers that lie in it.

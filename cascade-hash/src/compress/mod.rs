@@ -1,6 +1,8 @@
 //! The compression function: one state, or two states at once where the processor gains by it.
 
 #[cfg(target_arch = "x86_64")]
+mod chosen;
+#[cfg(target_arch = "x86_64")]
 mod x86;
 
 /// Length of one input block of SHA-256, in bytes.
@@ -17,7 +19,7 @@ pub(crate) fn one(state: &mut State, chunks: &[[u8; CHUNK]]) {
 /// Feeds the same `chunks` into both states.
 pub(crate) fn both(a: &mut State, b: &mut State, chunks: &[[u8; CHUNK]]) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(kernel) = x86::Kernel::detect() {
+    if let Some(kernel) = chosen::kernel() {
         return kernel.both(a, b, chunks);
     }
     one(a, chunks);
@@ -27,7 +29,7 @@ pub(crate) fn both(a: &mut State, b: &mut State, chunks: &[[u8; CHUNK]]) {
 /// Feeds `chunks_a` into `a` and `chunks_b` into `b`; they may differ in number.
 pub(crate) fn two(a: &mut State, chunks_a: &[[u8; CHUNK]], b: &mut State, chunks_b: &[[u8; CHUNK]]) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(kernel) = x86::Kernel::detect() {
+    if let Some(kernel) = chosen::kernel() {
         let common = chunks_a.len().min(chunks_b.len());
         let (paired_a, rest_a) = chunks_a.split_at(common);
         let (paired_b, rest_b) = chunks_b.split_at(common);
@@ -43,7 +45,7 @@ pub(crate) fn two(a: &mut State, chunks_a: &[[u8; CHUNK]], b: &mut State, chunks
 /// What [`both`] and [`two`] run on.
 pub(crate) fn pair_kernel() -> &'static str {
     #[cfg(target_arch = "x86_64")]
-    if let Some(kernel) = x86::Kernel::detect() {
+    if let Some(kernel) = chosen::kernel() {
         return kernel.name();
     }
     "one stream after the other"

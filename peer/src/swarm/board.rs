@@ -247,9 +247,10 @@ impl Board {
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
         let first = !std::mem::replace(&mut reader.asked, true);
         let crowd = others >= MAX_BUSY && self.sent.rate() < FAST;
-        let busy = reader.finds(now, crowd, self.gone);
+        // A question for news takes no room.
+        let busy = block.is_some() && reader.finds(now, crowd, self.gone);
         let Some(offers) = &mut self.offers else {
-            return if busy && block.is_some() { Verdict::Later } else { Verdict::Serve };
+            return if busy { Verdict::Later } else { Verdict::Serve };
         };
         if let Some(block) = block
             && busy

@@ -8,6 +8,8 @@
 //! it. Where the processor has AVX-512 (for its rotations), the message schedules move to the ordinary
 //! vector units, of four chunks at a time, one to a 128-bit lane, and ahead of the rounds by as much, so
 //! that both kinds of unit are busy. Four chunks, because a schedule alone is a chain of latencies too.
+//! Not every processor likes that: the SHA instructions exist in the old encoding only, and some that have
+//! both need a hundred times as long where the two encodings meet. So [`super`] measures before it uses one.
 //!
 //! This is the one file of the crate with `unsafe`: the intrinsics themselves are safe to call in a
 //! function that has the features; unsafe are the unaligned loads and stores through pointers, and the
@@ -24,7 +26,7 @@ use core::arch::x86_64::{
 };
 use core::ops::Range;
 
-/// Which instructions there are. Made by [`Kernel::detect`] alone, so it is the proof that they exist.
+/// Which instructions there are. Made by [`Kernel::all`] alone, so it is the proof that they exist.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel {
     /// Besides SHA there are AVX-512 F and BW.
@@ -32,25 +34,19 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Asks the processor, or rather the standard library, which remembers the answer. `None` where
-    /// it has no SHA instructions.
-    pub(super) fn detect() -> Option<Self> {
+    /// Every kernel that this processor can run: none without SHA instructions.
+    pub(super) fn all() -> Vec<Self> {
         let sha = is_x86_feature_detected!("sha")
             && is_x86_feature_detected!("ssse3")
             && is_x86_feature_detected!("sse4.1");
         let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-        sha.then_some(Self { wide })
+        let kernels = [(sha, Self { wide: false }), (sha && wide, Self { wide: true })];
+        kernels.into_iter().filter(|(runs, _)| *runs).map(|(_, kernel)| kernel).collect()
     }
 
     /// For people.
     pub(super) const fn name(self) -> &'static str {
         if self.wide { "sha + avx512, interleaved" } else { "sha, interleaved" }
-    }
-
-    /// The kernel without AVX-512, which every processor with SHA instructions can run too.
-    #[cfg(test)]
-    const fn narrow(self) -> Self {
-        Self { wide: false }
     }
 
     /// Feeds the same chunks into both states, with one message schedule.
