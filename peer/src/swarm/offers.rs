@@ -21,8 +21,8 @@ const RUN_BYTES: u64 = 256 << 10;
 /// trips to become a block on its way.
 const AHEAD: Duration = Duration::from_millis(150);
 
-/// An offer that nobody asks for is taken back after so long; one that is asked for after this and twice the
-/// time that everything offered takes.
+/// An offer that nobody asks for is taken back after so long, and the time that everything offered takes; one that
+/// is asked for after this and twice that time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest time that everything offered is thought to take.
@@ -317,18 +317,19 @@ impl Offers {
 
     fn take_back_late(&mut self, now: Time) {
         let (mut late, mut stale) = (Vec::new(), Vec::new());
-        let stale_after = STALE + self.time_for_offers();
+        let ahead = self.time_for_offers();
         for account in self.accounts.values_mut() {
-            let idle = |offer: &Offer| offer.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
-            if account.offers.iter().any(|offer| offer.deadline <= now || idle(offer) >= PATIENCE) {
+            let Some(front) = account.offers.front() else { continue };
+            // Those behind the first are asked for when its block is out.
+            let idle = front.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
+            if front.deadline <= now || idle >= PATIENCE + ahead {
                 account.lazy = true;
                 late.extend(account.offers.drain(..));
-                continue;
-            }
-            for offer in account.offers.iter_mut().filter(|offer| !offer.stale && idle(offer) >= stale_after)
-            {
-                stale.push((offer.run, offer.newcomer));
-                offer.stale = true;
+            } else if idle >= STALE + ahead {
+                for offer in account.offers.iter_mut().filter(|offer| !offer.stale) {
+                    stale.push((offer.run, offer.newcomer));
+                    offer.stale = true;
+                }
             }
         }
         stale.into_iter().for_each(|(run, newcomer)| self.count_less(run, newcomer));

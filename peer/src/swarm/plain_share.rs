@@ -8,7 +8,7 @@ use crate::plan::Time;
 use std::time::Duration;
 
 /// For so many bytes that leechers with the extension get, those without get one.
-const PLAIN_SHARE: u64 = 6;
+const PLAIN_SHARE: u64 = 10;
 
 /// What they have not used is saved up to so much, in bytes.
 const MAX_CREDIT: i64 = 1 << 20;
@@ -85,14 +85,14 @@ mod tests {
     const STEP: Duration = Duration::from_millis(100);
 
     #[test]
-    fn they_get_one_for_six_while_others_wait() {
+    fn they_get_one_for_ten_while_others_wait() {
         let (mut share, mut now, mut got) = (PlainShare::default(), STEP, 0);
         for _ in 0..100 {
             share.sent(now, BLOCK);
             got += u32::from(share.asked(now, BLOCK, false));
             now += STEP;
         }
-        assert!((16..=17).contains(&got), "{got}");
+        assert!((9..=10).contains(&got), "{got}");
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         let saved = (0..10_000).take_while(|_| share.asked(STEP, BLOCK, false)).count() as u64;
         assert!(saved <= (1 << 20) / BLOCK + 1, "{saved}");
         assert!((0..10).all(|_| share.asked(STEP, BLOCK, true)));
-        share.sent(STEP, 7 * BLOCK);
+        share.sent(STEP, 11 * BLOCK);
         assert!(share.asked(STEP, BLOCK, false), "one block is owed at most");
     }
 }
