@@ -287,9 +287,10 @@ impl Board {
     }
 
     /// A client that knows only version 1 asks for `block`, and has waited long enough (`must`) or not:
-    /// whether it is given now. Only a seeder that chooses lets it wait.
+    /// whether it is given now. A seeder that chooses, and a leecher, let it wait while leechers with the
+    /// extension fill the uplink.
     pub fn plain_asked(&mut self, now: Time, block: Block, must: bool) -> bool {
-        let free = !self.was_choosing || self.sent.rate() >= FAST;
+        let free = (self.is_complete() && !self.was_choosing) || self.sent.rate() >= FAST;
         let given = free || self.plain.asked(now, self.layout.len_of(block), must);
         self.gone += u64::from(given);
         given

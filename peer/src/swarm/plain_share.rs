@@ -1,7 +1,7 @@
-//! How much of a choosing seeder's uplink goes to clients that know only version 1.
+//! How much of the uplink of a choosing seeder, or of a leecher, goes to clients that know only version 1.
 //!
-//! They ask for blocks that others have got, and get them; while leechers fill the uplink whose blocks are
-//! first copies, all of them together get one part in [`PLAIN_SHARE`] + 1.
+//! They ask at random for what others have got, and pass it on slowly; while leechers fill the uplink that
+//! take what is rarest and pass it on at once, all of them together get one part in [`PLAIN_SHARE`] + 1.
 
 use super::meter::Meter;
 use crate::plan::Time;
