@@ -4,6 +4,7 @@ use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::meter::Meter;
 use super::offers::{FAST, Offers};
+use super::patience::Patience;
 use super::plain_share::PlainShare;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD, NEWS_SPACING};
 use crate::plan::Time;
@@ -11,21 +12,11 @@ use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Have, Layout};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddrV4;
-use std::time::Duration;
 
 /// When so many other clients wait for a block, one that knows the extension is told to ask elsewhere,
 /// or later: a request that waits here is a block that its leecher gets from nobody. Version 1 clients
 /// are always served.
 const MAX_BUSY: usize = 6;
-
-/// A reader that was told so for so long while nothing went out is served: those who wait take nothing.
-const MAX_LATER: Duration = Duration::from_secs(2);
-
-/// And one that was told so for so long, in any case.
-const LONGEST_LATER: Duration = Duration::from_secs(10);
-
-/// From then on it is served for so long.
-const INSISTING: Duration = Duration::from_secs(10);
 
 /// Readers that are told when the uplink is free.
 const INVITATIONS: usize = 3;
@@ -61,43 +52,9 @@ struct Reader {
     /// It is to be told that the uplink is free.
     invited: bool,
     asked: bool,
-    crowded: Option<Crowded>,
+    patience: Patience,
     /// It knows all that there is.
     quiet: bool,
-}
-
-/// A reader's questions while too many others waited.
-#[derive(Debug, Clone, Copy)]
-struct Crowded {
-    /// The first of them, and how many blocks had gone out then.
-    since: Time,
-    gone: u64,
-    /// The latest.
-    last: Time,
-    /// It is served until then.
-    insists_until: Time,
-}
-
-impl Reader {
-    /// It asks, and finds a `crowd` or not; `gone` blocks have gone out so far. Whether it is to come later.
-    fn finds(&mut self, now: Time, crowd: bool, gone: u64) -> bool {
-        let new = Crowded { since: now, gone, last: now, insists_until: Time::ZERO };
-        let crowded = self.crowded.get_or_insert(new);
-        if now < crowded.insists_until {
-            return false;
-        }
-        if !crowd || now.saturating_sub(crowded.last) > MAX_LATER {
-            self.crowded = crowd.then_some(new);
-            return crowd;
-        }
-        crowded.last = now;
-        let age = now.saturating_sub(crowded.since);
-        let insists = (age >= MAX_LATER && gone == crowded.gone) || age >= LONGEST_LATER;
-        if insists {
-            crowded.insists_until = now + INSISTING;
-        }
-        !insists
-    }
 }
 
 /// The news of one file.
@@ -220,7 +177,7 @@ impl Board {
             greeted: false,
             invited: false,
             asked: false,
-            crowded: None,
+            patience: Patience::default(),
             quiet: false,
         };
         self.readers.insert(id, reader);
@@ -248,7 +205,7 @@ impl Board {
         let first = !std::mem::replace(&mut reader.asked, true);
         let crowd = others >= MAX_BUSY && self.sent.rate() < FAST;
         // A question for news takes no room.
-        let busy = block.is_some() && reader.finds(now, crowd, self.gone);
+        let busy = block.is_some() && reader.patience.finds(now, crowd, self.gone);
         let Some(offers) = &mut self.offers else {
             return if busy { Verdict::Later } else { Verdict::Serve };
         };

@@ -14,6 +14,7 @@
 //! | [`offers`] | which block a seeder gives to whom |
 //! | [`met`] | peers that have shown themselves |
 //! | [`meter`] | how fast something goes |
+//! | `patience` | how long a reader is sent away because others wait |
 //! | `plain_share` | what clients get that know only version 1 |
 
 mod askers;
@@ -23,6 +24,7 @@ pub mod have_log;
 pub mod met;
 pub mod meter;
 pub mod offers;
+mod patience;
 mod plain_share;
 
 #[cfg(test)]

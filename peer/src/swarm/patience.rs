@@ -1,0 +1,89 @@
+//! How long a reader is sent away because too many others wait for a block.
+//!
+//! Those who wait may never read what they asked for. Then nothing goes out, and whoever goes on asking is
+//! served.
+
+use crate::plan::Time;
+use std::time::Duration;
+
+/// A reader that was sent away for so long while nothing went out is served.
+const MAX_LATER: Duration = Duration::from_secs(2);
+
+/// And one that was sent away for so long, in any case.
+const LONGEST_LATER: Duration = Duration::from_secs(10);
+
+/// From then on it is served for so long.
+const INSISTING: Duration = Duration::from_secs(10);
+
+/// What one reader has found of late.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    crowded: Option<Crowded>,
+    insists_until: Time,
+}
+
+/// Its questions while too many others waited.
+#[derive(Debug, Clone, Copy)]
+struct Crowded {
+    /// The first of them, and how many blocks had gone out then.
+    since: Time,
+    gone: u64,
+    /// The latest.
+    last: Time,
+}
+
+impl Patience {
+    /// The reader asks for a block, and finds a `crowd` or not; `gone` blocks have gone out so far. Whether it
+    /// is to come later.
+    pub(super) fn finds(&mut self, now: Time, crowd: bool, gone: u64) -> bool {
+        if now < self.insists_until {
+            return false;
+        }
+        let gap = |crowded: &Crowded| now.saturating_sub(crowded.last) > MAX_LATER;
+        let Some(crowded) = self.crowded.as_mut().filter(|crowded| crowd && !gap(crowded)) else {
+            self.crowded = crowd.then_some(Crowded { since: now, gone, last: now });
+            return crowd;
+        };
+        crowded.last = now;
+        let age = now.saturating_sub(crowded.since);
+        let insists = (age >= MAX_LATER && gone == crowded.gone) || age >= LONGEST_LATER;
+        if insists {
+            self.insists_until = now + INSISTING;
+        }
+        !insists
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_millis(150);
+
+    /// How long a reader is sent away that asks at every step; `gone` tells how many blocks went out by then.
+    fn sent_away(gone: impl Fn(Time) -> u64) -> Duration {
+        let (mut patience, mut now) = (Patience::default(), STEP);
+        while patience.finds(now, true, gone(now)) {
+            now += STEP;
+        }
+        assert!(!patience.finds(now + STEP, true, gone(now)), "it goes on");
+        now - STEP
+    }
+
+    #[test]
+    fn where_nothing_goes_out_it_is_served_soon_and_elsewhere_in_the_end() {
+        assert!(sent_away(|_| 7) <= MAX_LATER + STEP);
+        let busy = sent_away(|now| now.as_secs() * 10);
+        assert!(busy > MAX_LATER * 2 && busy <= LONGEST_LATER + STEP, "{busy:?}");
+    }
+
+    #[test]
+    fn who_finds_no_crowd_or_stays_away_begins_anew() {
+        for (at, crowd) in [(STEP * 10, false), (STEP * 100, true)] {
+            let mut patience = Patience::default();
+            assert!(patience.finds(STEP, true, 0));
+            assert_eq!(patience.finds(at, crowd, 0), crowd);
+            assert!(patience.finds(at + MAX_LATER / 2, true, 0));
+        }
+    }
+}
