@@ -266,9 +266,20 @@ impl Board {
         }
     }
 
-    /// Whether there is something that the reader does not know.
+    /// Whether there is something that the reader does not know. If not, it is woken when there is.
     #[must_use]
-    pub fn has_news(&self, id: ReaderId) -> bool {
+    pub fn has_news(&mut self, id: ReaderId) -> bool {
+        let has_news = self.is_behind(id);
+        if !has_news
+            && let Some(reader) = self.readers.get_mut(&id)
+            && !std::mem::replace(&mut reader.quiet, true)
+        {
+            self.quiet.push_back(id);
+        }
+        has_news
+    }
+
+    fn is_behind(&self, id: ReaderId) -> bool {
         let Some(reader) = self.readers.get(&id) else { return false };
         let has_peers = reader.met_at < self.met.end() && reader.peers_told < MAX_PEERS_TOLD;
         let has_blocks = if self.is_complete() {
@@ -285,13 +296,8 @@ impl Board {
     /// tells which blocks this peer has.
     pub fn news(&mut self, now: Time, id: ReaderId, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
         self.look(now);
-        let items = self.has_news(id).then(|| self.items(now, id, have));
-        if !self.has_news(id)
-            && let Some(reader) = self.readers.get_mut(&id)
-            && !std::mem::replace(&mut reader.quiet, true)
-        {
-            self.quiet.push_back(id);
-        }
+        let items = self.is_behind(id).then(|| self.items(now, id, have));
+        let _ = self.has_news(id);
         items
     }
 

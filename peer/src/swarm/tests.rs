@@ -160,6 +160,23 @@ fn a_leecher_tells_its_map_once_and_then_what_is_new() {
 }
 
 #[test]
+fn a_reader_that_was_woken_for_nothing_is_woken_again() {
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let reader = board.open(NOW, Some(addr(0)));
+    for host in 1..=250 {
+        board.met(addr(host), true);
+        news(&mut board, NOW, reader);
+    }
+    board.take_woken();
+    board.met(addr(251), true);
+    assert_eq!(board.take_woken(), [reader]);
+    assert!(!board.has_news(reader), "it has been told of enough peers");
+    board.published(NOW, block(7));
+    assert_eq!(board.take_woken(), [reader]);
+    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Have(vec![Run::of(block(7))])]));
+}
+
+#[test]
 fn a_leecher_that_becomes_complete_says_so() {
     let mut board = Board::new(layout(), &Have::none(&layout()), 0);
     let reader = board.open(NOW, None);

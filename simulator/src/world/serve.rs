@@ -169,9 +169,9 @@ impl World {
         let since = *conn.parked.get_or_insert(self.now);
         let (due, timeout) = (conn.last_news.map_or(0, |last| last + INTERVAL), since + TIMEOUT);
         let hurry = conn.queue.len() > 1 || self.now >= timeout;
-        let news = &self.nodes[conn.server].news;
+        let news = &mut self.nodes[conn.server].news;
         let has_news =
-            conn.reader.zip(news.as_ref()).is_some_and(|(reader, news)| news.board.has_news(reader));
+            conn.reader.zip(news.as_mut()).is_some_and(|(reader, news)| news.board.has_news(reader));
         if !hurry && has_news && self.now < due {
             if !std::mem::replace(&mut conn.due_set, true) {
                 self.events.push(due, Event::NewsDue { conn: id });
