@@ -43,6 +43,12 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that the listener holds at once, unless the descriptor limit allows fewer.
 pub const MAX_CLIENTS: usize = 16_384;
 
+/// One host (but for this machine itself) holds at most this part of the connections …
+pub const HOSTS_A_TABLE: usize = 4;
+
+/// … and so many in any case.
+pub const MIN_CLIENTS_A_HOST: usize = 64;
+
 /// Descriptors kept free of clients: data files, links, trackers, the runtime's own.
 pub const RESERVED_DESCRIPTORS: usize = 512;
 

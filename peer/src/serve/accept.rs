@@ -13,7 +13,7 @@ use super::worker::{Handover, Running};
 use crate::limits::{ACCEPT_BACKOFF, DRAIN_TIMEOUT, MAX_REFUSALS, REFUSAL_DRAIN_LEN};
 use socket2::SockRef;
 use std::io;
-use std::net::Shutdown;
+use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -54,7 +54,7 @@ impl Acceptor {
                 _ = running.wait_for(|running| *running != Running::Yes) => return,
                 _ = sweep.tick() => self.clients.sweep(),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.welcome(stream).await,
+                    Ok((stream, addr)) => self.welcome(stream, addr.ip()).await,
                     Err(error) if concerns_one_client(&error) => {}
                     Err(_) => self.recover().await,
                 },
@@ -62,8 +62,8 @@ impl Acceptor {
         }
     }
 
-    async fn welcome(&self, stream: TcpStream) {
-        let Some((slot, worker)) = self.clients.admit() else {
+    async fn welcome(&self, stream: TcpStream, host: IpAddr) {
+        let Some((slot, worker)) = self.clients.admit(host) else {
             self.stats.add_refused();
             return self.refuse(stream);
         };

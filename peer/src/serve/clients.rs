@@ -4,6 +4,7 @@ use super::options::Options;
 use super::slots::{Mark, Phase, Slots};
 use super::stats::ServeStats;
 use crate::clock;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::task::AbortHandle;
@@ -41,11 +42,11 @@ impl Clients {
         self.max_clients
     }
 
-    /// Finds a slot for a new client, closing an idle one where it must; with the worker that is to
-    /// serve it. `None`: the bound is reached and everybody is busy.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<(Slot, usize)> {
+    /// Finds a slot for a new client of `host`, closing an idle one where it must; with the worker that is to
+    /// serve it. `None`: the bound is reached and everybody is busy, or the host has its share.
+    pub(super) fn admit(self: &Arc<Self>, host: IpAddr) -> Option<(Slot, usize)> {
         let mut slots = self.lock();
-        let admitted = slots.admit(self.now(), &self.marks)?;
+        let admitted = slots.admit(self.now(), host, &self.marks)?;
         self.stats.set_clients(slots.open());
         drop(slots);
         if let Some(evicted) = admitted.evicted {

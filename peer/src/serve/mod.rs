@@ -9,6 +9,7 @@
 //! | [`descriptors`] | the limit on open descriptors |
 //! | `accept` | the accepting thread; refuses what is beyond the bound |
 //! | `slots`, `clients` | who holds a connection, who must go, whose time is up (`slots` is pure) |
+//! | `hosts` | how many connections each host holds (pure) |
 //! | `worker` | a thread and the buffers that its connections share |
 //! | `schedule` | whose turn it is; how a connection ends |
 //! | `connection` | one client: its requests, its answer, its turn |
@@ -29,6 +30,7 @@ mod burst;
 mod burst_size;
 mod clients;
 mod connection;
+mod hosts;
 mod inbox;
 mod large;
 mod reading;

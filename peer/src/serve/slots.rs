@@ -6,9 +6,11 @@
 //! one connection, or at some that are then not looked at again for the time of an eviction; there is
 //! no walk over all of them for each new client, and no lock on the way of data.
 
+use super::hosts::Hosts;
 use super::options::Timeouts;
 use crate::limits::{BUSY_WINDOW, MAX_EVICTED};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -56,6 +58,7 @@ pub(super) struct Slots<H> {
     free: Vec<u32>,
     /// Connections that are held, by the last known time of their progress.
     order: BTreeSet<(u64, u32)>,
+    hosts: Hosts,
     /// Connections given to each worker that are busy, as of the last sweep.
     loads: Vec<usize>,
     next_worker: usize,
@@ -66,6 +69,7 @@ pub(super) struct Slots<H> {
 #[derive(Debug)]
 struct Entry<H> {
     state: State,
+    host: IpAddr,
     /// Its key in the order.
     seen: u64,
     worker: usize,
@@ -98,6 +102,7 @@ impl<H: Clone> Slots<H> {
             entries: Vec::new(),
             free: Vec::new(),
             order: BTreeSet::new(),
+            hosts: Hosts::new(max_clients),
             loads: vec![0; workers.max(1)],
             next_worker: 0,
             max_clients,
@@ -115,16 +120,20 @@ impl<H: Clone> Slots<H> {
         self.entries.len() - self.free.len()
     }
 
-    /// Finds a place for a new client, evicting another when all are taken. `None`: everybody has made
-    /// progress only just now.
-    pub(super) fn admit(&mut self, now: u64, marks: &[Mark]) -> Option<Admitted<H>> {
+    /// Finds a place for a new client of `host`, evicting another when all are taken. `None`: everybody has
+    /// made progress only just now, or the host has its share of the places.
+    pub(super) fn admit(&mut self, now: u64, host: IpAddr, marks: &[Mark]) -> Option<Admitted<H>> {
+        if !self.hosts.has_room(host) {
+            return None;
+        }
         if self.free.is_empty() && self.entries.len() >= Self::places(self.max_clients) {
             return None;
         }
         let evicted = if self.order.len() >= self.max_clients { Some(self.evict(now, marks)?) } else { None };
         let worker = self.choose_worker();
-        let index =
-            self.take_place(Entry { state: State::Held, seen: now, worker, counted: true, handle: None });
+        let entry = Entry { state: State::Held, host, seen: now, worker, counted: true, handle: None };
+        let index = self.take_place(entry);
+        self.hosts.add(host);
         if let Some(mark) = marks.get(index as usize) {
             mark.set(now, Phase::Idle);
         }
@@ -167,6 +176,7 @@ impl<H: Clone> Slots<H> {
             *load -= usize::from(entry.counted);
         }
         (entry.state, entry.counted, entry.handle) = (State::Free, false, None);
+        self.hosts.remove(entry.host);
         self.free.push(index);
     }
 
@@ -292,7 +302,12 @@ mod tests {
         }
 
         fn admit(&mut self, now: u64) -> Option<Admitted<u32>> {
-            let admitted = self.slots.admit(now, &self.marks)?;
+            let host = u8::try_from(self.slots.open() % 200).unwrap();
+            self.admit_from(now, host)
+        }
+
+        fn admit_from(&mut self, now: u64, host: u8) -> Option<Admitted<u32>> {
+            let admitted = self.slots.admit(now, IpAddr::from([10, 0, 0, host]), &self.marks)?;
             assert!(self.slots.attach(admitted.index, admitted.index));
             Some(admitted)
         }
@@ -314,6 +329,19 @@ mod tests {
             table.slots.release(index);
         }
         assert_eq!(table.slots.open(), 3);
+    }
+
+    #[test]
+    fn one_host_cannot_take_all_places() {
+        let mut table = Table::new(1000, 1);
+        let mut greedy: Vec<u32> = (0..250).map(|now| table.admit_from(now, 1).unwrap().index).collect();
+        assert_eq!(table.admit_from(300, 1), None, "it has its share");
+        assert!(table.admit_from(300, 2).is_some(), "others have theirs");
+        table.slots.release(greedy.pop().unwrap());
+        assert!(table.admit_from(301, 1).is_some());
+        assert_eq!(table.admit_from(302, 1), None);
+        let local = IpAddr::from([127, 0, 0, 1]);
+        assert!((0..500).all(|_| table.slots.admit(303, local, &table.marks).is_some()));
     }
 
     #[test]
