@@ -16,7 +16,15 @@ use std::net::SocketAddrV4;
 /// When so many other clients wait for a block, one that knows the extension is told to ask elsewhere,
 /// or later: a request that waits here is a block that its leecher gets from nobody. Version 1 clients
 /// are always served.
-const MAX_BUSY: usize = 6;
+const MAX_BUSY: u64 = 8;
+
+/// A peer that has few blocks yet lets only so many wait, and one more for each [`BLOCKS_A_CLIENT`]: a first
+/// block that goes to three at once is with each of them sooner than one that goes to eight, and each of
+/// them passes it on.
+const MIN_BUSY: u64 = 3;
+
+/// See [`MIN_BUSY`].
+const BLOCKS_A_CLIENT: u64 = 8;
 
 /// Readers that are told when the uplink is free.
 const INVITATIONS: usize = 3;
@@ -121,11 +129,11 @@ impl Board {
     }
 
     /// `block` is verified and on disk, and was not before. It is told together with those that come
-    /// soon after it.
+    /// soon after it, but at once where nobody waits for a block: an idle uplink is worse than a message more.
     pub fn published(&mut self, now: Time, block: Block) {
         self.have += 1;
         self.log.push(block);
-        if self.is_complete() || now >= self.release_at {
+        if self.is_complete() || now >= self.release_at || self.load == 0 {
             self.release(now);
         }
     }
@@ -144,12 +152,15 @@ impl Board {
     }
 
     /// So many clients wait for a block of any file. It is told along with other news; when none waits
-    /// any more, a few readers are told at once: the uplink is free.
-    pub fn set_load(&mut self, clients: usize) {
+    /// any more, a few readers are told at once: the uplink is free. And everybody is told what has come.
+    pub fn set_load(&mut self, now: Time, clients: usize) {
         let was_free = self.load == 0;
         self.load = u16::try_from(clients).unwrap_or(u16::MAX);
         if self.load > 0 || was_free || self.offers.is_some() {
             return;
+        }
+        if self.released < self.log.end() {
+            self.release(now);
         }
         for _ in 0..INVITATIONS.min(self.quiet.len()) {
             // Always others: they come to the end of the line when they are quiet again.
@@ -201,9 +212,9 @@ impl Board {
         block: Option<Block>,
         others: usize,
     ) -> Verdict {
+        let crowd = others as u64 >= self.max_busy() && self.sent.rate() < FAST;
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
         let first = !std::mem::replace(&mut reader.asked, true);
-        let crowd = others >= MAX_BUSY && self.sent.rate() < FAST;
         // A question for news takes no room.
         let busy = block.is_some() && reader.patience.finds(now, crowd, self.gone);
         let Some(offers) = &mut self.offers else {
@@ -333,6 +344,11 @@ impl Board {
 
     fn is_complete(&self) -> bool {
         self.have == self.layout.blocks()
+    }
+
+    /// So many may wait for a block.
+    fn max_busy(&self) -> u64 {
+        MAX_BUSY.min(MIN_BUSY + self.have / BLOCKS_A_CLIENT)
     }
 
     /// Lets everybody know what has come.

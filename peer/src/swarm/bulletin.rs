@@ -124,7 +124,7 @@ impl Bulletin {
     pub fn news(&self, reader: ReaderId, load: usize, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
         let now = self.now();
         let mut inner = self.lock();
-        inner.board.set_load(load);
+        inner.board.set_load(now, load);
         let items = inner.board.news(now, reader, have);
         self.ring(&mut inner);
         items
@@ -132,8 +132,9 @@ impl Bulletin {
 
     /// See [`Board::set_load`].
     pub fn set_load(&self, clients: usize) {
+        let now = self.now();
         let mut inner = self.lock();
-        inner.board.set_load(clients);
+        inner.board.set_load(now, clients);
         self.ring(&mut inner);
     }
 

@@ -146,17 +146,35 @@ fn a_leecher_tells_its_map_once_and_then_what_is_new() {
     let mut have = Have::none(&layout());
     [3, 4, 50].iter().for_each(|number| assert!(have.insert(block(*number))));
     let mut board = Board::new(layout(), &have, 0);
+    board.set_load(NOW, 1);
     let reader = board.open(NOW, None);
     let mut bits = vec![0; 13];
     (bits[0], bits[6]) = (0b0001_1000, 0b0010_0000);
     let told = board.news(NOW, reader, &|block| have.has(block));
-    assert_eq!(told, Some(vec![Item::Map { first: 0, bits }]));
+    assert_eq!(told, Some(vec![Item::Map { first: 0, bits }, Item::Load(1)]));
     assert_eq!(board.news(NOW, reader, &|block| have.has(block)), None);
     [7, 8, 20].iter().for_each(|number| board.published(NOW, block(*number)));
     assert_eq!(board.take_woken(), [reader]);
     board.handle_time(board.next_wakeup(NOW).unwrap());
     let runs = vec![Run { first: block(7), count: 2 }, Run::of(block(20))];
     assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Have(runs)]));
+}
+
+#[test]
+fn news_waits_for_more_only_while_others_wait_for_the_uplink() {
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let reader = board.open(NOW, None);
+    let told = |board: &mut Board| news(board, NOW, reader).is_some_and(|items| !items.is_empty());
+    board.published(NOW, block(1));
+    assert!(told(&mut board));
+    board.published(NOW, block(2));
+    assert!(told(&mut board), "nobody waits for the uplink");
+    board.set_load(NOW, 1);
+    told(&mut board);
+    board.published(NOW, block(3));
+    assert!(!told(&mut board));
+    board.set_load(NOW, 0);
+    assert!(told(&mut board), "nobody waits any more");
 }
 
 #[test]
@@ -189,6 +207,7 @@ fn a_leecher_that_becomes_complete_says_so() {
 fn a_reader_that_falls_behind_is_told_the_map_again() {
     let layout = Layout::new(200_000, 1).unwrap();
     let mut board = Board::new(layout, &Have::none(&layout), 0);
+    board.set_load(NOW, 1);
     let reader = board.open(NOW, None);
     board.news(NOW, reader, &|_| false);
     // Every other block: no two make a run.
