@@ -188,7 +188,7 @@ pub const NEWS_INTERVAL: Duration = Duration::from_millis(20);
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Links that one download seeks among peers that tell what they have: more would tell little new.
-pub const SWARM_LINKS: usize = 40;
+pub const SWARM_LINKS: usize = 20;
 
 /// Links that it makes to such peers when they have one to it.
-pub const MAX_SWARM_LINKS: usize = 60;
+pub const MAX_SWARM_LINKS: usize = 30;

@@ -151,7 +151,7 @@ impl Network {
     pub fn for_blocks(block_size: u64) -> Self {
         Self {
             piece: (block_size / 8).max(16 << 10),
-            transfers: 4,
+            transfers: 16,
             headers: true,
             acknowledgements: true,
             turn: SECOND / 1000,

@@ -1,18 +1,10 @@
-//! Making links, filling their pipelines, and the endgame.
+//! Filling the links' pipelines, and the endgame.
 
 use super::choose::{MIN_PIPELINE, Room};
 use super::knowledge::Told;
 use super::{Action, LinkId, Plan, Time};
-use crate::limits::{MAX_SWARM_LINKS, SWARM_LINKS};
 use cascade_format::Block;
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// A link over which nothing has come for so long may be closed in favour of another peer.
-pub(super) const USELESS_AFTER: Duration = Duration::from_secs(15);
-
-/// Two such closings are so far apart.
-const REPLACE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Links that are compared for the next request.
 const DRAWS: usize = 3;
@@ -37,62 +29,7 @@ pub(super) const ENDGAME_INTERVAL: Duration = Duration::from_millis(100);
 const MAX_DOUBLINGS: u32 = 3;
 
 impl Plan {
-    /// Opens links to peers that deserve one, in place of one that is of no use where all are taken.
-    pub(super) fn connect(&mut self, now: Time) {
-        while !self.is_complete() {
-            let full = self.links.len() >= self.max_links();
-            let only_mutual = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
-            let next =
-                if full { None } else { self.peers.next_to_connect(now, only_mutual, &mut self.random) };
-            if let Some(peer) = next {
-                self.open(now, peer);
-            } else if !(full || only_mutual) || !self.make_room(now) {
-                return;
-            }
-        }
-    }
-
-    fn open(&mut self, now: Time, peer: usize) {
-        let state = self.peers.get_mut(peer);
-        state.link_opened();
-        let addr = state.addr();
-        let link = self.links.open(now, peer);
-        self.actions.push_back(Action::Connect { link, addr });
-    }
-
-    /// All places are taken, and a peer may wait for one: gives it the place of one that has given nothing
-    /// for long, if there is such a link. Addresses cost a liar nothing: those that are of no use must not
-    /// keep out those that may be.
-    fn make_room(&mut self, now: Time) -> bool {
-        if now < self.replace_at {
-            return false;
-        }
-        self.replace_at = now + REPLACE_INTERVAL;
-        let Some(waiting) = self.peers.next_to_connect(now, false, &mut self.random) else { return false };
-        let useless = |link: &super::Link| {
-            link.is_connected()
-                && link.requests() == 0
-                && now >= link.opened() + USELESS_AFTER
-                && !self.peers.get(link.peer).has_given()
-        };
-        let links = self.links.iter().filter(|(_, link)| useless(link));
-        let Some((id, peer)) = links.min_by_key(|(_, link)| link.opened()).map(|(id, link)| (id, link.peer))
-        else {
-            return false;
-        };
-        self.peers.get_mut(peer).failed(now);
-        self.close(id);
-        self.open(now, waiting);
-        true
-    }
-
-    /// Links that are worth having.
-    pub(super) fn max_links(&self) -> usize {
-        let enough = if self.rarity.partial > 0 { MAX_SWARM_LINKS } else { usize::MAX };
-        self.options.max_links.min(enough)
-    }
-
-    /// Closes links from which nothing more is to be hoped, and wakes those that may rob a stalling one.
+    /// Closes links from which nothing more is to be hoped, and wakes all where one is stalling.
     pub(super) fn drop_stalled(&mut self, now: Time) {
         let stalled: Vec<LinkId> =
             self.links.iter().filter(|(_, link)| link.is_stalled(now)).map(|(id, _)| id).collect();
@@ -107,16 +44,23 @@ impl Plan {
         if self.stalling {
             self.wake_all();
         }
+    }
+
+    /// Wakes the links that have nothing to do.
+    pub(super) fn wake_idle(&mut self, now: Time) {
         let robbing = self.may_rob();
         let waits = |link: &super::Link| link.told.as_ref().is_some_and(Told::only_waits);
-        let idle: Vec<LinkId> = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.is_connected() && link.requests() == 0 && (robbing || !waits(link)))
-            .filter(|(_, link)| !self.peers.get(link.peer).is_paused(now))
-            .map(|(id, _)| id)
-            .collect();
-        self.hungry.extend(idle);
+        let idle = |link: &super::Link| {
+            link.is_connected()
+                && link.requests() == 0
+                && (robbing || !waits(link))
+                && !self.peers.get(link.peer).is_paused(now)
+        };
+        for (id, link) in self.links.iter() {
+            if idle(link) {
+                self.hungry.insert(id);
+            }
+        }
     }
 
     /// Whether several leechers serve each other.
@@ -154,33 +98,33 @@ impl Plan {
     fn next_to_feed(&mut self, now: Time) -> Option<LinkId> {
         let room = self.room_in_flight();
         if room != Room::Any && self.fresh.len() < self.hungry.len() && !self.may_rob() {
+            let mut hungry = std::mem::take(&mut self.hungry);
             let is_free = |link: LinkId| room == Room::Free && self.load(link) == 0;
             let may_poll = |link| self.links.get(link).is_some_and(|state| state.may_poll(now));
-            let may = |link: &LinkId| self.fresh.contains(link) || is_free(*link) || may_poll(*link);
-            let keep: BTreeSet<LinkId> = self.hungry.iter().copied().filter(may).collect();
-            self.fresh.extend(&keep);
-            self.hungry = keep;
+            hungry.retain(|link| self.fresh.contains(*link) || is_free(*link) || may_poll(*link));
+            self.fresh.copy(&hungry);
+            self.hungry = hungry;
         }
         let link = self.next_hungry()?;
-        self.fresh.remove(&link);
+        self.hungry.remove(link);
+        self.fresh.remove(link);
         Some(link)
     }
 
     /// One of those that may take requests. Of a few that are drawn, the one whose peer has the fewest
     /// waiting: the best of all would be everybody's best, and have the longest queue a moment later.
     fn next_hungry(&mut self) -> Option<LinkId> {
-        let first = *self.hungry.first()?;
-        let last = *self.hungry.last()?;
-        let mut link = first;
-        if first != last && self.rarity.partial > 0 {
-            let draws = (0..DRAWS).map(|_| (self.random)()).collect::<Vec<_>>();
-            let draw =
-                |draw: u64| self.hungry.range(LinkId(first.0 + draw % (last.0 - first.0 + 1))..).next();
-            let drawn = draws.into_iter().filter_map(|random| draw(random).copied());
-            link = drawn.min_by_key(|link| self.load(*link)).unwrap_or(first);
+        let hungry = self.hungry.as_slice();
+        let first = hungry.first().copied()?;
+        if hungry.len() == 1 || self.rarity.partial == 0 {
+            return Some(first);
         }
-        self.hungry.remove(&link);
-        Some(link)
+        let mut drawn = [first; DRAWS];
+        for link in &mut drawn {
+            let at = usize::try_from((self.random)() % hungry.len() as u64).unwrap_or(0);
+            *link = hungry.get(at).copied().unwrap_or(first);
+        }
+        drawn.into_iter().min_by_key(|link| self.load(*link))
     }
 
     /// Clients that wait for a block at the link's peer, as far as is known.

@@ -167,7 +167,11 @@ impl Plan {
     /// for those of others; more of them than keep every uplink busy only make blocks late.
     fn has_room_in_flight(&self, link: LinkId) -> bool {
         // A peer whose uplink is free does not keep a block waiting.
-        self.room_in_flight() != Room::None && (self.room_in_flight() == Room::Any || self.load(link) == 0)
+        match self.room_in_flight() {
+            Room::Any => true,
+            Room::Free => self.load(link) == 0,
+            Room::None => false,
+        }
     }
 
     /// Which links may have another block in flight.

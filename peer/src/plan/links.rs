@@ -5,7 +5,7 @@ use super::pipeline::Pipeline;
 use super::{LinkId, Time};
 use crate::limits::{CONNECT_TIMEOUT, NEWS_TIMEOUT, STALL_TIMEOUT};
 use cascade_format::Block;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// After so long without a byte, a peer's blocks may be asked of others.
@@ -49,8 +49,8 @@ pub(super) struct Link {
     answers: u64,
     was_pipelined: bool,
     opened: Time,
-    /// A verified block came from it.
-    gave: bool,
+    /// Bytes of verified blocks that came from it.
+    gave: u64,
     last_byte: Time,
     /// When [`PROGRESS`] more had come, or a whole answer; and what has come since.
     last_progress: Time,
@@ -145,9 +145,9 @@ impl Link {
         wanted
     }
 
-    /// A verified block came from it.
-    pub(super) fn gave(&mut self) {
-        (self.gave, self.robbed) = (true, false);
+    /// A verified block of `bytes` came from it.
+    pub(super) fn gave(&mut self, bytes: u64) {
+        (self.gave, self.robbed) = (self.gave + bytes, false);
     }
 
     /// A block is taken from it because it is silent.
@@ -161,7 +161,13 @@ impl Link {
     }
 
     pub(super) fn has_given(&self) -> bool {
-        self.gave
+        self.gave > 0
+    }
+
+    /// Bytes a second that it has given since it was opened.
+    pub(super) fn yields(&self, now: Time) -> u64 {
+        self.gave * 1000
+            / u64::try_from(now.saturating_sub(self.opened).as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
     /// When it was opened.
@@ -255,17 +261,20 @@ impl Link {
             return [busy, poll].into_iter().flatten().min();
         }
         // A silence matters when it has lasted one, two, four … patiences.
-        let silences = (0..6).map(|doubling| self.patience() * (1 << doubling));
-        let silences = silences.map(|silence| self.last_progress + silence);
-        let times = silences.chain([self.last_byte + STALL_TIMEOUT]);
-        times.filter(|time| *time > now).min()
+        let patience = self.patience();
+        let mut silences = (0..6).map(|doubling| self.last_progress + patience * (1 << doubling));
+        let silence = silences.find(|time| *time > now);
+        let stall = Some(self.last_byte + STALL_TIMEOUT).filter(|time| *time > now);
+        [silence, stall].into_iter().flatten().min()
     }
 }
 
-/// All links, made or being made.
+/// All links, made or being made. They are few and looked at all the time: two lists, in the order of their
+/// numbers.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    links: BTreeMap<LinkId, Link>,
+    ids: Vec<LinkId>,
+    links: Vec<Link>,
     next: u64,
     /// Sums that are asked for with every request: links that are made, and bytes under way on all.
     connected: usize,
@@ -291,27 +300,31 @@ impl Links {
             answers: 0,
             was_pipelined: false,
             opened: now,
-            gave: false,
+            gave: 0,
             last_byte: now,
             last_progress: now,
             since_progress: 0,
             robbed: false,
             usual_wait: Duration::ZERO,
         };
-        self.links.insert(id, link);
+        // Its number is the highest.
+        self.ids.push(id);
+        self.links.push(link);
         id
     }
 
     pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
-        self.links.get(&id)
+        self.links.get(self.ids.binary_search(&id).ok()?)
     }
 
     pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        self.links.get_mut(&id)
+        self.links.get_mut(self.ids.binary_search(&id).ok()?)
     }
 
     pub(super) fn remove(&mut self, id: LinkId) -> Option<Link> {
-        let link = self.links.remove(&id)?;
+        let at = self.ids.binary_search(&id).ok()?;
+        self.ids.remove(at);
+        let link = self.links.remove(at);
         self.connected -= usize::from(link.connected);
         self.under_way -= link.under_way;
         Some(link)
@@ -319,7 +332,9 @@ impl Links {
 
     /// See [`Link::connected`].
     pub(super) fn connect(&mut self, now: Time, id: LinkId) {
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Ok(at) = self.ids.binary_search(&id)
+            && let Some(link) = self.links.get_mut(at)
+        {
             self.connected += usize::from(!link.connected);
             link.connected(now);
         }
@@ -334,7 +349,7 @@ impl Links {
         length: u64,
         usual_wait: Duration,
     ) {
-        if let Some(link) = self.links.get_mut(&id) {
+        if let Some(link) = self.get_mut(id) {
             link.requested(now, block, length, usual_wait);
             self.under_way += length;
         }
@@ -342,25 +357,26 @@ impl Links {
 
     /// See [`Link::answered`].
     pub(super) fn answered(&mut self, id: LinkId, block: Block, length: u64, refused: bool) -> bool {
-        let Some(link) = self.links.get_mut(&id) else { return false };
+        let Some(link) = self.get_mut(id) else { return false };
         let before = link.under_way;
         let wanted = link.answered(block, length, refused);
-        self.under_way -= before - link.under_way;
+        let done = before - link.under_way;
+        self.under_way -= done;
         wanted
     }
 
     /// Looks at all links; see [`Links::round_trip`].
     pub(super) fn look(&mut self) {
-        let known = self.links.values().map(|link| link.pipeline.round_trip()).filter(|trip| !trip.is_zero());
+        let known = self.links.iter().map(|link| link.pipeline.round_trip()).filter(|trip| !trip.is_zero());
         self.round_trip = known.min().unwrap_or_default();
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &Link)> {
-        self.links.iter().map(|(id, link)| (*id, link))
+        self.ids.iter().copied().zip(&self.links)
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = LinkId> + '_ {
-        self.links.keys().copied()
+        self.ids.iter().copied()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -373,7 +389,7 @@ impl Links {
 
     /// What the peers of the links have told.
     pub(super) fn told_mut(&mut self) -> impl Iterator<Item = &mut Told> {
-        self.links.values_mut().filter_map(|link| link.told.as_mut())
+        self.links.iter_mut().filter_map(|link| link.told.as_mut())
     }
 
     /// Bytes that are asked for on all links together.
@@ -389,10 +405,10 @@ impl Links {
 
     /// Bytes a second of all links together.
     pub(super) fn rate(&self) -> f64 {
-        self.links.values().map(|link| link.pipeline.rate()).sum()
+        self.links.iter().map(|link| link.pipeline.rate()).sum()
     }
 
     pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
-        self.links.values().filter_map(|link| link.next_wakeup(now)).min()
+        self.links.iter().filter_map(|link| link.next_wakeup(now)).min()
     }
 }

@@ -11,10 +11,12 @@
 //! | [`pipeline`] | how many requests are kept under way on a link |
 //! | [`peers`] | which peers are known, which deserve a link, and when |
 //! | [`links`] | what is under way on each link |
+//! | [`link_set`] | a few of them |
 //! | [`knowledge`] | what a peer has told of itself |
 //! | [`news`] | takes in what is told |
 //! | [`owners`] | who gets which block first, where nobody tells anything |
 //! | [`choose`] | which block a link is asked for |
+//! | [`connect`] | to which peers links are made, and in place of which |
 //! | [`assign`] | the joining of these: filling pipelines, endgame |
 //! | [`announce`] | when a tracker is asked |
 
@@ -22,7 +24,9 @@ pub mod announce;
 mod assign;
 mod blocks;
 mod choose;
+mod connect;
 mod knowledge;
+mod link_set;
 mod links;
 mod news;
 mod order;
@@ -42,11 +46,12 @@ use crate::swarm::meter::Meter;
 use blocks::Blocks;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
-use choose::STARVING;
+use choose::{Room, STARVING};
 use knowledge::{Has, Rarity};
+use link_set::LinkSet;
 use links::{Link, Links};
 use peers::Peers;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -142,10 +147,14 @@ pub struct Plan {
     peers: Peers,
     links: Links,
     rarity: Rarity,
-    /// Something has happened that may concern every link.
+    /// Something has happened that may concern every link, or every peer.
     scan: bool,
+    /// A block is done with: there may be room for another, on any link.
+    refill: bool,
     /// Before that, no link is closed in favour of another.
     replace_at: Time,
+    /// Before that, no link is opened besides the first ones.
+    open_at: Time,
     /// When to look at every link again.
     due: Option<Time>,
     /// Whether a link owes an answer and is silent; as of the last poll.
@@ -160,9 +169,9 @@ pub struct Plan {
     own: Option<SocketAddrV4>,
     random: Random,
     /// Links that may take requests; looked at by the next poll.
-    hungry: BTreeSet<LinkId>,
+    hungry: LinkSet,
     /// Those of them that something has happened to, and not only to others.
-    fresh: BTreeSet<LinkId>,
+    fresh: LinkSet,
     /// The thief and its prey, while the driver revokes the block.
     theft: Option<(LinkId, LinkId, Block)>,
     /// How often a block was taken from one link for another; only of those that were.
@@ -183,7 +192,9 @@ impl Plan {
             links: Links::default(),
             rarity: Rarity::default(),
             scan: true,
+            refill: false,
             replace_at: Time::ZERO,
+            open_at: Time::ZERO,
             due: None,
             stalling: false,
             received: Meter::default(),
@@ -191,8 +202,8 @@ impl Plan {
             last_verified: Time::ZERO,
             own: None,
             random,
-            hungry: BTreeSet::new(),
-            fresh: BTreeSet::new(),
+            hungry: LinkSet::default(),
+            fresh: LinkSet::default(),
             theft: None,
             thefts: HashMap::new(),
             actions: VecDeque::new(),
@@ -240,8 +251,6 @@ impl Plan {
             // Where everybody waits in queues, a silence is nothing special.
             self.usual_wait = (self.usual_wait * 7 + waited) / 8;
         }
-        // A block that is done with makes room for another on any link.
-        self.scan |= outcomes.iter().any(|outcome| *outcome != Outcome::Told);
         for outcome in outcomes {
             self.handle_outcome(now, link, *outcome);
         }
@@ -267,8 +276,9 @@ impl Plan {
             }
             return;
         };
+        self.refill = true;
         if matches!(outcome, Outcome::Verified(_)) {
-            state.gave();
+            state.gave(length);
         }
         let peer = self.peers.get_mut(state.peer);
         match outcome {
@@ -282,7 +292,10 @@ impl Plan {
                 }
                 return;
             }
-            Outcome::Discarded(_) => self.totals.duplicate(length),
+            Outcome::Discarded(_) => {
+                self.scan = true;
+                self.totals.duplicate(length);
+            }
             Outcome::Corrupt(_) => {
                 self.totals.corrupt();
                 peer.lied_about(now, block);
@@ -304,7 +317,10 @@ impl Plan {
         match status {
             // It has the block, as it said, and cannot give it now.
             Status::MissingBlock if state.is_busy_elsewhere(now, block) => {}
-            Status::MissingBlock => peer.lacks(now, block, believed),
+            Status::MissingBlock => {
+                self.scan = true;
+                peer.lacks(now, block, believed);
+            }
             // Such a peer reads a request with one recv: one at a time with it, without blame.
             Status::BadRequest if pipelined => {
                 peer.one_at_a_time();
@@ -360,15 +376,25 @@ impl Plan {
     /// The next thing to do. Call it after every `handle_*` and at [`Plan::next_wakeup`], until `None`.
     pub fn poll_action(&mut self, now: Time) -> Option<Action> {
         if self.actions.is_empty() && self.theft.is_none() {
-            // News of one link alone concerns that link alone; most of what happens in a swarm is such.
-            let scan = std::mem::take(&mut self.scan) || self.due.is_some_and(|due| due <= now);
+            // News of one link alone concerns that link alone; most of what happens in a swarm is such. In the
+            // endgame every block matters to all.
+            let refill = std::mem::take(&mut self.refill);
+            let scan = std::mem::take(&mut self.scan)
+                || self.due.is_some_and(|due| due <= now)
+                || (refill && self.blocks.missing_bytes() == 0);
             if scan {
                 self.drop_stalled(now);
+                self.wake_idle(now);
                 self.connect(now);
+            } else if refill && self.room_in_flight() != Room::None {
+                self.wake_idle(now);
             }
             self.feed(now);
             if scan {
                 self.due = self.find_due(now);
+            } else if self.blocks.missing_bytes() == 0 {
+                let endgame = now + assign::ENDGAME_INTERVAL;
+                self.due = Some(self.due.map_or(endgame, |due| due.min(endgame)));
             }
         }
         self.actions.pop_front()
@@ -380,18 +406,19 @@ impl Plan {
         if self.is_complete() {
             return None;
         }
-        if self.scan { Some(now) } else { self.due }
+        if self.scan || self.refill { Some(now) } else { self.due }
     }
 
     /// When time alone may change what is to be done.
     fn find_due(&self, now: Time) -> Option<Time> {
         let links = self.links.next_wakeup(now);
         let peers = self.peers.next_wakeup(now, self.links.len() < self.max_links());
+        let open = Some(self.open_at).filter(|at| *at > now && self.links.len() < self.max_links());
         let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
         let replace =
             Some(self.replace_at).filter(|at| *at > now && self.links.len() >= crate::limits::SWARM_LINKS);
         let endgame = (self.blocks.missing_bytes() == 0).then(|| now + assign::ENDGAME_INTERVAL);
-        [links, peers, starving, replace, endgame].into_iter().flatten().min()
+        [links, peers, open, starving, replace, endgame].into_iter().flatten().min()
     }
 
     /// What has been done so far.
@@ -405,7 +432,7 @@ impl Plan {
     pub fn useful(&self, now: Time) -> usize {
         let useful = |link: &Link| {
             link.is_connected()
-                && (self.peers.get(link.peer).has_given() || now < link.opened() + assign::USELESS_AFTER)
+                && (self.peers.get(link.peer).has_given() || now < link.opened() + connect::USELESS_AFTER)
         };
         self.links.iter().filter(|(_, link)| useful(link)).count()
     }
@@ -456,8 +483,8 @@ impl Plan {
 
     /// Gives back what was under way on a link that is no more.
     fn forget(&mut self, link: LinkId, state: &Link) {
-        self.hungry.remove(&link);
-        self.fresh.remove(&link);
+        self.hungry.remove(link);
+        self.fresh.remove(link);
         if let Some(Has::Some(have)) = state.told.as_ref().map(|told| &told.has) {
             self.rarity.fewer(self.blocks.layout(), have);
             self.rarity.partial = self.rarity.partial.saturating_sub(1);
@@ -474,6 +501,6 @@ impl Plan {
     /// A block was given back: everybody may be asked for it.
     fn wake_all(&mut self) {
         self.links.told_mut().for_each(|told| told.exhausted = false);
-        self.hungry.extend(self.links.ids());
+        self.hungry.replace(self.links.ids());
     }
 }

@@ -43,6 +43,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// How long a peer that said goodbye is left alone.
 const AWAY: Duration = Duration::from_secs(20);
 
+/// How long a peer whose link gave less than others' is left alone.
+const REST: Duration = Duration::from_secs(60);
+
 /// Peers told of by other peers are remembered while fewer than so many are known: hearsay must not
 /// crowd out what was seen.
 const MAX_HEARSAY: usize = 128;
@@ -191,6 +194,11 @@ impl Peer {
     /// The peer told that it leaves.
     pub(super) fn left(&mut self, now: Time) {
         self.retry_at = self.retry_at.max(now + AWAY);
+    }
+
+    /// Others may give more: it is left alone for a while.
+    pub(super) fn rests(&mut self, now: Time) {
+        self.retry_at = self.retry_at.max(now + REST);
     }
 
     /// Whether it makes sense to ask this peer for `block`.

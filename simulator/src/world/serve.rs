@@ -146,7 +146,9 @@ impl World {
         if let Some(conn) = self.conns.get_mut(id)
             && let Some(ask) = conn.queue.pop_front()
         {
-            let load = &mut self.nodes[conn.server].load;
+            let node = &mut self.nodes[conn.server];
+            let time = node.time(self.now);
+            let load = &mut node.load;
             *load = load.saturating_sub(usize::from(ask.block.is_some()));
             let server = conn.server;
             let up = &self.nodes[server].up;
@@ -154,7 +156,7 @@ impl World {
                 && up.active.is_empty()
                 && let Some(news) = &mut self.nodes[server].news
             {
-                news.board.set_load(0);
+                news.board.set_load(time, 0);
                 self.tell_woken(server);
             }
         }
@@ -203,7 +205,7 @@ impl World {
         if conn.last_news.is_some_and(|last| self.now < last + INTERVAL) {
             return None;
         }
-        board.set_load(up.waiting.len() + up.active.len());
+        board.set_load(time, up.waiting.len() + up.active.len());
         let items = board.news(time, reader, &|block| have.has(block))?;
         conn.last_news = Some(self.now);
         self.counters.news += 1;
