@@ -215,6 +215,8 @@ fn has_room(link: &super::Link, peer: &super::peers::Peer, in_swarm: bool) -> bo
     if peer.takes_one_at_a_time() || !proven {
         return false;
     }
-    let fits = link.under_way() < link.pipeline.depth() && requests < crate::limits::MAX_PIPELINE;
+    // A unit is under way in any case: whoever has few links must not fall behind those who have many.
+    let depth = if in_swarm { link.pipeline.depth().max(UNIT) } else { link.pipeline.depth() };
+    let fits = link.under_way() < depth && requests < crate::limits::MAX_PIPELINE;
     fits || (!in_swarm && requests < MIN_PIPELINE)
 }

@@ -26,6 +26,9 @@ const MIN_BUSY: u64 = 3;
 /// See [`MIN_BUSY`].
 const BLOCKS_A_CLIENT: u64 = 8;
 
+/// Twice as many may wait for blocks of up to so many bytes, which take half as long or less.
+const SMALL_BLOCK: u64 = 128 << 10;
+
 /// Readers that are told when the uplink is free.
 const INVITATIONS: usize = 3;
 
@@ -348,7 +351,8 @@ impl Board {
 
     /// So many may wait for a block.
     fn max_busy(&self) -> u64 {
-        MAX_BUSY.min(MIN_BUSY + self.have / BLOCKS_A_CLIENT)
+        let small = if self.layout.block_size() <= SMALL_BLOCK { 2 } else { 1 };
+        (MAX_BUSY * small).min(MIN_BUSY * small + self.have / BLOCKS_A_CLIENT)
     }
 
     /// Lets everybody know what has come.

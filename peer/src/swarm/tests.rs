@@ -178,6 +178,20 @@ fn news_waits_for_more_only_while_others_wait_for_the_uplink() {
 }
 
 #[test]
+fn who_has_many_blocks_lets_more_wait() {
+    for (blocks, size, most) in [(8, 1 << 20, 4), (80, 1 << 20, 8), (80, 64 << 10, 16)] {
+        let layout = Layout::new(100 * size, size).unwrap();
+        let mut have = Have::none(&layout);
+        layout.iter().take(blocks).for_each(|block| assert!(have.insert(block)));
+        let mut board = Board::new(layout, &have, 0);
+        let reader = board.open(NOW, None);
+        let first = layout.block(0);
+        assert_eq!(board.asked(NOW, reader, 0, first, most - 1), Verdict::Serve, "{blocks} of {size}");
+        assert_eq!(board.asked(NOW, reader, 0, first, most), Verdict::Later, "{blocks} of {size}");
+    }
+}
+
+#[test]
 fn a_reader_that_was_woken_for_nothing_is_woken_again() {
     let mut board = Board::new(layout(), &Have::none(&layout()), 0);
     let reader = board.open(NOW, Some(addr(0)));
