@@ -63,7 +63,11 @@ impl Plan {
     fn handle_item(&mut self, now: Time, link: LinkId, peer: usize, item: &Item, layout: &Layout) -> bool {
         let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
         match item {
-            Item::Everything => self.has_all(link, Has::Everything),
+            Item::Everything => {
+                // What it refused before it refused for other reasons.
+                self.peers.get_mut(peer).lacks_nothing();
+                self.has_all(link, Has::Everything);
+            }
             Item::Choosing => self.has_all(link, Has::Choosing),
             Item::Offer(runs) => return runs.iter().all(|run| told.offers_run(layout, *run)),
             Item::Have(runs) => return runs.iter().all(|run| self.has_run(link, peer, *run)),
@@ -130,4 +134,41 @@ fn map_runs(layout: &Layout, first: u64, bits: &[u8]) -> Vec<Run> {
         }
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Action, Options, Order, Outcome, Source};
+    use super::*;
+    use cascade_format::Have;
+    use cascade_format::peer_wire::Status;
+
+    fn requested(plan: &mut Plan, now: Time) -> Vec<Block> {
+        let mut asked = Vec::new();
+        while let Some(action) = plan.poll_action(now) {
+            if let Action::Request { blocks, .. } = action {
+                asked.extend(blocks);
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn a_seeder_that_chooses_no_more_is_asked_for_what_it_refused() {
+        let layout = Layout::new(1 << 20, 1 << 20).unwrap();
+        let options = Options { order: Order::Random, max_links: 4 };
+        let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+        let now = Time::from_millis(1);
+        plan.handle_peers(now, Source::User, &[SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001)]);
+        let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };
+        plan.handle_connected(now, link);
+        let asked = requested(&mut plan, now);
+        assert_eq!(asked.len(), 1);
+        plan.handle_news(now, link, &[Item::Choosing]);
+        plan.handle_received(now, link, 1, &[Outcome::Refused(asked[0], Status::MissingBlock)]);
+        assert_eq!(requested(&mut plan, now), [], "it offers nothing");
+        plan.handle_news(now, link, &[Item::Everything]);
+        plan.handle_received(now, link, 1, &[Outcome::Told]);
+        assert_eq!(requested(&mut plan, now), asked);
+    }
 }

@@ -181,6 +181,14 @@ impl Peer {
         self.pause_until = Time::ZERO;
     }
 
+    /// The peer told that it has every block, and gives any.
+    pub(super) fn lacks_nothing(&mut self) {
+        self.lacks.clear();
+        self.lacks_order.clear();
+        self.misses = 0;
+        self.pause_until = Time::ZERO;
+    }
+
     /// Whether the peer may be asked for news before it has told any.
     pub(super) fn is_extended(&self) -> bool {
         self.extended
