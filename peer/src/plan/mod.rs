@@ -6,6 +6,7 @@
 //!
 //! | module | decides |
 //! |---|---|
+//! | [`action`] | what the plan and its driver tell each other |
 //! | [`blocks`] | in which of three states each block is: missing, in flight, verified |
 //! | [`order`] | which missing block is next |
 //! | [`pipeline`] | how many requests are kept under way on a link |
@@ -20,6 +21,7 @@
 //! | [`assign`] | the joining of these: filling pipelines, endgame |
 //! | [`announce`] | when a tracker is asked |
 
+mod action;
 pub mod announce;
 mod assign;
 mod blocks;
@@ -38,6 +40,7 @@ mod report;
 #[allow(clippy::wildcard_enum_match_arm, clippy::needless_pass_by_value, reason = "a test world of habits")]
 mod tests;
 
+pub use action::{Action, Ended, Outcome};
 pub use order::Order;
 pub use peers::Source;
 pub use report::{PeerShare, Totals};
@@ -64,71 +67,6 @@ pub type Random = Box<dyn FnMut() -> u64 + Send + Sync>;
 /// One connection to a peer, or the attempt to make one. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
-
-/// What the driver must do.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Connect to `addr`; then [`Plan::handle_connected`], or [`Plan::handle_closed`].
-    Connect {
-        /// Name of the new link.
-        link: LinkId,
-        /// Where the peer listens.
-        addr: SocketAddrV4,
-    },
-    /// Ask for these blocks, in this order, in as few system calls as possible.
-    Request {
-        /// On which link.
-        link: LinkId,
-        /// What to ask for.
-        blocks: Vec<Block>,
-    },
-    /// Ask for news alone. Only a peer that has shown that it knows the extension is asked so.
-    Poll {
-        /// On which link.
-        link: LinkId,
-    },
-    /// Forbid the link to write this block any more, at once, and answer with
-    /// [`Plan::handle_revoked`] before anything else.
-    Revoke {
-        /// The link that was asked for the block.
-        link: LinkId,
-        /// The block.
-        block: Block,
-    },
-    /// Close the link; [`Plan::handle_closed`] is not needed any more and ignored.
-    Close {
-        /// Which link.
-        link: LinkId,
-    },
-}
-
-/// What became of a requested block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It has the right hash, is at its place, and is published in the have map.
-    Verified(Block),
-    /// It has another hash.
-    Corrupt(Block),
-    /// It arrived after the link was forbidden to write it.
-    Discarded(Block),
-    /// The peer answered with a status other than 0.
-    Refused(Block, Status),
-    /// The answer to [`Action::Poll`] has ended.
-    Told,
-}
-
-/// Why a link has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The connection could not be made.
-    Unreachable,
-    /// Between two answers. Some peers close after each: that is no fault.
-    Between,
-    /// In the middle of an answer, or by a reset.
-    Cut,
-    /// The peer sent what no peer may send.
-    Lied,
-}
 
 /// How to download.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! Downloading one file: prepares the disk, drives the plan, finishes the file.
 
 use super::announcer::{Announcer, Answer};
+use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::event::{Event, Observer, Progress, Summary};
 use super::links::LinkSet;
@@ -11,9 +12,8 @@ use crate::link::{FileContext, LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::plan::{LinkId, Options, Order, Outcome, Plan, Source};
 use crate::store::finish::finish;
-use crate::store::{HaveMap, Place, Preparation, PrepareError, Prepared, Record, Shared, Stamp};
+use crate::store::{HaveMap, Place, Preparation, Prepared, Record, Shared, Stamp};
 use crate::tracker_client::{TrackerError, resolve};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,68 +31,6 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// A pause between two arrivals up to this long counts as busy: packets come in bunches.
 const BUSY_GAP: Duration = Duration::from_millis(100);
-
-/// Why a download has failed. The verified blocks stay for the next run.
-#[derive(Debug, thiserror::Error)]
-pub enum DownloadError {
-    /// It could not begin.
-    #[error(transparent)]
-    Prepare(PrepareError),
-    /// The disk refused data.
-    #[error("cannot write {}: {source}; the verified blocks are kept, make room and run the same command again", .path.display())]
-    Disk {
-        /// The part file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The data could not be read back for the whole-file hash.
-    #[error("cannot read {} back: {source}", .path.display())]
-    ReadBack {
-        /// The part file.
-        path: PathBuf,
-        /// Why.
-        source: Arc<io::Error>,
-    },
-    /// Every block is right and the whole is wrong.
-    #[error("{}: every block has its hash, but the file's hash is not what {} says; the .cascade file is wrong, get another from its author", .path.display(), .metafile.display())]
-    FileHash {
-        /// The part file.
-        path: PathBuf,
-        /// The `.cascade` file.
-        metafile: PathBuf,
-    },
-    /// The complete file could not get its name.
-    #[error("cannot rename {} to {}: {source}", .part.display(), .target.display())]
-    Rename {
-        /// The complete part file.
-        part: PathBuf,
-        /// The name that it should get.
-        target: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is nobody to download from, and the user does not want to wait.
-    #[error("no peer to download {} from: {why}; start a seeder, or leave out --no-wait", .target.display())]
-    NoPeers {
-        /// The file.
-        target: PathBuf,
-        /// What trackers and peers said.
-        why: String,
-    },
-    /// The system has no thread left.
-    #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
-    /// The user wants to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-impl From<PrepareError> for DownloadError {
-    fn from(error: PrepareError) -> Self {
-        if matches!(error, PrepareError::Interrupted) { Self::Interrupted } else { Self::Prepare(error) }
-    }
-}
 
 /// A file that is to be downloaded.
 #[derive(Debug, Clone)]

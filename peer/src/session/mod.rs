@@ -6,18 +6,21 @@
 //! | [`engine`] | what all files of the process share |
 //! | [`announcer`] | talks with one tracker about one file |
 //! | [`download`] | drives a plan until the file is complete |
+//! | [`download_error`] | why that fails |
 //! | [`seed`] | checks a file, registers it, serves it |
 //! | [`event`] | what a session tells of itself |
 
 pub mod announcer;
 pub mod download;
+pub mod download_error;
 pub mod engine;
 pub mod event;
 mod links;
 mod rate;
 pub mod seed;
 
-pub use download::{Download, DownloadError};
+pub use download::Download;
+pub use download_error::DownloadError;
 pub use engine::Engine;
 pub use event::{Event, Observer, Progress, Summary};
 pub use seed::{Seed, SeedError};

@@ -1,0 +1,68 @@
+//! Why a download fails.
+
+use crate::store::PrepareError;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why a download has failed. The verified blocks stay for the next run.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// It could not begin.
+    #[error(transparent)]
+    Prepare(PrepareError),
+    /// The disk refused data.
+    #[error("cannot write {}: {source}; the verified blocks are kept, make room and run the same command again", .path.display())]
+    Disk {
+        /// The part file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The data could not be read back for the whole-file hash.
+    #[error("cannot read {} back: {source}", .path.display())]
+    ReadBack {
+        /// The part file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// Every block is right and the whole is wrong.
+    #[error("{}: every block has its hash, but the file's hash is not what {} says; the .cascade file is wrong, get another from its author", .path.display(), .metafile.display())]
+    FileHash {
+        /// The part file.
+        path: PathBuf,
+        /// The `.cascade` file.
+        metafile: PathBuf,
+    },
+    /// The complete file could not get its name.
+    #[error("cannot rename {} to {}: {source}", .part.display(), .target.display())]
+    Rename {
+        /// The complete part file.
+        part: PathBuf,
+        /// The name that it should get.
+        target: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is nobody to download from, and the user does not want to wait.
+    #[error("no peer to download {} from: {why}; start a seeder, or leave out --no-wait", .target.display())]
+    NoPeers {
+        /// The file.
+        target: PathBuf,
+        /// What trackers and peers said.
+        why: String,
+    },
+    /// The system has no thread left.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// The user wants to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl From<PrepareError> for DownloadError {
+    fn from(error: PrepareError) -> Self {
+        if matches!(error, PrepareError::Interrupted) { Self::Interrupted } else { Self::Prepare(error) }
+    }
+}
