@@ -38,10 +38,11 @@ record=(perf record --quiet --freq 997 -g)
 "${record[@]}" --pid $seeder --output seed.data 2> /dev/null &
 recorder=$!
 cat > downloads.sh <<'DOWNLOADS'
-for copy in $(seq "$2"); do
+peer=$1 address=$2
+for copy in $(seq "$3"); do
     mkdir "$copy"
     cp data.cascade "$copy"
-    "$0" download "$copy/data.cascade" --tracker 127.0.0.1:1 --peer "$1" --no-serve > "$copy/log" 2>&1 &
+    "$peer" download "$copy/data.cascade" --tracker 127.0.0.1:1 --peer "$address" --no-serve > "$copy/log" 2>&1 &
 done
 wait
 DOWNLOADS
@@ -55,8 +56,10 @@ for side in download seed; do
     title="peer $side, $downloads x $mib MiB in blocks of 1 MiB, loopback, tmpfs"
     perf script --input $side.data 2> /dev/null | inferno-collapse-perf 2> /dev/null |
         grep -v '^\(bash\|cp\|seq\|mkdir\)[;-]' > $side.folded || true
-    inferno-flamegraph --title "$title" --minwidth 0.4 --hash $side.folded > "$out/flame-$side.svg"
+    # Without the script that makes it clickable: a picture is enough, and may be shown anywhere.
+    inferno-flamegraph --title "$title" --width 1200 --minwidth 0.4 --hash $side.folded |
+        perl -0pe 's/<script.*?<\/script>//s; s/ onload="[^"]*"//' > "$out/flame-$side.svg"
     echo "$title: $out/flame-$side.svg"
     perf report --input $side.data --no-children --call-graph none --stdio 2> /dev/null |
-        grep '^ *[0-9.]*%' | head -5
+        grep --max-count 5 '^ *[0-9.]*%' || true
 done
