@@ -59,7 +59,8 @@ const _: () = assert!(size_of::<InterfaceRequest>() == 40);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use crate::clock;
+    use std::time::Duration;
 
     /// After this long no other test's child is between its fork and its exec.
     const COPIES_ARE_GONE: Duration = Duration::from_secs(10);
@@ -79,12 +80,9 @@ mod tests {
                 assert!(create(&name).is_err(), "the same name twice");
                 drop(device);
                 // A process that another test starts holds a copy of every descriptor between its fork and its exec.
-                let deadline = Instant::now() + COPIES_ARE_GONE;
+                let deadline = clock::now() + COPIES_ARE_GONE;
                 while path.exists() {
-                    assert!(
-                        Instant::now() < deadline,
-                        "{name} outlived its descriptor by {COPIES_ARE_GONE:?}"
-                    );
+                    assert!(clock::now() < deadline, "{name} outlived its descriptor by {COPIES_ARE_GONE:?}");
                     std::thread::yield_now();
                 }
             }
