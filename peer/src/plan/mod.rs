@@ -12,7 +12,7 @@
 //! | [`pipeline`] | how many requests are kept under way on a link |
 //! | [`peers`] | which peers are known, which deserve a link, and when |
 //! | [`links`] | what is under way on each link |
-//! | [`link_set`] | a few of them |
+//! | [`link_ids`] | a few of them |
 //! | [`knowledge`] | what a peer has told of itself |
 //! | [`news`] | takes in what is told |
 //! | [`owners`] | who gets which block first, where nobody tells anything |
@@ -28,7 +28,7 @@ mod blocks;
 mod choose;
 mod connect;
 mod knowledge;
-mod link_set;
+mod link_ids;
 mod links;
 mod news;
 mod order;
@@ -51,7 +51,7 @@ use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
 use choose::{Room, STARVING};
 use knowledge::{Has, Rarity};
-use link_set::LinkSet;
+use link_ids::LinkIds;
 use links::{Link, Links};
 use peers::Peers;
 use std::collections::{HashMap, VecDeque};
@@ -107,9 +107,9 @@ pub struct Plan {
     own: Option<SocketAddrV4>,
     random: Random,
     /// Links that may take requests; looked at by the next poll.
-    hungry: LinkSet,
+    hungry: LinkIds,
     /// Those of them that something has happened to, and not only to others.
-    fresh: LinkSet,
+    fresh: LinkIds,
     /// The thief and its prey, while the driver revokes the block.
     theft: Option<(LinkId, LinkId, Block)>,
     /// How often a block was taken from one link for another; only of those that were.
@@ -140,8 +140,8 @@ impl Plan {
             last_verified: Time::ZERO,
             own: None,
             random,
-            hungry: LinkSet::default(),
-            fresh: LinkSet::default(),
+            hungry: LinkIds::default(),
+            fresh: LinkIds::default(),
             theft: None,
             thefts: HashMap::new(),
             actions: VecDeque::new(),

@@ -5,11 +5,11 @@ use super::LinkId;
 /// Links, each once. There are never more than [`crate::limits::MAX_LINKS`], so a sorted list is smaller and
 /// faster than a tree.
 #[derive(Debug, Default)]
-pub(super) struct LinkSet {
+pub(super) struct LinkIds {
     links: Vec<LinkId>,
 }
 
-impl LinkSet {
+impl LinkIds {
     pub(super) fn insert(&mut self, link: LinkId) {
         if let Err(at) = self.links.binary_search(&link) {
             self.links.insert(at, link);
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn each_link_is_in_it_once_and_in_order() {
-        let mut set = LinkSet::default();
+        let mut set = LinkIds::default();
         [5, 1, 3, 1, 5].iter().for_each(|number| set.insert(LinkId(*number)));
         assert_eq!(set.as_slice(), [LinkId(1), LinkId(3), LinkId(5)]);
         set.remove(LinkId(3));
