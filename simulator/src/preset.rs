@@ -98,10 +98,18 @@ fn ours(count: usize) -> Vec<(Habit, usize)> {
     vec![(Habit::Ours, count)]
 }
 
-/// A crowd with 1,000 blocks, as the issue has it.
+/// A crowd and a file of 1,000 blocks.
 fn crowd(scenario: &mut Scenario, count: usize) {
     scenario.groups = ours(count);
     scenario.blocks = 1000;
+}
+
+/// A crowd and the same file in 4,000 blocks.
+fn fine_crowd(scenario: &mut Scenario, count: usize) {
+    crowd(scenario, count);
+    scenario.blocks *= 4;
+    scenario.block_size /= 4;
+    scenario.network = Network::for_blocks(scenario.block_size);
 }
 
 /// Every scenario with a name: the rows of the table.
@@ -164,13 +172,16 @@ fn large() -> Vec<Preset> {
     let home = vec![at_most(Measure::Incomplete, 0.0), at_most(Measure::LastOfBound, 1.20)];
     vec![
         preset("100", last(1.10), |scenario| crowd(scenario, 100)),
+        preset("100-fine", last(1.10), |scenario| fine_crowd(scenario, 100)),
         preset("1000", last(1.12), |scenario| crowd(scenario, 1000)),
+        preset("1000-fine", last(1.12), |scenario| fine_crowd(scenario, 1000)),
         preset("home", home, |scenario| {
             crowd(scenario, 1000);
             let rates = Rates { up: 10e6, down: 50e6 };
             (scenario.rates, scenario.seeder) = (rates, rates);
         }),
         preset("10000", last(1.15), |scenario| crowd(scenario, 10_000)),
+        preset("10000-fine", last(1.15), |scenario| fine_crowd(scenario, 10_000)),
     ]
 }
 

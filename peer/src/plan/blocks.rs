@@ -37,6 +37,11 @@ impl Blocks {
         self.verified == self.layout.blocks()
     }
 
+    /// Number of blocks that this peer has.
+    pub(super) fn verified(&self) -> u64 {
+        self.verified
+    }
+
     /// Bytes that nobody has been asked for.
     pub(super) fn missing_bytes(&self) -> u64 {
         self.missing_bytes

@@ -1,7 +1,7 @@
 //! Which block a link is asked for next, if any.
 
 use super::knowledge::Has;
-use super::{LinkId, Plan, Time, owners};
+use super::{LinkId, Plan, Time, behind, owners};
 use cascade_format::Block;
 use std::time::Duration;
 
@@ -183,6 +183,7 @@ impl Plan {
         let unit = self.blocks.layout().block_size().max(UNIT);
         let leechers = self.rarity.partial as u64 + 1;
         let units = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
+        let units = if self.behind { units * behind::FACTOR / 2 } else { units };
         let under_way = self.links.under_way();
         if under_way < depth + unit * units {
             Room::Any

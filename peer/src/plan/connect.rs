@@ -26,7 +26,8 @@ impl Plan {
     pub(super) fn connect(&mut self, now: Time) {
         while !self.is_complete() {
             let full = self.links.len() >= self.max_links();
-            let only_mutual = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
+            let enough = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
+            let only_mutual = enough && !self.behind;
             if !full && self.links.len() >= FIRST_LINKS && now < self.open_at {
                 return;
             }
@@ -107,7 +108,7 @@ impl Plan {
 mod tests {
     use super::super::{Options, Order, Source};
     use super::*;
-    use cascade_format::extension::Item;
+    use cascade_format::extension::{Item, Run};
     use cascade_format::{Have, Layout};
     use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -175,5 +176,25 @@ mod tests {
         assert_eq!((opened.len(), closed), (1, vec![poor]));
         plan.scan = true;
         assert_eq!(links(&mut plan, now + REPLACE_INTERVAL).1, [], "the others give alike");
+    }
+
+    #[test]
+    fn who_is_behind_the_others_asks_more_of_them() {
+        for (blocks, most) in [(0, SWARM_LINKS), (2, SWARM_LINKS + 1)] {
+            let (mut plan, mut now, mut count) = (plan(40), MOMENT, 0);
+            for _ in 0..SWARM_LINKS + 5 {
+                let (opened, _) = links(&mut plan, now);
+                count += opened.len();
+                for link in opened {
+                    plan.handle_connected(now, link);
+                    let have = Run { first: plan.blocks.layout().block(0).unwrap(), count: blocks };
+                    plan.handle_news(now, link, &[Item::Have(vec![have])]);
+                }
+                now += LINK_SPACING;
+            }
+            assert!(count >= most, "{count} links where others have {blocks}");
+            assert!(blocks > 0 || count == most, "{count} links where others have nothing either");
+            assert_eq!(plan.behind, blocks > 0);
+        }
     }
 }

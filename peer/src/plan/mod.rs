@@ -18,12 +18,14 @@
 //! | [`owners`] | who gets which block first, where nobody tells anything |
 //! | [`choose`] | which block a link is asked for |
 //! | [`connect`] | to which peers links are made, and in place of which |
+//! | [`behind`] | what is done by one who has fallen behind the others |
 //! | [`assign`] | the joining of these: filling pipelines, endgame |
 //! | [`announce`] | when a tracker is asked |
 
 mod action;
 pub mod announce;
 mod assign;
+mod behind;
 mod blocks;
 mod choose;
 mod connect;
@@ -97,6 +99,8 @@ pub struct Plan {
     due: Option<Time>,
     /// Whether a link owes an answer and is silent; as of the last poll.
     stalling: bool,
+    /// See [`behind`]; as of the last look at everything.
+    behind: bool,
     /// What arrives on all links together.
     received: Meter,
     /// How long the first byte of an answer takes, as a mean of late.
@@ -135,6 +139,7 @@ impl Plan {
             open_at: Time::ZERO,
             due: None,
             stalling: false,
+            behind: false,
             received: Meter::default(),
             usual_wait: Duration::ZERO,
             last_verified: Time::ZERO,
@@ -323,6 +328,7 @@ impl Plan {
             if scan {
                 self.drop_stalled(now);
                 self.wake_idle(now);
+                self.behind = self.is_behind();
                 self.connect(now);
             } else if refill && self.room_in_flight() != Room::None {
                 self.wake_idle(now);

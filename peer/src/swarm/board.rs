@@ -29,6 +29,11 @@ const BLOCKS_A_CLIENT: u64 = 8;
 /// Twice as many may wait for blocks of up to so many bytes, which take half as long or less.
 const SMALL_BLOCK: u64 = 128 << 10;
 
+/// Where blocks are small, one more may wait for each time in a row that the reader was sent away, up to one part
+/// in so many: who is sent away by everybody would fall behind all others. With large blocks one more that
+/// waits costs everybody more than that.
+const INSISTENCE_PART: u64 = 4;
+
 /// Readers that are told when the uplink is free.
 const INVITATIONS: usize = 3;
 
@@ -215,8 +220,11 @@ impl Board {
         block: Option<Block>,
         others: usize,
     ) -> Verdict {
-        let crowd = others as u64 >= self.max_busy() && self.sent.rate() < FAST;
+        let max_busy = self.max_busy();
+        let small = self.has_small_blocks();
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
+        let insistence = if small { reader.patience.sent_away().min(max_busy / INSISTENCE_PART) } else { 0 };
+        let crowd = others as u64 >= max_busy + insistence && self.sent.rate() < FAST;
         let first = !std::mem::replace(&mut reader.asked, true);
         // A question for news takes no room.
         let busy = block.is_some() && reader.patience.finds(now, crowd, self.gone);
@@ -349,9 +357,13 @@ impl Board {
         self.have == self.layout.blocks()
     }
 
+    fn has_small_blocks(&self) -> bool {
+        self.layout.block_size() <= SMALL_BLOCK
+    }
+
     /// So many may wait for a block.
     fn max_busy(&self) -> u64 {
-        let small = if self.layout.block_size() <= SMALL_BLOCK { 2 } else { 1 };
+        let small = if self.has_small_blocks() { 2 } else { 1 };
         (MAX_BUSY * small).min(MIN_BUSY * small + self.have / BLOCKS_A_CLIENT)
     }
 

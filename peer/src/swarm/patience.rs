@@ -20,6 +20,8 @@ const INSISTING: Duration = Duration::from_secs(10);
 pub(super) struct Patience {
     crowded: Option<Crowded>,
     insists_until: Time,
+    /// Times in a row that it was sent away.
+    sent_away: u64,
 }
 
 /// Its questions while too many others waited.
@@ -36,6 +38,17 @@ impl Patience {
     /// The reader asks for a block, and finds a `crowd` or not; `gone` blocks have gone out so far. Whether it
     /// is to come later.
     pub(super) fn finds(&mut self, now: Time, crowd: bool, gone: u64) -> bool {
+        let later = self.must_wait(now, crowd, gone);
+        self.sent_away = if later { self.sent_away + 1 } else { 0 };
+        later
+    }
+
+    /// How often in a row it was sent away.
+    pub(super) fn sent_away(&self) -> u64 {
+        self.sent_away
+    }
+
+    fn must_wait(&mut self, now: Time, crowd: bool, gone: u64) -> bool {
         if now < self.insists_until {
             return false;
         }

@@ -192,6 +192,25 @@ fn who_has_many_blocks_lets_more_wait() {
 }
 
 #[test]
+fn who_was_sent_away_is_let_in_sooner_where_blocks_are_small() {
+    for (size, most, more) in [(64 << 10, 16, 4), (1 << 20, 8, 0)] {
+        let layout = Layout::new(100 * size, size).unwrap();
+        let mut have = Have::none(&layout);
+        layout.iter().take(80).for_each(|block| assert!(have.insert(block)));
+        let mut board = Board::new(layout, &have, 0);
+        let reader = board.open(NOW, None);
+        let mut ask = |others| board.asked(NOW, reader, 0, layout.block(0), others);
+        for _ in 0..10 {
+            assert_eq!(ask(most + more), Verdict::Later, "blocks of {size}: a bound holds");
+        }
+        if more > 0 {
+            assert_eq!(ask(most + more - 1), Verdict::Serve, "blocks of {size}");
+        }
+        assert_eq!(ask(most), Verdict::Later, "blocks of {size}: it begins anew");
+    }
+}
+
+#[test]
 fn a_reader_that_was_woken_for_nothing_is_woken_again() {
     let mut board = Board::new(layout(), &Have::none(&layout()), 0);
     let reader = board.open(NOW, Some(addr(0)));
