@@ -8,11 +8,11 @@ use super::Plan;
 use super::knowledge::Has;
 use std::time::Duration;
 
-/// What arrives in so long is missing, compared with the others.
-const LATE: Duration = Duration::from_millis(100);
+/// Who lacks what arrives in so long, compared with the others, is behind.
+const BEHIND: Duration = Duration::from_millis(100);
 
-/// Halves of what others have under way, that one who is behind has.
-pub(super) const FACTOR: u64 = 3;
+/// Who is behind has one part in so many more under way than others.
+const MORE_PART: u64 = 2;
 
 impl Plan {
     /// Whether this peer has noticeably fewer blocks than the leechers it is linked with, as a mean.
@@ -24,7 +24,12 @@ impl Plan {
             }
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
-        let late = (self.received.rate() * LATE.as_secs_f64()) as u64 / self.blocks.layout().block_size();
-        self.blocks.verified() + late.max(1) < sum.checked_div(leechers).unwrap_or(0)
+        let less = (self.received.rate() * BEHIND.as_secs_f64()) as u64 / self.blocks.layout().block_size();
+        self.blocks.verified() + less.max(1) < sum.checked_div(leechers).unwrap_or(0)
+    }
+
+    /// How much to have under way where it is `usual` for others.
+    pub(super) fn with_more_if_behind(&self, usual: u64) -> u64 {
+        if self.behind { usual + usual / MORE_PART } else { usual }
     }
 }

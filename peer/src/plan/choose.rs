@@ -1,7 +1,7 @@
 //! Which block a link is asked for next, if any.
 
 use super::knowledge::Has;
-use super::{LinkId, Plan, Time, behind, owners};
+use super::{LinkId, Plan, Time, owners};
 use cascade_format::Block;
 use std::time::Duration;
 
@@ -182,8 +182,8 @@ impl Plan {
         let depth = super::pipeline::depth(self.received.rate(), self.links.round_trip());
         let unit = self.blocks.layout().block_size().max(UNIT);
         let leechers = self.rarity.partial as u64 + 1;
-        let units = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
-        let units = if self.behind { units * behind::FACTOR / 2 } else { units };
+        let usual = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
+        let units = self.with_more_if_behind(usual);
         let under_way = self.links.under_way();
         if under_way < depth + unit * units {
             Room::Any
@@ -206,7 +206,7 @@ pub(super) enum Room {
     None,
 }
 
-fn has_room(link: &super::Link, peer: &super::peers::Peer, in_swarm: bool) -> bool {
+fn has_room(link: &super::Link, peer: &super::peer::Peer, in_swarm: bool) -> bool {
     let requests = link.requests();
     if requests == 0 {
         return true;

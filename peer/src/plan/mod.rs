@@ -10,7 +10,8 @@
 //! | [`blocks`] | in which of three states each block is: missing, in flight, verified |
 //! | [`order`] | which missing block is next |
 //! | [`pipeline`] | how many requests are kept under way on a link |
-//! | [`peers`] | which peers are known, which deserve a link, and when |
+//! | [`peer`] | what one peer has shown of itself, and when it deserves a link |
+//! | [`peers`] | which peers are known, and which of them deserves the next link |
 //! | [`links`] | what is under way on each link |
 //! | [`link_ids`] | a few of them |
 //! | [`knowledge`] | what a peer has told of itself |
@@ -35,6 +36,7 @@ mod links;
 mod news;
 mod order;
 mod owners;
+mod peer;
 mod peers;
 mod pipeline;
 mod report;
@@ -44,7 +46,7 @@ mod tests;
 
 pub use action::{Action, Ended, Outcome};
 pub use order::Order;
-pub use peers::Source;
+pub use peer::Source;
 pub use report::{PeerShare, Totals};
 
 use crate::swarm::meter::Meter;
