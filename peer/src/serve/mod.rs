@@ -1,7 +1,8 @@
 //! Serves blocks to other peers (protocol §3).
 //!
 //! A fixed number of worker threads, each multiplexing many connections. A connection that idles or
-//! has sent half a request costs a descriptor and about a kilobyte; a slow one costs that, and its turns. Large blocks go from the page cache to the socket (`sendfile`), small ones many to a call.
+//! has sent half a request costs a descriptor and about a kilobyte; a slow one costs that, and its turns. Large
+//! blocks go from the page cache to the socket (`sendfile`), small ones many to a call.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -13,6 +14,8 @@
 //! | `worker` | a thread and the buffers that its connections share |
 //! | `schedule` | whose turn it is; how a connection ends |
 //! | `connection` | one client: its requests, its answer, its turn |
+//! | `decide` | what it is answered next, if anything yet |
+//! | `answer` | sending that, and where it stands |
 //! | `inbox` | bytes to requests (pure) |
 //! | `verdict` | requests to statuses (pure) |
 //! | `reading` | what a client is told that knows the swarm extension |
@@ -26,10 +29,12 @@ pub mod pool;
 pub mod stats;
 
 mod accept;
+mod answer;
 mod burst;
 mod burst_size;
 mod clients;
 mod connection;
+mod decide;
 mod hosts;
 mod inbox;
 mod large;

@@ -1,0 +1,162 @@
+//! Sending the answers of a connection, and where the one under way stands.
+
+use super::burst::{Burst, Segment};
+use super::connection::Connection;
+use super::large;
+use super::reading::Front;
+use super::socket::{self, Took};
+use super::verdict::{Refusal, Verdict};
+use super::worker::Scratch;
+use crate::store::Shared;
+use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
+use std::io;
+use std::sync::Arc;
+
+/// An answer that is being sent.
+pub(super) struct Answer {
+    pub(super) verdict: Verdict,
+    /// The file asked for, if it is known.
+    pub(super) file: Option<Arc<Shared>>,
+    /// What stands in front, header included, as long as the socket has not taken it.
+    pub(super) front: Option<Front>,
+    /// Bytes of the answer that the socket has taken.
+    pub(super) sent: u64,
+    /// Decided for good: bytes of it are out, or the block could not be read.
+    pub(super) settled: bool,
+}
+
+impl Connection {
+    /// Sends some of what is to be sent, in the way that suits it.
+    pub(super) fn send(&mut self, scratch: &mut Scratch, left: usize) -> io::Result<Took> {
+        let Some(Answer { verdict, file, sent, front, .. }) = self.current.take() else {
+            return Ok(Took { bytes: 0, full: false });
+        };
+        if let Some(front) = front {
+            return self.send_front(verdict, file, front);
+        }
+        match (verdict, file) {
+            (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
+                large::send(self, block, file, sent, left)
+            }
+            (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
+            (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
+            (Verdict::Block(_) | Verdict::News, None) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Sends what stands in front of an answer; the rest follows as if its header had been sent.
+    fn send_front(
+        &mut self,
+        verdict: Verdict,
+        file: Option<Arc<Shared>>,
+        mut front: Front,
+    ) -> io::Result<Took> {
+        let alone = verdict == Verdict::News;
+        let rest = front.bytes.get(front.sent..).unwrap_or_default();
+        let took =
+            if alone { socket::send(&self.stream, rest)? } else { socket::send_more(&self.stream, rest)? };
+        self.worker.stats.add_sent(took.bytes, 0);
+        front.sent += took.bytes;
+        let (sent, front) = if front.sent < front.bytes.len() {
+            (0, Some(front))
+        } else if alone {
+            self.answered(verdict);
+            return Ok(took);
+        } else {
+            (RESPONSE_HEADER_LEN as u64, None)
+        };
+        self.current = Some(Answer { verdict, file, front, sent, settled: true });
+        Ok(took)
+    }
+
+    /// Sends this answer and the next ones of the same file with one call.
+    fn send_burst(
+        &mut self,
+        verdict: Verdict,
+        file: Arc<Shared>,
+        sent: u64,
+        scratch: &mut Scratch,
+    ) -> io::Result<Took> {
+        let out = scratch.burst.get_mut(..self.burst.next()).unwrap_or_default();
+        let mut burst = Burst::new(&file, out, &mut scratch.segments);
+        let mut open = burst.push(verdict, sent) && !verdict.closes();
+        for request in self.queue.iter().skip(1) {
+            if !open || request.cascade_hash != file.cascade_hash() {
+                break;
+            }
+            let Some(verdict) = self.decide_in_burst(request, &file) else { break };
+            open = !large::is_large(self.copy, &file, verdict) && burst.push(verdict, 0) && !verdict.closes();
+        }
+        let filled = burst.finish();
+        if filled == 0 {
+            return self.cannot_read(file, sent);
+        }
+        let took = socket::send(&self.stream, scratch.burst.get(..filled).unwrap_or_default())?;
+        self.burst.took(took.bytes, took.full);
+        self.account(&scratch.segments, &file, took.bytes);
+        Ok(took)
+    }
+
+    /// The block to be sent cannot be read: the client is told to look elsewhere, if it is not too late.
+    fn cannot_read(&mut self, file: Arc<Shared>, sent: u64) -> io::Result<Took> {
+        if sent > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let verdict = Verdict::Refusal(Refusal::MissingBlock);
+        self.current = Some(Answer { verdict, file: Some(file), front: None, sent: 0, settled: true });
+        Ok(Took { bytes: 0, full: false })
+    }
+
+    /// Sends a refusal that concerns no file of ours.
+    fn send_refusal(&mut self, refusal: Refusal, sent: u64) -> io::Result<Took> {
+        let answer = refusal.encode();
+        let rest = answer.get(usize::try_from(sent).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let took = socket::send(&self.stream, rest)?;
+        self.worker.stats.add_sent(took.bytes, 0);
+        let verdict = Verdict::Refusal(refusal);
+        if took.bytes == rest.len() {
+            self.answered(verdict);
+        } else {
+            let sent = sent + took.bytes as u64;
+            self.current = Some(Answer { verdict, file: None, front: None, sent, settled: sent > 0 });
+        }
+        Ok(took)
+    }
+
+    /// Notes which answers of a burst are done when the socket took `bytes` of it, and where the next
+    /// one stands.
+    fn account(&mut self, segments: &[Segment], file: &Arc<Shared>, bytes: usize) {
+        let (mut left, mut blocks) = (bytes as u64, 0);
+        for Segment { verdict, part, total } in segments {
+            let len = part.end - part.start;
+            if left < len || part.end < *total {
+                self.remember(*verdict, Arc::clone(file), part.start + left.min(len));
+                break;
+            }
+            left -= len;
+            blocks += u64::from(matches!(verdict, Verdict::Block(_)));
+            self.answered(*verdict);
+        }
+        self.worker.stats.add_sent(bytes, blocks);
+    }
+
+    /// Notes where an answer stands that the socket took in part.
+    pub(super) fn remember(&mut self, verdict: Verdict, file: Arc<Shared>, sent: u64) {
+        self.current =
+            (sent > 0).then_some(Answer { verdict, file: Some(file), front: None, sent, settled: true });
+    }
+
+    /// The first answer is out to its last byte.
+    pub(super) fn answered(&mut self, verdict: Verdict) {
+        self.current = None;
+        if let (Verdict::Block(block), Some(reading)) = (verdict, &self.reading)
+            && self.queue.front().is_some_and(|request| reading.is_of(request))
+        {
+            reading.sent(block);
+        }
+        self.finished = verdict.closes();
+        if self.queue.pop_front().is_some() {
+            self.worker.remove_queued(1);
+        }
+    }
+}
