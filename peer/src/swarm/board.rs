@@ -1,45 +1,21 @@
 //! What is told about one file, and where each of those stands who read it.
 
+use super::crowd;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::meter::Meter;
 use super::offers::{FAST, Offers};
-use super::patience::Patience;
 use super::plain_share::PlainShare;
-use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD, NEWS_SPACING};
+use super::reader::{Reader, ReaderId};
+use crate::limits::{MAX_PEERS_TOLD, NEWS_SPACING};
 use crate::plan::Time;
-use cascade_format::extension::{Item, Run};
+use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddrV4;
 
-/// When so many other clients wait for a block, one that knows the extension is told to ask elsewhere,
-/// or later: a request that waits here is a block that its leecher gets from nobody. Version 1 clients
-/// are always served.
-const MAX_BUSY: u64 = 8;
-
-/// A peer that has few blocks yet lets only so many wait, and one more for each [`BLOCKS_A_CLIENT`]: a first
-/// block that goes to three at once is with each of them sooner than one that goes to eight, and each of
-/// them passes it on.
-const MIN_BUSY: u64 = 3;
-
-/// See [`MIN_BUSY`].
-const BLOCKS_A_CLIENT: u64 = 8;
-
-/// Twice as many may wait for blocks of up to so many bytes, which take half as long or less.
-const SMALL_BLOCK: u64 = 128 << 10;
-
-/// Where blocks are small, one more may wait for each time in a row that the reader was sent away, up to one part
-/// in so many: who is sent away by everybody would fall behind all others. With large blocks one more that
-/// waits costs everybody more than that.
-const INSISTENCE_PART: u64 = 4;
-
 /// Readers that are told when the uplink is free.
 const INVITATIONS: usize = 3;
-
-/// A connection whose other end has shown that it knows the extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReaderId(pub u64);
 
 /// Whether a block that this peer has is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,28 +25,6 @@ pub enum Verdict {
     /// Not now: enough others wait for the uplink, and another peer may have the block, too; or the
     /// reader did not know yet that this seeder chooses.
     Later,
-}
-
-/// Where a reader stands.
-#[derive(Debug)]
-struct Reader {
-    addr: Option<SocketAddrV4>,
-    /// The first block that it was not told about by a map.
-    map_at: u64,
-    log_at: u64,
-    met_at: u64,
-    peers_told: usize,
-    /// Whether it was told [`Item::Everything`] (false) or [`Item::Choosing`] (true) last.
-    choosing_told: Option<bool>,
-    goodbye_told: bool,
-    load_told: u16,
-    greeted: bool,
-    /// It is to be told that the uplink is free.
-    invited: bool,
-    asked: bool,
-    patience: Patience,
-    /// It knows all that there is.
-    quiet: bool,
 }
 
 /// The news of one file.
@@ -184,21 +138,8 @@ impl Board {
     pub fn open(&mut self, now: Time, addr: Option<SocketAddrV4>) -> ReaderId {
         let id = ReaderId(self.next);
         self.next += 1;
-        let reader = Reader {
-            addr,
-            map_at: if self.have == 0 || self.is_complete() { self.layout.blocks() } else { 0 },
-            log_at: self.released,
-            met_at: self.met.end().saturating_sub(MAX_PEERS_A_FIELD as u64),
-            peers_told: 0,
-            choosing_told: None,
-            goodbye_told: false,
-            load_told: 0,
-            greeted: false,
-            invited: false,
-            asked: false,
-            patience: Patience::default(),
-            quiet: false,
-        };
+        let map_at = if self.have == 0 || self.is_complete() { self.layout.blocks() } else { 0 };
+        let reader = Reader::new(addr, map_at, self.released, self.met.end());
         self.readers.insert(id, reader);
         if let Some(offers) = &mut self.offers {
             offers.open(id);
@@ -220,11 +161,9 @@ impl Board {
         block: Option<Block>,
         others: usize,
     ) -> Verdict {
-        let max_busy = self.max_busy();
-        let small = self.has_small_blocks();
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
-        let insistence = if small { reader.patience.sent_away().min(max_busy / INSISTENCE_PART) } else { 0 };
-        let crowd = others as u64 >= max_busy + insistence && self.sent.rate() < FAST;
+        let most = crowd::most(self.layout.block_size(), self.have, reader.patience.sent_away());
+        let crowd = others as u64 >= most && self.sent.rate() < FAST;
         let first = !std::mem::replace(&mut reader.asked, true);
         // A question for news takes no room.
         let busy = block.is_some() && reader.patience.finds(now, crowd, self.gone);
@@ -357,16 +296,6 @@ impl Board {
         self.have == self.layout.blocks()
     }
 
-    fn has_small_blocks(&self) -> bool {
-        self.layout.block_size() <= SMALL_BLOCK
-    }
-
-    /// So many may wait for a block.
-    fn max_busy(&self) -> u64 {
-        let small = if self.has_small_blocks() { 2 } else { 1 };
-        (MAX_BUSY * small).min(MIN_BUSY * small + self.have / BLOCKS_A_CLIENT)
-    }
-
     /// Lets everybody know what has come.
     fn release(&mut self, now: Time) {
         self.released = self.log.end();
@@ -426,8 +355,8 @@ impl Board {
             if self.log.has_forgotten(reader.log_at) {
                 (reader.map_at, reader.log_at) = (0, self.released);
             }
-            items.extend(map_part(&self.layout, reader, have));
-            items.extend(new_blocks(&self.log, self.released, reader));
+            items.extend(reader.map_part(&self.layout, have));
+            items.extend(reader.new_blocks(&self.log, self.released));
         }
         if let Some(offers) = &mut self.offers {
             let runs = offers.tell(now, id);
@@ -435,74 +364,11 @@ impl Board {
                 items.push(Item::Offer(runs));
             }
         }
-        items.extend(new_peers(&self.met, reader));
+        items.extend(reader.new_peers(&self.met));
         if std::mem::take(&mut reader.invited) || reader.load_told != self.load {
             reader.load_told = self.load;
             items.push(Item::Load(self.load));
         }
         items
     }
-}
-
-/// Parts of a map that are looked at for one answer.
-const MAX_EMPTY_PARTS: usize = 2;
-
-/// The next part of the map; parts without any block are passed over.
-fn map_part(layout: &Layout, reader: &mut Reader, have: &dyn Fn(Block) -> bool) -> Option<Item> {
-    // So many parts without any block at a time: this is done behind a lock, for whoever asks.
-    for _ in 0..MAX_EMPTY_PARTS {
-        if reader.map_at >= layout.blocks() {
-            return None;
-        }
-        let first = reader.map_at;
-        let end = (first + MAP_PART_LEN as u64 * 8).min(layout.blocks());
-        reader.map_at = end;
-        let mut bits = vec![0u8; usize::try_from((end - first).div_ceil(8)).unwrap_or(0)];
-        for block in (first..end).filter_map(|number| layout.block(number)).filter(|block| have(*block)) {
-            let at = block.number() - first;
-            if let Some(byte) = usize::try_from(at / 8).ok().and_then(|index| bits.get_mut(index)) {
-                *byte |= 0x80 >> (at % 8);
-            }
-        }
-        if bits.iter().any(|byte| *byte != 0) {
-            return Some(Item::Map { first, bits });
-        }
-    }
-    None
-}
-
-/// What came since the reader was told the last time, as far as it fits.
-fn new_blocks(log: &HaveLog, released: u64, reader: &mut Reader) -> Option<Item> {
-    let mut runs: Vec<Run> = Vec::new();
-    while reader.log_at < released
-        && let Some(block) = log.get(reader.log_at)
-    {
-        if !runs.last_mut().is_some_and(|run| run.extend(block)) {
-            if runs.len() == MAX_HAVE_RUNS {
-                break;
-            }
-            runs.push(Run::of(block));
-        }
-        reader.log_at += 1;
-    }
-    (!runs.is_empty()).then_some(Item::Have(runs))
-}
-
-/// Peers that the reader was not told of, as many as fit. An address of this machine alone is nothing
-/// for others.
-fn new_peers(met: &Met, reader: &mut Reader) -> impl Iterator<Item = Item> + use<> {
-    let local = reader.addr.is_some_and(|addr| addr.ip().is_loopback());
-    let (mut extended, mut plain) = (Vec::new(), Vec::new());
-    while extended.len() + plain.len() < MAX_PEERS_A_FIELD
-        && reader.peers_told < MAX_PEERS_TOLD
-        && let Some((number, peer)) = met.get(reader.met_at)
-    {
-        reader.met_at = number + 1;
-        if Some(peer.addr) != reader.addr && (local || !peer.addr.ip().is_loopback()) {
-            if peer.extended { &mut extended } else { &mut plain }.push(peer.addr);
-            reader.peers_told += 1;
-        }
-    }
-    let extended = (!extended.is_empty()).then_some(Item::Peers(extended));
-    extended.into_iter().chain((!plain.is_empty()).then_some(Item::PlainPeers(plain)))
 }

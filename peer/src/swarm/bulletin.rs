@@ -1,7 +1,8 @@
 //! A board that threads share: hash threads publish, serving threads read it out to their clients.
 
 use super::askers::Askers;
-use super::board::{Board, ReaderId, Verdict};
+use super::board::{Board, Verdict};
+use super::reader::ReaderId;
 use crate::clock;
 use crate::plan::Time;
 use cascade_format::extension::Item;

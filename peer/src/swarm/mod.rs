@@ -8,6 +8,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`board`] | all of it for one file, and where each reader stands |
+//! | `reader` | what one reader has been told, and what is next |
+//! | `crowd` | how many may wait for a block |
 //! | `askers` | hosts that ask without telling where they listen |
 //! | [`bulletin`] | the board as threads share it |
 //! | [`have_log`] | in which order blocks came |
@@ -20,18 +22,21 @@
 mod askers;
 pub mod board;
 pub mod bulletin;
+mod crowd;
 pub mod have_log;
 pub mod met;
 pub mod meter;
 pub mod offers;
 mod patience;
 mod plain_share;
+mod reader;
 
 #[cfg(test)]
 mod tests;
 
-pub use board::{Board, ReaderId, Verdict};
+pub use board::{Board, Verdict};
 pub use bulletin::Bulletin;
+pub use reader::ReaderId;
 
 use crate::limits::MAX_TOLD_BLOCKS;
 
