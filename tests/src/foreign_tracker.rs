@@ -1,14 +1,14 @@
 //! A scripted foreign tracker (protocol §2): follows the rules, or does not.
 
+use crate::acceptor::{Acceptor, Gate};
 use crate::address;
 use crate::clock;
 use crate::tracker_client::Entry;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Instant;
 
 /// How many entries a tracker of the field lists at most.
@@ -55,13 +55,12 @@ struct State {
     announces: Vec<Announce>,
     connections: usize,
     malformed: usize,
-    streams: Vec<TcpStream>,
 }
 
 struct Shared {
     manner: Manner,
     state: Mutex<State>,
-    gone: AtomicBool,
+    gate: Gate,
 }
 
 impl Shared {
@@ -75,7 +74,7 @@ pub struct ForeignTracker {
     /// Where it listens.
     pub addr: SocketAddr,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    _acceptor: Acceptor,
 }
 
 impl ForeignTracker {
@@ -90,15 +89,14 @@ impl ForeignTracker {
     /// A tracker with the given manner that knows nobody.
     #[must_use]
     pub fn start(manner: Manner) -> Self {
-        let listener = address::listener();
-        let addr = listener.local_addr().expect("a bound socket has an address");
-        let gone = AtomicBool::new(false);
-        let shared = Arc::new(Shared { manner, state: Mutex::default(), gone });
+        let shared = Arc::new(Shared { manner, state: Mutex::default(), gate: Gate::default() });
         let acceptor = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || accept(&listener, &shared))
+            Acceptor::start(address::listener(), shared.gate.clone(), move |number, stream| {
+                accept(number, stream, &shared);
+            })
         };
-        Self { addr, shared, acceptor: Some(acceptor) }
+        Self { addr: acceptor.addr(), shared, _acceptor: acceptor }
     }
 
     /// Lists one more peer, for every file.
@@ -131,32 +129,17 @@ impl ForeignTracker {
     }
 }
 
-impl Drop for ForeignTracker {
-    fn drop(&mut self) {
-        self.shared.gone.store(true, Ordering::Release);
-        if let Some(acceptor) = self.acceptor.take() {
-            drop(TcpStream::connect(self.addr));
-            drop(acceptor.join());
-        }
-        self.shared.state().streams.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+fn accept(number: usize, mut stream: TcpStream, shared: &Arc<Shared>) {
+    shared.state().connections += 1;
+    if shared.gate.keep(number, &stream).is_err() {
+        return;
     }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    while let Ok((mut stream, _)) = listener.accept() {
-        if shared.gone.load(Ordering::Acquire) {
-            return;
-        }
-        shared.state().connections += 1;
-        let Ok(copy) = stream.try_clone() else { continue };
-        shared.state().streams.push(copy);
-        let shared = Arc::clone(shared);
-        thread::spawn(move || {
-            // What goes wrong is the asker's doing; it sees a close.
-            let _ = serve(&mut stream, &shared);
-            let _ = stream.shutdown(Shutdown::Both);
-        });
-    }
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        // What goes wrong is the asker's doing; it sees a close.
+        let _ = serve(&mut stream, &shared);
+        let _ = stream.shutdown(Shutdown::Both);
+    });
 }
 
 fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {

@@ -14,6 +14,7 @@
     reason = "test support: whatever goes wrong here is a failed test and must say so"
 )]
 
+mod acceptor;
 pub mod address;
 pub mod binaries;
 pub mod cascade_file;

@@ -1,13 +1,14 @@
 //! A narrow line in front of a real peer: what it sends passes at a bounded rate, over all connections;
 //! what it is sent passes at once.
 
+use crate::acceptor::{Acceptor, Gate};
 use crate::address;
 use crate::clock;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What is passed on at once, in bytes.
@@ -18,8 +19,7 @@ struct Shared {
     rate: u64,
     free_at: Mutex<Option<Instant>>,
     passed: AtomicU64,
-    gone: AtomicBool,
-    streams: Mutex<Vec<TcpStream>>,
+    gate: Gate,
 }
 
 /// The line; it is cut when dropped.
@@ -27,28 +27,28 @@ pub struct Uplink {
     /// Where to connect instead of to the peer itself.
     pub addr: SocketAddr,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    _acceptor: Acceptor,
 }
 
 impl Uplink {
     /// A line in front of the peer that listens at `target`, of `rate` bytes a second.
     #[must_use]
     pub fn to(target: SocketAddr, rate: u64) -> Self {
-        let listener = address::listener();
-        let addr = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             target,
             rate,
             free_at: Mutex::default(),
             passed: AtomicU64::new(0),
-            gone: AtomicBool::new(false),
-            streams: Mutex::default(),
+            gate: Gate::default(),
         });
         let acceptor = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || accept(&listener, &shared))
+            Acceptor::start(address::listener(), shared.gate.clone(), move |number, client| {
+                // Whatever fails here, the client sees a close.
+                let _ = join(number, &client, &shared);
+            })
         };
-        Self { addr, shared, acceptor: Some(acceptor) }
+        Self { addr: acceptor.addr(), shared, _acceptor: acceptor }
     }
 
     /// Bytes that the peer has sent over it.
@@ -58,40 +58,15 @@ impl Uplink {
     }
 }
 
-impl Drop for Uplink {
-    fn drop(&mut self) {
-        self.shared.gone.store(true, Ordering::Release);
-        if let Some(acceptor) = self.acceptor.take() {
-            drop(TcpStream::connect(self.addr));
-            drop(acceptor.join());
-        }
-        let streams = self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
-    }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    while let Ok((client, _)) = listener.accept() {
-        if shared.gone.load(Ordering::Acquire) {
-            return;
-        }
-        // Whatever fails here, the client sees a close.
-        let _ = join(&client, shared);
-    }
-}
-
 /// Starts both directions of a connection.
-fn join(client: &TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
+fn join(number: usize, client: &TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     let peer = TcpStream::connect(shared.target)?;
     client.set_nodelay(true)?;
     peer.set_nodelay(true)?;
     // What has been sent and not passed on must not be much: the peer is to feel how narrow the line is.
     rustix::net::sockopt::set_socket_recv_buffer_size(&peer, 16 * STEP)?;
-    shared
-        .streams
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .extend([client.try_clone()?, peer.try_clone()?]);
+    shared.gate.keep(2 * number, client)?;
+    shared.gate.keep(2 * number + 1, &peer)?;
     let (up, down) = ((client.try_clone()?, peer.try_clone()?), (peer, client.try_clone()?));
     thread::spawn(move || pass(up, |_| {}));
     let shared = Arc::clone(shared);

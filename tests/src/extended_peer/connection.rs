@@ -6,7 +6,6 @@ use crate::extension::{EXTENDED, Marker, field};
 use rustix::io::ioctl_fionread;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::Ordering;
 
 const REQUEST_LEN: usize = 64;
 
@@ -34,7 +33,7 @@ pub(super) fn serve(shared: &Shared, mut stream: &TcpStream, connection: usize) 
                 break;
             }
             clock::breathe();
-            if shared.gone.load(Ordering::Acquire) {
+            if shared.gate.is_closed() {
                 return Ok(());
             }
             reply = (shared.rule)(question());

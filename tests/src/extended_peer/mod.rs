@@ -4,15 +4,15 @@
 
 mod connection;
 
+use crate::acceptor::{Acceptor, Gate};
 use crate::address;
 use crate::cascade_file::TestFile;
 use crate::clock;
 use crate::extension::{Item, Marker, NEWS, field};
 use std::collections::BTreeSet;
-use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// A request that needs an answer.
@@ -108,8 +108,7 @@ struct Shared {
     /// Blocks that the peer holds; `None`: all.
     holds: Mutex<Option<BTreeSet<u64>>>,
     log: Mutex<Log>,
-    streams: Mutex<Vec<TcpStream>>,
-    gone: AtomicBool,
+    gate: Gate,
 }
 
 impl Shared {
@@ -128,7 +127,7 @@ pub struct ExtendedPeer {
     /// Where it listens.
     pub addr: SocketAddr,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    _acceptor: Acceptor,
 }
 
 impl ExtendedPeer {
@@ -159,21 +158,20 @@ impl ExtendedPeer {
         holds: Option<BTreeSet<u64>>,
         rule: impl Fn(Question) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = address::listener();
-        let addr = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             file: file.clone(),
             rule: Arc::new(rule),
             holds: Mutex::new(holds),
             log: Mutex::default(),
-            streams: Mutex::default(),
-            gone: AtomicBool::new(false),
+            gate: Gate::default(),
         });
         let acceptor = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || accept(&listener, &shared))
+            Acceptor::start(address::listener(), shared.gate.clone(), move |number, stream| {
+                accept(number, stream, &shared);
+            })
         };
-        Self { addr, shared, acceptor: Some(acceptor) }
+        Self { addr: acceptor.addr(), shared, _acceptor: acceptor }
     }
 
     /// Where it listens.
@@ -229,35 +227,15 @@ pub fn empty_field() -> Vec<u8> {
     field(&[])
 }
 
-impl Drop for ExtendedPeer {
-    fn drop(&mut self) {
-        self.shared.gone.store(true, Ordering::Release);
-        if let Some(acceptor) = self.acceptor.take() {
-            drop(TcpStream::connect(self.addr));
-            drop(acceptor.join());
-        }
-        let streams = self.shared.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+fn accept(number: usize, stream: TcpStream, shared: &Arc<Shared>) {
+    shared.log().connections.push(clock::now());
+    if shared.gate.keep(number, &stream).is_err() {
+        return;
     }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    while let Ok((stream, _)) = listener.accept() {
-        if shared.gone.load(Ordering::Acquire) {
-            return;
-        }
-        let number = {
-            let mut log = shared.log();
-            log.connections.push(clock::now());
-            log.connections.len() - 1
-        };
-        let Ok(copy) = stream.try_clone() else { continue };
-        shared.streams.lock().unwrap_or_else(PoisonError::into_inner).push(copy);
-        let shared = Arc::clone(shared);
-        thread::spawn(move || {
-            // What goes wrong is the other side's doing; it sees a close.
-            let _ = connection::serve(&shared, &stream, number);
-            let _ = stream.shutdown(Shutdown::Both);
-        });
-    }
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        // What goes wrong is the other side's doing; it sees a close.
+        let _ = connection::serve(&shared, &stream, number);
+        let _ = stream.shutdown(Shutdown::Both);
+    });
 }

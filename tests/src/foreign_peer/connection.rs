@@ -208,7 +208,7 @@ impl Connection {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         for chunk in bytes.chunks(self.shared.pace.chunk()) {
             self.shared.pace.take(chunk.len());
-            if self.shared.gone() {
+            if self.shared.gate.is_closed() {
                 return Err(ErrorKind::BrokenPipe.into());
             }
             self.stream.write_all(chunk)?;

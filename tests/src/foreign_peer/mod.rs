@@ -15,16 +15,16 @@ mod script;
 pub use journal::{Journal, Seen};
 pub use script::{Answer, Ask, Delivery, Greeting, Reading, Script};
 
+use crate::acceptor::{Acceptor, Gate};
 use crate::address;
 use crate::cascade_file::TestFile;
 use crate::clock;
 use connection::Connection;
 use pace::Pace;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 /// What the threads of one foreign peer share.
 struct Shared {
@@ -34,9 +34,7 @@ struct Shared {
     script: Script,
     pace: Pace,
     journal: Mutex<Journal>,
-    /// Copies of the open connections' descriptors, to cut them from outside.
-    streams: Mutex<BTreeMap<usize, TcpStream>>,
-    gone: AtomicBool,
+    gate: Gate,
 }
 
 impl Shared {
@@ -48,14 +46,6 @@ impl Shared {
         let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         holds.as_ref().is_none_or(|blocks| blocks.contains(&block))
     }
-
-    fn streams(&self) -> MutexGuard<'_, BTreeMap<usize, TcpStream>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
-    }
 }
 
 /// A foreign peer that listens; it vanishes when dropped.
@@ -63,7 +53,7 @@ pub struct ForeignPeer {
     /// Where it listens.
     pub addr: SocketAddr,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
+    acceptor: Acceptor,
 }
 
 impl ForeignPeer {
@@ -97,21 +87,21 @@ impl ForeignPeer {
     }
 
     fn over(listener: TcpListener, files: Vec<TestFile>, mut script: Script) -> Self {
-        let addr = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             files,
             holds: Mutex::new(script.holds.take()),
             pace: Pace::new(script.rate),
             script,
             journal: Mutex::default(),
-            streams: Mutex::default(),
-            gone: AtomicBool::new(false),
+            gate: Gate::default(),
         });
         let acceptor = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || accept(&listener, &shared))
+            Acceptor::start(listener, shared.gate.clone(), move |number, stream| {
+                accept(number, stream, &shared);
+            })
         };
-        Self { addr, shared, acceptor: Some(acceptor) }
+        Self { addr: acceptor.addr(), shared, acceptor }
     }
 
     /// What it saw and did so far.
@@ -136,39 +126,22 @@ impl ForeignPeer {
 
     /// Cuts every connection and stops to listen, as a killed process does.
     pub fn vanish(&mut self) {
-        self.shared.gone.store(true, Ordering::Release);
-        if let Some(acceptor) = self.acceptor.take() {
-            // Wakes the acceptor; where that fails, it is not waiting.
-            drop(TcpStream::connect(self.addr));
-            drop(acceptor.join());
-        }
-        self.shared.streams().values().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        self.acceptor.close();
     }
 }
 
-impl Drop for ForeignPeer {
-    fn drop(&mut self) {
-        self.vanish();
+fn accept(number: usize, stream: TcpStream, shared: &Arc<Shared>) {
+    shared.journal().connections.push(clock::now());
+    if shared.script.greeting == Greeting::Close {
+        shared.journal().told_a_lie();
+        return;
     }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for number in 0.. {
-        let Ok((stream, _)) = listener.accept() else { return };
-        if shared.gone() {
-            return;
-        }
-        shared.journal().connections.push(clock::now());
-        if shared.script.greeting == Greeting::Close {
-            shared.journal().told_a_lie();
-            continue;
-        }
-        let Ok(copy) = stream.try_clone() else { continue };
-        shared.streams().insert(number, copy);
-        let shared = Arc::clone(shared);
-        thread::spawn(move || {
-            Connection::new(Arc::clone(&shared), stream, number).serve();
-            shared.streams().remove(&number);
-        });
+    if shared.gate.keep(number, &stream).is_err() {
+        return;
     }
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        Connection::new(Arc::clone(&shared), stream, number).serve();
+        shared.gate.forget(number);
+    });
 }
