@@ -190,5 +190,5 @@ pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 /// Links that one download seeks among peers that tell what they have: more would tell little new.
 pub const SWARM_LINKS: usize = 20;
 
-/// Links that it makes to such peers when they have one to it.
+/// Links that it makes to such peers when they have one to it, or when it is behind the others.
 pub const MAX_SWARM_LINKS: usize = 30;

@@ -4,31 +4,34 @@
 //! for a moment, or asks where most others ask, stays behind for good, and everybody waits for the last.
 //! So whoever has noticeably less than the leechers it is linked with asks more of them, and for more.
 
-use super::Plan;
 use super::knowledge::Has;
+use super::{Link, Plan};
 use std::time::Duration;
 
 /// Who lacks what arrives in so long, compared with the others, is behind.
 const BEHIND: Duration = Duration::from_millis(100);
 
-/// Who is behind has one part in so many more under way than others.
+/// Who is behind has one part in so many more waiting at others' uplinks.
 const MORE_PART: u64 = 2;
 
 impl Plan {
-    /// Whether this peer has noticeably fewer blocks than the leechers it is linked with, as a mean.
+    /// Whether this peer has noticeably fewer blocks than the leechers it is linked with: than their median, which
+    /// neither a liar nor one who came with half of the file moves. Those who have everything are not looked
+    /// at: most of them always had.
     pub(super) fn is_behind(&self) -> bool {
-        let (mut leechers, mut sum) = (0, 0);
-        for (_, link) in self.links.iter() {
-            if let Some(Has::Some(have)) = link.told.as_ref().map(|told| &told.has) {
-                (leechers, sum) = (leechers + 1, sum + have.count());
-            }
-        }
+        let count = |link: &Link| match link.told.as_ref().filter(|told| told.heard).map(|told| &told.has) {
+            Some(Has::Some(have)) => Some(have.count()),
+            Some(Has::Everything | Has::Choosing) | None => None,
+        };
+        let mut counts: Vec<u64> = self.links.iter().filter_map(|(_, link)| count(link)).collect();
+        counts.sort_unstable();
+        let median = counts.get(counts.len() / 2).copied().unwrap_or(0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
         let less = (self.received.rate() * BEHIND.as_secs_f64()) as u64 / self.blocks.layout().block_size();
-        self.blocks.verified() + less.max(1) < sum.checked_div(leechers).unwrap_or(0)
+        self.blocks.verified() + less.max(1) < median
     }
 
-    /// How much to have under way where it is `usual` for others.
+    /// How much to have waiting at others' uplinks where it is `usual` for those who are not behind.
     pub(super) fn with_more_if_behind(&self, usual: u64) -> u64 {
         if self.behind { usual + usual / MORE_PART } else { usual }
     }

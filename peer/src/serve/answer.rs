@@ -85,7 +85,7 @@ impl Connection {
                 break;
             }
             let Some(verdict) = self.decide_in_burst(request, &file) else { break };
-            open = !large::is_large(self.copy, &file, verdict) && burst.push(verdict, 0) && !verdict.closes();
+            open = burst.push(verdict, 0) && !verdict.closes();
         }
         let filled = burst.finish();
         if filled == 0 {

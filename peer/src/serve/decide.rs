@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::connection::Connection;
+use super::large;
 use super::reading::{Front, Reading};
 use super::verdict::{Refusal, Verdict, judge};
 use crate::clock;
@@ -125,6 +126,9 @@ impl Connection {
     pub(super) fn decide_in_burst(&self, request: &BlockRequest, file: &Arc<Shared>) -> Option<Verdict> {
         // A file that has changed has no blocks by now.
         let verdict = judge(request, file, true);
+        if large::is_large(self.copy, file, verdict) {
+            return None;
+        }
         let Some(reading) = self.reading.as_ref().filter(|reading| reading.reads(file)) else {
             let plain = self.marker(request, file).is_none();
             let given = |verdict: &Verdict| match verdict {

@@ -1,4 +1,4 @@
-//! What is told about one file, and where each of those stands who read it.
+//! What is told about one file, and what is given to those who read it.
 
 use super::crowd;
 use super::have_log::HaveLog;
@@ -162,20 +162,17 @@ impl Board {
         others: usize,
     ) -> Verdict {
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
-        let most = crowd::most(self.layout.block_size(), self.have, reader.patience.sent_away());
+        let most = crowd::most(self.layout.block_size(), self.have, reader.patience.times_sent_away());
         let crowd = others as u64 >= most && self.sent.rate() < FAST;
         let first = !std::mem::replace(&mut reader.asked, true);
         // A question for news takes no room.
         let busy = block.is_some() && reader.patience.finds(now, crowd, self.gone);
-        let Some(offers) = &mut self.offers else {
-            return if busy { Verdict::Later } else { Verdict::Serve };
-        };
-        if let Some(block) = block
-            && busy
-            && !offers.is_offered(id, block)
-        {
+        let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
+        if busy && !block.is_some_and(is_offered) {
+            reader.patience.was_sent_away(now);
             return Verdict::Later;
         }
+        let Some(offers) = &mut self.offers else { return Verdict::Serve };
         let verdict = match block {
             Some(block) if first && offers.is_choosing(now) && offers.is_another_s(id, block) => {
                 Verdict::Later
@@ -198,6 +195,9 @@ impl Board {
         self.sent.add(now, self.layout.len_of(block));
         self.gone += 1;
         self.plain.sent(now, self.layout.len_of(block));
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.patience.got_a_block();
+        }
         if let Some(offers) = &mut self.offers {
             offers.sent(now, id, block);
             self.look(now);
@@ -230,7 +230,7 @@ impl Board {
     /// Whether there is something that the reader does not know. If not, it is woken when there is.
     #[must_use]
     pub fn has_news(&mut self, id: ReaderId) -> bool {
-        let has_news = self.is_behind(id);
+        let has_news = self.is_untold(id);
         if !has_news
             && let Some(reader) = self.readers.get_mut(&id)
             && !std::mem::replace(&mut reader.quiet, true)
@@ -240,7 +240,7 @@ impl Board {
         has_news
     }
 
-    fn is_behind(&self, id: ReaderId) -> bool {
+    fn is_untold(&self, id: ReaderId) -> bool {
         let Some(reader) = self.readers.get(&id) else { return false };
         let has_peers = reader.met_at < self.met.end() && reader.peers_told < MAX_PEERS_TOLD;
         let has_blocks = if self.is_complete() {
@@ -257,7 +257,7 @@ impl Board {
     /// tells which blocks this peer has.
     pub fn news(&mut self, now: Time, id: ReaderId, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
         self.look(now);
-        let items = self.is_behind(id).then(|| self.items(now, id, have));
+        let items = self.is_untold(id).then(|| self.items(now, id, have));
         let _ = self.has_news(id);
         items
     }

@@ -16,18 +16,18 @@ const BLOCKS_A_CLIENT: u64 = 8;
 /// Twice as many may wait for blocks of up to so many bytes, which take half as long or less.
 const SMALL_BLOCK: u64 = 128 << 10;
 
-/// Where blocks are small, one more may wait for each time in a row that the reader was sent away, up to one part
-/// in so many: who is sent away by everybody would fall behind all others. With large blocks one more that
+/// Where blocks are small, one more may wait for each time that the reader was sent away, up to one part in so
+/// many: who is sent away by everybody would fall behind all others. With large blocks one more that
 /// waits costs everybody more than that.
-const INSISTENCE_PART: u64 = 4;
+const SENT_AWAY_PART: u64 = 4;
 
 /// So many others may wait for blocks of `block_size` bytes at a peer that has `have` blocks, when one asks
-/// that was sent away so many times in a row.
+/// that was sent away so many times.
 pub(super) fn most(block_size: u64, have: u64, sent_away: u64) -> u64 {
     let small = block_size <= SMALL_BLOCK;
     let factor = if small { 2 } else { 1 };
     let most = (MAX_BUSY * factor).min(MIN_BUSY * factor + have / BLOCKS_A_CLIENT);
-    if small { most + sent_away.min(most / INSISTENCE_PART) } else { most }
+    if small { most + sent_away.min(most / SENT_AWAY_PART) } else { most }
 }
 
 #[cfg(test)]

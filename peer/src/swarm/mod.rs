@@ -7,7 +7,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`board`] | all of it for one file, and where each reader stands |
+//! | [`board`] | all of it for one file |
 //! | `reader` | what one reader has been told, and what is next |
 //! | `crowd` | how many may wait for a block |
 //! | `askers` | hosts that ask without telling where they listen |
@@ -16,7 +16,7 @@
 //! | [`offers`] | which block a seeder gives to whom |
 //! | [`met`] | peers that have shown themselves |
 //! | [`meter`] | how fast something goes |
-//! | `patience` | how long a reader is sent away because others wait |
+//! | `patience` | how long a reader is sent away because others wait, and how often it was |
 //! | `plain_share` | what clients get that know only version 1 |
 
 mod askers;

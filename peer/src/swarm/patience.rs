@@ -1,4 +1,4 @@
-//! How long a reader is sent away because too many others wait for a block.
+//! How long a reader is sent away because too many others wait for a block, and how often it was.
 //!
 //! Those who wait may never read what they asked for. Then nothing goes out, and whoever goes on asking is
 //! served.
@@ -15,13 +15,19 @@ const LONGEST_LATER: Duration = Duration::from_secs(10);
 /// From then on it is served for so long.
 const INSISTING: Duration = Duration::from_secs(10);
 
+/// Times that are nearer to each other count once: an honest reader asks again no sooner, and whoever asks
+/// all the time is not to be let in before others.
+const COUNTED_APART: Duration = Duration::from_millis(100);
+
 /// What one reader has found of late.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     crowded: Option<Crowded>,
     insists_until: Time,
-    /// Times in a row that it was sent away.
+    /// Times that it was sent away since it got a block.
     sent_away: u64,
+    /// The latest of them that counted.
+    counted: Time,
 }
 
 /// Its questions while too many others waited.
@@ -38,22 +44,14 @@ impl Patience {
     /// The reader asks for a block, and finds a `crowd` or not; `gone` blocks have gone out so far. Whether it
     /// is to come later.
     pub(super) fn finds(&mut self, now: Time, crowd: bool, gone: u64) -> bool {
-        let later = self.must_wait(now, crowd, gone);
-        self.sent_away = if later { self.sent_away + 1 } else { 0 };
-        later
-    }
-
-    /// How often in a row it was sent away.
-    pub(super) fn sent_away(&self) -> u64 {
-        self.sent_away
-    }
-
-    fn must_wait(&mut self, now: Time, crowd: bool, gone: u64) -> bool {
         if now < self.insists_until {
             return false;
         }
-        let gap = |crowded: &Crowded| now.saturating_sub(crowded.last) > MAX_LATER;
-        let Some(crowded) = self.crowded.as_mut().filter(|crowded| crowd && !gap(crowded)) else {
+        let stayed_away = self.crowded.is_some_and(|crowded| now.saturating_sub(crowded.last) > MAX_LATER);
+        if stayed_away {
+            self.sent_away = 0;
+        }
+        let Some(crowded) = self.crowded.as_mut().filter(|_| crowd && !stayed_away) else {
             self.crowded = crowd.then_some(Crowded { since: now, gone, last: now });
             return crowd;
         };
@@ -64,6 +62,23 @@ impl Patience {
             self.insists_until = now + INSISTING;
         }
         !insists
+    }
+
+    /// It was sent away.
+    pub(super) fn was_sent_away(&mut self, now: Time) {
+        if self.sent_away == 0 || now >= self.counted + COUNTED_APART {
+            (self.sent_away, self.counted) = (self.sent_away + 1, now);
+        }
+    }
+
+    /// It got a block.
+    pub(super) fn got_a_block(&mut self) {
+        self.sent_away = 0;
+    }
+
+    /// How often it was sent away since it got a block.
+    pub(super) fn times_sent_away(&self) -> u64 {
+        self.sent_away
     }
 }
 
@@ -98,5 +113,28 @@ mod tests {
             assert_eq!(patience.finds(at, crowd, 0), crowd);
             assert!(patience.finds(at + MAX_LATER / 2, true, 0));
         }
+    }
+
+    #[test]
+    fn it_counts_how_often_it_was_sent_away_and_not_how_often_it_asked() {
+        let mut patience = Patience::default();
+        for (at, times) in
+            [(STEP, 1), (STEP, 1), (STEP * 2, 2), (STEP * 2 + COUNTED_APART / 2, 2), (STEP * 3, 3)]
+        {
+            assert!(patience.finds(at, true, 0));
+            patience.was_sent_away(at);
+            assert_eq!(patience.times_sent_away(), times);
+        }
+        patience.got_a_block();
+        assert_eq!(patience.times_sent_away(), 0);
+    }
+
+    #[test]
+    fn who_stays_away_for_long_is_like_any_other() {
+        let mut patience = Patience::default();
+        assert!(patience.finds(STEP, true, 0));
+        patience.was_sent_away(STEP);
+        assert!(patience.finds(STEP + MAX_LATER * 2, true, 0));
+        assert_eq!(patience.times_sent_away(), 0);
     }
 }

@@ -199,14 +199,23 @@ fn who_was_sent_away_is_let_in_sooner_where_blocks_are_small() {
         layout.iter().take(80).for_each(|block| assert!(have.insert(block)));
         let mut board = Board::new(layout, &have, 0);
         let reader = board.open(NOW, None);
-        let mut ask = |others| board.asked(NOW, reader, 0, layout.block(0), others);
-        for _ in 0..10 {
-            assert_eq!(ask(most + more), Verdict::Later, "blocks of {size}: a bound holds");
+        let ask = |board: &mut Board, now, others| board.asked(now, reader, 0, layout.block(0), others);
+        let mut now = NOW;
+        for _ in 0..6 {
+            for _ in 0..3 {
+                assert_eq!(
+                    ask(&mut board, now, most + more),
+                    Verdict::Later,
+                    "blocks of {size}: a bound holds"
+                );
+            }
+            now += Duration::from_millis(150);
         }
         if more > 0 {
-            assert_eq!(ask(most + more - 1), Verdict::Serve, "blocks of {size}");
+            assert_eq!(ask(&mut board, now, most + more - 1), Verdict::Serve, "blocks of {size}");
         }
-        assert_eq!(ask(most), Verdict::Later, "blocks of {size}: it begins anew");
+        board.sent(now, reader, layout.block(0).unwrap());
+        assert_eq!(ask(&mut board, now, most), Verdict::Later, "blocks of {size}: it begins anew");
     }
 }
 
