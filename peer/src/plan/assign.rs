@@ -188,6 +188,10 @@ impl Plan {
             };
             let thefts = self.thefts.get(&block).copied().unwrap_or(0);
             let Some(wait) = expected_wait(now, victim, state, thefts, is_end) else { continue };
+            // What stands before others in a queue that moves is sent in any case, and the last is as late.
+            if wait != Duration::MAX && victim.wanted().next_back() != Some(block) {
+                continue;
+            }
             if prey.is_none_or(|(longest, ..)| wait > longest) {
                 prey = Some((wait, id, block));
             }

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Who lacks what arrives in so long, compared with the others, is behind.
 const BEHIND: Duration = Duration::from_millis(100);
 
+/// With fewer leechers to compare with, nobody is behind: two that exchange what they have are hardly ever even.
+const MIN_COMPARED: usize = 4;
+
 /// Who is behind has one part in so many more waiting at others' uplinks.
 const MORE_PART: u64 = 2;
 
@@ -24,6 +27,9 @@ impl Plan {
             Some(Has::Everything | Has::Choosing) | None => None,
         };
         let mut counts: Vec<u64> = self.links.iter().filter_map(|(_, link)| count(link)).collect();
+        if counts.len() < MIN_COMPARED {
+            return false;
+        }
         counts.sort_unstable();
         let median = counts.get(counts.len() / 2).copied().unwrap_or(0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
