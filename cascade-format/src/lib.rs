@@ -31,3 +31,8 @@ pub use hash::{BlockHash, CascadeHash, FileHash};
 pub use have::Have;
 pub use layout::{Block, Layout, LayoutError};
 pub use metafile::{Header, Metafile, MetafileError};
+
+/// The example of the crate's README runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,9 +13,6 @@
 pub mod field;
 pub mod marker;
 
-#[cfg(test)]
-mod golden;
-
 pub use field::{FieldError, Item, Run};
 pub use marker::Marker;
 

@@ -1,23 +1,11 @@
-//! The extension's messages in `docs/protocol.md`, read from that page: what people implement from must
-//! be what this crate reads and writes.
+//! The messages of the swarm extension.
 
-use super::field::{self, LENGTH_LEN};
-use super::{EXTENDED, Item, Marker, NEWS, Run};
-use crate::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader};
-use crate::{CascadeHash, Layout};
-use alloc::format;
-use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
-
-const DOCUMENT: &str = include_str!("../../../docs/protocol.md");
-
-/// The bytes of the hex dump in the document's code block called `name`.
-fn dump(name: &str) -> Vec<u8> {
-    let (_, rest) = DOCUMENT.split_once(&format!("```text {name}\n")).expect(name);
-    let (lines, _) = rest.split_once("```").expect(name);
-    let digits = lines.lines().flat_map(|line| line[10..57].split_whitespace());
-    digits.map(|digits| u8::from_str_radix(digits, 16).expect(digits)).collect()
-}
+use super::dump;
+use cascade_format::extension::field::{self, LENGTH_LEN};
+use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, Run};
+use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader};
+use cascade_format::{CascadeHash, Layout};
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// The file of the document's worked example: 15 bytes in two blocks.
 fn layout() -> Layout {

@@ -1,7 +1,9 @@
-//! The worked example of `docs/protocol.md`, read from that page: what people implement from must be
-//! what this crate reads and writes.
+//! The byte dumps of `docs/protocol.md`, read from that page: what people implement from must be what
+//! `cascade-format` reads and writes. The tests are here because that crate is published without `docs/`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod extension;
 
 use cascade_format::peer_wire::{BlockRequest, ResponseHeader};
 use cascade_format::tracker_wire::{
@@ -10,7 +12,7 @@ use cascade_format::tracker_wire::{
 use cascade_format::{BlockHash, CascadeHash, FileHash, Header, Layout, Metafile};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-const DOCUMENT: &str = include_str!("../../docs/protocol.md");
+const DOCUMENT: &str = include_str!("../../../docs/protocol.md");
 const DATA: &[u8] = b"hello, cascade\n";
 const BLOCK_SIZE: u64 = 8;
 
