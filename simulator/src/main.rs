@@ -2,7 +2,7 @@
 
 use cascade_simulator::cli::Cli;
 use cascade_simulator::preset::{Preset, among_themselves, presets};
-use cascade_simulator::report::{json, svg, table};
+use cascade_simulator::report::{json, picture, table};
 use cascade_simulator::{Outcome, Scenario, World, clock};
 use clap::Parser;
 use std::io::Write;
@@ -30,7 +30,7 @@ fn run(cli: &Cli) -> Result<bool, String> {
     }
     let (outcome, wall) = simulate(cli.scenario()?)?;
     if let Some(path) = &cli.svg {
-        std::fs::write(path, svg::draw(&outcome))
+        std::fs::write(path, picture::draw(&outcome))
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     if cli.json {

@@ -7,12 +7,11 @@
 //! | [`rows`] | the swarms of the table, and what each must reach |
 //! | [`bound`] | the least time that any protocol needs |
 //! | [`clients`] | the programs that can form a swarm |
-//! | [`outcome`], [`picture`] | what came of it, as numbers and over time |
+//! | [`outcome`] | what came of it, as numbers and over time |
 
 pub mod bound;
 pub mod clients;
 pub mod outcome;
-pub mod picture;
 pub mod role;
 pub mod rows;
 pub mod scenario;

@@ -1,6 +1,6 @@
 //! What people and programs see of an outcome.
 
-pub mod svg;
+pub mod picture;
 pub mod table;
 
 use crate::Outcome;

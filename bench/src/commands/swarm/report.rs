@@ -2,12 +2,12 @@
 
 use super::contestants::{self, Contestant};
 use crate::error::{Context, Result};
-use crate::swarm::outcome::Outcome;
-use crate::swarm::picture::{self, Words};
+use crate::swarm::outcome::{Outcome, Reading};
 use crate::swarm::role::Role;
 use crate::swarm::scenario::Scenario;
 use crate::table::Table;
 use crate::units::show_size;
+use cascade_picture::{Chart, Line, Moment, Picture, Span};
 use std::path::{Path, PathBuf};
 
 /// One line for each group of a run.
@@ -111,7 +111,8 @@ pub(super) fn draw_worst(name: &str, scenario: &Scenario, runs: &[Outcome], file
         scenario.roles().into_iter().enumerate().map(|(at, role)| (role, at)).collect();
     order.sort_unstable();
     let last = run.spread(scenario.main_role()).map_or(f64::NAN, |times| times.max);
-    let words = Words {
+    let names = order.iter().map(|(role, _)| group_name(name, scenario, *role)).collect();
+    let picture = Picture {
         title: format!("{name}: {}", scenario.describe()),
         subtitle: format!(
             "the last at {last:.2} s = {:.3} × F/u; the seeder sent {:.2} copies; machine {:.0} % busy",
@@ -119,10 +120,32 @@ pub(super) fn draw_worst(name: &str, scenario: &Scenario, runs: &[Outcome], file
             run.copies(scenario),
             run.busy * 100.0
         ),
-        rows: order.into_iter().map(|(role, at)| (at, group_name(name, scenario, role))).collect(),
+        ..picture_of(&run.readings, names, &order.iter().map(|(_, at)| *at).collect::<Vec<_>>())
     };
-    std::fs::write(file, picture::draw(&words, &run.readings))
-        .context(|| format!("cannot write {}", file.display()))
+    std::fs::write(file, picture.draw()).context(|| format!("cannot write {}", file.display()))
+}
+
+/// What each leecher has received over time, and the copies that the seeder has sent; the leechers from top to
+/// bottom have these names, and these numbers in the readings.
+fn picture_of(readings: &[Reading], names: Vec<String>, leechers: &[usize]) -> Picture {
+    let part = 1.0 / leechers.len().max(1) as f64;
+    let shares = |reading: &Reading| {
+        leechers.iter().map(|at| reading.received.get(*at).copied().unwrap_or(0.0)).collect()
+    };
+    let points = readings.iter().map(|reading| (reading.at, reading.copies)).collect();
+    Picture {
+        spans: names.into_iter().map(|name| Span { name, part }).collect(),
+        moments: readings.iter().map(|reading| Moment { at: reading.at, shares: shares(reading) }).collect(),
+        scale_name: "received".to_owned(),
+        chart: Chart {
+            title: "copies that the seeder has sent".to_owned(),
+            most: readings.last().map_or(0.0, |reading| reading.copies).max(1.0).ceil(),
+            percent: false,
+            lines: vec![Line { name: String::new(), points }],
+        },
+        time_name: "time since the first start (s)".to_owned(),
+        ..Picture::default()
+    }
 }
 
 /// `swarm.svg` and `1-8` give `swarm-1-8.svg`.

@@ -1,0 +1,118 @@
+//! The frame: title, time axis, and the places of the two halves.
+
+use crate::Picture;
+use std::fmt::{Result, Write};
+
+/// Width of both halves.
+pub(crate) const WIDTH: f64 = 900.0;
+/// Where both begin.
+pub(crate) const LEFT: f64 = 130.0;
+/// Where the map begins.
+pub(crate) const TOP: f64 = 64.0;
+const RIGHT: f64 = 120.0;
+const GAP: f64 = 60.0;
+const BOTTOM: f64 = 48.0;
+
+/// Moments and points that are drawn at most: a picture has no more columns.
+pub(crate) const COLUMNS: usize = 256;
+
+pub(crate) fn write(out: &mut String, picture: &Picture) -> Result {
+    let map_bottom = TOP + crate::map::height(picture.rows());
+    let chart_top = map_bottom + GAP;
+    let chart_bottom = chart_top + crate::chart::HEIGHT;
+    writeln!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" font-family=\"sans-serif\" font-size=\"13\">",
+        LEFT + WIDTH + RIGHT,
+        chart_bottom + BOTTOM
+    )?;
+    writeln!(out, "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>")?;
+    writeln!(out, "<text x=\"{LEFT}\" y=\"24\" font-size=\"18\">{}</text>", escape(&picture.title))?;
+    writeln!(out, "<text x=\"{LEFT}\" y=\"46\" fill=\"#555\">{}</text>", escape(&picture.subtitle))?;
+    crate::map::write(out, picture)?;
+    crate::chart::write(out, &picture.chart, picture.end(), chart_top)?;
+    write_time_axis(out, picture, [map_bottom, chart_bottom])?;
+    writeln!(out, "</svg>")
+}
+
+fn write_time_axis(out: &mut String, picture: &Picture, lines: [f64; 2]) -> Result {
+    let end = picture.end();
+    for at in marks(end, 10.0) {
+        let x = x_of(at, end);
+        for y in lines {
+            writeln!(
+                out,
+                "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{y}\" y2=\"{}\" stroke=\"#333\"/>",
+                y + 5.0
+            )?;
+            small_text(out, x, y + 18.0, "middle", &shown(at))?;
+        }
+    }
+    let (x, y) = (LEFT + WIDTH / 2.0, lines[1] + 38.0);
+    writeln!(out, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{}</text>", escape(&picture.time_name))
+}
+
+/// Where the time `at` is, of the time until `end`.
+pub(crate) fn x_of(at: f64, end: f64) -> f64 {
+    LEFT + at / end * WIDTH
+}
+
+/// A text in the size of labels; `anchor` is SVG's `text-anchor`.
+pub(crate) fn small_text(out: &mut String, x: f64, y: f64, anchor: &str, text: &str) -> Result {
+    let text = escape(text);
+    writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"11\">{text}</text>")
+}
+
+/// Round numbers from 0 to `end`, about `count` of them.
+pub(crate) fn marks(end: f64, count: f64) -> impl Iterator<Item = f64> {
+    let step = round_step(end / count);
+    (0u32..).map(move |number| f64::from(number) * step).take_while(move |mark| *mark <= end * 1.000_001)
+}
+
+/// The next round number from `rough` on, which must be positive.
+fn round_step(rough: f64) -> f64 {
+    let power = 10f64.powf(rough.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].iter().map(|factor| factor * power).find(|step| *step >= rough).unwrap_or(rough)
+}
+
+/// A mark without the noise of its binary fraction.
+pub(crate) fn shown(mark: f64) -> String {
+    ((mark * 1000.0).round() / 1000.0).to_string()
+}
+
+/// Every moment or point that is drawn: at most [`COLUMNS`], and the last one.
+pub(crate) fn thinned<T>(all: &[T]) -> impl Iterator<Item = &T> {
+    let step = all.len().div_ceil(COLUMNS).max(1);
+    let last = all.last().filter(|_| !all.len().saturating_sub(1).is_multiple_of(step));
+    all.iter().step_by(step).chain(last)
+}
+
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_round() {
+        assert_eq!([round_step(4.5), round_step(123.0), round_step(0.25)], [5.0, 200.0, 0.5]);
+        assert_eq!(marks(1.0, 4.0).map(shown).collect::<Vec<_>>(), ["0", "0.5", "1"]);
+    }
+
+    #[test]
+    fn the_last_moment_is_always_drawn_and_once() {
+        for length in [0, 1, 2, 255, 256, 257, 1000, 1025] {
+            let all: Vec<usize> = (0..length).collect();
+            let drawn: Vec<_> = thinned(&all).collect();
+            assert_eq!(drawn.last(), all.last().as_ref(), "{length}");
+            assert!(drawn.len() <= COLUMNS + 1 && drawn.windows(2).all(|pair| pair[0] < pair[1]), "{length}");
+        }
+    }
+
+    #[test]
+    fn names_cannot_break_the_picture() {
+        assert_eq!(escape("<a&b>"), "&lt;a&amp;b&gt;");
+    }
+}
