@@ -1,9 +1,10 @@
 //! The Cascade peer: creates `.cascade` files, checks data against them, downloads and seeds.
 //!
-//! A block's way is straight: socket → disk → hash → *have*. `plan` decides, without I/O, which block
+//! A block's way is straight: socket → disk → hash → *have*. `cascade_swarm` decides, without I/O, which block
 //! is asked of whom; `link` is one connection to another peer; `store` is the data file and what is
 //! known of it; `serve` answers other peers; `session` joins them.
 
+pub mod bulletin;
 pub mod catalog;
 pub mod check;
 pub mod cli;
@@ -13,11 +14,9 @@ pub mod human;
 pub mod limits;
 pub mod link;
 pub mod metafile;
-pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod serve;
 pub mod session;
 pub mod store;
-pub mod swarm;
 pub mod tracker_client;

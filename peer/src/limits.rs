@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use cascade_swarm::limits::*;
+
 /// Largest piece of a block that is received, hashed and written at once, in bytes. It stays in a
 /// core's second-level cache between the three.
 pub const PIECE_LEN: usize = 256 << 10;
@@ -21,24 +23,8 @@ pub const KEPT_MESSAGE_LEN: usize = 512;
 /// of the field send twenty.
 pub const MAX_PEER_LIST_LEN: u32 = 60_000;
 
-/// Connections to other peers, for one file.
-pub const MAX_LINKS: usize = 128;
-
-/// Peers remembered for one file; the first ones to be forgotten are those that never answered.
-pub const MAX_KNOWN_PEERS: usize = 2048;
-
-/// Requests under way on one link.
-pub const MAX_PIPELINE: usize = 8192;
-
-/// How long a connection to a peer or tracker may take to be made.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// How long a tracker may take for its whole answer.
 pub const TRACKER_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How long a link may wait for the first byte of an answer, or between two bytes of one, before the
-/// peer counts as stalled and its link is closed.
-pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Connections that the listener holds at once, unless the descriptor limit allows fewer.
 pub const MAX_CLIENTS: usize = 16_384;
@@ -126,69 +112,11 @@ pub const READ_AHEAD_LEN: u64 = 4 << 20;
 /// How often what a download has written is sent to the disk: what a power loss can cost at most.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A download with fewer links asks its trackers for more peers as often as the protocol allows.
-pub const WANTED_PEERS: usize = 16;
-
 /// How much of a refused client's requests is read and thrown away, in bytes.
 pub const REFUSAL_DRAIN_LEN: usize = 64 << 10;
 
 // ---- the swarm extension --------------------------------------------------------------------------
 
-/// Peers that have shown themselves, remembered for one file.
-pub const MAX_MET: usize = 1024;
-
-/// Of them, those with one address: a requester's port is its own claim.
-pub const MAX_MET_A_HOST: usize = 64;
-
-/// A file with more blocks is downloaded by version 1 alone: what each of [`MAX_SWARM_LINKS`] peers has
-/// would take a quarter of a megabyte and more.
-pub const MAX_TOLD_BLOCKS: u64 = 1 << 21;
-
-/// Peers told to one requester with one answer.
-pub const MAX_PEERS_A_FIELD: usize = 50;
-
-/// Peers told to one requester over one connection.
-pub const MAX_PEERS_TOLD: usize = 100;
-
-/// Blocks whose order of arrival is remembered, so that each requester is told what is new to it; 512
-/// KiB. One that falls behind is told the whole map again.
-pub const HAVE_LOG_LEN: usize = 65_536;
-
-/// Bytes of the have map told with one answer.
-pub const MAP_PART_LEN: usize = 4096;
-
-/// Runs of new blocks told with one answer.
-pub const MAX_HAVE_RUNS: usize = 128;
-
-/// A seeder that chooses has always so many offers open, of a block or 256 KiB each, if there are
-/// requesters to take them.
-pub const MIN_OFFERED_UNITS: u64 = 12;
-
-/// Offers that one requester may have open, if more would go to few.
-pub const OFFERS_A_READER: u64 = 2;
-
 /// Bytes of answers that wait in the system's buffers for a client that knows the extension, besides
 /// those on their way.
 pub const UNSENT_LEN: u32 = 128 << 10;
-
-/// Pause of a version 1 client's connection until it is looked whether its share of the uplink is due.
-pub const SHARE_PAUSE: Duration = Duration::from_millis(20);
-
-/// A version 1 client gets its block after so long, whatever its share of the uplink is.
-pub const MAX_SHARE_WAIT: Duration = Duration::from_secs(3);
-
-/// New blocks are told to everybody at once after so long for each requester: at most two hundred
-/// messages a second.
-pub const NEWS_SPACING: Duration = Duration::from_millis(5);
-
-/// An answer with news alone follows the one before on its connection no sooner than this.
-pub const NEWS_INTERVAL: Duration = Duration::from_millis(20);
-
-/// A question for news is answered after so long even if there is none.
-pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Links that one download seeks among peers that tell what they have: more would tell little new.
-pub const SWARM_LINKS: usize = 20;
-
-/// Links that it makes to such peers when they have one to it, or when it is behind the others.
-pub const MAX_SWARM_LINKS: usize = 30;

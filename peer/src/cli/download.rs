@@ -3,9 +3,9 @@
 use super::host::{ANY_PORT, Door, Host};
 use super::{CliError, ExitCode, Switch, address};
 use crate::metafile::MetafileOnDisk;
-use crate::plan::Order;
 use crate::report::Style;
 use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError};
+use cascade_swarm::ask::Order;
 use std::collections::HashSet;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};

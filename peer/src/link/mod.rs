@@ -26,9 +26,9 @@ pub use response::Ask;
 pub use threads::LinkThreads;
 
 use crate::metafile::MetafileOnDisk;
-use crate::plan::{Ended, LinkId, Outcome};
 use crate::store::Shared;
 use cascade_format::extension::Item;
+use cascade_swarm::ask::{Ended, LinkId, Outcome};
 use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;

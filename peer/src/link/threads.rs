@@ -2,7 +2,7 @@
 //! thread, so that its socket, its buffer and its place in the file stay in one core's cache, and a
 //! disk that makes a write wait holds up that thread's links and nothing else.
 
-use crate::plan::LinkId;
+use cascade_swarm::ask::LinkId;
 use std::io;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Handle};

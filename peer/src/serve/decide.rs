@@ -8,10 +8,10 @@ use super::verdict::{Refusal, Verdict, judge};
 use crate::clock;
 use crate::limits::MAX_SHARE_WAIT;
 use crate::store::Shared;
-use crate::swarm;
 use cascade_format::Block;
 use cascade_format::extension::{Marker, NEWS};
 use cascade_format::peer_wire::BlockRequest;
+use cascade_swarm::give;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ impl Connection {
 
     /// The marker of a request for `file`, if it shows one that counts.
     fn marker(&self, request: &BlockRequest, file: &Arc<Shared>) -> Option<Marker> {
-        let counts = self.worker.extension && swarm::is_told(file.layout().blocks());
+        let counts = self.worker.extension && give::is_told(file.layout().blocks());
         if counts { Marker::of(request) } else { None }
     }
 

@@ -5,10 +5,10 @@ use super::verdict::Verdict;
 use crate::clock;
 use crate::limits::{NEWS_INTERVAL, NEWS_TIMEOUT};
 use crate::store::Shared;
-use crate::swarm::{self, ReaderId};
 use cascade_format::Block;
 use cascade_format::extension::{EXTENDED, Marker, field};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
+use cascade_swarm::give::{self, ReaderId};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Instant;
@@ -90,7 +90,7 @@ impl Reading {
     /// that wait for a block besides.
     pub(super) fn asked(&self, marker: Marker, block: Block, others: usize) -> bool {
         let seen = marker.offers_seen;
-        self.file.bulletin().asked(self.reader, seen, Some(block), others) == swarm::Verdict::Serve
+        self.file.bulletin().asked(self.reader, seen, Some(block), others) == give::Verdict::Serve
     }
 
     /// `block` is out to its last byte.

@@ -2,9 +2,9 @@
 
 use super::engine::Engine;
 use crate::clock;
-use crate::plan::announce::Announce;
 use crate::tracker_client::{PeerList, TrackerError, ask};
 use cascade_format::CascadeHash;
+use cascade_swarm::ask::announce::Announce;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 

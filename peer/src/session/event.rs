@@ -1,6 +1,6 @@
 //! What a session tells of itself, to whoever shows it.
 
-use crate::plan::PeerShare;
+use cascade_swarm::ask::PeerShare;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;

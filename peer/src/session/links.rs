@@ -2,8 +2,9 @@
 
 use super::engine::Engine;
 use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions};
-use crate::plan::{Action, LinkId, Plan, Time};
-use crate::swarm;
+use cascade_swarm::Time;
+use cascade_swarm::ask::{Action, LinkId, Plan};
+use cascade_swarm::give;
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ impl LinkSet {
     /// See [`Engine::marker_port`]; of a file with too many blocks nothing is told.
     fn marker_port(&self) -> Option<u16> {
         let blocks = self.file.shared.layout().blocks();
-        self.engine.marker_port().filter(|_| swarm::is_told(blocks))
+        self.engine.marker_port().filter(|_| give::is_told(blocks))
     }
 
     fn ask(&self, plan: &Plan, link: LinkId, asks: Vec<Ask>) {

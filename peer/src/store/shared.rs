@@ -1,7 +1,7 @@
 //! One data file as the serving threads see it.
 
 use super::{DataFile, HaveMap, Stamp};
-use crate::swarm::Bulletin;
+use crate::bulletin::Bulletin;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

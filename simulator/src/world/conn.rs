@@ -4,7 +4,7 @@ use super::node::NodeId;
 use crate::units::Nanos;
 use cascade_format::Block;
 use cascade_format::extension::Item;
-use cascade_peer::swarm::ReaderId;
+use cascade_swarm::give::ReaderId;
 use std::collections::VecDeque;
 
 /// A request.

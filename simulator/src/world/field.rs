@@ -8,7 +8,7 @@ use super::slab::ConnId;
 use crate::random::Random;
 use crate::units::{Nanos, SECOND};
 use cascade_format::{Block, Layout};
-use cascade_peer::plan::Ended;
+use cascade_swarm::ask::Ended;
 use std::net::SocketAddrV4;
 
 /// Connections at once.

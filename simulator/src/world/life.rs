@@ -7,7 +7,7 @@ use super::node::{Client, News, NodeId, Presence};
 use crate::random::Random;
 use crate::scenario::Habit;
 use crate::units::Nanos;
-use cascade_peer::swarm::Board;
+use cascade_swarm::give::Board;
 
 /// Connections on which a program of the field sends at once.
 const FIELD_TRANSFERS: usize = 64;

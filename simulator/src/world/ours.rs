@@ -10,8 +10,8 @@ use crate::scenario::Habit;
 use crate::units::{MILLISECOND, Nanos};
 use cascade_format::Have;
 use cascade_format::peer_wire::Status;
-use cascade_peer::limits::{MAX_LINKS, WANTED_PEERS};
-use cascade_peer::plan::{Action, LinkId, Options, Order, Outcome, Plan, Source};
+use cascade_swarm::ask::{Action, LinkId, Options, Order, Outcome, Plan, Source};
+use cascade_swarm::limits::{MAX_LINKS, WANTED_PEERS};
 
 /// How often the driver looks whether more peers are wanted.
 const TICK: Nanos = 250 * MILLISECOND;

@@ -11,8 +11,8 @@ use cascade_format::Block;
 use cascade_format::extension::Item;
 use cascade_format::extension::field::LENGTH_LEN;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
-use cascade_peer::limits::{MAX_SHARE_WAIT, NEWS_INTERVAL, NEWS_TIMEOUT, SHARE_PAUSE};
-use cascade_peer::swarm::{ReaderId, Verdict};
+use cascade_swarm::give::{ReaderId, Verdict};
+use cascade_swarm::limits::{MAX_SHARE_WAIT, NEWS_INTERVAL, NEWS_TIMEOUT, SHARE_PAUSE};
 use std::time::Duration;
 
 /// Bytes of the message that says that a block is missing.

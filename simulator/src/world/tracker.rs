@@ -6,7 +6,7 @@ use super::node::{Client, NodeId};
 use crate::units::{Nanos, SECOND};
 use cascade_format::CascadeHash;
 use cascade_format::tracker_wire::{Command, PeerEntry};
-use cascade_peer::plan::Source;
+use cascade_swarm::ask::Source;
 use cascade_tracker::registry::{Bounds, Registry};
 use std::net::SocketAddrV4;
 

@@ -8,8 +8,8 @@ use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::{Nanos, Pace, alone, flowing, nanos};
 use cascade_format::peer_wire::REQUEST_LEN;
-use cascade_peer::limits::CONNECT_TIMEOUT;
-use cascade_peer::plan::Ended;
+use cascade_swarm::ask::Ended;
+use cascade_swarm::limits::CONNECT_TIMEOUT;
 
 /// Pieces that may be on their way besides those that fill a round trip.
 const WINDOW: u64 = 3;
@@ -69,7 +69,7 @@ impl World {
         self.nodes[server].inbound.push(id);
         let time = self.nodes[client].time(self.now);
         match &mut self.nodes[client].client {
-            Client::Ours(ours) => ours.plan.handle_connected(time, cascade_peer::plan::LinkId(link)),
+            Client::Ours(ours) => ours.plan.handle_connected(time, cascade_swarm::ask::LinkId(link)),
             Client::Field(_) => self.field_connected(client, id),
             Client::None => {}
         }
@@ -178,7 +178,7 @@ impl World {
         let time = self.nodes[conn.client].time(self.now);
         match &mut self.nodes[conn.client].client {
             Client::Ours(ours) => {
-                let link = cascade_peer::plan::LinkId(conn.link);
+                let link = cascade_swarm::ask::LinkId(conn.link);
                 ours.links.retain(|(other, _)| *other != link);
                 ours.plan.handle_closed(time, link, ended);
             }

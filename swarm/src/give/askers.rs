@@ -8,7 +8,7 @@ const MAX_ASKERS: usize = 256;
 
 /// The latest of them, in the order of their first appearance.
 #[derive(Debug, Default)]
-pub(super) struct Askers {
+pub struct Askers {
     hosts: VecDeque<Ipv4Addr>,
     known: HashSet<Ipv4Addr>,
     /// Number of those that were forgotten.
@@ -17,7 +17,7 @@ pub(super) struct Askers {
 
 impl Askers {
     /// A host has asked; tells whether that is new.
-    pub(super) fn insert(&mut self, host: Ipv4Addr) -> bool {
+    pub fn insert(&mut self, host: Ipv4Addr) -> bool {
         if !self.known.insert(host) {
             return false;
         }
@@ -32,7 +32,7 @@ impl Askers {
     }
 
     /// Those that came since `at`, which is set to where the next call goes on; begin with 0.
-    pub(super) fn since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+    pub fn since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
         let passed = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
         *at = self.base + self.hosts.len() as u64;
         self.hosts.iter().skip(passed).copied().collect()

@@ -3,8 +3,8 @@
 //! They ask at random for what others have got, and pass it on slowly; while leechers fill the uplink that
 //! take what is rarest and pass it on at once, all of them together get one part in [`PLAIN_SHARE`] + 1.
 
-use super::meter::Meter;
-use crate::plan::Time;
+use crate::Time;
+use crate::meter::Meter;
 use std::time::Duration;
 
 /// For so many bytes that leechers with the extension get, those without get one.

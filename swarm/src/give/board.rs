@@ -3,12 +3,12 @@
 use super::crowd;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
-use super::meter::Meter;
 use super::offers::{FAST, Offers};
 use super::plain_share::PlainShare;
 use super::reader::{Reader, ReaderId};
+use crate::Time;
 use crate::limits::{MAX_PEERS_TOLD, NEWS_SPACING};
-use crate::plan::Time;
+use crate::meter::Meter;
 use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
 use std::collections::{HashMap, VecDeque};

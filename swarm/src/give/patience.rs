@@ -3,7 +3,7 @@
 //! Those who wait may never read what they asked for. Then nothing goes out, and whoever goes on asking is
 //! served.
 
-use crate::plan::Time;
+use crate::Time;
 use std::time::Duration;
 
 /// A reader that was sent away for so long while nothing went out is served.

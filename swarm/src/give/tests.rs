@@ -1,7 +1,7 @@
 //! The board as its readers see it.
 
 use super::*;
-use crate::plan::Time;
+use crate::Time;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Have, Layout};
 use std::net::{Ipv4Addr, SocketAddrV4};

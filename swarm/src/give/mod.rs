@@ -1,5 +1,4 @@
-//! The answering side of the swarm extension: what is told to those who ask. All but [`bulletin`] is
-//! without I/O, clock and lock.
+//! The giving side: whom to answer what, when, and what is told to those who ask.
 //!
 //! A peer tells in front of its answers which blocks it has, which peers it has met, and whether it
 //! leaves. A seeder also chooses: as long as it has blocks that it gave to nobody, it offers each to one
@@ -11,21 +10,17 @@
 //! | `reader` | what one reader has been told, and what is next |
 //! | `crowd` | how many may wait for a block |
 //! | `askers` | hosts that ask without telling where they listen |
-//! | [`bulletin`] | the board as threads share it |
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
 //! | [`met`] | peers that have shown themselves |
-//! | [`meter`] | how fast something goes |
 //! | `patience` | how long a reader is sent away because others wait, and how often it was |
 //! | `plain_share` | what clients get that know only version 1 |
 
 mod askers;
 pub mod board;
-pub mod bulletin;
 mod crowd;
 pub mod have_log;
 pub mod met;
-pub mod meter;
 pub mod offers;
 mod patience;
 mod plain_share;
@@ -34,8 +29,8 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+pub use askers::Askers;
 pub use board::{Board, Verdict};
-pub use bulletin::Bulletin;
 pub use reader::ReaderId;
 
 use crate::limits::MAX_TOLD_BLOCKS;

@@ -5,10 +5,10 @@
 //! follows them). A leecher that takes what it is offered gets the next; one that does not, or leaves,
 //! or is slow, holds up only its own offers, which go to others.
 
-use super::meter::Meter;
 use super::reader::ReaderId;
+use crate::Time;
 use crate::limits::{MIN_OFFERED_UNITS, OFFERS_A_READER};
-use crate::plan::Time;
+use crate::meter::Meter;
 use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
 use std::collections::{HashMap, VecDeque};

@@ -1,12 +1,10 @@
 //! A board that threads share: hash threads publish, serving threads read it out to their clients.
 
-use super::askers::Askers;
-use super::board::{Board, Verdict};
-use super::reader::ReaderId;
 use crate::clock;
-use crate::plan::Time;
 use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
+use cascade_swarm::Time;
+use cascade_swarm::give::{Askers, Board, ReaderId, Verdict};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -49,7 +49,8 @@ pub use order::Order;
 pub use peer::Source;
 pub use report::{PeerShare, Totals};
 
-use crate::swarm::meter::Meter;
+use crate::Time;
+use crate::meter::Meter;
 use blocks::Blocks;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
@@ -61,9 +62,6 @@ use peers::Peers;
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
-
-/// Time since the plan was made.
-pub type Time = Duration;
 
 /// A source of random numbers; a simulation passes a seeded one.
 pub type Random = Box<dyn FnMut() -> u64 + Send + Sync>;

@@ -1,0 +1,19 @@
+//! Everything that decides in a swarm, and nothing that touches the world: there is no socket, file, thread,
+//! clock or random generator in this crate, and it depends on nothing that has one. Time and randomness are
+//! arguments. The peer runs this code with sockets and disks, the simulator runs it with thousands of peers in
+//! virtual time.
+//!
+//! | module | what it decides |
+//! |---|---|
+//! | [`ask`] | which block is asked of which peer, and to which peers connections are made |
+//! | [`give`] | which client gets a block now, and what it is told |
+//! | [`meter`] | how fast bytes go somewhere |
+//! | [`limits`] | the bounds of both |
+
+pub mod ask;
+pub mod give;
+pub mod limits;
+pub mod meter;
+
+/// Time since some start, which is the same for all calls on one object.
+pub type Time = std::time::Duration;
