@@ -1,6 +1,6 @@
 //! What `download`, `seed` and `demo` need to run: a runtime, a listener, an ear for signals.
 
-use super::{CliError, Switch};
+use super::{CliError, Switch, interrupt};
 use crate::catalog::Catalog;
 use crate::report::Style;
 use crate::serve::{Options, Pool};
@@ -24,9 +24,6 @@ const GOODBYE: Duration = Duration::from_millis(50);
 
 /// Where a peer listens that is not told: on every address, on a port that the system chooses.
 pub(super) const ANY_PORT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-
-/// Exit code of a second interrupt, which waits for nothing.
-const INTERRUPTED: i32 = 130;
 
 /// A process that downloads or seeds.
 pub(super) struct Host {
@@ -72,7 +69,8 @@ impl Host {
         let stop = Stop::default();
         let engine = Engine::new(address, extension == Switch::On, Records::from_environment(), stop);
         let engine = engine.map_err(|error| CliError::failed(format!("cannot start threads: {error}")))?;
-        runtime.spawn(hear_signals(engine.stop.clone()));
+        let stop = engine.stop.clone();
+        interrupt::hear(move || stop.stop())?;
         let catalog = Arc::clone(&engine.catalog);
         let extension = engine.extension;
         let door = Door { style: style.clone(), catalog, listener, extension, pool: None };
@@ -102,39 +100,5 @@ fn bind(listen: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), CliError> {
     match listener.local_addr().map_err(failed)? {
         SocketAddr::V4(address) => Ok((listener, address)),
         SocketAddr::V6(_) => Err(CliError::failed(format!("cannot listen on {listen}: not an IPv4 address"))),
-    }
-}
-
-/// The first interrupt ends the work in order, the second at once.
-async fn hear_signals(stop: Stop) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        /// `SIGXFSZ`: a file grows past the user's limit. Heard, so that the write fails with an error
-        /// which says so, instead of the process ending without a word.
-        const FILE_SIZE_EXCEEDED: i32 = 25;
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
-        let _file_size = signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED));
-        for first in [true, false] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if !first {
-                std::process::exit(INTERRUPTED);
-            }
-            stop.stop();
-        }
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_ok() {
-        stop.stop();
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(INTERRUPTED);
-        }
     }
 }

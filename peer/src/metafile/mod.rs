@@ -4,6 +4,7 @@
 //! claim of petabytes costs one `fstat` and 64 bytes. Hash lists up to [`RESIDENT_HASHES`] are kept in
 //! memory; longer ones, which only tiny blocks make, stay on disk and are read page by page.
 
+use crate::human::Name;
 use cascade_format::hash::HASH_LEN;
 use cascade_format::metafile::HEADER_LEN;
 use cascade_format::{Block, BlockHash, CascadeHash, FileHash, Header, Layout, MetafileError};
@@ -39,7 +40,7 @@ pub const SUFFIX: &str = "cascade";
 #[derive(Debug, thiserror::Error)]
 pub enum MetafileFileError {
     /// The file cannot be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", Name(path))]
     Io {
         /// The `.cascade` file.
         path: PathBuf,
@@ -47,7 +48,7 @@ pub enum MetafileFileError {
         source: io::Error,
     },
     /// A directory, a device, a pipe.
-    #[error("{} is {what}, not a .cascade file", path.display())]
+    #[error("{} is {what}, not a .cascade file", Name(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -55,7 +56,7 @@ pub enum MetafileFileError {
         what: &'static str,
     },
     /// Its bytes are wrong.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", Name(path))]
     Damaged {
         /// The `.cascade` file.
         path: PathBuf,
@@ -63,7 +64,10 @@ pub enum MetafileFileError {
         source: MetafileError,
     },
     /// More than [`MAX_BLOCKS`].
-    #[error("{}: {blocks} blocks are more than the {MAX_BLOCKS} that this peer handles; make the .cascade file again with larger blocks", path.display())]
+    #[error(
+        "{}: {blocks} blocks are more than the {MAX_BLOCKS} that this peer handles; make the .cascade file again with larger blocks",
+        Name(path)
+    )]
     TooManyBlocks {
         /// The `.cascade` file.
         path: PathBuf,
@@ -71,7 +75,10 @@ pub enum MetafileFileError {
         blocks: u64,
     },
     /// Its name does not say what the data file is called.
-    #[error("{}: the name does not end in .{SUFFIX}, so it does not tell the data file's name; give it explicitly", path.display())]
+    #[error(
+        "{}: the name does not end in .{SUFFIX}, so it does not tell the data file's name; give it explicitly",
+        Name(path)
+    )]
     NoSuffix {
         /// The `.cascade` file.
         path: PathBuf,
