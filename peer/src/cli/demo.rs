@@ -43,8 +43,9 @@ pub struct Args {
 /// The file cannot be read, or there is no room for two more copies of it.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let folder = tempfile::Builder::new().prefix("cascade-demo-").tempdir();
-    let folder =
-        folder.map_err(|error| CliError::failed(format!("cannot make a temporary folder: {error}")))?;
+    let folder = folder.map_err(|error| {
+        CliError::failed(format!("cannot make a temporary folder: {error}; name another place with TMPDIR"))
+    })?;
     let style = Style::choose(false);
     let host = Host::start(Some(ANY_PORT), Switch::On, &style)?;
     let engine = host.engine.clone();

@@ -1,6 +1,6 @@
 //! What `download`, `seed` and `demo` need to run: a runtime, a listener, an ear for signals.
 
-use super::{CliError, Switch, interrupt};
+use super::{CliError, LIMITS, Switch, interrupt};
 use crate::catalog::Catalog;
 use crate::report::Style;
 use crate::serve::{Options, Pool};
@@ -48,7 +48,8 @@ impl Door {
         let Some((listener, address)) = self.listener.take() else { return Ok(()) };
         let options = Options { extension: self.extension, ..Options::default() };
         let pool = Pool::start(listener, Arc::clone(&self.catalog), options);
-        let pool = pool.map_err(|error| CliError::failed(format!("cannot serve on {address}: {error}")))?;
+        let pool =
+            pool.map_err(|error| CliError::failed(format!("cannot serve on {address}: {error}; {LIMITS}")))?;
         self.pool = Some(pool);
         self.style.listening(address);
         Ok(())
@@ -63,12 +64,14 @@ impl Host {
         style: &Style,
     ) -> Result<Self, CliError> {
         let runtime = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
-        let runtime = runtime.map_err(|error| CliError::failed(format!("cannot start threads: {error}")))?;
+        let runtime =
+            runtime.map_err(|error| CliError::failed(format!("cannot start threads: {error}; {LIMITS}")))?;
         let listener = listen.map(bind).transpose()?;
         let address = listener.as_ref().map(|(_, address)| *address);
         let stop = Stop::default();
         let engine = Engine::new(address, extension == Switch::On, Records::from_environment(), stop);
-        let engine = engine.map_err(|error| CliError::failed(format!("cannot start threads: {error}")))?;
+        let engine =
+            engine.map_err(|error| CliError::failed(format!("cannot start threads: {error}; {LIMITS}")))?;
         let stop = engine.stop.clone();
         interrupt::hear(move || stop.stop())?;
         let catalog = Arc::clone(&engine.catalog);
@@ -99,6 +102,8 @@ fn bind(listen: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), CliError> {
     let listener = TcpListener::bind(listen).map_err(failed)?;
     match listener.local_addr().map_err(failed)? {
         SocketAddr::V4(address) => Ok((listener, address)),
-        SocketAddr::V6(_) => Err(CliError::failed(format!("cannot listen on {listen}: not an IPv4 address"))),
+        SocketAddr::V6(_) => Err(CliError::failed(format!(
+            "cannot listen on {listen}: it became an IPv6 address; choose another address with --listen"
+        ))),
     }
 }

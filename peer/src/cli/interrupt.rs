@@ -4,7 +4,7 @@
 //! They are heard by a thread of their own: whatever the work waits for, it cannot keep them from being
 //! heard. Before [`hear`] is called there is nothing to be kept, and the system ends the process.
 
-use super::{CliError, ExitCode};
+use super::{CliError, ExitCode, LIMITS};
 use crate::limits::END_TIMEOUT;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -37,7 +37,7 @@ pub(super) fn flag() -> Result<Arc<AtomicBool>, CliError> {
 /// # Errors
 /// The system has no thread or descriptor left.
 pub(super) fn hear(end: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
-    let cannot = |error: io::Error| CliError::failed(format!("cannot listen for signals: {error}"));
+    let cannot = |error: io::Error| CliError::failed(format!("cannot listen for signals: {error}; {LIMITS}"));
     let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     // Here, not in the thread: from now on, no signal is missed.
     let mut signals = Signals::start(&runtime).map_err(cannot)?;

@@ -20,6 +20,9 @@ use std::process::Termination;
 /// The tracker that is asked when none is named: one on this machine.
 pub const DEFAULT_TRACKER: &str = "127.0.0.1:8888";
 
+/// What to do when the system gives no thread or descriptor.
+const LIMITS: &str = "raise the limits of the user (ulimit -u, ulimit -n), or end other programs";
+
 /// Cascade's peer: share large files with many at once, every byte verified
 #[derive(Debug, clap::Parser)]
 #[command(name = "peer", version)]

@@ -5,7 +5,7 @@ use super::{CliError, ExitCode, interrupt};
 use crate::check::{Verdict, WholeFile};
 use crate::clock;
 use crate::human::{Bytes, Count, Name, Span, Speed};
-use crate::metafile::{MetafileOnDisk, not_regular};
+use crate::metafile::{MetafileOnDisk, open_regular};
 use crate::progress::{self, Progress};
 use crate::report::{json_line, line};
 use crate::store::Records;
@@ -80,13 +80,13 @@ fn open_data(args: &Args, metafile: &MetafileOnDisk) -> Result<(PathBuf, File), 
         Some(data) => data.clone(),
         None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
     };
-    // Of a pipe even the opening would wait for a writer: so look before.
-    let metadata = std::fs::metadata(&path).map_err(|error| cannot_read(&path, &error))?;
-    if let Some(what) = not_regular(&metadata) {
-        return Err(CliError::failed(format!("{} is {what}, not a data file", Name(&path))));
+    match open_regular(&path).map_err(|error| cannot_read(&path, &error))? {
+        Ok(data) => Ok((path, data)),
+        Err(what) => Err(CliError::failed(format!(
+            "{} is {what}, not a data file; name the data file behind the .cascade file",
+            Name(&path)
+        ))),
     }
-    let data = File::open(&path).map_err(|error| cannot_read(&path, &error))?;
-    Ok((path, data))
 }
 
 fn cannot_read(path: &Path, error: &io::Error) -> CliError {

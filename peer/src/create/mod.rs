@@ -12,7 +12,7 @@ mod pass;
 pub use block_size::{BlockSizeError, default_block_size, parse_block_size};
 
 use crate::human::Name;
-use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk, not_regular};
+use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk, open_regular};
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;
 use pass::PassError;
@@ -74,7 +74,7 @@ pub enum CreateError {
         path: PathBuf,
     },
     /// The output cannot be written.
-    #[error("cannot write {}: {source}", Name(path))]
+    #[error("cannot write {}: {source}; name another place with -o", Name(path))]
     Write {
         /// The output.
         path: PathBuf,
@@ -104,11 +104,8 @@ impl Source {
     /// `Read`, `NotAFile`.
     pub fn open(path: &Path) -> Result<Self, CreateError> {
         let read_error = |source| CreateError::Read { path: path.to_owned(), source };
-        // Of a pipe even the opening would wait for a writer: so look before.
-        if let Some(what) = not_regular(&std::fs::metadata(path).map_err(read_error)?) {
-            return Err(CreateError::NotAFile { path: path.to_owned(), what });
-        }
-        let file = File::open(path).map_err(read_error)?;
+        let file = open_regular(path).map_err(read_error)?;
+        let file = file.map_err(|what| CreateError::NotAFile { path: path.to_owned(), what })?;
         let metadata = file.metadata().map_err(read_error)?;
         Ok(Self { path: path.to_owned(), file, metadata })
     }
