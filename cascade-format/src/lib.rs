@@ -13,6 +13,7 @@
 //! | [`peer_wire`] | peer ↔ peer |
 //! | [`extension`] | what our own peers tell each other besides |
 //! | [`have`] | which blocks a peer has |
+//! | [`text`] | names and messages that others wrote, as they may be shown |
 
 #![no_std]
 extern crate alloc;
@@ -23,6 +24,7 @@ pub mod have;
 pub mod layout;
 pub mod metafile;
 pub mod peer_wire;
+pub mod text;
 pub mod tracker_wire;
 
 mod field;

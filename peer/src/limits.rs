@@ -12,6 +12,10 @@ pub const PIECE_LEN: usize = 256 << 10;
 /// to disk: 6 MiB, whatever the number of peers and the size of blocks.
 pub const PIECE_BUFFERS: usize = 24;
 
+/// How long the work may take to end in order after a signal: longer than [`STOP_TIMEOUT`] and the last
+/// write to a slow disk, shorter than what service managers grant (90 s in systemd).
+pub const END_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Longest message (the body of a status other than 0) that a peer may send before it counts as
 /// hostile, in bytes. The protocol names no bound; messages in the field are one line.
 pub const MAX_MESSAGE_LEN: u64 = 64 << 10;

@@ -1,8 +1,7 @@
 //! The `peer` binary: see `cascade_peer::cli`.
 
-use cascade_peer::cli::{self, Cli, ExitCode};
-use clap::Parser;
+use cascade_peer::cli::{self, ExitCode};
 
 fn main() -> ExitCode {
-    cli::run(&Cli::parse())
+    cli::main(std::env::args_os())
 }

@@ -1,11 +1,11 @@
 //! Asking a tracker (protocol §2): one connection, one request, one answer.
 
 use crate::limits::{CONNECT_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
-use cascade_format::CascadeHash;
 use cascade_format::tracker_wire::{
     Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
     parse_peer_list,
 };
+use cascade_format::{CascadeHash, text};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -106,7 +106,7 @@ async fn converse(
         let kept = u64::from(header.body_len).min(KEPT_MESSAGE_LEN as u64);
         // What arrived of the message is worth showing, even if the rest does not.
         let _ = stream.take(kept).read_to_end(&mut message).await;
-        return Err(TrackerError::Refused(printable(&message)));
+        return Err(TrackerError::Refused(text::message(&message)));
     }
     if header.body_len > MAX_PEER_LIST_LEN {
         return Err(TrackerError::TooLong(header.body_len));
@@ -131,10 +131,4 @@ fn announced(identity: Identity, stream: &TcpStream) -> io::Result<SocketAddrV4>
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     };
     Ok(SocketAddrV4::new(ip, identity.listen.port()))
-}
-
-/// A message of somebody else's, fit for one line.
-fn printable(message: &[u8]) -> String {
-    let text = String::from_utf8_lossy(message);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

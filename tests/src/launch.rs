@@ -5,6 +5,7 @@ use crate::process::Process;
 use crate::{binaries, clock};
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,6 +14,34 @@ const NO_TRACKER: &str = "127.0.0.1:1";
 
 /// A folder that cannot be made, by root neither.
 const NO_FOLDER: &str = "/proc/nowhere";
+
+/// Where an output of a process goes.
+#[derive(Debug)]
+pub enum Sink {
+    /// Into the process's log.
+    Log,
+    /// Into a pipe whose reader is gone.
+    BrokenPipe,
+    /// Onto a device that is full.
+    Full,
+    /// Into this file, device or terminal.
+    File(File),
+}
+
+impl Sink {
+    fn open(&self) -> Stdio {
+        match self {
+            Self::Log => Stdio::piped(),
+            Self::BrokenPipe => {
+                let (reader, writer) = std::io::pipe().expect("a pipe");
+                drop(reader);
+                writer.into()
+            }
+            Self::Full => File::options().write(true).open("/dev/full").expect("a full device").into(),
+            Self::File(file) => file.try_clone().expect("a descriptor").into(),
+        }
+    }
+}
 
 /// A process to be: a program, arguments, surroundings.
 #[derive(Debug)]
@@ -24,7 +53,8 @@ pub struct Launch {
     env: Vec<(OsString, Option<OsString>)>,
     cwd: Option<PathBuf>,
     wrapper: Option<Vec<OsString>>,
-    broken_pipe: bool,
+    stdout: Sink,
+    stderr: Sink,
 }
 
 impl Launch {
@@ -32,7 +62,8 @@ impl Launch {
     pub fn program(path: &Path) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let (args, env) = (Vec::new(), Vec::new());
-        Self { name, program: path.into(), args, env, cwd: None, wrapper: None, broken_pipe: false }
+        let (stdout, stderr) = (Sink::Log, Sink::Log);
+        Self { name, program: path.into(), args, env, cwd: None, wrapper: None, stdout, stderr }
     }
 
     /// The real tracker.
@@ -103,9 +134,15 @@ impl Launch {
         self
     }
 
-    /// Gives the process a standard output whose reader is gone.
-    pub fn with_broken_pipe(mut self) -> Self {
-        self.broken_pipe = true;
+    /// Where standard output goes.
+    pub fn stdout(mut self, sink: Sink) -> Self {
+        self.stdout = sink;
+        self
+    }
+
+    /// Where standard error goes.
+    pub fn stderr(mut self, sink: Sink) -> Self {
+        self.stderr = sink;
         self
     }
 
@@ -117,14 +154,7 @@ impl Launch {
     pub fn start(self) -> Process {
         let shown = self.shown();
         let mut command = self.command();
-        command.stdin(Stdio::null()).stderr(Stdio::piped());
-        if self.broken_pipe {
-            let (reader, writer) = std::io::pipe().expect("a pipe");
-            drop(reader);
-            command.stdout(writer);
-        } else {
-            command.stdout(Stdio::piped());
-        }
+        command.stdin(Stdio::null()).stdout(self.stdout.open()).stderr(self.stderr.open());
         for (name, value) in &self.env {
             match value {
                 Some(value) => command.env(name, value),

@@ -1,6 +1,6 @@
 use cascade_tests::address::Reserved;
 use cascade_tests::cascade_file::TestFile;
-use cascade_tests::launch::Launch;
+use cascade_tests::launch::{Launch, Sink};
 use cascade_tests::process::has_open;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -160,7 +160,7 @@ fn a_broken_pipe_is_no_failure() {
         Launch::peer("verify").arg(&cascade),
         Launch::peer("info").arg(&cascade).arg("--json"),
     ] {
-        launch.with_broken_pipe().run().assert_success();
+        launch.stdout(Sink::BrokenPipe).run().assert_success();
     }
 }
 

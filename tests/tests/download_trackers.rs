@@ -141,7 +141,7 @@ fn the_tracker_s_message_is_shown_and_tamed() {
     let scene = Scene::new(file(), &[]);
     let done = scene.download_without_tracker().args(["--no-wait", "-t", &tracker.addr.to_string()]).run();
     done.assert_code(1);
-    for part in ["ask the", "operator", "for this hash", &tracker.addr.to_string()] {
+    for part in ["ask the", "operator", "for this hash\\xff", &tracker.addr.to_string()] {
         assert!(done.stderr.contains(part), "{part}: {done}");
     }
     assert!(!done.both().contains(['\x1b', '\x07']), "a message plays with the terminal: {done}");

@@ -361,16 +361,18 @@ fn what_is_declined_is_not_offered_again_to_the_same() {
 
 #[test]
 fn a_seeder_that_leaves_says_goodbye() {
-    let scene = scene();
-    let (mut seeder, addr) = seeding(&scene, "on");
-    let mut client = ExtendedClient::connect(addr, &scene.file, 7001);
-    let _ = client.ask(5);
-    client.send(&[NEWS]);
-    client.assert_silence(A_WHILE);
-    seeder.signal(Signal::TERM);
-    assert_eq!(told(client.receive_news()), [Item::Goodbye]);
-    client.assert_closed();
-    seeder.wait_exit().assert_success();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let scene = scene();
+        let (mut seeder, addr) = seeding(&scene, "on");
+        let mut client = ExtendedClient::connect(addr, &scene.file, 7001);
+        let _ = client.ask(5);
+        client.send(&[NEWS]);
+        client.assert_silence(A_WHILE);
+        seeder.signal(signal);
+        assert_eq!(told(client.receive_news()), [Item::Goodbye], "{signal:?}");
+        client.assert_closed();
+        seeder.wait_exit().assert_success();
+    }
 }
 
 #[test]

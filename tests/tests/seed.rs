@@ -323,8 +323,8 @@ fn while_the_data_is_checked_nobody_is_told_that_the_file_is_unknown() {
 }
 
 #[test]
-fn it_stops_cleanly_on_both_signals() {
-    for signal in [Signal::INT, Signal::TERM] {
+fn it_stops_cleanly_on_each_signal() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let scene = scene();
         let (seeder, addr) = scene.seeding();
         // Somebody is in the middle of things.

@@ -25,6 +25,13 @@ mod hostile_cascade;
 mod info;
 mod verify;
 
+/// Names and messages that play with a terminal, given to everything that prints.
+mod hostile_text;
+/// Output that nobody reads, or that is lost.
+mod lost_output;
+/// SIGINT, SIGTERM and SIGHUP at every moment.
+mod signals;
+
 /// `peer download`: the way that everything goes well, and the command line.
 mod download;
 /// `peer download` from peers with the habits of the field.

@@ -1,8 +1,9 @@
 //! The tracker's command.
-#![allow(clippy::print_stderr, reason = "a command line reports its errors on stderr")]
+#![allow(clippy::disallowed_methods, reason = "this is where it prints, with what others wrote made fit")]
 
 mod cli;
 
+use cascade_format::text;
 use cascade_tracker::log::Log;
 use cascade_tracker::{Tracker, limits};
 use clap::Parser;
@@ -12,14 +13,32 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Cli::parse().plan().and_then(serve) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return tell_usage(&error),
+    };
+    match cli.plan().and_then(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             // Not eprintln!, which panics when nobody reads.
-            let _ = writeln!(io::stderr(), "tracker: {message}");
+            let _ = writeln!(io::stderr(), "{}", text::line(&format!("tracker: {message}")));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the argument parser has to say: help and version on stdout, a fault in one line on stderr.
+fn tell_usage(error: &clap::Error) -> ExitCode {
+    let rendered = error.render().to_string();
+    if !error.use_stderr() {
+        let written = io::stdout().write_all(text::lines(&rendered).as_bytes());
+        let lost = written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
+        return if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
+    // An argument may hold new lines, so the parser's own are not believed either.
+    let fault = rendered.split("\n\nUsage:").next().unwrap_or_default();
+    let _ = writeln!(io::stderr(), "{}\n\nFor more information, try '--help'.", text::line(fault));
+    ExitCode::from(2)
 }
 
 /// Serves until SIGINT or SIGTERM.

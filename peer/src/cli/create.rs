@@ -4,10 +4,10 @@ use super::shell::quote;
 use super::{CliError, ExitCode, interrupt};
 use crate::clock;
 use crate::create::{CreateError, Source, default_block_size, parse_block_size};
-use crate::human::{Bytes, Count, Span, Speed};
+use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::{MetafileOnDisk, SUFFIX};
 use crate::progress::{self, Progress};
-use crate::report::{json_line, line};
+use crate::report::{self, json_line, line};
 use crate::store::Records;
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
             Ok(()) => {}
             Err(CreateError::Cancelled) => return Ok(ExitCode::Interrupted),
             Err(error) => {
-                super::tell_error(&error.to_string());
+                report::error(&error.to_string());
                 code = ExitCode::Failed;
             }
         }
@@ -58,7 +58,7 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     let start = clock::now();
     let source = Source::open(file)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(source.length()));
-    let bar = Progress::new(source.length(), &file.to_string_lossy(), progress::on_terminal());
+    let bar = Progress::new(source.length(), &Name(file).to_string(), progress::on_terminal());
     let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
     bar.finish();
     let metafile = result?;
@@ -77,7 +77,7 @@ fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
     let layout = metafile.layout();
     line(&format!(
         "{}: {} in {} of {}, made in {} ({})",
-        metafile.path().display(),
+        Name(metafile.path()),
         Bytes(layout.length()),
         Count(layout.blocks(), "block"),
         Bytes(layout.block_size()),
@@ -119,15 +119,13 @@ fn outputs(args: &Args) -> Result<Vec<PathBuf>, CliError> {
         }
         Some(output) if args.files.len() == 1 => vec![output.clone()],
         Some(output) => {
-            let output = output.display();
+            let output = Name(output);
             return Err(CliError::usage(format!("{output} is not a folder, and there are several files")));
         }
     };
     let mut seen = HashSet::new();
     match outputs.iter().find(|output| !seen.insert(*output)) {
-        Some(twice) => {
-            Err(CliError::usage(format!("two of the files would have the same {}", twice.display())))
-        }
+        Some(twice) => Err(CliError::usage(format!("two of the files would have the same {}", Name(twice)))),
         None => Ok(outputs),
     }
 }

@@ -2,10 +2,11 @@
 
 use super::Switch;
 use super::host::{ANY_PORT, Host};
+use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::clock;
 use crate::create::{Source, default_block_size};
-use crate::human::{Bytes, Speed};
+use crate::human::{Bytes, Name, Speed};
 use crate::limits::PIECE_LEN;
 use crate::metafile::MetafileOnDisk;
 use crate::report::{Style, line};
@@ -14,11 +15,13 @@ use crate::session::{Download, Engine, Event, Observer, Seed};
 use crate::store::{DataFile, Records};
 use cascade_swarm::ask::Order;
 use cascade_tracker::{Policy, Tracker};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -40,31 +43,33 @@ pub struct Args {
 /// The file cannot be read, or there is no room for two more copies of it.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let folder = tempfile::Builder::new().prefix("cascade-demo-").tempdir();
-    let folder =
-        folder.map_err(|error| CliError::failed(format!("cannot make a temporary folder: {error}")))?;
-    let stage = Stage::set(args, &folder).map_err(|error| CliError::failed(format!("demo: {error}")))?;
+    let folder = folder.map_err(|error| {
+        CliError::failed(format!("cannot make a temporary folder: {error}; name another place with TMPDIR"))
+    })?;
     let style = Style::choose(false);
     let host = Host::start(Some(ANY_PORT), Switch::On, &style)?;
     let engine = host.engine.clone();
-    let result = host.run(async |door| {
-        door.open().map_err(|error| error.to_string())?;
-        stage.play(&engine, &style).await
+    let cancel = engine.stop.flag();
+    let result = Stage::set(args, &folder, cancel).and_then(|stage| {
+        host.run(async |door| {
+            door.open().map_err(|error| error.to_string())?;
+            stage.play(&engine, &style).await
+        })?;
+        stage.compare(cancel)?;
+        stage.explain();
+        Ok(())
     });
     match result {
-        Ok(()) => stage.compare(),
-        Err(_) if engine.stop.flag().load(std::sync::atomic::Ordering::Relaxed) => {
-            return Ok(ExitCode::Interrupted);
-        }
-        Err(message) => Err(message),
+        Ok(()) => Ok(ExitCode::Done),
+        // Whatever it was that failed, it failed because of this.
+        Err(_) if cancel.load(Ordering::Relaxed) => Ok(ExitCode::Interrupted),
+        Err(message) => Err(CliError::failed(format!("demo: {message}"))),
     }
-    .map_err(|message| CliError::failed(format!("demo: {message}")))?;
-    stage.explain();
-    Ok(ExitCode::Done)
 }
 
 /// The files of the demo.
 struct Stage {
-    name: String,
+    name: OsString,
     original: PathBuf,
     half: PathBuf,
     target: PathBuf,
@@ -73,22 +78,21 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(args: &Args, folder: &TempDir) -> Result<Self, String> {
+    fn set(args: &Args, folder: &TempDir, cancel: &AtomicBool) -> Result<Self, String> {
         let folder = folder.path();
         let original = match &args.file {
             Some(file) => file.clone(),
-            None => make_file(folder)
-                .map_err(|error| format!("cannot make a file in {}: {error}", folder.display()))?,
+            None => make_file(folder, cancel)
+                .map_err(|error| format!("cannot make a file in {}: {error}", Name(folder)))?,
         };
-        let name = original.file_name().unwrap_or(original.as_os_str()).to_string_lossy().into_owned();
-        line(&format!("demo: describing {} with the hash of every block", original.display()));
+        let name = original.file_name().unwrap_or(original.as_os_str()).to_owned();
+        line(&format!("demo: describing {} with the hash of every block", Name(&original)));
         let source = Source::open(&original).map_err(|error| error.to_string())?;
         let block_size = default_block_size(source.length());
-        let never = std::sync::atomic::AtomicBool::new(false);
         let start = clock::now();
-        let out = folder.join(format!("{name}.cascade"));
+        let out = folder.join(with_suffix(&name));
         let metafile =
-            source.describe(&out, block_size, &|_| {}, &never).map_err(|error| error.to_string())?;
+            source.describe(&out, block_size, &|_| {}, cancel).map_err(|error| error.to_string())?;
         let speed = Speed { bytes: source.length(), time: start.elapsed() };
         let layout = metafile.layout();
         line(&format!(
@@ -98,8 +102,8 @@ impl Stage {
             Bytes(layout.block_size())
         ));
         let half = folder.join("half");
-        copy_half(&original, &half, &metafile)
-            .map_err(|error| format!("cannot write {}: {error}", half.display()))?;
+        copy_half(&original, &half, &metafile, cancel)
+            .map_err(|error| format!("cannot write {}: {error}", Name(&half)))?;
         let target = folder.join("downloaded").join(&name);
         std::fs::create_dir(folder.join("downloaded")).map_err(|error| error.to_string())?;
         let records = Records::in_folder(&folder.join("state"));
@@ -131,7 +135,7 @@ impl Stage {
             no_wait: false,
         };
         let engine = Engine { records: self.records.clone(), ..engine.clone() };
-        let mut observer = style.observer(&self.name, &self.metafile.cascade_hash().to_string());
+        let mut observer = style.observer(Path::new(&self.name), &self.metafile.cascade_hash().to_string());
         let done = download.run(&engine, &mut *observer).await;
         let stopped = tokio::task::spawn_blocking(move || pools.into_iter().for_each(Pool::stop));
         let _ = stopped.await;
@@ -165,8 +169,8 @@ impl Stage {
     }
 
     /// Compares the download with the original, byte by byte.
-    fn compare(&self) -> Result<(), String> {
-        let same = same_bytes(&self.original, &self.target);
+    fn compare(&self, cancel: &AtomicBool) -> Result<(), String> {
+        let same = same_bytes(&self.original, &self.target, cancel);
         match same.map_err(|error| format!("cannot compare the files: {error}"))? {
             true => {
                 line("demo: compared byte by byte with the original: the same");
@@ -177,18 +181,18 @@ impl Stage {
     }
 
     fn explain(&self) {
-        let name = &self.name;
+        let (name, cascade) = (quote(Path::new(&self.name)), quote(Path::new(&with_suffix(&self.name))));
         for text in [
             "",
             "The same on three machines, A with the file:",
             "  A$ tracker",
             &format!("  A$ peer create {name}"),
-            &format!("  A$ peer seed {name}.cascade"),
+            &format!("  A$ peer seed {cascade}"),
             &format!(
-                "copy {name}.cascade to B and C (by mail, on a web page), then on each, with A's address for A:"
+                "copy {cascade} to B and C (by mail, on a web page), then on each, with A's address for A:"
             ),
-            &format!("  B$ peer download {name}.cascade --tracker A:8888 --seed"),
-            &format!("  C$ peer download {name}.cascade --tracker A:8888 --seed"),
+            &format!("  B$ peer download {cascade} --tracker A:8888 --seed"),
+            &format!("  C$ peer download {cascade} --tracker A:8888 --seed"),
         ] {
             line(text);
         }
@@ -209,13 +213,23 @@ impl Observer for Registered {
     }
 }
 
+fn with_suffix(name: &OsStr) -> OsString {
+    [name, OsStr::new(".cascade")].into_iter().collect()
+}
+
+/// An error as soon as the work should end.
+fn go_on(cancel: &AtomicBool) -> io::Result<()> {
+    if cancel.load(Ordering::Relaxed) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+}
+
 /// A file of bytes that cannot be compressed.
-fn make_file(folder: &Path) -> io::Result<PathBuf> {
+fn make_file(folder: &Path, cancel: &AtomicBool) -> io::Result<PathBuf> {
     use std::io::Write;
     let path = folder.join("demo.bin");
     let mut file = File::create(&path)?;
     let mut buffer = vec![0; PIECE_LEN];
     for _ in 0..DEMO_LEN / PIECE_LEN as u64 {
+        go_on(cancel)?;
         fastrand::fill(&mut buffer);
         file.write_all(&buffer)?;
     }
@@ -223,7 +237,7 @@ fn make_file(folder: &Path) -> io::Result<PathBuf> {
 }
 
 /// A file of the same length in which every second block is missing.
-fn copy_half(original: &Path, half: &Path, metafile: &MetafileOnDisk) -> io::Result<()> {
+fn copy_half(original: &Path, half: &Path, metafile: &MetafileOnDisk, cancel: &AtomicBool) -> io::Result<()> {
     let layout = *metafile.layout();
     let from = DataFile::new(File::open(original)?, original, layout);
     let to = DataFile::new(File::create(half)?, half, layout);
@@ -233,6 +247,7 @@ fn copy_half(original: &Path, half: &Path, metafile: &MetafileOnDisk) -> io::Res
         let range = layout.range(block);
         let mut at = range.start;
         while at < range.end {
+            go_on(cancel)?;
             let length = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(PIECE_LEN);
             let piece = buffer.get_mut(..length).unwrap_or_default();
             from.read_exact_at(piece, at)?;
@@ -243,11 +258,12 @@ fn copy_half(original: &Path, half: &Path, metafile: &MetafileOnDisk) -> io::Res
     Ok(())
 }
 
-fn same_bytes(left: &Path, right: &Path) -> io::Result<bool> {
+fn same_bytes(left: &Path, right: &Path, cancel: &AtomicBool) -> io::Result<bool> {
     use std::io::Read;
     let (mut left, mut right) = (File::open(left)?, File::open(right)?);
     let (mut one, mut other) = (Vec::new(), Vec::new());
     loop {
+        go_on(cancel)?;
         one.clear();
         other.clear();
         left.by_ref().take(PIECE_LEN as u64).read_to_end(&mut one)?;

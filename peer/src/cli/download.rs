@@ -2,8 +2,9 @@
 
 use super::host::{ANY_PORT, Door, Host};
 use super::{CliError, ExitCode, Switch, address};
+use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
-use crate::report::Style;
+use crate::report::{self, Style};
 use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError};
 use cascade_swarm::ask::Order;
 use std::collections::HashSet;
@@ -65,9 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         door.open()?;
         let mut tasks = JoinSet::new();
         for job in jobs {
-            let name =
-                job.target.file_name().unwrap_or(job.target.as_os_str()).to_string_lossy().into_owned();
-            let observer = style.observer(&name, &job.metafile.cascade_hash().to_string());
+            let observer = style.observer(&job.target, &job.metafile.cascade_hash().to_string());
             tasks.spawn(one_file(job, engine.clone(), observer, args.seed));
         }
         let (mut code, mut interrupted) = (ExitCode::Done, false);
@@ -77,7 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                 Ok(Err(DownloadError::Interrupted)) | Err(_) => interrupted = true,
                 Ok(Err(error)) => {
                     // At once: the others may take hours.
-                    super::tell_error(&error.to_string());
+                    report::error(&error.to_string());
                     code = ExitCode::Failed;
                 }
             }
@@ -117,7 +116,7 @@ fn jobs(args: &Args) -> Result<Vec<Download>, CliError> {
         let metafile = MetafileOnDisk::open(file).map_err(|error| CliError::failed(error.to_string()))?;
         let target = target(args, &metafile)?;
         if !targets.insert(target.clone()) {
-            let target = target.display();
+            let target = Name(&target);
             return Err(CliError::usage(format!(
                 "two of the files would go to {target}; give them different folders"
             )));
@@ -142,7 +141,7 @@ fn target(args: &Args, metafile: &MetafileOnDisk) -> Result<PathBuf, CliError> {
         return Ok(output.join(beside.file_name().unwrap_or(beside.as_os_str())));
     }
     if args.files.len() > 1 {
-        let output = output.display();
+        let output = Name(output);
         return Err(CliError::usage(format!(
             "{output} is not a folder, and there are several files to download"
         )));

@@ -1,6 +1,6 @@
 //! What `download`, `seed` and `demo` need to run: a runtime, a listener, an ear for signals.
 
-use super::{CliError, Switch};
+use super::{CliError, LIMITS, Switch, interrupt};
 use crate::catalog::Catalog;
 use crate::report::Style;
 use crate::serve::{Options, Pool};
@@ -25,9 +25,6 @@ const GOODBYE: Duration = Duration::from_millis(50);
 /// Where a peer listens that is not told: on every address, on a port that the system chooses.
 pub(super) const ANY_PORT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 
-/// Exit code of a second interrupt, which waits for nothing.
-const INTERRUPTED: i32 = 130;
-
 /// A process that downloads or seeds.
 pub(super) struct Host {
     runtime: Runtime,
@@ -51,7 +48,8 @@ impl Door {
         let Some((listener, address)) = self.listener.take() else { return Ok(()) };
         let options = Options { extension: self.extension, ..Options::default() };
         let pool = Pool::start(listener, Arc::clone(&self.catalog), options);
-        let pool = pool.map_err(|error| CliError::failed(format!("cannot serve on {address}: {error}")))?;
+        let pool =
+            pool.map_err(|error| CliError::failed(format!("cannot serve on {address}: {error}; {LIMITS}")))?;
         self.pool = Some(pool);
         self.style.listening(address);
         Ok(())
@@ -66,13 +64,16 @@ impl Host {
         style: &Style,
     ) -> Result<Self, CliError> {
         let runtime = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
-        let runtime = runtime.map_err(|error| CliError::failed(format!("cannot start threads: {error}")))?;
+        let runtime =
+            runtime.map_err(|error| CliError::failed(format!("cannot start threads: {error}; {LIMITS}")))?;
         let listener = listen.map(bind).transpose()?;
         let address = listener.as_ref().map(|(_, address)| *address);
         let stop = Stop::default();
         let engine = Engine::new(address, extension == Switch::On, Records::from_environment(), stop);
-        let engine = engine.map_err(|error| CliError::failed(format!("cannot start threads: {error}")))?;
-        runtime.spawn(hear_signals(engine.stop.clone()));
+        let engine =
+            engine.map_err(|error| CliError::failed(format!("cannot start threads: {error}; {LIMITS}")))?;
+        let stop = engine.stop.clone();
+        interrupt::hear(move || stop.stop())?;
         let catalog = Arc::clone(&engine.catalog);
         let extension = engine.extension;
         let door = Door { style: style.clone(), catalog, listener, extension, pool: None };
@@ -101,40 +102,8 @@ fn bind(listen: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), CliError> {
     let listener = TcpListener::bind(listen).map_err(failed)?;
     match listener.local_addr().map_err(failed)? {
         SocketAddr::V4(address) => Ok((listener, address)),
-        SocketAddr::V6(_) => Err(CliError::failed(format!("cannot listen on {listen}: not an IPv4 address"))),
-    }
-}
-
-/// The first interrupt ends the work in order, the second at once.
-async fn hear_signals(stop: Stop) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        /// `SIGXFSZ`: a file grows past the user's limit. Heard, so that the write fails with an error
-        /// which says so, instead of the process ending without a word.
-        const FILE_SIZE_EXCEEDED: i32 = 25;
-        let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
-        let _file_size = signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED));
-        for first in [true, false] {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if !first {
-                std::process::exit(INTERRUPTED);
-            }
-            stop.stop();
-        }
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_ok() {
-        stop.stop();
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(INTERRUPTED);
-        }
+        SocketAddr::V6(_) => Err(CliError::failed(format!(
+            "cannot listen on {listen}: it became an IPv6 address; choose another address with --listen"
+        ))),
     }
 }

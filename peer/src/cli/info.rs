@@ -1,9 +1,9 @@
 //! `peer info`: what `.cascade` files describe.
 
 use super::{CliError, ExitCode};
-use crate::human::Bytes;
+use crate::human::{Bytes, Name};
 use crate::metafile::MetafileOnDisk;
-use crate::report::{json_line, line};
+use crate::report::{self, json_line, line};
 use std::path::PathBuf;
 
 /// Show what .cascade files describe, and what is wrong with damaged ones
@@ -32,7 +32,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                     let (file, message) = (file.to_string_lossy(), error.to_string());
                     json_line(&serde_json::json!({"event": "error", "file": file, "message": message}));
                 }
-                super::tell_error(&error.to_string());
+                report::error(&error.to_string());
                 code = ExitCode::Failed;
             }
         }
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 
 fn tell(metafile: &MetafileOnDisk) {
     let layout = metafile.layout();
-    line(&metafile.path().to_string_lossy());
+    line(&Name(metafile.path()).to_string());
     line(&format!("  length        {} ({} bytes)", Bytes(layout.length()), layout.length()));
     line(&format!("  block size    {} ({} bytes)", Bytes(layout.block_size()), layout.block_size()));
     line(&format!("  blocks        {}", layout.blocks()));

@@ -9,12 +9,19 @@ pub mod info;
 mod interrupt;
 pub mod seed;
 mod shell;
+mod usage;
 pub mod verify;
 
+use crate::report;
+use clap::Parser;
+use std::ffi::OsString;
 use std::process::Termination;
 
 /// The tracker that is asked when none is named: one on this machine.
 pub const DEFAULT_TRACKER: &str = "127.0.0.1:8888";
+
+/// What to do when the system gives no thread or descriptor.
+const LIMITS: &str = "raise the limits of the user (ulimit -u, ulimit -n), or end other programs";
 
 /// Cascade's peer: share large files with many at once, every byte verified
 #[derive(Debug, clap::Parser)]
@@ -83,9 +90,18 @@ impl CliError {
     }
 }
 
-/// Runs what the user typed.
+/// Runs what the user typed: `arguments` begin with the program's name.
 #[must_use]
-pub fn run(cli: &Cli) -> ExitCode {
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let code = match Cli::try_parse_from(arguments) {
+        Ok(cli) => run(&cli),
+        Err(error) => usage::tell(error),
+    };
+    // What was done is done; but who asked does not know all of it.
+    if code == ExitCode::Done && report::is_incomplete() { ExitCode::Failed } else { code }
+}
+
+fn run(cli: &Cli) -> ExitCode {
     let result = match &cli.command {
         Command::Create(args) => create::run(args),
         Command::Info(args) => info::run(args),
@@ -95,13 +111,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Demo(args) => demo::run(args),
     };
     result.unwrap_or_else(|error| {
-        tell_error(&error.message);
+        report::error(&error.message);
         error.code
     })
-}
-
-/// One line on stderr.
-#[allow(clippy::print_stderr, reason = "this is the command line")]
-fn tell_error(message: &str) {
-    eprintln!("peer: {message}");
 }

@@ -3,7 +3,7 @@
 use super::host::{ANY_PORT, Door, Host};
 use super::{CliError, ExitCode, Switch, address};
 use crate::metafile::MetafileOnDisk;
-use crate::report::Style;
+use crate::report::{self, Style};
 use crate::session::{Event, Observer, Seed, SeedError};
 use crate::store::prepare::part_path;
 use std::net::SocketAddrV4;
@@ -55,8 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         let count = jobs.len();
         let mut tasks = JoinSet::new();
         for job in jobs {
-            let name = job.data.file_name().unwrap_or(job.data.as_os_str()).to_string_lossy().into_owned();
-            let inner = style.observer(&name, &job.metafile.cascade_hash().to_string());
+            let inner = style.observer(&job.data, &job.metafile.cascade_hash().to_string());
             let mut observer = Ready { inner, ready: Some(ready.clone()) };
             let engine = engine.clone();
             tasks.spawn(async move {
@@ -73,7 +72,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
                 Ok(Ok(()) | Err(SeedError::Interrupted)) | Err(_) => {}
                 Ok(Err(error)) => {
                     // At once: the others may go on for weeks.
-                    super::tell_error(&error.to_string());
+                    report::error(&error.to_string());
                     code = ExitCode::Failed;
                 }
             }

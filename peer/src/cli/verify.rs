@@ -4,8 +4,8 @@ use super::shell::quote;
 use super::{CliError, ExitCode, interrupt};
 use crate::check::{Verdict, WholeFile};
 use crate::clock;
-use crate::human::{Bytes, Count, Span, Speed};
-use crate::metafile::{MetafileOnDisk, not_regular};
+use crate::human::{Bytes, Count, Name, Span, Speed};
+use crate::metafile::{MetafileOnDisk, open_regular};
 use crate::progress::{self, Progress};
 use crate::report::{json_line, line};
 use crate::store::Records;
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let (path, data) = open_data(args, &metafile)?;
     let cancel = interrupt::flag()?;
     let start = clock::now();
-    let bar = Progress::new(metafile.layout().length(), &path.to_string_lossy(), progress::on_terminal());
+    let bar = Progress::new(metafile.layout().length(), &Name(&path).to_string(), progress::on_terminal());
     let (records, hash) = (Records::from_environment(), metafile.cascade_hash());
     let consistent = records.is_consistent(hash);
     let stream = !args.blocks && !consistent;
@@ -80,19 +80,19 @@ fn open_data(args: &Args, metafile: &MetafileOnDisk) -> Result<(PathBuf, File), 
         Some(data) => data.clone(),
         None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
     };
-    // Of a pipe even the opening would wait for a writer: so look before.
-    let metadata = std::fs::metadata(&path).map_err(|error| cannot_read(&path, &error))?;
-    if let Some(what) = not_regular(&metadata) {
-        return Err(CliError::failed(format!("{} is {what}, not a data file", path.display())));
+    match open_regular(&path).map_err(|error| cannot_read(&path, &error))? {
+        Ok(data) => Ok((path, data)),
+        Err(what) => Err(CliError::failed(format!(
+            "{} is {what}, not a data file; name the data file behind the .cascade file",
+            Name(&path)
+        ))),
     }
-    let data = File::open(&path).map_err(|error| cannot_read(&path, &error))?;
-    Ok((path, data))
 }
 
 fn cannot_read(path: &Path, error: &io::Error) -> CliError {
     let missing = error.kind() == io::ErrorKind::NotFound;
     let advice = if missing { "; name the data file behind the .cascade file" } else { "" };
-    CliError::failed(format!("cannot read {}: {error}{advice}", path.display()))
+    CliError::failed(format!("cannot read {}: {error}{advice}", Name(path)))
 }
 
 fn tell(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict, time: Duration) {
@@ -100,7 +100,7 @@ fn tell(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict, time: Duratio
     let bytes = layout.length();
     line(&format!(
         "{}: {} of {} right, {} hashed in {} ({})",
-        path.display(),
+        Name(path),
         verdict.right(),
         Count(layout.blocks(), "block"),
         Bytes(bytes),
@@ -158,7 +158,7 @@ fn tell_json(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict, time: Du
 
 /// One line: what is wrong, and what mends it.
 fn fault(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict) -> String {
-    let (path, cascade) = (path.display(), metafile.path().display());
+    let (path, cascade) = (Name(path), Name(metafile.path()));
     if verdict.whole_file == WholeFile::Wrong {
         return format!(
             "{path}: every block is right, but not the whole-file hash: {cascade} contradicts itself; get it \

@@ -11,7 +11,8 @@ mod pass;
 
 pub use block_size::{BlockSizeError, default_block_size, parse_block_size};
 
-use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk, not_regular};
+use crate::human::Name;
+use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk, open_regular};
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;
 use pass::PassError;
@@ -26,7 +27,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The data file cannot be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", Name(path))]
     Read {
         /// The data file.
         path: PathBuf,
@@ -34,7 +35,7 @@ pub enum CreateError {
         source: io::Error,
     },
     /// A directory, a device, a pipe.
-    #[error("{} is {what}: only regular files can be shared; pack a folder into one file first", path.display())]
+    #[error("{} is {what}: only regular files can be shared; pack a folder into one file first", Name(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -42,13 +43,13 @@ pub enum CreateError {
         what: &'static str,
     },
     /// The data file was written to meanwhile.
-    #[error("{} changed while it was read; try again when nothing writes to it", path.display())]
+    #[error("{} changed while it was read; try again when nothing writes to it", Name(path))]
     Changed {
         /// The data file.
         path: PathBuf,
     },
     /// Length and block size make no layout.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", Name(path))]
     Layout {
         /// The data file.
         path: PathBuf,
@@ -56,7 +57,10 @@ pub enum CreateError {
         source: LayoutError,
     },
     /// More blocks than this peer could download.
-    #[error("{}: {blocks} blocks are more than the {MAX_BLOCKS} that this peer handles; choose larger blocks", path.display())]
+    #[error(
+        "{}: {blocks} blocks are more than the {MAX_BLOCKS} that this peer handles; choose larger blocks",
+        Name(path)
+    )]
     TooManyBlocks {
         /// The data file.
         path: PathBuf,
@@ -64,13 +68,13 @@ pub enum CreateError {
         blocks: u64,
     },
     /// The output would take the place of its own input.
-    #[error("{} is the data file itself; name another output", path.display())]
+    #[error("{} is the data file itself; name another output", Name(path))]
     OverItself {
         /// The output.
         path: PathBuf,
     },
     /// The output cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}; name another place with -o", Name(path))]
     Write {
         /// The output.
         path: PathBuf,
@@ -100,11 +104,8 @@ impl Source {
     /// `Read`, `NotAFile`.
     pub fn open(path: &Path) -> Result<Self, CreateError> {
         let read_error = |source| CreateError::Read { path: path.to_owned(), source };
-        // Of a pipe even the opening would wait for a writer: so look before.
-        if let Some(what) = not_regular(&std::fs::metadata(path).map_err(read_error)?) {
-            return Err(CreateError::NotAFile { path: path.to_owned(), what });
-        }
-        let file = File::open(path).map_err(read_error)?;
+        let file = open_regular(path).map_err(read_error)?;
+        let file = file.map_err(|what| CreateError::NotAFile { path: path.to_owned(), what })?;
         let metadata = file.metadata().map_err(read_error)?;
         Ok(Self { path: path.to_owned(), file, metadata })
     }

@@ -1,6 +1,9 @@
-//! Numbers as people read them.
+//! Numbers and names as people read them.
 
+use cascade_format::text::Shown;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// Units of size, each 1024 of the one before.
@@ -61,6 +64,16 @@ impl fmt::Display for Span {
     }
 }
 
+/// A path: with `\u{202e}` for what a terminal would obey or not show, and `\xff` for what is not UTF-8.
+#[derive(Debug, Clone, Copy)]
+pub struct Name<'a>(pub &'a Path);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Shown(self.0.as_os_str().as_bytes()).fmt(f)
+    }
+}
+
 /// A number of things: `1 block`, `12 blocks`. The plural is the noun with an s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count<'a>(pub u64, pub &'a str);
@@ -106,6 +119,14 @@ mod tests {
         assert_eq!(span(12_345), "12.3 s");
         assert_eq!(span(245_000), "4 min 05 s");
         assert_eq!(span(7_620_000), "2 h 07 min");
+    }
+
+    #[test]
+    fn names() {
+        use std::ffi::OsStr;
+        let name = |bytes: &[u8]| Name(Path::new(OsStr::from_bytes(bytes))).to_string();
+        assert_eq!(name(b"/a/b c.tar"), "/a/b c.tar");
+        assert_eq!(name(b"a\nb\xff\xe2\x80\xae"), "a\\u{a}b\\xff\\u{202e}");
     }
 
     #[test]

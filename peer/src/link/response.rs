@@ -8,7 +8,7 @@ use crate::limits::{KEPT_MESSAGE_LEN, MAX_MESSAGE_LEN};
 use cascade_format::extension::field::{self, LENGTH_LEN, MAX_FIELD_LEN};
 use cascade_format::extension::{EXTENDED, FieldError, Item};
 use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader, Status};
-use cascade_format::{Block, Layout};
+use cascade_format::{Block, Layout, text};
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -250,8 +250,7 @@ impl ResponseReader {
     /// Ends a message of which nothing is left.
     fn end_message(&mut self, segments: &mut Vec<Segment>) {
         if let (State::Message { status, left: 0, kept }, Some(ask)) = (&self.state, self.asked.front()) {
-            let text = String::from_utf8_lossy(kept);
-            let message = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let message = text::message(kept);
             segments.push(match *ask {
                 Ask::Block(block) => Segment::Refused { block, status: *status, message },
                 Ask::News => Segment::Told,
@@ -380,9 +379,10 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_kept_in_part_and_made_printable() {
-        let stream = [header(1, 2000), vec![b'\n'; 2000]].concat();
+    fn a_long_message_is_kept_in_part_and_as_it_came() {
+        let stream = [header(1, 2000), b"\n".to_vec(), vec![0x1b; 1999]].concat();
         let got = collect(&mut reader(&[1]), &stream, &[]).unwrap();
-        assert_eq!(got, [(1, 1, vec![b' '; KEPT_MESSAGE_LEN])]);
+        // The output makes it fit for a terminal.
+        assert_eq!(got, [(1, 1, vec![0x1b; KEPT_MESSAGE_LEN - 1])]);
     }
 }

@@ -4,10 +4,12 @@
 //! claim of petabytes costs one `fstat` and 64 bytes. Hash lists up to [`RESIDENT_HASHES`] are kept in
 //! memory; longer ones, which only tiny blocks make, stay on disk and are read page by page.
 
+use crate::human::Name;
 use cascade_format::hash::HASH_LEN;
 use cascade_format::metafile::HEADER_LEN;
 use cascade_format::{Block, BlockHash, CascadeHash, FileHash, Header, Layout, MetafileError};
 use cascade_hash::Sha256Stream;
+use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,7 +41,7 @@ pub const SUFFIX: &str = "cascade";
 #[derive(Debug, thiserror::Error)]
 pub enum MetafileFileError {
     /// The file cannot be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", Name(path))]
     Io {
         /// The `.cascade` file.
         path: PathBuf,
@@ -47,7 +49,7 @@ pub enum MetafileFileError {
         source: io::Error,
     },
     /// A directory, a device, a pipe.
-    #[error("{} is {what}, not a .cascade file", path.display())]
+    #[error("{} is {what}, not a .cascade file", Name(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -55,7 +57,7 @@ pub enum MetafileFileError {
         what: &'static str,
     },
     /// Its bytes are wrong.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; {}", Name(path), mend(source))]
     Damaged {
         /// The `.cascade` file.
         path: PathBuf,
@@ -63,7 +65,10 @@ pub enum MetafileFileError {
         source: MetafileError,
     },
     /// More than [`MAX_BLOCKS`].
-    #[error("{}: {blocks} blocks are more than the {MAX_BLOCKS} that this peer handles; make the .cascade file again with larger blocks", path.display())]
+    #[error(
+        "{}: {blocks} blocks are more than the {MAX_BLOCKS} that this peer handles; make the .cascade file again with larger blocks",
+        Name(path)
+    )]
     TooManyBlocks {
         /// The `.cascade` file.
         path: PathBuf,
@@ -71,11 +76,23 @@ pub enum MetafileFileError {
         blocks: u64,
     },
     /// Its name does not say what the data file is called.
-    #[error("{}: the name does not end in .{SUFFIX}, so it does not tell the data file's name; give it explicitly", path.display())]
+    #[error(
+        "{}: the name does not end in .{SUFFIX}, so it does not tell the data file's name; name that too (download: -o, seed: --data, verify: after the .cascade file)",
+        Name(path)
+    )]
     NoSuffix {
         /// The `.cascade` file.
         path: PathBuf,
     },
+}
+
+/// What to do about a file with wrong bytes.
+fn mend(error: &MetafileError) -> &'static str {
+    if matches!(error, MetafileError::Magic) {
+        "name the .cascade file, or get it again from where it comes from"
+    } else {
+        "get it again from where it comes from"
+    }
 }
 
 /// An open `.cascade` file. Threads may share it.
@@ -97,12 +114,10 @@ impl MetafileOnDisk {
         let io_error = |source| MetafileFileError::Io { path: path.clone(), source };
         let damaged = |source| MetafileFileError::Damaged { path: path.clone(), source };
 
-        // Of a pipe even the opening would wait for a writer: so look before.
-        let metadata = std::fs::metadata(&path).map_err(io_error)?;
-        if let Some(what) = not_regular(&metadata) {
-            return Err(MetafileFileError::NotAFile { path, what });
-        }
-        let file = File::open(&path).map_err(io_error)?;
+        let file = match open_regular(&path).map_err(io_error)? {
+            Ok(file) => file,
+            Err(what) => return Err(MetafileFileError::NotAFile { path, what }),
+        };
         let len = file.metadata().map_err(io_error)?.len();
         let (bytes, header) = read_header(&file, len).map_err(io_error)?.map_err(damaged)?;
         header.check_len(len).map_err(damaged)?;
@@ -185,6 +200,20 @@ impl MetafileOnDisk {
         stem.map(|stem| self.path.with_file_name(stem))
             .ok_or_else(|| MetafileFileError::NoSuffix { path: self.path.clone() })
     }
+}
+
+/// Opens a regular file to read it, or says what the path leads to instead. It never waits: opening a pipe
+/// would, so it looks before, and a pipe that takes the file's place after that is opened without waiting.
+pub(crate) fn open_regular(path: &Path) -> io::Result<Result<File, &'static str>> {
+    if let Some(what) = not_regular(&std::fs::metadata(path)?) {
+        return Ok(Err(what));
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    Ok(match not_regular(&file.metadata()?) {
+        None => Ok(file),
+        Some(what) => Err(what),
+    })
 }
 
 /// What a path leads to when it is no regular file.

@@ -1,11 +1,9 @@
 //! Progress of a long command: a bar for each file on a terminal, nothing anywhere else.
 
+use crate::report::{stderr_is_terminal, terminal};
+use cascade_format::text;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
 use std::time::Duration;
-
-/// How often a bar is drawn, at most, a second.
-const DRAWS_PER_SECOND: u8 = 10;
 
 /// How often a bar is drawn when nothing happens, so that the time left does not stand still.
 const TICK: Duration = Duration::from_millis(250);
@@ -16,7 +14,7 @@ const LABEL_WIDTH: usize = 30;
 /// Whether bars would be seen: standard error is a terminal.
 #[must_use]
 pub fn on_terminal() -> bool {
-    std::io::stderr().is_terminal()
+    stderr_is_terminal()
 }
 
 /// The bars of one command, one below the other.
@@ -29,8 +27,7 @@ impl ProgressGroup {
     /// A group without bars. Where `visible` is false, none is ever drawn.
     #[must_use]
     pub fn new(visible: bool) -> Self {
-        let target = || ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
-        Self { bars: visible.then(|| MultiProgress::with_draw_target(target())) }
+        Self { bars: visible.then(terminal::bars) }
     }
 
     /// Adds a bar for `total` bytes below the others.
@@ -89,8 +86,8 @@ impl Progress {
     }
 
     /// Free text at the end of the line, such as the number of peers.
-    pub fn note(&self, text: impl Into<String>) {
-        self.with(|bar| bar.set_message(text.into()));
+    pub fn note(&self, text: &str) {
+        self.with(|bar| terminal::set_note(bar, text));
     }
 
     /// Takes the bar away.
@@ -111,16 +108,16 @@ fn dress(bar: &ProgressBar, label: &str) {
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
-    bar.set_prefix(shorten(label));
+    terminal::set_name(bar, &shorten(label));
 }
 
-/// The end of a long label, which tells more than its beginning; control characters would spoil the
-/// terminal.
+/// The end of a long label, which tells more than its beginning. It is made fit for a terminal before it is
+/// cut: an escape takes more room than the character that it stands for.
 fn shorten(label: &str) -> String {
-    let clean: Vec<char> = label.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    match clean.len().checked_sub(LABEL_WIDTH) {
-        None | Some(0) => clean.into_iter().collect(),
-        Some(surplus) => std::iter::once('…').chain(clean.into_iter().skip(surplus + 1)).collect(),
+    let shown = text::line(label);
+    match shown.chars().count().checked_sub(LABEL_WIDTH) {
+        None | Some(0) => shown,
+        Some(surplus) => std::iter::once('…').chain(shown.chars().skip(surplus + 1)).collect(),
     }
 }
 
@@ -135,7 +132,7 @@ mod tests {
         let short = shorten(&long);
         assert_eq!(short.chars().count(), LABEL_WIDTH);
         assert!(short.starts_with('…') && short.ends_with("x.tar"));
-        assert_eq!(shorten("a\u{1b}[31mb\n"), "a?[31mb?");
+        assert_eq!(shorten("a\u{1b}[31mb\n"), "a\\u{1b}[31mb\\u{a}");
     }
 
     #[test]

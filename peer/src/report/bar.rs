@@ -1,6 +1,6 @@
 //! A progress bar for a file.
 
-use super::{out, summary};
+use super::{out, summary, terminal};
 use crate::human::{Count, Span};
 use crate::session::{Event, Observer};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -21,12 +21,12 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
             bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
         }
-        bar.set_prefix(name.to_owned());
+        terminal::set_name(&bar, name);
         Self { bars: bars.clone(), bar: bars.add(bar), name: name.to_owned() }
     }
 
     fn tell(&self, text: &str) {
-        out::above(&self.bars, &format!("{}: {text}", self.name));
+        terminal::above(&self.bars, &format!("{}: {text}", self.name));
     }
 }
 
@@ -36,7 +36,7 @@ impl Observer for Bar {
             Event::Checking { done, total } => {
                 self.bar.set_length(total);
                 self.bar.set_position(done);
-                self.bar.set_message("checking");
+                terminal::set_note(&self.bar, "checking");
             }
             Event::Start(progress) | Event::Progress(progress) => {
                 self.bar.set_length(progress.bytes_total);
@@ -48,7 +48,7 @@ impl Observer for Bar {
                 let left = Duration::try_from_secs_f64(left / progress.bytes_per_second);
                 let left = left.ok().filter(|left| !left.is_zero() && left.as_secs() < 86_400 * 30);
                 let left = left.map_or(String::new(), |left| format!(", {} left", Span(left)));
-                self.bar.set_message(format!("{speed}, {peers}{left}"));
+                terminal::set_note(&self.bar, &format!("{speed}, {peers}{left}"));
             }
             Event::TrackerFailed { tracker, error } => self.tell(&format!("tracker {tracker}: {error}")),
             Event::Warning(text) => self.tell(&text),

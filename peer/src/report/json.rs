@@ -63,7 +63,7 @@ impl Json {
             Event::Warning(message) => json!({"event": "warning", "file": file, "message": message}),
             Event::Failed(message) => json!({"event": "error", "file": file, "message": message}),
             Event::Done(summary) => json!({
-                "event": "done", "file": file, "path": summary.path.display().to_string(),
+                "event": "done", "file": file, "path": summary.path.to_string_lossy(),
                 "bytes": summary.bytes, "resumed_bytes": summary.resumed_bytes,
                 "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(&summary).bytes_per_second(),
                 "peers_used": summary.shares.len(), "blocks_refused": summary.blocks_refused,

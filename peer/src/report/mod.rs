@@ -5,12 +5,14 @@ mod json;
 mod line;
 mod out;
 mod summary;
+pub(crate) mod terminal;
 
-pub use out::{json_line, line};
+pub use out::{error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal};
 
+use crate::human::Name;
 use crate::session::Observer;
 use indicatif::MultiProgress;
-use std::io::IsTerminal;
+use std::path::Path;
 
 /// In which form to show.
 #[derive(Debug, Clone)]
@@ -29,27 +31,29 @@ impl Style {
     pub fn choose(json: bool) -> Self {
         if json {
             Self::Json
-        } else if std::io::stderr().is_terminal() {
-            Self::Bars(MultiProgress::new())
+        } else if stderr_is_terminal() {
+            Self::Bars(terminal::bars())
         } else {
             Self::Lines
         }
     }
 
-    /// Shows the events of one file; `name` is the file's, `hash` its cascade hash.
+    /// Shows the events of one file; `path` is the file's, of which the last part is shown, `hash` its
+    /// cascade hash.
     #[must_use]
-    pub fn observer(&self, name: &str, hash: &str) -> Box<dyn Observer> {
+    pub fn observer(&self, path: &Path, hash: &str) -> Box<dyn Observer> {
+        let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
         match self {
-            Self::Bars(bars) => Box::new(bar::Bar::new(bars, name)),
-            Self::Lines => Box::new(line::Lines::new(name)),
-            Self::Json => Box::new(json::Json::new(name, hash)),
+            Self::Bars(bars) => Box::new(bar::Bar::new(bars, &Name(name).to_string())),
+            Self::Lines => Box::new(line::Lines::new(&Name(name).to_string())),
+            Self::Json => Box::new(json::Json::new(&name.to_string_lossy(), hash)),
         }
     }
 
     /// Tells where this peer listens.
     pub fn listening(&self, addr: std::net::SocketAddrV4) {
         match self {
-            Self::Bars(bars) => out::above(bars, &format!("peer: listening on {addr}")),
+            Self::Bars(bars) => terminal::above(bars, &format!("peer: listening on {addr}")),
             Self::Lines => line(&format!("peer: listening on {addr}")),
             Self::Json => {
                 let event = serde_json::json!({"event": "listening", "address": addr.to_string()});

@@ -1,6 +1,6 @@
 //! The line that ends a download.
 
-use crate::human::{Bytes, Count, Span, Speed};
+use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::session::Summary;
 
 /// Mean speed of what was downloaded.
@@ -17,7 +17,7 @@ pub(super) fn per_second(bytes: f64) -> String {
 
 /// The whole line.
 pub(super) fn text(summary: &Summary) -> String {
-    let path = summary.path.display();
+    let path = Name(&summary.path);
     let bytes = Bytes(summary.bytes);
     if summary.resumed_bytes == summary.bytes {
         return format!("{path}: complete and verified already, {bytes}");

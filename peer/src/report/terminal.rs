@@ -1,0 +1,162 @@
+//! Bars on a terminal. What they show of names and messages is made fit here, and whatever else a line
+//! of theirs may hold is taken out before it is drawn, but for colours.
+
+use super::out;
+use cascade_format::text::{self, Shown};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, TermLike};
+use rustix::termios::tcgetwinsize;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+/// How often bars are drawn, at most, a second.
+const DRAWS_PER_SECOND: u8 = 10;
+
+/// What a terminal is taken for that does not tell its size.
+const USUAL_SIZE: (u16, u16) = (80, 24);
+
+/// The bars of one command; nothing is drawn where stderr is no terminal.
+pub(crate) fn bars() -> MultiProgress {
+    MultiProgress::with_draw_target(if out::stderr_is_terminal() {
+        ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), DRAWS_PER_SECOND)
+    } else {
+        ProgressDrawTarget::hidden()
+    })
+}
+
+/// Sets a bar's name.
+#[allow(clippy::disallowed_methods, reason = "the text is made fit here")]
+pub(crate) fn set_name(bar: &ProgressBar, name: &str) {
+    bar.set_prefix(text::line(name));
+}
+
+/// Sets what a bar says beside its figures.
+#[allow(clippy::disallowed_methods, reason = "the text is made fit here")]
+pub(crate) fn set_note(bar: &ProgressBar, note: &str) {
+    bar.set_message(text::line(note));
+}
+
+/// Writes one line above the bars.
+#[allow(clippy::disallowed_methods, reason = "the text is made fit here")]
+pub(super) fn above(bars: &MultiProgress, line: &str) {
+    // A terminal that has gone takes no line.
+    let _ = bars.println(text::line(line));
+}
+
+/// The terminal behind stderr. It never fails: indicatif panics in some places when a drawing does, and a
+/// terminal that has gone is no reason to end the work.
+#[derive(Debug, Default)]
+struct Terminal {
+    /// One drawing, which is written with one call.
+    drawing: Mutex<String>,
+}
+
+impl Terminal {
+    fn push(&self, control: &str) -> io::Result<()> {
+        self.drawing.lock().unwrap_or_else(PoisonError::into_inner).push_str(control);
+        Ok(())
+    }
+
+    fn go(&self, n: usize, direction: char) -> io::Result<()> {
+        if n == 0 { Ok(()) } else { self.push(&format!("\x1b[{n}{direction}")) }
+    }
+
+    /// Columns and rows.
+    fn size() -> (u16, u16) {
+        tcgetwinsize(out::stderr())
+            .ok()
+            .map(|size| (size.ws_col, size.ws_row))
+            .filter(|(columns, rows)| *columns > 0 && *rows > 0)
+            .unwrap_or(USUAL_SIZE)
+    }
+}
+
+impl TermLike for Terminal {
+    fn width(&self) -> u16 {
+        Self::size().0
+    }
+
+    fn height(&self) -> u16 {
+        Self::size().1
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'A')
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'B')
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'C')
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.go(n, 'D')
+    }
+
+    fn write_line(&self, line: &str) -> io::Result<()> {
+        self.push(&(coloured(line) + "\n"))
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.push(&coloured(text))
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.push("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let drawing = std::mem::take(&mut *self.drawing.lock().unwrap_or_else(PoisonError::into_inner));
+        out::to_stderr(&drawing);
+        Ok(())
+    }
+}
+
+/// A text with nothing in it that a terminal obeys, but for changes of colour.
+fn coloured(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut safe = parts.next().map(|plain| Shown::of(plain).to_string()).unwrap_or_default();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit() && c != ';');
+        match end.and_then(|end| part.split_at_checked(end + 1)) {
+            Some((colour, plain)) if colour.ends_with('m') => {
+                safe.push_str("\x1b[");
+                safe.push_str(colour);
+                safe.push_str(&Shown::of(plain).to_string());
+            }
+            _ => safe.push_str(&Shown::of(&format!("\x1b[{part}")).to_string()),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_colours_pass() {
+        for (text, safe) in [
+            ("\x1b[1mname\x1b[0m █▉", "\x1b[1mname\x1b[0m █▉"),
+            ("\x1b[1;31mred", "\x1b[1;31mred"),
+            ("a\x1b[2Jb", "a\\u{1b}[2Jb"),
+            ("a\x1b]0;title\x07", "a\\u{1b}]0;title\\u{7}"),
+            ("a\nb\r\u{202e}", "a\\u{a}b\\u{d}\\u{202e}"),
+            ("\x1b[", "\\u{1b}["),
+            ("\x1b[12", "\\u{1b}[12"),
+            ("\x1b[1é\x1b[m", "\\u{1b}[1é\x1b[m"),
+        ] {
+            assert_eq!(coloured(text), safe);
+        }
+    }
+
+    #[test]
+    fn names_and_notes_are_made_fit() {
+        let bar = ProgressBar::hidden();
+        set_name(&bar, "a\u{202e}\n");
+        set_note(&bar, "\x1b[2J");
+        assert_eq!((bar.prefix().as_str(), bar.message().as_str()), ("a\\u{202e}\\u{a}", "\\u{1b}[2J"));
+    }
+}
