@@ -1,4 +1,5 @@
 //! `simulate`: one swarm, or the table.
+#![allow(clippy::disallowed_methods, reason = "this is where it prints; nothing of it comes from others")]
 
 use cascade_simulator::cli::Cli;
 use cascade_simulator::preset::{Preset, among_themselves, presets};

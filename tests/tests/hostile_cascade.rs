@@ -2,6 +2,10 @@ use cascade_tests::cascade_file::{TestFile, header};
 use cascade_tests::foreign_peer::ForeignPeer;
 use cascade_tests::launch::Launch;
 use cascade_tests::scene::Scene;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Address space that no honest reading of a small file needs; an allocation of what a hostile header
@@ -88,6 +92,43 @@ fn a_cascade_that_is_missing_or_a_folder_is_one_line() {
             Launch::peer(subcommand).arg(path).run().assert_one_line_error(&[path]);
         }
     }
+}
+
+/// A pipe that nobody writes to: whoever opens it for reading waits for ever.
+fn pipe(folder: &Path) -> PathBuf {
+    let path = folder.join("pipe.cascade");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    path
+}
+
+#[test]
+fn a_pipe_or_a_device_is_one_line_wherever_a_file_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = TestFile::random("piped", 1000, 100);
+    let cascade = file.write_cascade(folder.path());
+    let pipe = pipe(folder.path());
+    for path in [pipe.as_path(), Path::new("/dev/zero")] {
+        for command in ["info", "verify", "download", "seed", "create", "demo"] {
+            let done = Launch::peer(command).arg(path).run();
+            done.assert_one_line_error(&[path.to_str().unwrap(), "pipe"]);
+        }
+        Launch::peer("verify").arg(&cascade).arg(path).run().assert_one_line_error(&["pipe"]);
+    }
+}
+
+#[test]
+fn a_cascade_file_takes_the_place_of_no_pipe_and_no_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = TestFile::random("piped", 1000, 100).write_data(folder.path());
+    let pipe = pipe(folder.path());
+    let device = folder.path().join("device");
+    std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+    for out in [&pipe, &device] {
+        let done = Launch::peer("create").arg(&data).arg("-o").arg(out).run();
+        done.assert_one_line_error(&[out.to_str().unwrap(), "-o"]);
+    }
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert!(fs::symlink_metadata(&device).unwrap().is_symlink());
 }
 
 #[test]

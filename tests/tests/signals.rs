@@ -60,6 +60,10 @@ fn each_signal_ends_each_command_while_it_hashes() {
             let done = process.wait_exit_within(AT_ONCE);
             done.assert_code(if command == "seed" { 0 } else { 130 });
             assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "it should clean up: {done}");
+            let left = fs::read_dir(scene.folder()).unwrap().flatten().map(|entry| entry.path());
+            let expected = [scene.target(), scene.part(), scene.cascade.clone()];
+            let others: Vec<_> = left.filter(|path| !expected.contains(path)).collect();
+            assert!(others.is_empty(), "{command} left {others:?}: {done}");
         }
     }
 }

@@ -12,7 +12,7 @@ mod pass;
 pub use block_size::{BlockSizeError, default_block_size, parse_block_size};
 
 use crate::human::Name;
-use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk, open_regular};
+use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk, not_regular, open_regular};
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;
 use pass::PassError;
@@ -73,6 +73,14 @@ pub enum CreateError {
         /// The output.
         path: PathBuf,
     },
+    /// The output's name belongs to a directory, device or pipe, which would be replaced.
+    #[error("{} is {what}: it will not be replaced; name another output with -o", Name(path))]
+    NotAnOutput {
+        /// The output.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
     /// The output cannot be written.
     #[error("cannot write {}: {source}; name another place with -o", Name(path))]
     Write {
@@ -130,8 +138,13 @@ impl Source {
         cancel: &AtomicBool,
     ) -> Result<MetafileOnDisk, CreateError> {
         let layout = self.layout(block_size)?;
-        if std::fs::metadata(out).is_ok_and(|there| identity(&there) == identity(&self.metadata)) {
-            return Err(CreateError::OverItself { path: out.to_owned() });
+        if let Ok(there) = std::fs::metadata(out) {
+            if identity(&there) == identity(&self.metadata) {
+                return Err(CreateError::OverItself { path: out.to_owned() });
+            }
+            if let Some(what) = not_regular(&there) {
+                return Err(CreateError::NotAnOutput { path: out.to_owned(), what });
+            }
         }
         let write_error = |source| CreateError::Write { path: out.to_owned(), source };
         let mut output = Output::beside(out).map_err(write_error)?;
