@@ -5,10 +5,11 @@ use super::{CliError, ExitCode, interrupt};
 use crate::check::{Verdict, WholeFile};
 use crate::clock;
 use crate::human::{Bytes, Count, Span, Speed};
-use crate::metafile::{MetafileOnDisk, not_regular};
+use crate::metafile::MetafileOnDisk;
 use crate::progress::{self, Progress};
 use crate::report::{json_line, line};
 use crate::store::Records;
+use crate::store::open::{OpenError, open_regular};
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
@@ -63,6 +64,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         // Without it the next check takes longer; nothing else is lost.
         let _ = records.remember_consistent(hash);
     }
+    if !verdict.is_right() {
+        // An earlier run may remember the file as right; this look was later.
+        records.forget(hash, &path);
+    }
     if args.json {
         tell_json(&path, &metafile, &verdict, start.elapsed());
     } else {
@@ -80,13 +85,13 @@ fn open_data(args: &Args, metafile: &MetafileOnDisk) -> Result<(PathBuf, File), 
         Some(data) => data.clone(),
         None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
     };
-    // Of a pipe even the opening would wait for a writer: so look before.
-    let metadata = std::fs::metadata(&path).map_err(|error| cannot_read(&path, &error))?;
-    if let Some(what) = not_regular(&metadata) {
-        return Err(CliError::failed(format!("{} is {what}, not a data file", path.display())));
+    match open_regular(&path) {
+        Ok((data, _)) => Ok((path, data)),
+        Err(OpenError::Io(error)) => Err(cannot_read(&path, &error)),
+        Err(OpenError::NotRegular(what)) => {
+            Err(CliError::failed(format!("{} is {what}, not a data file", path.display())))
+        }
     }
-    let data = File::open(&path).map_err(|error| cannot_read(&path, &error))?;
-    Ok((path, data))
 }
 
 fn cannot_read(path: &Path, error: &io::Error) -> CliError {

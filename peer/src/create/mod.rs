@@ -11,7 +11,8 @@ mod pass;
 
 pub use block_size::{BlockSizeError, default_block_size, parse_block_size};
 
-use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk, not_regular};
+use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};
+use crate::store::open::{OpenError, open_regular};
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;
 use pass::PassError;
@@ -99,13 +100,10 @@ impl Source {
     /// # Errors
     /// `Read`, `NotAFile`.
     pub fn open(path: &Path) -> Result<Self, CreateError> {
-        let read_error = |source| CreateError::Read { path: path.to_owned(), source };
-        // Of a pipe even the opening would wait for a writer: so look before.
-        if let Some(what) = not_regular(&std::fs::metadata(path).map_err(read_error)?) {
-            return Err(CreateError::NotAFile { path: path.to_owned(), what });
-        }
-        let file = File::open(path).map_err(read_error)?;
-        let metadata = file.metadata().map_err(read_error)?;
+        let (file, metadata) = open_regular(path).map_err(|error| match error {
+            OpenError::Io(source) => CreateError::Read { path: path.to_owned(), source },
+            OpenError::NotRegular(what) => CreateError::NotAFile { path: path.to_owned(), what },
+        })?;
         Ok(Self { path: path.to_owned(), file, metadata })
     }
 

@@ -4,6 +4,7 @@
 //! claim of petabytes costs one `fstat` and 64 bytes. Hash lists up to [`RESIDENT_HASHES`] are kept in
 //! memory; longer ones, which only tiny blocks make, stay on disk and are read page by page.
 
+use crate::store::open::{OpenError, open_regular};
 use cascade_format::hash::HASH_LEN;
 use cascade_format::metafile::HEADER_LEN;
 use cascade_format::{Block, BlockHash, CascadeHash, FileHash, Header, Layout, MetafileError};
@@ -97,13 +98,11 @@ impl MetafileOnDisk {
         let io_error = |source| MetafileFileError::Io { path: path.clone(), source };
         let damaged = |source| MetafileFileError::Damaged { path: path.clone(), source };
 
-        // Of a pipe even the opening would wait for a writer: so look before.
-        let metadata = std::fs::metadata(&path).map_err(io_error)?;
-        if let Some(what) = not_regular(&metadata) {
-            return Err(MetafileFileError::NotAFile { path, what });
-        }
-        let file = File::open(&path).map_err(io_error)?;
-        let len = file.metadata().map_err(io_error)?.len();
+        let (file, metadata) = open_regular(&path).map_err(|error| match error {
+            OpenError::Io(source) => io_error(source),
+            OpenError::NotRegular(what) => MetafileFileError::NotAFile { path: path.clone(), what },
+        })?;
+        let len = metadata.len();
         let (bytes, header) = read_header(&file, len).map_err(io_error)?.map_err(damaged)?;
         header.check_len(len).map_err(damaged)?;
         let blocks = header.layout.blocks();
@@ -184,15 +183,6 @@ impl MetafileOnDisk {
         let stem = self.path.file_stem().filter(|stem| suffix && *stem != "." && *stem != "..");
         stem.map(|stem| self.path.with_file_name(stem))
             .ok_or_else(|| MetafileFileError::NoSuffix { path: self.path.clone() })
-    }
-}
-
-/// What a path leads to when it is no regular file.
-pub(crate) fn not_regular(metadata: &std::fs::Metadata) -> Option<&'static str> {
-    match (metadata.is_file(), metadata.is_dir()) {
-        (true, _) => None,
-        (_, true) => Some("a directory"),
-        _ => Some("a device, pipe or socket"),
     }
 }
 
