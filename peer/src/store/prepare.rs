@@ -188,19 +188,14 @@ impl Preparation<'_> {
         Ok(Some(Old::Complete(Prepared { data, have, on_disk, place, target: target.to_owned() })))
     }
 
-    /// The target is complete, perhaps by another program's work: a part file of ours is of no use.
+    /// The target is complete, perhaps by another program's work: a part file of ours, which holds a block of
+    /// it or nothing at all, is of no use.
     fn remove_leftover(&self, target: &Path) {
         let path = part_path(target);
-        let there = fs::symlink_metadata(&path).is_ok_and(|there| there.is_file());
-        if let (true, Ok(Some(part))) = (there, Part::at(path)) {
-            self.remove_if_ours(&part);
-        }
-    }
-
-    /// Removes a part file that holds a block of the file, or nothing.
-    pub fn remove_if_ours(&self, part: &Part) {
-        let ours = part.new || is_empty_of_data(&part.file) || self.holds_something(part).unwrap_or(false);
-        if ours {
+        if fs::symlink_metadata(&path).is_ok_and(|there| there.is_file())
+            && let Ok(Some(part)) = Part::at(path)
+            && (is_empty_of_data(&part.file) || self.holds_something(&part).unwrap_or(false))
+        {
             part::remove(&part.file, &part.path);
         }
     }
