@@ -116,6 +116,22 @@ pub const READ_AHEAD_LEN: u64 = 4 << 20;
 /// How often what a download has written is sent to the disk: what a power loss can cost at most.
 pub const SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Pause after a failed sync until the disk is asked again.
+pub const SYNC_RETRY: Duration = Duration::from_secs(1);
+
+/// Pause on a full disk, or a quota that is used up, until it is looked whether there is room.
+pub const FULL_RETRY: Duration = Duration::from_secs(10);
+
+/// How long a file that somebody else has changed must be left alone before it is checked again.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// How often a download takes a new part file because another program has taken away or replaced the one
+/// that it had.
+pub const MAX_BEGINNINGS: u32 = 8;
+
+/// Room on the disk that is reserved with one call, in bytes: some milliseconds, in which nothing is written.
+pub const RESERVE_LEN: u64 = 1 << 30;
+
 /// How much of a refused client's requests is read and thrown away, in bytes.
 pub const REFUSAL_DRAIN_LEN: usize = 64 << 10;
 

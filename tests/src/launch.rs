@@ -146,6 +146,22 @@ impl Launch {
         self
     }
 
+    /// Runs the program under another one, which gets these words in front of it.
+    pub fn under(mut self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.wrapper = Some(words.into_iter().map(|word| word.as_ref().to_owned()).collect());
+        self
+    }
+
+    /// Makes system calls of the process fail, by `strace`; `inject` is what follows `-e inject=` (which counts
+    /// the calls of each thread apart), and the calls are written to `log`. Ask [`can_inject`] first, and [`injected`] afterwards.
+    pub fn with_faults(self, inject: &str, log: &Path) -> Self {
+        let calls = inject.split(':').next().unwrap_or(inject);
+        let words = ["strace".into(), "-f".into(), "-qq".into(), "-o".into(), log.as_os_str().to_owned()];
+        let faults =
+            ["-e".into(), format!("trace={calls}").into(), "-e".into(), format!("inject={inject}").into()];
+        self.under(words.into_iter().chain::<[OsString; 4]>(faults))
+    }
+
     /// Starts the process.
     ///
     /// # Panics
@@ -202,4 +218,17 @@ pub fn can_mount() -> bool {
     let probe =
         Launch::program(Path::new("true")).after_shell_with_mounts("mount -t tmpfs -o size=64k t /mnt");
     Path::new("/usr/bin/unshare").exists() && probe.run().code == Some(0)
+}
+
+/// Whether [`Launch::with_faults`] works here.
+#[must_use]
+pub fn can_inject() -> bool {
+    let probe = Launch::program(Path::new("true")).with_faults("fsync:error=EIO", Path::new("/dev/null"));
+    Path::new("/usr/bin/strace").exists() && probe.run().code == Some(0)
+}
+
+/// How many faults were injected by [`Launch::with_faults`], so far.
+#[must_use]
+pub fn injected(log: &Path) -> usize {
+    std::fs::read_to_string(log).unwrap_or_default().matches("(INJECTED)").count()
 }

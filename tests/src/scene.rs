@@ -65,6 +65,17 @@ impl Scene {
         self.peer("seed").arg("--tracker").arg(self.tracker.addr.to_string())
     }
 
+    /// `peer verify` of the file.
+    pub fn verify(&self) -> Launch {
+        Launch::peer("verify").env("XDG_STATE_HOME", self.state.path()).arg(&self.cascade)
+    }
+
+    /// The folder in which these processes remember what they have found.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
     /// What one process remembers here, the next one finds, as for a real user.
     fn peer(&self, subcommand: &str) -> Launch {
         let launch = Launch::peer(subcommand).env("XDG_STATE_HOME", self.state.path());

@@ -1,7 +1,6 @@
 use cascade_tests::address::listener;
 use cascade_tests::cascade_file::{TestFile, header, sha256};
 use cascade_tests::crowd::raise_descriptor_limit;
-use cascade_tests::foreign_client::fetch;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::launch::{Launch, can_mount};
 use cascade_tests::scene::Scene;
@@ -86,43 +85,6 @@ fn a_full_disk_is_a_clear_error_and_a_restart_finishes() {
     done.assert_code(1).assert_error_mentions(&["x.bin", "disk"]);
     scene.download().run().assert_success();
     scene.assert_complete();
-}
-
-#[test]
-fn a_disk_that_fills_up_on_the_way_keeps_what_is_verified() {
-    if !can_mount() {
-        eprintln!("skipped without user namespaces; see a_file_that_may_not_grow_is_a_clear_error");
-        return;
-    }
-    let peer = ForeignPeer::start(&file(), Script::default().holding(0..40));
-    let scene = Scene::new(file(), &[peer.addr]);
-    let (disk, fill) = (scene.folder().join("disk"), scene.folder().join("fill"));
-    fs::create_dir(&disk).unwrap();
-    // In a namespace of its own, on a disk of its own: fills the disk when told, downloads, makes room
-    // again, and becomes a second download.
-    let setup = r#"
-        mount -t tmpfs -o size=6m tmpfs disk
-        (until [ -e fill ]; do sleep 0.02; done; dd if=/dev/zero of=disk/filler 2>/dev/null || true; mv fill full) &
-        "$@" || echo "first run: $?"
-        wait
-        rm disk/filler
-    "#;
-    let launch = scene.download().arg("-o").arg(disk.join("x.bin")).cwd(scene.folder());
-    let mut process = launch.after_shell_with_mounts(setup).start();
-    let addr = scene.listening(&mut process);
-    process.wait_until("the first forty blocks, verified", || {
-        (0..40).all(|block| fetch(addr, &scene.file, block).status == 0).then_some(())
-    });
-    fs::write(&fill, b"").unwrap();
-    process.wait_until("the disk is full", || scene.folder().join("full").exists().then_some(()));
-    peer.gain(40..64);
-    let done = process.wait_exit();
-    done.assert_success();
-    assert!(done.stdout.contains("first run: 1"), "it did not fail: {done}");
-    let error = done.stderr.to_lowercase();
-    assert!(error.contains("x.bin") && error.contains("space"), "no clear error: {done}");
-    let again = peer.journal().asked().iter().filter(|block| **block < 40).count() - 40;
-    assert!(again <= 1, "{again} blocks that were verified were fetched again: {done}");
 }
 
 #[test]

@@ -42,6 +42,11 @@ mod download_liars;
 mod download_resume;
 /// `peer download` and trackers of every manner.
 mod download_trackers;
+/// Disks that do not keep what they take, or are full.
+mod store_disk;
+/// Other programs at work on the same files; names that lead elsewhere.
+mod store_others;
+
 /// `peer download` where the machine says no: disk, folders, ports, memory.
 mod download_trouble;
 

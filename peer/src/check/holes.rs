@@ -20,3 +20,9 @@ pub(super) fn is_hole(file: &File, range: &Range<u64>) -> bool {
 pub(super) fn is_hole(_file: &File, _range: &Range<u64>) -> bool {
     false
 }
+
+/// Whether nothing was ever written to `file`. `false` where the file system cannot tell.
+#[must_use]
+pub fn is_empty_of_data(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| is_hole(file, &(0..metadata.len())))
+}

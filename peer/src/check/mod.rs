@@ -12,6 +12,7 @@ mod whole;
 mod worker;
 mod zeroes;
 
+pub use holes::is_empty_of_data;
 pub use verdict::{Verdict, WholeFile};
 pub use whole::file_hash;
 
@@ -36,18 +37,20 @@ pub const MAX_THREADS: usize = 32;
 
 /// How to check.
 #[derive(Debug, Clone, Copy)]
-pub struct CheckOptions {
+pub struct CheckOptions<'a> {
+    /// Look at no other blocks than these.
+    pub only: Option<&'a Have>,
     /// Threads to hash on, at most [`MAX_THREADS`].
     pub threads: NonZeroUsize,
     /// Ask the file system for holes, where it can tell. Otherwise their zeroes are read.
     pub find_holes: bool,
 }
 
-impl Default for CheckOptions {
+impl Default for CheckOptions<'_> {
     /// All cores; holes are found.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { threads, find_holes: true }
+        Self { only: None, threads, find_holes: true }
     }
 }
 
@@ -75,7 +78,7 @@ pub fn check(
 /// # Errors
 /// Those of [`check`].
 pub fn check_with(
-    options: CheckOptions,
+    options: CheckOptions<'_>,
     data: &File,
     metafile: &MetafileOnDisk,
     within: Range<u64>,
@@ -90,6 +93,7 @@ pub fn check_with(
     let job = Job {
         data,
         metafile,
+        only: options.only,
         find_holes: options.find_holes,
         cursor: Cursor::new(whole.clone(), layout.block_size(), threads),
         zeroes: Zeroes::default(),
@@ -133,6 +137,7 @@ fn bytes_of(metafile: &MetafileOnDisk, blocks: Range<u64>) -> u64 {
 struct Job<'a> {
     data: &'a File,
     metafile: &'a MetafileOnDisk,
+    only: Option<&'a Have>,
     find_holes: bool,
     cursor: Cursor,
     zeroes: Zeroes,

@@ -32,7 +32,7 @@ impl Sample {
 
     /// The blocks that are right, and the bytes that progress was told of.
     fn check(&self, threads: usize, find_holes: bool, within: Range<u64>) -> (Vec<u64>, u64) {
-        let options = CheckOptions { threads: NonZeroUsize::new(threads).unwrap(), find_holes };
+        let options = CheckOptions { only: None, threads: NonZeroUsize::new(threads).unwrap(), find_holes };
         let told = AtomicU64::new(0);
         let progress = |bytes| {
             told.fetch_add(bytes, Ordering::Relaxed);
@@ -66,6 +66,26 @@ fn every_kind_of_block_size_finds_the_wrong_block() {
             let found = sample.check(threads, true, 0..blocks);
             assert_eq!(found, (expected.clone(), 700_001), "blocks of {block_size}, {threads} threads");
         }
+    }
+}
+
+/// Only the chosen blocks are looked at, whatever is wrong with the others.
+#[test]
+fn a_check_of_some_blocks_finds_the_right_ones_of_them() {
+    for block_size in [1000, 200_000] {
+        let sample = Sample::new(&noise(1_000_001), block_size);
+        let layout = *sample.metafile.layout();
+        let mut only = Have::none(&layout);
+        layout.iter().filter(|block| block.number() % 3 != 1).for_each(|block| {
+            only.insert(block);
+        });
+        sample.data.write_all_at(&[0; 7], 3 * block_size).unwrap();
+        let options = CheckOptions { only: Some(&only), ..CheckOptions::default() };
+        let all = 0..layout.blocks();
+        let never = AtomicBool::new(false);
+        let have = check_with(options, &sample.data, &sample.metafile, all, &|_| (), &never).unwrap();
+        only.remove(layout.block(3).unwrap());
+        assert!(have == only, "blocks of {block_size}");
     }
 }
 

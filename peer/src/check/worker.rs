@@ -43,12 +43,19 @@ impl<'a> Worker<'a> {
     fn check(&mut self, claim: Range<u64>) -> io::Result<()> {
         let layout = self.job.metafile.layout();
         let hashes = self.job.metafile.hashes_of(claim.clone())?;
-        let expected: Vec<Expected> = claim.filter_map(|number| layout.block(number)).zip(hashes).collect();
+        let mut expected: Vec<Expected> =
+            claim.filter_map(|number| layout.block(number)).zip(hashes).collect();
+        if let Some(only) = self.job.only {
+            expected.retain(|(block, _)| only.has(*block));
+        }
         let (block_size, half) = (layout.block_size(), BUFFER_LEN / 2);
+        // What is read at once lies side by side.
+        let adjacent = |(a, _): &Expected, (b, _): &Expected| a.number() + 1 == b.number();
         match usize::try_from(block_size) {
-            Ok(block_size) if block_size <= half => {
-                expected.chunks((BUFFER_LEN / block_size).max(1)).try_for_each(|blocks| self.small(blocks))
-            }
+            Ok(block_size) if block_size <= half => expected
+                .chunk_by(adjacent)
+                .flat_map(|run| run.chunks((BUFFER_LEN / block_size).max(1)))
+                .try_for_each(|blocks| self.small(blocks)),
             _ => expected.chunks(2).try_for_each(|blocks| self.large(blocks)),
         }
     }

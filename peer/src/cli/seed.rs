@@ -5,7 +5,7 @@ use super::{CliError, ExitCode, Switch, address};
 use crate::metafile::MetafileOnDisk;
 use crate::report::{self, Style};
 use crate::session::{Event, Observer, Seed, SeedError};
-use crate::store::prepare::part_path;
+use crate::store::part::part_path;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;

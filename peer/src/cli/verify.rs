@@ -5,10 +5,11 @@ use super::{CliError, ExitCode, interrupt};
 use crate::check::{Verdict, WholeFile};
 use crate::clock;
 use crate::human::{Bytes, Count, Name, Span, Speed};
-use crate::metafile::{MetafileOnDisk, open_regular};
+use crate::metafile::MetafileOnDisk;
 use crate::progress::{self, Progress};
 use crate::report::{json_line, line};
 use crate::store::Records;
+use crate::store::open::{OpenError, open_regular};
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
@@ -63,6 +64,10 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         // Without it the next check takes longer; nothing else is lost.
         let _ = records.remember_consistent(hash);
     }
+    if !verdict.is_right() {
+        // An earlier run may remember the file as right; this look was later.
+        records.forget(hash, &path);
+    }
     if args.json {
         tell_json(&path, &metafile, &verdict, start.elapsed());
     } else {
@@ -80,9 +85,10 @@ fn open_data(args: &Args, metafile: &MetafileOnDisk) -> Result<(PathBuf, File), 
         Some(data) => data.clone(),
         None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
     };
-    match open_regular(&path).map_err(|error| cannot_read(&path, &error))? {
-        Ok(data) => Ok((path, data)),
-        Err(what) => Err(CliError::failed(format!(
+    match open_regular(&path) {
+        Ok((data, _)) => Ok((path, data)),
+        Err(OpenError::Io(error)) => Err(cannot_read(&path, &error)),
+        Err(OpenError::NotRegular(what)) => Err(CliError::failed(format!(
             "{} is {what}, not a data file; name the data file behind the .cascade file",
             Name(&path)
         ))),

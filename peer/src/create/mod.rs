@@ -12,7 +12,8 @@ mod pass;
 pub use block_size::{BlockSizeError, default_block_size, parse_block_size};
 
 use crate::human::Name;
-use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk, not_regular, open_regular};
+use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};
+use crate::store::open::{OpenError, not_regular, open_regular};
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;
 use pass::PassError;
@@ -111,10 +112,10 @@ impl Source {
     /// # Errors
     /// `Read`, `NotAFile`.
     pub fn open(path: &Path) -> Result<Self, CreateError> {
-        let read_error = |source| CreateError::Read { path: path.to_owned(), source };
-        let file = open_regular(path).map_err(read_error)?;
-        let file = file.map_err(|what| CreateError::NotAFile { path: path.to_owned(), what })?;
-        let metadata = file.metadata().map_err(read_error)?;
+        let (file, metadata) = open_regular(path).map_err(|error| match error {
+            OpenError::Io(source) => CreateError::Read { path: path.to_owned(), source },
+            OpenError::NotRegular(what) => CreateError::NotAFile { path: path.to_owned(), what },
+        })?;
         Ok(Self { path: path.to_owned(), file, metadata })
     }
 

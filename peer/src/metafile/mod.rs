@@ -5,11 +5,11 @@
 //! memory; longer ones, which only tiny blocks make, stay on disk and are read page by page.
 
 use crate::human::Name;
+use crate::store::open::{OpenError, open_regular};
 use cascade_format::hash::HASH_LEN;
 use cascade_format::metafile::HEADER_LEN;
 use cascade_format::{Block, BlockHash, CascadeHash, FileHash, Header, Layout, MetafileError};
 use cascade_hash::Sha256Stream;
-use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -114,11 +114,11 @@ impl MetafileOnDisk {
         let io_error = |source| MetafileFileError::Io { path: path.clone(), source };
         let damaged = |source| MetafileFileError::Damaged { path: path.clone(), source };
 
-        let file = match open_regular(&path).map_err(io_error)? {
-            Ok(file) => file,
-            Err(what) => return Err(MetafileFileError::NotAFile { path, what }),
-        };
-        let len = file.metadata().map_err(io_error)?.len();
+        let (file, metadata) = open_regular(&path).map_err(|error| match error {
+            OpenError::Io(source) => io_error(source),
+            OpenError::NotRegular(what) => MetafileFileError::NotAFile { path: path.clone(), what },
+        })?;
+        let len = metadata.len();
         let (bytes, header) = read_header(&file, len).map_err(io_error)?.map_err(damaged)?;
         header.check_len(len).map_err(damaged)?;
         let blocks = header.layout.blocks();
@@ -199,29 +199,6 @@ impl MetafileOnDisk {
         let stem = self.path.file_stem().filter(|stem| suffix && *stem != "." && *stem != "..");
         stem.map(|stem| self.path.with_file_name(stem))
             .ok_or_else(|| MetafileFileError::NoSuffix { path: self.path.clone() })
-    }
-}
-
-/// Opens a regular file to read it, or says what the path leads to instead. It never waits: opening a pipe
-/// would, so it looks before, and a pipe that takes the file's place after that is opened without waiting.
-pub(crate) fn open_regular(path: &Path) -> io::Result<Result<File, &'static str>> {
-    if let Some(what) = not_regular(&std::fs::metadata(path)?) {
-        return Ok(Err(what));
-    }
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    Ok(match not_regular(&file.metadata()?) {
-        None => Ok(file),
-        Some(what) => Err(what),
-    })
-}
-
-/// What a path leads to when it is no regular file.
-pub(crate) fn not_regular(metadata: &std::fs::Metadata) -> Option<&'static str> {
-    match (metadata.is_file(), metadata.is_dir()) {
-        (true, _) => None,
-        (_, true) => Some("a directory"),
-        _ => Some("a device, pipe or socket"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whose turn it is.
 //!
 //! The connections of a worker take turns in the order in which they became ready. Who waits for a share of
-//! the uplink, as a board counts it ([`crate::swarm`]), looks again after a pause.
+//! the uplink, as a board counts it ([`cascade_swarm::give`]), looks again after a pause.
 
 use super::connection::{Connection, Next};
 use super::slots::Phase;

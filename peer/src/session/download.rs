@@ -1,24 +1,30 @@
 //! Downloading one file: prepares the disk, drives the plan, finishes the file.
 
 use super::announcer::{Announcer, Answer};
+use super::conclude::{Concluded, Conclusion, remember, remember_part, sync_folder, taken_away};
 use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::event::{Event, Observer, Progress, Summary};
+use super::keeper::Keeper;
 use super::links::LinkSet;
 use super::rate::Rate;
+use super::recovery::{Aftermath, Cause, Recovery, blocking};
+use crate::check::check;
 use crate::clock;
-use crate::limits::{MAX_LINKS, SYNC_INTERVAL, WANTED_PEERS};
+use crate::limits::{MAX_BEGINNINGS, MAX_LINKS, WANTED_PEERS};
 use crate::link::{FileContext, LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
-use crate::store::finish::finish;
-use crate::store::{HaveMap, Place, Preparation, Prepared, Record, Shared, Stamp};
+use crate::store::disk::is_full;
+use crate::store::ledger::MAX_FAILED_SYNCS;
+use crate::store::{HaveMap, Place, Preparation, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
 use cascade_swarm::ask::{LinkId, Options, Order, Outcome, Plan, Source};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// Link events that wait to be read.
 const EVENTS: usize = 256;
@@ -60,12 +66,33 @@ impl Download {
         observer: &mut dyn Observer,
     ) -> Result<Arc<Shared>, DownloadError> {
         let start = clock::now();
-        let prepared = prepare(&self, engine, observer).await?;
-        let mut session = Session::begin(self, engine.clone(), start, prepared)?;
-        let result = session.run(observer).await;
-        session.end(result.is_ok());
-        result.map(|()| session.shared)
+        let mut beginnings = 0;
+        loop {
+            let prepared = prepare(&self, engine, observer).await?;
+            let part = prepared.data.path().to_owned();
+            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared)?;
+            let result = session.run(observer).await;
+            session.end(matches!(result, Ok(Ended::Done)));
+            match result? {
+                Ended::Done => return Ok(session.shared),
+                Ended::Elsewhere(why) => {
+                    observer.event(Event::Warning(format!("{why}; looking at what is there")));
+                    beginnings += 1;
+                    if beginnings == MAX_BEGINNINGS {
+                        return Err(DownloadError::Meddled(part));
+                    }
+                }
+            }
+        }
     }
+}
+
+/// How a session ends when nothing has failed.
+enum Ended {
+    /// The file is complete and has its name.
+    Done,
+    /// The part file is not where it was: here is why. What is there now must be looked at.
+    Elsewhere(String),
 }
 
 async fn prepare(
@@ -126,6 +153,16 @@ struct Session {
     met: u64,
     /// Askers on the bulletin up to here are known to the plan.
     askers: u64,
+    /// Mends what has happened; no peer is asked meanwhile.
+    recovery: Option<(JoinHandle<Result<(), DownloadError>>, Aftermath)>,
+    /// Bytes that were verified, and not kept by the disk, or changed by others.
+    lost_bytes: u64,
+    /// Blocks that were there when the user was told last that the disk is full.
+    full_at: Option<u64>,
+    /// The whole file was read again when it was complete, and every block was right.
+    read_again: Option<Aftermath>,
+    /// Times that the hash of the whole file was wrong.
+    wrong_hashes: u32,
 }
 
 impl Session {
@@ -135,7 +172,7 @@ impl Session {
         start: Instant,
         prepared: Prepared,
     ) -> Result<Self, DownloadError> {
-        let Prepared { data, have, place, target } = prepared;
+        let Prepared { data, have, on_disk, place, target } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
         let resumed_bytes =
             layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
@@ -145,6 +182,9 @@ impl Session {
         };
         let hash = metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), stamp));
+        if !on_disk {
+            shared.ledger().found(&have);
+        }
         let prefix = PrefixHash::new(Arc::clone(&shared));
         if !matches!(place, Place::Target { file_hash_checked: true, .. }) {
             prefix.start().map_err(DownloadError::Thread)?;
@@ -152,16 +192,14 @@ impl Session {
         if engine.listen.is_some() {
             engine.catalog.add(Arc::clone(&shared));
         }
-        let (send, events) = mpsc::channel(EVENTS);
-        let (shared_file, prefix_file) = (Arc::clone(&shared), Arc::clone(&prefix));
-        let file = Arc::new(FileContext { shared: shared_file, metafile, prefix: prefix_file, events: send });
+        let (links, events) = links(&engine, &shared, &metafile, &prefix);
         let options = Options { order: download.order, max_links: MAX_LINKS };
         let plan = Plan::new(layout, &have, options, Box::new(|| fastrand::u64(..)));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
         Ok(Self {
             announcer: Announcer::start(&engine, trackers, hash, true),
             silent_trackers: trackers.len(),
-            links: LinkSet::new(engine.clone(), file),
+            links,
             download,
             engine,
             start,
@@ -179,40 +217,75 @@ impl Session {
             busy: Duration::ZERO,
             met: 0,
             askers: 0,
+            recovery: None,
+            lost_bytes: 0,
+            full_at: None,
+            read_again: None,
+            wrong_hashes: 0,
         })
     }
 
-    async fn run(&mut self, observer: &mut dyn Observer) -> Result<(), DownloadError> {
+    async fn run(&mut self, observer: &mut dyn Observer) -> Result<Ended, DownloadError> {
         observer.event(Event::Start(self.progress()));
         if !self.plan.is_complete() {
             self.learn_named_peers(observer).await;
-            let sync = tokio::spawn(sync_now_and_then(Arc::clone(&self.shared)));
-            let result = self.fetch(observer).await;
-            sync.abort();
-            self.links.clear();
-            result?;
         }
-        observer.event(Event::Progress(self.progress()));
-        self.check_file_hash().await?;
-        self.name_file().await?;
+        loop {
+            if let Some(elsewhere) = self.fetch_and_keep(observer).await? {
+                return Ok(Ended::Elsewhere(elsewhere));
+            }
+            observer.event(Event::Progress(self.progress()));
+            match self.conclude(observer).await? {
+                Concluded::Named => break,
+                Concluded::Doubted => {}
+                Concluded::Elsewhere(why) => return Ok(Ended::Elsewhere(why)),
+            }
+        }
         observer.event(Event::Done(self.summary()));
-        Ok(())
+        Ok(Ended::Done)
+    }
+
+    /// Fetches every block, while what is there is kept on the disk. `Some`: the part file is not where it
+    /// was.
+    async fn fetch_and_keep(&mut self, observer: &mut dyn Observer) -> Result<Option<String>, DownloadError> {
+        if self.plan.is_complete() && self.recovery.is_none() && !self.is_in_doubt() {
+            return Ok(None);
+        }
+        let (failed, mut failures) = mpsc::channel(1);
+        let new = matches!(self.place, Place::Part { new: true, .. });
+        let keeper = Keeper::start(Arc::clone(&self.shared), new, self.engine.stop.clone(), failed);
+        let result = self.fetch(observer, &mut failures).await;
+        // Nothing is written after this.
+        self.links.clear();
+        keeper.end().await;
+        result
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.shared.ledger().doubtful().is_some()
     }
 
     /// Drives the plan until every block is verified.
-    async fn fetch(&mut self, observer: &mut dyn Observer) -> Result<(), DownloadError> {
+    async fn fetch(
+        &mut self,
+        observer: &mut dyn Observer,
+        folder_failures: &mut mpsc::Receiver<std::io::Error>,
+    ) -> Result<Option<String>, DownloadError> {
         let stop = self.engine.stop.clone();
         let stopped = stop.stopped();
         tokio::pin!(stopped);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let shared = Arc::clone(&self.shared);
         loop {
             let now = self.start.elapsed();
-            self.links.obey(now, &mut self.plan);
-            if self.plan.is_complete() {
-                return Ok(());
+            if self.recovery.is_none() {
+                self.links.obey(now, &mut self.plan);
+                if self.plan.is_complete() && !self.is_in_doubt() {
+                    return Ok(None);
+                }
             }
-            let wakeup = self.plan.next_wakeup(now).unwrap_or(now + TICK);
+            let wakeup = self.plan.next_wakeup(now).filter(|_| self.recovery.is_none()).unwrap_or(now + TICK);
             tokio::select! {
                 Some((link, event)) = self.events.recv() => {
                     self.handle(link, event, observer)?;
@@ -222,22 +295,94 @@ impl Session {
                     }
                 }
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
-                () = self.shared.bulletin().wait_met() => {
-                    let met = self.shared.bulletin().met_since(&mut self.met);
-                    self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
-                    let askers = self.shared.bulletin().askers_since(&mut self.askers);
-                    self.plan.handle_askers(self.start.elapsed(), &askers);
+                () = shared.bulletin().wait_met() => self.learn_met_peers(),
+                () = shared.bulletin().tick() => {}
+                trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
+                result = recovered(&mut self.recovery) => self.go_on(result)?,
+                Some(source) = folder_failures.recv() => {
+                    let path = shared.data().path().to_owned();
+                    return Err(DownloadError::Folder { path, source });
                 }
-                () = self.shared.bulletin().tick() => {}
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
                 _ = tick.tick() => {
                     observer.event(Event::Progress(self.progress()));
                     self.announcer.set_hungry(self.plan.useful(self.start.elapsed()) < WANTED_PEERS);
-                    self.give_up_if_hopeless()?;
+                    if let Some(elsewhere) = self.look_around()? {
+                        return Ok(Some(elsewhere));
+                    }
                 }
                 () = &mut stopped => return Err(DownloadError::Interrupted),
             }
         }
+    }
+
+    /// From time to time: is the part file where it was, and is there any hope? `Some`: it is not.
+    fn look_around(&self) -> Result<Option<String>, DownloadError> {
+        let data = self.shared.data();
+        if matches!(self.place, Place::Part { .. }) {
+            if !data.has_its_name() {
+                return Ok(Some(taken_away(data.path())));
+            }
+            // Whoever asks for blocks hears of a change at once; this is for those that nobody asks.
+            let _ = self.shared.is_unchanged();
+        }
+        if self.recovery.is_none() {
+            self.give_up_if_hopeless()?;
+        }
+        Ok(None)
+    }
+
+    fn learn_met_peers(&mut self) {
+        let met = self.shared.bulletin().met_since(&mut self.met);
+        self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
+        let askers = self.shared.bulletin().askers_since(&mut self.askers);
+        self.plan.handle_askers(self.start.elapsed(), &askers);
+    }
+
+    /// Something has happened to the file, or to its disk: no peer is asked until it is mended.
+    fn halt(&mut self, cause: Cause, observer: &mut dyn Observer) {
+        let told_already =
+            matches!(cause, Cause::Full(_)) && self.full_at == Some(self.shared.have().count());
+        if let Some(warning) = cause.warning(self.shared.data().path())
+            && !told_already
+        {
+            observer.event(Event::Warning(warning));
+        }
+        if matches!(cause, Cause::Full(_)) {
+            self.full_at = Some(self.shared.have().count());
+        }
+        // Nothing is written or published after this, and what was under way is not heard of any more.
+        self.links.clear();
+        (self.links, self.events) = links(&self.engine, &self.shared, &self.download.metafile, &self.prefix);
+        let recovery = Recovery {
+            shared: Arc::clone(&self.shared),
+            metafile: Arc::clone(&self.download.metafile),
+            stop: self.engine.stop.clone(),
+        };
+        let aftermath = cause.aftermath();
+        self.recovery = Some((tokio::spawn(recovery.run(cause)), aftermath));
+    }
+
+    /// It is mended, or cannot be.
+    fn go_on(&mut self, (result, aftermath): Recovered) -> Result<(), DownloadError> {
+        result?;
+        let layout = *self.shared.layout();
+        let have = self.shared.have().snapshot();
+        let there: u64 =
+            layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
+        let believed = self.resumed_bytes + self.plan.totals().bytes - self.lost_bytes;
+        let lost = believed.saturating_sub(there);
+        self.lost_bytes += lost;
+        self.plan.restart(&have);
+        self.read_again = Some(aftermath).filter(|after| after.read_all && have.is_complete() && lost == 0);
+        if aftermath.hash_again || lost > 0 {
+            // It may have been computed of other bytes than those that are there now.
+            self.prefix.stop();
+            self.prefix = PrefixHash::new(Arc::clone(&self.shared));
+            self.prefix.start().map_err(DownloadError::Thread)?;
+        }
+        (self.links, self.events) = links(&self.engine, &self.shared, &self.download.metafile, &self.prefix);
+        Ok(())
     }
 
     fn handle(
@@ -277,6 +422,7 @@ impl Session {
                     self.links.ended(link);
                 }
             }
+            LinkEvent::Disk(source) if is_full(&source) => self.halt(Cause::Full(source), observer),
             LinkEvent::Disk(source) => {
                 return Err(DownloadError::Disk { path: self.shared.data().path().to_owned(), source });
             }
@@ -346,47 +492,74 @@ impl Session {
         if news.is_empty() { "no tracker and no peer is named".into() } else { news.join("; ") }
     }
 
-    async fn check_file_hash(&self) -> Result<(), DownloadError> {
+    /// Every block is verified: is the whole, and can the file get its name?
+    async fn conclude(&mut self, observer: &mut dyn Observer) -> Result<Concluded, DownloadError> {
         if matches!(self.place, Place::Target { file_hash_checked: true, .. }) {
-            return Ok(());
+            return Ok(Concluded::Named);
         }
+        let uncertain = self.read_again.is_none() && self.shared.data().is_uncertain();
+        if uncertain {
+            self.halt(Cause::Uncertain, observer);
+            return Ok(Concluded::Doubted);
+        }
+        if !self.has_file_hash().await? {
+            return self.doubt_file_hash(observer).await;
+        }
+        match &self.place {
+            Place::Target { .. } => {
+                sync_folder(&self.shared, &self.target).await?;
+                remember(&self.shared, &self.engine, &self.target);
+                Ok(Concluded::Named)
+            }
+            Place::Part { path, target, .. } => {
+                let conclusion = Conclusion {
+                    shared: Arc::clone(&self.shared),
+                    metafile: Arc::clone(&self.download.metafile),
+                    engine: self.engine.clone(),
+                    part: path.clone(),
+                    target: self.target.clone(),
+                    old: *target,
+                };
+                conclusion.run().await
+            }
+        }
+    }
+
+    /// Every block had its hash, and the whole has not. Before the `.cascade` file is blamed, every block is
+    /// read from the disk itself.
+    async fn doubt_file_hash(&mut self, observer: &mut dyn Observer) -> Result<Concluded, DownloadError> {
+        let path = self.shared.data().path().to_owned();
+        if let Place::Target { .. } = self.place {
+            let (shared, metafile) = (Arc::clone(&self.shared), Arc::clone(&self.download.metafile));
+            let stop = self.engine.stop.clone();
+            let right = blocking(move || {
+                let (file, all) = (shared.data().file(), 0..shared.layout().blocks());
+                shared.data().disk().drop_cache(file);
+                check(file, &metafile, all, &|_| (), stop.flag())
+            });
+            if !right.await?.is_ok_and(|right| right.is_complete()) {
+                return Ok(Concluded::Elsewhere(format!("the disk has lost a part of {}", path.display())));
+            }
+        }
+        if self.read_again.is_some_and(|read| read.from_disk) || matches!(self.place, Place::Target { .. }) {
+            return Err(DownloadError::FileHash { path, metafile: self.download.metafile.path().to_owned() });
+        }
+        self.wrong_hashes += 1;
+        if self.wrong_hashes == MAX_FAILED_SYNCS {
+            return Err(DownloadError::Sync { path, source: std::io::ErrorKind::InvalidData.into() });
+        }
+        self.halt(Cause::FileHash, observer);
+        Ok(Concluded::Doubted)
+    }
+
+    async fn has_file_hash(&self) -> Result<bool, DownloadError> {
         let path = self.shared.data().path();
         let hash = tokio::select! {
             hash = self.prefix.result() => hash,
             () = self.engine.stop.stopped() => return Err(DownloadError::Interrupted),
         };
         let hash = hash.map_err(|source| DownloadError::ReadBack { path: path.to_owned(), source })?;
-        if hash == self.download.metafile.file_hash() {
-            return Ok(());
-        }
-        let metafile = self.download.metafile.path().to_owned();
-        Err(DownloadError::FileHash { path: path.to_owned(), metafile })
-    }
-
-    /// Gives a complete part file its name, and remembers that it is right.
-    async fn name_file(&self) -> Result<(), DownloadError> {
-        let (shared, target) = (Arc::clone(&self.shared), self.target.clone());
-        let (part, known) = match &self.place {
-            Place::Part { path, .. } => (Some(path.clone()), None),
-            Place::Target { stamp, .. } => (None, Some(*stamp)),
-        };
-        let records = self.engine.records.clone();
-        let work = move || -> Result<(), DownloadError> {
-            let stamp = match (&part, known) {
-                (Some(part), _) => finish(shared.data(), part, &target).map_err(|source| {
-                    DownloadError::Rename { part: part.clone(), target: target.clone(), source }
-                })?,
-                (None, Some(stamp)) => stamp,
-                (None, None) => return Ok(()),
-            };
-            shared.set_stamp(Some(stamp));
-            let record = Record { have: shared.have().snapshot(), file_hash_checked: true };
-            // Without them the next run hashes the file again; nothing else is lost.
-            let _ = records.remember_consistent(shared.cascade_hash());
-            let _ = records.save(shared.cascade_hash(), &target, shared.data().file(), stamp, &record);
-            Ok(())
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| DownloadError::Interrupted)?
+        Ok(hash == self.download.metafile.file_hash())
     }
 
     /// Nothing is written after this. An unfinished part file is remembered as it is.
@@ -397,12 +570,12 @@ impl Session {
             return;
         }
         self.engine.catalog.remove(&self.shared.cascade_hash());
-        if let Place::Part { path, new } = &self.place {
-            if *new && self.shared.have().count() == 0 {
+        if let Place::Part { path, new, .. } = &self.place {
+            if *new && self.shared.have().count() == 0 && !self.is_in_doubt() {
                 // It was made in vain, and holds nothing.
-                let _ = std::fs::remove_file(path);
+                part::remove(self.shared.data().file(), path);
             } else {
-                save_part(&self.engine, &self.shared, path);
+                remember_part(&self.shared, &self.engine);
             }
         }
     }
@@ -410,7 +583,8 @@ impl Session {
     fn progress(&mut self) -> Progress {
         let (layout, have) = (self.shared.layout(), self.shared.have());
         Progress {
-            bytes_done: (self.resumed_bytes + self.plan.totals().bytes).min(layout.length()),
+            bytes_done: (self.resumed_bytes + self.plan.totals().bytes - self.lost_bytes)
+                .min(layout.length()),
             bytes_total: layout.length(),
             blocks_done: have.count(),
             blocks_total: layout.blocks(),
@@ -434,25 +608,30 @@ impl Session {
     }
 }
 
-fn save_part(engine: &Engine, shared: &Shared, part: &Path) {
-    let file = shared.data().file();
-    // The bytes must be on the disk before their stamp says that they are right.
-    if file.sync_data().is_err() {
-        return;
-    }
-    if let Ok(stamp) = Stamp::of(file) {
-        let record = Record { have: shared.have().snapshot(), file_hash_checked: false };
-        let _ = engine.records.save(shared.cascade_hash(), part, file, stamp, &record);
-    }
+/// Links that are still to be made, and where they tell what happens on them.
+fn links(
+    engine: &Engine,
+    shared: &Arc<Shared>,
+    metafile: &Arc<MetafileOnDisk>,
+    prefix: &Arc<PrefixHash>,
+) -> (LinkSet, mpsc::Receiver<(LinkId, LinkEvent)>) {
+    let (send, events) = mpsc::channel(EVENTS);
+    let file = FileContext {
+        shared: Arc::clone(shared),
+        metafile: Arc::clone(metafile),
+        prefix: Arc::clone(prefix),
+        events: send,
+    };
+    (LinkSet::new(engine.clone(), Arc::new(file)), events)
 }
 
-/// Sends what was written to the disk every few seconds, so that a power loss costs no more than that
-/// and the file's end does not wait for all of it.
-async fn sync_now_and_then(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(SYNC_INTERVAL).await;
-        let shared = Arc::clone(&shared);
-        // A disk that cannot keep the data says so to the next write, too.
-        let _ = tokio::task::spawn_blocking(move || shared.data().file().sync_data()).await;
-    }
+/// How a recovery ended, and what it leaves to be done.
+type Recovered = (Result<(), DownloadError>, Aftermath);
+
+/// Waits for the end of a recovery, if there is one.
+async fn recovered(recovery: &mut Option<(JoinHandle<Result<(), DownloadError>>, Aftermath)>) -> Recovered {
+    let Some((task, aftermath)) = recovery else { return std::future::pending().await };
+    let ended = (task.await.unwrap_or(Err(DownloadError::Interrupted)), *aftermath);
+    *recovery = None;
+    ended
 }

@@ -1,6 +1,8 @@
 //! Why a download fails.
 
+use crate::limits::MAX_BEGINNINGS;
 use crate::store::PrepareError;
+use crate::store::ledger::MAX_FAILED_SYNCS;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,13 +14,32 @@ pub enum DownloadError {
     #[error(transparent)]
     Prepare(PrepareError),
     /// The disk refused data.
-    #[error("cannot write {}: {source}; the verified blocks are kept, make room and run the same command again", .path.display())]
+    #[error("cannot write {}: {source}; the verified blocks are kept, run the same command again when that is mended", .path.display())]
     Disk {
         /// The part file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
+    /// The disk does not keep what it takes.
+    #[error("the disk did not keep what was written to {}: {source} ({MAX_FAILED_SYNCS} times in a row); check that disk, or name another place with -o", .path.display())]
+    Sync {
+        /// The part file.
+        path: PathBuf,
+        /// What the disk says.
+        source: io::Error,
+    },
+    /// The disk does not keep the file's name.
+    #[error("the disk did not keep the name of {}: cannot sync its folder: {source} ({MAX_FAILED_SYNCS} times in a row); check that disk, or name another place with -o", .path.display())]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// What the disk says.
+        source: io::Error,
+    },
+    /// The part file is taken away again and again.
+    #[error("another program took away or replaced {} {MAX_BEGINNINGS} times; stop it, or name another place with -o", .0.display())]
+    Meddled(PathBuf),
     /// The data could not be read back for the whole-file hash.
     #[error("cannot read {} back: {source}", .path.display())]
     ReadBack {

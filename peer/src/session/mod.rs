@@ -11,12 +11,15 @@
 //! | [`event`] | what a session tells of itself |
 
 pub mod announcer;
+mod conclude;
 pub mod download;
 pub mod download_error;
 pub mod engine;
 pub mod event;
+mod keeper;
 mod links;
 mod rate;
+mod recovery;
 pub mod seed;
 
 pub use download::Download;

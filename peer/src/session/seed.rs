@@ -3,7 +3,9 @@
 use super::announcer::Announcer;
 use super::engine::Engine;
 use super::event::{Event, Observer};
+use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
+use crate::store::open::{OpenError, open_regular};
 use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared, Stamp};
 use cascade_format::Have;
 use std::fs::File;
@@ -16,9 +18,6 @@ use std::time::Duration;
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How long a file that was changed must be left alone before it is checked again.
-const SETTLE: Duration = Duration::from_secs(2);
-
 /// Why a file cannot be seeded.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
@@ -30,9 +29,14 @@ pub enum SeedError {
         /// Why.
         source: io::Error,
     },
-    /// The data is a folder.
-    #[error("{} is a folder; name the data file with --data", .0.display())]
-    Folder(PathBuf),
+    /// A directory, a device, a pipe.
+    #[error("{} is {what}, not a data file; name the data file with --data", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
     /// Nothing of it is right.
     #[error("{} has no block of {}; is it the right file?", .path.display(), .metafile.display())]
     Nothing {
@@ -66,11 +70,10 @@ impl Seed {
     /// # Errors
     /// Everything in [`SeedError`].
     pub async fn run(self, engine: &Engine, observer: &mut dyn Observer) -> Result<(), SeedError> {
-        let file = File::open(&self.data);
-        let file = file.map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(SeedError::Folder(self.data));
-        }
+        let (file, _) = open_regular(&self.data).map_err(|error| match error {
+            OpenError::Io(source) => SeedError::Open { path: self.data.clone(), source },
+            OpenError::NotRegular(what) => SeedError::NotAFile { path: self.data.clone(), what },
+        })?;
         let layout = *self.metafile.layout();
         let none = HaveMap::new(layout, &Have::none(&layout));
         let reading =
@@ -87,7 +90,7 @@ impl Seed {
             return Err(SeedError::Nothing { path: self.data, metafile });
         }
         shared.set_stamp(Some(stamp));
-        shared.restock(&have);
+        shared.settle(&have, true);
         self.serve(engine, &shared, observer).await
     }
 
@@ -111,7 +114,7 @@ impl Seed {
                     Err(error) => Event::TrackerFailed { tracker, error: error.to_string() },
                 }),
                 () = shared.bulletin().tick() => {}
-                () = shared.wait_changed() => self.check_again(engine, shared, observer).await?,
+                _ = shared.wait_trouble() => self.check_again(engine, shared, observer).await?,
                 () = engine.stop.stopped() => return Ok(()),
             }
         }
@@ -141,9 +144,8 @@ impl Seed {
         let file = shared.data().file().try_clone();
         let file = file.map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
         let (have, stamp) = self.check(engine, &file, observer).await?;
-        shared.have().withdraw_all();
         shared.set_stamp(Some(stamp));
-        shared.restock(&have);
+        shared.settle(&have, true);
         observer.event(Event::Seeding { have: have.count(), blocks: have.blocks() });
         Ok(())
     }
@@ -168,8 +170,10 @@ impl Seed {
                 };
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
                 let preparation = Preparation { metafile, records, progress: &progress, cancel };
-                let (have, stamp, file_hash_checked) = preparation.known_or_checked(&path, &file)?;
-                let record = Record { have, file_hash_checked };
+                // What only the system's memory has is not announced.
+                let found = preparation.durable(&path, &file)?;
+                let (stamp, file_hash_checked) = (found.stamp, found.file_hash_checked);
+                let record = Record { have: found.have, file_hash_checked };
                 // Without it the next run hashes the file again; nothing else is lost.
                 let _ = records.save(metafile.cascade_hash(), &path, &file, stamp, &record);
                 Ok((record.have, stamp))

@@ -1,26 +1,76 @@
 //! Giving a complete part file its name.
 
+use super::data_file::is_at;
 use super::{DataFile, Stamp};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Renames the complete and verified `part` to `target`, in an order that survives a power loss at any
-/// moment: first the bytes are on the disk, then the name. Returns the file's stamp under its new name.
+/// What became of a part file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// It has the name, and this stamp.
+    Named(Stamp),
+    /// The part file's name did not lead to it, or it was written to meanwhile: whatever has the name now
+    /// must be looked at.
+    Meddled,
+}
+
+/// Renames the complete and verified `part`, whose bytes are on the disk, to `target`. The name is not on
+/// the disk before the folder is synced.
 ///
 /// # Errors
 /// The file system's own; the part file is still there then.
-pub fn finish(data: &DataFile, part: &Path, target: &Path) -> io::Result<Stamp> {
-    data.file().sync_all()?;
-    if let Ok(old) = fs::metadata(target) {
+pub fn finish(data: &DataFile, part: &Path, target: &Path) -> io::Result<Finished> {
+    let before = Stamp::of(data.file())?;
+    if !is_at(data.file(), part) || !data.is_ours() {
+        return Ok(Finished::Meddled);
+    }
+    if let Ok(old) = fs::symlink_metadata(target)
+        && old.is_file()
+    {
         // A newer version keeps the permissions that its reader gave to the older one.
         let _ = data.file().set_permissions(old.permissions());
     }
     fs::rename(part, target)?;
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Ok(folder) = File::open(folder) {
-        // Some file systems cannot: then the name may be lost with the power, but no byte.
-        let _ = folder.sync_all();
+    let after = Stamp::of(data.file())?;
+    // Between the look and the renaming, the name may have got another file.
+    let named = is_at(data.file(), target) && after.has_bytes_of(&before);
+    Ok(if named { Finished::Named(after) } else { Finished::Meddled })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cascade_format::Layout;
+    use std::fs::File;
+    use std::io::Write;
+
+    #[test]
+    fn only_the_file_that_was_written_gets_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, target) = (folder.path().join("x.part"), folder.path().join("x"));
+        let open = || {
+            let file = File::create(&part).unwrap();
+            (&file).write_all(b"right").unwrap();
+            let data = DataFile::new(file, &part, Layout::new(5, 5).unwrap());
+            data.guard(Stamp::of(data.file()).unwrap());
+            data
+        };
+        let data = open();
+        fs::remove_file(&part).unwrap();
+        fs::write(&part, b"wrong").unwrap();
+        assert_eq!(finish(&data, &part, &target).unwrap(), Finished::Meddled);
+        assert!(!target.exists());
+
+        let data = open();
+        fs::write(&part, b"wrong").unwrap();
+        assert_eq!(finish(&data, &part, &target).unwrap(), Finished::Meddled);
+        assert!(!target.exists());
+
+        let data = open();
+        let done = finish(&data, &part, &target).unwrap();
+        assert_eq!(done, Finished::Named(Stamp::of(data.file()).unwrap()));
+        assert_eq!(fs::read(&target).unwrap(), b"right");
     }
-    Stamp::of(data.file())
 }

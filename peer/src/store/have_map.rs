@@ -44,6 +44,16 @@ impl HaveMap {
         new
     }
 
+    /// Takes `block` away; tells whether it was there.
+    pub fn withdraw(&self, block: Block) -> bool {
+        let Some((word, bit)) = self.place(block) else { return false };
+        let was = word.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
+        if was {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+        }
+        was
+    }
+
     /// Takes every block away: the data file is not what it was.
     pub fn withdraw_all(&self) {
         for word in &self.words {
@@ -107,6 +117,9 @@ mod tests {
         assert!(snapshot.has(last) && snapshot.count() == 1);
         map.replace(&Have::all(&layout));
         assert!(map.is_complete());
+        assert!(map.withdraw(last) && !map.withdraw(last));
+        assert_eq!((map.count(), map.has(last)), (129, false));
+        assert!(map.publish(last));
         map.withdraw_all();
         assert_eq!((map.count(), map.has(last)), (0, false));
     }

@@ -3,7 +3,14 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`prepare`] | finding what there is, and the part file that a download writes to |
+//! | [`part`] | choosing, locking and removing a part file |
+//! | [`open`] | opening files that a user has named |
 //! | [`data_file`] | positioned reads and writes of the data file |
+//! | [`own_writes`] | telling our own writes from those of others |
+//! | [`watch`] | hearing of others who open the file |
+//! | `reserve` | taking room on the disk |
+//! | [`disk`] | what makes data durable, and can be made to fail by a test |
+//! | [`ledger`] | which blocks are known to be on the disk |
 //! | [`have_map`] | the blocks that are verified and on disk, shared with the serving threads |
 //! | [`stamp`] | a cheap proof that a file has not changed |
 //! | [`record`] | what was found by checking a file, kept from run to run |
@@ -11,16 +18,24 @@
 //! | [`finish`] | giving a complete file its name |
 
 pub mod data_file;
+pub mod disk;
 pub mod finish;
 pub mod have_map;
+pub mod ledger;
+pub mod open;
+pub mod own_writes;
+pub mod part;
 pub mod prepare;
 pub mod record;
+mod reserve;
 pub mod shared;
 pub mod stamp;
+pub mod watch;
 
 pub use data_file::DataFile;
 pub use have_map::HaveMap;
+pub use part::Part;
 pub use prepare::{Place, Preparation, PrepareError, Prepared};
 pub use record::{Record, Records};
-pub use shared::Shared;
+pub use shared::{Shared, Trouble};
 pub use stamp::Stamp;

@@ -4,13 +4,17 @@
 //! version, the work of another program) is used block by block, and the target itself is not touched
 //! until everything is verified (invariant *untouched target*).
 
-use super::{DataFile, Records, Stamp};
-use crate::check::check;
+use super::disk::{Disk, SystemDisk};
+use super::ledger::MAX_FAILED_SYNCS;
+use super::open::{OpenError, open_regular};
+use super::part::{self, Part, move_aside, part_path};
+use super::{DataFile, Record, Records, Stamp};
+use crate::check::{check, is_empty_of_data};
 use crate::limits::PIECE_LEN;
 use crate::metafile::MetafileOnDisk;
 use cascade_format::{Block, BlockHash, Have};
 use cascade_hash::Sha256Stream;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +25,19 @@ pub enum PrepareError {
     /// The target's folder is missing.
     #[error("the folder {} does not exist; make it, or name another place with -o", .0.display())]
     NoFolder(PathBuf),
-    /// The target is a folder.
-    #[error("{} is a folder, not a file; name another place with -o", .0.display())]
-    Folder(PathBuf),
     /// Another process downloads to the same place.
     #[error("{} is being written by another peer; wait for it, or name another place with -o", .0.display())]
     Busy(PathBuf),
-    /// What has the part file's name is no file.
-    #[error("{} is in the way and not a regular file; move it away, or name another place with -o", .0.display())]
+    /// The target is none of the things that can be replaced by a file.
+    #[error("{} is {what}; name another place with -o", .path.display())]
+    NotAFile {
+        /// The target.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// What has the part file's name, and all other names that were tried, may not be written to.
+    #[error("{} is in the way, and not a regular file with one name; move it away, or name another place with -o", .0.display())]
     InTheWay(PathBuf),
     /// The disk is too small.
     #[error("no space for {}: it needs {needed} more bytes, its disk has {free}; make room, or name another place with -o", .path.display())]
@@ -39,6 +48,14 @@ pub enum PrepareError {
         needed: u64,
         /// Bytes that are free.
         free: u64,
+    },
+    /// The disk does not keep what is written to it.
+    #[error("the disk does not keep {}: {source}; check the disk, or name another place", .path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What the disk says.
+        source: io::Error,
     },
     /// The file system said no.
     #[error("cannot {what} {}: {source}", .path.display())]
@@ -65,12 +82,14 @@ pub enum Place {
         /// Whether the whole-file hash is known to be right as well.
         file_hash_checked: bool,
     },
-    /// In a part file, which this process has locked.
+    /// In a part file, which this process has locked and guards.
     Part {
         /// Its path.
         path: PathBuf,
         /// Whether this process made it.
         new: bool,
+        /// What the target looked like, if there was one.
+        target: Option<Stamp>,
     },
 }
 
@@ -81,6 +100,8 @@ pub struct Prepared {
     pub data: DataFile,
     /// What it holds.
     pub have: Have,
+    /// Whether all of that is known to be on the disk.
+    pub on_disk: bool,
     /// Where it is.
     pub place: Place,
     /// The name that it gets when it is complete.
@@ -100,14 +121,6 @@ pub struct Preparation<'a> {
     pub cancel: &'a AtomicBool,
 }
 
-/// The part file of a target.
-#[must_use]
-pub fn part_path(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
-}
-
 impl Preparation<'_> {
     /// Finds what there is of `target` and opens the file to write to. Makes no file when it fails.
     ///
@@ -115,116 +128,160 @@ impl Preparation<'_> {
     /// Everything in [`PrepareError`].
     pub fn run(&self, target: &Path) -> Result<Prepared, PrepareError> {
         // A target that is a link stays one: the file it points to is replaced.
-        let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
-        let folder =
-            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let target = match fs::canonicalize(target) {
+            Ok(target) => target,
+            Err(_) if target.is_symlink() => {
+                let what = "a symbolic link that leads nowhere";
+                return Err(PrepareError::NotAFile { path: target.to_owned(), what });
+            }
+            Err(_) => target.to_owned(),
+        };
+        let folder = folder_of(&target);
         if !folder.is_dir() {
             return Err(PrepareError::NoFolder(folder.to_owned()));
         }
         let old = match self.old_target(&target)? {
-            Some(Old::Complete(prepared)) => return Ok(prepared),
+            Some(Old::Complete(prepared)) => {
+                self.remove_leftover(&target);
+                return Ok(prepared);
+            }
             Some(Old::Partial(file, have)) => Some((file, have)),
             None => None,
         };
-        let part = part_path(&target);
-        let new = !part.exists();
-        let (file, mut have) = self.open_part(&part, folder)?;
-        let data = DataFile::new(file, &part, *self.metafile.layout());
-        if let Some((old, old_have)) = old {
-            self.copy(&old, &old_have, &data, &mut have)?;
-        }
-        Ok(Prepared { data, have, place: Place::Part { path: part, new }, target })
+        let old_stamp = old.as_ref().and_then(|(file, _)| Stamp::of(file).ok());
+        let (part, mut have, on_disk) = self.open_part(&target, folder)?;
+        let stamp = Stamp::of(&part.file).map_err(|error| io_error("look at", &part.path, error))?;
+        let data = DataFile::new(part.file, &part.path, *self.metafile.layout());
+        data.guard(stamp);
+        let copied = match old {
+            Some((old, old_have)) => self.copy(&old, &old_have, &data, &mut have)?,
+            None => false,
+        };
+        let place = Place::Part { path: part.path, new: part.new, target: old_stamp };
+        Ok(Prepared { data, have, on_disk: on_disk && !copied, place, target })
     }
 
     /// What the target itself holds.
     fn old_target(&self, target: &Path) -> Result<Option<Old>, PrepareError> {
-        let file = match File::open(target) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io_error("open", target, error)),
+        let (file, metadata) = match open_regular(target) {
+            Ok(opened) => opened,
+            Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(OpenError::Io(error)) => return Err(io_error("open", target, error)),
+            Err(OpenError::NotRegular(what)) => {
+                return Err(PrepareError::NotAFile { path: target.to_owned(), what });
+            }
         };
-        let metadata = file.metadata().map_err(|error| io_error("look at", target, error))?;
-        if metadata.is_dir() {
-            return Err(PrepareError::Folder(target.to_owned()));
+        let right_length = metadata.len() == self.metafile.layout().length();
+        let mut found = self.known_or_checked(target, &file)?;
+        if right_length && found.have.is_complete() && !found.on_disk {
+            let mut first = Some(found);
+            found = durable(&SystemDisk, target, &file, || {
+                first.take().map_or_else(|| self.known_or_checked(target, &file), Ok)
+            })?;
         }
-        let (have, stamp, file_hash_checked) = self.known_or_checked(target, &file)?;
-        if !have.is_complete() || metadata.len() != self.metafile.layout().length() {
-            return Ok(Some(Old::Partial(file, have)));
+        if !right_length || !found.have.is_complete() {
+            return Ok(Some(Old::Partial(file, found.have)));
         }
         let data = DataFile::new(file, target, *self.metafile.layout());
+        let Found { have, stamp, file_hash_checked, on_disk } = found;
         let place = Place::Target { stamp, file_hash_checked };
-        Ok(Some(Old::Complete(Prepared { data, have, place, target: target.to_owned() })))
+        Ok(Some(Old::Complete(Prepared { data, have, on_disk, place, target: target.to_owned() })))
+    }
+
+    /// The target is complete, perhaps by another program's work: a part file of ours, which holds a block of
+    /// it or nothing at all, is of no use.
+    fn remove_leftover(&self, target: &Path) {
+        let path = part_path(target);
+        if fs::symlink_metadata(&path).is_ok_and(|there| there.is_file())
+            && let Ok(Some(part)) = Part::at(path)
+            && (is_empty_of_data(&part.file) || self.holds_something(&part).unwrap_or(false))
+        {
+            part::remove(&part.file, &part.path);
+        }
+    }
+
+    fn holds_something(&self, part: &Part) -> Result<bool, PrepareError> {
+        Ok(self.known_or_checked(&part.path, &part.file)?.have.count() > 0)
     }
 
     /// What an existing file holds: by the record of an earlier run, or by hashing it.
-    pub(crate) fn known_or_checked(
-        &self,
-        path: &Path,
-        file: &File,
-    ) -> Result<(Have, Stamp, bool), PrepareError> {
+    pub(crate) fn known_or_checked(&self, path: &Path, file: &File) -> Result<Found, PrepareError> {
         let stamp = Stamp::of(file).map_err(|error| io_error("look at", path, error))?;
         let layout = self.metafile.layout();
         if let Some(record) = self.records.load(self.metafile.cascade_hash(), path, file, layout) {
             (self.progress)(layout.length());
-            return Ok((record.have, stamp, record.file_hash_checked));
+            let Record { have, file_hash_checked } = record;
+            return Ok(Found { have, stamp, file_hash_checked, on_disk: true });
         }
         let have = check(file, self.metafile, 0..layout.blocks(), self.progress, self.cancel);
         if self.cancel.load(Ordering::Relaxed) {
             return Err(PrepareError::Interrupted);
         }
         let have = have.map_err(|error| io_error("read", path, error))?;
-        Ok((have, stamp, false))
+        Ok(Found { have, stamp, file_hash_checked: false, on_disk: false })
     }
 
-    /// Opens, locks and checks the part file, or makes it. A file of that name which is none of ours
-    /// (another length, and no block of it is right) is moved aside.
-    fn open_part(&self, part: &Path, folder: &Path) -> Result<(File, Have), PrepareError> {
-        let length = self.metafile.layout().length();
-        let known = match fs::metadata(part) {
-            Ok(metadata) if !metadata.is_file() => return Err(PrepareError::InTheWay(part.to_owned())),
-            Ok(metadata) => Some(metadata),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(io_error("look at", part, error)),
-        };
-        let needed = length.saturating_sub(known.as_ref().map_or(0, allocated));
-        if let Some(free) = free_space(folder)
-            && free < needed
-        {
-            return Err(PrepareError::NoSpace { path: part.to_owned(), needed, free });
-        }
-        let mut file = lock(part)?;
-        let mut have = Have::none(self.metafile.layout());
-        if let Some(known) = known.as_ref().filter(|known| known.len() > 0) {
-            have = self.known_or_checked(part, &file)?.0;
-            if have.count() == 0 && known.len() != length {
-                move_aside(part).map_err(|error| io_error("move aside", part, error))?;
-                file = lock(part)?;
-            }
-        }
-        if let Err(error) = file.set_len(length) {
-            if known.is_none() {
-                // It was made a moment ago, and is empty.
-                let _ = fs::remove_file(part);
-            }
-            return Err(io_error("make room for", part, error));
-        }
-        Ok((file, have))
+    /// What a finished file holds on the disk, for sure. If the disk refuses to keep it, the system's memory
+    /// is not believed: the file is read again.
+    ///
+    /// # Errors
+    /// The disk refuses [`MAX_FAILED_SYNCS`] times; the file cannot be read.
+    pub(crate) fn durable(&self, path: &Path, file: &File) -> Result<Found, PrepareError> {
+        durable(&SystemDisk, path, file, || self.known_or_checked(path, file))
     }
 
-    /// Copies blocks that the old target has and the part file has not; verifies what it copies.
+    /// Opens, locks and checks the part file, or makes it; tells whether what it holds is known to be on the
+    /// disk. Makes no file when it fails.
+    fn open_part(&self, target: &Path, folder: &Path) -> Result<(Part, Have, bool), PrepareError> {
+        let mut part = Part::open(target, &mut |part| self.holds_something(part))?;
+        let (mut have, mut on_disk) = (Have::none(self.metafile.layout()), true);
+        let result = self.check_room(&part, folder).and_then(|()| {
+            let known = part.file.metadata().map_err(|error| io_error("look at", &part.path, error))?.len();
+            if !part.new && known > 0 {
+                let found = self.known_or_checked(&part.path, &part.file)?;
+                (have, on_disk) = (found.have, found.on_disk);
+                if have.count() == 0 && known != self.metafile.layout().length() {
+                    // Of another length, and no block of it is right: none of ours.
+                    move_aside(&part.path).map_err(|error| io_error("move aside", &part.path, error))?;
+                    let first = Part::at(part.path.clone())?;
+                    part = first.ok_or_else(|| PrepareError::InTheWay(part.path.clone()))?;
+                }
+            }
+            set_length(&part.file, self.metafile.layout().length())
+                .map_err(|error| io_error("make room for", &part.path, error))
+        });
+        if let (true, Err(_)) = (part.new, &result) {
+            part::remove(&part.file, &part.path);
+        }
+        result.map(|()| (part, have, on_disk))
+    }
+
+    fn check_room(&self, part: &Part, folder: &Path) -> Result<(), PrepareError> {
+        let taken = part.file.metadata().map_or(0, |metadata| allocated(&metadata));
+        let needed = self.metafile.layout().length().saturating_sub(taken);
+        match free_space(folder) {
+            Some(free) if free < needed => {
+                Err(PrepareError::NoSpace { path: part.path.clone(), needed, free })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies blocks that the old target has and the part file has not; verifies what it copies. Tells
+    /// whether there were any.
     fn copy(
         &self,
         old: &File,
         old_have: &Have,
         data: &DataFile,
         have: &mut Have,
-    ) -> Result<(), PrepareError> {
+    ) -> Result<bool, PrepareError> {
         let old = DataFile::new(
             old.try_clone().map_err(|e| io_error("open", data.path(), e))?,
             data.path(),
             *data.layout(),
         );
-        let mut buffer = vec![0; PIECE_LEN];
+        let (mut buffer, mut any) = (vec![0; PIECE_LEN], false);
         for block in data.layout().iter() {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(PrepareError::Interrupted);
@@ -232,11 +289,11 @@ impl Preparation<'_> {
             if old_have.has(block) && !have.has(block) {
                 let copied = self.copy_block(&old, data, block, &mut buffer);
                 if copied.map_err(|error| io_error("write", data.path(), error))? {
-                    have.insert(block);
+                    any |= have.insert(block);
                 }
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     fn copy_block(
@@ -260,30 +317,17 @@ impl Preparation<'_> {
     }
 }
 
-/// Opens or makes the part file, for this process alone.
-fn lock(part: &Path) -> Result<File, PrepareError> {
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).open(part);
-    let file = file.map_err(|error| io_error("create", part, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(PrepareError::Busy(part.to_owned())),
-        Err(TryLockError::Error(error)) => Err(io_error("lock", part, error)),
-    }
-}
-
-/// Gives somebody else's file the first free name of `NAME.part.1`, `NAME.part.2`, …
-fn move_aside(part: &Path) -> io::Result<()> {
-    for number in 1..1000 {
-        let mut name = part.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        match fs::hard_link(part, &name) {
-            Ok(()) => return fs::remove_file(part),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
+/// What a file was found to hold.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The blocks that are right.
+    pub(crate) have: Have,
+    /// What the file looked like before they were read.
+    pub(crate) stamp: Stamp,
+    /// Whether the whole-file hash is known to be right as well.
+    pub(crate) file_hash_checked: bool,
+    /// Whether the blocks are known to be on the disk, not only in the system's memory.
+    pub(crate) on_disk: bool,
 }
 
 enum Old {
@@ -291,7 +335,38 @@ enum Old {
     Partial(File, Have),
 }
 
-fn io_error(what: &'static str, path: &Path, source: io::Error) -> PrepareError {
+/// What `look` finds in `file`, as soon as a sync after it has gone well.
+fn durable(
+    disk: &dyn Disk,
+    path: &Path,
+    file: &File,
+    mut look: impl FnMut() -> Result<Found, PrepareError>,
+) -> Result<Found, PrepareError> {
+    let mut failures = 0;
+    loop {
+        let found = look()?;
+        let Err(source) = (if found.on_disk { Ok(()) } else { disk.sync(file) }) else {
+            return Ok(Found { on_disk: true, ..found });
+        };
+        disk.drop_cache(file);
+        failures += 1;
+        if failures == MAX_FAILED_SYNCS {
+            return Err(PrepareError::Disk { path: path.to_owned(), source });
+        }
+    }
+}
+
+fn set_length(file: &File, length: u64) -> io::Result<()> {
+    if file.metadata()?.len() == length { Ok(()) } else { file.set_len(length) }
+}
+
+/// The folder that holds `path`.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+pub(super) fn io_error(what: &'static str, path: &Path, source: io::Error) -> PrepareError {
     PrepareError::Io { what, path: path.to_owned(), source }
 }
 
@@ -319,5 +394,42 @@ fn allocated(metadata: &fs::Metadata) -> u64 {
     #[cfg(not(unix))]
     {
         metadata.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::tests::FailingDisk;
+    use super::*;
+    use cascade_format::Layout;
+    use std::cell::Cell;
+
+    fn found(on_disk: bool) -> Result<Found, PrepareError> {
+        let file = tempfile::tempfile().map_err(|error| io_error("make", Path::new("x"), error))?;
+        let stamp = Stamp::of(&file).map_err(|error| io_error("look at", Path::new("x"), error))?;
+        let have = Have::all(&Layout::new(1, 1).unwrap());
+        Ok(Found { have, stamp, file_hash_checked: false, on_disk })
+    }
+
+    #[test]
+    fn what_a_failed_sync_leaves_in_memory_is_dropped_and_read_again() {
+        let (file, path) = (tempfile::tempfile().unwrap(), Path::new("x"));
+        let looks = Cell::new(0);
+        let mut look = || {
+            looks.set(looks.get() + 1);
+            found(false)
+        };
+        let disk = FailingDisk::new(|number| number < 2);
+        assert!(durable(&disk, path, &file, &mut look).unwrap().on_disk);
+        assert_eq!((looks.get(), disk.dropped.load(Ordering::Relaxed)), (3, 2));
+
+        looks.set(0);
+        let dead = FailingDisk::new(|_| true);
+        let error = durable(&dead, path, &file, &mut look).unwrap_err();
+        assert!(error.to_string().contains("the disk does not keep x"), "{error}");
+        assert_eq!(looks.get(), MAX_FAILED_SYNCS);
+
+        // What an earlier run has seen on the disk needs no sync.
+        assert!(durable(&dead, path, &file, || found(true)).unwrap().on_disk);
     }
 }

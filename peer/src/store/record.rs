@@ -84,8 +84,8 @@ impl Records {
         same.then_some(Record { have, file_hash_checked: header.file_hash_checked })
     }
 
-    /// Remembers `have` of the open `file` at `path`, which looked like `stamp` before it was checked.
-    /// Waits for its data to be on the disk.
+    /// Remembers `have` of the open `file` at `path`, which looked like `stamp` before it was checked. All of
+    /// it must be on the disk: a sync after the check, or after the last write, has gone well.
     ///
     /// # Errors
     /// The file system's own. Nothing depends on a record: it only saves time.
@@ -101,7 +101,6 @@ impl Records {
         else {
             return Ok(());
         };
-        file.sync_data()?;
         if Stamp::of(file)? != stamp {
             return Ok(());
         }
@@ -122,6 +121,14 @@ impl Records {
         new.write_all(&body)?;
         new.persist(name)?;
         Ok(())
+    }
+
+    /// Forgets what is remembered of the file at `path`: a look at it has found something else.
+    pub fn forget(&self, hash: CascadeHash, path: &Path) {
+        if let Some(name) = self.name(hash, path) {
+            // There is none, mostly.
+            let _ = fs::remove_file(name);
+        }
     }
 
     /// Whether a whole file with exactly these blocks was seen to have the stated whole-file hash. Then
@@ -180,6 +187,13 @@ mod tests {
         records.save(hash, &path, &file, stamp, &record).unwrap();
         assert_eq!(records.load(hash, &path, &file, &layout), Some(record));
         assert_eq!(records.load(CascadeHash([2; 32]), &path, &file, &layout), None);
+        records.forget(CascadeHash([2; 32]), &path);
+        assert!(records.load(hash, &path, &file, &layout).is_some());
+        records.forget(hash, &path);
+        assert_eq!(records.load(hash, &path, &file, &layout), None);
+        let record = Record { have: Have::none(&layout), file_hash_checked: false };
+        records.save(hash, &path, &file, stamp, &record).unwrap();
+        assert!(records.load(hash, &path, &file, &layout).is_some());
 
         // The same length, but written to: another change time, however coarse the clock.
         let mut tries = 0;

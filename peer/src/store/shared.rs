@@ -1,13 +1,25 @@
 //! One data file as the serving threads see it.
 
+use super::ledger::Ledger;
 use super::{DataFile, HaveMap, Stamp};
 use crate::bulletin::Bulletin;
 use cascade_format::{Block, CascadeHash, Have, Layout};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// A data file, the blocks of it that are verified, and whether it is still what was verified.
+/// Why blocks were withdrawn.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Somebody else has changed the file: all of them.
+    Changed,
+    /// The disk did not keep what was written: those that came since the last good sync.
+    Sync(io::Error),
+}
+
+/// A data file, the blocks of it that are verified, and whether it is still what was verified. This is
+/// the only place where blocks are published, withdrawn and made durable.
 #[derive(Debug)]
 pub struct Shared {
     cascade_hash: CascadeHash,
@@ -16,19 +28,37 @@ pub struct Shared {
     /// What is told of it to peers that know the swarm extension.
     bulletin: Bulletin,
     /// What the file looked like when it was verified; `None` while it is being downloaded, when this
-    /// process writes to it and holds its lock.
+    /// process writes to it, holds its lock and guards it (see [`DataFile::guard`]).
     stamp: Mutex<Option<Stamp>>,
+    /// Which blocks are on the disk. Held while a block is published or withdrawn.
+    ledger: Mutex<Ledger>,
+    /// Held during a sync: there is one at a time.
+    syncing: Mutex<()>,
     changed: AtomicBool,
-    changed_notify: Notify,
+    /// Blocks that were believed when the whole file came into doubt.
+    had: AtomicU64,
+    trouble: Mutex<Option<Trouble>>,
+    trouble_notify: Notify,
 }
 
 impl Shared {
     /// Joins the parts. `stamp` is that of a file which nobody should write to any more.
     #[must_use]
     pub fn new(cascade_hash: CascadeHash, data: DataFile, have: HaveMap, stamp: Option<Stamp>) -> Self {
-        let (changed, changed_notify) = (AtomicBool::new(false), Notify::new());
         let bulletin = Bulletin::new(*have.layout(), &have.snapshot());
-        Self { cascade_hash, data, have, bulletin, stamp: Mutex::new(stamp), changed, changed_notify }
+        Self {
+            cascade_hash,
+            bulletin,
+            stamp: Mutex::new(stamp),
+            ledger: Mutex::new(Ledger::new(*have.layout())),
+            syncing: Mutex::default(),
+            changed: AtomicBool::new(false),
+            had: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            trouble_notify: Notify::new(),
+            data,
+            have,
+        }
     }
 
     /// The file's name on the network.
@@ -49,7 +79,7 @@ impl Shared {
         &self.data
     }
 
-    /// The blocks that are verified and on disk.
+    /// The blocks that are verified and written.
     #[must_use]
     pub fn have(&self) -> &HaveMap {
         &self.have
@@ -61,43 +91,129 @@ impl Shared {
         &self.bulletin
     }
 
-    /// `block` is verified and on disk: from now on it is served and told of.
+    /// The ledger, for a look or a step; see [`Ledger`].
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `block` is verified and written: from now on it is served and told of. Not while the file is in
+    /// doubt.
     pub fn publish(&self, block: Block) {
-        if self.have.publish(block) {
+        let mut ledger = self.ledger();
+        if ledger.published(block) && self.have.publish(block) {
             self.bulletin.published(block);
         }
     }
 
-    /// The file was checked, and holds the blocks of `have`.
-    pub fn restock(&self, have: &Have) {
-        self.have.replace(have);
-        self.bulletin.restart(*self.layout(), have);
+    /// Makes all that was published durable. When it fails, what came since the last good sync is
+    /// withdrawn before anybody hears of it, the file is in doubt, and whoever waits in
+    /// [`Shared::wait_trouble`] wakes. In a file in doubt a sync that goes well changes nothing.
+    ///
+    /// # Errors
+    /// What the disk says. The system's memory of the file is dropped then: what is read next, and is not
+    /// waiting to be written again, is on the disk.
+    pub fn sync(&self) -> io::Result<()> {
+        let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ledger().sync_begins();
+        let Err(error) = self.data.disk().sync(self.data.file()) else {
+            self.ledger().sync_succeeded();
+            return Ok(());
+        };
+        let told = io::Error::new(error.kind(), error.to_string());
+        {
+            let mut ledger = self.ledger();
+            self.withdraw(ledger.sync_failed());
+        }
+        self.data.disk().drop_cache(self.data.file());
+        self.tell(Trouble::Sync(told));
+        Err(error)
     }
 
-    /// Guards the file with `stamp` from now on (`None`: this process writes to it).
+    fn withdraw(&self, doubtful: &Have) {
+        let mut any = false;
+        for block in self.layout().iter().filter(|block| doubtful.has(*block)) {
+            any |= self.have.withdraw(block);
+        }
+        if any {
+            self.bulletin.restart(*self.layout(), &self.have.snapshot());
+        }
+    }
+
+    /// Nothing of the file can be believed until it is checked: every block is withdrawn.
+    pub fn doubt_all(&self) {
+        let mut ledger = self.ledger();
+        ledger.doubt_all();
+        self.had.fetch_max(self.have.count(), Ordering::Relaxed);
+        self.have.withdraw_all();
+        self.bulletin.restart(*self.layout(), &Have::none(self.layout()));
+    }
+
+    /// Number of blocks that were believed when the whole file came into doubt.
+    #[must_use]
+    pub fn had(&self) -> u64 {
+        self.had.load(Ordering::Relaxed)
+    }
+
+    /// What was in doubt was checked, and holds the blocks of `right`; they were read from the disk itself
+    /// (`from_disk`), or may only be in the system's memory yet.
+    pub fn settle(&self, right: &Have, from_disk: bool) {
+        let mut ledger = self.ledger();
+        // Told before this, and mended by it.
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ledger.settled(right, from_disk);
+        self.had.store(0, Ordering::Relaxed);
+        self.have.replace(right);
+        self.bulletin.restart(*self.layout(), &self.have.snapshot());
+        self.changed.store(false, Ordering::Release);
+    }
+
+    /// Guards the file with `stamp` from now on: nobody should write to it any more. `None`: nothing guards
+    /// it.
     pub fn set_stamp(&self, stamp: Option<Stamp>) {
+        self.data.end_guard();
         *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
         self.changed.store(false, Ordering::Release);
     }
 
+    /// What the file looked like when it was verified; `None` while it is being downloaded.
+    #[must_use]
+    pub fn stamp(&self) -> Option<Stamp> {
+        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks the file system whether the file is what was verified; call it before each answer. When it
-    /// is not, every block is withdrawn at once, and whoever waits in [`Shared::wait_changed`] wakes.
+    /// is not, every block is withdrawn at once, and whoever waits in [`Shared::wait_trouble`] wakes.
     pub fn is_unchanged(&self) -> bool {
         if self.changed.load(Ordering::Acquire) {
             return false;
         }
-        let stamp = *self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
-        let unchanged = stamp.is_none_or(|stamp| Stamp::of(self.data.file()).is_ok_and(|now| now == stamp));
-        if !unchanged {
-            self.changed.store(true, Ordering::Release);
-            self.have.withdraw_all();
-            self.changed_notify.notify_one();
+        let unchanged = match self.stamp() {
+            Some(stamp) => Stamp::of(self.data.file()).is_ok_and(|now| now == stamp),
+            None => self.data.is_ours(),
+        };
+        if !unchanged && !self.changed.swap(true, Ordering::AcqRel) {
+            self.doubt_all();
+            self.tell(Trouble::Changed);
         }
         unchanged
     }
 
-    /// Waits until [`Shared::is_unchanged`] has found a change.
-    pub async fn wait_changed(&self) {
-        self.changed_notify.notified().await;
+    fn tell(&self, trouble: Trouble) {
+        let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        // What concerns all blocks is not hidden by what concerns some.
+        if !matches!(*told, Some(Trouble::Changed)) {
+            *told = Some(trouble);
+        }
+        self.trouble_notify.notify_one();
+    }
+
+    /// Waits until blocks were withdrawn, and tells why.
+    pub async fn wait_trouble(&self) -> Trouble {
+        loop {
+            if let Some(trouble) = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return trouble;
+            }
+            self.trouble_notify.notified().await;
+        }
     }
 }

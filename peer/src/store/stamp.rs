@@ -25,6 +25,12 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// Whether the bytes are the same, although the file has got another name or other permissions since.
+    #[must_use]
+    pub fn has_bytes_of(&self, earlier: &Self) -> bool {
+        Self { changed_ns: earlier.changed_ns, ..*self } == *earlier
+    }
+
     /// The stamp of an open file.
     ///
     /// # Errors
@@ -33,8 +39,9 @@ impl Stamp {
         Ok(Self::from_metadata(&file.metadata()?))
     }
 
+    /// The stamp in what the file system told.
     #[cfg(unix)]
-    fn from_metadata(metadata: &Metadata) -> Self {
+    pub(super) fn from_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         let ns =
             |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
@@ -49,7 +56,7 @@ impl Stamp {
 
     /// Portable fallback: length and modification time alone.
     #[cfg(not(unix))]
-    fn from_metadata(metadata: &Metadata) -> Self {
+    pub(super) fn from_metadata(metadata: &Metadata) -> Self {
         let modified = metadata.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
         let modified_ns = modified.and_then(|d| i128::try_from(d.as_nanos()).ok()).unwrap_or(0);
         Self { device: 0, inode: 0, length: metadata.len(), modified_ns, changed_ns: modified_ns }

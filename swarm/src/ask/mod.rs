@@ -303,6 +303,18 @@ impl Plan {
         self.forget(link, &state);
     }
 
+    /// The file holds the blocks of `have` and no others, whatever was told before: the disk has lost some, or
+    /// somebody else has changed it. The driver has ended every link, through no fault of its peer.
+    pub fn restart(&mut self, have: &Have) {
+        for link in self.links.ids().collect::<Vec<_>>() {
+            self.close(link);
+        }
+        self.actions.clear();
+        self.theft = None;
+        self.blocks = Blocks::new(*self.blocks.layout(), have);
+        self.scan = true;
+    }
+
     /// Whether the driver was in time to forbid the block to the link.
     pub fn handle_revoked(&mut self, now: Time, victim: LinkId, block: Block, in_time: bool) {
         self.scan = true;
