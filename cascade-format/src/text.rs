@@ -2,7 +2,7 @@
 //!
 //! A terminal obeys control characters, and characters without a picture of their own (directions,
 //! joiners, fillers, tags) make a line look like another one. So what a program prints goes through
-//! [`line`], the whole line at once: a place that prints cannot forget it.
+//! [`line()`], the whole line at once: a place that prints cannot forget it.
 
 use alloc::string::{String, ToString};
 use core::fmt::{self, Write};

@@ -68,6 +68,28 @@ fn each_signal_ends_each_command_while_it_hashes() {
     }
 }
 
+/// Also where whoever started it ignored SIGINT, as a shell does for what it starts with `&`.
+#[test]
+fn each_signal_ends_it_while_it_reads_its_cascade_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let cascade = folder.path().join("large.cascade");
+    // Two gigabytes of hashes that take no room on the disk.
+    let blocks = 1 << 26;
+    let large = File::create(&cascade).unwrap();
+    (&large).write_all(&header(blocks, 1, [1; 32])).unwrap();
+    large.set_len(64 + 32 * blocks).unwrap();
+    for signal in ENDING {
+        for command in ["info", "verify", "download", "seed"] {
+            let setup = if signal == Signal::INT { "trap '' INT" } else { "" };
+            let mut process = Launch::peer(command).arg(&cascade).after_shell(setup).start();
+            let pid = process.pid();
+            process.wait_until("it reads", || has_open(pid, &cascade).then_some(()));
+            process.signal(signal);
+            process.wait_exit_within(AT_ONCE).assert_code(130);
+        }
+    }
+}
+
 /// Processor time that a process has used, in ticks of 10 ms.
 fn busy_ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

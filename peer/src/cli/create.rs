@@ -1,7 +1,8 @@
 //! `peer create`: makes `.cascade` files.
 
+use super::interrupt::Ear;
 use super::shell::quote;
-use super::{CliError, ExitCode, interrupt};
+use super::{CliError, ExitCode};
 use crate::clock;
 use crate::create::{CreateError, Source, default_block_size, parse_block_size};
 use crate::human::{Bytes, Count, Name, Span, Speed};
@@ -37,9 +38,9 @@ pub struct Args {
 ///
 /// # Errors
 /// Wrong usage. A file that cannot be described is told at once, and the others are described.
-pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let outputs = outputs(args)?;
-    let cancel = interrupt::flag()?;
+    let cancel = ear.flag();
     let mut code = ExitCode::Done;
     for (file, output) in args.files.iter().zip(&outputs) {
         match create(args, file, output, &cancel) {

@@ -2,6 +2,7 @@
 
 use super::Switch;
 use super::host::{ANY_PORT, Host};
+use super::interrupt::Ear;
 use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::clock;
@@ -41,15 +42,16 @@ pub struct Args {
 ///
 /// # Errors
 /// The file cannot be read, or there is no room for two more copies of it.
-pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
+    let style = Style::choose(false);
+    let host = Host::start(Some(ANY_PORT), Switch::On, &style, ear)?;
+    let engine = host.engine.clone();
+    let cancel = engine.stop.flag();
+    // After the ear: whatever ends the demo, the folder is removed.
     let folder = tempfile::Builder::new().prefix("cascade-demo-").tempdir();
     let folder = folder.map_err(|error| {
         CliError::failed(format!("cannot make a temporary folder: {error}; name another place with TMPDIR"))
     })?;
-    let style = Style::choose(false);
-    let host = Host::start(Some(ANY_PORT), Switch::On, &style)?;
-    let engine = host.engine.clone();
-    let cancel = engine.stop.flag();
     let result = Stage::set(args, &folder, cancel).and_then(|stage| {
         host.run(async |door| {
             door.open().map_err(|error| error.to_string())?;

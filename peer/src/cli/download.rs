@@ -1,6 +1,7 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
 use super::host::{ANY_PORT, Door, Host};
+use super::interrupt::Ear;
 use super::{CliError, ExitCode, Switch, address};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -57,10 +58,10 @@ pub struct Args {
 ///
 /// # Errors
 /// Wrong usage. A file that cannot be downloaded is told at once, and the others are downloaded.
-pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
-    let host = Host::start((!args.no_serve).then_some(args.listen), args.extension, &style)?;
+    let host = Host::start((!args.no_serve).then_some(args.listen), args.extension, &style, ear)?;
     let engine = host.engine.clone();
     let work = async |door: &mut Door| {
         door.open()?;

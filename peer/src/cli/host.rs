@@ -1,6 +1,7 @@
 //! What `download`, `seed` and `demo` need to run: a runtime, a listener, an ear for signals.
 
-use super::{CliError, LIMITS, Switch, interrupt};
+use super::interrupt::Ear;
+use super::{CliError, LIMITS, Switch};
 use crate::catalog::Catalog;
 use crate::report::Style;
 use crate::serve::{Options, Pool};
@@ -62,6 +63,7 @@ impl Host {
         listen: Option<SocketAddrV4>,
         extension: Switch,
         style: &Style,
+        ear: &Ear,
     ) -> Result<Self, CliError> {
         let runtime = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
         let runtime =
@@ -73,7 +75,7 @@ impl Host {
         let engine =
             engine.map_err(|error| CliError::failed(format!("cannot start threads: {error}; {LIMITS}")))?;
         let stop = engine.stop.clone();
-        interrupt::hear(move || stop.stop())?;
+        ear.on_signal(move || stop.stop());
         let catalog = Arc::clone(&engine.catalog);
         let extension = engine.extension;
         let door = Door { style: style.clone(), catalog, listener, extension, pool: None };

@@ -21,7 +21,7 @@ pub struct Args {
 ///
 /// # Errors
 /// None: a damaged file is told at once, and the others are shown.
-pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
     let mut code = ExitCode::Done;
     for file in &args.files {
         match MetafileOnDisk::open(file) {

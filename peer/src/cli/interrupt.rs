@@ -2,15 +2,15 @@
 //! that a record is written and goodbye said; the second ends the process at once.
 //!
 //! They are heard by a thread of their own: whatever the work waits for, it cannot keep them from being
-//! heard. Before [`hear`] is called there is nothing to be kept, and the system ends the process.
+//! heard.
 
 use super::{CliError, ExitCode, LIMITS};
 use crate::limits::END_TIMEOUT;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,37 +20,57 @@ use tokio::time::timeout;
 /// so, instead of the process ending without a word.
 const FILE_SIZE_EXCEEDED: i32 = 25;
 
-/// A flag that becomes true with the first signal.
-///
-/// # Errors
-/// Those of [`hear`].
-pub(super) fn flag() -> Result<Arc<AtomicBool>, CliError> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&flag);
-    hear(move || raised.store(true, Ordering::Relaxed))?;
-    Ok(flag)
+/// How the work is asked to end.
+type End = Box<dyn FnOnce() + Send>;
+
+/// The thread that hears signals, from the start of the process on.
+#[derive(Clone, Default)]
+pub(super) struct Ear {
+    end: Arc<Mutex<Option<End>>>,
 }
 
-/// Calls `end` at the first signal. At the second, or when the work has not ended [`END_TIMEOUT`] after the
-/// first, the process ends.
-///
-/// # Errors
-/// The system has no thread or descriptor left.
-pub(super) fn hear(end: impl FnOnce() + Send + 'static) -> Result<(), CliError> {
-    let cannot = |error: io::Error| CliError::failed(format!("cannot listen for signals: {error}; {LIMITS}"));
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
-    // Here, not in the thread: from now on, no signal is missed.
-    let mut signals = Signals::start(&runtime).map_err(cannot)?;
-    let listen = async move {
-        signals.next().await;
-        end();
-        // Either way it is over.
-        let _ = timeout(END_TIMEOUT, signals.next()).await;
-        std::process::exit(ExitCode::Interrupted as i32);
-    };
-    let thread = std::thread::Builder::new().name("signals".into());
-    thread.spawn(move || runtime.block_on(listen)).map_err(cannot)?;
-    Ok(())
+impl Ear {
+    /// Begins to hear. Until [`Ear::on_signal`] is called there is nothing to finish: the first signal ends
+    /// the process at once.
+    ///
+    /// # Errors
+    /// The system has no thread or descriptor left.
+    pub(super) fn start() -> Result<Self, CliError> {
+        let cannot =
+            |error: io::Error| CliError::failed(format!("cannot listen for signals: {error}; {LIMITS}"));
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+        // Here, not in the thread: from now on, no signal is missed.
+        let mut signals = Signals::start(&runtime).map_err(cannot)?;
+        let ear = Self::default();
+        let end = Arc::clone(&ear.end);
+        let listen = async move {
+            signals.next().await;
+            let end = end.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(end) = end {
+                end();
+                // Either way it is over.
+                let _ = timeout(END_TIMEOUT, signals.next()).await;
+            }
+            std::process::exit(ExitCode::Interrupted as i32);
+        };
+        let thread = std::thread::Builder::new().name("signals".into());
+        thread.spawn(move || runtime.block_on(listen)).map_err(cannot)?;
+        Ok(ear)
+    }
+
+    /// From now on the first signal calls `end`. At the second, or when the work has not ended
+    /// [`END_TIMEOUT`] after the first, the process ends.
+    pub(super) fn on_signal(&self, end: impl FnOnce() + Send + 'static) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(end));
+    }
+
+    /// A flag that becomes true with the first signal.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        let flag = Arc::new(AtomicBool::new(false));
+        let raised = Arc::clone(&flag);
+        self.on_signal(move || raised.store(true, Ordering::Relaxed));
+        flag
+    }
 }
 
 /// The signals that end the process.

@@ -14,6 +14,7 @@ pub mod verify;
 
 use crate::report;
 use clap::Parser;
+use interrupt::Ear;
 use std::ffi::OsString;
 use std::process::Termination;
 
@@ -94,24 +95,24 @@ impl CliError {
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = match Cli::try_parse_from(arguments) {
-        Ok(cli) => run(&cli),
+        Ok(cli) => run(&cli).unwrap_or_else(|error| {
+            report::error(&error.message);
+            error.code
+        }),
         Err(error) => usage::tell(error),
     };
     // What was done is done; but who asked does not know all of it.
     if code == ExitCode::Done && report::is_incomplete() { ExitCode::Failed } else { code }
 }
 
-fn run(cli: &Cli) -> ExitCode {
-    let result = match &cli.command {
-        Command::Create(args) => create::run(args),
+fn run(cli: &Cli) -> Result<ExitCode, CliError> {
+    let ear = Ear::start()?;
+    match &cli.command {
+        Command::Create(args) => create::run(args, &ear),
         Command::Info(args) => info::run(args),
-        Command::Verify(args) => verify::run(args),
-        Command::Download(args) => download::run(args),
-        Command::Seed(args) => seed::run(args),
-        Command::Demo(args) => demo::run(args),
-    };
-    result.unwrap_or_else(|error| {
-        report::error(&error.message);
-        error.code
-    })
+        Command::Verify(args) => verify::run(args, &ear),
+        Command::Download(args) => download::run(args, &ear),
+        Command::Seed(args) => seed::run(args, &ear),
+        Command::Demo(args) => demo::run(args, &ear),
+    }
 }

@@ -1,6 +1,7 @@
 //! `peer seed`: serves files until it is interrupted.
 
 use super::host::{ANY_PORT, Door, Host};
+use super::interrupt::Ear;
 use super::{CliError, ExitCode, Switch, address};
 use crate::metafile::MetafileOnDisk;
 use crate::report::{self, Style};
@@ -45,10 +46,10 @@ pub struct Args {
 ///
 /// # Errors
 /// Wrong usage. A file that cannot be seeded is told at once, and the others are seeded.
-pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
-    let host = Host::start(Some(args.listen), args.extension, &style)?;
+    let host = Host::start(Some(args.listen), args.extension, &style, ear)?;
     let engine = host.engine.clone();
     let work = async |door: &mut Door| {
         let (ready, readies) = mpsc::channel(jobs.len());

@@ -1,7 +1,8 @@
 //! `peer verify`: compares a data file with its `.cascade` file.
 
+use super::interrupt::Ear;
 use super::shell::quote;
-use super::{CliError, ExitCode, interrupt};
+use super::{CliError, ExitCode};
 use crate::check::{Verdict, WholeFile};
 use crate::clock;
 use crate::human::{Bytes, Count, Name, Span, Speed};
@@ -43,10 +44,10 @@ pub struct Args {
 ///
 /// # Errors
 /// A file that cannot be read, data that is not right.
-pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let metafile = MetafileOnDisk::open(&args.file).map_err(|error| CliError::failed(error.to_string()))?;
     let (path, data) = open_data(args, &metafile)?;
-    let cancel = interrupt::flag()?;
+    let cancel = ear.flag();
     let start = clock::now();
     let bar = Progress::new(metafile.layout().length(), &Name(&path).to_string(), progress::on_terminal());
     let (records, hash) = (Records::from_environment(), metafile.cascade_hash());

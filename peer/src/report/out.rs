@@ -1,4 +1,4 @@
-//! The only way to stdout and stderr. Every line goes through [`text::line`] or [`json_text`] as a whole, so
+//! The only way to stdout and stderr. Every line goes through [`text::line()`] or [`json_text`] as a whole, so
 //! that nothing which a terminal obeys comes out of a name or message, wherever it was printed.
 //!
 //! A reader that has gone away costs its lines and nothing else: the work goes on. Any other failure of
