@@ -55,17 +55,21 @@ pub const RESERVED_DESCRIPTORS: usize = 512;
 /// How long a client may idle between two requests. Some of the field's clients do so for minutes.
 pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// How long a client may take for the rest of a request it has begun.
-pub const CLIENT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take for the rest of a request it has begun. The field sends the 64 bytes with one
+/// call; if they arrive apart, it is because the second part was lost and is sent again.
+pub const CLIENT_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client may take no byte of an answer.
 pub const CLIENT_SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 // ---- serving --------------------------------------------------------------------------------------
 
-/// How long a client must have made no progress (no request completed, no byte of an answer taken)
-/// before it may have to give its connection to a new client, when all of [`MAX_CLIENTS`] are taken.
+/// How long a client must have taken no part of a block before it may have to give its connection to a new
+/// client, when all of [`MAX_CLIENTS`] are taken. Before its first block: since it came.
 pub const EVICT_AFTER: Duration = Duration::from_secs(5);
+
+/// The same of a client that has not asked for anything yet: the field asks with its first packet.
+pub const EVICT_SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// A client that made progress within this time counts as busy when a new one is given to a worker.
 pub const BUSY_WINDOW: Duration = Duration::from_secs(2);
@@ -101,9 +105,18 @@ pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// the socket. Enough for one [`BURST_LEN`] of blocks of 512 bytes.
 pub const QUEUE_LEN: usize = 512;
 
-/// Requests read but not answered yet, of all clients of one worker; 1.8 MiB. Beyond it each client
-/// is down to one.
+/// Requests of one client that are read whatever the others hold; of [`MAX_CLIENTS`] 14 MiB. Enough for a
+/// turn of [`TURN_LEN`] in blocks of 64 KiB, and more than one, so that a question for news which waits
+/// never keeps the request behind it from being read.
+pub const OWN_QUEUE_LEN: usize = 16;
+
+/// Requests read but not answered yet, of all clients of one worker, beyond the [`OWN_QUEUE_LEN`] of each;
+/// 1.8 MiB.
 pub const MAX_QUEUED: usize = 32_768;
+
+/// One client may hold at most this part of what is left of [`MAX_QUEUED`]: so something is left whatever
+/// the number of clients that ask for much and take nothing.
+pub const QUEUE_SHARE: usize = 16;
 
 /// Most bytes that are put together from small blocks and sent with one call. One buffer of this
 /// size for each worker.
@@ -183,6 +196,17 @@ pub const NEWS_SPACING: Duration = Duration::from_millis(5);
 
 /// An answer with news alone follows the one before on its connection no sooner than this.
 pub const NEWS_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A question for news that a request for a block has followed is answered no sooner after the one before
+/// on its connection. Those who know the extension leave as much between two questions.
+pub const HURRIED_NEWS_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Answers with news alone, to all who ask for those of one file, in a second: what 30 links get with
+/// [`NEWS_INTERVAL`] between two answers.
+pub const NEWS_A_SECOND: u32 = 1500;
+
+/// So many of them may leave at once.
+pub const NEWS_AT_ONCE: u32 = 100;
 
 /// A question for news is answered after so long even if there is none.
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);

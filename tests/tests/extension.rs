@@ -66,7 +66,7 @@ fn the_doubles_make_the_bytes_of_the_document() {
     let block = [Item::Choosing, Item::Offer(vec![(0, 1)]), Item::Peers(vec![met])];
     assert!(dump("extended-block")[9..].starts_with(&cascade_tests::extension::field(&block)));
     let (missing, message) = cascade_tests::extension::split(&dump("extended-missing")[9..]);
-    assert_eq!((missing, message), (vec![Item::map([0], 2)], b"not yet".to_vec()));
+    assert_eq!((missing, message), (vec![Item::map([0], 2)], b"not yet\n".to_vec()));
     let (news, rest) = cascade_tests::extension::split(&dump("news")[9..]);
     assert_eq!((news, rest), (vec![Item::Have(vec![(1, 1)]), Item::Goodbye], vec![]));
 }

@@ -155,8 +155,8 @@ impl Connection {
             reading.sent(block);
         }
         self.finished = verdict.closes();
-        if self.queue.pop_front().is_some() {
-            self.worker.remove_queued(1);
-        }
+        let before = self.queue.len();
+        self.queue.pop_front();
+        self.worker.count_queued(before, self.queue.len());
     }
 }

@@ -38,6 +38,8 @@ pub struct Timeouts {
     pub drain: Duration,
     /// [`limits::EVICT_AFTER`].
     pub evict: Duration,
+    /// [`limits::EVICT_SILENT_AFTER`].
+    pub silent: Duration,
     /// [`limits::STOP_TIMEOUT`].
     pub stop: Duration,
 }
@@ -50,6 +52,7 @@ impl Default for Timeouts {
             send: limits::CLIENT_SEND_TIMEOUT,
             drain: limits::DRAIN_TIMEOUT,
             evict: limits::EVICT_AFTER,
+            silent: limits::EVICT_SILENT_AFTER,
             stop: limits::STOP_TIMEOUT,
         }
     }

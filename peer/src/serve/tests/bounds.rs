@@ -37,7 +37,8 @@ fn two_thousand_idle_and_half_sent_clients_do_not_matter() {
 #[test]
 fn beyond_the_bound_the_longest_idle_makes_room() {
     let sample = Sample::new(1000, 100);
-    let timeouts = Timeouts { evict: Duration::from_millis(100), ..Timeouts::default() };
+    let soon = Duration::from_millis(100);
+    let timeouts = Timeouts { evict: soon, silent: soon, ..Timeouts::default() };
     let server = Server::with(&[&sample], Options { max_clients: 50, timeouts, ..Options::default() });
     let mut idle: Vec<Client> = (0..50).map(|_| server.connect()).collect();
     wait_until("50 clients are open", || server.stats.clients() == 50);
@@ -55,7 +56,9 @@ fn beyond_the_bound_the_longest_idle_makes_room() {
 #[test]
 fn when_all_are_busy_the_next_is_refused_politely() {
     let sample = Sample::new(1000, 100);
-    let server = Server::with(&[&sample], Options { max_clients: 10, ..Options::default() });
+    // They came a moment ago, also on a machine with much else to do.
+    let timeouts = Timeouts { silent: Duration::from_secs(60), ..Timeouts::default() };
+    let server = Server::with(&[&sample], Options { max_clients: 10, timeouts, ..Options::default() });
     let mut held: Vec<Client> = (0..10).map(|_| server.connect()).collect();
     wait_until("10 clients are open", || server.stats.clients() == 10);
     for _ in 0..20 {
@@ -64,7 +67,7 @@ fn when_all_are_busy_the_next_is_refused_politely() {
         // written at all depends on who is faster.)
         let _ = client.0.write_all(&sample.request(0));
         let message = client.expect_message(1);
-        assert_eq!(message, "this peer has all the 10 connections it can hold; try again later");
+        assert_eq!(message, "this peer has all the 10 connections it can hold; try again later\n");
         client.expect_end();
     }
     assert_eq!((server.stats.evicted(), server.stats.refused()), (0, 20));
