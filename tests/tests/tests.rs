@@ -40,6 +40,8 @@ mod download_trouble;
 
 /// `peer seed` and every habit of foreign clients.
 mod seed;
+/// `peer seed` and clients that take nothing: places, queues, news, descriptors.
+mod seed_crowds;
 /// What `peer seed` and `peer download` may serve, and what never.
 mod serve_only_verified;
 

@@ -218,8 +218,7 @@ impl<H: Clone> Slots<H> {
             };
             since.saturating_add(millis(limit)) <= now
         };
-        let late: Vec<u32> =
-            self.order.iter().copied().filter(is_late).map(|(_, index)| index).collect();
+        let late: Vec<u32> = self.order.iter().copied().filter(is_late).map(|(_, index)| index).collect();
         late.into_iter().filter_map(|index| self.dismiss(index)).collect()
     }
 

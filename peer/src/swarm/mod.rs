@@ -15,6 +15,7 @@
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
 //! | [`met`] | peers that have shown themselves |
+//! | `news_line` | who is told next, when more ask than should be told at once |
 //! | [`meter`] | how fast something goes |
 //! | `patience` | how long a reader is sent away because others wait, and how often it was |
 //! | `plain_share` | what clients get that know only version 1 |
@@ -26,6 +27,7 @@ mod crowd;
 pub mod have_log;
 pub mod met;
 pub mod meter;
+mod news_line;
 pub mod offers;
 mod patience;
 mod plain_share;
