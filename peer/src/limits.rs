@@ -49,8 +49,24 @@ pub const HOSTS_A_TABLE: usize = 4;
 /// … and so many in any case.
 pub const MIN_CLIENTS_A_HOST: usize = 64;
 
-/// Descriptors kept free of clients: data files, links, trackers, the runtime's own.
+/// Descriptors kept free of clients, besides those that are open when serving begins: data files, links,
+/// trackers. Never more than half of what is left.
 pub const RESERVED_DESCRIPTORS: usize = 512;
+
+/// Descriptors that the runtime of one thread takes.
+pub const DESCRIPTORS_A_THREAD: usize = 4;
+
+/// Descriptors that must be left for clients, trackers and checks when files are seeded.
+pub const MIN_FREE_DESCRIPTORS: usize = 16;
+
+/// Files of one process that are checked at the same time. Each check uses all cores.
+pub const MAX_CHECKS: usize = 8;
+
+/// Trackers that one process talks to at the same time.
+pub const MAX_TRACKER_CALLS: usize = 32;
+
+/// A shortage of descriptors is told to the user at most so often.
+pub const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a client may idle between two requests. Some of the field's clients do so for minutes.
 pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);

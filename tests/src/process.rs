@@ -3,7 +3,7 @@
 
 use crate::clock::{self, LIMIT};
 use crate::outcome::Outcome;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process, prlimit};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -194,6 +194,16 @@ impl Process {
     #[must_use]
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
+    }
+
+    /// Lets the process have no more descriptors than `limit` from now on; what is open stays open.
+    ///
+    /// # Panics
+    /// The system does not let us.
+    #[cfg(target_os = "linux")]
+    pub fn limit_descriptors(&self, limit: u64) {
+        let limit = Rlimit { current: Some(limit), maximum: getrlimit(Resource::Nofile).maximum };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).expect("the child is ours");
     }
 
     /// Everything printed so far, for failure messages.

@@ -1,10 +1,13 @@
 use cascade_tests::cascade_file::TestFile;
 use cascade_tests::clock;
+use cascade_tests::crowd::Crowd;
 use cascade_tests::extended_client::ExtendedClient;
 use cascade_tests::extension::{Marker, NEWS};
 use cascade_tests::foreign_client::{ForeignClient, fetch, request};
+use cascade_tests::process::Process;
 use cascade_tests::scene::Scene;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
 /// "At once", on a busy machine.
@@ -39,7 +42,7 @@ fn clients_that_take_nothing_cost_nothing() {
         // It waits for news before they come.
         let mut client = ExtendedClient::connect(addr, &scene.file, 7002);
         client.ask(5).1.assert_block(&scene.file, 5);
-        let _hogs = hogs(addr, 150, &requests);
+        let _hogs = hogs(addr, 200, &requests);
         while client.news_within(Duration::from_millis(500)).is_some() {}
         // Their sockets take some megabytes each. Then there is nothing more to do.
         clock::within(Duration::from_secs(15), "a seeder that rests", || {
@@ -117,4 +120,89 @@ fn refusals_are_lines() {
     let (items, response) = ExtendedClient::connect(addr, &scene.file, 7001).ask(4);
     assert!(items.is_some() && response.status == 2 && response.body.ends_with(b"\n"), "{response:?}");
     fetch(addr, &scene.file, 5).assert_block(&scene.file, 5);
+}
+
+/// With so few descriptors the seeder holds some sixteen clients, on a machine with two cores.
+fn seeding_with_few_descriptors(scene: &Scene) -> (Process, SocketAddr) {
+    let _ = scene.file.write_data(scene.folder());
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let limit = 48 + 8 * cores;
+    let mut seeder = scene.seed().after_shell(&format!("ulimit -n {limit}")).start();
+    let addr = scene.listening(&mut seeder);
+    (seeder, addr)
+}
+
+#[test]
+fn held_connections_keep_nobody_out_and_leave_no_trace() {
+    let scene = scene();
+    let (mut seeder, addr) = seeding_with_few_descriptors(&scene);
+    let served = || {
+        let mut client = ForeignClient::connect(addr);
+        client.ask(&scene.file.hash, 5).is_ok_and(|response| response.status == 0).then_some(())
+    };
+    let held = Crowd::gather(addr, 200, b"");
+    assert_eq!(held.len(), 200);
+    // A newcomer is answered at once, and soon with a block: who takes nothing makes room.
+    let start = clock::now();
+    let answer = ForeignClient::connect(addr).ask(&scene.file.hash, 5);
+    assert!(start.elapsed() < AT_ONCE, "{answer:?} after {:?}", start.elapsed());
+    clock::within(Duration::from_secs(4), "a block while others hold connections", served);
+    // Half of a request is nothing either.
+    drop(held);
+    clock::within(Duration::from_secs(1), "a block after they have left", served);
+    let half = Crowd::gather(addr, 200, &request(&scene.file.hash, 1)[..63]);
+    clock::within(Duration::from_secs(4), "a block while others send half a request", served);
+    drop(half);
+    clock::within(Duration::from_secs(1), "a block after they have left", served);
+    seeder.assert_running();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_without_a_descriptor_says_so_and_goes_on() {
+    let scene = scene();
+    let (mut seeder, addr) = scene.seeding();
+    // From now on it may open nothing but what it has in hand.
+    let open = seeder.descriptors();
+    seeder.limit_descriptors(u64::try_from(open).unwrap());
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        let start = clock::now();
+        answers.push(ForeignClient::connect(addr).ask(&scene.file.hash, 5).map(|response| response.status));
+        assert!(start.elapsed() < AT_ONCE, "{answers:?} after {:?}", start.elapsed());
+    }
+    seeder.wait_line("a warning", |line| line.contains("ulimit -n").then_some(()));
+    assert_eq!(seeder.log().matches("ulimit -n").count(), 1, "{}", seeder.log());
+    seeder.limit_descriptors(u64::try_from(open).unwrap() + 10);
+    fetch(addr, &scene.file, 5).assert_block(&scene.file, 5);
+}
+
+#[test]
+fn hundreds_of_files_are_seeded_or_refused_at_once() {
+    let scene = scene();
+    let files: Vec<TestFile> =
+        (0..600).map(|number| TestFile::random(&format!("file-{number}"), 1000, 100)).collect();
+    let cascades: Vec<_> = files
+        .iter()
+        .map(|file| {
+            let _ = file.write_data(scene.folder());
+            file.write_cascade(scene.folder())
+        })
+        .collect();
+    let _ = scene.file.write_data(scene.folder());
+    let refused = scene.seed().args(&cascades).after_shell("ulimit -n 256").run();
+    refused.assert_one_line_error(&["601 files", "256", "ulimit -n"]);
+    let mut seeder = scene.seed().args(&cascades).after_shell("ulimit -n 1024").start();
+    let addr = scene.listening(&mut seeder);
+    for file in files.iter().step_by(50).chain(files.last()) {
+        seeder.wait_until("each file", || (fetch(addr, file, 7).status == 0).then_some(()));
+        fetch(addr, file, 7).assert_block(file, 7);
+    }
+    // And clients find room beside them.
+    let mut clients: Vec<_> = (0..150).map(|_| ForeignClient::connect(addr)).collect();
+    for client in &mut clients {
+        client.ask(&scene.file.hash, 3).unwrap().assert_block(&scene.file, 3);
+    }
+    seeder.assert_running();
+    assert!(!seeder.has_printed("descriptor"), "{}", seeder.log());
 }

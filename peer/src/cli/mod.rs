@@ -11,6 +11,7 @@ pub mod seed;
 mod shell;
 pub mod verify;
 
+use crate::serve::descriptors;
 use std::process::Termination;
 
 /// The tracker that is asked when none is named: one on this machine.
@@ -86,6 +87,8 @@ impl CliError {
 /// Runs what the user typed.
 #[must_use]
 pub fn run(cli: &Cli) -> ExitCode {
+    // Before the first file is opened: there may be hundreds.
+    descriptors::raise_limit();
     let result = match &cli.command {
         Command::Create(args) => create::run(args),
         Command::Info(args) => info::run(args),

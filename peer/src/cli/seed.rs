@@ -2,8 +2,10 @@
 
 use super::host::{ANY_PORT, Door, Host};
 use super::{CliError, ExitCode, Switch, address};
+use crate::human::Count;
 use crate::metafile::MetafileOnDisk;
 use crate::report::Style;
+use crate::serve::descriptors;
 use crate::session::{Event, Observer, Seed, SeedError};
 use crate::store::prepare::part_path;
 use std::net::SocketAddrV4;
@@ -49,6 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
     let host = Host::start(Some(args.listen), args.extension, &style)?;
+    require_descriptors(jobs.len())?;
     let engine = host.engine.clone();
     let work = async |door: &mut Door| {
         let (ready, readies) = mpsc::channel(jobs.len());
@@ -81,6 +84,19 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         Ok(code)
     };
     host.run(work)
+}
+
+/// Hundreds of files must not end the seeder in the middle: it is found out before.
+fn require_descriptors(files: usize) -> Result<(), CliError> {
+    let (limit, open) = (descriptors::raise_limit(), descriptors::open_now());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    descriptors::fits(files, limit, open, workers).map_err(|needed| {
+        let files = Count(files as u64, "file");
+        CliError::failed(format!(
+            "cannot seed {files}: that takes {needed} descriptors, and the system allows {limit}; raise the limit \
+             with ulimit -n {needed}, or seed fewer files at a time"
+        ))
+    })
 }
 
 /// Waits until so many files are being served, or have failed.

@@ -70,13 +70,13 @@ impl Clients {
         }
     }
 
-    /// Closes the client that has taken nothing for longest, if that is long enough.
-    pub(super) fn evict(&self) {
+    /// Closes the client that has taken nothing for longest, if that is long enough; whether there was one.
+    pub(super) fn evict(&self) -> bool {
         let evicted = self.lock().evict(self.now(), &self.marks);
-        if let Some(evicted) = evicted {
-            self.stats.add_evicted();
-            evicted.inspect(AbortHandle::abort);
-        }
+        let Some(evicted) = evicted else { return false };
+        self.stats.add_evicted();
+        evicted.inspect(AbortHandle::abort);
+        true
     }
 
     /// Closes the clients whose time is up.

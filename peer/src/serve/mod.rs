@@ -9,6 +9,7 @@
 //! | [`pool`], [`options`], [`stats`] | what others use: start, stop, count |
 //! | [`descriptors`] | the limit on open descriptors |
 //! | `accept` | the accepting thread; refuses what is beyond the bound |
+//! | `spare` | a descriptor in hand for when there is none |
 //! | `slots`, `clients` | who holds a connection, who must go, whose time is up (`slots` is pure) |
 //! | `hosts` | how many connections each host holds (pure) |
 //! | `worker` | a thread and the buffers that its connections share |
@@ -42,12 +43,13 @@ mod reading;
 mod schedule;
 mod slots;
 mod socket;
+mod spare;
 mod verdict;
 mod worker;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{Options, Timeouts};
+pub use options::{Options, Timeouts, Warn};
 pub use pool::Pool;
 pub use stats::ServeStats;

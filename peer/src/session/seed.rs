@@ -73,13 +73,11 @@ impl Seed {
         }
         let layout = *self.metafile.layout();
         let none = HaveMap::new(layout, &Have::none(&layout));
-        let reading =
-            file.try_clone().map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
         let hash = self.metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, DataFile::new(file, &self.data, layout), none, None));
         // Whoever asks before the check is over hears "not yet", not "never heard of it".
         engine.catalog.add(Arc::clone(&shared));
-        let checked = self.check(engine, &reading, observer).await;
+        let checked = self.check(engine, shared.data().file(), observer).await;
         let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;
         if have.count() == 0 && layout.blocks() > 0 {
             engine.catalog.remove(&hash);
@@ -138,9 +136,7 @@ impl Seed {
             }
             before = now;
         }
-        let file = shared.data().file().try_clone();
-        let file = file.map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
-        let (have, stamp) = self.check(engine, &file, observer).await?;
+        let (have, stamp) = self.check(engine, shared.data().file(), observer).await?;
         shared.have().withdraw_all();
         shared.set_stamp(Some(stamp));
         shared.restock(&have);
@@ -155,6 +151,11 @@ impl Seed {
         file: &File,
         observer: &mut dyn Observer,
     ) -> Result<(Have, Stamp), SeedError> {
+        // With hundreds of files some wait: each check has threads and a descriptor of its own.
+        let _permit = tokio::select! {
+            permit = engine.checks.acquire() => permit,
+            () = engine.stop.stopped() => return Err(SeedError::Interrupted),
+        };
         let done = Arc::new(AtomicU64::new(0));
         let total = self.metafile.layout().length();
         let work = {

@@ -3,6 +3,7 @@
 use super::support::{Client, Sample, Server, elapsed, wait_until};
 use crate::clock;
 use crate::serve::{Options, Timeouts};
+use cascade_format::Have;
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -51,6 +52,42 @@ fn beyond_the_bound_the_longest_idle_makes_room() {
     idle[1].expect_end();
     idle[0].send(&sample.request(2));
     idle[0].expect_block(&sample, 2);
+}
+
+/// They ask for what is not there, again and again, and read the answers.
+#[test]
+fn holders_that_take_no_blocks_keep_no_newcomer_out() {
+    let sample = Sample::with_blocks(1000, 100, |layout| {
+        let mut have = Have::all(layout);
+        assert!(layout.block(9).is_some_and(|block| have.remove(block)));
+        have
+    });
+    let ms = Duration::from_millis;
+    let timeouts = Timeouts { evict: ms(400), silent: ms(200), ..Timeouts::default() };
+    let server = Server::with(&[&sample], Options { max_clients: 10, timeouts, ..Options::default() });
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            let mut holder = server.connect();
+            scope.spawn(|| {
+                // Ends when its place is another's.
+                let mut answer = [0; 256];
+                while holder.0.write_all(&sample.request(9)).is_ok()
+                    && holder.0.read(&mut answer).is_ok_and(|read| read > 0)
+                {
+                    std::thread::sleep(ms(20));
+                }
+                drop(holder);
+            });
+        }
+        wait_until("10 clients are open", || server.stats.clients() == 10);
+        std::thread::sleep(ms(450));
+        let mut newcomers: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+        for newcomer in &mut newcomers {
+            newcomer.send(&sample.request(1));
+            newcomer.expect_block(&sample, 1);
+        }
+        assert_eq!((server.stats.evicted(), server.stats.refused()), (10, 0));
+    });
 }
 
 #[test]
