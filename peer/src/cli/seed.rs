@@ -6,7 +6,7 @@ use crate::human::Count;
 use crate::metafile::MetafileOnDisk;
 use crate::report::Style;
 use crate::serve::descriptors;
-use crate::session::{Event, Observer, Seed, SeedError};
+use crate::session::{Engine, Event, Observer, Seed, SeedError};
 use crate::store::prepare::part_path;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -38,6 +38,9 @@ pub struct Args {
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
+    /// Hash every block again before it is sent
+    #[arg(long)]
+    paranoid: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -52,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let style = Style::choose(args.json);
     let host = Host::start(Some(args.listen), args.extension, &style)?;
     require_descriptors(jobs.len())?;
-    let engine = host.engine.clone();
+    let engine = Engine { paranoid: args.paranoid, ..host.engine.clone() };
     let work = async |door: &mut Door| {
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();

@@ -95,18 +95,20 @@ impl Acceptor {
         }
     }
 
-    /// There is no descriptor or memory for another connection. It gets the place of a client that takes
-    /// nothing, else a refusal, by the descriptor in hand. If that is gone, too, it waits in the system's
-    /// queue.
+    /// There was no descriptor or memory for another connection, if one waits at all: the system finds out in
+    /// that order. It gets the place of a client that takes nothing, else a refusal, by the descriptor in
+    /// hand. If that is gone, too, it waits in the system's queue.
     async fn recover(&mut self, listener: &TcpListener) {
-        if let Some(text) = self.spare.warning(self.stats.clients()) {
-            (self.warn.0)(&text);
-        }
-        let made_room = self.clients.evict();
         self.spare.give_up();
-        // Somebody is there: it does not wait. (Whoever was may have gone meanwhile.)
         if let Ok(Ok((stream, addr))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
-            if made_room {
+            // Perhaps one has become free meanwhile.
+            if self.spare.take_back() {
+                return self.welcome(stream, addr.ip()).await;
+            }
+            if let Some(text) = self.spare.warning(self.stats.clients()) {
+                (self.warn.0)(&text);
+            }
+            if self.clients.evict() {
                 self.welcome(stream, addr.ip()).await;
             } else {
                 self.stats.add_refused();

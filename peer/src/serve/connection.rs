@@ -10,6 +10,7 @@ use super::burst_size::BurstSize;
 use super::clients::Slot;
 use super::decide::Settled;
 use super::inbox::Inbox;
+use super::proof::Proof;
 use super::reading::Reading;
 use super::slots::Phase;
 use super::socket::{self, Got};
@@ -49,6 +50,8 @@ pub(super) struct Connection {
     /// Requests to be answered; the first is the one that `current` answers.
     pub(super) queue: VecDeque<BlockRequest>,
     pub(super) current: Option<Answer>,
+    /// What blocks are hashed with before they are sent, while one is under way.
+    pub(super) proof: Option<Box<Proof>>,
     /// The client knows the swarm extension. Boxed: most that idle do not.
     pub(super) reading: Option<Box<Reading>>,
     pub(super) burst: BurstSize,
@@ -83,6 +86,7 @@ impl Connection {
             inbox: Inbox::new(),
             queue: VecDeque::new(),
             current: None,
+            proof: None,
             reading: None,
             burst: BurstSize::new(),
             phase: Phase::Idle,

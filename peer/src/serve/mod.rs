@@ -21,6 +21,7 @@
 //! | `verdict` | requests to statuses (pure) |
 //! | `reading` | what a client is told that knows the swarm extension |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
+//! | `proof` | hashing blocks before they are sent, for who wants it |
 //! | `large` | one large answer from the page cache (Linux) |
 //! | `socket` | calls on the socket that do not wait |
 
@@ -39,6 +40,7 @@ mod decide;
 mod hosts;
 mod inbox;
 mod large;
+mod proof;
 mod reading;
 mod schedule;
 mod slots;

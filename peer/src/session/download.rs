@@ -145,6 +145,9 @@ impl Session {
         };
         let hash = metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), stamp));
+        if engine.paranoid {
+            shared.prove_with(Arc::clone(&metafile));
+        }
         let prefix = PrefixHash::new(Arc::clone(&shared));
         if !matches!(place, Place::Target { file_hash_checked: true, .. }) {
             prefix.start().map_err(DownloadError::Thread)?;
@@ -229,6 +232,7 @@ impl Session {
                     self.plan.handle_askers(self.start.elapsed(), &askers);
                 }
                 () = self.shared.bulletin().tick() => {}
+                () = self.shared.wait_changed() => return Err(self.changed()),
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
                 _ = tick.tick() => {
                     observer.event(Event::Progress(self.progress()));
@@ -346,6 +350,10 @@ impl Session {
         if news.is_empty() { "no tracker and no peer is named".into() } else { news.join("; ") }
     }
 
+    fn changed(&self) -> DownloadError {
+        DownloadError::Changed(self.shared.data().path().to_owned())
+    }
+
     async fn check_file_hash(&self) -> Result<(), DownloadError> {
         if matches!(self.place, Place::Target { file_hash_checked: true, .. }) {
             return Ok(());
@@ -365,6 +373,9 @@ impl Session {
 
     /// Gives a complete part file its name, and remembers that it is right.
     async fn name_file(&self) -> Result<(), DownloadError> {
+        if matches!(self.place, Place::Part { .. }) && !self.shared.is_unchanged() {
+            return Err(self.changed());
+        }
         let (shared, target) = (Arc::clone(&self.shared), self.target.clone());
         let (part, known) = match &self.place {
             Place::Part { path, .. } => (Some(path.clone()), None),
@@ -398,11 +409,15 @@ impl Session {
         }
         self.engine.catalog.remove(&self.shared.cascade_hash());
         if let Place::Part { path, new } = &self.place {
-            if *new && self.shared.have().count() == 0 {
+            if *new && self.shared.have().count() == 0 && self.shared.is_unchanged() {
                 // It was made in vain, and holds nothing.
                 let _ = std::fs::remove_file(path);
-            } else {
+            } else if self.shared.is_unchanged() {
                 save_part(&self.engine, &self.shared, path);
+            } else {
+                // Moves the change time: no record of an earlier run speaks of this file any more, and
+                // the next run hashes it.
+                let _ = self.shared.data().file().set_len(self.shared.layout().length());
             }
         }
     }

@@ -19,6 +19,9 @@ pub enum DownloadError {
         /// Why.
         source: io::Error,
     },
+    /// A block that was verified is not right any more.
+    #[error("{} was changed by another program: a block that was right is wrong now; keep others from writing to it, and run the same command again", .0.display())]
+    Changed(PathBuf),
     /// The data could not be read back for the whole-file hash.
     #[error("cannot read {} back: {source}", .path.display())]
     ReadBack {

@@ -28,6 +28,8 @@ pub struct Engine {
     pub listen: Option<SocketAddrV4>,
     /// Whether peers that know the swarm extension are spoken to in it.
     pub extension: bool,
+    /// Whether every block is hashed again before it is sent.
+    pub paranoid: bool,
     /// Tells all sessions to end.
     pub stop: Stop,
     /// Permits to check a file.
@@ -56,6 +58,7 @@ impl Engine {
             records,
             listen,
             extension,
+            paranoid: false,
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),

@@ -3,12 +3,13 @@
 use super::announcer::Announcer;
 use super::engine::Engine;
 use super::event::{Event, Observer};
+use crate::check::check;
 use crate::metafile::MetafileOnDisk;
 use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared, Stamp};
 use cascade_format::Have;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +19,15 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// How long a file that was changed must be left alone before it is checked again.
 const SETTLE: Duration = Duration::from_secs(2);
+
+/// What a check may rely on.
+#[derive(Debug, Clone, Copy)]
+enum Trust {
+    /// The record of an earlier check, if the file's stamp is what it was.
+    Record,
+    /// The bytes alone.
+    Nothing,
+}
 
 /// Why a file cannot be seeded.
 #[derive(Debug, thiserror::Error)]
@@ -75,9 +85,12 @@ impl Seed {
         let none = HaveMap::new(layout, &Have::none(&layout));
         let hash = self.metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, DataFile::new(file, &self.data, layout), none, None));
+        if engine.paranoid {
+            shared.prove_with(Arc::clone(&self.metafile));
+        }
         // Whoever asks before the check is over hears "not yet", not "never heard of it".
         engine.catalog.add(Arc::clone(&shared));
-        let checked = self.check(engine, shared.data().file(), observer).await;
+        let checked = self.check(engine, shared.data().file(), Trust::Record, observer).await;
         let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;
         if have.count() == 0 && layout.blocks() > 0 {
             engine.catalog.remove(&hash);
@@ -136,7 +149,7 @@ impl Seed {
             }
             before = now;
         }
-        let (have, stamp) = self.check(engine, shared.data().file(), observer).await?;
+        let (have, stamp) = self.check(engine, shared.data().file(), Trust::Nothing, observer).await?;
         shared.have().withdraw_all();
         shared.set_stamp(Some(stamp));
         shared.restock(&have);
@@ -149,6 +162,7 @@ impl Seed {
         &self,
         engine: &Engine,
         file: &File,
+        trust: Trust,
         observer: &mut dyn Observer,
     ) -> Result<(Have, Stamp), SeedError> {
         // With hundreds of files some wait: each check has threads and a descriptor of its own.
@@ -169,7 +183,11 @@ impl Seed {
                 };
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
                 let preparation = Preparation { metafile, records, progress: &progress, cancel };
-                let (have, stamp, file_hash_checked) = preparation.known_or_checked(&path, &file)?;
+                clean_pages(&path, &file)?;
+                let (have, stamp, file_hash_checked) = match trust {
+                    Trust::Record => preparation.known_or_checked(&path, &file)?,
+                    Trust::Nothing => check_anew(&preparation, &path, &file)?,
+                };
                 let record = Record { have, file_hash_checked };
                 // Without it the next run hashes the file again; nothing else is lost.
                 let _ = records.save(metafile.cascade_hash(), &path, &file, stamp, &record);
@@ -193,3 +211,38 @@ impl Seed {
         }
     }
 }
+
+/// Hashes the whole file, whatever an earlier check has found.
+fn check_anew(
+    preparation: &Preparation<'_>,
+    path: &Path,
+    file: &File,
+) -> Result<(Have, Stamp, bool), PrepareError> {
+    let failed = |what| move |source| PrepareError::Io { what, path: path.to_owned(), source };
+    let stamp = Stamp::of(file).map_err(failed("look at"))?;
+    let Preparation { metafile, progress, cancel, .. } = *preparation;
+    let have = check(file, metafile, 0..metafile.layout().blocks(), progress, cancel);
+    if cancel.load(Ordering::Relaxed) {
+        return Err(PrepareError::Interrupted);
+    }
+    Ok((have.map_err(failed("read"))?, stamp, false))
+}
+
+/// Sends what programs have written to the file to its disk. A page that is clean cannot be written to
+/// through a mapping without the file system noticing: the change time moves, and the stamp shows it. In a
+/// page that is dirty already it would not. (Where there is no disk, as with tmpfs, pages are never clean.)
+fn clean_pages(path: &Path, file: &File) -> Result<(), PrepareError> {
+    match file.sync_data() {
+        // What the disk does not take it does not hold: once the page is gone, other bytes are read.
+        Err(source) if matches!(source.raw_os_error(), Some(IO_ERROR | NO_SPACE | OVER_QUOTA)) => {
+            Err(PrepareError::Io { what: "sync", path: path.to_owned(), source })
+        }
+        // Some file systems cannot.
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// `EIO`, `ENOSPC` and `EDQUOT` as Linux numbers them.
+const IO_ERROR: i32 = 5;
+const NO_SPACE: i32 = 28;
+const OVER_QUOTA: i32 = 122;

@@ -1,10 +1,11 @@
 //! One data file as the serving threads see it.
 
 use super::{DataFile, HaveMap, Stamp};
+use crate::metafile::MetafileOnDisk;
 use crate::swarm::Bulletin;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 /// A data file, the blocks of it that are verified, and whether it is still what was verified.
@@ -20,6 +21,8 @@ pub struct Shared {
     stamp: Mutex<Option<Stamp>>,
     changed: AtomicBool,
     changed_notify: Notify,
+    /// Knows each block's hash, if every block is hashed again before it is served.
+    proof: OnceLock<Arc<MetafileOnDisk>>,
 }
 
 impl Shared {
@@ -28,7 +31,19 @@ impl Shared {
     pub fn new(cascade_hash: CascadeHash, data: DataFile, have: HaveMap, stamp: Option<Stamp>) -> Self {
         let (changed, changed_notify) = (AtomicBool::new(false), Notify::new());
         let bulletin = Bulletin::new(*have.layout(), &have.snapshot());
-        Self { cascade_hash, data, have, bulletin, stamp: Mutex::new(stamp), changed, changed_notify }
+        let (stamp, proof) = (Mutex::new(stamp), OnceLock::new());
+        Self { cascade_hash, data, have, bulletin, stamp, changed, changed_notify, proof }
+    }
+
+    /// From now on every block is hashed before it is served, and compared with what `metafile` says.
+    pub fn prove_with(&self, metafile: Arc<MetafileOnDisk>) {
+        let _ = self.proof.set(metafile);
+    }
+
+    /// What blocks are compared with before they are served, if they are.
+    #[must_use]
+    pub fn proof(&self) -> Option<&MetafileOnDisk> {
+        self.proof.get().map(|metafile| &**metafile)
     }
 
     /// The file's name on the network.
@@ -89,14 +104,19 @@ impl Shared {
         let stamp = *self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         let unchanged = stamp.is_none_or(|stamp| Stamp::of(self.data.file()).is_ok_and(|now| now == stamp));
         if !unchanged {
-            self.changed.store(true, Ordering::Release);
-            self.have.withdraw_all();
-            self.changed_notify.notify_one();
+            self.found_wrong();
         }
         unchanged
     }
 
-    /// Waits until [`Shared::is_unchanged`] has found a change.
+    /// A block is not what was verified: every block is withdrawn at once, as when the stamp differs.
+    pub fn found_wrong(&self) {
+        self.changed.store(true, Ordering::Release);
+        self.have.withdraw_all();
+        self.changed_notify.notify_one();
+    }
+
+    /// Waits until [`Shared::is_unchanged`] has found a change, or a wrong block was.
     pub async fn wait_changed(&self) {
         self.changed_notify.notified().await;
     }
