@@ -27,6 +27,7 @@ pub mod foreign_client;
 pub mod foreign_peer;
 pub mod foreign_tracker;
 pub mod launch;
+pub mod mapping;
 pub mod outcome;
 pub mod process;
 pub mod scene;

@@ -38,6 +38,8 @@ mod download_trackers;
 /// `peer download` where the machine says no: disk, folders, ports, memory.
 mod download_trouble;
 
+/// `--paranoid`, and files that change without a trace.
+mod paranoid;
 /// `peer seed` and every habit of foreign clients.
 mod seed;
 /// `peer seed` and clients that take nothing: places, queues, news, descriptors.
