@@ -119,6 +119,21 @@ impl Bulletin {
         self.lock().board.has_news(reader)
     }
 
+    /// See [`Board::may_answer`].
+    #[must_use]
+    pub fn may_answer(&self, reader: ReaderId) -> bool {
+        let now = self.now();
+        let mut inner = self.lock();
+        let may = inner.board.may_answer(now, reader);
+        self.ring(&mut inner);
+        may
+    }
+
+    /// See [`Board::answered`].
+    pub fn answered(&self, reader: ReaderId) {
+        self.lock().board.answered(reader);
+    }
+
     /// See [`Board::news`]. `load`: see [`Board::set_load`].
     pub fn news(&self, reader: ReaderId, load: usize, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
         let now = self.now();
@@ -212,8 +227,9 @@ impl Bulletin {
 
     /// After every step of the board: wakes those whom it concerns.
     fn ring(&self, inner: &mut Inner) {
-        inner.ring();
-        let next = inner.board.next_wakeup(self.now());
+        let now = self.now();
+        inner.ring(now);
+        let next = inner.board.next_wakeup(now);
         if next.is_some_and(|next| inner.wakeup.is_none_or(|known| next < known)) {
             inner.wakeup = next;
             self.sooner.notify_one();
@@ -230,8 +246,8 @@ impl Bulletin {
 }
 
 impl Inner {
-    fn ring(&mut self) {
-        for reader in self.board.take_woken() {
+    fn ring(&mut self, now: Time) {
+        for reader in self.board.take_woken(now) {
             if let Some(bell) = self.bells.get(&reader) {
                 bell.notify_one();
             }

@@ -39,23 +39,43 @@ pub const HOSTS_A_TABLE: usize = 4;
 /// … and so many in any case.
 pub const MIN_CLIENTS_A_HOST: usize = 64;
 
-/// Descriptors kept free of clients: data files, links, trackers, the runtime's own.
+/// Descriptors kept free of clients, besides those that are open when serving begins: data files, links,
+/// trackers. Never more than half of what is left.
 pub const RESERVED_DESCRIPTORS: usize = 512;
+
+/// Descriptors that the runtime of one thread takes.
+pub const DESCRIPTORS_A_THREAD: usize = 4;
+
+/// Descriptors that must be left for clients, trackers and checks when files are seeded.
+pub const MIN_FREE_DESCRIPTORS: usize = 16;
+
+/// Files of one process that are checked at the same time. Each check uses all cores.
+pub const MAX_CHECKS: usize = 8;
+
+/// Trackers that one process talks to at the same time.
+pub const MAX_TRACKER_CALLS: usize = 32;
+
+/// A shortage of descriptors is told to the user at most so often.
+pub const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a client may idle between two requests. Some of the field's clients do so for minutes.
 pub const CLIENT_IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// How long a client may take for the rest of a request it has begun.
-pub const CLIENT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take for the rest of a request it has begun. The field sends the 64 bytes with one
+/// call; if they arrive apart, it is because the second part was lost and is sent again.
+pub const CLIENT_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a client may take no byte of an answer.
 pub const CLIENT_SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 // ---- serving --------------------------------------------------------------------------------------
 
-/// How long a client must have made no progress (no request completed, no byte of an answer taken)
-/// before it may have to give its connection to a new client, when all of [`MAX_CLIENTS`] are taken.
+/// How long a client must have taken no part of a block before it may have to give its connection to a new
+/// client, when all of [`MAX_CLIENTS`] are taken. Before its first block: since it came.
 pub const EVICT_AFTER: Duration = Duration::from_secs(5);
+
+/// The same of a client that has not asked for anything yet: the field asks with its first packet.
+pub const EVICT_SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// A client that made progress within this time counts as busy when a new one is given to a worker.
 pub const BUSY_WINDOW: Duration = Duration::from_secs(2);
@@ -91,9 +111,18 @@ pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// the socket. Enough for one [`BURST_LEN`] of blocks of 512 bytes.
 pub const QUEUE_LEN: usize = 512;
 
-/// Requests read but not answered yet, of all clients of one worker; 1.8 MiB. Beyond it each client
-/// is down to one.
+/// Requests of one client that are read whatever the others hold; of [`MAX_CLIENTS`] 14 MiB. Enough for a
+/// turn of [`TURN_LEN`] in blocks of 64 KiB, and more than one, so that a question for news which waits
+/// never keeps the request behind it from being read.
+pub const OWN_QUEUE_LEN: usize = 16;
+
+/// Requests read but not answered yet, of all clients of one worker, beyond the [`OWN_QUEUE_LEN`] of each;
+/// 1.8 MiB.
 pub const MAX_QUEUED: usize = 32_768;
+
+/// One client may hold at most this part of what is left of [`MAX_QUEUED`]: so something is left whatever
+/// the number of clients that ask for much and take nothing.
+pub const QUEUE_SHARE: usize = 16;
 
 /// Most bytes that are put together from small blocks and sent with one call. One buffer of this
 /// size for each worker.

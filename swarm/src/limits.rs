@@ -76,3 +76,14 @@ pub const SWARM_LINKS: usize = 20;
 
 /// Links that it makes to such peers when they have one to it, or when it is behind the others.
 pub const MAX_SWARM_LINKS: usize = 30;
+
+/// A question for news that a request for a block has followed is answered no sooner after the one before
+/// on its connection. Those who know the extension leave as much between two questions.
+pub const HURRIED_NEWS_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Answers with news alone, to all who ask for those of one file, in a second: what 30 links get with
+/// [`NEWS_INTERVAL`] between two answers.
+pub const NEWS_A_SECOND: u32 = 1500;
+
+/// So many of them may leave at once.
+pub const NEWS_AT_ONCE: u32 = 100;

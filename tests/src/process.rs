@@ -3,7 +3,7 @@
 
 use crate::clock::{self, LIMIT};
 use crate::outcome::Outcome;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process, prlimit};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -172,10 +172,38 @@ impl Process {
         peak_memory(self.pid())
     }
 
+    /// Processor time that the process has used so far, in user and system mode; in steps of 10 ms.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // The name, in brackets, may hold anything; times are the 14th and 15th field, in hundredths of a second.
+        let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+        let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+        Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
+    /// Processor time that the process uses in the next `time`.
+    #[must_use]
+    pub fn cpu_time_within(&self, time: Duration) -> Duration {
+        let before = self.cpu_time();
+        clock::pause(time);
+        self.cpu_time().saturating_sub(before)
+    }
+
     /// Number of open descriptors.
     #[must_use]
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
+    }
+
+    /// Lets the process have no more descriptors than `limit` from now on; what is open stays open.
+    ///
+    /// # Panics
+    /// The system does not let us.
+    #[cfg(target_os = "linux")]
+    pub fn limit_descriptors(&self, limit: u64) {
+        let limit = Rlimit { current: Some(limit), maximum: getrlimit(Resource::Nofile).maximum };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).expect("the child is ours");
     }
 
     /// Everything printed so far, for failure messages.

@@ -50,8 +50,12 @@ mod store_others;
 /// `peer download` where the machine says no: disk, folders, ports, memory.
 mod download_trouble;
 
+/// `--paranoid`, and files that change without a trace.
+mod paranoid;
 /// `peer seed` and every habit of foreign clients.
 mod seed;
+/// `peer seed` and clients that take nothing: places, queues, news, descriptors.
+mod seed_crowds;
 /// What `peer seed` and `peer download` may serve, and what never.
 mod serve_only_verified;
 

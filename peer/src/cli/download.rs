@@ -49,6 +49,9 @@ pub struct Args {
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
+    /// Hash every block again before it is sent
+    #[arg(long)]
+    paranoid: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -62,7 +65,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
     let host = Host::start((!args.no_serve).then_some(args.listen), args.extension, &style, ear)?;
-    let engine = host.engine.clone();
+    let engine = Engine { paranoid: args.paranoid, ..host.engine.clone() };
     let work = async |door: &mut Door| {
         door.open()?;
         let mut tasks = JoinSet::new();

@@ -4,10 +4,11 @@ use super::interrupt::Ear;
 use super::{CliError, LIMITS, Switch};
 use crate::catalog::Catalog;
 use crate::report::Style;
-use crate::serve::{Options, Pool};
+use crate::serve::{Options, Pool, Warn};
 use crate::session::Engine;
 use crate::session::engine::Stop;
 use crate::store::Records;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,9 @@ const GOODBYE: Duration = Duration::from_millis(50);
 
 /// Where a peer listens that is not told: on every address, on a port that the system chooses.
 pub(super) const ANY_PORT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+
+/// `EMFILE`: the process may open no more.
+const TOO_MANY_OPEN: i32 = 24;
 
 /// A process that downloads or seeds.
 pub(super) struct Host {
@@ -47,10 +51,11 @@ impl Door {
     /// Begins to serve.
     pub(super) fn open(&mut self) -> Result<(), CliError> {
         let Some((listener, address)) = self.listener.take() else { return Ok(()) };
-        let options = Options { extension: self.extension, ..Options::default() };
+        let style = self.style.clone();
+        let warn = Warn(Arc::new(move |text| style.warning(text)));
+        let options = Options { extension: self.extension, warn, ..Options::default() };
         let pool = Pool::start(listener, Arc::clone(&self.catalog), options);
-        let pool =
-            pool.map_err(|error| CliError::failed(format!("cannot serve on {address}: {error}; {LIMITS}")))?;
+        let pool = pool.map_err(|error| CliError::failed(cannot_serve(address, &error)))?;
         self.pool = Some(pool);
         self.style.listening(address);
         Ok(())
@@ -97,8 +102,14 @@ impl Host {
     }
 }
 
+fn cannot_serve(address: SocketAddrV4, error: &io::Error) -> String {
+    let too_many = cfg!(unix) && error.raw_os_error() == Some(TOO_MANY_OPEN);
+    let advice = if too_many { "raise the limit with ulimit -n" } else { LIMITS };
+    format!("cannot serve on {address}: {error}; {advice}")
+}
+
 fn bind(listen: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), CliError> {
-    let failed = |error: std::io::Error| {
+    let failed = |error: io::Error| {
         CliError::failed(format!("cannot listen on {listen}: {error}; choose another address with --listen"))
     };
     let listener = TcpListener::bind(listen).map_err(failed)?;

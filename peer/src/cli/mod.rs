@@ -13,6 +13,7 @@ mod usage;
 pub mod verify;
 
 use crate::report;
+use crate::serve::descriptors;
 use clap::Parser;
 use interrupt::Ear;
 use std::ffi::OsString;
@@ -107,6 +108,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode, CliError> {
     let ear = Ear::start()?;
+    // Before the first file is opened: there may be hundreds.
+    descriptors::raise_limit();
     match &cli.command {
         Command::Create(args) => create::run(args, &ear),
         Command::Info(args) => info::run(args),

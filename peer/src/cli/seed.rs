@@ -3,9 +3,11 @@
 use super::host::{ANY_PORT, Door, Host};
 use super::interrupt::Ear;
 use super::{CliError, ExitCode, Switch, address};
+use crate::human::Count;
 use crate::metafile::MetafileOnDisk;
 use crate::report::{self, Style};
-use crate::session::{Event, Observer, Seed, SeedError};
+use crate::serve::descriptors;
+use crate::session::{Engine, Event, Observer, Seed, SeedError};
 use crate::store::part::part_path;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -37,6 +39,9 @@ pub struct Args {
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
+    /// Hash every block again before it is sent
+    #[arg(long)]
+    paranoid: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -50,7 +55,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
     let host = Host::start(Some(args.listen), args.extension, &style, ear)?;
-    let engine = host.engine.clone();
+    require_descriptors(jobs.len())?;
+    let engine = Engine { paranoid: args.paranoid, ..host.engine.clone() };
     let work = async |door: &mut Door| {
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
@@ -81,6 +87,19 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         Ok(code)
     };
     host.run(work)
+}
+
+/// Hundreds of files must not end the seeder in the middle: it is found out before.
+fn require_descriptors(files: usize) -> Result<(), CliError> {
+    let (limit, open) = (descriptors::raise_limit(), descriptors::open_now());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    descriptors::fits(files, limit, open, workers).map_err(|needed| {
+        let files = Count(files as u64, "file");
+        CliError::failed(format!(
+            "cannot seed {files}: that takes {needed} descriptors, and the system allows {limit}; raise the limit \
+             with ulimit -n {needed}, or seed fewer files at a time"
+        ))
+    })
 }
 
 /// Waits until so many files are being served, or have failed.

@@ -50,6 +50,15 @@ impl Style {
         }
     }
 
+    /// Tells what concerns the whole peer, and no file of its own.
+    pub fn warning(&self, text: &str) {
+        match self {
+            Self::Bars(bars) => terminal::above(bars, &format!("peer: {text}")),
+            Self::Lines => line(&format!("peer: {text}")),
+            Self::Json => json_line(&serde_json::json!({"event": "warning", "message": text})),
+        }
+    }
+
     /// Tells where this peer listens.
     pub fn listening(&self, addr: std::net::SocketAddrV4) {
         match self {

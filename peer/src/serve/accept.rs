@@ -7,6 +7,8 @@
 //! is that a connection changes threads once.
 
 use super::clients::Clients;
+use super::options::Warn;
+use super::spare::Spare;
 use super::stats::ServeStats;
 use super::verdict::Refusal;
 use super::worker::{Handover, Running};
@@ -28,6 +30,8 @@ pub(super) struct Acceptor {
     stats: Arc<ServeStats>,
     workers: Vec<mpsc::Sender<Handover>>,
     refusals: Arc<Semaphore>,
+    spare: Spare,
+    warn: Warn,
 }
 
 impl Acceptor {
@@ -35,13 +39,15 @@ impl Acceptor {
         clients: Arc<Clients>,
         stats: Arc<ServeStats>,
         workers: Vec<mpsc::Sender<Handover>>,
+        warn: Warn,
     ) -> Self {
-        Self { clients, stats, workers, refusals: Arc::new(Semaphore::new(MAX_REFUSALS)) }
+        let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+        Self { clients, stats, workers, refusals, spare: Spare::new(), warn }
     }
 
     /// Accepts until the pool stops; looks once in a while for clients whose time is up.
     pub(super) async fn run(
-        self,
+        mut self,
         listener: TcpListener,
         sweep_every: Duration,
         mut running: watch::Receiver<Running>,
@@ -56,7 +62,7 @@ impl Acceptor {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, addr)) => self.welcome(stream, addr.ip()).await,
                     Err(error) if concerns_one_client(&error) => {}
-                    Err(_) => self.recover().await,
+                    Err(_) => self.recover(&listener).await,
                 },
             }
         }
@@ -89,11 +95,38 @@ impl Acceptor {
         }
     }
 
-    /// There is no descriptor or memory for another connection: makes room, and gives it time. The
-    /// connection that could not be accepted waits in the system's queue.
-    async fn recover(&self) {
-        self.clients.evict();
-        tokio::time::sleep(ACCEPT_BACKOFF).await;
+    /// There was no descriptor or memory for another connection, if one waits at all: the system finds out in
+    /// that order. It gets the place of a client that takes nothing, else a refusal, by the descriptor in
+    /// hand. If that is gone, too, it waits in the system's queue.
+    async fn recover(&mut self, listener: &TcpListener) {
+        self.spare.give_up();
+        if let Ok(Ok((stream, addr))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+            // Perhaps one has become free meanwhile.
+            if self.spare.take_back() {
+                return self.welcome(stream, addr.ip()).await;
+            }
+            if let Some(text) = self.spare.warning(self.stats.clients()) {
+                (self.warn.0)(&text);
+            }
+            if self.clients.evict() {
+                self.welcome(stream, addr.ip()).await;
+            } else {
+                self.stats.add_refused();
+                self.refuse_at_once(&stream);
+            }
+        }
+        if !self.spare.take_back() {
+            tokio::time::sleep(ACCEPT_BACKOFF).await;
+            self.spare.take_back();
+        }
+    }
+
+    /// Tells a client that there is no place for it, without another moment for its descriptor. What it has
+    /// sent so far is read, lest the message be lost to a reset.
+    fn refuse_at_once(&self, stream: &TcpStream) {
+        let _ = stream.try_read(&mut [0; 1024]);
+        let answer = Refusal::Full { clients: self.clients.max_clients() }.encode();
+        let _ = stream.try_write(&answer);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::burst::{Burst, Segment};
 use super::connection::Connection;
 use super::large;
+use super::proof::Proof;
 use super::reading::Front;
 use super::socket::{self, Took};
 use super::verdict::{Refusal, Verdict};
@@ -77,8 +78,15 @@ impl Connection {
         sent: u64,
         scratch: &mut Scratch,
     ) -> io::Result<Took> {
-        let out = scratch.burst.get_mut(..self.burst.next()).unwrap_or_default();
-        let mut burst = Burst::new(&file, out, &mut scratch.segments);
+        let mut size = self.burst.next();
+        if file.proof().is_some() {
+            // A block that fits is hashed before any of it leaves.
+            let rest = verdict.answer_len(file.layout()).saturating_sub(sent);
+            size = size.max(usize::try_from(rest).unwrap_or(usize::MAX).min(scratch.burst.len()));
+        }
+        let out = scratch.burst.get_mut(..size).unwrap_or_default();
+        let proof = self.proof.take();
+        let mut burst = Burst::new(&file, out, &mut scratch.segments).after(proof.as_deref());
         let mut open = burst.push(verdict, sent) && !verdict.closes();
         for request in self.queue.iter().skip(1) {
             if !open || request.cascade_hash != file.cascade_hash() {
@@ -91,9 +99,11 @@ impl Connection {
         if filled == 0 {
             return self.cannot_read(file, sent);
         }
-        let took = socket::send(&self.stream, scratch.burst.get(..filled).unwrap_or_default())?;
+        let sent = scratch.burst.get(..filled).unwrap_or_default();
+        let took = socket::send(&self.stream, sent)?;
         self.burst.took(took.bytes, took.full);
-        self.account(&scratch.segments, &file, took.bytes);
+        self.proof = proof;
+        self.account(&scratch.segments, &file, sent, took.bytes);
         Ok(took)
     }
 
@@ -123,13 +133,19 @@ impl Connection {
         Ok(took)
     }
 
-    /// Notes which answers of a burst are done when the socket took `bytes` of it, and where the next
+    /// Notes which answers of the burst `sent` are done when the socket took `bytes` of it, and where the next
     /// one stands.
-    fn account(&mut self, segments: &[Segment], file: &Arc<Shared>, bytes: usize) {
+    fn account(&mut self, segments: &[Segment], file: &Arc<Shared>, sent: &[u8], bytes: usize) {
         let (mut left, mut blocks) = (bytes as u64, 0);
-        for Segment { verdict, part, total } in segments {
+        for segment @ Segment { verdict, part, total } in segments {
             let len = part.end - part.start;
             if left < len || part.end < *total {
+                if file.proof().is_some() {
+                    let taken = usize::try_from(left.min(len)).unwrap_or(usize::MAX);
+                    let rest = sent.get(bytes.saturating_sub(usize::try_from(left).unwrap_or(0))..);
+                    let before = self.proof.take();
+                    self.proof = Some(Proof::follow(before, segment, rest.unwrap_or_default(), taken));
+                }
                 self.remember(*verdict, Arc::clone(file), part.start + left.min(len));
                 break;
             }
@@ -148,15 +164,15 @@ impl Connection {
 
     /// The first answer is out to its last byte.
     pub(super) fn answered(&mut self, verdict: Verdict) {
-        self.current = None;
+        (self.current, self.proof) = (None, None);
         if let (Verdict::Block(block), Some(reading)) = (verdict, &self.reading)
             && self.queue.front().is_some_and(|request| reading.is_of(request))
         {
             reading.sent(block);
         }
         self.finished = verdict.closes();
-        if self.queue.pop_front().is_some() {
-            self.worker.remove_queued(1);
-        }
+        let before = self.queue.len();
+        self.queue.pop_front();
+        self.worker.count_queued(before, self.queue.len());
     }
 }

@@ -12,6 +12,7 @@
 //! (The alternative, reading each block to its place with `preadv`, saves the move, which stays within
 //! the cache, for a slice a block and a system call that not every system has.)
 
+use super::proof::{Proof, find_wrong};
 use super::verdict::Verdict;
 use crate::store::Shared;
 use cascade_format::Block;
@@ -42,7 +43,10 @@ pub(super) struct Burst<'a> {
     filled: usize,
     segments: &'a mut Vec<Segment>,
     run: Option<Run>,
+    /// A block cannot be read, or is not what it was.
     unreadable: bool,
+    /// The hash of what is out of the first block, where blocks are hashed.
+    proof: Option<&'a Proof>,
 }
 
 /// Blocks that follow each other in the file and have not been read yet.
@@ -60,7 +64,12 @@ impl<'a> Burst<'a> {
     /// in it.
     pub(super) fn new(file: &'a Shared, out: &'a mut [u8], segments: &'a mut Vec<Segment>) -> Self {
         segments.clear();
-        Self { file, out, filled: 0, segments, run: None, unreadable: false }
+        Self { file, out, filled: 0, segments, run: None, unreadable: false, proof: None }
+    }
+
+    /// The hash of what the socket has taken of the first block.
+    pub(super) fn after(self, proof: Option<&'a Proof>) -> Self {
+        Self { proof, ..self }
     }
 
     /// Adds the answer `verdict` from its byte `start` on. Only the first answer of a burst is cut where
@@ -123,7 +132,12 @@ impl<'a> Burst<'a> {
             self.segments.truncate(run.first);
             return;
         }
-        spread(self.file, place, headers, self.segments.get(run.first..).unwrap_or_default());
+        let segments = self.segments.get(run.first..).unwrap_or_default();
+        spread(self.file, place, headers, segments);
+        if let Some((index, at)) = find_wrong(self.file, self.proof, segments, place) {
+            (self.filled, self.unreadable) = (run.at + at, true);
+            self.segments.truncate(run.first + index);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The connections of a pool, as its threads share them.
 
-use super::options::Options;
-use super::slots::{Mark, Phase, Slots};
+use super::options::{Options, Timeouts};
+use super::slots::{Mark, Phase, Slots, millis};
 use super::stats::ServeStats;
 use crate::clock;
 use std::net::IpAddr;
@@ -18,6 +18,10 @@ pub(super) struct Clients {
     start: Instant,
     stats: Arc<ServeStats>,
     max_clients: usize,
+    /// Milliseconds for which a client keeps its place by taking a part of a block.
+    taking_keeps: u64,
+    /// And for how much longer by asking for the first time.
+    asking_keeps: u64,
 }
 
 impl Clients {
@@ -27,6 +31,7 @@ impl Clients {
         options: &Options,
         stats: Arc<ServeStats>,
     ) -> Arc<Self> {
+        let Timeouts { evict, silent, .. } = options.timeouts;
         let places = Slots::<AbortHandle>::places(max_clients);
         Arc::new(Self {
             slots: Mutex::new(Slots::new(max_clients, workers, options.timeouts)),
@@ -34,6 +39,8 @@ impl Clients {
             start: clock::now(),
             stats,
             max_clients,
+            taking_keeps: millis(evict),
+            asking_keeps: millis(evict.saturating_sub(silent)),
         })
     }
 
@@ -42,8 +49,8 @@ impl Clients {
         self.max_clients
     }
 
-    /// Finds a slot for a new client of `host`, closing an idle one where it must; with the worker that is to
-    /// serve it. `None`: the bound is reached and everybody is busy, or the host has its share.
+    /// Finds a slot for a new client of `host`, closing another where it must; with the worker that is to
+    /// serve it. `None`: the bound is reached and everybody takes blocks, or the host has its share.
     pub(super) fn admit(self: &Arc<Self>, host: IpAddr) -> Option<(Slot, usize)> {
         let mut slots = self.lock();
         let admitted = slots.admit(self.now(), host, &self.marks)?;
@@ -63,13 +70,13 @@ impl Clients {
         }
     }
 
-    /// Closes the client that has idled longest, if any has idled for long enough.
-    pub(super) fn evict(&self) {
+    /// Closes the client that has taken nothing for longest, if that is long enough; whether there was one.
+    pub(super) fn evict(&self) -> bool {
         let evicted = self.lock().evict(self.now(), &self.marks);
-        if let Some(evicted) = evicted {
-            self.stats.add_evicted();
-            evicted.inspect(AbortHandle::abort);
-        }
+        let Some(evicted) = evicted else { return false };
+        self.stats.add_evicted();
+        evicted.inspect(AbortHandle::abort);
+        true
     }
 
     /// Closes the clients whose time is up.
@@ -106,6 +113,20 @@ impl Slot {
     pub(super) fn mark(&self, phase: Phase) {
         if let Some(mark) = self.clients.marks.get(self.index as usize) {
             mark.set(self.clients.now(), phase);
+        }
+    }
+
+    /// Notes that the client has asked for something, for the first time.
+    pub(super) fn asked(&self) {
+        if let Some(mark) = self.clients.marks.get(self.index as usize) {
+            mark.stays_longer(self.clients.asking_keeps);
+        }
+    }
+
+    /// Notes that the client takes a part of a block just now.
+    pub(super) fn takes(&self) {
+        if let Some(mark) = self.clients.marks.get(self.index as usize) {
+            mark.stays_until(self.clients.now().saturating_add(self.clients.taking_keeps));
         }
     }
 

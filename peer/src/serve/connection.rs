@@ -10,11 +10,13 @@ use super::burst_size::BurstSize;
 use super::clients::Slot;
 use super::decide::Settled;
 use super::inbox::Inbox;
+use super::proof::Proof;
 use super::reading::Reading;
 use super::slots::Phase;
 use super::socket::{self, Got};
+use super::verdict::Verdict;
 use super::worker::Worker;
-use crate::limits::{MAX_QUEUED, QUEUE_LEN, TURN_LEN};
+use crate::limits::{QUEUE_LEN, TURN_LEN};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
 use std::io;
@@ -48,10 +50,14 @@ pub(super) struct Connection {
     /// Requests to be answered; the first is the one that `current` answers.
     pub(super) queue: VecDeque<BlockRequest>,
     pub(super) current: Option<Answer>,
+    /// What blocks are hashed with before they are sent, while one is under way.
+    pub(super) proof: Option<Box<Proof>>,
     /// The client knows the swarm extension. Boxed: most that idle do not.
     pub(super) reading: Option<Box<Reading>>,
     pub(super) burst: BurstSize,
     phase: Phase,
+    /// A request of it was read.
+    asked: bool,
     /// The client sends no more.
     pub(super) ended: bool,
     /// What follows the queue cannot be understood.
@@ -80,9 +86,11 @@ impl Connection {
             inbox: Inbox::new(),
             queue: VecDeque::new(),
             current: None,
+            proof: None,
             reading: None,
             burst: BurstSize::new(),
             phase: Phase::Idle,
+            asked: false,
             ended: false,
             broken: false,
             finished: false,
@@ -112,6 +120,10 @@ impl Connection {
                 Settled::Parked => return Ok(self.wait_for_news()),
                 Settled::Waits => return Ok(Next::Share),
             }
+            if self.current.as_ref().is_some_and(|answer| matches!(answer.verdict, Verdict::Block(_))) {
+                // Before it leaves: who has just got a block must not be the one to be evicted.
+                self.slot.takes();
+            }
             let took = self.send(scratch, left)?;
             if took.bytes > 0 || self.phase != Phase::Answer {
                 self.enter(Phase::Answer);
@@ -135,7 +147,7 @@ impl Connection {
     /// Takes what has arrived, as far as the queue has room.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let room = self.room();
-        if self.ended || self.broken || room == 0 {
+        if room == 0 {
             return Ok(());
         }
         let wanted = room * REQUEST_LEN - self.inbox.begun();
@@ -149,10 +161,11 @@ impl Connection {
                 let (before, queue) = (self.queue.len(), &mut self.queue);
                 let arrived = buffer.get(..bytes).unwrap_or_default();
                 self.broken = self.inbox.take(arrived, |request| queue.push_back(request)).is_err();
-                let requests = self.queue.len() - before;
-                self.worker.add_queued(requests);
-                if requests > 0 {
-                    // Before the answer: who has just got one must not be the one to be evicted.
+                self.worker.count_queued(before, self.queue.len());
+                if self.queue.len() > before {
+                    if !std::mem::replace(&mut self.asked, true) {
+                        self.slot.asked();
+                    }
                     self.enter(Phase::Answer);
                 }
             }
@@ -160,16 +173,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Requests that may be read now: what this queue has room for, and all queues of the worker
-    /// together; but always one. None while the queue is more than half full: a call for a few requests
-    /// costs as much as one for many.
-    fn room(&self) -> usize {
-        if self.queue.len() > QUEUE_LEN / 2 {
+    /// Requests that may be read now, within the connection's share of what the worker's queues hold. None
+    /// while the queue is more than half full: a call for a few requests costs as much as one for many.
+    /// None either when nothing that follows can be understood. Who waits for requests without room for
+    /// one would be woken again and again by those that it does not read.
+    pub(super) fn room(&self) -> usize {
+        if self.ended || self.broken || self.queue.len() > QUEUE_LEN / 2 {
             return 0;
         }
-        let own = QUEUE_LEN - self.queue.len();
-        let common = MAX_QUEUED.saturating_sub(self.worker.queued());
-        own.min(common.max(usize::from(self.queue.is_empty())))
+        self.worker.queue_share().saturating_sub(self.queue.len())
     }
 
     fn wait_for_requests(&mut self) -> Next {
@@ -195,7 +207,7 @@ impl Connection {
         if self.ended {
             return Next::Close;
         }
-        if socket::may_be_readable(&self.stream) {
+        if self.room() > 0 && socket::may_be_readable(&self.stream) {
             return Next::Turn;
         }
         if self.phase != Phase::Idle {
@@ -222,7 +234,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.set_busy(false);
-        self.worker.remove_queued(self.queue.len());
+        self.worker.count_queued(self.queue.len(), 0);
         self.worker.closed();
     }
 }

@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::connection::Connection;
 use super::large;
-use super::reading::{Front, Reading};
+use super::reading::{Behind, Front, Reading};
 use super::verdict::{Refusal, Verdict, judge};
 use crate::clock;
 use crate::limits::MAX_SHARE_WAIT;
@@ -73,14 +73,14 @@ impl Connection {
             let waits = matches!(verdict, Verdict::Block(block) if !self.plain_asked(file, block));
             return if waits { Err(Settled::Waits) } else { Ok((verdict, None)) };
         };
-        let (hurry, load) = (self.queue.len() > 1, self.worker.stats.busy());
+        let (behind, load) = (self.behind_first(), self.worker.stats.busy());
         let others = load.saturating_sub(usize::from(self.busy));
         let reading = Reading::of(&mut self.reading, &self.stream, file, marker);
         if others > 0 {
             reading.shares_uplink(&self.stream);
         }
         if request.block == NEWS {
-            let front = reading.news(marker, hurry, load).ok_or(Settled::Parked)?;
+            let front = reading.news(marker, behind, load).ok_or(Settled::Parked)?;
             return Ok((Verdict::News, Some(front)));
         }
         let verdict = match verdict {
@@ -91,6 +91,17 @@ impl Connection {
         };
         let front = reading.front(verdict, load);
         Ok((verdict, front))
+    }
+
+    /// What waits behind the first request.
+    fn behind_first(&self) -> Behind {
+        if self.broken || self.queue.iter().skip(1).any(|request| request.block != NEWS) {
+            Behind::Requests
+        } else if self.queue.len() > 1 {
+            Behind::Questions
+        } else {
+            Behind::Nothing
+        }
     }
 
     /// The marker of a request for `file`, if it shows one that counts.
@@ -138,7 +149,7 @@ impl Connection {
             return Some(verdict).filter(|verdict| plain && given(verdict));
         };
         let Some(marker) = self.marker(request, file) else { return Some(verdict) };
-        if request.block == NEWS || reading.is_due() {
+        if request.block == NEWS || reading.is_due(verdict) {
             return None;
         }
         let others = self.worker.stats.busy().saturating_sub(usize::from(self.busy));

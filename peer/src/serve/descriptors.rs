@@ -1,6 +1,6 @@
 //! How many files and sockets this process may have open.
 
-use crate::limits::RESERVED_DESCRIPTORS;
+use crate::limits::{DESCRIPTORS_A_THREAD, MIN_FREE_DESCRIPTORS, RESERVED_DESCRIPTORS};
 
 /// Raises the limit on open descriptors to the highest that the system allows this process, and
 /// returns it. Where there is no such limit, or it cannot be known, it is `usize::MAX`.
@@ -23,11 +23,29 @@ pub fn raise_limit() -> usize {
     usize::MAX
 }
 
-/// How many clients a process with this limit can hold: [`RESERVED_DESCRIPTORS`] are kept for other
-/// uses, but never more than half of all.
+/// How many descriptors this process has open; 0 where it cannot be known.
 #[must_use]
-pub fn clients_within(limit: usize) -> usize {
-    limit.saturating_sub(RESERVED_DESCRIPTORS).max(limit / 2)
+pub fn open_now() -> usize {
+    // The folder itself is open while it is read.
+    std::fs::read_dir("/dev/fd").map_or(0, |entries| entries.count().saturating_sub(1))
+}
+
+/// How many clients a process with this limit, and so many descriptors open already, can hold:
+/// [`RESERVED_DESCRIPTORS`] are kept for other uses, but never more than half of what is left.
+#[must_use]
+pub fn clients_within(limit: usize, open: usize) -> usize {
+    let left = limit.saturating_sub(open);
+    left.saturating_sub(RESERVED_DESCRIPTORS.min(left / 2))
+}
+
+/// Whether so many files can be seeded with this limit, and so many descriptors open already, by so many
+/// serving threads.
+///
+/// # Errors
+/// The limit that they need.
+pub fn fits(files: usize, limit: usize, open: usize, workers: usize) -> Result<(), usize> {
+    let needed = open + files + (workers + 1) * DESCRIPTORS_A_THREAD + MIN_FREE_DESCRIPTORS;
+    if needed > limit { Err(needed) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -36,9 +54,26 @@ mod tests {
 
     #[test]
     fn a_small_limit_still_leaves_room_for_clients() {
-        assert_eq!(clients_within(20_000), 20_000 - RESERVED_DESCRIPTORS);
-        assert_eq!(clients_within(256), 128);
-        assert_eq!(clients_within(usize::MAX), usize::MAX - RESERVED_DESCRIPTORS);
+        assert_eq!(clients_within(20_000, 40), 20_000 - 40 - RESERVED_DESCRIPTORS);
+        assert_eq!(clients_within(256, 56), 100);
+        assert_eq!(clients_within(32, 40), 0);
+        assert_eq!(clients_within(usize::MAX, 0), usize::MAX - RESERVED_DESCRIPTORS);
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_told_what_they_need() {
+        assert_eq!(fits(600, 1024, 30, 2), Ok(()));
+        assert_eq!(fits(600, 256, 30, 2), Err(600 + 30 + 3 * DESCRIPTORS_A_THREAD + MIN_FREE_DESCRIPTORS));
+        assert_eq!(fits(1, usize::MAX, 30, 2), Ok(()));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_open_is_counted() {
+        let before = open_now();
+        let files: Vec<_> = (0..40).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        // Other tests open and close some meanwhile.
+        assert!(open_now().abs_diff(before + files.len()) < 40, "{before}, then {}", open_now());
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) use linux::send;
 pub(super) fn is_large(copy: bool, file: &Shared, verdict: Verdict) -> bool {
     cfg!(target_os = "linux")
         && !copy
+        // What goes to the socket by itself cannot be hashed first.
+        && file.proof().is_none()
         && matches!(verdict, Verdict::Block(block) if file.layout().len_of(block) >= crate::limits::SENDFILE_LEN)
 }
 

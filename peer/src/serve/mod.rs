@@ -9,6 +9,7 @@
 //! | [`pool`], [`options`], [`stats`] | what others use: start, stop, count |
 //! | [`descriptors`] | the limit on open descriptors |
 //! | `accept` | the accepting thread; refuses what is beyond the bound |
+//! | `spare` | a descriptor in hand for when there is none |
 //! | `slots`, `clients` | who holds a connection, who must go, whose time is up (`slots` is pure) |
 //! | `hosts` | how many connections each host holds (pure) |
 //! | `worker` | a thread and the buffers that its connections share |
@@ -20,6 +21,7 @@
 //! | `verdict` | requests to statuses (pure) |
 //! | `reading` | what a client is told that knows the swarm extension |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
+//! | `proof` | hashing blocks before they are sent, for who wants it |
 //! | `large` | one large answer from the page cache (Linux) |
 //! | `socket` | calls on the socket that do not wait |
 
@@ -38,16 +40,18 @@ mod decide;
 mod hosts;
 mod inbox;
 mod large;
+mod proof;
 mod reading;
 mod schedule;
 mod slots;
 mod socket;
+mod spare;
 mod verdict;
 mod worker;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{Options, Timeouts};
+pub use options::{Options, Timeouts, Warn};
 pub use pool::Pool;
 pub use stats::ServeStats;

@@ -1,7 +1,26 @@
 //! What a pool can be told.
 
 use crate::limits;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Where a pool's warnings go: one line each, for the user.
+#[derive(Clone)]
+pub struct Warn(pub Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Default for Warn {
+    /// Nowhere.
+    fn default() -> Self {
+        Self(Arc::new(|_| {}))
+    }
+}
+
+impl fmt::Debug for Warn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Warn")
+    }
+}
 
 /// How a [`Pool`](super::Pool) serves. The default is what a user gets; tests shorten the times.
 #[derive(Debug, Clone)]
@@ -16,12 +35,20 @@ pub struct Options {
     pub extension: bool,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Hears what the user should know.
+    pub warn: Warn,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let timeouts = Timeouts::default();
-        Self { workers: 0, max_clients: limits::MAX_CLIENTS, copy: false, extension: true, timeouts }
+        Self {
+            workers: 0,
+            max_clients: limits::MAX_CLIENTS,
+            copy: false,
+            extension: true,
+            timeouts: Timeouts::default(),
+            warn: Warn::default(),
+        }
     }
 }
 
@@ -38,6 +65,8 @@ pub struct Timeouts {
     pub drain: Duration,
     /// [`limits::EVICT_AFTER`].
     pub evict: Duration,
+    /// [`limits::EVICT_SILENT_AFTER`].
+    pub silent: Duration,
     /// [`limits::STOP_TIMEOUT`].
     pub stop: Duration,
 }
@@ -50,6 +79,7 @@ impl Default for Timeouts {
             send: limits::CLIENT_SEND_TIMEOUT,
             drain: limits::DRAIN_TIMEOUT,
             evict: limits::EVICT_AFTER,
+            silent: limits::EVICT_SILENT_AFTER,
             stop: limits::STOP_TIMEOUT,
         }
     }

@@ -38,12 +38,13 @@ impl Pool {
             0 => thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let allowed = descriptors::clients_within(descriptors::raise_limit());
+        let allowed = descriptors::clients_within(descriptors::raise_limit(), descriptors::open_now());
         let max_clients = options.max_clients.min(MAX_CLIENTS).min(allowed).max(1);
         let stats = Arc::new(ServeStats::default());
         let clients = Clients::new(max_clients, workers, &options, Arc::clone(&stats));
         let (running, watching) = watch::channel(Running::Yes);
         let sweep_every = options.timeouts.sweep_interval();
+        let warn = options.warn.clone();
         let setup = Setup { catalog, clients, stats: Arc::clone(&stats), options, running: watching };
         // From here on a failure drops the pool, and that ends the threads that run already.
         let mut pool = Self { address, stats, running, threads: Vec::new() };
@@ -56,7 +57,7 @@ impl Pool {
         }
         let runtime = runtime()?;
         let listener = listen(listener, &runtime)?;
-        let acceptor = Acceptor::new(setup.clients, setup.stats, to_workers);
+        let acceptor = Acceptor::new(setup.clients, setup.stats, to_workers, warn);
         pool.spawn("serve-accept".to_owned(), move || {
             runtime.block_on(acceptor.run(listener, sweep_every, setup.running));
         })?;

@@ -3,7 +3,7 @@
 use super::socket;
 use super::verdict::Verdict;
 use crate::clock;
-use crate::limits::{NEWS_INTERVAL, NEWS_TIMEOUT};
+use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_INTERVAL, NEWS_TIMEOUT};
 use crate::store::Shared;
 use cascade_format::Block;
 use cascade_format::extension::{EXTENDED, Marker, field};
@@ -11,7 +11,7 @@ use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeade
 use cascade_swarm::give::{self, ReaderId};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -23,10 +23,25 @@ pub(super) struct Reading {
     bell: Arc<Notify>,
     /// When it was told something last.
     told_at: Option<Instant>,
+    /// When a question for news was answered last.
+    answered_at: Option<Instant>,
     /// Since when its question for news waits.
     parked_at: Option<Instant>,
+    /// What had followed the question when it was looked at last.
+    behind: Behind,
     /// The system's buffer for it is short.
     short: bool,
+}
+
+/// What has followed a question for news on its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// Nothing: it waits until there is news.
+    Nothing,
+    /// More questions for news.
+    Questions,
+    /// Something that must not wait for it.
+    Requests,
 }
 
 /// What stands in front of an answer's ordinary body: the header, and the extension's field.
@@ -63,7 +78,9 @@ impl Reading {
                 reader,
                 bell,
                 told_at: None,
+                answered_at: None,
                 parked_at: None,
+                behind: Behind::Nothing,
                 short: false,
             })
         })
@@ -103,42 +120,73 @@ impl Reading {
         self.file.bulletin().set_load(0);
     }
 
-    /// Whether there is something to tell, and the last telling is long enough ago.
-    pub(super) fn is_due(&self) -> bool {
-        let rested = self.told_at.is_none_or(|at| at.elapsed() >= NEWS_INTERVAL);
-        rested && self.file.bulletin().has_news(self.reader)
+    /// Whether there is something to tell in front of the answer `verdict`: the last telling is long enough
+    /// ago, and if the answer brings no block, it is the client's turn.
+    pub(super) fn is_due(&self, verdict: Verdict) -> bool {
+        let bulletin = self.file.bulletin();
+        let brings_block = matches!(verdict, Verdict::Block(_));
+        rested(self.told_at, NEWS_INTERVAL)
+            && bulletin.has_news(self.reader)
+            && (brings_block || bulletin.may_answer(self.reader))
     }
 
     /// What to put in front of the answer `verdict`, if there is something to tell now. `load`: clients
     /// that wait for a block here.
     pub(super) fn front(&mut self, verdict: Verdict, load: usize) -> Option<Front> {
-        self.is_due().then(|| self.tell(verdict, load)).flatten()
+        self.is_due(verdict).then(|| self.tell(verdict, load)).flatten()
     }
 
-    /// The answer to a question for news alone; `None`: it waits. `hurry`: another request waits behind.
-    pub(super) fn news(&mut self, marker: Marker, hurry: bool, load: usize) -> Option<Front> {
+    /// The answer to a question for news alone; `None`: it waits.
+    pub(super) fn news(&mut self, marker: Marker, behind: Behind, load: usize) -> Option<Front> {
         if self.parked_at.is_none() {
             self.file.bulletin().asked(self.reader, marker.offers_seen, None, 0);
         }
         let parked_at = *self.parked_at.get_or_insert_with(clock::now);
-        let front = self.front(Verdict::News, load);
-        let over = hurry || parked_at.elapsed() >= NEWS_TIMEOUT;
-        let front =
-            front.or_else(|| over.then(|| Front::new(Verdict::News, &self.file, &field::encode(&[]))));
+        self.behind = behind;
+        let front = self.front(Verdict::News, load).or_else(|| {
+            let over = parked_at.elapsed() >= NEWS_TIMEOUT || self.hurries();
+            over.then(|| {
+                self.file.bulletin().answered(self.reader);
+                Front::new(Verdict::News, &self.file, &field::encode(&[]))
+            })
+        });
         if front.is_some() {
-            self.parked_at = None;
+            (self.parked_at, self.answered_at) = (None, Some(clock::now()));
         }
         front
     }
 
+    /// Whether the question for news is answered now because of what has followed it.
+    fn hurries(&self) -> bool {
+        match self.behind {
+            Behind::Nothing => false,
+            Behind::Questions => {
+                rested(self.answered_at, NEWS_INTERVAL) && self.file.bulletin().may_answer(self.reader)
+            }
+            Behind::Requests => rested(self.answered_at, HURRIED_NEWS_INTERVAL),
+        }
+    }
+
+    /// When the question for news is answered if nothing happens before. While the client's turn has not come,
+    /// the bell tells of it.
+    fn answer_at(&self) -> Instant {
+        let now = clock::now();
+        let after = |at: Option<Instant>, pause| at.map_or(now, |at| at + pause);
+        let (file, mut until) = (self.file.bulletin(), self.parked_at.unwrap_or(now) + NEWS_TIMEOUT);
+        if file.has_news(self.reader) && file.may_answer(self.reader) {
+            until = until.min(after(self.told_at, NEWS_INTERVAL));
+        }
+        match self.behind {
+            Behind::Nothing => until,
+            Behind::Questions if !file.may_answer(self.reader) => until,
+            Behind::Questions => until.min(after(self.answered_at, NEWS_INTERVAL)),
+            Behind::Requests => until.min(after(self.answered_at, HURRIED_NEWS_INTERVAL)),
+        }
+    }
+
     /// Waits until a question for news may be answered.
     pub(super) async fn wait(&self) {
-        let now = clock::now();
-        let mut until = self.parked_at.unwrap_or(now) + NEWS_TIMEOUT;
-        if self.file.bulletin().has_news(self.reader) {
-            until = self.told_at.map_or(now, |at| at + NEWS_INTERVAL);
-        }
-        let _ = tokio::time::timeout_at(until.into(), self.bell.notified()).await;
+        let _ = tokio::time::timeout_at(self.answer_at().into(), self.bell.notified()).await;
     }
 
     fn tell(&mut self, verdict: Verdict, load: usize) -> Option<Front> {
@@ -146,6 +194,11 @@ impl Reading {
         self.told_at = Some(clock::now());
         Some(Front::new(verdict, &self.file, &field::encode(&items)))
     }
+}
+
+/// Whether `pause` has gone by since `at`.
+fn rested(at: Option<Instant>, pause: Duration) -> bool {
+    at.is_none_or(|at| at.elapsed() >= pause)
 }
 
 impl Drop for Reading {

@@ -43,11 +43,11 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
     }
 }
 
-/// Waits until there is news for the client, or it asks for something else.
+/// Waits until there is news for the client, or it asks for something else that can be read.
 async fn wait_for_news(connection: &Connection) -> io::Result<()> {
     let Some(reading) = &connection.reading else { return Ok(()) };
     tokio::select! {
-        ready = poll_fn(|context| connection.stream.poll_read_ready(context)) => ready,
+        ready = poll_fn(|context| connection.stream.poll_read_ready(context)), if connection.room() > 0 => ready,
         () = reading.wait() => Ok(()),
     }
 }

@@ -1,10 +1,13 @@
-//! Who may hold a connection: the bound on clients, who has idled longest, whose time is up.
+//! Who may hold a connection: the bound on clients, who must make room, whose time is up.
 //!
-//! A connection's progress is written into an atomic of its own, without a lock, at every turn. The
-//! table keeps the connections in the order of the progress it last looked at; one whose progress is
-//! newer is put at its place only when it comes to the front. So making room for one client looks at
-//! one connection, or at some that are then not looked at again for the time of an eviction; there is
-//! no walk over all of them for each new client, and no lock on the way of data.
+//! Places are for those who take blocks. So a new client gets the place of the one that has taken no part of
+//! a block for longest; what else it sends, or takes, keeps nobody's place.
+//!
+//! A connection's progress is written into atomics of its own, without a lock, at every turn. The
+//! table keeps the connections in the order in which they give way, as it was when it last looked; one that
+//! has taken something since is put at its place only when it comes to the front. So making room for one
+//! client looks at one connection, or at some that are then not looked at again for the time of an eviction;
+//! there is no walk over all of them for each new client, and no lock on the way of data.
 
 use super::hosts::Hosts;
 use super::options::Timeouts;
@@ -27,19 +30,37 @@ pub(super) enum Phase {
     Closing = 3,
 }
 
-/// When a connection last made progress, and what it waits for since: milliseconds times four, plus
-/// the [`Phase`].
+/// What a connection tells of itself.
 #[derive(Debug, Default)]
-pub(super) struct Mark(AtomicU64);
+pub(super) struct Mark {
+    /// When it last made progress, and what it waits for since: milliseconds times four, plus the [`Phase`].
+    progress: AtomicU64,
+    /// From when on it has to make room for a new client, in milliseconds.
+    gives_way: AtomicU64,
+}
 
 impl Mark {
     /// Progress at `now` milliseconds.
     pub(super) fn set(&self, now: u64, phase: Phase) {
-        self.0.store(now << 2 | phase as u64, Ordering::Relaxed);
+        self.progress.store(now << 2 | phase as u64, Ordering::Relaxed);
+    }
+
+    /// It need not make room before `at` milliseconds.
+    pub(super) fn stays_until(&self, at: u64) {
+        self.gives_way.store(at, Ordering::Relaxed);
+    }
+
+    /// It need not make room for so many milliseconds longer.
+    pub(super) fn stays_longer(&self, by: u64) {
+        self.gives_way.fetch_add(by, Ordering::Relaxed);
+    }
+
+    fn gives_way(&self) -> u64 {
+        self.gives_way.load(Ordering::Relaxed)
     }
 
     fn get(&self) -> (u64, Phase) {
-        let mark = self.0.load(Ordering::Relaxed);
+        let mark = self.progress.load(Ordering::Relaxed);
         let phase = match mark & 3 {
             0 => Phase::Idle,
             1 => Phase::Request,
@@ -56,7 +77,7 @@ impl Mark {
 pub(super) struct Slots<H> {
     entries: Vec<Entry<H>>,
     free: Vec<u32>,
-    /// Connections that are held, by the last known time of their progress.
+    /// Connections that are held, by the last known time from which they give way.
     order: BTreeSet<(u64, u32)>,
     hosts: Hosts,
     /// Connections given to each worker that are busy, as of the last sweep.
@@ -71,7 +92,7 @@ struct Entry<H> {
     state: State,
     host: IpAddr,
     /// Its key in the order.
-    seen: u64,
+    gives_way: u64,
     worker: usize,
     counted: bool,
     handle: Option<H>,
@@ -131,22 +152,24 @@ impl<H: Clone> Slots<H> {
         }
         let evicted = if self.order.len() >= self.max_clients { Some(self.evict(now, marks)?) } else { None };
         let worker = self.choose_worker();
-        let entry = Entry { state: State::Held, host, seen: now, worker, counted: true, handle: None };
+        let gives_way = now.saturating_add(millis(self.timeouts.silent));
+        let entry = Entry { state: State::Held, host, gives_way, worker, counted: true, handle: None };
         let index = self.take_place(entry);
         self.hosts.add(host);
         if let Some(mark) = marks.get(index as usize) {
             mark.set(now, Phase::Idle);
+            mark.stays_until(gives_way);
         }
-        self.order.insert((now, index));
+        self.order.insert((gives_way, index));
         Some(Admitted { index, worker, evicted })
     }
 
-    /// Chooses whom to close when there is need: the client without progress for longest, if that is
-    /// longer than the time of an eviction. `Some(None)` is one that has no handle yet.
+    /// Chooses whom to close when there is need: the client that has taken no part of a block for longest,
+    /// if that is longer than the time of an eviction. `Some(None)` is one that has no handle yet.
     pub(super) fn evict(&mut self, now: u64, marks: &[Mark]) -> Option<Option<H>> {
         loop {
-            let &(seen, index) = self.order.first()?;
-            if seen.saturating_add(millis(self.timeouts.evict)) > now {
+            let &(gives_way, index) = self.order.first()?;
+            if gives_way > now {
                 return None;
             }
             if !self.look_again(index, marks) {
@@ -170,7 +193,7 @@ impl<H: Clone> Slots<H> {
     pub(super) fn release(&mut self, index: u32) {
         let Some(entry) = self.entries.get_mut(index as usize) else { return };
         if entry.state == State::Held {
-            self.order.remove(&(entry.seen, index));
+            self.order.remove(&(entry.gives_way, index));
         }
         if let Some(load) = self.loads.get_mut(entry.worker) {
             *load -= usize::from(entry.counted);
@@ -180,29 +203,23 @@ impl<H: Clone> Slots<H> {
         self.free.push(index);
     }
 
-    /// Finds the connections whose time is up, to be closed, and counts anew who is busy. Walks over
-    /// those that made no progress for the shortest of the times, about once a second.
+    /// Finds the connections whose time is up, to be closed, and counts anew who is busy. Walks over all of
+    /// them, about once a second.
     pub(super) fn sweep(&mut self, now: u64, marks: &[Mark]) -> Vec<H> {
         self.count_loads(now, marks);
         let Timeouts { idle, request, send, drain, .. } = self.timeouts;
-        let shortest = millis(idle.min(request).min(send).min(drain));
-        let old = (now.saturating_sub(shortest).saturating_add(1), 0);
-        let quiet: Vec<u32> = self.order.range(..old).map(|(_, index)| *index).collect();
-        let mut late = Vec::new();
-        for index in quiet {
-            self.look_again(index, marks);
-            let Some((since, phase)) = marks.get(index as usize).map(Mark::get) else { continue };
+        let is_late = |&(_, index): &(u64, u32)| {
+            let Some((since, phase)) = marks.get(index as usize).map(Mark::get) else { return false };
             let limit = match phase {
                 Phase::Idle => idle,
                 Phase::Request => request,
                 Phase::Answer => send,
                 Phase::Closing => drain,
             };
-            if since.saturating_add(millis(limit)) <= now {
-                late.extend(self.dismiss(index));
-            }
-        }
-        late
+            since.saturating_add(millis(limit)) <= now
+        };
+        let late: Vec<u32> = self.order.iter().copied().filter(is_late).map(|(_, index)| index).collect();
+        late.into_iter().filter_map(|index| self.dismiss(index)).collect()
     }
 
     /// Chooses the connections of a stopping worker that no answer is under way on.
@@ -230,25 +247,25 @@ impl<H: Clone> Slots<H> {
         u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
     }
 
-    /// Puts a connection at its place in the order; true when it had made progress since.
+    /// Puts a connection at its place in the order; true when it had taken something since.
     fn look_again(&mut self, index: u32, marks: &[Mark]) -> bool {
         let (Some(entry), Some(mark)) = (self.entries.get_mut(index as usize), marks.get(index as usize))
         else {
             return false;
         };
-        let (since, _) = mark.get();
-        if since <= entry.seen {
+        let gives_way = mark.gives_way();
+        if gives_way <= entry.gives_way {
             return false;
         }
-        self.order.remove(&(entry.seen, index));
-        self.order.insert((since, index));
-        entry.seen = since;
+        self.order.remove(&(entry.gives_way, index));
+        self.order.insert((gives_way, index));
+        entry.gives_way = gives_way;
         true
     }
 
     fn dismiss(&mut self, index: u32) -> Option<H> {
         let entry = self.entries.get_mut(index as usize)?;
-        self.order.remove(&(entry.seen, index));
+        self.order.remove(&(entry.gives_way, index));
         entry.state = State::Leaving;
         entry.handle.clone()
     }
@@ -278,7 +295,8 @@ impl<H: Clone> Slots<H> {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// A duration in the milliseconds of this table.
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -306,6 +324,17 @@ mod tests {
             self.admit_from(now, host)
         }
 
+        /// The client has asked for something.
+        fn asks(&self, index: u32) {
+            let Timeouts { evict, silent, .. } = Timeouts::default();
+            self.marks[index as usize].stays_longer(millis(evict - silent));
+        }
+
+        /// The client takes a part of a block.
+        fn takes(&self, index: u32, now: u64) {
+            self.marks[index as usize].stays_until(now + millis(Timeouts::default().evict));
+        }
+
         fn admit_from(&mut self, now: u64, host: u8) -> Option<Admitted<u32>> {
             let admitted = self.slots.admit(now, IpAddr::from([10, 0, 0, host]), &self.marks)?;
             assert!(self.slots.attach(admitted.index, admitted.index));
@@ -314,21 +343,58 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_idle_makes_room_and_the_busy_stay() {
+    fn who_has_taken_nothing_for_longest_makes_room_and_the_takers_stay() {
         let mut table = Table::new(3, 1);
         let [a, b, c] = [0, 1, 2].map(|now| table.admit(now).unwrap().index);
-        table.marks[a as usize].set(4000, Phase::Answer);
-        assert_eq!(table.admit(4500), None, "nobody has idled long enough");
+        [a, b, c].iter().for_each(|client| table.asks(*client));
+        table.takes(a, 4000);
+        assert_eq!(table.admit(4500), None, "nobody has waited long enough");
         let next = table.admit(5001).unwrap();
-        assert_eq!(next.evicted, Some(Some(b)), "b idles since 1, a made progress at 4000");
+        assert_eq!(next.evicted, Some(Some(b)), "b is there since 1, a took something at 4000");
         assert!(!table.slots.attach(b, b), "b is leaving");
-        assert_eq!(table.admit(5002).unwrap().evicted, Some(Some(c)));
+        table.asks(next.index);
+        let another = table.admit(5002).unwrap();
+        assert_eq!(another.evicted, Some(Some(c)));
+        table.asks(another.index);
         assert_eq!(table.admit(8999), None);
         assert_eq!(table.admit(9000).unwrap().evicted, Some(Some(a)));
         for index in [a, b, c] {
             table.slots.release(index);
         }
         assert_eq!(table.slots.open(), 3);
+    }
+
+    #[test]
+    fn a_little_sent_now_and_then_keeps_no_place() {
+        let mut table = Table::new(10, 1);
+        let holders: Vec<u32> = (0..10).map(|_| table.admit(0).unwrap().index).collect();
+        holders.iter().for_each(|holder| table.asks(*holder));
+        table.takes(holders[3], 4000);
+        let (mut evicted, mut refused) = (Vec::new(), 0);
+        for now in (4000..9000).step_by(100) {
+            let alive = |holder: &&u32| !evicted.contains(*holder);
+            holders.iter().filter(alive).for_each(|at| table.marks[*at as usize].set(now, Phase::Answer));
+            match table.admit(now) {
+                Some(admitted) => {
+                    table.asks(admitted.index);
+                    table.takes(admitted.index, now);
+                    evicted.extend(admitted.evicted.flatten());
+                }
+                None => refused += 1,
+            }
+        }
+        assert_eq!(refused, 10 + 31, "until the first may be evicted; and then as long as all others take");
+        assert_eq!(evicted.len(), 9, "all but the one that took something");
+        assert!(!evicted.contains(&holders[3]));
+    }
+
+    #[test]
+    fn who_has_asked_for_nothing_makes_room_first() {
+        let mut table = Table::new(2, 1);
+        let [asked, silent] = [0, 3900].map(|now| table.admit(now).unwrap().index);
+        table.asks(asked);
+        assert_eq!(table.admit(4899), None);
+        assert_eq!(table.admit(4900).unwrap().evicted, Some(Some(silent)));
     }
 
     #[test]
@@ -354,10 +420,10 @@ mod tests {
         }
         assert_eq!(table.slots.sweep(2999, &table.marks), NOBODY);
         assert_eq!(table.slots.sweep(3000, &table.marks), [at[3]]);
+        assert_eq!(table.slots.sweep(10_999, &table.marks), NOBODY);
+        assert_eq!(table.slots.sweep(11_000, &table.marks), [at[1]]);
         assert_eq!(table.slots.sweep(60_999, &table.marks), NOBODY);
-        let mut late = table.slots.sweep(61_000, &table.marks);
-        late.sort_unstable();
-        assert_eq!(late, [at[1], at[2]]);
+        assert_eq!(table.slots.sweep(61_000, &table.marks), [at[2]]);
         assert_eq!(table.slots.sweep(901_000, &table.marks), [at[0]]);
         assert_eq!(table.slots.sweep(u64::MAX >> 2, &table.marks), NOBODY, "once is enough");
     }
@@ -401,7 +467,7 @@ mod tests {
                         open.push(admitted.index);
                     },
                     2 if !open.is_empty() => table.slots.release(open.swap_remove(which.index(open.len()))),
-                    3 if !open.is_empty() => table.marks[open[which.index(open.len())] as usize].set(now, Phase::Answer),
+                    3 if !open.is_empty() => table.takes(open[which.index(open.len())], now),
                     _ => drop(table.slots.sweep(now, &table.marks)),
                 }
                 let held = table.slots.entries.iter().filter(|entry| entry.state == State::Held).count();

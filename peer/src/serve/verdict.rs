@@ -82,9 +82,11 @@ impl Refusal {
         }
     }
 
-    /// The whole answer, header and message: it is sent with one call.
+    /// The whole answer, header and message: it is sent with one call. The message ends with a newline: some
+    /// clients of the field read it as a line, and without one would wait for it as long as the connection
+    /// stays open.
     pub(super) fn encode(self) -> Vec<u8> {
-        let message = match self {
+        let mut message = match self {
             Self::UnknownFile => "this peer does not have that file".to_owned(),
             Self::Full { clients } => {
                 format!("this peer has all the {clients} connections it can hold; try again later")
@@ -98,6 +100,7 @@ impl Refusal {
                     .to_owned()
             }
         };
+        message.push('\n');
         let header = ResponseHeader { status: self.status(), body_len: message.len() as u64 };
         [header.encode().as_slice(), message.as_bytes()].concat()
     }
@@ -121,7 +124,9 @@ mod tests {
             assert_eq!(Verdict::Refusal(refusal).closes(), closes, "{refusal:?}");
             let body = answer.get(9..).unwrap();
             assert_eq!(answer.get(1..9).unwrap(), (body.len() as u64).to_be_bytes());
-            assert!(std::str::from_utf8(body).is_ok_and(|text| !text.is_empty()), "{refusal:?}");
+            let text = std::str::from_utf8(body).unwrap();
+            let line = text.strip_suffix('\n').unwrap_or_else(|| panic!("{refusal:?} does not end its line"));
+            assert!(!line.is_empty() && !line.contains('\n'), "{refusal:?}: one line");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::schedule;
 use super::stats::ServeStats;
 use crate::catalog::Catalog;
 use crate::clock;
-use crate::limits::{BURST_LEN, QUEUE_LEN};
+use crate::limits::{BURST_LEN, MAX_QUEUED, OWN_QUEUE_LEN, QUEUE_LEN, QUEUE_SHARE};
 use cascade_format::peer_wire::REQUEST_LEN;
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
@@ -54,6 +54,7 @@ pub(super) struct Worker {
     /// Heed the markers of the swarm extension.
     pub(super) extension: bool,
     pub(super) scratch: RefCell<Scratch>,
+    /// Requests in the queues of all connections, beyond the first few of each.
     queued: Cell<usize>,
     open: Cell<usize>,
     stopping: Cell<bool>,
@@ -91,17 +92,17 @@ impl Worker {
         })
     }
 
-    /// Requests in the queues of all connections.
-    pub(super) fn queued(&self) -> usize {
-        self.queued.get()
+    /// Requests that one connection may hold, given what all of them hold. Each takes a part of what is left,
+    /// so that those who take no answers cannot fill the queues of the others.
+    pub(super) fn queue_share(&self) -> usize {
+        let free = MAX_QUEUED.saturating_sub(self.queued.get());
+        (free / QUEUE_SHARE).clamp(OWN_QUEUE_LEN, QUEUE_LEN)
     }
 
-    pub(super) fn add_queued(&self, requests: usize) {
-        self.queued.update(|queued| queued + requests);
-    }
-
-    pub(super) fn remove_queued(&self, requests: usize) {
-        self.queued.update(|queued| queued.saturating_sub(requests));
+    /// A connection holds `after` requests now, and held `before`.
+    pub(super) fn count_queued(&self, before: usize, after: usize) {
+        let beyond = |held: usize| held.saturating_sub(OWN_QUEUE_LEN);
+        self.queued.update(|queued| (queued + beyond(after)).saturating_sub(beyond(before)));
     }
 
     /// Whether only answers under way are to be finished.

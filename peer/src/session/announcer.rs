@@ -75,7 +75,10 @@ impl Conversation {
         loop {
             let hungry = *self.hungry.borrow_and_update();
             if let Some(command) = announce.poll(start.elapsed(), hungry) {
+                // A file among hundreds must not use up the process's descriptors.
+                let permit = self.engine.tracker_calls.acquire().await;
                 let answer = ask(&self.tracker, command, self.hash, self.engine.identity()).await;
+                drop(permit);
                 announce.handle_answer(start.elapsed(), command, answer.is_ok());
                 if self.answers.send((self.tracker.clone(), answer)).await.is_err() {
                     return;

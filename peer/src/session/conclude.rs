@@ -8,6 +8,7 @@ use crate::metafile::MetafileOnDisk;
 use crate::store::finish::{Finished, finish};
 use crate::store::ledger::MAX_FAILED_SYNCS;
 use crate::store::open::open_regular;
+use crate::store::prepare::Trust;
 use crate::store::prepare::folder_of;
 use crate::store::{Preparation, Record, Shared, Stamp, part};
 use std::io;
@@ -96,7 +97,7 @@ impl Conclusion {
             cancel: self.engine.stop.flag(),
         };
         // What cannot be read is not complete; it gives way to what is.
-        preparation.durable(&self.target, &file).is_ok_and(|found| found.have.is_complete())
+        preparation.durable(&self.target, &file, Trust::Record).is_ok_and(|found| found.have.is_complete())
     }
 }
 

@@ -185,6 +185,9 @@ impl Session {
         if !on_disk {
             shared.ledger().found(&have);
         }
+        if engine.paranoid {
+            shared.prove_with(Arc::clone(&metafile));
+        }
         let prefix = PrefixHash::new(Arc::clone(&shared));
         if !matches!(place, Place::Target { file_hash_checked: true, .. }) {
             prefix.start().map_err(DownloadError::Thread)?;

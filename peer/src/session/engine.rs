@@ -1,6 +1,7 @@
 //! What all files of the process share: piece buffers, hash threads, the catalog of what is served.
 
 use crate::catalog::Catalog;
+use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::store::Records;
 use crate::tracker_client::Identity;
@@ -8,7 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// The shared parts.
 #[derive(Debug, Clone)]
@@ -27,8 +28,14 @@ pub struct Engine {
     pub listen: Option<SocketAddrV4>,
     /// Whether peers that know the swarm extension are spoken to in it.
     pub extension: bool,
+    /// Whether every block is hashed again before it is sent.
+    pub paranoid: bool,
     /// Tells all sessions to end.
     pub stop: Stop,
+    /// Permits to check a file.
+    pub checks: Arc<Semaphore>,
+    /// Permits to talk to a tracker.
+    pub tracker_calls: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -51,7 +58,10 @@ impl Engine {
             records,
             listen,
             extension,
+            paranoid: false,
             stop,
+            checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
         })
     }
 

@@ -6,6 +6,7 @@ use super::event::{Event, Observer};
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
 use crate::store::open::{OpenError, open_regular};
+use crate::store::prepare::Trust;
 use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared, Stamp};
 use cascade_format::Have;
 use std::fs::File;
@@ -76,13 +77,14 @@ impl Seed {
         })?;
         let layout = *self.metafile.layout();
         let none = HaveMap::new(layout, &Have::none(&layout));
-        let reading =
-            file.try_clone().map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
         let hash = self.metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, DataFile::new(file, &self.data, layout), none, None));
+        if engine.paranoid {
+            shared.prove_with(Arc::clone(&self.metafile));
+        }
         // Whoever asks before the check is over hears "not yet", not "never heard of it".
         engine.catalog.add(Arc::clone(&shared));
-        let checked = self.check(engine, &reading, observer).await;
+        let checked = self.check(engine, shared.data().file(), Trust::Record, observer).await;
         let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;
         if have.count() == 0 && layout.blocks() > 0 {
             engine.catalog.remove(&hash);
@@ -141,9 +143,7 @@ impl Seed {
             }
             before = now;
         }
-        let file = shared.data().file().try_clone();
-        let file = file.map_err(|source| SeedError::Open { path: self.data.clone(), source })?;
-        let (have, stamp) = self.check(engine, &file, observer).await?;
+        let (have, stamp) = self.check(engine, shared.data().file(), Trust::Bytes, observer).await?;
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
         observer.event(Event::Seeding { have: have.count(), blocks: have.blocks() });
@@ -155,8 +155,14 @@ impl Seed {
         &self,
         engine: &Engine,
         file: &File,
+        trust: Trust,
         observer: &mut dyn Observer,
     ) -> Result<(Have, Stamp), SeedError> {
+        // With hundreds of files some wait: each check has threads and a descriptor of its own.
+        let _permit = tokio::select! {
+            permit = engine.checks.acquire() => permit,
+            () = engine.stop.stopped() => return Err(SeedError::Interrupted),
+        };
         let done = Arc::new(AtomicU64::new(0));
         let total = self.metafile.layout().length();
         let work = {
@@ -171,7 +177,7 @@ impl Seed {
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
                 let preparation = Preparation { metafile, records, progress: &progress, cancel };
                 // What only the system's memory has is not announced.
-                let found = preparation.durable(&path, &file)?;
+                let found = preparation.durable(&path, &file, trust)?;
                 let (stamp, file_hash_checked) = (found.stamp, found.file_hash_checked);
                 let record = Record { have: found.have, file_hash_checked };
                 // Without it the next run hashes the file again; nothing else is lost.

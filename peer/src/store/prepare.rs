@@ -213,6 +213,13 @@ impl Preparation<'_> {
             let Record { have, file_hash_checked } = record;
             return Ok(Found { have, stamp, file_hash_checked, on_disk: true });
         }
+        self.checked(path, file)
+    }
+
+    /// What a file holds, by its bytes.
+    fn checked(&self, path: &Path, file: &File) -> Result<Found, PrepareError> {
+        let stamp = Stamp::of(file).map_err(|error| io_error("look at", path, error))?;
+        let layout = self.metafile.layout();
         let have = check(file, self.metafile, 0..layout.blocks(), self.progress, self.cancel);
         if self.cancel.load(Ordering::Relaxed) {
             return Err(PrepareError::Interrupted);
@@ -226,8 +233,19 @@ impl Preparation<'_> {
     ///
     /// # Errors
     /// The disk refuses [`MAX_FAILED_SYNCS`] times; the file cannot be read.
-    pub(crate) fn durable(&self, path: &Path, file: &File) -> Result<Found, PrepareError> {
-        durable(&SystemDisk, path, file, || self.known_or_checked(path, file))
+    pub(crate) fn durable(&self, path: &Path, file: &File, trust: Trust) -> Result<Found, PrepareError> {
+        let (disk, mut trust) = (SystemDisk, trust);
+        // A page that is clean cannot be written to through a mapping without the file system noticing: the
+        // change time moves, and the stamp shows it. In a page that is dirty already it would not. (Where
+        // there is no disk, as with tmpfs, pages are never clean.)
+        if disk.sync(file).is_err() {
+            disk.drop_cache(file);
+            trust = Trust::Bytes;
+        }
+        durable(&disk, path, file, || match trust {
+            Trust::Record => self.known_or_checked(path, file),
+            Trust::Bytes => self.checked(path, file),
+        })
     }
 
     /// Opens, locks and checks the part file, or makes it; tells whether what it holds is known to be on the
@@ -315,6 +333,15 @@ impl Preparation<'_> {
         }
         Ok(BlockHash(hasher.finish()) == self.metafile.hash_of(block)?)
     }
+}
+
+/// What a check may rely on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Trust {
+    /// The record of an earlier check, if the file's stamp is what it was.
+    Record,
+    /// The bytes alone.
+    Bytes,
 }
 
 /// What a file was found to hold.

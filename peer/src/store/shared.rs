@@ -3,10 +3,11 @@
 use super::ledger::Ledger;
 use super::{DataFile, HaveMap, Stamp};
 use crate::bulletin::Bulletin;
+use crate::metafile::MetafileOnDisk;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 /// Why blocks were withdrawn.
@@ -39,6 +40,8 @@ pub struct Shared {
     had: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
     trouble_notify: Notify,
+    /// Knows each block's hash, if every block is hashed again before it is served.
+    proof: OnceLock<Arc<MetafileOnDisk>>,
 }
 
 impl Shared {
@@ -56,9 +59,21 @@ impl Shared {
             had: AtomicU64::new(0),
             trouble: Mutex::default(),
             trouble_notify: Notify::new(),
+            proof: OnceLock::new(),
             data,
             have,
         }
+    }
+
+    /// From now on every block is hashed before it is served, and compared with what `metafile` says.
+    pub fn prove_with(&self, metafile: Arc<MetafileOnDisk>) {
+        let _ = self.proof.set(metafile);
+    }
+
+    /// What blocks are compared with before they are served, if they are.
+    #[must_use]
+    pub fn proof(&self) -> Option<&MetafileOnDisk> {
+        self.proof.get().map(|metafile| &**metafile)
     }
 
     /// The file's name on the network.
@@ -191,11 +206,19 @@ impl Shared {
             Some(stamp) => Stamp::of(self.data.file()).is_ok_and(|now| now == stamp),
             None => self.data.is_ours(),
         };
-        if !unchanged && !self.changed.swap(true, Ordering::AcqRel) {
+        if !unchanged {
+            self.found_wrong();
+        }
+        unchanged
+    }
+
+    /// A block is not what was verified: every block is withdrawn at once, and whoever waits in
+    /// [`Shared::wait_trouble`] wakes.
+    pub fn found_wrong(&self) {
+        if !self.changed.swap(true, Ordering::AcqRel) {
             self.doubt_all();
             self.tell(Trouble::Changed);
         }
-        unchanged
     }
 
     fn tell(&self, trouble: Trouble) {

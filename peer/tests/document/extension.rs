@@ -30,7 +30,7 @@ fn answers() -> [(&'static str, u8, Vec<Item>, &'static [u8]); 3] {
             [Item::Choosing, Item::Offer([run(0, 1)].into()), Item::Peers([met].into())].into(),
             b"ascade\n",
         ),
-        ("extended-missing", 2, [Item::Map { first: 0, bits: [0x80].into() }].into(), b"not yet"),
+        ("extended-missing", 2, [Item::Map { first: 0, bits: [0x80].into() }].into(), b"not yet\n"),
         ("news", 2, [Item::Have([run(1, 1)].into()), Item::Goodbye].into(), b""),
     ]
 }

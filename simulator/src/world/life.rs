@@ -77,8 +77,8 @@ impl World {
         let time = self.nodes[id].time(self.now);
         let board = &mut self.nodes[id].news.as_mut()?.board;
         board.handle_time(time);
-        let wakeup = board.next_wakeup(time);
         self.tell_woken(id);
+        let wakeup = self.nodes[id].news.as_ref()?.board.next_wakeup(time);
         wakeup.map(|at| self.nodes[id].world_time(at))
     }
 

@@ -171,9 +171,20 @@ impl World {
         let since = *conn.parked.get_or_insert(self.now);
         let (due, timeout) = (conn.last_news.map_or(0, |last| last + INTERVAL), since + TIMEOUT);
         let hurry = conn.queue.len() > 1 || self.now >= timeout;
+        let time = self.nodes[conn.server].time(self.now);
         let news = &mut self.nodes[conn.server].news;
         let has_news =
             conn.reader.zip(news.as_mut()).is_some_and(|(reader, news)| news.board.has_news(reader));
+        // When its turn has come, the board wakes it.
+        let stands_in_line = !hurry
+            && has_news
+            && conn
+                .reader
+                .zip(news.as_mut())
+                .is_some_and(|(reader, news)| !news.board.may_answer(time, reader));
+        if stands_in_line {
+            return false;
+        }
         if !hurry && has_news && self.now < due {
             if !std::mem::replace(&mut conn.due_set, true) {
                 self.events.push(due, Event::NewsDue { conn: id });
@@ -284,8 +295,9 @@ impl World {
 
     /// Answers questions for news that wait at the peer, where there is some now.
     pub(super) fn tell_woken(&mut self, id: NodeId) {
+        let time = self.nodes[id].time(self.now);
         while let Some(news) = &mut self.nodes[id].news {
-            let woken = news.board.take_woken();
+            let woken = news.board.take_woken(time);
             if woken.is_empty() {
                 return;
             }

@@ -3,6 +3,7 @@
 use super::crowd;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
+use super::news_line::NewsLine;
 use super::offers::{FAST, Offers};
 use super::plain_share::PlainShare;
 use super::reader::{Reader, ReaderId};
@@ -52,6 +53,9 @@ pub struct Board {
     readers: HashMap<ReaderId, Reader>,
     /// Readers that know all that there is, and are woken by what is new.
     quiet: VecDeque<ReaderId>,
+    /// Readers that there is something for.
+    line: NewsLine,
+    /// Those whose turn it was, and who have not been woken yet.
     woken: Vec<ReaderId>,
     was_choosing: bool,
     next: u64,
@@ -78,6 +82,7 @@ impl Board {
             plain: PlainShare::default(),
             readers: HashMap::new(),
             quiet: VecDeque::new(),
+            line: NewsLine::default(),
             woken: Vec::new(),
             was_choosing: false,
             next: first_reader,
@@ -129,8 +134,8 @@ impl Board {
             let Some(id) = self.quiet.pop_front() else { break };
             if let Some(reader) = self.readers.get_mut(&id) {
                 (reader.quiet, reader.invited) = (false, true);
-                self.woken.push(id);
             }
+            self.join_line(id);
         }
     }
 
@@ -197,6 +202,11 @@ impl Board {
         self.plain.sent(now, self.layout.len_of(block));
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.patience.got_a_block();
+            reader.tellings = 0;
+            if let Some(place) = reader.place.take() {
+                self.line.leave(place);
+                reader.place = Some(self.line.join(id, 0));
+            }
         }
         if let Some(offers) = &mut self.offers {
             offers.sent(now, id, block);
@@ -216,10 +226,11 @@ impl Board {
 
     /// The connection has ended.
     pub fn close(&mut self, now: Time, id: ReaderId) {
-        if let Some(reader) = self.readers.remove(&id)
-            && reader.quiet
-        {
-            self.quiet.retain(|other| *other != id);
+        if let Some(reader) = self.readers.remove(&id) {
+            if reader.quiet {
+                self.quiet.retain(|other| *other != id);
+            }
+            reader.place.into_iter().for_each(|place| self.line.leave(place));
         }
         if let Some(offers) = &mut self.offers {
             offers.close(id);
@@ -253,17 +264,43 @@ impl Board {
         !reader.greeted || reader.invited || has_blocks || has_offers || has_peers || has_goodbye
     }
 
+    /// Whether the reader may have an answer that brings no block now. If not, it stands in line, and is woken
+    /// when its turn has come.
+    pub fn may_answer(&mut self, now: Time, id: ReaderId) -> bool {
+        self.join_line(id);
+        self.call(now);
+        let may = self.readers.get(&id).is_some_and(|reader| reader.ticket);
+        if may {
+            self.woken.retain(|other| *other != id);
+        }
+        may
+    }
+
+    /// The reader has had an answer that brings no block, and no news either.
+    pub fn answered(&mut self, id: ReaderId) {
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.ticket = false;
+            reader.tellings = reader.tellings.saturating_add(1);
+            reader.place.take().into_iter().for_each(|place| self.line.leave(place));
+        }
+    }
+
     /// What to put in front of the next answer to the reader; `None`: nothing, a plain answer. `have`
     /// tells which blocks this peer has.
     pub fn news(&mut self, now: Time, id: ReaderId, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
         self.look(now);
         let items = self.is_untold(id).then(|| self.items(now, id, have));
+        if items.is_some() {
+            self.answered(id);
+        }
         let _ = self.has_news(id);
         items
     }
 
-    /// Readers for which there is news since the last call: their questions for news are to be answered.
-    pub fn take_woken(&mut self) -> Vec<ReaderId> {
+    /// Readers for which there is news since the last call, and whose turn it is: their questions for news are
+    /// to be answered.
+    pub fn take_woken(&mut self, now: Time) -> Vec<ReaderId> {
+        self.call(now);
         std::mem::take(&mut self.woken)
     }
 
@@ -272,7 +309,7 @@ impl Board {
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let offers = self.offers.as_ref().and_then(|offers| offers.next_wakeup(now));
         let release = (self.released < self.log.end()).then_some(self.release_at);
-        [offers, release].into_iter().flatten().min()
+        [offers, release, self.line.next_wakeup()].into_iter().flatten().min()
     }
 
     /// Looks whether time has changed something.
@@ -326,14 +363,34 @@ impl Board {
             && std::mem::take(&mut reader.quiet)
         {
             self.quiet.retain(|other| *other != id);
-            self.woken.push(id);
+            self.join_line(id);
         }
     }
 
     fn wake_quiet(&mut self) {
-        for id in self.quiet.drain(..) {
+        for id in std::mem::take(&mut self.quiet) {
             if let Some(reader) = self.readers.get_mut(&id) {
                 reader.quiet = false;
+            }
+            self.join_line(id);
+        }
+    }
+
+    /// The reader waits to be told something, unless it does already; if it is its turn, it is woken.
+    fn join_line(&mut self, id: ReaderId) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        if reader.ticket {
+            self.woken.push(id);
+        } else if reader.place.is_none() {
+            reader.place = Some(self.line.join(id, reader.tellings));
+        }
+    }
+
+    /// Lets those be told whose turn it is.
+    fn call(&mut self, now: Time) {
+        while let Some(id) = self.line.next(now, self.leaving) {
+            if let Some(reader) = self.readers.get_mut(&id) {
+                (reader.place, reader.ticket) = (None, true);
                 self.woken.push(id);
             }
         }
@@ -353,7 +410,8 @@ impl Board {
             }
         } else {
             if self.log.has_forgotten(reader.log_at) {
-                (reader.map_at, reader.log_at) = (0, self.released);
+                // The map holds what has come, whether it is released or not.
+                (reader.map_at, reader.log_at) = (0, self.log.end());
             }
             items.extend(reader.map_part(&self.layout, have));
             items.extend(reader.new_blocks(&self.log, self.released));

@@ -13,6 +13,7 @@
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
 //! | [`met`] | peers that have shown themselves |
+//! | `news_line` | who is told next, when more ask than should be told at once |
 //! | `patience` | how long a reader is sent away because others wait, and how often it was |
 //! | `plain_share` | what clients get that know only version 1 |
 
@@ -21,6 +22,7 @@ pub mod board;
 mod crowd;
 pub mod have_log;
 pub mod met;
+mod news_line;
 pub mod offers;
 mod patience;
 mod plain_share;

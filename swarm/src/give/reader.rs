@@ -2,6 +2,7 @@
 
 use super::have_log::HaveLog;
 use super::met::Met;
+use super::news_line::Place;
 use super::patience::Patience;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
 use cascade_format::extension::{Item, Run};
@@ -35,6 +36,12 @@ pub(super) struct Reader {
     pub(super) patience: Patience,
     /// It knows all that there is.
     pub(super) quiet: bool,
+    /// Where it stands in the line of those who wait to be told.
+    pub(super) place: Option<Place>,
+    /// Its turn has come: it may be told, with news alone, once.
+    pub(super) ticket: bool,
+    /// Times that it was told since it was given a block.
+    pub(super) tellings: u32,
 }
 
 impl Reader {
@@ -55,6 +62,9 @@ impl Reader {
             asked: false,
             patience: Patience::default(),
             quiet: false,
+            place: None,
+            ticket: false,
+            tellings: 0,
         }
     }
 

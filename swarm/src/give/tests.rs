@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Time;
+use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE, NEWS_INTERVAL};
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Have, Layout};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -92,9 +93,9 @@ fn every_block_is_offered_once_and_then_all_may_be_asked() {
     all.sort_unstable();
     assert_eq!(all, (0..100).collect::<Vec<_>>());
     let wakeup = board.next_wakeup(NOW).unwrap();
-    board.take_woken();
+    board.take_woken(NOW);
     board.handle_time(wakeup);
-    assert_eq!(board.take_woken().len(), 3);
+    assert_eq!(board.take_woken(NOW).len(), 3);
     assert_eq!(news(&mut board, wakeup, readers[0]), Some(vec![Item::Everything]));
 }
 
@@ -154,7 +155,7 @@ fn a_leecher_tells_its_map_once_and_then_what_is_new() {
     assert_eq!(told, Some(vec![Item::Map { first: 0, bits }, Item::Load(1)]));
     assert_eq!(board.news(NOW, reader, &|block| have.has(block)), None);
     [7, 8, 20].iter().for_each(|number| board.published(NOW, block(*number)));
-    assert_eq!(board.take_woken(), [reader]);
+    assert_eq!(board.take_woken(NOW), [reader]);
     board.handle_time(board.next_wakeup(NOW).unwrap());
     let runs = vec![Run { first: block(7), count: 2 }, Run::of(block(20))];
     assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Have(runs)]));
@@ -227,12 +228,12 @@ fn a_reader_that_was_woken_for_nothing_is_woken_again() {
         board.met(addr(host), true);
         news(&mut board, NOW, reader);
     }
-    board.take_woken();
+    board.take_woken(NOW);
     board.met(addr(251), true);
-    assert_eq!(board.take_woken(), [reader]);
+    assert_eq!(board.take_woken(NOW), [reader]);
     assert!(!board.has_news(reader), "it has been told of enough peers");
     board.published(NOW, block(7));
-    assert_eq!(board.take_woken(), [reader]);
+    assert_eq!(board.take_woken(NOW), [reader]);
     assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Have(vec![Run::of(block(7))])]));
 }
 
@@ -255,6 +256,7 @@ fn a_reader_that_falls_behind_is_told_the_map_again() {
     // Every other block: no two make a run.
     let came: Vec<Block> = layout.iter().filter(|block| block.number() % 2 == 0).collect();
     came.iter().for_each(|block| board.published(NOW, *block));
+    board.take_woken(NOW);
     board.handle_time(board.next_wakeup(NOW).unwrap());
     let mut known = Have::none(&layout);
     while let Some(items) = board.news(NOW, reader, &|block| block.number() % 2 == 0) {
@@ -292,4 +294,72 @@ fn an_address_of_this_machine_is_told_on_this_machine_alone() {
     assert_eq!(to_far, None, "both others are of this machine");
     let to_near = peers(news(&mut board, NOW, near).unwrap());
     assert_eq!(to_near, Some(Item::Peers(vec![local, addr(1)])));
+}
+
+#[test]
+fn many_who_only_listen_get_the_budget_and_who_takes_blocks_goes_first() {
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let readers: Vec<_> = (0..500).map(|_| board.open(NOW, None)).collect();
+    let mut now = NOW;
+    let mut tellings = vec![0; readers.len()];
+    for round in 0..50u64 {
+        board.published(now, block(round));
+        // The first one takes what it hears of.
+        board.sent(now, readers[0], block(round));
+        for (reader, told) in readers.iter().zip(&mut tellings) {
+            if board.has_news(*reader) && board.may_answer(now, *reader) {
+                *told += u32::from(news(&mut board, now, *reader).is_some());
+            }
+        }
+        now += NEWS_INTERVAL;
+    }
+    let all: u32 = tellings.iter().sum();
+    assert!(all <= NEWS_A_SECOND + NEWS_AT_ONCE, "{all} in a second");
+    assert!(all >= NEWS_A_SECOND * 9 / 10, "{all} in a second");
+    // All alike until everybody has been told once, which takes a third of the second.
+    assert!(tellings[0] >= 33, "told {} times in 50 rounds", tellings[0]);
+    assert!(tellings[1..].iter().all(|told| *told <= 5), "{tellings:?}");
+}
+
+#[test]
+fn thirty_links_are_told_as_often_as_ever() {
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let readers: Vec<_> = (0..30).map(|_| board.open(NOW, None)).collect();
+    let mut now = NOW;
+    for round in 0..100u64 {
+        board.published(now, block(round));
+        for reader in &readers {
+            assert!(board.has_news(*reader) && board.may_answer(now, *reader), "round {round}");
+            assert!(news(&mut board, now, *reader).is_some());
+        }
+        now += NEWS_INTERVAL;
+    }
+}
+
+#[test]
+fn who_waits_for_its_turn_is_woken_and_not_before() {
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let readers: Vec<_> = (0..1000).map(|_| board.open(NOW, None)).collect();
+    let waiting: Vec<_> = readers.iter().filter(|reader| !board.may_answer(NOW, **reader)).collect();
+    assert_eq!(waiting.len(), readers.len() - NEWS_AT_ONCE as usize);
+    assert_eq!(board.take_woken(NOW), [], "nobody else's turn has come");
+    let (mut now, mut woken) = (NOW, 0);
+    while woken < waiting.len() {
+        now = board.next_wakeup(now).expect("somebody waits");
+        board.handle_time(now);
+        woken += board.take_woken(now).len();
+    }
+    let took = (now - NOW).as_secs_f64() * f64::from(NEWS_A_SECOND);
+    assert!((800.0..1000.0).contains(&took), "{took}");
+    assert!(readers.iter().all(|reader| board.may_answer(now, *reader)));
+}
+
+#[test]
+fn a_goodbye_is_told_to_all_at_once() {
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let readers: Vec<_> = (0..1000).map(|_| board.open(NOW, None)).collect();
+    readers.iter().for_each(|reader| drop(news(&mut board, NOW, *reader)));
+    board.take_woken(NOW);
+    board.leave();
+    assert_eq!(board.take_woken(NOW).len(), readers.len());
 }

@@ -3,6 +3,7 @@
 use super::support::{Client, Sample, Server, elapsed, wait_until};
 use crate::clock;
 use crate::serve::{Options, Timeouts};
+use cascade_format::Have;
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ fn two_thousand_idle_and_half_sent_clients_do_not_matter() {
 #[test]
 fn beyond_the_bound_the_longest_idle_makes_room() {
     let sample = Sample::new(1000, 100);
-    let timeouts = Timeouts { evict: Duration::from_millis(100), ..Timeouts::default() };
+    let soon = Duration::from_millis(100);
+    let timeouts = Timeouts { evict: soon, silent: soon, ..Timeouts::default() };
     let server = Server::with(&[&sample], Options { max_clients: 50, timeouts, ..Options::default() });
     let mut idle: Vec<Client> = (0..50).map(|_| server.connect()).collect();
     wait_until("50 clients are open", || server.stats.clients() == 50);
@@ -52,10 +54,48 @@ fn beyond_the_bound_the_longest_idle_makes_room() {
     idle[0].expect_block(&sample, 2);
 }
 
+/// They ask for what is not there, again and again, and read the answers.
+#[test]
+fn holders_that_take_no_blocks_keep_no_newcomer_out() {
+    let sample = Sample::with_blocks(1000, 100, |layout| {
+        let mut have = Have::all(layout);
+        assert!(layout.block(9).is_some_and(|block| have.remove(block)));
+        have
+    });
+    let ms = Duration::from_millis;
+    let timeouts = Timeouts { evict: ms(400), silent: ms(200), ..Timeouts::default() };
+    let server = Server::with(&[&sample], Options { max_clients: 10, timeouts, ..Options::default() });
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            let mut holder = server.connect();
+            scope.spawn(|| {
+                // Ends when its place is another's.
+                let mut answer = [0; 256];
+                while holder.0.write_all(&sample.request(9)).is_ok()
+                    && holder.0.read(&mut answer).is_ok_and(|read| read > 0)
+                {
+                    std::thread::sleep(ms(20));
+                }
+                drop(holder);
+            });
+        }
+        wait_until("10 clients are open", || server.stats.clients() == 10);
+        std::thread::sleep(ms(450));
+        let mut newcomers: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+        for newcomer in &mut newcomers {
+            newcomer.send(&sample.request(1));
+            newcomer.expect_block(&sample, 1);
+        }
+        assert_eq!((server.stats.evicted(), server.stats.refused()), (10, 0));
+    });
+}
+
 #[test]
 fn when_all_are_busy_the_next_is_refused_politely() {
     let sample = Sample::new(1000, 100);
-    let server = Server::with(&[&sample], Options { max_clients: 10, ..Options::default() });
+    // They came a moment ago, also on a machine with much else to do.
+    let timeouts = Timeouts { silent: Duration::from_secs(60), ..Timeouts::default() };
+    let server = Server::with(&[&sample], Options { max_clients: 10, timeouts, ..Options::default() });
     let mut held: Vec<Client> = (0..10).map(|_| server.connect()).collect();
     wait_until("10 clients are open", || server.stats.clients() == 10);
     for _ in 0..20 {
@@ -64,7 +104,7 @@ fn when_all_are_busy_the_next_is_refused_politely() {
         // written at all depends on who is faster.)
         let _ = client.0.write_all(&sample.request(0));
         let message = client.expect_message(1);
-        assert_eq!(message, "this peer has all the 10 connections it can hold; try again later");
+        assert_eq!(message, "this peer has all the 10 connections it can hold; try again later\n");
         client.expect_end();
     }
     assert_eq!((server.stats.evicted(), server.stats.refused()), (0, 20));

@@ -2,9 +2,11 @@
 
 use super::support::{Client, Sample, Server, elapsed, is_alone};
 use crate::clock;
-use crate::serve::{Options, Timeouts};
-use std::io::Read;
+use crate::serve::{Options, Timeouts, Warn};
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -80,7 +82,7 @@ fn count_own(what: &str) -> usize {
     std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count()
 }
 
-/// Without a free descriptor nobody can be accepted; the pool waits for one and goes on.
+/// Without a free descriptor a new client is told so; if somebody takes nothing, it gets that one's place.
 #[test]
 #[cfg(target_os = "linux")]
 fn no_descriptor_is_no_end() {
@@ -90,8 +92,17 @@ fn no_descriptor_is_no_end() {
     }
     setrlimit(Resource::Nofile, Rlimit { current: Some(100), maximum: Some(100) }).unwrap();
     let sample = Sample::new(1000, 100);
-    let timeouts = Timeouts { evict: Duration::from_millis(50), ..Timeouts::default() };
-    let server = Server::with(&[&sample], Options { timeouts, ..Options::default() });
+    let soon = Duration::from_millis(50);
+    let timeouts = Timeouts { evict: soon, silent: soon, ..Timeouts::default() };
+    let warnings = Arc::new(AtomicUsize::new(0));
+    let warn = {
+        let warnings = Arc::clone(&warnings);
+        Warn(Arc::new(move |text| {
+            assert!(text.contains("ulimit -n"), "{text}");
+            warnings.fetch_add(1, Ordering::Relaxed);
+        }))
+    };
+    let server = Server::with(&[&sample], Options { timeouts, warn, ..Options::default() });
     let use_up = || {
         let mut taken = Vec::new();
         while let Ok(file) = std::fs::File::open("/dev/null") {
@@ -101,22 +112,29 @@ fn no_descriptor_is_no_end() {
         drop(taken.pop());
         taken
     };
-    // Nobody can be closed to make room: the new client waits, and costs nothing meanwhile.
+    // Nobody can be closed to make room: the new client is refused at once.
     let ticks = own_cpu_ticks();
     let taken = use_up();
+    for _ in 0..20 {
+        let mut client = server.connect();
+        let _ = client.0.write_all(&sample.request(1));
+        assert_ne!(client.read_to_end().first(), Some(&0), "a block");
+    }
+    assert_eq!((server.stats.evicted(), server.stats.refused()), (0, 20));
+    assert!(own_cpu_ticks() - ticks < 20, "busy while there was nothing to do but refuse");
+    drop(taken);
     let mut first = server.connect();
     first.send(&sample.request(1));
-    std::thread::sleep(Duration::from_millis(400));
-    drop(taken);
     first.expect_block(&sample, 1);
-    assert!(own_cpu_ticks() - ticks < 20, "busy while there was nothing to do but wait");
     // Now there is somebody: the first one idles.
+    std::thread::sleep(soon * 2);
     let _taken = use_up();
     let mut second = server.connect();
     second.send(&sample.request(2));
     second.expect_block(&sample, 2);
     first.expect_end();
-    assert_eq!((server.stats.evicted(), server.stats.refused()), (1, 0));
+    assert_eq!((server.stats.evicted(), server.stats.refused()), (1, 20));
+    assert_eq!(warnings.load(Ordering::Relaxed), 1, "told once, not each time");
 }
 
 /// User and system time of this process, in ticks of 10 ms.

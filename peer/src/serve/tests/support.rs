@@ -3,9 +3,11 @@
 
 use super::super::verdict::Verdict;
 use crate::catalog::Catalog;
+use crate::metafile::MetafileOnDisk;
 use crate::serve::{Options, Pool, ServeStats};
 use crate::store::{DataFile, HaveMap, Shared, Stamp};
 use cascade_format::{CascadeHash, Have, Layout};
+use cascade_hash::Sha256Stream;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -46,6 +48,20 @@ impl Sample {
         let data = DataFile::new(file, path.path(), layout);
         let shared = Arc::new(Shared::new(CascadeHash(hash), data, have, Some(stamp)));
         Self { shared, bytes, path }
+    }
+
+    /// From now on every block is hashed before it is served, and nothing else shows a change of the file.
+    pub(in crate::serve) fn with_proof(self) -> Self {
+        let layout = *self.shared.layout();
+        let hashes = layout.iter().flat_map(|block| Sha256Stream::digest(self.block(block.number())));
+        let head = [*b"CASCADE1", [0; 8], layout.length().to_be_bytes(), layout.block_size().to_be_bytes()];
+        let whole = Sha256Stream::digest(&self.bytes);
+        let bytes: Vec<u8> = head.concat().into_iter().chain(whole).chain(hashes).collect();
+        let metafile = NamedTempFile::new().unwrap();
+        std::fs::write(metafile.path(), bytes).unwrap();
+        self.shared.prove_with(Arc::new(MetafileOnDisk::open(metafile.path()).unwrap()));
+        self.shared.set_stamp(None);
+        self
     }
 
     /// The file, opened to be written to.

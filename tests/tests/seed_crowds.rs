@@ -1,0 +1,208 @@
+use cascade_tests::cascade_file::TestFile;
+use cascade_tests::clock;
+use cascade_tests::crowd::Crowd;
+use cascade_tests::extended_client::ExtendedClient;
+use cascade_tests::extension::{Marker, NEWS};
+use cascade_tests::foreign_client::{ForeignClient, fetch, request};
+use cascade_tests::process::Process;
+use cascade_tests::scene::Scene;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+/// "At once", on a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// What a process may use that has nothing to do, for each second: a busy loop uses all of it.
+const IDLE_CPU: Duration = Duration::from_millis(150);
+
+fn scene() -> Scene {
+    Scene::new(TestFile::random("crowded.bin", 16 << 20, 64 << 10), &[])
+}
+
+/// Clients that send `requests` and read nothing.
+fn hogs(addr: SocketAddr, count: usize, requests: &[u8]) -> Vec<ForeignClient> {
+    let hog = |_| {
+        let mut client = ForeignClient::connect(addr).with_small_buffer();
+        client.send(requests).unwrap();
+        client
+    };
+    (0..count).map(hog).collect()
+}
+
+#[test]
+fn clients_that_take_nothing_cost_nothing() {
+    let plain = |hash: &[u8; 32], block| request(hash, block);
+    let marked = |hash: &[u8; 32], block| Marker::new(7001).request(hash, block);
+    for ask in [&plain as &dyn Fn(&[u8; 32], u64) -> [u8; 64], &marked] {
+        let scene = scene();
+        let blocks = scene.file.blocks();
+        let requests: Vec<u8> = (0..600).flat_map(|number| ask(&scene.file.hash, number % blocks)).collect();
+        let (seeder, addr) = scene.seeding();
+        // It waits for news before they come.
+        let mut client = ExtendedClient::connect(addr, &scene.file, 7002);
+        client.ask(5).1.assert_block(&scene.file, 5);
+        let _hogs = hogs(addr, 200, &requests);
+        while client.news_within(Duration::from_millis(500)).is_some() {}
+        // Their sockets take some megabytes each. Then there is nothing more to do.
+        clock::within(Duration::from_secs(15), "a seeder that rests", || {
+            (seeder.cpu_time_within(Duration::from_secs(1)) < IDLE_CPU).then_some(())
+        });
+        // What follows the question that waits is read, whatever the others have sent.
+        let start = clock::now();
+        client.send(&[5, 5]);
+        let _ = client.receive_news();
+        assert!(start.elapsed() < AT_ONCE, "a question for news was answered after {:?}", start.elapsed());
+        // And version 1 is served as if they were not there.
+        let mut client = ForeignClient::connect(addr);
+        let start = clock::now();
+        for block in 0..blocks {
+            client.ask(&scene.file.hash, block).unwrap().assert_block(&scene.file, block);
+        }
+        assert!(start.elapsed() < AT_ONCE * 2, "{blocks} blocks took {:?}", start.elapsed());
+    }
+}
+
+/// A question that waits, with what cannot be understood behind it.
+#[test]
+fn garbage_behind_a_question_for_news_costs_nothing() {
+    let scene = scene();
+    let (seeder, addr) = scene.seeding();
+    let mut client = ForeignClient::connect(addr);
+    client.send(&Marker::new(7001).request(&scene.file.hash, NEWS)).unwrap();
+    let _ = client.receive();
+    let question = Marker::new(7001).request(&scene.file.hash, NEWS);
+    client.send(&[&question[..], b"GET / HTTP/1.1\r\n\r\n"].concat()).unwrap();
+    client.send(b"more of it").unwrap();
+    assert_eq!(client.receive().unwrap().status, 0x82);
+    client.receive().unwrap().assert_message(4);
+    client.assert_closed();
+    let used = seeder.cpu_time_within(Duration::from_secs(1));
+    assert!(used < IDLE_CPU, "{used:?}");
+}
+
+#[test]
+fn listeners_that_take_nothing_cost_nothing() {
+    let scene = scene();
+    let (seeder, addr) = scene.seeding();
+    let questions: Vec<u8> = (0..200).flat_map(|_| Marker::new(0).request(&scene.file.hash, NEWS)).collect();
+    let listeners = hogs(addr, 1000, &questions);
+    assert_eq!(listeners.len(), 1000);
+    // Their buffers are large enough for every answer.
+    let used = seeder.cpu_time_within(Duration::from_secs(4));
+    assert!(used < Duration::from_millis(1600), "{used:?} of four seconds");
+    let start = clock::now();
+    let mut client = ExtendedClient::connect(addr, &scene.file, 7002);
+    assert!(!client.ask_news().is_empty(), "a newcomer is told what there is");
+    client.ask(7).1.assert_block(&scene.file, 7);
+    assert!(start.elapsed() < AT_ONCE, "a newcomer waited {:?}", start.elapsed());
+}
+
+#[test]
+fn refusals_are_lines() {
+    let scene = scene();
+    let data = scene.file.data_with(|block| block == 4);
+    std::fs::write(scene.target(), data).unwrap();
+    let mut seeder = scene.seed().start();
+    let addr = scene.listening(&mut seeder);
+    let hash = scene.file.hash;
+    for (status, request) in
+        [(1, request(&[1; 32], 0)), (2, request(&hash, 4)), (3, request(&hash, 1 << 40)), (4, [b'x'; 64])]
+    {
+        let mut client = ForeignClient::connect(addr);
+        client.send(&request).unwrap();
+        let response = client.receive().unwrap();
+        assert_eq!(response.status, status);
+        let text = String::from_utf8(response.body).unwrap();
+        assert!(text.len() > 1 && text.find('\n') == Some(text.len() - 1), "{text:?} is no line");
+    }
+    // With something in front of it, too.
+    let (items, response) = ExtendedClient::connect(addr, &scene.file, 7001).ask(4);
+    assert!(items.is_some() && response.status == 2 && response.body.ends_with(b"\n"), "{response:?}");
+    fetch(addr, &scene.file, 5).assert_block(&scene.file, 5);
+}
+
+/// With so few descriptors the seeder holds some sixteen clients, on a machine with two cores.
+fn seeding_with_few_descriptors(scene: &Scene) -> (Process, SocketAddr) {
+    let _ = scene.file.write_data(scene.folder());
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let limit = 48 + 8 * cores;
+    let mut seeder = scene.seed().after_shell(&format!("ulimit -n {limit}")).start();
+    let addr = scene.listening(&mut seeder);
+    (seeder, addr)
+}
+
+#[test]
+fn held_connections_keep_nobody_out_and_leave_no_trace() {
+    let scene = scene();
+    let (mut seeder, addr) = seeding_with_few_descriptors(&scene);
+    let served = || {
+        let mut client = ForeignClient::connect(addr);
+        client.ask(&scene.file.hash, 5).is_ok_and(|response| response.status == 0).then_some(())
+    };
+    let held = Crowd::gather(addr, 200, b"");
+    assert_eq!(held.len(), 200);
+    // A newcomer is answered at once, and soon with a block: who takes nothing makes room.
+    let start = clock::now();
+    let answer = ForeignClient::connect(addr).ask(&scene.file.hash, 5);
+    assert!(start.elapsed() < AT_ONCE, "{answer:?} after {:?}", start.elapsed());
+    clock::within(Duration::from_secs(4), "a block while others hold connections", served);
+    // Half of a request is nothing either.
+    drop(held);
+    clock::within(Duration::from_secs(1), "a block after they have left", served);
+    let half = Crowd::gather(addr, 200, &request(&scene.file.hash, 1)[..63]);
+    clock::within(Duration::from_secs(4), "a block while others send half a request", served);
+    drop(half);
+    clock::within(Duration::from_secs(1), "a block after they have left", served);
+    seeder.assert_running();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_without_a_descriptor_says_so_and_goes_on() {
+    let scene = scene();
+    let (mut seeder, addr) = scene.seeding();
+    // From now on it may open nothing but what it has in hand.
+    let open = seeder.descriptors();
+    seeder.limit_descriptors(u64::try_from(open).unwrap());
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        let start = clock::now();
+        answers.push(ForeignClient::connect(addr).ask(&scene.file.hash, 5).map(|response| response.status));
+        assert!(start.elapsed() < AT_ONCE, "{answers:?} after {:?}", start.elapsed());
+    }
+    seeder.wait_line("a warning", |line| line.contains("ulimit -n").then_some(()));
+    assert_eq!(seeder.log().matches("ulimit -n").count(), 1, "{}", seeder.log());
+    seeder.limit_descriptors(u64::try_from(open).unwrap() + 10);
+    fetch(addr, &scene.file, 5).assert_block(&scene.file, 5);
+}
+
+#[test]
+fn hundreds_of_files_are_seeded_or_refused_at_once() {
+    let scene = scene();
+    let files: Vec<TestFile> =
+        (0..600).map(|number| TestFile::random(&format!("file-{number}"), 1000, 100)).collect();
+    let cascades: Vec<_> = files
+        .iter()
+        .map(|file| {
+            let _ = file.write_data(scene.folder());
+            file.write_cascade(scene.folder())
+        })
+        .collect();
+    let _ = scene.file.write_data(scene.folder());
+    let refused = scene.seed().args(&cascades).after_shell("ulimit -n 256").run();
+    refused.assert_one_line_error(&["601 files", "256", "ulimit -n"]);
+    let mut seeder = scene.seed().args(&cascades).after_shell("ulimit -n 1024").start();
+    let addr = scene.listening(&mut seeder);
+    for file in files.iter().step_by(50).chain(files.last()) {
+        seeder.wait_until("each file", || (fetch(addr, file, 7).status == 0).then_some(()));
+        fetch(addr, file, 7).assert_block(file, 7);
+    }
+    // And clients find room beside them.
+    let mut clients: Vec<_> = (0..150).map(|_| ForeignClient::connect(addr)).collect();
+    for client in &mut clients {
+        client.ask(&scene.file.hash, 3).unwrap().assert_block(&scene.file, 3);
+    }
+    seeder.assert_running();
+    assert!(!seeder.has_printed("descriptor"), "{}", seeder.log());
+}
