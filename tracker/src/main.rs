@@ -10,15 +10,38 @@ use cli::{Cli, Plan};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::thread;
+
+/// The exit code of a command line that makes no sense.
+const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    match Cli::parse().plan().and_then(serve) {
+    let result = match Cli::try_parse() {
+        Ok(cli) => cli.plan().and_then(serve),
+        Err(usage) if usage.use_stderr() => {
+            let _ = usage.print();
+            return WRONG_USAGE.into();
+        }
+        // Help, or the version.
+        Err(asked) => told(asked.print().and_then(|()| io::stdout().flush())),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             // Not eprintln!, which panics when nobody reads.
             let _ = writeln!(io::stderr(), "tracker: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Whether what was written to stdout has arrived. A reader that has gone has read what it wanted.
+fn told(written: io::Result<()>) -> Result<(), String> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to stdout: {error}; send it to a place with room"))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -40,11 +63,23 @@ fn serve(plan: Plan) -> Result<(), String> {
     let served = runtime.block_on(async {
         // Before the line is printed: whoever reads it may send a signal at once.
         let stop = stop_signal()?;
-        let _ = writeln!(io::stdout(), "tracker: listening on {local_addr} ({tracked})");
+        announce(format!("tracker: listening on {local_addr} ({tracked})\n"))?;
         tracker.run(stop).await
     });
     writer.finish();
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
+}
+
+/// Prints the line that says where the tracker listens, by a thread of its own: where nobody reads what is
+/// in the pipe before it, the tracker must serve and be stopped all the same. A lost line stops nothing.
+fn announce(line: String) -> io::Result<()> {
+    let print = move || {
+        let mut stdout = io::stdout();
+        if let Err(message) = told(stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush())) {
+            let _ = writeln!(io::stderr(), "tracker: {message}. It serves on: {}", line.trim_end());
+        }
+    };
+    thread::Builder::new().name("stdout".to_owned()).spawn(print).map(drop)
 }
 
 /// One line: what failed, where, why, what to try.
