@@ -194,3 +194,30 @@ fn sigint_ends_it_while_nobody_reads_the_pipe_that_it_starts_to_write_to() {
         child.try_wait().unwrap().is_some()
     });
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sigint_ends_it_while_it_hashes_the_largest_file_that_it_takes() {
+    const BLOCKS: u64 = cascade_tracker::allow::MAX_ALLOWED_BLOCKS;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let header = [&b"CASCADE1\0\0\0\0\0\0\0\0"[..], &BLOCKS.to_be_bytes(), &1u64.to_be_bytes()];
+    file.write_all(&header.concat()).unwrap();
+    if let Err(error) = file.as_file().set_len(64 + 32 * BLOCKS) {
+        eprintln!("skipped: no file system for a hole of 2 GiB here: {error}");
+        return;
+    }
+    let path = file.path().to_str().unwrap();
+    let mut child = tracker(&["-l", "127.0.0.1:0", "--allow", path]).spawn().unwrap();
+    let opened = (0..2000).any(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+        folder.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == file.path()))
+    });
+    signal(&child, Signal::INT);
+    let mut printed = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    let status = child.wait().unwrap();
+    assert!(opened, "it did not open the file: this test shows nothing");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{status}");
+    assert_eq!(printed, "", "it was past the file: this test shows nothing");
+}
