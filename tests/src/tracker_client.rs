@@ -180,4 +180,13 @@ impl Reply {
         assert!(!text.trim().is_empty(), "status 1 without a message");
         text
     }
+
+    /// The same, and fails unless the message is one line with its end: some clients read lines.
+    #[track_caller]
+    pub fn assert_refused_with_a_line(&self) -> String {
+        let text = self.assert_refused();
+        let newlines = text.bytes().filter(|byte| *byte == b'\n').count();
+        assert!(newlines == 1 && text.ends_with('\n'), "no line with its end: {text:?}");
+        text
+    }
 }

@@ -114,7 +114,7 @@ fn a_good_address_subscribes_only_from_itself() {
     let tracker =
         RunningTracker::with_config(r#"{"port": 0, "good-ips": ["127.0.0.2"], "allowedhashes": ["HASH"]}"#);
     let claim = subscribe([127, 0, 0, 2], 7);
-    claim.ask_from(Ipv4Addr::new(127, 0, 0, 1), tracker.addr).assert_refused();
+    claim.ask_from(Ipv4Addr::new(127, 0, 0, 1), tracker.addr).assert_refused_with_a_line();
     assert_eq!(list().ask(tracker.addr).entries(), []);
     assert_eq!(claim.ask_from(Ipv4Addr::new(127, 0, 0, 2), tracker.addr).status, 0);
     assert_eq!(list().ask(tracker.addr).entries().len(), 1);
@@ -127,7 +127,7 @@ fn private_addresses_are_refused_only_with_ban_private() {
     for private in [[10, 0, 0, 1], [172, 16, 0, 1], [172, 31, 255, 255], [192, 168, 3, 4], [127, 0, 0, 1]] {
         let reply = subscribe(private, 7).ask(tracker.addr);
         assert_eq!(reply.status, 1, "{private:?} should be refused");
-        reply.assert_refused();
+        reply.assert_refused_with_a_line();
     }
     let ask = Request::new(LIST, HASH, [93, 184, 216, 34], 1);
     assert_eq!(ask.ask(tracker.addr).entries(), []);
@@ -142,7 +142,7 @@ fn private_addresses_are_refused_only_with_ban_private() {
 fn a_hash_that_is_not_allowed_is_refused_for_both_commands() {
     let tracker = RunningTracker::with_config(r#"{"port": 0, "allowedhashes": ["HASH"]}"#);
     for command in [LIST, SUBSCRIBE] {
-        Request::new(command, OTHER, [10, 0, 0, 1], 7).ask(tracker.addr).assert_refused();
+        Request::new(command, OTHER, [10, 0, 0, 1], 7).ask(tracker.addr).assert_refused_with_a_line();
         assert_eq!(Request::new(command, HASH, [10, 0, 0, 1], 7).ask(tracker.addr).status, 0);
     }
 }
@@ -165,11 +165,11 @@ fn every_wrong_field_is_refused_with_a_message_and_a_close() {
     ];
     for request in wrong {
         // `ask` reads up to the end of the stream: the close is part of what is tested.
-        request.ask(tracker.addr).assert_refused();
+        request.ask(tracker.addr).assert_refused_with_a_line();
     }
     // What the length promises really follows: the message must not be lost to a reset.
     let longer = [Request { length: 100_000, ..right }.bytes(), vec![0; 99_962]].concat();
-    exchange(tracker.addr, &longer).assert_refused();
+    exchange(tracker.addr, &longer).assert_refused_with_a_line();
     assert_eq!(list().ask(tracker.addr).entries(), [], "a refused request must not register");
 }
 
@@ -178,7 +178,7 @@ fn a_request_cut_short_is_refused_with_a_message() {
     let tracker = RunningTracker::open();
     let whole = subscribe([10, 0, 0, 1], 7).bytes();
     for length in [1, 4, 15, 16, 17, 53] {
-        exchange(tracker.addr, &whole[..length]).assert_refused();
+        exchange(tracker.addr, &whole[..length]).assert_refused_with_a_line();
     }
     assert_eq!(list().ask(tracker.addr).entries(), []);
 }
@@ -216,6 +216,47 @@ fn idle_and_half_sent_connections_do_not_stop_others() {
     let start = clock::now();
     assert_eq!(subscribe([10, 0, 0, 1], 7).ask(tracker.addr).status, 0);
     assert!(start.elapsed() < Duration::from_secs(3), "it took {:?}", start.elapsed());
+}
+
+#[test]
+fn one_client_that_registers_thousands_hides_nobody() {
+    let tracker = RunningTracker::open();
+    let honest = |n: u8| Ipv4Addr::new(127, 0, 9, n);
+    for n in 1..=10 {
+        let _ = subscribe(honest(n).octets(), 7).ask_from(honest(n), tracker.addr);
+    }
+    for n in 0..3000u16 {
+        let [high, low] = n.to_be_bytes();
+        assert_eq!(subscribe([10, 0, high, low], 7).ask(tracker.addr).status, 0);
+    }
+    for _ in 0..20 {
+        let listed = list().ask(tracker.addr).addresses();
+        assert_eq!(listed.len(), 20);
+        let seen = (1..=10).filter(|n| listed.contains(&SocketAddrV4::new(honest(*n), 7))).count();
+        assert_eq!(seen, 10, "each source has its turn before any has a second: {listed:?}");
+    }
+}
+
+#[test]
+fn one_client_registers_a_bounded_number_of_ports_of_another_address() {
+    let tracker = RunningTracker::open();
+    for port in 1..=1500 {
+        let _ = subscribe([10, 0, 0, 1], port).ask(tracker.addr);
+    }
+    let listed: BTreeSet<_> = (0..200).flat_map(|_| list().ask(tracker.addr).addresses()).collect();
+    assert!(listed.len() <= 128, "{} ports of one address are listed", listed.len());
+    assert!(listed.len() > 100, "only {} are: too few for a laboratory", listed.len());
+}
+
+#[test]
+fn who_names_no_address_gets_a_list_and_is_in_none() {
+    let tracker = RunningTracker::open();
+    let _ = subscribe([10, 0, 0, 1], 7).ask(tracker.addr);
+    let only = ["10.0.0.1:7".parse::<SocketAddrV4>().unwrap()];
+    for (ip, port) in [([0, 0, 0, 0], 7), ([10, 0, 0, 2], 0), ([224, 0, 0, 1], 7), ([255; 4], 7)] {
+        assert_eq!(subscribe(ip, port).ask(tracker.addr).addresses(), only, "{ip:?}:{port}");
+    }
+    assert_eq!(list().ask(tracker.addr).addresses(), only);
 }
 
 #[test]

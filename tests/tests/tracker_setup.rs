@@ -3,9 +3,11 @@ use cascade_tests::cascade_file::{TestFile, hex};
 use cascade_tests::launch::Launch;
 use cascade_tests::process::{Process, Signal};
 use cascade_tests::tracker_client::{LIST, Request, SUBSCRIBE};
-use std::fs;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::fs::{self, File};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const HASH: [u8; 32] = [0xab; 32];
@@ -138,6 +140,86 @@ fn a_wrong_allow_is_an_error_that_names_it() {
         assert!(matches!(done.code, Some(1 | 2)), "{done}");
         assert!(done.stderr.contains(wrong), "{done}");
     }
+}
+
+/// What is no regular file, or too long: where a reader might wait, or read, for ever.
+fn unreadable(folder: &Path) -> Vec<PathBuf> {
+    let (fifo, link, hole) = (folder.join("fifo"), folder.join("link"), folder.join("hole"));
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    std::os::unix::fs::symlink(&fifo, &link).unwrap();
+    let mut paths = vec![fifo, link, folder.to_owned(), "/dev/zero".into(), "/dev/stdin".into()];
+    let sparse = File::create(&hole).unwrap();
+    // A header that says the same as the length: 3,125,000,000 blocks of one byte.
+    let header = [&b"CASCADE1\0\0\0\0\0\0\0\0"[..], &3_125_000_000u64.to_be_bytes(), &1u64.to_be_bytes()];
+    (&sparse).write_all(&header.concat()).unwrap();
+    if sparse.set_len(64 + 32 * 3_125_000_000).is_ok() {
+        paths.push(hole);
+    }
+    paths
+}
+
+#[test]
+fn what_is_no_file_of_bounded_length_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = unreadable(folder.path());
+    if paths.len() < 6 {
+        eprintln!("skipped in part: no file system for a hole of 100 GB here");
+    }
+    for path in paths {
+        let name = path.to_str().unwrap();
+        Launch::tracker().arg(name).run().assert_one_line_error(&[name]);
+        Launch::tracker().args(["-l", "127.0.0.1:0", "--allow", name]).run().assert_one_line_error(&[name]);
+    }
+}
+
+#[test]
+fn own_addresses_only_by_option_or_configuration() {
+    let option = Launch::tracker().args(["-l", "127.0.0.1:0", "--own-address-only"]);
+    let config = r#"{"port": 0, "allowedhashes": ["HASH"], "own-address-only": true}"#;
+    for tracker in [RunningTracker::with_args(option), RunningTracker::with_config(config)] {
+        let subscribe = |ip| Request::new(SUBSCRIBE, HASH, ip, 7).ask(tracker.addr);
+        let refusal = subscribe([127, 0, 0, 2]).assert_refused_with_a_line();
+        assert!(refusal.contains("127.0.0.1") && refusal.contains("127.0.0.2"), "{refusal:?}");
+        assert_eq!(subscribe([127, 0, 0, 1]).status, 0);
+        assert_eq!(Request::new(LIST, HASH, [10, 0, 0, 1], 7).ask(tracker.addr).entries().len(), 1);
+    }
+}
+
+#[test]
+fn help_that_is_lost_is_an_error_and_help_that_nobody_reads_is_none() {
+    for flag in ["--help", "--version"] {
+        let lost = Launch::tracker().arg(flag).after_shell("exec >/dev/full").run();
+        lost.assert_one_line_error(&["cannot write to stdout", "no space"]);
+        let unread = Launch::tracker().arg(flag).stdout(cascade_tests::launch::Sink::BrokenPipe).run();
+        assert_eq!(unread.assert_code(0).stderr, "", "{unread}");
+    }
+    // Wrong usage is wrong usage, whoever hears of it.
+    Launch::tracker().arg("--nonsense").after_shell("exec 2>/dev/full").run().assert_code(2);
+    Launch::tracker().arg("/nonexistent").after_shell("exec 2>&-").run().assert_code(1);
+}
+
+#[test]
+fn it_serves_on_when_its_log_cannot_be_written() {
+    for setup in ["exec 2>/dev/full", "exec 2>&-", "exec 2>/dev/null"] {
+        let tracker =
+            RunningTracker::with_args(Launch::tracker().args(["-l", "127.0.0.1:0"]).after_shell(setup));
+        for port in 1..=100 {
+            let reply = Request::new(SUBSCRIBE, HASH, [10, 0, 0, 1], port).ask(tracker.addr);
+            assert_eq!(reply.status, 0, "{setup}");
+        }
+        let done = tracker.process.end_by(Signal::INT);
+        done.assert_code(0);
+    }
+}
+
+#[test]
+fn it_serves_on_when_it_cannot_say_where() {
+    // The line that could not be written to stdout is said on stderr.
+    let launch = Launch::tracker().args(["-l", "127.0.0.1:0"]).after_shell("exec >/dev/full");
+    let tracker = RunningTracker::with_args(launch);
+    assert_eq!(status(&tracker, HASH), 0);
+    assert!(tracker.process.log().contains("cannot write to stdout"), "{}", tracker.process.log());
+    tracker.process.end_by(Signal::TERM).assert_code(0);
 }
 
 #[test]

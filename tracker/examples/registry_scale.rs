@@ -1,15 +1,16 @@
 //! How much memory ten million registered peers take, and how long requests take among them.
 //!
 //! ```text
-//! cargo run --release -p cascade-tracker --example registry_scale [PEERS]
+//! cargo run --release -p cascade-tracker --example registry_scale [PEERS | flood]
 //! ```
 //!
 //! For each shape (swarms × peers) it runs a process of its own, fills a registry one subscription at
 //! a time in an order that is bad for memory (every swarm gets its first peer, then every swarm its
-//! second...), and measures each call. Linux only: the memory is read from `/proc`.
+//! second...), and measures each call. With `flood` one source registers five million peers beside ten
+//! honest ones. Linux only: the memory is read from `/proc`.
 
 use cascade_format::CascadeHash;
-use cascade_tracker::registry::{Bounds, LIFETIME_SECS, Registry};
+use cascade_tracker::registry::{Bounds, Claim, LIFETIME_SECS, Registry, Source};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -21,12 +22,14 @@ const SAMPLES: u32 = 1_000_000;
 
 #[allow(clippy::print_stderr, reason = "an example's command line")]
 fn main() {
-    let args: Vec<u32> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<u32> = words.iter().filter_map(|arg| arg.parse().ok()).collect();
     match args.as_slice() {
+        [] if words == ["flood"] => flood(5_000_000),
         [swarms, peers] => measure(*swarms, *peers),
         [] => run_shapes(10_000_000),
         [peers] => run_shapes(*peers),
-        _ => eprintln!("usage: registry_scale [PEERS]"),
+        _ => eprintln!("usage: registry_scale [PEERS | flood]"),
     }
 }
 
@@ -44,6 +47,35 @@ fn run_shapes(peers: u32) {
     }
 }
 
+/// One source registers `hostile` peers for a file that ten honest ones share: how many of these are in
+/// lists then, and what a request costs.
+#[allow(clippy::print_stdout, reason = "an example's command line")]
+fn flood(hostile: u32) {
+    let mut registry = Registry::new(Bounds::default());
+    let honest: Vec<Claim> = (0..10).map(|n| claim(7, n, false)).collect();
+    for claim in &honest {
+        registry.subscribe(&file(1), *claim, NOW).ok();
+    }
+    let (mut floods, mut lists) = (Times::default(), Times::default());
+    for n in 0..hostile {
+        let hostile =
+            Claim { addr: addr(100 + n), source: Source::of([198, 51, 100, 1].into()), good: false };
+        floods.time(|| registry.subscribe(&file(1), hostile, NOW)).ok();
+    }
+    let (mut rng, mut entries, mut seen) = (fastrand::Rng::with_seed(1), Vec::new(), 0);
+    for _ in 0..1000 {
+        lists.time(|| registry.list(&file(1), addr(50), NOW + 1, &mut rng, &mut entries));
+        seen += entries.iter().filter(|entry| honest.iter().any(|claim| claim.addr == entry.addr)).count();
+    }
+    println!(
+        "one source registers {hostile} peers beside ten honest ones: {} are kept",
+        registry.peers() - 10
+    );
+    println!("  1000 lists of 20 have {:.1} of the ten honest peers on average", seen as f64 / 1000.0);
+    floods.print("hostile one");
+    lists.print("list");
+}
+
 fn file(n: u32) -> CascadeHash {
     let mut hash = [0; 32];
     hash[..4].copy_from_slice(&n.to_be_bytes());
@@ -54,6 +86,12 @@ fn addr(n: u32) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::from(0x0b00_0000 + n), 9000)
 }
 
+/// Peer `n` of a swarm, registered by a source that it has for itself.
+fn claim(swarm: u32, n: u32, good: bool) -> Claim {
+    let source = Ipv4Addr::from_bits(swarm.wrapping_mul(0x9e37_79b9).wrapping_add(n));
+    Claim { addr: addr(n), source: Source::of(source.into()), good }
+}
+
 /// `swarms` swarms of `each` peers.
 #[allow(clippy::print_stdout, reason = "an example's command line")]
 fn measure(swarms: u32, each: u32) {
@@ -62,7 +100,7 @@ fn measure(swarms: u32, each: u32) {
     let mut fill = Times::default();
     for peer in 0..each {
         for swarm in 0..swarms {
-            fill.time(|| registry.subscribe(&file(swarm), addr(peer), peer == 0, NOW)).ok();
+            fill.time(|| registry.subscribe(&file(swarm), claim(swarm, peer, peer == 0), NOW)).ok();
         }
     }
     let peers = registry.peers();
@@ -74,10 +112,11 @@ fn measure(swarms: u32, each: u32) {
     let (mut lists, mut renewals, mut arrivals) = (Times::default(), Times::default(), Times::default());
     let mut entries = Vec::new();
     for n in 0..SAMPLES {
-        let (swarm, peer) = (file(rng.u32(..swarms)), addr(rng.u32(..each)));
-        lists.time(|| registry.list(&swarm, peer, NOW + 1, &mut rng, &mut entries));
-        renewals.time(|| registry.subscribe(&swarm, peer, false, NOW + 2)).ok();
-        arrivals.time(|| registry.subscribe(&swarm, addr(each + n), false, NOW + 2)).ok();
+        let swarm = rng.u32(..swarms);
+        let peer = claim(swarm, rng.u32(..each), false);
+        lists.time(|| registry.list(&file(swarm), peer.addr, NOW + 1, &mut rng, &mut entries));
+        renewals.time(|| registry.subscribe(&file(swarm), peer, NOW + 2)).ok();
+        arrivals.time(|| registry.subscribe(&file(swarm), claim(swarm, each + n, false), NOW + 2)).ok();
     }
     lists.print("list");
     renewals.print("renewal");

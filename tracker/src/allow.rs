@@ -1,11 +1,16 @@
 //! What `--allow` names: a cascade hash, or the `.cascade` file that has it.
 
+use crate::file;
 use cascade_format::metafile::{HEADER_LEN, Header, MAGIC};
 use cascade_format::{CascadeHash, MetafileError};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+
+/// The most blocks of a `.cascade` file, as many as a download takes: 2 GiB to be hashed. A longer file
+/// is a mistake, or a hole without end.
+pub const MAX_ALLOWED_BLOCKS: u64 = 64 << 20;
 
 /// Read and hashed at once, in bytes: the file may be longer than memory.
 const CHUNK: usize = 64 << 10;
@@ -16,9 +21,9 @@ pub enum AllowError {
     /// Neither a hash nor a file that can be read.
     #[error("it is not 64 hex digits, and as a .cascade file it cannot be read: {0}")]
     Read(#[from] io::Error),
-    /// A file of another kind.
-    #[error("it is not a regular file")]
-    NotAFile,
+    /// More hashes than anybody downloads by.
+    #[error("it has {0} blocks, and files of more than {MAX_ALLOWED_BLOCKS} are not shared")]
+    TooLong(u64),
     /// The file is no `.cascade` file, or a damaged one.
     #[error(transparent)]
     Damaged(#[from] MetafileError),
@@ -37,11 +42,7 @@ pub fn resolve(text: &str) -> Result<CascadeHash, AllowError> {
 
 /// Hashes a `.cascade` file in constant memory, after a look at its header and length.
 fn cascade_hash_of(path: &Path) -> Result<CascadeHash, AllowError> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(AllowError::NotAFile);
-    }
+    let (mut file, len) = file::open(path)?;
     let mut header = [0; HEADER_LEN];
     let read = read_up_to(&mut file, &mut header)?;
     let parsed = if read == HEADER_LEN {
@@ -51,7 +52,10 @@ fn cascade_hash_of(path: &Path) -> Result<CascadeHash, AllowError> {
     } else {
         return Err(MetafileError::Magic.into());
     };
-    parsed.check_len(metadata.len())?;
+    parsed.check_len(len)?;
+    if parsed.layout.blocks() > MAX_ALLOWED_BLOCKS {
+        return Err(AllowError::TooLong(parsed.layout.blocks()));
+    }
     let mut hasher = Sha256::new_with_prefix(header);
     let mut hashed = HEADER_LEN as u64;
     let mut chunk = vec![0; CHUNK];
@@ -63,7 +67,7 @@ fn cascade_hash_of(path: &Path) -> Result<CascadeHash, AllowError> {
             break;
         }
         // A file that grows without end while it is read must not be followed.
-        parsed.check_len(metadata.len().max(hashed))?;
+        parsed.check_len(len.max(hashed))?;
     }
     parsed.check_len(hashed)?;
     Ok(CascadeHash(hasher.finalize().into()))
@@ -126,6 +130,26 @@ mod tests {
         assert!(matches!(damaged(&bytes[..bytes.len() - 1]), MetafileError::Truncated { .. }));
         assert!(matches!(damaged(&[&bytes[..], b"x"].concat()), MetafileError::Trailing { .. }));
         assert!(matches!(resolve("/no/such/file.cascade"), Err(AllowError::Read(_))));
-        assert!(matches!(resolve("/"), Err(AllowError::NotAFile)));
+        assert!(matches!(resolve("/"), Err(AllowError::Read(_))));
+    }
+
+    #[test]
+    fn a_hole_without_end_is_not_hashed() {
+        // 100 GB, all of them as the header says.
+        let layout = Layout::new(3_125_000_000, 1).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().write_all(&Header { layout, file_hash: FileHash::of(b"") }.encode()).unwrap();
+        if let Err(error) = file.as_file().set_len(layout.metafile_len()) {
+            return println!("skipped: no file system for a hole of 100 GB here: {error}");
+        }
+        let error = resolve(file.path().to_str().unwrap()).unwrap_err();
+        assert!(matches!(error, AllowError::TooLong(3_125_000_000)), "{error}");
+        let named = MAX_ALLOWED_BLOCKS.to_string();
+        assert!(error.to_string().contains(&named), "{error}");
+        // Without a header it is no matter of length.
+        file.as_file().set_len(0).unwrap();
+        file.as_file().set_len(100_000_000_000).unwrap();
+        let error = resolve(file.path().to_str().unwrap()).unwrap_err();
+        assert!(matches!(error, AllowError::Damaged(MetafileError::Magic)), "{error}");
     }
 }

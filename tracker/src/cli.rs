@@ -16,7 +16,7 @@ const DEFAULT_PORT: u16 = 8888;
 #[command(name = "tracker", version)]
 pub(crate) struct Cli {
     /// JSON: {"port": 8888, "ban-private": false, "allowedhashes": ["<64 hex digits>", ...],
-    /// "good-ips": ["127.0.0.1"]}; ban-private and good-ips may be absent
+    /// "good-ips": ["127.0.0.1"], "own-address-only": false}; the last two and ban-private may be absent
     #[arg(value_name = "CONFIG.json")]
     config: Option<PathBuf>,
 
@@ -27,6 +27,11 @@ pub(crate) struct Cli {
     /// Track the file with this cascade hash, or of this .cascade file; may be repeated
     #[arg(long, value_name = "HASH|FILE.cascade")]
     allow: Vec<String>,
+
+    /// Register a peer only at the address that its connection comes from, as CONFIG's own-address-only.
+    /// By default a peer says where it is reached: one behind a forwarded port must
+    #[arg(long)]
+    own_address_only: bool,
 }
 
 /// What to do.
@@ -52,6 +57,7 @@ impl Cli {
         }
         let port = config.as_ref().map_or(DEFAULT_PORT, |config| config.port);
         let listen = self.listen.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, port).into());
+        let own_only = self.own_address_only || config.as_ref().is_some_and(|config| config.own_address_only);
         let policy = match config {
             Some(config) => Policy::only(config.allowed.into_iter().chain(allowed))
                 .with_good(config.good)
@@ -59,6 +65,7 @@ impl Cli {
             None if allowed.is_empty() => Policy::open(),
             None => Policy::only(allowed),
         };
+        let policy = policy.with_own_address_only(own_only);
         Ok(Plan { listen, policy })
     }
 }
@@ -96,6 +103,21 @@ mod tests {
         assert_eq!((both.policy.allowed(), both.listen.port()), (Some(2), 7));
         assert!(both.policy.is_good([1, 2, 3, 4].into()));
         assert_eq!(plan(&[path, "--listen", "127.0.0.1:9"]).listen.port(), 9);
+    }
+
+    #[test]
+    fn own_addresses_only_by_the_command_line_or_the_configuration() {
+        let strict = Policy::open().with_own_address_only(true);
+        assert_eq!(plan(&["--own-address-only"]).policy, strict);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(
+            &mut file,
+            br#"{"port": 7, "allowedhashes": [], "own-address-only": true}"#,
+        )
+        .unwrap();
+        let path = file.path().to_str().unwrap();
+        assert_eq!(plan(&[path]).policy, Policy::only([]).with_own_address_only(true));
+        assert_eq!(plan(&[]).policy, Policy::open());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The tracker's configuration file (protocol §2): JSON, the format of the trackers in the field.
 
+use crate::file;
 use cascade_format::CascadeHash;
 use cascade_format::hash::HexError;
 use serde_json::{Map, Value};
-use std::fs::File;
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -15,6 +15,7 @@ const PORT: &str = "port";
 const BAN_PRIVATE: &str = "ban-private";
 const ALLOWED: &str = "allowedhashes";
 const GOOD: &str = "good-ips";
+const OWN_ADDRESS_ONLY: &str = "own-address-only";
 
 /// A configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub struct Config {
     pub allowed: Vec<CascadeHash>,
     /// `good-ips`: the addresses that are listed first; none where absent.
     pub good: Vec<Ipv4Addr>,
+    /// `own-address-only`: whether a peer is registered only at the address that its connection comes
+    /// from; false where absent. Trackers in the field do not know it.
+    pub own_address_only: bool,
 }
 
 /// Why bytes are no configuration.
@@ -40,7 +44,8 @@ pub enum ConfigError {
     NotAnObject,
     /// A field that does not exist, perhaps misspelt.
     #[error(
-        "unknown field {0:?}: the fields are \"port\", \"ban-private\", \"allowedhashes\" and \"good-ips\""
+        "unknown field {0:?}: the fields are \"port\", \"ban-private\", \"allowedhashes\", \"good-ips\" and \
+         \"own-address-only\""
     )]
     UnknownField(String),
     /// A field that must be there.
@@ -81,7 +86,7 @@ pub enum ConfigError {
 /// Why a file gives no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFileError {
-    /// It cannot be read.
+    /// It cannot be read, or is no regular file.
     #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
     /// It is longer than [`MAX_CONFIG_LEN`].
@@ -99,7 +104,12 @@ impl Config {
     /// The file cannot be read, is too long, or is no configuration.
     pub fn read(path: &Path) -> Result<Self, ConfigFileError> {
         let mut bytes = Vec::new();
-        File::open(path)?.take(MAX_CONFIG_LEN + 1).read_to_end(&mut bytes)?;
+        let (file, len) = file::open(path)?;
+        if len > MAX_CONFIG_LEN {
+            return Err(ConfigFileError::TooLong);
+        }
+        // It may grow meanwhile.
+        file.take(MAX_CONFIG_LEN + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_CONFIG_LEN {
             return Err(ConfigFileError::TooLong);
         }
@@ -113,16 +123,18 @@ impl Config {
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         let json = serde_json::from_slice(bytes).map_err(|error| ConfigError::Json(error.to_string()))?;
         let Value::Object(fields) = json else { return Err(ConfigError::NotAnObject) };
-        if let Some(name) =
-            fields.keys().find(|name| ![PORT, BAN_PRIVATE, ALLOWED, GOOD].contains(&name.as_str()))
+        if let Some(name) = fields
+            .keys()
+            .find(|name| ![PORT, BAN_PRIVATE, ALLOWED, GOOD, OWN_ADDRESS_ONLY].contains(&name.as_str()))
         {
             return Err(ConfigError::UnknownField(shorten(name)));
         }
         Ok(Self {
             port: port(&fields)?,
-            ban_private: ban_private(&fields)?,
+            ban_private: switch(&fields, BAN_PRIVATE)?,
             allowed: allowed(&fields)?,
             good: good(&fields)?,
+            own_address_only: switch(&fields, OWN_ADDRESS_ONLY)?,
         })
     }
 }
@@ -133,10 +145,10 @@ fn port(fields: &Map<String, Value>) -> Result<u16, ConfigError> {
     port.ok_or_else(|| wrong(PORT, "a whole number from 0 to 65535", value))
 }
 
-fn ban_private(fields: &Map<String, Value>) -> Result<bool, ConfigError> {
-    match fields.get(BAN_PRIVATE) {
+fn switch(fields: &Map<String, Value>, name: &'static str) -> Result<bool, ConfigError> {
+    match fields.get(name) {
         None => Ok(false),
-        Some(value) => value.as_bool().ok_or_else(|| wrong(BAN_PRIVATE, "true or false", value)),
+        Some(value) => value.as_bool().ok_or_else(|| wrong(name, "true or false", value)),
     }
 }
 
@@ -209,7 +221,8 @@ mod tests {
     #[test]
     fn all_fields() {
         let json = format!(
-            r#"{{"port": 8888, "ban-private": true, "allowedhashes": ["{HASH}"], "good-ips": ["127.0.0.1"]}}"#
+            r#"{{"port": 8888, "ban-private": true, "allowedhashes": ["{HASH}"], "good-ips": ["127.0.0.1"],
+                "own-address-only": true}}"#
         );
         let config = Config::parse(json.as_bytes()).unwrap();
         let expected = Config {
@@ -217,14 +230,16 @@ mod tests {
             ban_private: true,
             allowed: vec![HASH.parse().unwrap()],
             good: vec![Ipv4Addr::LOCALHOST],
+            own_address_only: true,
         };
         assert_eq!(config, expected);
     }
 
     #[test]
-    fn two_fields_may_be_absent() {
+    fn three_fields_may_be_absent() {
         let config = Config::parse(br#"{"port": 1, "allowedhashes": []}"#).unwrap();
-        assert_eq!(config, Config { port: 1, ban_private: false, allowed: vec![], good: vec![] });
+        let (allowed, good) = (vec![], vec![]);
+        assert_eq!(config, Config { port: 1, ban_private: false, allowed, good, own_address_only: false });
         assert_eq!(error_of(r#"{"allowedhashes": []}"#), "field \"port\" is missing");
         assert_eq!(error_of(r#"{"port": 1}"#), "field \"allowedhashes\" is missing");
     }
@@ -249,6 +264,10 @@ mod tests {
             (
                 r#"{"port": 1, "allowedhashes": [], "good-ips": "x"}"#,
                 "\"good-ips\" must be a list of IPv4 addresses",
+            ),
+            (
+                r#"{"port": 1, "allowedhashes": [], "own-address-only": "yes"}"#,
+                "\"own-address-only\" must be true or false, not \"yes\"",
             ),
             (r#"{"port": 1, "allowed-hashes": []}"#, "unknown field \"allowed-hashes\": the fields are"),
         ];

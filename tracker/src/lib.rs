@@ -19,6 +19,7 @@ pub mod responder;
 
 mod clock;
 mod driver;
+mod file;
 mod server;
 
 pub use config::Config;

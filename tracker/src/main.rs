@@ -11,13 +11,22 @@ use cli::{Cli, Plan};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::thread;
+
+/// The exit code of a command line that makes no sense.
+const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return tell_usage(&error),
+    let result = match Cli::try_parse() {
+        Ok(cli) => cli.plan().and_then(serve),
+        Err(usage) if usage.use_stderr() => return wrong_usage(&usage),
+        // Help, or the version.
+        Err(asked) => {
+            let shown = text::lines(&asked.render().to_string());
+            told(io::stdout().write_all(shown.as_bytes()).and_then(|()| io::stdout().flush()))
+        }
     };
-    match cli.plan().and_then(serve) {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             // Not eprintln!, which panics when nobody reads.
@@ -27,18 +36,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the argument parser has to say: help and version on stdout, a fault in one line on stderr.
-fn tell_usage(error: &clap::Error) -> ExitCode {
+/// What the argument parser complains of, in one line.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
     let rendered = error.render().to_string();
-    if !error.use_stderr() {
-        let written = io::stdout().write_all(text::lines(&rendered).as_bytes());
-        let lost = written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe);
-        return if lost { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-    }
     // An argument may hold new lines, so the parser's own are not believed either.
     let fault = rendered.split("\n\nUsage:").next().unwrap_or_default();
     let _ = writeln!(io::stderr(), "{}\n\nFor more information, try '--help'.", text::line(fault));
-    ExitCode::from(2)
+    ExitCode::from(WRONG_USAGE)
+}
+
+/// Whether what was written to stdout has arrived. A reader that has gone has read what it wanted.
+fn told(written: io::Result<()>) -> Result<(), String> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to stdout: {error}; send it to a place with room"))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -59,11 +73,23 @@ fn serve(plan: Plan) -> Result<(), String> {
     let served = runtime.block_on(async {
         // Before the line is printed: whoever reads it may send a signal at once.
         let stop = stop_signal()?;
-        let _ = writeln!(io::stdout(), "tracker: listening on {local_addr} ({tracked})");
+        announce(format!("tracker: listening on {local_addr} ({tracked})\n"))?;
         tracker.run(stop).await
     });
     writer.finish();
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
+}
+
+/// Prints the line that says where the tracker listens, by a thread of its own: where nobody reads what is
+/// in the pipe before it, the tracker must serve and be stopped all the same. A lost line stops nothing.
+fn announce(line: String) -> io::Result<()> {
+    let print = move || {
+        let mut stdout = io::stdout();
+        if let Err(message) = told(stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush())) {
+            let _ = writeln!(io::stderr(), "tracker: {message}. It serves on: {}", line.trim_end());
+        }
+    };
+    thread::Builder::new().name("stdout".to_owned()).spawn(print).map(drop)
 }
 
 /// One line: what failed, where, why, what to try.

@@ -4,7 +4,7 @@
 use cascade_format::CascadeHash;
 use cascade_format::tracker_wire::{Command, TrackerRequest};
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 /// An operator's rules (protocol §2). The default tracks any file and trusts no address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +13,7 @@ pub struct Policy {
     allowed: Option<HashSet<CascadeHash>>,
     good: HashSet<Ipv4Addr>,
     ban_private: bool,
+    own_address_only: bool,
 }
 
 /// Why a well-formed request is refused. Its text is the answer's message.
@@ -29,6 +30,14 @@ pub enum PolicyRefusal {
         "{claimed} is on this tracker's list of good addresses and registers itself only, not from {from}"
     )]
     NotYours {
+        /// The address in the request.
+        claimed: Ipv4Addr,
+        /// Where the connection comes from.
+        from: IpAddr,
+    },
+    /// A peer registers another address than its own, and the operator wants none of that.
+    #[error("this tracker registers a peer only at the address that it comes from: {from}, not {claimed}")]
+    NotOwn {
         /// The address in the request.
         claimed: Ipv4Addr,
         /// Where the connection comes from.
@@ -64,6 +73,14 @@ impl Policy {
         self
     }
 
+    /// The same policy, registering a peer only at the address that its connection comes from, or at any
+    /// that it names.
+    #[must_use]
+    pub const fn with_own_address_only(mut self, own_only: bool) -> Self {
+        self.own_address_only = own_only;
+        self
+    }
+
     /// Number of files on the allow-list; `None` where any file is tracked.
     #[must_use]
     pub fn allowed(&self) -> Option<usize> {
@@ -80,8 +97,9 @@ impl Policy {
     ///
     /// # Errors
     /// The file is not tracked, the address is private and these are banned, or a good address is
-    /// registered from somewhere else. Any other address is believed, as version 1 does: a peer behind
-    /// a forwarded port has no other way to name the address it is reached at.
+    /// registered from somewhere else. Any other address is believed, as version 1 does, unless the
+    /// operator wants otherwise: a peer behind a forwarded port has no other way to name the address it
+    /// is reached at.
     pub fn check(&self, request: &TrackerRequest, from: IpAddr) -> Result<(), PolicyRefusal> {
         let claimed = *request.listen.ip();
         if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&request.cascade_hash)) {
@@ -95,8 +113,20 @@ impl Policy {
         if request.command == Command::Subscribe && self.is_good(claimed) && from != claimed {
             return Err(PolicyRefusal::NotYours { claimed, from });
         }
+        if request.command == Command::Subscribe && self.own_address_only && from != claimed {
+            return Err(PolicyRefusal::NotOwn { claimed, from });
+        }
         Ok(())
     }
+}
+
+/// Whether a peer can listen at an address: not at port 0, and not at an address of "this network"
+/// (0.0.0.0/8), for many at once (224.0.0.0/4), or without a purpose (240.0.0.0/4, the broadcast address
+/// among them).
+#[must_use]
+pub fn can_listen(addr: SocketAddrV4) -> bool {
+    let [first, ..] = addr.ip().octets();
+    addr.port() != 0 && (1..224).contains(&first)
 }
 
 /// Whether an address means something only inside one network or host: RFC 1918, loopback, link-local
@@ -110,7 +140,6 @@ fn is_private(ip: Ipv4Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddrV4;
 
     const FILE: CascadeHash = CascadeHash([1; 32]);
     const OTHER: CascadeHash = CascadeHash([2; 32]);
@@ -150,6 +179,32 @@ mod tests {
         assert_eq!(policy.check(&subscribe, mapped.into()), Ok(()));
         assert_eq!(policy.check(&request(Command::List, FILE, PUBLIC), from), Ok(()));
         assert!(policy.is_good(PUBLIC.into()) && !policy.is_good([1, 1, 1, 1].into()));
+    }
+
+    #[test]
+    fn only_its_own_address_is_registered_where_the_operator_wants_that() {
+        let from = IpAddr::from([10, 0, 0, 1]);
+        for (strict, policy) in [(false, Policy::open()), (true, Policy::open().with_own_address_only(true))]
+        {
+            let subscribe = request(Command::Subscribe, FILE, PUBLIC);
+            let refused = PolicyRefusal::NotOwn { claimed: PUBLIC.into(), from };
+            assert_eq!(policy.check(&subscribe, from).err(), strict.then_some(refused));
+            assert_eq!(policy.check(&subscribe, PUBLIC.into()), Ok(()));
+            assert_eq!(policy.check(&subscribe, Ipv4Addr::from(PUBLIC).to_ipv6_mapped().into()), Ok(()));
+            assert_eq!(policy.check(&request(Command::List, FILE, PUBLIC), from), Ok(()));
+        }
+    }
+
+    #[test]
+    fn nobody_listens_at_port_0_or_where_no_host_is() {
+        let can = |ip: [u8; 4], port| can_listen(SocketAddrV4::new(ip.into(), port));
+        for nowhere in [[0, 0, 0, 0], [0, 9, 9, 9], [224, 0, 0, 1], [239, 1, 1, 1], [240, 0, 0, 1], [255; 4]]
+        {
+            assert!(!can(nowhere, 80), "{nowhere:?}");
+        }
+        for host in [[1, 0, 0, 0], [10, 0, 0, 1], [127, 0, 0, 1], [169, 254, 1, 1], [223, 255, 255, 255]] {
+            assert!(can(host, 1) && can(host, 65535) && !can(host, 0), "{host:?}");
+        }
     }
 
     #[test]

@@ -142,3 +142,82 @@ fn nobody_reading_its_output_is_no_failure() {
     signal(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn its_log_s_reader_may_die_at_any_time() {
+    let (mut child, _stdout, line) = start(&["-l", "127.0.0.1:0"]);
+    assert_eq!(subscribe(port_of(&line), 0), [0; 5]);
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    log.read_line(&mut first).unwrap();
+    assert!(first.starts_with("tracker: registered "), "{first:?}");
+    drop(log);
+    // Each of the next lines meets a closed pipe.
+    for file in 1..20 {
+        assert_eq!(subscribe(port_of(&line), file), [0; 5]);
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    signal(&child, Signal::INT);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Whether the process catches SIGINT: from then on it does not end by itself.
+#[cfg(target_os = "linux")]
+fn catches_interrupts(child: &Child) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sigint_ends_it_while_nobody_reads_the_pipe_that_it_starts_to_write_to() {
+    let (_reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    let mut command = tracker(&["-l", "127.0.0.1:0"]);
+    let mut child = command.stdout(writer).spawn().unwrap();
+    let mut wait = |what: &str, done: &mut dyn FnMut(&mut Child) -> bool| {
+        let ready = (0..2000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            done(&mut child)
+        });
+        if !ready {
+            let _ = child.kill();
+        }
+        assert!(ready, "after 20 s: {what}");
+    };
+    wait("it does not catch SIGINT", &mut |child| catches_interrupts(child));
+    wait("it has not ended", &mut |child| {
+        signal(child, Signal::INT);
+        child.try_wait().unwrap().is_some()
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sigint_ends_it_while_it_hashes_the_largest_file_that_it_takes() {
+    const BLOCKS: u64 = cascade_tracker::allow::MAX_ALLOWED_BLOCKS;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let header = [&b"CASCADE1\0\0\0\0\0\0\0\0"[..], &BLOCKS.to_be_bytes(), &1u64.to_be_bytes()];
+    file.write_all(&header.concat()).unwrap();
+    if let Err(error) = file.as_file().set_len(64 + 32 * BLOCKS) {
+        eprintln!("skipped: no file system for a hole of 2 GiB here: {error}");
+        return;
+    }
+    let path = file.path().to_str().unwrap();
+    let mut child = tracker(&["-l", "127.0.0.1:0", "--allow", path]).spawn().unwrap();
+    let opened = (0..2000).any(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+        folder.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == file.path()))
+    });
+    signal(&child, Signal::INT);
+    let mut printed = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    let status = child.wait().unwrap();
+    assert!(opened, "it did not open the file: this test shows nothing");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{status}");
+    assert_eq!(printed, "", "it was past the file: this test shows nothing");
+}

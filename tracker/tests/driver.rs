@@ -254,6 +254,30 @@ fn refused_files_and_addresses_get_a_message() {
 }
 
 #[test]
+fn who_names_an_address_where_nobody_listens_gets_a_list_and_is_in_none() {
+    let tracker = open();
+    exchange(&tracker, &request(SUBSCRIBE, 1, 9001));
+    for (ip, port) in [([203, 0, 113, 7], 0), ([0, 0, 0, 0], 9000), ([239, 1, 2, 3], 9000), ([255; 4], 9000)]
+    {
+        let mut bytes = request(SUBSCRIBE, 1, port);
+        bytes[48..52].copy_from_slice(&ip);
+        assert_eq!(entries(&exchange(&tracker, &bytes)), [9001], "{ip:?}:{port}");
+    }
+    assert_eq!(entries(&exchange(&tracker, &request(LIST, 1, 1))), [9001]);
+}
+
+#[test]
+fn with_own_addresses_only_nobody_registers_a_stranger() {
+    let tracker = Running::start(loopback(Policy::open().with_own_address_only(true)));
+    let text = message(&exchange(&tracker, &request(SUBSCRIBE, 1, 9000)));
+    assert!(text.contains("203.0.113.7") && text.contains("127.0.0.1"), "{text:?}");
+    let mut own = request(SUBSCRIBE, 1, 9000);
+    own[48..52].copy_from_slice(&[127, 0, 0, 1]);
+    assert_eq!(entries(&exchange(&tracker, &own)), [0u16; 0]);
+    assert_eq!(entries(&exchange(&tracker, &request(LIST, 1, 9000))), [9000]);
+}
+
+#[test]
 fn shutdown_ends_the_run_and_frees_the_port() {
     let tracker = open();
     let addr = tracker.addr;

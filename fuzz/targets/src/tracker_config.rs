@@ -16,6 +16,8 @@ struct Oracle {
     allowedhashes: Vec<String>,
     #[serde(rename = "good-ips", default)]
     good: Vec<Ipv4Addr>,
+    #[serde(rename = "own-address-only", default)]
+    own_address_only: bool,
 }
 
 /// Parses `data` as a configuration.
@@ -36,6 +38,7 @@ pub fn run(data: &[u8]) {
             assert_eq!(hashes, expected);
             assert_eq!((config.port, config.ban_private), (oracle.port, oracle.ban_private));
             assert_eq!(config.good, oracle.good);
+            assert_eq!(config.own_address_only, oracle.own_address_only);
         }
         Err(why) => assert!(config.is_err(), "accepted a configuration although: {why}"),
     }
@@ -60,6 +63,7 @@ pub fn seeds() -> Vec<Seed> {
     let with = |rest: &str| format!("{{\"port\": 8888, {hashes}{rest}}}\n").into_bytes();
     vec![
         ("all-fields", with(r#", "ban-private": true, "good-ips": ["127.0.0.1", "192.0.2.1"]"#)),
+        ("own-address-only", with(r#", "own-address-only": true"#)),
         ("no-optional-field", with("")),
         ("nothing-allowed", br#"{"port": 0, "allowedhashes": []}"#.to_vec()),
         ("field-twice", with(r#", "port": 8889"#)),

@@ -7,7 +7,7 @@ use crate::units::{Nanos, SECOND};
 use cascade_format::CascadeHash;
 use cascade_format::tracker_wire::{Command, PeerEntry};
 use cascade_swarm::ask::Source;
-use cascade_tracker::registry::{Bounds, Registry};
+use cascade_tracker::registry::{Bounds, Claim, Registry};
 use std::net::SocketAddrV4;
 
 const FILE: CascadeHash = CascadeHash([0x5a; 32]);
@@ -39,7 +39,7 @@ impl Tracker {
 
     pub(super) fn register(&mut self, now: Nanos, addr: SocketAddrV4) {
         // The bounds are far beyond any simulation.
-        let _ = self.registry.subscribe(&FILE, addr, false, seconds(now));
+        let _ = self.registry.subscribe(&FILE, Claim::own(addr), seconds(now));
     }
 
     fn list(&mut self, now: Nanos, asker: SocketAddrV4, list: &mut Vec<SocketAddrV4>) {

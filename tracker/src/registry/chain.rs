@@ -1,25 +1,24 @@
-//! The members of small swarms, in one pool of links of the same size.
+//! The groups of small swarms, in one pool of links of the same size.
 //!
 //! ```text
-//!  Chain { first, len: 5 } ──► [ 4 │   ] ──► [ 2 │ 3 ] ──► [ 0 │ 1 ]       24 bytes a link
+//!  Chain { first, len: 5 } ──► [ 4 │   ] ──► [ 2 │ 3 ] ──► [ 0 │ 1 ]       32 bytes a link
 //! ```
 //!
-//! There may be millions of swarms with a few members each. A vector for each would be as small, but
+//! There may be millions of swarms with a few groups each. A vector for each would be as small, but
 //! leaves the order of allocations and releases to the allocator, which then cleans up for 0.1 s and
 //! more at a moment of its own choice (measured: glibc, four million vectors released). Here a link is
 //! taken from and returned to a list of free ones; links of one size never fragment.
 
+use super::group::Group;
 use super::pages::Pages;
-use super::swarm::Member;
-use std::net::SocketAddrV4;
 
-/// Members of a link. Two waste least: half a link for every second swarm.
+/// Groups of a link. Two waste least: half a link for every second swarm.
 const LINK: u32 = 2;
 
 /// The end of a chain, and of the list of free links.
 const NONE: u32 = u32::MAX;
 
-/// A short array of members. The newest are in its first link.
+/// A short array of groups. The newest are in its first link.
 #[derive(Debug)]
 pub(super) struct Chain {
     first: u32,
@@ -35,11 +34,11 @@ pub(super) struct Chains {
 
 #[derive(Debug)]
 struct Link {
-    members: [Member; LINK as usize],
+    groups: [Group; LINK as usize],
     next: u32,
 }
 
-const _: () = assert!(size_of::<Link>() == 24, "memory per peer is promised");
+const _: () = assert!(size_of::<Link>() == 32, "memory per peer is promised");
 
 impl Chain {
     pub(super) const fn new() -> Self {
@@ -56,23 +55,23 @@ impl Chains {
         Self { links: Pages::new(), free: NONE }
     }
 
-    pub(super) fn get(&self, chain: &Chain, position: u32) -> Option<&Member> {
+    pub(super) fn get(&self, chain: &Chain, position: u32) -> Option<&Group> {
         let (link, place) = self.locate(chain, position)?;
-        self.links.get(link)?.members.get(place)
+        self.links.get(link)?.groups.get(place)
     }
 
-    pub(super) fn get_mut(&mut self, chain: &Chain, position: u32) -> Option<&mut Member> {
+    pub(super) fn get_mut(&mut self, chain: &Chain, position: u32) -> Option<&mut Group> {
         let (link, place) = self.locate(chain, position)?;
-        self.links.get_mut(link)?.members.get_mut(place)
+        self.links.get_mut(link)?.groups.get_mut(place)
     }
 
-    /// The position of the member with this address.
-    pub(super) fn find(&self, chain: &Chain, addr: SocketAddrV4) -> Option<u32> {
+    /// The position of the group for which `is_it` holds; it is told position and group.
+    pub(super) fn find(&self, chain: &Chain, is_it: impl Fn(u32, &Group) -> bool) -> Option<u32> {
         let (mut link, mut end) = (chain.first, chain.len);
         while let Some(there) = self.links.get(link as usize).filter(|_| end > 0) {
             let start = (end - 1) / LINK * LINK;
-            let used = there.members.iter().take((end - start) as usize);
-            if let Some((_, position)) = used.zip(start..).find(|(member, _)| member.addr == addr) {
+            let used = there.groups.iter().take((end - start) as usize);
+            if let Some((_, position)) = used.zip(start..).find(|(group, position)| is_it(*position, group)) {
                 return Some(position);
             }
             (link, end) = (there.next, start);
@@ -80,19 +79,19 @@ impl Chains {
         None
     }
 
-    pub(super) fn push(&mut self, chain: &mut Chain, member: Member) {
+    pub(super) fn push(&mut self, chain: &mut Chain, group: Group) {
         let place = (chain.len % LINK) as usize;
         if place == 0 {
-            chain.first = self.take_link(Link { members: [member; LINK as usize], next: chain.first });
+            chain.first = self.take_link(Link { groups: [group; LINK as usize], next: chain.first });
         } else if let Some(link) = self.links.get_mut(chain.first as usize)
-            && let Some(free) = link.members.get_mut(place)
+            && let Some(free) = link.groups.get_mut(place)
         {
-            *free = member;
+            *free = group;
         }
         chain.len += 1;
     }
 
-    /// Removes the last member.
+    /// Removes the last group.
     pub(super) fn pop(&mut self, chain: &mut Chain) {
         let Some(len) = chain.len.checked_sub(1) else { return };
         chain.len = len;
@@ -132,10 +131,18 @@ impl Chains {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::group::Member;
+    use crate::registry::source::Source;
     use proptest::prelude::*;
+    use std::net::SocketAddrV4;
 
-    fn member(n: u16) -> Member {
-        Member::new(SocketAddrV4::new([10, 0, 0, 1].into(), n), u32::from(n))
+    fn group(n: u16) -> Group {
+        let addr = SocketAddrV4::new([10, 0, 0, 1].into(), n);
+        Group::one(Source::of((*addr.ip()).into()), Member::new(addr, u32::from(n)))
+    }
+
+    fn port(group: &Group) -> u16 {
+        group.member().addr.port()
     }
 
     proptest! {
@@ -150,19 +157,19 @@ mod tests {
                     pool.pop(&mut chains[which]);
                     models[which].pop();
                 } else {
-                    pool.push(&mut chains[which], member(n));
+                    pool.push(&mut chains[which], group(n));
                     models[which].push(n);
                 }
                 most = most.max(models.iter().map(|model| model.len().div_ceil(LINK as usize)).sum());
                 for (chain, model) in chains.iter().zip(&models) {
                     let ports: Vec<u16> =
-                        (0..chain.len()).map(|at| pool.get(chain, at).unwrap().addr.port()).collect();
+                        (0..chain.len()).map(|at| port(pool.get(chain, at).unwrap())).collect();
                     prop_assert_eq!(&ports, model);
                     for (n, at) in model.iter().zip(0..) {
-                        prop_assert_eq!(pool.find(chain, member(*n).addr), Some(at));
+                        prop_assert_eq!(pool.find(chain, |at, group| at < chain.len() && port(group) == *n), Some(at));
                     }
                     prop_assert!(pool.get(chain, chain.len()).is_none());
-                    prop_assert_eq!(pool.find(chain, member(u16::MAX).addr), None);
+                    prop_assert_eq!(pool.find(chain, |_, group| port(group) == u16::MAX), None);
                 }
             }
             prop_assert_eq!(pool.links.len(), most, "links are used again");

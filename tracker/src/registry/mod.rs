@@ -2,29 +2,41 @@
 //! arguments, and no call takes longer for having millions of peers.
 //!
 //! ```text
-//!  cascade hash ──directory (Index)──► slot ──► Swarm: good peers │ others     (10 bytes a peer)
-//!                                                 ▲
+//!  cascade hash ──directory (Index)──► slot ──► Swarm: sources of good peers │ of others
+//!                                                 ▲        └─► Group: one peer, or a crowd
+//!                                                 │                       (14 or 10 bytes a peer)
 //!                                          sweep cursor: every request moves it on a little
 //! ```
 //!
+//! A registration belongs to its [`Source`]. One source has a bounded number of registrations in a
+//! swarm and in all ([`Bounds`]), and lists are drawn over sources first ([`sample`]): so who registers
+//! a million peers gains little, and costs others nothing.
+//!
 //! Every structure grows and shrinks in bounded steps ([`pages`], [`index`]), lists are drawn without
-//! copying a swarm ([`sample`]), and lapsed peers are removed by a cursor that goes round for ever,
-//! and by lists that meet them.
+//! copying a swarm, and lapsed peers are removed by a cursor that goes round for ever, and by lists
+//! that meet them.
 
 mod chain;
+mod group;
 mod index;
+mod ledger;
+mod members;
 mod pages;
 mod sample;
+mod source;
 mod swarm;
 
 use cascade_format::CascadeHash;
 use cascade_format::tracker_wire::PeerEntry;
+use group::Member;
 use index::Index;
+use members::Allowance;
 use pages::Pages;
 use sample::Asker;
+pub use source::Source;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddrV4;
-use swarm::{Member, Shared, Swarm};
+use swarm::{Key, Shared, Swarm};
 
 /// The most entries in a list (protocol §2).
 pub const LIST_MAX: usize = 20;
@@ -36,12 +48,24 @@ pub const LIFETIME_SECS: u32 = 1800;
 pub const MAX_PEERS: usize = 12 << 20;
 
 /// The most files with registered peers.
-pub const MAX_SWARMS: usize = 10 << 20;
+pub const MAX_SWARMS: usize = 10_000_000;
+
+/// The most registrations of one source, for all files together: a sixteenth of [`MAX_SWARMS`], so that
+/// one source cannot fill the registry, neither with peers nor with files.
+pub const MAX_SOURCE_PEERS: usize = 625_000;
+
+/// The most registrations of one source for one file; the newest takes the place of the oldest. A whole
+/// company or school may be behind one address, or a laboratory on one machine.
+pub const MAX_SOURCE_SWARM_PEERS: usize = 1024;
+
+/// Of these, the most with one address that is not the source's own. Containers, port forwarding and
+/// several addresses of one machine need some; whoever wants to turn a swarm on a stranger wants many.
+pub const MAX_SOURCE_PORTS: usize = 128;
 
 /// Sweep work that a registration may do before it is refused because the registry is full.
 const FULL_SWEEP: u32 = 4096;
 
-/// Sweep work of removing one peer, where looking at one is 1.
+/// Sweep work of removing a group, where looking at one peer is 1.
 const REMOVAL_COST: u32 = 16;
 
 /// The bounds of a registry.
@@ -51,18 +75,49 @@ pub struct Bounds {
     pub peers: usize,
     /// The most files with registered peers; less than 2^32.
     pub swarms: usize,
+    /// The most registrations of one source.
+    pub source_peers: usize,
+    /// The most registrations of one source for one file.
+    pub source_swarm_peers: usize,
+    /// The most ports of an address that is not the source's, registered by one source for one file.
+    pub source_ports: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { peers: MAX_PEERS, swarms: MAX_SWARMS }
+        Self {
+            peers: MAX_PEERS,
+            swarms: MAX_SWARMS,
+            source_peers: MAX_SOURCE_PEERS,
+            source_swarm_peers: MAX_SOURCE_SWARM_PEERS,
+            source_ports: MAX_SOURCE_PORTS,
+        }
+    }
+}
+
+/// A peer that somebody wants to register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Where it listens.
+    pub addr: SocketAddrV4,
+    /// Where the claim comes from.
+    pub source: Source,
+    /// Whether it is listed before others.
+    pub good: bool,
+}
+
+impl Claim {
+    /// A peer that registers itself, over a connection from its own address.
+    #[must_use]
+    pub fn own(addr: SocketAddrV4) -> Self {
+        Self { addr, source: Source::of((*addr.ip()).into()), good: false }
     }
 }
 
 /// What a subscription did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subscribed {
-    /// The peer was not registered for the file, or not any more.
+    /// The peer was not registered for the file by this source, or not any more.
     New,
     /// The peer was registered: its time is renewed.
     Renewed,
@@ -77,6 +132,9 @@ pub enum RegistryFull {
     /// As many files as the bound allows.
     #[error("the tracker is full: it tracks {0} files, try again later")]
     Swarms(usize),
+    /// As many registrations of this source as the bound allows.
+    #[error("your address has {0} registrations here, which is the most for one address, try again later")]
+    Source(usize),
 }
 
 /// All registrations of a tracker.
@@ -89,7 +147,6 @@ pub struct Registry {
     directory: Index,
     shared: Shared,
     cursor: Cursor,
-    peers: usize,
     swarms: usize,
     bounds: Bounds,
 }
@@ -119,7 +176,6 @@ impl Registry {
             directory: Index::new(),
             shared: Shared::new(),
             cursor: Cursor::default(),
-            peers: 0,
             swarms: 0,
             bounds,
         }
@@ -128,7 +184,7 @@ impl Registry {
     /// Number of registrations, lapsed ones that were not met yet among them.
     #[must_use]
     pub const fn peers(&self) -> usize {
-        self.peers
+        self.shared.ledger.total()
     }
 
     /// Number of files with registrations.
@@ -137,43 +193,44 @@ impl Registry {
         self.swarms
     }
 
-    /// Registers the peer at `addr` for the file, or renews its registration. `now` is in seconds
-    /// since the UNIX epoch.
+    /// Registers a peer for the file, or renews its registration. Where its source has used up what it
+    /// may register for one file, its oldest registration ends. `now` is in seconds of a clock that
+    /// never goes back.
     ///
     /// # Errors
-    /// The peer is new and the registry full, also after removing some lapsed peers.
+    /// The peer is new, and its source has used up its share; or the registry is full, also after
+    /// removing some lapsed peers.
     pub fn subscribe(
         &mut self,
         file: &CascadeHash,
-        addr: SocketAddrV4,
-        good: bool,
+        claim: Claim,
         now: u32,
     ) -> Result<Subscribed, RegistryFull> {
-        if let Some(subscribed) = self.renew(file, addr, good, now) {
-            return Ok(subscribed);
-        }
-        if self.peers >= self.bounds.peers || self.swarms >= self.bounds.swarms {
-            self.sweep(now, FULL_SWEEP);
-        }
-        if self.peers >= self.bounds.peers {
-            return Err(RegistryFull::Peers(self.bounds.peers));
-        }
-        let slot = match self.find(file) {
-            Some(slot) => slot,
-            None if self.swarms >= self.bounds.swarms => {
-                return Err(RegistryFull::Swarms(self.bounds.swarms));
+        let Claim { addr, source, good } = claim;
+        let (key, member) = (Key { source, good }, Member::new(addr, now));
+        if let Some(slot) = self.find(file)
+            && let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize)
+        {
+            let shared = &mut self.shared;
+            let allowance =
+                Allowance { peers: self.bounds.source_swarm_peers, ports: self.bounds.source_ports };
+            // It may change its rank.
+            swarm.take(Key { good: !good, ..key }, addr, shared);
+            if let Some(done) = swarm.renew_or_replace(key, member, allowance, shared) {
+                return Ok(done);
             }
-            None => self.add_swarm(*file),
-        };
+            self.drop_if_empty(slot);
+        }
+        let slot = self.make_room(file, source, now)?;
         if let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize) {
-            swarm.insert(Member::new(addr, now), good, &mut self.shared);
-            self.peers += 1;
+            swarm.add(key, member, &mut self.shared);
         }
         Ok(Subscribed::New)
     }
 
     /// Fills `list` (which it clears) with at most [`LIST_MAX`] live peers of the file but `asker`:
-    /// good peers first, otherwise in random order.
+    /// good peers first, otherwise in random order, drawn over sources. `now` and the times in the list
+    /// are in seconds of the clock of [`Registry::subscribe`].
     pub fn list(
         &mut self,
         file: &CascadeHash,
@@ -185,31 +242,33 @@ impl Registry {
         list.clear();
         let Some(slot) = self.find(file) else { return };
         let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize) else { return };
-        self.peers -= sample::sample(swarm, Asker { addr: asker, now }, &mut self.shared, rng, list);
+        sample::sample(swarm, Asker { addr: asker, now }, &mut self.shared, rng, list);
         self.drop_if_empty(slot);
     }
 
     /// Looks for lapsed peers where the last sweep stopped, and removes them. One unit of `work` is a
-    /// look at one peer (some nanoseconds); a removal counts as sixteen. Returns the number removed.
+    /// look at one peer (some nanoseconds); a removal of a source from a swarm counts as sixteen. The
+    /// last step may go beyond `work` by the peers of one source. Returns the number removed.
     pub fn sweep(&mut self, now: u32, work: u32) -> usize {
-        let before = self.peers;
+        let before = self.peers();
         let mut left = work;
         // One round at most, however little there is.
         let mut slots_left = self.slots.len() + 1;
-        while left > 0 && slots_left > 0 && self.peers > 0 {
-            left -= 1;
+        while left > 0 && slots_left > 0 && self.peers() > 0 {
             let at = self.cursor;
-            let member = match self.slots.get(at.slot as usize) {
-                Some(Slot::Used(swarm)) => swarm.get(at.position, &self.shared).copied(),
-                Some(Slot::Free { .. }) | None => None,
-            };
-            match member {
-                Some(member) if is_lapsed(member.subscribed(), now) => {
-                    self.remove(at);
-                    left = left.saturating_sub(REMOVAL_COST);
+            match self.slots.get_mut(at.slot as usize) {
+                Some(Slot::Used(swarm)) if at.position < swarm.len() => {
+                    let purged = swarm.purge(at.position, now, &mut self.shared);
+                    left = left.saturating_sub(purged.looked);
+                    if purged.gone {
+                        left = left.saturating_sub(REMOVAL_COST);
+                        self.drop_if_empty(at.slot);
+                    } else {
+                        self.cursor.position += 1;
+                    }
                 }
-                Some(_) => self.cursor.position += 1,
-                None => {
+                Some(Slot::Used(_) | Slot::Free { .. }) | None => {
+                    left -= 1;
                     let next = at.slot + 1;
                     let slot = if (next as usize) < self.slots.len() { next } else { 0 };
                     self.cursor = Cursor { slot, position: 0 };
@@ -217,22 +276,25 @@ impl Registry {
                 }
             }
         }
-        before - self.peers
+        before - self.peers()
     }
 
-    /// Renews a registration that is there and of the same rank. Takes out one that changes rank.
-    fn renew(&mut self, file: &CascadeHash, addr: SocketAddrV4, good: bool, now: u32) -> Option<Subscribed> {
-        let slot = self.find(file)?;
-        let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize) else { return None };
-        let position = swarm.find(addr, &self.shared)?;
-        if good != (position < swarm.good()) {
-            self.remove(Cursor { slot, position });
-            return None;
+    /// The slot of the file, after looking that one more registration of `source` fits there.
+    fn make_room(&mut self, file: &CascadeHash, source: Source, now: u32) -> Result<u32, RegistryFull> {
+        if self.shared.ledger.of(source) >= self.bounds.source_peers {
+            return Err(RegistryFull::Source(self.bounds.source_peers));
         }
-        let lapsed =
-            swarm.get(position, &self.shared).is_some_and(|member| is_lapsed(member.subscribed(), now));
-        swarm.renew(position, now, &mut self.shared);
-        Some(if lapsed { Subscribed::New } else { Subscribed::Renewed })
+        if self.peers() >= self.bounds.peers || self.swarms >= self.bounds.swarms {
+            self.sweep(now, FULL_SWEEP);
+        }
+        if self.peers() >= self.bounds.peers {
+            return Err(RegistryFull::Peers(self.bounds.peers));
+        }
+        match self.find(file) {
+            Some(slot) => Ok(slot),
+            None if self.swarms >= self.bounds.swarms => Err(RegistryFull::Swarms(self.bounds.swarms)),
+            None => Ok(self.add_swarm(*file)),
+        }
     }
 
     fn find(&self, file: &CascadeHash) -> Option<u32> {
@@ -264,14 +326,6 @@ impl Registry {
         slot
     }
 
-    fn remove(&mut self, at: Cursor) {
-        if let Some(Slot::Used(swarm)) = self.slots.get_mut(at.slot as usize) {
-            swarm.remove(at.position, &mut self.shared);
-            self.peers -= 1;
-        }
-        self.drop_if_empty(at.slot);
-    }
-
     fn drop_if_empty(&mut self, slot: u32) {
         match self.slots.get(slot as usize) {
             Some(Slot::Used(swarm)) if swarm.len() == 0 => {}
@@ -286,8 +340,8 @@ impl Registry {
     }
 }
 
-/// Whether a registration of the second `subscribed` is too old at `now`. One from the future (the
-/// clock was set back) is not.
+/// Whether a registration of the second `subscribed` is too old at `now`. One from the future (a clock
+/// that was set back after all) is not.
 const fn is_lapsed(subscribed: u32, now: u32) -> bool {
     now.saturating_sub(subscribed) > LIFETIME_SECS
 }
@@ -299,5 +353,7 @@ fn hash_at(slots: &Pages<Slot>, slot: u32, keys: &RandomState) -> u64 {
     }
 }
 
+#[cfg(test)]
+mod floods;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! A growable array in pages, so that growing a huge one never copies it.
 
-/// Elements of a page. A page of the smallest element (10 bytes) takes 10 KiB, of the largest 64 KiB.
+/// Elements of a page. A page of the smallest element (14 bytes) takes 14 KiB, of the largest 56 KiB.
 pub(super) const PAGE: usize = 1024;
 
 /// An array whose growth moves at most one page of elements. Every page but the last is full; only the

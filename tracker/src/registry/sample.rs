@@ -1,12 +1,16 @@
 //! A random choice among a swarm's live members, without a copy of the swarm.
+//!
+//! It goes by source first: whoever has registered a thousand peers is drawn no oftener than who has
+//! registered one. Only when every source has its turn behind it do second peers of a source follow.
 
+use super::LIST_MAX;
+use super::group::Member;
 use super::swarm::{Shared, Swarm};
-use super::{LIST_MAX, is_lapsed};
 use cascade_format::tracker_wire::PeerEntry;
 use std::net::SocketAddrV4;
 use std::ops::Range;
 
-/// Up to so many members, a choice looks at each of them; beyond, it draws positions at random.
+/// Up to so many groups, a choice looks at each of them; beyond, it draws positions at random.
 const EXACT_MAX: u32 = 256;
 
 /// Draws for one list. Only a swarm with far more lapsed members than live ones needs more than a few
@@ -19,7 +23,7 @@ const DRAWS_MAX: u32 = 256;
 pub(super) struct Asker {
     /// Left out of the list.
     pub(super) addr: SocketAddrV4,
-    /// Seconds since the UNIX epoch.
+    /// Seconds of the registry's clock.
     pub(super) now: u32,
 }
 
@@ -40,23 +44,21 @@ impl Rank {
 }
 
 /// Fills `list` with at most [`LIST_MAX`] entries: good peers first, random order within each rank.
-/// Removes the lapsed members that it meets; returns how many.
+/// Removes the lapsed members that it meets.
 pub(super) fn sample(
     swarm: &mut Swarm,
     asker: Asker,
     shared: &mut Shared,
     rng: &mut fastrand::Rng,
     list: &mut Vec<PeerEntry>,
-) -> usize {
-    let before = swarm.len();
+) {
     list.clear();
     for rank in [Rank::Good, Rank::Other] {
         draw(swarm, rank, asker, shared, rng, list);
     }
-    (before - swarm.len()) as usize
 }
 
-/// Draws positions of a large rank at random; leaves a small one to [`choose`].
+/// Draws groups of a large rank at random; leaves a small one to [`choose`].
 fn draw(
     swarm: &mut Swarm,
     rank: Rank,
@@ -74,15 +76,18 @@ fn draw(
             return choose(swarm, rank, asker, shared, rng, list);
         }
         let position = rng.u32(positions);
-        if swarm.get(position, shared).is_some_and(|member| is_lapsed(member.subscribed(), asker.now)) {
-            swarm.remove(position, shared);
-        } else {
-            add(swarm, rank, position, asker, shared, list);
+        if let Some(member) = live_member(swarm, position, asker, shared) {
+            add(Some(member), rank, asker, list);
+        } else if !swarm.purge(position, asker.now, shared).gone {
+            let members = swarm.members(position, shared);
+            let member = members.get(below(rng, members.len())).copied();
+            add(member, rank, asker, list);
         }
     }
 }
 
-/// Removes every lapsed member of a small rank, then takes the others in random order.
+/// Removes every lapsed member of a small rank, then takes the others in random order: one of each
+/// group, then a second one of each, until the list is full.
 fn choose(
     swarm: &mut Swarm,
     rank: Rank,
@@ -91,10 +96,10 @@ fn choose(
     rng: &mut fastrand::Rng,
     list: &mut Vec<PeerEntry>,
 ) {
-    // Downwards: a removal puts only members in the hole that were looked at already.
+    // Downwards: a removal puts only groups in the hole that were looked at already.
     for position in rank.positions(swarm).rev() {
-        if swarm.get(position, shared).is_some_and(|member| is_lapsed(member.subscribed(), asker.now)) {
-            swarm.remove(position, shared);
+        if live_member(swarm, position, asker, shared).is_none() {
+            swarm.purge(position, asker.now, shared);
         }
     }
     let mut order = [0; EXACT_MAX as usize];
@@ -103,21 +108,50 @@ fn choose(
         *place = position;
         len += 1;
     }
-    // A shuffle that stops when the list is full.
-    for taken in 0..len {
-        if list.len() >= LIST_MAX {
-            return;
+    // In round n each group has n members behind it, which stand first.
+    let mut round = 0;
+    while len > 0 {
+        let mut kept = 0;
+        for at in 0..len {
+            // A shuffle that stops when the list is full.
+            if list.len() >= LIST_MAX {
+                return;
+            }
+            order.swap(at, rng.usize(at..len));
+            let position = order.get(at).copied().unwrap_or(0);
+            if let Some(member) = live_member(swarm, position, asker, shared) {
+                add(Some(member), rank, asker, list);
+                continue;
+            }
+            let members = swarm.members_mut(position, shared);
+            let Some(left) = members.len().checked_sub(round).filter(|left| *left > 0) else { continue };
+            members.swap(round, round + below(rng, left));
+            add(members.get(round).copied(), rank, asker, list);
+            if left > 1 {
+                order.swap(kept, at);
+                kept += 1;
+            }
         }
-        order.swap(taken, rng.usize(taken..len));
-        add(swarm, rank, order.get(taken).copied().unwrap_or(0), asker, shared, list);
+        len = kept;
+        round += 1;
     }
 }
 
-/// Adds the member at `position`, unless it asks itself or is on the list already.
-fn add(swarm: &Swarm, rank: Rank, position: u32, asker: Asker, shared: &Shared, list: &mut Vec<PeerEntry>) {
-    let Some(member) = swarm.get(position, shared) else { return };
+/// The only member of a group, if it has one member and that is live.
+fn live_member(swarm: &Swarm, position: u32, asker: Asker, shared: &Shared) -> Option<Member> {
+    swarm.get(position, shared)?.live_member(asker.now)
+}
+
+/// Adds a member, unless it asks itself or is on the list already.
+fn add(member: Option<Member>, rank: Rank, asker: Asker, list: &mut Vec<PeerEntry>) {
+    let Some(member) = member else { return };
     if member.addr != asker.addr && !list.iter().any(|entry| entry.addr == member.addr) {
         let good = matches!(rank, Rank::Good);
         list.push(PeerEntry { addr: member.addr, subscribed: member.subscribed(), good });
     }
+}
+
+/// A random number below `len`; most groups have one member, and need none.
+fn below(rng: &mut fastrand::Rng, len: usize) -> usize {
+    if len > 1 { rng.usize(..len) } else { 0 }
 }

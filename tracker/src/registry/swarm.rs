@@ -1,48 +1,35 @@
-//! The peers registered for one file.
+//! The sources that have registered peers for one file, each with a group of them.
 //!
 //! ```text
 //!  position  0 ............ good ............................ len
-//!            │ good peers    │ the others                      │
+//!            │ groups of good │ groups of other peers          │
 //! ```
 //!
 //! A small swarm is a [`Chain`], searched from end to end; a large one is [`Pages`] with an [`Index`]
-//! from address to position. Both have positions, so that a random member is one look-up.
+//! from source to position. Both have positions, so that a random group is one look-up. What happens
+//! to the peers of a group is in [`super::members`].
 
 use super::chain::{Chain, Chains};
+use super::group::{Crowds, Group};
 use super::index::Index;
+use super::ledger::Ledger;
 use super::pages::Pages;
+use super::source::Source;
 use cascade_format::CascadeHash;
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddrV4;
 
-/// The most members that are searched one by one, without an index.
+/// The most groups that are searched one by one, without an index.
 const SMALL_MAX: u32 = 32;
-
-/// One registered peer, 10 bytes. Whether it is good, its position tells.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Member {
-    pub(super) addr: SocketAddrV4,
-    subscribed: [u8; 4],
-}
-
-const _: () = assert!(size_of::<Member>() == 10, "memory per peer is promised");
-
-impl Member {
-    pub(super) const fn new(addr: SocketAddrV4, subscribed: u32) -> Self {
-        Self { addr, subscribed: subscribed.to_be_bytes() }
-    }
-
-    /// When it last subscribed, in seconds since the UNIX epoch.
-    pub(super) const fn subscribed(&self) -> u32 {
-        u32::from_be_bytes(self.subscribed)
-    }
-}
 
 /// What all swarms share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The members of small swarms.
+    /// The groups of small swarms.
     chains: Chains,
+    /// The members of groups of more than one.
+    pub(super) crowds: Crowds,
+    /// How many members there are, by source.
+    pub(super) ledger: Ledger,
     /// Keys of the hash tables: whoever chooses addresses and hashes must not be able to choose
     /// collisions. They decide where things are stored, never what is answered.
     pub(super) keys: RandomState,
@@ -50,80 +37,95 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new() -> Self {
-        Self { chains: Chains::new(), keys: RandomState::new() }
+        Self { chains: Chains::new(), crowds: Crowds::new(), ledger: Ledger::new(), keys: RandomState::new() }
     }
 }
 
-/// The members of one swarm.
+/// Which group: a source has one of good peers, and one of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) source: Source,
+    pub(super) good: bool,
+}
+
+/// The groups of one swarm. None is empty.
 #[derive(Debug)]
 pub(super) struct Swarm {
     pub(super) hash: CascadeHash,
     good: u32,
-    members: Members,
+    groups: Groups,
 }
 
 #[derive(Debug)]
-enum Members {
+enum Groups {
     Small(Chain),
     Large(Box<Large>),
 }
 
 #[derive(Debug)]
 struct Large {
-    pages: Pages<Member>,
+    pages: Pages<Group>,
     index: Index,
 }
 
 impl Swarm {
     pub(super) const fn new(hash: CascadeHash) -> Self {
-        Self { hash, good: 0, members: Members::Small(Chain::new()) }
+        Self { hash, good: 0, groups: Groups::Small(Chain::new()) }
     }
 
+    /// Number of groups.
     pub(super) fn len(&self) -> u32 {
-        match &self.members {
-            Members::Small(chain) => chain.len(),
-            Members::Large(large) => large.len(),
+        match &self.groups {
+            Groups::Small(chain) => chain.len(),
+            Groups::Large(large) => large.len(),
         }
     }
 
-    /// Number of good peers: they have the first positions.
+    /// Number of groups of good peers: they have the first positions.
     pub(super) const fn good(&self) -> u32 {
         self.good
     }
 
-    pub(super) fn get<'s>(&'s self, position: u32, shared: &'s Shared) -> Option<&'s Member> {
-        match &self.members {
-            Members::Small(chain) => shared.chains.get(chain, position),
-            Members::Large(large) => large.pages.get(position as usize),
+    pub(super) fn get<'s>(&'s self, position: u32, shared: &'s Shared) -> Option<&'s Group> {
+        match &self.groups {
+            Groups::Small(chain) => shared.chains.get(chain, position),
+            Groups::Large(large) => large.pages.get(position as usize),
         }
     }
 
-    /// The position of the member with this address.
-    pub(super) fn find(&self, addr: SocketAddrV4, shared: &Shared) -> Option<u32> {
-        match &self.members {
-            Members::Small(chain) => shared.chains.find(chain, addr),
-            Members::Large(large) => large.find(addr, &shared.keys),
+    /// A group to be changed; its source must stay the same.
+    pub(super) fn get_mut<'s>(&'s mut self, position: u32, shared: &'s mut Shared) -> Option<&'s mut Group> {
+        match &mut self.groups {
+            Groups::Small(chain) => shared.chains.get_mut(chain, position),
+            Groups::Large(large) => large.pages.get_mut(position as usize),
         }
     }
 
-    /// Sets a member's time of subscription.
-    pub(super) fn renew(&mut self, position: u32, now: u32, shared: &mut Shared) {
-        if let Some(member) = self.get(position, shared).copied() {
-            self.set(position, Member::new(member.addr, now), shared);
+    /// The position of a group.
+    pub(super) fn find(&self, key: Key, shared: &Shared) -> Option<u32> {
+        if key.good && self.good == 0 {
+            return None;
+        }
+        let is_it = |at: u32, group: &Group| group.source() == key.source && (at < self.good) == key.good;
+        match &self.groups {
+            Groups::Small(chain) => shared.chains.find(chain, is_it),
+            Groups::Large(large) => large.index.find(hash_of(key.source, &shared.keys), |at| {
+                large.pages.get(at as usize).is_some_and(|group| is_it(at, group))
+            }),
         }
     }
 
-    /// Adds a member, whose address is not in the swarm yet.
-    pub(super) fn insert(&mut self, member: Member, good: bool, shared: &mut Shared) {
+    /// Adds a group, which is not in the swarm yet.
+    pub(super) fn insert(&mut self, group: Group, good: bool, shared: &mut Shared) {
         let last = self.len();
-        self.push(member, shared);
+        self.push(group, shared);
         if good {
             self.swap(self.good, last, shared);
             self.good += 1;
         }
     }
 
-    /// Removes the member at `position`. The last member takes its place (two move if it is good).
+    /// Removes the group at `position`. The last group takes its place (two move if it is good).
     pub(super) fn remove(&mut self, mut position: u32, shared: &mut Shared) {
         let Some(last) = self.len().checked_sub(1) else { return };
         if position < self.good {
@@ -135,23 +137,23 @@ impl Swarm {
         self.pop(shared);
     }
 
-    fn push(&mut self, member: Member, shared: &mut Shared) {
-        if matches!(&self.members, Members::Small(chain) if chain.len() == SMALL_MAX) {
+    fn push(&mut self, group: Group, shared: &mut Shared) {
+        if matches!(&self.groups, Groups::Small(chain) if chain.len() == SMALL_MAX) {
             self.enlarge(shared);
         }
-        match &mut self.members {
-            Members::Small(chain) => shared.chains.push(chain, member),
-            Members::Large(large) => large.push(member, &shared.keys),
+        match &mut self.groups {
+            Groups::Small(chain) => shared.chains.push(chain, group),
+            Groups::Large(large) => large.push(group, &shared.keys),
         }
     }
 
     fn pop(&mut self, shared: &mut Shared) {
-        match &mut self.members {
-            Members::Small(chain) => shared.chains.pop(chain),
-            Members::Large(large) => large.pop(&shared.keys),
+        match &mut self.groups {
+            Groups::Small(chain) => shared.chains.pop(chain),
+            Groups::Large(large) => large.pop(&shared.keys),
         }
-        // Half of the bound: a swarm at the bound must not change its form with every member.
-        if matches!(&self.members, Members::Large(large) if large.len() <= SMALL_MAX / 2) {
+        // Half of the bound: a swarm at the bound must not change its form with every group.
+        if matches!(&self.groups, Groups::Large(large) if large.len() <= SMALL_MAX / 2) {
             self.reduce(shared);
         }
     }
@@ -160,11 +162,11 @@ impl Swarm {
     fn enlarge(&mut self, shared: &mut Shared) {
         let mut large = Box::new(Large { pages: Pages::new(), index: Index::new() });
         for position in 0..self.len() {
-            if let Some(member) = self.get(position, shared) {
-                large.push(*member, &shared.keys);
+            if let Some(group) = self.get(position, shared) {
+                large.push(*group, &shared.keys);
             }
         }
-        if let Members::Small(mut chain) = std::mem::replace(&mut self.members, Members::Large(large)) {
+        if let Groups::Small(mut chain) = std::mem::replace(&mut self.groups, Groups::Large(large)) {
             (0..chain.len()).for_each(|_| shared.chains.pop(&mut chain));
         }
     }
@@ -173,21 +175,11 @@ impl Swarm {
     fn reduce(&mut self, shared: &mut Shared) {
         let mut chain = Chain::new();
         for position in 0..self.len() {
-            if let Some(member) = self.get(position, shared).copied() {
-                shared.chains.push(&mut chain, member);
+            if let Some(group) = self.get(position, shared).copied() {
+                shared.chains.push(&mut chain, group);
             }
         }
-        self.members = Members::Small(chain);
-    }
-
-    fn set(&mut self, position: u32, member: Member, shared: &mut Shared) {
-        let place = match &mut self.members {
-            Members::Small(chain) => shared.chains.get_mut(chain, position),
-            Members::Large(large) => large.pages.get_mut(position as usize),
-        };
-        if let Some(place) = place {
-            *place = member;
-        }
+        self.groups = Groups::Small(chain);
     }
 
     fn swap(&mut self, a: u32, b: u32, shared: &mut Shared) {
@@ -195,10 +187,14 @@ impl Swarm {
         if a == b {
             return;
         }
-        self.set(a, at_b, shared);
-        self.set(b, at_a, shared);
-        if let Members::Large(large) = &mut self.members {
-            large.index.swap(hash_of(at_a.addr, &shared.keys), a, hash_of(at_b.addr, &shared.keys), b);
+        for (position, group) in [(a, at_b), (b, at_a)] {
+            if let Some(place) = self.get_mut(position, shared) {
+                *place = group;
+            }
+        }
+        if let Groups::Large(large) = &mut self.groups {
+            let hash = |group: Group| hash_of(group.source(), &shared.keys);
+            large.index.swap(hash(at_a), a, hash(at_b), b);
         }
     }
 }
@@ -208,16 +204,11 @@ impl Large {
         u32::try_from(self.pages.len()).unwrap_or(u32::MAX)
     }
 
-    fn find(&self, addr: SocketAddrV4, keys: &RandomState) -> Option<u32> {
-        let is_it = |at: u32| self.pages.get(at as usize).is_some_and(|member| member.addr == addr);
-        self.index.find(hash_of(addr, keys), is_it)
-    }
-
-    fn push(&mut self, member: Member, keys: &RandomState) {
+    fn push(&mut self, group: Group, keys: &RandomState) {
         let position = self.len();
-        self.pages.push(member);
+        self.pages.push(group);
         let pages = &self.pages;
-        self.index.insert(hash_of(member.addr, keys), position, |at| hash_at(pages, at, keys));
+        self.index.insert(hash_of(group.source(), keys), position, |at| hash_at(pages, at, keys));
     }
 
     fn pop(&mut self, keys: &RandomState) {
@@ -228,54 +219,65 @@ impl Large {
     }
 }
 
-fn hash_of(addr: SocketAddrV4, keys: &RandomState) -> u64 {
-    keys.hash_one(u64::from(addr.ip().to_bits()) << 16 | u64::from(addr.port()))
+fn hash_of(source: Source, keys: &RandomState) -> u64 {
+    keys.hash_one(source)
 }
 
-fn hash_at(pages: &Pages<Member>, position: u32, keys: &RandomState) -> u64 {
-    pages.get(position as usize).map_or(0, |member| hash_of(member.addr, keys))
+fn hash_at(pages: &Pages<Group>, position: u32, keys: &RandomState) -> u64 {
+    pages.get(position as usize).map_or(0, |group| hash_of(group.source(), keys))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::group::Member;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, SocketAddrV4};
 
-    fn addr(n: u16) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), n)
+    fn source(n: u16) -> Source {
+        Source::of(Ipv4Addr::from_bits(u32::from(n)).into())
     }
 
-    fn check(swarm: &Swarm, model: &BTreeMap<u16, bool>, shared: &Shared) {
+    /// A group, which can be told from others by its port.
+    fn group(n: u16) -> Group {
+        Group::one(source(n), Member::new(SocketAddrV4::new([10, 0, 0, 1].into(), n), 1))
+    }
+
+    /// The model: what ranks each source has a group of.
+    type Model = BTreeMap<(u16, bool), u16>;
+
+    fn check(swarm: &Swarm, model: &Model, shared: &Shared) {
         assert_eq!(swarm.len() as usize, model.len());
-        assert_eq!(swarm.good() as usize, model.values().filter(|good| **good).count());
-        for (n, good) in model {
-            let at = swarm.find(addr(*n), shared).unwrap_or_else(|| panic!("{n} is lost"));
-            assert_eq!(swarm.get(at, shared).unwrap().addr, addr(*n));
+        assert_eq!(swarm.good() as usize, model.keys().filter(|(_, good)| *good).count());
+        for ((n, good), port) in model {
+            let key = Key { source: source(*n), good: *good };
+            let at = swarm.find(key, shared).unwrap_or_else(|| panic!("{n} is lost"));
+            assert_eq!(swarm.get(at, shared).unwrap().member().addr.port(), *port);
             assert_eq!(at < swarm.good(), *good, "{n} stands on the wrong side");
         }
     }
 
     proptest! {
         #[test]
-        fn behaves_like_a_map(steps in prop::collection::vec((0u16..200, 0u8..4), 0..600)) {
+        fn behaves_like_a_map(steps in prop::collection::vec((0u16..200, any::<bool>(), any::<bool>()), 0..600)) {
             let mut shared = Shared::new();
             let mut swarm = Swarm::new(CascadeHash([0; 32]));
-            let mut model = BTreeMap::new();
-            for (n, what) in steps {
-                match swarm.find(addr(n), &shared) {
-                    Some(at) if what == 0 => {
+            let mut model = Model::new();
+            for (n, good, remove) in steps {
+                let key = Key { source: source(n), good };
+                match swarm.find(key, &shared) {
+                    Some(at) if remove => {
                         swarm.remove(at, &mut shared);
-                        model.remove(&n);
+                        model.remove(&(n, good));
                     }
-                    Some(at) => swarm.renew(at, 9, &mut shared),
+                    Some(_) => {}
                     None => {
-                        swarm.insert(Member::new(addr(n), 1), what == 1, &mut shared);
-                        model.insert(n, what == 1);
+                        swarm.insert(group(n), good, &mut shared);
+                        model.insert((n, good), n);
                     }
                 }
-                prop_assert_eq!(swarm.find(addr(n), &shared).is_some(), model.contains_key(&n));
+                prop_assert_eq!(swarm.find(key, &shared).is_some(), model.contains_key(&(n, good)));
             }
             check(&swarm, &model, &shared);
         }
@@ -285,19 +287,19 @@ mod tests {
     fn changes_its_form_both_ways() {
         let mut shared = Shared::new();
         let mut swarm = Swarm::new(CascadeHash([0; 32]));
-        let mut model = BTreeMap::new();
+        let mut model = Model::new();
         for n in 0..5000 {
-            swarm.insert(Member::new(addr(n), 1), n % 7 == 0, &mut shared);
-            model.insert(n, n % 7 == 0);
+            swarm.insert(group(n), n % 7 == 0, &mut shared);
+            model.insert((n, n % 7 == 0), n);
         }
         check(&swarm, &model, &shared);
-        assert!(matches!(swarm.members, Members::Large(_)));
+        assert!(matches!(swarm.groups, Groups::Large(_)));
         for n in (0..5000).filter(|n| n % 400 != 0) {
-            let at = swarm.find(addr(n), &shared).unwrap();
+            let at = swarm.find(Key { source: source(n), good: n % 7 == 0 }, &shared).unwrap();
             swarm.remove(at, &mut shared);
-            model.remove(&n);
+            model.remove(&(n, n % 7 == 0));
         }
         check(&swarm, &model, &shared);
-        assert!(matches!(swarm.members, Members::Small(_)), "13 members need no index");
+        assert!(matches!(swarm.groups, Groups::Small(_)), "13 groups need no index");
     }
 }

@@ -14,6 +14,16 @@ fn addr(n: u32) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, high, middle, low), 8000)
 }
 
+/// A peer that registers itself.
+fn own(n: u32, good: bool) -> Claim {
+    Claim { good, ..Claim::own(addr(n)) }
+}
+
+/// A peer that source number `by` registers.
+fn by(by: u32, addr: SocketAddrV4) -> Claim {
+    Claim { addr, source: Source::of(Ipv4Addr::from_bits(0xc600_0000 + by).into()), good: false }
+}
+
 fn list(registry: &mut Registry, of: u8, asker: u32, now: u32, seed: u64) -> Vec<PeerEntry> {
     let mut entries = Vec::new();
     let mut rng = fastrand::Rng::with_seed(seed);
@@ -24,7 +34,7 @@ fn list(registry: &mut Registry, of: u8, asker: u32, now: u32, seed: u64) -> Vec
 fn with_peers(count: u32, good: impl Fn(u32) -> bool) -> Registry {
     let mut registry = Registry::new(Bounds::default());
     for n in 0..count {
-        assert_eq!(registry.subscribe(&file(1), addr(n), good(n), NOW), Ok(Subscribed::New));
+        assert_eq!(registry.subscribe(&file(1), own(n, good(n)), NOW), Ok(Subscribed::New));
     }
     registry
 }
@@ -39,7 +49,7 @@ fn a_file_that_nobody_shares_has_no_peers() {
 fn the_asker_is_left_out_but_not_another_port_of_its_address() {
     let mut registry = with_peers(2, |_| false);
     let other_port = SocketAddrV4::new(*addr(0).ip(), 8001);
-    registry.subscribe(&file(1), other_port, false, NOW).unwrap();
+    registry.subscribe(&file(1), Claim { addr: other_port, ..own(0, false) }, NOW).unwrap();
     let listed: BTreeSet<_> = list(&mut registry, 1, 0, NOW, 0).iter().map(|e| e.addr).collect();
     assert_eq!(listed, BTreeSet::from([addr(1), other_port]));
 }
@@ -47,7 +57,7 @@ fn the_asker_is_left_out_but_not_another_port_of_its_address() {
 #[test]
 fn a_registration_lapses_after_1800_seconds_and_renewing_prevents_it() {
     let mut registry = with_peers(2, |_| false);
-    assert_eq!(registry.subscribe(&file(1), addr(1), false, NOW + 600), Ok(Subscribed::Renewed));
+    assert_eq!(registry.subscribe(&file(1), own(1, false), NOW + 600), Ok(Subscribed::Renewed));
     assert_eq!(list(&mut registry, 1, 9, NOW + 1800, 0).len(), 2);
     let listed = list(&mut registry, 1, 9, NOW + 1801, 0);
     assert_eq!(listed, [PeerEntry { addr: addr(1), subscribed: NOW + 600, good: false }]);
@@ -59,7 +69,7 @@ fn a_registration_lapses_after_1800_seconds_and_renewing_prevents_it() {
 #[test]
 fn a_lapsed_peer_that_comes_back_is_new() {
     let mut registry = with_peers(1, |_| false);
-    assert_eq!(registry.subscribe(&file(1), addr(0), false, NOW + 1801), Ok(Subscribed::New));
+    assert_eq!(registry.subscribe(&file(1), own(0, false), NOW + 1801), Ok(Subscribed::New));
     assert_eq!(registry.peers(), 1);
 }
 
@@ -86,7 +96,7 @@ fn good_peers_come_first_and_all_of_them_up_to_twenty() {
 #[test]
 fn a_peer_that_becomes_good_changes_rank() {
     let mut registry = with_peers(200, |_| false);
-    registry.subscribe(&file(1), addr(7), true, NOW + 1).unwrap();
+    registry.subscribe(&file(1), own(7, true), NOW + 1).unwrap();
     assert_eq!(registry.peers(), 200);
     let first = list(&mut registry, 1, 0, NOW + 1, 0).first().copied();
     assert_eq!(first, Some(PeerEntry { addr: addr(7), subscribed: NOW + 1, good: true }));
@@ -117,16 +127,16 @@ fn every_peer_is_listed_about_equally_often() {
 
 #[test]
 fn a_full_registry_refuses_the_new_and_renews_the_old() {
-    let mut registry = Registry::new(Bounds { peers: 3, swarms: 2 });
+    let mut registry = Registry::new(Bounds { peers: 3, swarms: 2, ..Bounds::default() });
     for n in 0..2 {
-        registry.subscribe(&file(1), addr(n), false, NOW).unwrap();
+        registry.subscribe(&file(1), own(n, false), NOW).unwrap();
     }
-    registry.subscribe(&file(2), addr(0), false, NOW + 1000).unwrap();
-    assert_eq!(registry.subscribe(&file(1), addr(5), false, NOW + 1000), Err(RegistryFull::Peers(3)));
-    assert_eq!(registry.subscribe(&file(1), addr(1), false, NOW + 1000), Ok(Subscribed::Renewed));
+    registry.subscribe(&file(2), own(0, false), NOW + 1000).unwrap();
+    assert_eq!(registry.subscribe(&file(1), own(5, false), NOW + 1000), Err(RegistryFull::Peers(3)));
+    assert_eq!(registry.subscribe(&file(1), own(1, false), NOW + 1000), Ok(Subscribed::Renewed));
     // Peer 0 of the first file lapses: its place is found at once.
-    assert_eq!(registry.subscribe(&file(3), addr(5), false, NOW + 1801), Err(RegistryFull::Swarms(2)));
-    assert_eq!(registry.subscribe(&file(1), addr(5), false, NOW + 1801), Ok(Subscribed::New));
+    assert_eq!(registry.subscribe(&file(3), own(5, false), NOW + 1801), Err(RegistryFull::Swarms(2)));
+    assert_eq!(registry.subscribe(&file(1), own(5, false), NOW + 1801), Ok(Subscribed::New));
     assert_eq!((registry.peers(), registry.swarms()), (3, 2));
 }
 
@@ -134,7 +144,7 @@ fn a_full_registry_refuses_the_new_and_renews_the_old() {
 fn a_sweep_removes_all_that_lapsed_in_bounded_steps() {
     let mut registry = Registry::new(Bounds::default());
     for n in 0..10_000 {
-        registry.subscribe(&file((n % 50) as u8), addr(n), false, NOW + (n % 2) * 1000).unwrap();
+        registry.subscribe(&file((n % 50) as u8), own(n, false), NOW + (n % 2) * 1000).unwrap();
     }
     let mut steps = 0;
     while registry.peers() > 5000 {
@@ -150,69 +160,111 @@ fn a_sweep_removes_all_that_lapsed_in_bounded_steps() {
     assert_eq!(registry.swarms(), 0);
     assert_eq!(registry.sweep(NOW + 2801, 1000), 0);
     // Slots are used again.
-    registry.subscribe(&file(7), addr(1), false, NOW + 2801).unwrap();
+    registry.subscribe(&file(7), own(1, false), NOW + 2801).unwrap();
     assert_eq!(registry.slots.len(), 50);
 }
 
-/// What the protocol says, with no thought for speed: time of subscription and rank by file and address.
-type Model = BTreeMap<(u8, SocketAddrV4), (u32, bool)>;
+/// What is promised, with no thought for speed: time of subscription and rank by file, source and address.
+type Model = BTreeMap<(u8, Source, SocketAddrV4), (u32, bool)>;
+
+const MODEL_BOUNDS: Bounds = Bounds { source_swarm_peers: 20, source_ports: 3, ..DEFAULT };
+const DEFAULT: Bounds = Bounds {
+    peers: MAX_PEERS,
+    swarms: MAX_SWARMS,
+    source_peers: MAX_SOURCE_PEERS,
+    source_swarm_peers: MAX_SOURCE_SWARM_PEERS,
+    source_ports: MAX_SOURCE_PORTS,
+};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Subscribe { file: u8, peer: u32, good: bool },
-    List { file: u8, peer: u32 },
+    Subscribe { file: u8, claim: Claim },
+    List { file: u8, asker: SocketAddrV4 },
     Sweep { work: u32 },
     Wait { secs: u32 },
 }
 
+/// 50 addresses with eight ports each.
+fn any_addr() -> impl Strategy<Value = SocketAddrV4> {
+    (0u32..50, 8000u16..8008).prop_map(|(n, port)| SocketAddrV4::new(*addr(n).ip(), port))
+}
+
+/// Half of the peers register themselves, the others are registered by one of three sources.
+fn any_claim() -> impl Strategy<Value = Claim> {
+    (any_addr(), 0u32..6, prop::bool::weighted(0.1)).prop_map(|(addr, n, good)| match n {
+        0..3 => Claim { good, ..by(n, addr) },
+        _ => Claim { good, ..Claim::own(addr) },
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (0u8..3, 0u32..400, prop::bool::weighted(0.1))
-            .prop_map(|(file, peer, good)| Step::Subscribe { file, peer, good }),
-        3 => (0u8..4, 0u32..400).prop_map(|(file, peer)| Step::List { file, peer }),
+        8 => (0u8..3, any_claim()).prop_map(|(file, claim)| Step::Subscribe { file, claim }),
+        3 => (0u8..4, any_addr()).prop_map(|(file, asker)| Step::List { file, asker }),
         1 => (0u32..500).prop_map(|work| Step::Sweep { work }),
         1 => (0u32..300).prop_map(|secs| Step::Wait { secs }),
     ]
 }
 
-fn check_list(entries: &[PeerEntry], model: &Model, of: u8, asker: SocketAddrV4, now: u32) {
-    let live: BTreeMap<_, _> = model
-        .iter()
-        .filter(|((file, addr), (subscribed, _))| *file == of && *addr != asker && now - subscribed <= 1800)
-        .map(|((_, addr), peer)| (*addr, *peer))
-        .collect();
-    let distinct: BTreeSet<_> = entries.iter().map(|e| e.addr).collect();
-    assert_eq!(distinct.len(), entries.len(), "a peer is listed twice: {entries:?}");
-    assert_eq!(entries.len(), live.len().min(20), "of {} live peers", live.len());
-    for entry in entries {
-        assert_eq!(live.get(&entry.addr), Some(&(entry.subscribed, entry.good)), "{entry:?}");
+/// Registers in the model; returns what the registry should say.
+fn model_subscribe(model: &mut Model, of: u8, claim: Claim, now: u32) -> Subscribed {
+    let Claim { addr, source, good } = claim;
+    let old = model.insert((of, source, addr), (now, good));
+    if old.is_some_and(|(then, was_good)| now - then <= 1800 && was_good == good) {
+        return Subscribed::Renewed;
     }
+    let [first, last] = [(0, 0), (u32::MAX, u16::MAX)]
+        .map(|(ip, port)| (of, source, SocketAddrV4::new(Ipv4Addr::from_bits(ip), port)));
+    let mut others: Vec<_> = model
+        .range(first..=last)
+        .filter(|((.., there), (then, rank))| *rank == good && *there != addr && now - then <= 1800)
+        .map(|(key, (then, _))| (*then, *key))
+        .collect();
+    let same_ip: Vec<_> = others.iter().filter(|(_, (.., there))| there.ip() == addr.ip()).copied().collect();
+    let ports_used_up = !source.is(*addr.ip()) && same_ip.len() >= MODEL_BOUNDS.source_ports;
+    if ports_used_up {
+        others = same_ip;
+    }
+    if ports_used_up || others.len() >= MODEL_BOUNDS.source_swarm_peers {
+        model.remove(&others.iter().min().unwrap().1);
+    }
+    Subscribed::New
+}
+
+fn check_list(entries: &[PeerEntry], model: &Model, of: u8, asker: SocketAddrV4, now: u32) {
+    let live: Vec<PeerEntry> = model
+        .iter()
+        .filter(|((file, _, addr), (then, _))| *file == of && *addr != asker && now - then <= 1800)
+        .map(|((.., addr), (then, good))| PeerEntry { addr: *addr, subscribed: *then, good: *good })
+        .collect();
+    let addresses =
+        |of: &mut dyn Iterator<Item = &PeerEntry>| of.map(|e| e.addr).collect::<BTreeSet<_>>().len();
+    assert_eq!(addresses(&mut entries.iter()), entries.len(), "a peer is listed twice: {entries:?}");
+    assert_eq!(entries.len(), addresses(&mut live.iter()).min(20), "of {} live peers", live.len());
+    assert!(entries.iter().all(|entry| live.contains(entry)), "{entries:?} of {live:?}");
     let good = entries.iter().take_while(|e| e.good).count();
-    assert_eq!(
-        good,
-        live.values().filter(|(_, good)| *good).count().min(20),
-        "good peers first: {entries:?}"
-    );
+    let live_good = addresses(&mut live.iter().filter(|e| e.good));
+    assert_eq!(good, live_good.min(20), "good peers first: {entries:?}");
 }
 
 proptest! {
     #[test]
     fn agrees_with_a_naive_model(steps in prop::collection::vec(step(), 1..1500), seed: u64) {
-        let mut registry = Registry::new(Bounds::default());
+        let mut registry = Registry::new(MODEL_BOUNDS);
         let mut model = Model::new();
         let mut rng = fastrand::Rng::with_seed(seed);
         let (mut now, mut entries) = (NOW, Vec::new());
         for step in steps {
             match step {
-                Step::Subscribe { file: of, peer, good } => {
-                    let old = model.insert((of, addr(peer)), (now, good));
-                    let renews = old.is_some_and(|(then, was_good)| now - then <= 1800 && was_good == good);
-                    let expected = if renews { Subscribed::Renewed } else { Subscribed::New };
-                    prop_assert_eq!(registry.subscribe(&file(of), addr(peer), good, now), Ok(expected));
+                Step::Subscribe { file: of, claim } => {
+                    // No two of the same second: which is the oldest, is no matter of chance.
+                    now += 1;
+                    let expected = model_subscribe(&mut model, of, claim, now);
+                    prop_assert_eq!(registry.subscribe(&file(of), claim, now), Ok(expected));
                 }
-                Step::List { file: of, peer } => {
-                    registry.list(&file(of), addr(peer), now, &mut rng, &mut entries);
-                    check_list(&entries, &model, of, addr(peer), now);
+                Step::List { file: of, asker } => {
+                    registry.list(&file(of), asker, now, &mut rng, &mut entries);
+                    check_list(&entries, &model, of, asker, now);
                 }
                 Step::Sweep { work } => {
                     registry.sweep(now, work);
@@ -221,7 +273,11 @@ proptest! {
             }
         }
         while registry.sweep(now, 1 << 20) > 0 {}
-        let live = model.values().filter(|(subscribed, _)| now - subscribed <= 1800).count();
-        prop_assert_eq!(registry.peers(), live);
+        model.retain(|_, (then, _)| now - *then <= 1800);
+        prop_assert_eq!(registry.peers(), model.len());
+        for (_, by, _) in model.keys() {
+            let count = model.keys().filter(|(_, source, _)| source == by).count();
+            prop_assert!(registry.shared.ledger.of(*by) >= count);
+        }
     }
 }

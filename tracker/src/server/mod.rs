@@ -17,7 +17,7 @@ mod held;
 
 use crate::clock;
 use crate::log::Log;
-use crate::responder::{Registration, Responder, refuse};
+use crate::responder::{Now, Responder, refuse};
 use cascade_format::tracker_wire::TrackerRequest;
 use connection::{Connection, Outcome};
 use held::{Held, Phase};
@@ -89,6 +89,7 @@ pub(crate) struct Server {
     /// none proves it.
     acceptable: bool,
     accept_again: Option<Instant>,
+    started: Instant,
     next_sweep: Instant,
     requests: u32,
 }
@@ -120,6 +121,7 @@ impl Server {
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let started = clock::now();
         Ok(Self {
             poll,
             listener,
@@ -131,7 +133,8 @@ impl Server {
             answer: Vec::new(),
             acceptable: true,
             accept_again: None,
-            next_sweep: clock::now() + SWEEP_TICK,
+            started,
+            next_sweep: started + SWEEP_TICK,
             requests: 0,
         })
     }
@@ -149,22 +152,29 @@ impl Server {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 Ok(()) | Err(_) => {}
             }
-            let (now, unix_now) = (clock::now(), clock::unix_now());
+            let now = clock::now();
+            let time = self.time(now);
             for event in &events {
                 match event.token() {
                     LISTENER => self.acceptable = true,
                     WAKER => {}
-                    token => self.resume(token, now, unix_now),
+                    token => self.resume(token, now, time),
                 }
             }
             self.accept(&mut accepted, now)?;
             for (stream, from) in accepted.drain(..) {
-                self.begin(Connection::new(stream, from), now, unix_now);
+                self.begin(Connection::new(stream, from), now, time);
             }
             self.end_overdue(now);
-            self.sweep(now, unix_now);
+            self.sweep(now, time);
         }
         Ok(())
+    }
+
+    /// The time for registrations.
+    fn time(&self, now: Instant) -> Now {
+        let steady = now.saturating_duration_since(self.started).as_secs();
+        Now { steady: u32::try_from(steady).unwrap_or(u32::MAX), unix: clock::unix_now() }
     }
 
     /// How long the poll may wait.
@@ -200,32 +210,32 @@ impl Server {
     }
 
     /// Reads a connection that was just accepted.
-    fn begin(&mut self, mut connection: Connection, now: Instant, unix_now: u32) {
+    fn begin(&mut self, mut connection: Connection, now: Instant, time: Now) {
         let outcome = connection.read();
         if matches!(outcome, Outcome::Wait) {
             self.hold(connection, now);
         } else {
-            self.conclude(connection, outcome, now, unix_now);
+            self.conclude(connection, outcome, now, time);
         }
     }
 
     /// Reads a connection that the poll says is ready. While it waits on it keeps its deadline.
-    fn resume(&mut self, token: Token, now: Instant, unix_now: u32) {
+    fn resume(&mut self, token: Token, now: Instant, time: Now) {
         // An event for a connection that was ended in this turn finds none.
         let Some(waiting) = self.held.get_mut(token) else { return };
         let outcome = waiting.read();
         if !matches!(outcome, Outcome::Wait)
             && let Some(connection) = self.held.take(token)
         {
-            self.conclude(connection, outcome, now, unix_now);
+            self.conclude(connection, outcome, now, time);
         }
     }
 
     /// Answers a connection that has come to an outcome, and ends it as soon as that does no harm.
-    fn conclude(&mut self, mut connection: Connection, outcome: Outcome, now: Instant, unix_now: u32) {
+    fn conclude(&mut self, mut connection: Connection, outcome: Outcome, now: Instant, time: Now) {
         match outcome {
             Outcome::Wait | Outcome::Over => return,
-            Outcome::Request(request) => self.respond(&request, connection.from(), unix_now),
+            Outcome::Request(request) => self.respond(&request, connection.from(), time),
             Outcome::Refuse(why) => refuse(&why, &mut self.answer),
         }
         if !connection.send(&self.answer) {
@@ -233,11 +243,10 @@ impl Server {
         }
     }
 
-    fn respond(&mut self, request: &TrackerRequest, from: IpAddr, unix_now: u32) {
+    fn respond(&mut self, request: &TrackerRequest, from: IpAddr, time: Now) {
         self.requests += 1;
-        let news: Option<Registration> = self.responder.answer(request, from, unix_now, &mut self.answer);
-        if let Some(registration) = news {
-            self.log.registered(registration);
+        if let Some(news) = self.responder.answer(request, from, time, &mut self.answer) {
+            self.log.tell(news);
         }
     }
 
@@ -278,13 +287,13 @@ impl Server {
     }
 
     /// Removes some lapsed registrations. While there are many, it does not wait for the next tick.
-    fn sweep(&mut self, now: Instant, unix_now: u32) {
+    fn sweep(&mut self, now: Instant, time: Now) {
         let mut work = SWEEP_PER_REQUEST.saturating_mul(std::mem::take(&mut self.requests));
         let tick = now >= self.next_sweep;
         if tick {
             work = work.saturating_add(SWEEP_PER_TICK);
         }
-        let removed = self.responder.sweep(unix_now, work);
+        let removed = self.responder.sweep(time, work);
         if tick {
             self.next_sweep = if removed >= SWEEP_ON { now } else { now + SWEEP_TICK };
         }

@@ -80,11 +80,14 @@ pub(crate) fn entries(answer: &[u8]) -> Vec<u16> {
     body.chunks(12).map(|entry| u16::from_be_bytes([entry[4], entry[5]])).collect()
 }
 
-/// The message of a refusal, of which the header is checked.
+/// The message of a refusal, of which the header is checked, and the newline at its end.
 pub(crate) fn message(answer: &[u8]) -> String {
     assert!(answer.len() > 5, "no refusal: {answer:?}");
     let (header, body) = answer.split_at(5);
     assert_eq!(header[0], 1, "not refused: {answer:?}");
     assert_eq!(header[1..], u32::try_from(body.len()).unwrap().to_be_bytes());
-    String::from_utf8(body.to_vec()).expect("a message is UTF-8")
+    let text = std::str::from_utf8(body).expect("a message is UTF-8");
+    let line = text.strip_suffix('\n').unwrap_or_else(|| panic!("no newline at the end of {text:?}"));
+    assert!(!line.contains('\n'), "more than one line: {text:?}");
+    line.to_owned()
 }
