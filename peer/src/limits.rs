@@ -169,3 +169,9 @@ pub const REFUSAL_DRAIN_LEN: usize = 64 << 10;
 /// Bytes of answers that wait in the system's buffers for a client that knows the extension, besides
 /// those on their way.
 pub const UNSENT_LEN: u32 = 128 << 10;
+
+/// Events of one transfer that wait for whoever embeds the peer.
+pub const EVENTS_A_TRANSFER: usize = 1024;
+
+/// How long a goodbye may take to leave.
+pub const GOODBYE_TIME: Duration = Duration::from_millis(50);

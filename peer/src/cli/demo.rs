@@ -1,7 +1,6 @@
 //! `peer demo`: a whole swarm on this machine, over real sockets, to see how it works.
 
-use super::Switch;
-use super::host::{ANY_PORT, Host};
+use super::host::{Front, Host, show};
 use super::interrupt::Ear;
 use super::shell::quote;
 use super::{CliError, ExitCode};
@@ -10,21 +9,21 @@ use crate::create::{Source, default_block_size};
 use crate::human::{Bytes, Name, Speed};
 use crate::limits::PIECE_LEN;
 use crate::metafile::MetafileOnDisk;
+use crate::peer::{Options, Peer};
 use crate::report::{Style, line};
-use crate::serve::{Options, Pool};
-use crate::session::{Download, Engine, Event, Observer, Seed};
+use crate::session::engine::Stop;
+use crate::session::{Download, Event, Seed};
 use crate::store::{DataFile, Records};
 use cascade_swarm::ask::Order;
 use cascade_tracker::{Policy, Tracker};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
 
 /// Length of the file that the demo makes, in bytes.
 const DEMO_LEN: u64 = 256 << 20;
@@ -44,20 +43,25 @@ pub struct Args {
 /// The file cannot be read, or there is no room for two more copies of it.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let style = Style::choose(false);
-    let host = Host::start(Some(ANY_PORT), Switch::On, &style, ear)?;
-    let engine = host.engine.clone();
-    let cancel = engine.stop.flag();
-    // After the ear: whatever ends the demo, the folder is removed.
+    // First: whatever ends the demo, its folder is removed.
+    let cancel = ear.flag();
     let folder = tempfile::Builder::new().prefix("cascade-demo-").tempdir();
     let folder = folder.map_err(|error| {
         CliError::failed(format!("cannot make a temporary folder: {error}; name another place with TMPDIR"))
     })?;
-    let result = Stage::set(args, &folder, cancel).and_then(|stage| {
-        host.run(async |door| {
-            door.open().map_err(|error| error.to_string())?;
-            stage.play(&engine, &style).await
+    let result = Stage::set(args, &folder, &cancel).and_then(|stage| {
+        let options = Options { records: stage.records.clone(), ..Options::default() };
+        let host = Host::start(options, &style, ear).map_err(|error| error.to_string())?;
+        host.run(async |front: &mut Front| {
+            let (stop, interrupted) = (front.peer.stopper(), Arc::clone(&cancel));
+            ear.on_signal(move || {
+                interrupted.store(true, Ordering::Relaxed);
+                stop.stop();
+            });
+            front.open().map_err(|error| error.to_string())?;
+            stage.play(&front.peer, &style).await
         })?;
-        stage.compare(cancel)?;
+        stage.compare(&cancel)?;
         stage.explain();
         Ok(())
     });
@@ -113,20 +117,17 @@ impl Stage {
     }
 
     /// A tracker, two seeders, one download.
-    async fn play(&self, engine: &Engine, style: &Style) -> Result<(), String> {
+    async fn play(&self, peer: &Peer, style: &Style) -> Result<(), String> {
         let tracker = Tracker::bind(SocketAddr::from((LOCAL, 0)), Policy::open());
         let tracker = tracker.map_err(|error| format!("cannot start the tracker: {error}"))?;
         let address = tracker.local_addr().to_string();
         line(&format!("demo: tracker on {address}"));
-        let stop = engine.stop.clone();
+        let stop = peer.stopper();
         tokio::spawn(async move { tracker.run(async { stop.stopped().await }).await });
         let seeders = [("all blocks", &self.original), ("every second block", &self.half)];
-        let mut pools = Vec::new();
+        let mut peers = Vec::new();
         for (what, data) in seeders {
-            let (pool, registered) = self.seed(engine, what, data, &address)?;
-            pools.push(pool);
-            // An error means that the demo was interrupted: then the download ends at once, too.
-            let _ = registered.await;
+            peers.push(self.seed(what, data, &address, &peer.stopper()).await?);
         }
         let download = Download {
             metafile: Arc::clone(&self.metafile),
@@ -136,38 +137,40 @@ impl Stage {
             order: Order::Random,
             no_wait: false,
         };
-        let engine = Engine { records: self.records.clone(), ..engine.clone() };
         let mut observer = style.observer(Path::new(&self.name), &self.metafile.cascade_hash().to_string());
-        let done = download.run(&engine, &mut *observer).await;
-        let stopped = tokio::task::spawn_blocking(move || pools.into_iter().for_each(Pool::stop));
-        let _ = stopped.await;
+        let done = show(peer.download(download), &mut *observer).await;
+        for peer in peers {
+            peer.shut_down().await;
+        }
         done.map(drop).map_err(|error| error.to_string())
     }
 
-    /// A seeder with a listener, a catalog and threads of its own, as in another process.
-    fn seed(
-        &self,
-        engine: &Engine,
-        what: &str,
-        data: &Path,
-        tracker: &str,
-    ) -> Result<(Pool, oneshot::Receiver<()>), String> {
-        let failed = |error: io::Error| format!("cannot start a seeder: {error}");
-        let listener = TcpListener::bind((LOCAL, 0)).map_err(failed)?;
-        let port = listener.local_addr().map_err(failed)?.port();
-        let listen = Some(SocketAddrV4::new(LOCAL, port));
-        let own = Engine::new(listen, engine.extension, self.records.clone(), engine.stop.clone())
-            .map_err(failed)?;
-        let pool = Pool::start(listener, Arc::clone(&own.catalog), Options::default()).map_err(failed)?;
+    /// A seeder with a listener and threads of its own, as in another process, which has registered with the
+    /// tracker.
+    async fn seed(&self, what: &str, data: &Path, tracker: &str, stop: &Stop) -> Result<Peer, String> {
+        let listen = Some(SocketAddrV4::new(LOCAL, 0));
+        let peer = Peer::start(Options { listen, records: self.records.clone(), ..Options::default() });
+        let peer = peer.map_err(|error| format!("cannot start a seeder: {error}"))?;
+        let port = peer.address().map_or(0, |address| address.port());
         line(&format!("demo: seeder with {what} on 127.0.0.1:{port}"));
-        let seed = Seed {
+        let mut seeding = peer.seed(Seed {
             metafile: Arc::clone(&self.metafile),
             data: data.to_owned(),
             trackers: vec![tracker.to_owned()],
+        });
+        let registered = async {
+            while let Some(event) = seeding.next().await {
+                if matches!(event, Event::Tracker { .. }) {
+                    break;
+                }
+            }
         };
-        let (registered, wait) = oneshot::channel();
-        tokio::spawn(async move { seed.run(&own, &mut Registered(Some(registered))).await });
-        Ok((pool, wait))
+        tokio::select! {
+            () = registered => {}
+            // The demo was interrupted: the download ends at once, too.
+            () = stop.stopped() => {}
+        }
+        Ok(peer)
     }
 
     /// Compares the download with the original, byte by byte.
@@ -197,20 +200,6 @@ impl Stage {
             &format!("  C$ peer download {cascade} --tracker A:8888 --seed"),
         ] {
             line(text);
-        }
-    }
-}
-
-/// Waits for a seeder's registration with the tracker.
-struct Registered(Option<oneshot::Sender<()>>);
-
-impl Observer for Registered {
-    fn event(&mut self, event: Event) {
-        if matches!(event, Event::Tracker { .. })
-            && let Some(registered) = self.0.take()
-        {
-            // Nobody waits any more when the demo was interrupted.
-            let _ = registered.send(());
         }
     }
 }

@@ -1,12 +1,13 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
-use super::host::{ANY_PORT, Door, Host};
+use super::host::{Front, Host, show};
 use super::interrupt::Ear;
 use super::{CliError, ExitCode, Switch, address};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
+use crate::peer::{ANYWHERE, Downloaded, Options, Transfer};
 use crate::report::{self, Style};
-use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError};
+use crate::session::{Download, DownloadError, Event, Observer, SeedError};
 use cascade_swarm::ask::Order;
 use std::collections::HashSet;
 use std::net::SocketAddrV4;
@@ -25,7 +26,7 @@ pub struct Args {
           default_value = super::DEFAULT_TRACKER, value_parser = address::host_port)]
     trackers: Vec<String>,
     /// Address to serve on; port 0 lets the system choose
-    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANY_PORT)]
+    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANYWHERE)]
     listen: SocketAddrV4,
     /// Name of the data file (one .cascade file), or the folder that it goes to
     #[arg(short, long, value_name = "PATH")]
@@ -64,19 +65,27 @@ pub struct Args {
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
-    let host = Host::start((!args.no_serve).then_some(args.listen), args.extension, &style, ear)?;
-    let engine = Engine { paranoid: args.paranoid, ..host.engine.clone() };
-    let work = async |door: &mut Door| {
-        door.open()?;
+    let options = Options {
+        listen: (!args.no_serve).then_some(args.listen),
+        extension: args.extension == Switch::On,
+        paranoid: args.paranoid,
+        ..Options::default()
+    };
+    let host = Host::start(options, &style, ear)?;
+    host.run(async |front: &mut Front| {
+        front.open()?;
         let mut tasks = JoinSet::new();
         for job in jobs {
             let observer = style.observer(&job.target, &job.metafile.cascade_hash().to_string());
-            tasks.spawn(one_file(job, engine.clone(), observer, args.seed));
+            tasks.spawn(download(front.peer.download(job), observer));
         }
         let (mut code, mut interrupted) = (ExitCode::Done, false);
         while let Some(result) = tasks.join_next().await {
             match result {
-                Ok(Ok(())) => {}
+                Ok(Ok(Step::Downloaded(file, observer))) if args.seed => {
+                    tasks.spawn(seed(front.peer.seed_downloaded(&file), observer));
+                }
+                Ok(Ok(_)) => {}
                 Ok(Err(DownloadError::Interrupted)) | Err(_) => interrupted = true,
                 Ok(Err(error)) => {
                     // At once: the others may take hours.
@@ -86,30 +95,37 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             }
         }
         Ok(if interrupted && code == ExitCode::Done { ExitCode::Interrupted } else { code })
-    };
-    host.run(work)
+    })
 }
 
-async fn one_file(
-    job: Download,
-    engine: Engine,
+/// What has come to its end.
+enum Step {
+    Downloaded(Downloaded, Box<dyn Observer>),
+    Seeded,
+}
+
+async fn download(
+    transfer: Transfer<Result<Downloaded, DownloadError>>,
     mut observer: Box<dyn Observer>,
-    seed: bool,
-) -> Result<(), DownloadError> {
-    let and_then = Seed {
-        metafile: Arc::clone(&job.metafile),
-        data: job.target.clone(),
-        trackers: job.trackers.clone(),
-    };
-    let shared = job.run(&engine, &mut *observer).await;
-    let shared = shared.inspect_err(|error| observer.event(Event::Failed(error.to_string())))?;
-    if seed {
-        match and_then.serve(&engine, &shared, &mut *observer).await {
-            Ok(()) | Err(SeedError::Interrupted) => {}
-            Err(error) => observer.event(Event::Warning(error.to_string())),
+) -> Result<Step, DownloadError> {
+    match show(transfer, &mut *observer).await {
+        Ok(file) => Ok(Step::Downloaded(file, observer)),
+        Err(error) => {
+            observer.event(Event::Failed(error.to_string()));
+            Err(error)
         }
     }
-    Ok(())
+}
+
+async fn seed(
+    transfer: Transfer<Result<(), SeedError>>,
+    mut observer: Box<dyn Observer>,
+) -> Result<Step, DownloadError> {
+    match show(transfer, &mut *observer).await {
+        Ok(()) | Err(SeedError::Interrupted) => {}
+        Err(error) => observer.event(Event::Warning(error.to_string())),
+    }
+    Ok(Step::Seeded)
 }
 
 /// What is to be done, all of it checked before anything is begun.

@@ -1,15 +1,12 @@
-//! What `download`, `seed` and `demo` need to run: a runtime, a listener, an ear for signals.
+//! What `download`, `seed` and `demo` need to run: a runtime, a peer in it, an ear for signals.
 
 use super::interrupt::Ear;
-use super::{CliError, LIMITS, Switch};
-use crate::catalog::Catalog;
+use super::{CliError, LIMITS};
+use crate::peer::{Options, Peer, StartError, Transfer};
 use crate::report::Style;
-use crate::serve::{Options, Pool, Warn};
-use crate::session::Engine;
-use crate::session::engine::Stop;
-use crate::store::Records;
+use crate::serve::Warn;
+use crate::session::Observer;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -21,102 +18,73 @@ const CONTROL_THREADS: usize = 2;
 /// How long background work may go on after the end.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long a goodbye may take to leave.
-const GOODBYE: Duration = Duration::from_millis(50);
-
-/// Where a peer listens that is not told: on every address, on a port that the system chooses.
-pub(super) const ANY_PORT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-
 /// `EMFILE`: the process may open no more.
 const TOO_MANY_OPEN: i32 = 24;
 
-/// A process that downloads or seeds.
+/// A process that downloads or seeds. Its listener is bound at once, so that a port in use is told before
+/// anything else happens; it is opened as soon as there is something to serve.
 pub(super) struct Host {
     runtime: Runtime,
-    door: Door,
-    pub(super) engine: Engine,
+    front: Front,
 }
 
-/// The listener: bound at once, so that a port in use is told before anything else happens; served as
-/// soon as there is something to serve. Until then the system keeps clients waiting.
-pub(super) struct Door {
+/// The peer, and how its events are shown.
+pub(super) struct Front {
+    pub(super) peer: Peer,
     style: Style,
-    catalog: Arc<Catalog>,
-    listener: Option<(TcpListener, SocketAddrV4)>,
-    extension: bool,
-    pool: Option<Pool>,
-}
-
-impl Door {
-    /// Begins to serve.
-    pub(super) fn open(&mut self) -> Result<(), CliError> {
-        let Some((listener, address)) = self.listener.take() else { return Ok(()) };
-        let style = self.style.clone();
-        let warn = Warn(Arc::new(move |text| style.warning(text)));
-        let options = Options { extension: self.extension, warn, ..Options::default() };
-        let pool = Pool::start(listener, Arc::clone(&self.catalog), options);
-        let pool = pool.map_err(|error| CliError::failed(cannot_serve(address, &error)))?;
-        self.pool = Some(pool);
-        self.style.listening(address);
-        Ok(())
-    }
 }
 
 impl Host {
-    /// Takes the address `listen` (unless it is `None`) and starts everything that files share.
-    pub(super) fn start(
-        listen: Option<SocketAddrV4>,
-        extension: Switch,
-        style: &Style,
-        ear: &Ear,
-    ) -> Result<Self, CliError> {
+    /// Takes the address and starts everything that files share. The first signal ends the peer.
+    pub(super) fn start(options: Options, style: &Style, ear: &Ear) -> Result<Self, CliError> {
         let runtime = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
-        let runtime =
-            runtime.map_err(|error| CliError::failed(format!("cannot start threads: {error}; {LIMITS}")))?;
-        let listener = listen.map(bind).transpose()?;
-        let address = listener.as_ref().map(|(_, address)| *address);
-        let stop = Stop::default();
-        let engine = Engine::new(address, extension == Switch::On, Records::from_environment(), stop);
-        let engine =
-            engine.map_err(|error| CliError::failed(format!("cannot start threads: {error}; {LIMITS}")))?;
-        let stop = engine.stop.clone();
+        let runtime = runtime.map_err(|error| failed(&StartError::Threads(error)))?;
+        let shown = style.clone();
+        let warn = Warn(Arc::new(move |text| shown.warning(text)));
+        let peer = Peer::bind(Options { warn, ..options }).map_err(|error| failed(&error))?;
+        let stop = peer.stopper();
         ear.on_signal(move || stop.stop());
-        let catalog = Arc::clone(&engine.catalog);
-        let extension = engine.extension;
-        let door = Door { style: style.clone(), catalog, listener, extension, pool: None };
-        Ok(Self { runtime, door, engine })
+        Ok(Self { runtime, front: Front { peer, style: style.clone() } })
     }
 
     /// Runs `work` to its end, then lets the answers to other peers finish.
-    pub(super) fn run<T>(mut self, work: impl AsyncFnOnce(&mut Door) -> T) -> T {
-        let result = self.runtime.block_on(work(&mut self.door));
-        if let Some(pool) = self.door.pool.take() {
-            if self.engine.catalog.leave() {
-                // Those who wait for news hear the goodbye.
-                std::thread::sleep(GOODBYE);
-            }
-            pool.stop();
-        }
-        self.runtime.shutdown_timeout(GRACE);
+    pub(super) fn run<T>(self, work: impl AsyncFnOnce(&mut Front) -> T) -> T {
+        let Self { runtime, mut front } = self;
+        let result = runtime.block_on(async {
+            let result = work(&mut front).await;
+            front.peer.shut_down().await;
+            result
+        });
+        runtime.shutdown_timeout(GRACE);
         result
     }
 }
 
-fn cannot_serve(address: SocketAddrV4, error: &io::Error) -> String {
-    let too_many = cfg!(unix) && error.raw_os_error() == Some(TOO_MANY_OPEN);
-    let advice = if too_many { "raise the limit with ulimit -n" } else { LIMITS };
-    format!("cannot serve on {address}: {error}; {advice}")
+impl Front {
+    /// Begins to serve.
+    pub(super) fn open(&mut self) -> Result<(), CliError> {
+        self.peer.open().map_err(|error| failed(&error))?;
+        if let Some(address) = self.peer.address() {
+            self.style.listening(address);
+        }
+        Ok(())
+    }
 }
 
-fn bind(listen: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), CliError> {
-    let failed = |error: io::Error| {
-        CliError::failed(format!("cannot listen on {listen}: {error}; choose another address with --listen"))
-    };
-    let listener = TcpListener::bind(listen).map_err(failed)?;
-    match listener.local_addr().map_err(failed)? {
-        SocketAddr::V4(address) => Ok((listener, address)),
-        SocketAddr::V6(_) => Err(CliError::failed(format!(
-            "cannot listen on {listen}: it became an IPv6 address; choose another address with --listen"
-        ))),
+/// Shows the events of a transfer until its end.
+pub(super) async fn show<T: Send + 'static>(mut transfer: Transfer<T>, observer: &mut dyn Observer) -> T {
+    while let Some(event) = transfer.next().await {
+        observer.event(event);
     }
+    transfer.finish().await
+}
+
+fn failed(error: &StartError) -> CliError {
+    let too_many = |source: &io::Error| source.raw_os_error() == Some(TOO_MANY_OPEN);
+    let advice = match error {
+        StartError::Listen { .. } => "choose another address with --listen",
+        StartError::Serve { source, .. } if too_many(source) => "raise the limit with ulimit -n",
+        StartError::Serve { .. } | StartError::Threads(_) => LIMITS,
+    };
+    CliError::failed(format!("{error}; {advice}"))
 }

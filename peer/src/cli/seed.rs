@@ -1,13 +1,14 @@
 //! `peer seed`: serves files until it is interrupted.
 
-use super::host::{ANY_PORT, Door, Host};
+use super::host::{Front, Host, show};
 use super::interrupt::Ear;
 use super::{CliError, ExitCode, Switch, address};
 use crate::human::Count;
 use crate::metafile::MetafileOnDisk;
+use crate::peer::{ANYWHERE, Options};
 use crate::report::{self, Style};
 use crate::serve::descriptors;
-use crate::session::{Engine, Event, Observer, Seed, SeedError};
+use crate::session::{Event, Observer, Seed, SeedError};
 use crate::store::part::part_path;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub struct Args {
           default_value = super::DEFAULT_TRACKER, value_parser = address::host_port)]
     trackers: Vec<String>,
     /// Address to serve on; port 0 lets the system choose
-    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANY_PORT)]
+    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANYWHERE)]
     listen: SocketAddrV4,
     /// The data file (one .cascade file), or the folder of the data files
     #[arg(long, value_name = "PATH")]
@@ -54,25 +55,30 @@ pub struct Args {
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
-    let host = Host::start(Some(args.listen), args.extension, &style, ear)?;
+    let options = Options {
+        listen: Some(args.listen),
+        extension: args.extension == Switch::On,
+        paranoid: args.paranoid,
+        ..Options::default()
+    };
+    let host = Host::start(options, &style, ear)?;
     require_descriptors(jobs.len())?;
-    let engine = Engine { paranoid: args.paranoid, ..host.engine.clone() };
-    let work = async |door: &mut Door| {
+    host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
         let mut tasks = JoinSet::new();
         for job in jobs {
             let inner = style.observer(&job.data, &job.metafile.cascade_hash().to_string());
             let mut observer = Ready { inner, ready: Some(ready.clone()) };
-            let engine = engine.clone();
+            let transfer = front.peer.seed(job);
             tasks.spawn(async move {
-                let result = job.run(&engine, &mut observer).await;
+                let result = show(transfer, &mut observer).await;
                 result.inspect_err(|error| observer.event(Event::Failed(error.to_string())))
             });
         }
         drop(ready);
         let _ = tokio::time::timeout(PATIENCE, all_ready(readies, count)).await;
-        door.open()?;
+        front.open()?;
         let mut code = ExitCode::Done;
         while let Some(result) = tasks.join_next().await {
             match result {
@@ -85,8 +91,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             }
         }
         Ok(code)
-    };
-    host.run(work)
+    })
 }
 
 /// Hundreds of files must not end the seeder in the middle: it is found out before.

@@ -19,7 +19,7 @@ use crate::store::ledger::MAX_FAILED_SYNCS;
 use crate::store::{HaveMap, Place, Preparation, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
 use cascade_swarm::ask::{LinkId, Options, Order, Outcome, Plan, Source};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -56,6 +56,34 @@ pub struct Download {
 }
 
 impl Download {
+    /// The file that `metafile` describes, to be written to `target`, without trackers or peers; blocks in
+    /// random order.
+    #[must_use]
+    pub fn new(metafile: MetafileOnDisk, target: &Path) -> Self {
+        Self {
+            metafile: Arc::new(metafile),
+            target: target.to_owned(),
+            trackers: Vec::new(),
+            peers: Vec::new(),
+            order: Order::Random,
+            no_wait: false,
+        }
+    }
+
+    /// Asks this tracker for peers too, a `HOST:PORT`.
+    #[must_use]
+    pub fn with_tracker(mut self, tracker: &str) -> Self {
+        self.trackers.push(tracker.to_owned());
+        self
+    }
+
+    /// Downloads from this peer too, a `HOST:PORT`.
+    #[must_use]
+    pub fn with_peer(mut self, peer: &str) -> Self {
+        self.peers.push(peer.to_owned());
+        self
+    }
+
     /// Downloads the file. Returns the file as it can be served when it is complete and verified.
     ///
     /// # Errors

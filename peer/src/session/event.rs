@@ -23,7 +23,7 @@ pub struct Progress {
 }
 
 /// What a finished download was like.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     /// The file.
     pub path: PathBuf,
@@ -88,6 +88,14 @@ pub enum Event {
         /// All blocks.
         blocks: u64,
     },
+}
+
+impl Event {
+    /// Whether it speaks of a moment that is soon over: nothing is missed by one that is lost.
+    #[must_use]
+    pub fn is_momentary(&self) -> bool {
+        matches!(self, Self::Checking { .. } | Self::Progress(_) | Self::Connected(_) | Self::Dropped(..))
+    }
 }
 
 /// Hears the events of one file.

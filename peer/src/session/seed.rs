@@ -1,6 +1,7 @@
 //! Seeding one file: checks what is there, registers it, serves it until the end.
 
 use super::announcer::Announcer;
+use super::download::Download;
 use super::engine::Engine;
 use super::event::{Event, Observer};
 use crate::limits::SETTLE;
@@ -11,7 +12,7 @@ use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared,
 use cascade_format::Have;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -66,6 +67,25 @@ pub struct Seed {
 }
 
 impl Seed {
+    /// The file that `metafile` describes, whose bytes are at `data`, without trackers.
+    #[must_use]
+    pub fn new(metafile: MetafileOnDisk, data: &Path) -> Self {
+        Self { metafile: Arc::new(metafile), data: data.to_owned(), trackers: Vec::new() }
+    }
+
+    /// Registers with this tracker too, a `HOST:PORT`.
+    #[must_use]
+    pub fn with_tracker(mut self, tracker: &str) -> Self {
+        self.trackers.push(tracker.to_owned());
+        self
+    }
+
+    /// The file of a download when it is complete.
+    pub(crate) fn of(download: &Download) -> Self {
+        let (metafile, trackers) = (Arc::clone(&download.metafile), download.trackers.clone());
+        Self { metafile, data: download.target.clone(), trackers }
+    }
+
     /// Checks the data and serves it until the engine is stopped.
     ///
     /// # Errors

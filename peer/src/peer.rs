@@ -1,0 +1,269 @@
+//! The library's front: a peer in this process that downloads and seeds.
+//!
+//! ```no_run
+//! use cascade_peer::{Download, Event, MetafileOnDisk, Options, Peer};
+//! use std::path::Path;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let peer = Peer::start(Options::default())?;
+//! let metafile = MetafileOnDisk::open(Path::new("film.mkv.cascade"))?;
+//! let download = Download::new(metafile, Path::new("film.mkv")).with_tracker("192.0.2.1:8888");
+//!
+//! let mut transfer = peer.download(download);
+//! while let Some(event) = transfer.next().await {
+//!     if let Event::Progress(progress) = event {
+//!         println!("{} of {} bytes", progress.bytes_done, progress.bytes_total);
+//!     }
+//! }
+//! let file = transfer.finish().await?;
+//!
+//! // Others may still want it: serve it for an hour, then say goodbye.
+//! let seeding = peer.seed_downloaded(&file);
+//! tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+//! peer.shut_down().await;
+//! seeding.finish().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
+use crate::serve::{self, Pool, ServeStats, Warn};
+use crate::session::engine::Stop;
+use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError, Summary};
+use crate::store::{Records, Shared};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Every address of this machine, a port that the system chooses.
+pub const ANYWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+
+/// How a [`Peer`] runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it listens for other peers; port 0 lets the system choose. `None`: it does not serve.
+    pub listen: Option<SocketAddrV4>,
+    /// Whether it speaks the swarm extension with peers that know it.
+    pub extension: bool,
+    /// Whether every block is hashed again before it is sent.
+    pub paranoid: bool,
+    /// Where it remembers what it has checked.
+    pub records: Records,
+    /// Hears what concerns the listener and no single file: one line each.
+    pub warn: Warn,
+}
+
+impl Default for Options {
+    /// Every address of this machine, a port that the system chooses, the extension on, records where the
+    /// environment says.
+    fn default() -> Self {
+        let listen = Some(ANYWHERE);
+        let (records, warn) = (Records::from_environment(), Warn::default());
+        Self { listen, extension: true, paranoid: false, records, warn }
+    }
+}
+
+/// Why a peer cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddrV4,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system has no thread left.
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
+    /// The system has no thread or descriptor left to serve with.
+    #[error("cannot serve on {address}: {source}")]
+    Serve {
+        /// Where the peer listens.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A peer: a listener, the threads that serve, receive and hash, and the files that it downloads and seeds.
+///
+/// Its methods must be called within a Tokio runtime with time and I/O enabled.
+#[derive(Debug)]
+pub struct Peer {
+    engine: Engine,
+    /// Bound and not served yet.
+    listener: Option<TcpListener>,
+    pool: Option<Pool>,
+    warn: Warn,
+}
+
+impl Peer {
+    /// Takes the address and begins to answer other peers.
+    ///
+    /// # Errors
+    /// The address is taken, or the system has no threads left.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let mut peer = Self::bind(options)?;
+        peer.open()?;
+        Ok(peer)
+    }
+
+    /// Takes the address, but answers nobody before [`Peer::open`]: clients wait meanwhile.
+    ///
+    /// # Errors
+    /// The address is taken, or the system has no threads left.
+    pub fn bind(options: Options) -> Result<Self, StartError> {
+        let listener = options.listen.map(listen).transpose()?;
+        let address = listener.as_ref().map(|(_, address)| *address);
+        let engine = Engine::new(address, options.extension, options.records, Stop::default());
+        let engine = Engine { paranoid: options.paranoid, ..engine.map_err(StartError::Threads)? };
+        let listener = listener.map(|(listener, _)| listener);
+        Ok(Self { engine, listener, pool: None, warn: options.warn })
+    }
+
+    /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
+    ///
+    /// # Errors
+    /// The system has no threads left.
+    pub fn open(&mut self) -> Result<(), StartError> {
+        let Some(listener) = self.listener.take() else { return Ok(()) };
+        let (extension, warn) = (self.engine.extension, self.warn.clone());
+        let options = serve::Options { extension, warn, ..serve::Options::default() };
+        let address = SocketAddr::from(self.engine.listen.unwrap_or(ANYWHERE));
+        let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
+        self.pool = Some(pool.map_err(|source| StartError::Serve { address, source })?);
+        Ok(())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddrV4> {
+        self.engine.listen
+    }
+
+    /// What it has given to other peers so far; `None` while it answers nobody.
+    #[must_use]
+    pub fn given(&self) -> Option<&Arc<ServeStats>> {
+        self.pool.as_ref().map(Pool::stats)
+    }
+
+    /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.
+    #[must_use]
+    pub fn stopper(&self) -> Stop {
+        self.engine.stop.clone()
+    }
+
+    /// Downloads a file; what is there of it already is kept, and what has arrived is served meanwhile.
+    #[must_use]
+    pub fn download(&self, download: Download) -> Transfer<Result<Downloaded, DownloadError>> {
+        let engine = self.engine.clone();
+        Transfer::spawn(|mut told| async move {
+            let seed = Seed::of(&download);
+            let shared = download.run(&engine, &mut told).await?;
+            let summary = told.summary.take().unwrap_or_default();
+            Ok(Downloaded { summary, shared, seed })
+        })
+    }
+
+    /// Checks a file and serves it until the peer is shut down.
+    #[must_use]
+    pub fn seed(&self, seed: Seed) -> Transfer<Result<(), SeedError>> {
+        let engine = self.engine.clone();
+        Transfer::spawn(|mut told| async move { seed.run(&engine, &mut told).await })
+    }
+
+    /// Goes on serving a file that this peer has downloaded, until the peer is shut down.
+    #[must_use]
+    pub fn seed_downloaded(&self, file: &Downloaded) -> Transfer<Result<(), SeedError>> {
+        let (engine, seed, shared) = (self.engine.clone(), file.seed.clone(), Arc::clone(&file.shared));
+        Transfer::spawn(|mut told| async move { seed.serve(&engine, &shared, &mut told).await })
+    }
+
+    /// Ends all transfers, says goodbye, and lets the answers under way finish for a few seconds.
+    pub async fn shut_down(mut self) {
+        self.engine.stop.stop();
+        let Some(pool) = self.pool.take() else { return };
+        if self.engine.catalog.leave() {
+            // Those who wait for news hear the goodbye.
+            tokio::time::sleep(GOODBYE_TIME).await;
+        }
+        // A panic in there has been told already, and everything is closed either way.
+        let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
+    }
+}
+
+fn listen(address: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    match listener.local_addr().map_err(failed)? {
+        SocketAddr::V4(address) => Ok((listener, address)),
+        SocketAddr::V6(_) => Err(failed(io::Error::other("it became an IPv6 address"))),
+    }
+}
+
+/// A file that a peer has downloaded: complete, verified, and on the disk under its name.
+#[derive(Debug)]
+pub struct Downloaded {
+    /// What the download was like.
+    pub summary: Summary,
+    shared: Arc<Shared>,
+    seed: Seed,
+}
+
+/// A download or a seeding that runs. It goes on when this is dropped, until the peer is shut down.
+#[derive(Debug)]
+pub struct Transfer<T> {
+    events: mpsc::Receiver<Event>,
+    task: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> Transfer<T> {
+    fn spawn<F, Work>(work: F) -> Self
+    where
+        F: FnOnce(Told) -> Work + Send + 'static,
+        Work: Future<Output = T> + Send + 'static,
+    {
+        let (events, receiver) = mpsc::channel(EVENTS_A_TRANSFER);
+        let told = Told { events, summary: None };
+        Self { events: receiver, task: tokio::spawn(work(told)) }
+    }
+
+    /// Waits for the next event; `None` when no more come. Whoever reads so slowly that half of
+    /// [`EVENTS_A_TRANSFER`] wait loses those that another one soon replaces, and the transfer does not wait.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// Waits for the end, and what came of it.
+    ///
+    /// # Panics
+    /// When the transfer did.
+    pub async fn finish(self) -> T {
+        match self.task.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+/// Passes events on.
+struct Told {
+    events: mpsc::Sender<Event>,
+    summary: Option<Summary>,
+}
+
+impl Observer for Told {
+    fn event(&mut self, event: Event) {
+        if let Event::Done(summary) = &event {
+            self.summary = Some(summary.clone());
+        }
+        // Room is kept for what is told once.
+        if !event.is_momentary() || self.events.capacity() > EVENTS_A_TRANSFER / 2 {
+            let _ = self.events.try_send(event);
+        }
+    }
+}
