@@ -2,8 +2,9 @@ use cascade_tests::cascade_file::TestFile;
 use cascade_tests::clock;
 use cascade_tests::crowd::Crowd;
 use cascade_tests::extended_client::ExtendedClient;
-use cascade_tests::extension::{Marker, NEWS};
+use cascade_tests::extension::{Item, Marker, NEWS};
 use cascade_tests::foreign_client::{ForeignClient, fetch, request};
+use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::process::Process;
 use cascade_tests::scene::Scene;
 use std::net::SocketAddr;
@@ -96,6 +97,55 @@ fn listeners_that_take_nothing_cost_nothing() {
     assert!(!client.ask_news().is_empty(), "a newcomer is told what there is");
     client.ask(7).1.assert_block(&scene.file, 7);
     assert!(start.elapsed() < AT_ONCE, "a newcomer waited {:?}", start.elapsed());
+}
+
+/// A leecher has news all the time.
+#[test]
+fn listeners_do_not_slow_a_leecher() {
+    let file = TestFile::random("listened.bin", 20_000_000, 5_000);
+    let source = ForeignPeer::start(&file, Script::default().slow(1_000_000));
+    let scene = Scene::new(file, &[source.addr]);
+    let mut leecher = scene.download().start();
+    let addr = scene.listening(&mut leecher);
+    let questions: Vec<u8> = (0..400).flat_map(|_| Marker::new(0).request(&scene.file.hash, NEWS)).collect();
+    let start = clock::now();
+    let mut listeners: Vec<ForeignClient> = (0..600)
+        .map(|_| {
+            let mut client = ForeignClient::connect(addr);
+            client.send(&questions).unwrap();
+            client
+        })
+        .collect();
+    clock::pause(Duration::from_secs(3));
+    // What is told to all of them together is bounded, whatever their number.
+    let mut answers = 0;
+    for listener in &mut listeners {
+        while listener.hears_within(Duration::from_millis(1)) {
+            assert_eq!(listener.receive().unwrap().status, 0x82);
+            answers += 1;
+        }
+    }
+    let most = start.elapsed().as_millis() * 1500 / 1000 + 100;
+    assert!(answers <= most && answers > 600, "{answers} answers, {most} at most");
+    // One that takes what it hears of is told as ever.
+    let start = clock::now();
+    let mut client = ExtendedClient::connect(addr, &scene.file, 0);
+    let mut had = client.ask_news();
+    for _ in 0..20 {
+        let block = had.iter().flat_map(Item::blocks).max().expect("some block");
+        client.ask(block).1.assert_block(&scene.file, block);
+        had = loop {
+            let items = client.ask_news();
+            if items.iter().any(|item| !item.blocks().is_empty()) {
+                break items;
+            }
+        };
+    }
+    assert!(start.elapsed() < Duration::from_secs(15), "20 blocks took {:?}", start.elapsed());
+    assert!(
+        listeners.iter_mut().all(|listener| listener.receive().is_ok()),
+        "all of them were told something"
+    );
 }
 
 #[test]
