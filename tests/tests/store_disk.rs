@@ -14,17 +14,10 @@ fn file() -> TestFile {
     TestFile::random("kept.bin", 4 * MIB, 65_536)
 }
 
-fn no_strace() -> bool {
-    let missing = !can_inject();
-    if missing {
-        eprintln!("skipped without strace");
-    }
-    missing
-}
-
 #[test]
 fn one_failed_sync_on_the_way_costs_a_look_at_the_disk_and_no_more() {
-    if no_strace() {
+    if !can_inject() {
+        eprintln!("skipped without strace");
         return;
     }
     let peer = ForeignPeer::start(&file(), Script::default().holding(0..40));
@@ -45,7 +38,8 @@ fn one_failed_sync_on_the_way_costs_a_look_at_the_disk_and_no_more() {
 
 #[test]
 fn one_failed_sync_at_the_end_is_no_failure() {
-    if no_strace() {
+    if !can_inject() {
+        eprintln!("skipped without strace");
         return;
     }
     let peer = ForeignPeer::honest(&file());
@@ -59,7 +53,8 @@ fn one_failed_sync_at_the_end_is_no_failure() {
 
 #[test]
 fn a_disk_that_never_keeps_anything_ends_the_download() {
-    if no_strace() {
+    if !can_inject() {
+        eprintln!("skipped without strace");
         return;
     }
     for (call, part) in [("fdatasync", "kept.bin.part"), ("fsync", "kept.bin")] {
@@ -81,7 +76,8 @@ fn a_disk_that_never_keeps_anything_ends_the_download() {
 
 #[test]
 fn a_failed_sync_of_an_interrupted_download_leaves_no_record() {
-    if no_strace() {
+    if !can_inject() {
+        eprintln!("skipped without strace");
         return;
     }
     let peer = ForeignPeer::start(&file(), Script::default().holding(0..40));
@@ -105,7 +101,8 @@ fn records(scene: &Scene) -> usize {
 
 #[test]
 fn a_seeder_announces_nothing_that_only_memory_has() {
-    if no_strace() {
+    if !can_inject() {
+        eprintln!("skipped without strace");
         return;
     }
     let scene = Scene::new(file(), &[]);
@@ -164,7 +161,7 @@ fn falsify_record(scene: &Scene) {
 #[test]
 fn a_disk_that_fills_up_on_the_way_is_waited_for() {
     if !can_mount() {
-        eprintln!("skipped without user namespaces; see a_full_quota_is_waited_for");
+        eprintln!("skipped without user namespaces; see a_full_quota_is_waited_for_and_a_broken_disk_is_not");
         return;
     }
     let peer = ForeignPeer::start(&file(), Script::default().holding(0..40));
@@ -191,6 +188,7 @@ fn a_disk_that_fills_up_on_the_way_is_waited_for() {
     });
     // What is there is served meanwhile.
     assert!(blocks_given(addr, &scene.file).len() >= 40);
+    process.assert_running();
     fs::write(at("free"), b"").unwrap();
     let done = process.wait_exit();
     done.assert_success();
@@ -200,8 +198,9 @@ fn a_disk_that_fills_up_on_the_way_is_waited_for() {
 }
 
 #[test]
-fn a_full_quota_is_waited_for_and_an_interrupt_ends_the_wait() {
-    if no_strace() {
+fn a_full_quota_is_waited_for_and_a_broken_disk_is_not() {
+    if !can_inject() {
+        eprintln!("skipped without strace");
         return;
     }
     for (error, waits) in [("EDQUOT", true), ("EIO", false)] {

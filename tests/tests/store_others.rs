@@ -65,8 +65,11 @@ impl Halfway {
     }
 }
 
+/// What somebody does to a name, in words and in deed.
+type Deed = (&'static str, fn(&Path));
+
 /// What other programs do to a part file.
-const DEEDS: [(&str, fn(&Path)); 7] = [
+const DEEDS: [Deed; 7] = [
     ("edited", |part| {
         let file = OpenOptions::new().write(true).open(part).unwrap();
         (0..16).for_each(|block| file.write_all_at(&[0; 5000], block * 10_000).unwrap());
@@ -150,7 +153,8 @@ fn a_reader_of_the_part_file_disturbs_nobody() {
 
 #[test]
 fn a_planted_part_file_is_not_followed() {
-    let plants: [(&str, fn(&Path, &Path)); 4] = [
+    type Plant = (&'static str, fn(&Path, &Path));
+    let plants: [Plant; 4] = [
         ("a link", |precious, part| symlink(precious, part).unwrap()),
         ("a dangling link", |precious, part| symlink(precious.with_extension("none"), part).unwrap()),
         ("a second name", |precious, part| fs::hard_link(precious, part).unwrap()),
@@ -191,7 +195,7 @@ fn another_part_name_is_found_again_after_an_interrupt() {
 
 #[test]
 fn a_target_that_no_file_may_replace_is_one_line() {
-    let plants: [(&str, fn(&Path)); 4] = [
+    let plants: [Deed; 4] = [
         ("a dangling link", |target| symlink("nowhere", target).unwrap()),
         ("a link to a device", |target| symlink("/dev/null", target).unwrap()),
         ("a pipe", fifo),
@@ -255,7 +259,7 @@ fn a_part_file_goes_when_another_program_has_completed_the_file() {
     // At the start.
     let scene = Scene::new(file(), &[]);
     let _ = scene.file.write_data(scene.folder());
-    let half = [&scene.file.data[..320_000], &[0; 320_000]].concat();
+    let half = [scene.file.data[..320_000].to_vec(), vec![0; 320_000]].concat();
     fs::write(scene.part(), half).unwrap();
     scene.download().arg("--no-wait").run().assert_success();
     scene.assert_complete();

@@ -48,7 +48,7 @@ impl Conclusion {
         let this = self.clone();
         match blocking(move || this.name()).await?? {
             Concluded::Named => {}
-            other => return Ok(other),
+            other @ (Concluded::Doubted | Concluded::Elsewhere(_)) => return Ok(other),
         }
         sync_folder(&self.shared, &self.target).await?;
         blocking(move || {

@@ -1,21 +1,21 @@
 //! Downloading one file: prepares the disk, drives the plan, finishes the file.
 
+mod mending;
+
 use super::announcer::{Announcer, Answer};
-use super::conclude::{Concluded, Conclusion, remember, remember_part, sync_folder, taken_away};
+use super::conclude::{Concluded, remember_part, taken_away};
 use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::event::{Event, Observer, Progress, Summary};
 use super::keeper::Keeper;
 use super::links::LinkSet;
 use super::rate::Rate;
-use super::recovery::{Aftermath, Cause, Recovery, blocking};
-use crate::check::check;
+use super::recovery::{Aftermath, Cause};
 use crate::clock;
 use crate::limits::{MAX_BEGINNINGS, MAX_LINKS, WANTED_PEERS};
-use crate::link::{FileContext, LinkEvent, PrefixHash};
+use crate::link::{LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::store::disk::is_full;
-use crate::store::ledger::MAX_FAILED_SYNCS;
 use crate::store::{HaveMap, Place, Preparation, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
 use cascade_swarm::ask::{LinkId, Options, Order, Outcome, Plan, Source};
@@ -223,7 +223,7 @@ impl Session {
         if engine.listen.is_some() {
             engine.catalog.add(Arc::clone(&shared));
         }
-        let (links, events) = links(&engine, &shared, &metafile, &prefix);
+        let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
         let options = Options { order: download.order, max_links: MAX_LINKS };
         let plan = Plan::new(layout, &have, options, Box::new(|| fastrand::u64(..)));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
@@ -329,7 +329,7 @@ impl Session {
                 () = shared.bulletin().wait_met() => self.learn_met_peers(),
                 () = shared.bulletin().tick() => {}
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
-                result = recovered(&mut self.recovery) => self.go_on(result)?,
+                result = mending::recovered(&mut self.recovery) => self.go_on(result)?,
                 Some(source) = folder_failures.recv() => {
                     let path = shared.data().path().to_owned();
                     return Err(DownloadError::Folder { path, source });
@@ -368,52 +368,6 @@ impl Session {
         self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
         let askers = self.shared.bulletin().askers_since(&mut self.askers);
         self.plan.handle_askers(self.start.elapsed(), &askers);
-    }
-
-    /// Something has happened to the file, or to its disk: no peer is asked until it is mended.
-    fn halt(&mut self, cause: Cause, observer: &mut dyn Observer) {
-        let told_already =
-            matches!(cause, Cause::Full(_)) && self.full_at == Some(self.shared.have().count());
-        if let Some(warning) = cause.warning(self.shared.data().path())
-            && !told_already
-        {
-            observer.event(Event::Warning(warning));
-        }
-        if matches!(cause, Cause::Full(_)) {
-            self.full_at = Some(self.shared.have().count());
-        }
-        // Nothing is written or published after this, and what was under way is not heard of any more.
-        self.links.clear();
-        (self.links, self.events) = links(&self.engine, &self.shared, &self.download.metafile, &self.prefix);
-        let recovery = Recovery {
-            shared: Arc::clone(&self.shared),
-            metafile: Arc::clone(&self.download.metafile),
-            stop: self.engine.stop.clone(),
-        };
-        let aftermath = cause.aftermath();
-        self.recovery = Some((tokio::spawn(recovery.run(cause)), aftermath));
-    }
-
-    /// It is mended, or cannot be.
-    fn go_on(&mut self, (result, aftermath): Recovered) -> Result<(), DownloadError> {
-        result?;
-        let layout = *self.shared.layout();
-        let have = self.shared.have().snapshot();
-        let there: u64 =
-            layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
-        let believed = self.resumed_bytes + self.plan.totals().bytes - self.lost_bytes;
-        let lost = believed.saturating_sub(there);
-        self.lost_bytes += lost;
-        self.plan.restart(&have);
-        self.read_again = Some(aftermath).filter(|after| after.read_all && have.is_complete() && lost == 0);
-        if aftermath.hash_again || lost > 0 {
-            // It may have been computed of other bytes than those that are there now.
-            self.prefix.stop();
-            self.prefix = PrefixHash::new(Arc::clone(&self.shared));
-            self.prefix.start().map_err(DownloadError::Thread)?;
-        }
-        (self.links, self.events) = links(&self.engine, &self.shared, &self.download.metafile, &self.prefix);
-        Ok(())
     }
 
     fn handle(
@@ -523,76 +477,6 @@ impl Session {
         if news.is_empty() { "no tracker and no peer is named".into() } else { news.join("; ") }
     }
 
-    /// Every block is verified: is the whole, and can the file get its name?
-    async fn conclude(&mut self, observer: &mut dyn Observer) -> Result<Concluded, DownloadError> {
-        if matches!(self.place, Place::Target { file_hash_checked: true, .. }) {
-            return Ok(Concluded::Named);
-        }
-        let uncertain = self.read_again.is_none() && self.shared.data().is_uncertain();
-        if uncertain {
-            self.halt(Cause::Uncertain, observer);
-            return Ok(Concluded::Doubted);
-        }
-        if !self.has_file_hash().await? {
-            return self.doubt_file_hash(observer).await;
-        }
-        match &self.place {
-            Place::Target { .. } => {
-                sync_folder(&self.shared, &self.target).await?;
-                remember(&self.shared, &self.engine, &self.target);
-                Ok(Concluded::Named)
-            }
-            Place::Part { path, target, .. } => {
-                let conclusion = Conclusion {
-                    shared: Arc::clone(&self.shared),
-                    metafile: Arc::clone(&self.download.metafile),
-                    engine: self.engine.clone(),
-                    part: path.clone(),
-                    target: self.target.clone(),
-                    old: *target,
-                };
-                conclusion.run().await
-            }
-        }
-    }
-
-    /// Every block had its hash, and the whole has not. Before the `.cascade` file is blamed, every block is
-    /// read from the disk itself.
-    async fn doubt_file_hash(&mut self, observer: &mut dyn Observer) -> Result<Concluded, DownloadError> {
-        let path = self.shared.data().path().to_owned();
-        if let Place::Target { .. } = self.place {
-            let (shared, metafile) = (Arc::clone(&self.shared), Arc::clone(&self.download.metafile));
-            let stop = self.engine.stop.clone();
-            let right = blocking(move || {
-                let (file, all) = (shared.data().file(), 0..shared.layout().blocks());
-                shared.data().disk().drop_cache(file);
-                check(file, &metafile, all, &|_| (), stop.flag())
-            });
-            if !right.await?.is_ok_and(|right| right.is_complete()) {
-                return Ok(Concluded::Elsewhere(format!("the disk has lost a part of {}", path.display())));
-            }
-        }
-        if self.read_again.is_some_and(|read| read.from_disk) || matches!(self.place, Place::Target { .. }) {
-            return Err(DownloadError::FileHash { path, metafile: self.download.metafile.path().to_owned() });
-        }
-        self.wrong_hashes += 1;
-        if self.wrong_hashes == MAX_FAILED_SYNCS {
-            return Err(DownloadError::Sync { path, source: std::io::ErrorKind::InvalidData.into() });
-        }
-        self.halt(Cause::FileHash, observer);
-        Ok(Concluded::Doubted)
-    }
-
-    async fn has_file_hash(&self) -> Result<bool, DownloadError> {
-        let path = self.shared.data().path();
-        let hash = tokio::select! {
-            hash = self.prefix.result() => hash,
-            () = self.engine.stop.stopped() => return Err(DownloadError::Interrupted),
-        };
-        let hash = hash.map_err(|source| DownloadError::ReadBack { path: path.to_owned(), source })?;
-        Ok(hash == self.download.metafile.file_hash())
-    }
-
     /// Nothing is written after this. An unfinished part file is remembered as it is.
     fn end(&mut self, done: bool) {
         self.links.clear();
@@ -637,32 +521,4 @@ impl Session {
             busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }
     }
-}
-
-/// Links that are still to be made, and where they tell what happens on them.
-fn links(
-    engine: &Engine,
-    shared: &Arc<Shared>,
-    metafile: &Arc<MetafileOnDisk>,
-    prefix: &Arc<PrefixHash>,
-) -> (LinkSet, mpsc::Receiver<(LinkId, LinkEvent)>) {
-    let (send, events) = mpsc::channel(EVENTS);
-    let file = FileContext {
-        shared: Arc::clone(shared),
-        metafile: Arc::clone(metafile),
-        prefix: Arc::clone(prefix),
-        events: send,
-    };
-    (LinkSet::new(engine.clone(), Arc::new(file)), events)
-}
-
-/// How a recovery ended, and what it leaves to be done.
-type Recovered = (Result<(), DownloadError>, Aftermath);
-
-/// Waits for the end of a recovery, if there is one.
-async fn recovered(recovery: &mut Option<(JoinHandle<Result<(), DownloadError>>, Aftermath)>) -> Recovered {
-    let Some((task, aftermath)) = recovery else { return std::future::pending().await };
-    let ended = (task.await.unwrap_or(Err(DownloadError::Interrupted)), *aftermath);
-    *recovery = None;
-    ended
 }

@@ -128,14 +128,11 @@ impl Recovery {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if is_full(&error) {
-                tokio::time::sleep(FULL_RETRY).await;
-            } else if self.shared.ledger().is_hopeless() {
+            if self.shared.ledger().is_hopeless() {
                 let path = self.shared.data().path().to_owned();
                 return Err(DownloadError::Sync { path, source: error });
-            } else {
-                tokio::time::sleep(SYNC_RETRY).await;
             }
+            tokio::time::sleep(if is_full(&error) { FULL_RETRY } else { SYNC_RETRY }).await;
         }
     }
 

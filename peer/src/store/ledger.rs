@@ -214,29 +214,22 @@ mod tests {
             let (mut waiting, mut running) = (vec![], None::<Vec<u64>>);
             for (step, number) in steps {
                 match step {
-                    0 | 1 => if ledger.published(block(number)) {
-                        waiting.push(number);
-                    },
+                    0 | 1 if ledger.published(block(number)) => waiting.push(number),
                     2 if running.is_none() => {
                         ledger.sync_begins();
                         running = Some(waiting.clone());
                     }
                     3 => if let Some(covered) = running.take() {
                         ledger.sync_succeeded();
-                        if ledger.doubtful().is_none() {
-                            for number in covered {
-                                let at = waiting.iter().position(|waits| *waits == number);
-                                waiting.remove(at.unwrap());
-                            }
-                        }
+                        waiting.retain(|number| !covered.contains(number));
                     },
-                    4 => if running.take().is_some() {
+                    4 if running.take().is_some() => {
                         let doubtful = numbers(ledger.sync_failed());
                         for number in waiting.drain(..) {
                             prop_assert!(doubtful.contains(&number), "{number} is believed");
                         }
                         ledger.settled(&Have::none(&layout()), true);
-                    },
+                    }
                     _ => {}
                 }
             }

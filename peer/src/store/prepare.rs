@@ -143,7 +143,7 @@ impl Preparation<'_> {
         let old = match self.old_target(&target)? {
             Some(Old::Complete(prepared)) => {
                 self.remove_leftover(&target);
-                return Ok(prepared);
+                return Ok(*prepared);
             }
             Some(Old::Partial(file, have)) => Some((file, have)),
             None => None,
@@ -185,7 +185,7 @@ impl Preparation<'_> {
         let data = DataFile::new(file, target, *self.metafile.layout());
         let Found { have, stamp, file_hash_checked, on_disk } = found;
         let place = Place::Target { stamp, file_hash_checked };
-        Ok(Some(Old::Complete(Prepared { data, have, on_disk, place, target: target.to_owned() })))
+        Ok(Some(Old::Complete(Box::new(Prepared { data, have, on_disk, place, target: target.to_owned() }))))
     }
 
     /// The target is complete, perhaps by another program's work: a part file of ours, which holds a block of
@@ -358,7 +358,7 @@ pub(crate) struct Found {
 }
 
 enum Old {
-    Complete(Prepared),
+    Complete(Box<Prepared>),
     Partial(File, Have),
 }
 

@@ -12,9 +12,11 @@ use std::ops::Range;
 pub(super) fn reserve(file: &File, range: Range<u64>) -> bool {
     use rustix::fs::{FallocateFlags, fallocate, fstatfs};
     /// Of the file systems in memory.
-    const TMPFS: i64 = 0x0102_1994;
-    const RAMFS: i64 = 0x8584_58f6;
-    let in_memory = fstatfs(file).is_ok_and(|stat| matches!(i64::from(stat.f_type), TMPFS | RAMFS));
+    const TMPFS: u32 = 0x0102_1994;
+    const RAMFS: u32 = 0x8584_58f6;
+    // Its type differs from machine to machine.
+    let kind = fstatfs(file).ok().and_then(|stat| u32::try_from(stat.f_type).ok());
+    let in_memory = matches!(kind, Some(TMPFS | RAMFS));
     let length = range.end.saturating_sub(range.start);
     !in_memory && length > 0 && fallocate(file, FallocateFlags::KEEP_SIZE, range.start, length).is_ok()
 }

@@ -240,3 +240,72 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::tests::FailingDisk;
+    use super::*;
+    use std::io::IoSlice;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn shared(fails: fn(u32) -> bool) -> (Shared, Arc<FailingDisk>) {
+        let (layout, disk) = (Layout::new(40, 10).unwrap(), Arc::new(FailingDisk::new(fails)));
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(40).unwrap();
+        let data = DataFile::on_disk(file, Path::new("x"), layout, Arc::<FailingDisk>::clone(&disk));
+        data.guard(Stamp::of(data.file()).unwrap());
+        (Shared::new(CascadeHash([1; 32]), data, HaveMap::new(layout, &Have::none(&layout)), None), disk)
+    }
+
+    fn blocks(shared: &Shared) -> Vec<u64> {
+        shared.layout().iter().map(|block| block.number()).filter(|n| has(shared, *n)).collect()
+    }
+
+    fn has(shared: &Shared, number: u64) -> bool {
+        shared.have().has(shared.layout().block(number).unwrap())
+    }
+
+    fn publish(shared: &Shared, number: u64) {
+        shared.publish(shared.layout().block(number).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_failed_sync_takes_back_what_came_since_the_last_good_one() {
+        let (shared, disk) = shared(|number| number == 1);
+        publish(&shared, 0);
+        shared.sync().unwrap();
+        publish(&shared, 1);
+        publish(&shared, 2);
+        assert!(shared.sync().is_err());
+        assert_eq!(blocks(&shared), [0]);
+        assert_eq!(disk.dropped.load(Ordering::Relaxed), 1, "what only memory has is forgotten");
+        assert!(matches!(shared.wait_trouble().await, Trouble::Sync(_)));
+        // A second try goes well, and is not believed; nor is what was under way.
+        shared.sync().unwrap();
+        publish(&shared, 3);
+        assert_eq!(blocks(&shared), [0]);
+        let mut right = Have::none(shared.layout());
+        right.insert(shared.layout().block(2).unwrap());
+        shared.settle(&right, true);
+        publish(&shared, 3);
+        assert_eq!(blocks(&shared), [0, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn another_program_takes_everything_back_and_our_own_writes_nothing() {
+        let (shared, _) = shared(|_| false);
+        publish(&shared, 0);
+        shared.data().write_all_at(&mut [IoSlice::new(b"ours")], 10).unwrap();
+        assert!(shared.is_unchanged());
+        shared.data().file().set_len(39).unwrap();
+        assert!(!shared.is_unchanged() && !shared.is_unchanged());
+        publish(&shared, 1);
+        assert_eq!(shared.have().count(), 0);
+        assert!(matches!(shared.wait_trouble().await, Trouble::Changed));
+        assert_eq!(shared.had(), 1);
+        shared.data().guard(Stamp::of(shared.data().file()).unwrap());
+        shared.settle(&Have::all(shared.layout()), false);
+        assert!(shared.is_unchanged() && shared.have().is_complete());
+    }
+}

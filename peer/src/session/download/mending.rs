@@ -1,0 +1,166 @@
+//! What a download does when something is wrong with its file or its disk, and at its end.
+
+use super::{EVENTS, Session};
+use crate::check::check;
+use crate::link::{FileContext, LinkEvent, PrefixHash};
+use crate::metafile::MetafileOnDisk;
+use crate::session::conclude::{Concluded, Conclusion, remember, sync_folder};
+use crate::session::download_error::DownloadError;
+use crate::session::engine::Engine;
+use crate::session::event::{Event, Observer};
+use crate::session::links::LinkSet;
+use crate::session::recovery::{Aftermath, Cause, Recovery, blocking};
+use crate::store::ledger::MAX_FAILED_SYNCS;
+use crate::store::{Place, Shared};
+use cascade_swarm::ask::LinkId;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+impl Session {
+    /// Something has happened to the file, or to its disk: no peer is asked until it is mended.
+    pub(super) fn halt(&mut self, cause: Cause, observer: &mut dyn Observer) {
+        let told_already =
+            matches!(cause, Cause::Full(_)) && self.full_at == Some(self.shared.have().count());
+        if let Some(warning) = cause.warning(self.shared.data().path())
+            && !told_already
+        {
+            observer.event(Event::Warning(warning));
+        }
+        if matches!(cause, Cause::Full(_)) {
+            self.full_at = Some(self.shared.have().count());
+        }
+        // Nothing is written or published after this, and what was under way is not heard of any more.
+        self.links.clear();
+        (self.links, self.events) = links(&self.engine, &self.shared, &self.download.metafile, &self.prefix);
+        let recovery = Recovery {
+            shared: Arc::clone(&self.shared),
+            metafile: Arc::clone(&self.download.metafile),
+            stop: self.engine.stop.clone(),
+        };
+        let aftermath = cause.aftermath();
+        self.recovery = Some((tokio::spawn(recovery.run(cause)), aftermath));
+    }
+
+    /// It is mended, or cannot be.
+    pub(super) fn go_on(&mut self, (result, aftermath): Recovered) -> Result<(), DownloadError> {
+        result?;
+        let layout = *self.shared.layout();
+        let have = self.shared.have().snapshot();
+        let there: u64 =
+            layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
+        let believed = self.resumed_bytes + self.plan.totals().bytes - self.lost_bytes;
+        let lost = believed.saturating_sub(there);
+        self.lost_bytes += lost;
+        self.plan.restart(&have);
+        self.read_again = Some(aftermath).filter(|after| after.read_all && have.is_complete() && lost == 0);
+        if aftermath.hash_again || lost > 0 {
+            // It may have been computed of other bytes than those that are there now.
+            self.prefix.stop();
+            self.prefix = PrefixHash::new(Arc::clone(&self.shared));
+            self.prefix.start().map_err(DownloadError::Thread)?;
+        }
+        (self.links, self.events) = links(&self.engine, &self.shared, &self.download.metafile, &self.prefix);
+        Ok(())
+    }
+
+    /// Every block is verified: is the whole, and can the file get its name?
+    pub(super) async fn conclude(&mut self, observer: &mut dyn Observer) -> Result<Concluded, DownloadError> {
+        if matches!(self.place, Place::Target { file_hash_checked: true, .. }) {
+            return Ok(Concluded::Named);
+        }
+        let uncertain = self.read_again.is_none() && self.shared.data().is_uncertain();
+        if uncertain {
+            self.halt(Cause::Uncertain, observer);
+            return Ok(Concluded::Doubted);
+        }
+        if !self.has_file_hash().await? {
+            return self.doubt_file_hash(observer).await;
+        }
+        match &self.place {
+            Place::Target { .. } => {
+                sync_folder(&self.shared, &self.target).await?;
+                remember(&self.shared, &self.engine, &self.target);
+                Ok(Concluded::Named)
+            }
+            Place::Part { path, target, .. } => {
+                let conclusion = Conclusion {
+                    shared: Arc::clone(&self.shared),
+                    metafile: Arc::clone(&self.download.metafile),
+                    engine: self.engine.clone(),
+                    part: path.clone(),
+                    target: self.target.clone(),
+                    old: *target,
+                };
+                conclusion.run().await
+            }
+        }
+    }
+
+    /// Every block had its hash, and the whole has not. Before the `.cascade` file is blamed, every block is
+    /// read from the disk itself.
+    async fn doubt_file_hash(&mut self, observer: &mut dyn Observer) -> Result<Concluded, DownloadError> {
+        let path = self.shared.data().path().to_owned();
+        if let Place::Target { .. } = self.place {
+            let (shared, metafile) = (Arc::clone(&self.shared), Arc::clone(&self.download.metafile));
+            let stop = self.engine.stop.clone();
+            let right = blocking(move || {
+                let (file, all) = (shared.data().file(), 0..shared.layout().blocks());
+                shared.data().disk().drop_cache(file);
+                check(file, &metafile, all, &|_| (), stop.flag())
+            });
+            if !right.await?.is_ok_and(|right| right.is_complete()) {
+                return Ok(Concluded::Elsewhere(format!("the disk has lost a part of {}", path.display())));
+            }
+        }
+        if self.read_again.is_some_and(|read| read.from_disk) || matches!(self.place, Place::Target { .. }) {
+            return Err(DownloadError::FileHash { path, metafile: self.download.metafile.path().to_owned() });
+        }
+        self.wrong_hashes += 1;
+        if self.wrong_hashes == MAX_FAILED_SYNCS {
+            return Err(DownloadError::Sync { path, source: std::io::ErrorKind::InvalidData.into() });
+        }
+        self.halt(Cause::FileHash, observer);
+        Ok(Concluded::Doubted)
+    }
+
+    async fn has_file_hash(&self) -> Result<bool, DownloadError> {
+        let path = self.shared.data().path();
+        let hash = tokio::select! {
+            hash = self.prefix.result() => hash,
+            () = self.engine.stop.stopped() => return Err(DownloadError::Interrupted),
+        };
+        let hash = hash.map_err(|source| DownloadError::ReadBack { path: path.to_owned(), source })?;
+        Ok(hash == self.download.metafile.file_hash())
+    }
+}
+
+/// Links that are still to be made, and where they tell what happens on them.
+pub(super) fn links(
+    engine: &Engine,
+    shared: &Arc<Shared>,
+    metafile: &Arc<MetafileOnDisk>,
+    prefix: &Arc<PrefixHash>,
+) -> (LinkSet, mpsc::Receiver<(LinkId, LinkEvent)>) {
+    let (send, events) = mpsc::channel(EVENTS);
+    let file = FileContext {
+        shared: Arc::clone(shared),
+        metafile: Arc::clone(metafile),
+        prefix: Arc::clone(prefix),
+        events: send,
+    };
+    (LinkSet::new(engine.clone(), Arc::new(file)), events)
+}
+
+/// How a recovery ended, and what it leaves to be done.
+pub(super) type Recovered = (Result<(), DownloadError>, Aftermath);
+
+/// Waits for the end of a recovery, if there is one.
+pub(super) async fn recovered(
+    recovery: &mut Option<(JoinHandle<Result<(), DownloadError>>, Aftermath)>,
+) -> Recovered {
+    let Some((task, aftermath)) = recovery else { return std::future::pending().await };
+    let ended = (task.await.unwrap_or(Err(DownloadError::Interrupted)), *aftermath);
+    *recovery = None;
+    ended
+}
