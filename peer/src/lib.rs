@@ -9,6 +9,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod create;
+mod dial;
 pub mod human;
 pub mod limits;
 pub mod link;

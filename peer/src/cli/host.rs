@@ -2,6 +2,8 @@
 
 use super::{CliError, Switch};
 use crate::catalog::Catalog;
+use crate::clock;
+use crate::link::farewell::FAREWELL;
 use crate::report::Style;
 use crate::serve::{Options, Pool};
 use crate::session::Engine;
@@ -18,6 +20,9 @@ const CONTROL_THREADS: usize = 2;
 
 /// How long background work may go on after the end.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether the last connection has ended.
+const GRANULE: Duration = Duration::from_millis(1);
 
 /// How long a goodbye may take to leave.
 const GOODBYE: Duration = Duration::from_millis(50);
@@ -88,6 +93,11 @@ impl Host {
                 std::thread::sleep(GOODBYE);
             }
             pool.stop();
+        }
+        // Connections that were given up may have an answer under way: see `link::farewell`.
+        let start = clock::now();
+        while self.engine.links.open_connections() > 0 && start.elapsed() < FAREWELL {
+            std::thread::sleep(GRANULE);
         }
         self.runtime.shutdown_timeout(GRACE);
         result
