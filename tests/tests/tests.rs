@@ -29,6 +29,10 @@ mod verify;
 mod download;
 /// `peer download` from peers with the habits of the field.
 mod download_habits;
+/// `peer download` and addresses: hostile lists, hosts that are victims, its own.
+mod download_addresses;
+/// `peer download` from peers that do not bear what most do.
+mod download_fragile;
 /// `peer download` among peers that lie, stall or are dead.
 mod download_liars;
 /// `peer download`: the user's files, before, during and after.
@@ -37,6 +41,8 @@ mod download_resume;
 mod download_trackers;
 /// `peer download` where the machine says no: disk, folders, ports, memory.
 mod download_trouble;
+/// `peer download` of blocks that come wrong.
+mod download_wrong;
 
 /// `peer seed` and every habit of foreign clients.
 mod seed;

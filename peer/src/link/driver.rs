@@ -303,14 +303,16 @@ impl Link {
     fn ended(&self) -> End {
         if self.reader.is_between() {
             (Ended::Between, "the peer closed the connection".into())
+        } else if let Some(status) = self.reader.refusing() {
+            (Ended::Refused(status), "the peer closed the connection in the middle of a message".into())
         } else {
             (Ended::Cut, "the peer closed the connection in the middle of an answer".into())
         }
     }
 
     fn broken(&self, error: &io::Error) -> End {
-        let ended = if self.reader.is_between() { Ended::Between } else { Ended::Cut };
-        (ended, error.to_string())
+        let between = if self.reader.is_between() { Ended::Between } else { Ended::Cut };
+        (self.reader.refusing().map_or(between, Ended::Refused), error.to_string())
     }
 }
 

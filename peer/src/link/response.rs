@@ -154,6 +154,16 @@ impl ResponseReader {
         self.answers > 1 || self.told
     }
 
+    /// The status of the message that is being read instead of a block. Where a peer closes with requests unread,
+    /// the rest of its message may never come.
+    #[must_use]
+    pub fn refusing(&self) -> Option<Status> {
+        match (&self.state, self.asked.front()) {
+            (State::Message { status, .. }, Some(Ask::Block(_))) => Some(*status),
+            _ => None,
+        }
+    }
+
     /// Bytes that are left of the answer that has begun; of its header alone while that is not complete.
     #[must_use]
     pub fn rest(&self) -> Option<u64> {

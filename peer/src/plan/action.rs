@@ -70,6 +70,8 @@ pub enum Ended {
     Between,
     /// In the middle of an answer, or by a reset.
     Cut,
+    /// In the middle of a message with this status: what it says counts all the same.
+    Refused(Status),
     /// The peer sent what no peer may send.
     Lied,
     /// It leads to this peer itself.

@@ -2,6 +2,7 @@
 
 use super::choose::{MIN_PIPELINE, Room};
 use super::knowledge::Told;
+use super::peer::FIRST_BACK_OFF;
 use super::{Action, LinkId, Plan, Time};
 use cascade_format::Block;
 
@@ -67,7 +68,7 @@ impl Plan {
                 if self.may_rob() {
                     self.rob(now, link);
                 }
-                self.close_unasked(link);
+                self.close_unasked(now, link);
             }
             let wakeup = self.links.get(link).and_then(|state| state.next_wakeup(now));
             self.due = [self.due, wakeup].into_iter().flatten().min();
@@ -76,9 +77,13 @@ impl Plan {
 
     /// Closes a link that has been made in vain: what it was made for came from others meanwhile. It may keep a
     /// peer waiting that serves one connection after the other.
-    fn close_unasked(&mut self, link: LinkId) {
-        let vain = self.links.get(link).is_some_and(|state| state.is_connected() && !state.was_asked());
-        if vain && self.blocks.missing_bytes() == 0 && self.theft.is_none() {
+    fn close_unasked(&mut self, now: Time, link: LinkId) {
+        let vain = self.links.get(link).filter(|state| state.is_connected() && !state.was_asked());
+        if let Some(state) = vain
+            && self.blocks.missing_bytes() == 0
+            && self.theft.is_none()
+        {
+            self.peers.get_mut(state.peer).put_off(now + FIRST_BACK_OFF);
             self.close(link);
         }
     }

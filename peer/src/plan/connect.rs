@@ -26,6 +26,9 @@ const HURRIED_SPACING: Duration = Duration::from_millis(20);
 /// that waits.
 const SILENT_AFTER: Duration = Duration::from_secs(2);
 
+/// The time doubles so often, each time that a peer makes room.
+const MAX_SILENT_DOUBLINGS: u32 = 3;
+
 /// What a link has given is compared with others after so long.
 const JUDGED_AFTER: Duration = Duration::from_secs(4);
 
@@ -37,7 +40,13 @@ impl Plan {
     /// for which nothing is left to ask.
     pub(super) fn connect(&mut self, now: Time) {
         let mut closing = true;
-        while self.blocks.missing_bytes() > 0 {
+        while !self.is_complete() {
+            if self.blocks.missing_bytes() == 0 {
+                if !self.free_from_silence(now) {
+                    return;
+                }
+                continue;
+            }
             let full = self.links.len() >= self.max_links();
             let enough = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
             let mutual = enough && !self.behind;
@@ -77,7 +86,10 @@ impl Plan {
         let room = self.links.len() < self.max_links();
         let next = self.tries_paid_until.saturating_sub(self.spacing(now) * (FIRST_LINKS - 1));
         let silent = self.links.iter().filter_map(|(_, link)| link.silent_since());
-        let silent = silent.min().map(|since| (since + SILENT_AFTER).max(self.last_flow + SILENT_AFTER));
+        let ends = silent.flat_map(|since| {
+            (0..=MAX_SILENT_DOUBLINGS).map(move |doubling| since + SILENT_AFTER * (1 << doubling))
+        });
+        let silent = ends.map(|end| end.max(self.last_flow + SILENT_AFTER)).filter(|at| *at > now).min();
         [Some(next).filter(|_| room), silent].into_iter().flatten().filter(|at| *at > now).min()
     }
 
@@ -141,6 +153,16 @@ impl Plan {
         self.open(now, waiting)
     }
 
+    /// Nothing is left to ask for. While nothing flows: gives back what a silent link was asked for, if a peer waits
+    /// that may have it.
+    fn free_from_silence(&mut self, now: Time) -> bool {
+        let wanted = Wanted { known: !self.may_try(now), ..Wanted::ANY };
+        let waits = self.nothing_flows(now)
+            && self.peers.next_to_connect(now, wanted, &mut self.random).is_some();
+        let silent = self.silent_link(now, |_| waits);
+        silent.is_some_and(|silent| self.replace(now, silent))
+    }
+
     /// While nothing flows: makes room on a host whose ports are silent for another port of it.
     fn make_room_on_host(&mut self, now: Time, wanted: Wanted) -> bool {
         if !self.nothing_flows(now) {
@@ -161,8 +183,11 @@ impl Plan {
     /// Of the links over which nothing has ever come for a while, to peers that have never spoken, the oldest.
     fn silent_link(&self, now: Time, fits: impl Fn(usize) -> bool) -> Option<(LinkId, usize)> {
         let silent = |link: &Link| {
-            let since = link.silent_since().filter(|since| now >= *since + SILENT_AFTER);
-            since.filter(|_| !self.peers.get(link.peer).has_spoken() && fits(link.peer))
+            // Who made room before has more time: it may be a slow one, or one with a queue.
+            let peer = self.peers.get(link.peer);
+            let patience = SILENT_AFTER * (1 << peer.failures().min(MAX_SILENT_DOUBLINGS));
+            let since = link.silent_since().filter(|since| now >= *since + patience);
+            since.filter(|_| !peer.has_spoken() && fits(link.peer))
         };
         let links = self.links.iter().filter_map(|(id, link)| Some((silent(link)?, id, link.peer)));
         links.min_by_key(|(since, ..)| *since).map(|(_, id, peer)| (id, peer))

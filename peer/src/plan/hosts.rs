@@ -13,8 +13,11 @@ const MAX_SILENT_A_HOST: usize = 2;
 /// Tries of such ports that a host is spared no longer than so many …
 const TRIES_A_HOST: u32 = 30;
 
-/// … and then one more after so long: 60 in any hour. Where ports have spoken, so many times more often.
+/// … and then one more after so long: 60 in any hour. Where ports have spoken, so many times more of both.
 const TRY_INTERVAL: Duration = Duration::from_secs(120);
+
+/// More ports that have spoken are not counted.
+const MAX_SHARE: u32 = 2048;
 
 /// Hosts that are remembered though no peer on them is known any more.
 const MAX_FORGOTTEN_HOSTS: usize = 4096;
@@ -28,8 +31,9 @@ struct Host {
     spoken: u32,
     /// Links to others of them, made or being made.
     silent: usize,
-    /// Until when its tries are paid for; [`TRIES_A_HOST`] intervals ahead, there is none left.
-    paid_until: Time,
+    /// What its tries have cost and time has not paid yet, as of a time; each costs [`TRY_INTERVAL`].
+    debt: Duration,
+    debt_at: Time,
     /// A peer on it that failed and was forgotten is not to be tried sooner.
     retry_at: Time,
 }
@@ -67,7 +71,7 @@ impl Hosts {
         if self.forgotten > MAX_FORGOTTEN_HOSTS {
             // The one that may be tried again first.
             let forgotten = self.hosts.iter().filter(|(_, host)| host.peers == 0);
-            let first = forgotten.min_by_key(|(_, host)| host.paid_until).map(|(ip, _)| *ip);
+            let first = forgotten.min_by_key(|(_, host)| host.debt).map(|(ip, _)| *ip);
             self.forgotten -= usize::from(first.and_then(|ip| self.hosts.remove(&ip)).is_some());
         }
     }
@@ -76,7 +80,8 @@ impl Hosts {
     pub(super) fn try_silent(&mut self, now: Time, ip: Ipv4Addr) {
         if let Some(host) = self.hosts.get_mut(&ip) {
             host.silent += 1;
-            host.paid_until = host.paid_until.max(now) + host.interval();
+            host.debt = host.debt_left(now) + TRY_INTERVAL;
+            host.debt_at = now;
         }
     }
 
@@ -102,13 +107,19 @@ impl Hosts {
     /// When the next silent port of it may be tried.
     pub(super) fn try_at(&self, ip: Ipv4Addr) -> Time {
         let Some(host) = self.host(ip) else { return Time::ZERO };
-        host.paid_until.saturating_sub(host.interval() * (TRIES_A_HOST - 1))
+        let too_much = host.debt.saturating_sub(TRY_INTERVAL * (TRIES_A_HOST - 1) * host.share());
+        if too_much.is_zero() { Time::ZERO } else { host.debt_at + too_much / host.share() }
     }
 }
 
 impl Host {
-    fn interval(&self) -> Duration {
-        TRY_INTERVAL / self.spoken.saturating_add(1)
+    /// How many times more often than one where no port has spoken it may be tried.
+    fn share(&self) -> u32 {
+        self.spoken.min(MAX_SHARE) + 1
+    }
+
+    fn debt_left(&self, now: Time) -> Duration {
+        self.debt.saturating_sub(now.saturating_sub(self.debt_at) * self.share())
     }
 }
 

@@ -185,3 +185,65 @@ impl Rarity {
 fn index(block: Block) -> Option<usize> {
     usize::try_from(block.number()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told() -> (Layout, Told) {
+        let layout = Layout::new(1000, 1).unwrap();
+        (layout, Told::new(&layout))
+    }
+
+    /// Asks whenever that is allowed, for ten seconds, and is answered at once; tells how often.
+    fn questions(told: &mut Told, mut news: impl FnMut(&mut Told)) -> usize {
+        let (mut now, mut count) = (Time::ZERO, 0);
+        while now < Duration::from_secs(10) {
+            told.poll_begins(now);
+            count += 1;
+            news(told);
+            told.poll_ended(now, false);
+            now = told.poll_at.max(now);
+        }
+        count
+    }
+
+    #[test]
+    fn who_answers_at_once_and_tells_nothing_is_asked_less_and_less_often() {
+        let (_, mut told) = told();
+        let count = questions(&mut told, |_| {});
+        assert!(count <= 18, "{count} questions in ten seconds");
+    }
+
+    #[test]
+    fn who_tells_the_same_again_and_again_is_asked_less_often_too() {
+        let (layout, mut told) = told();
+        let run = Run { first: layout.block(7).unwrap(), count: 3 };
+        let count = questions(&mut told, |told| {
+            told.has_run(&layout, run, &mut |_| {});
+            told.load ^= 1;
+        });
+        assert!(count <= 18, "{count} questions in ten seconds");
+    }
+
+    #[test]
+    fn who_tells_of_blocks_is_asked_as_often_as_before_at_once() {
+        let (layout, mut told) = told();
+        questions(&mut told, |_| {});
+        let now = Duration::from_secs(100);
+        told.poll_begins(now);
+        assert!(told.has_run(&layout, Run { first: layout.block(0).unwrap(), count: 1 }, &mut |_| {}));
+        told.poll_ended(now + POLL_INTERVAL, false);
+        assert_eq!(told.poll_at, now + POLL_INTERVAL);
+    }
+
+    #[test]
+    fn an_answer_that_a_request_has_hurried_says_nothing_of_the_peer() {
+        let (_, mut told) = told();
+        for _ in 0..100 {
+            told.poll_begins(Time::ZERO);
+            told.poll_ended(Time::ZERO, true);
+        }
+        assert_eq!(told.pause, POLL_INTERVAL);
+    }
+}

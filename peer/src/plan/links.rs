@@ -210,6 +210,11 @@ impl Link {
         self.queue.iter().filter(|pending| pending.wanted).map(|pending| pending.block)
     }
 
+    /// The block whose answer is the next.
+    pub(super) fn owed(&self) -> Option<Block> {
+        self.queue.front().map(|pending| pending.block)
+    }
+
     pub(super) fn answers(&self) -> u64 {
         self.answers
     }

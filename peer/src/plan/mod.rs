@@ -331,6 +331,11 @@ impl Plan {
     /// The link has ended, and everything that arrived on it has been told.
     pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
         self.scan = true;
+        if let Ended::Refused(status) = ended
+            && let Some(block) = self.links.get(link).and_then(Link::owed)
+        {
+            self.handle_outcome(now, link, Outcome::Refused(block, status));
+        }
         let Some(state) = self.links.remove(link) else { return };
         self.peers.link_ended(state.peer);
         let peer = self.peers.get_mut(state.peer);
@@ -348,7 +353,7 @@ impl Plan {
             Ended::Lied if heard == Some(true) => peer.banned(),
             Ended::Lied => peer.garbled(now),
             Ended::Between if closes => peer.closed_after(state.answers()),
-            Ended::Unreachable | Ended::Between | Ended::Cut => peer.failed(now),
+            Ended::Unreachable | Ended::Between | Ended::Cut | Ended::Refused(_) => peer.failed(now),
         }
         self.forget(link, &state);
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 /// First wait after a failure; it doubles with each one in a row.
-const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+pub(super) const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 
 /// Longest wait after failures.
 pub(super) const MAX_BACK_OFF: Duration = Duration::from_secs(60);
@@ -351,6 +351,11 @@ impl Peer {
     /// It is not to be tried before.
     pub(super) fn put_off(&mut self, until: Time) {
         self.retry_at = self.retry_at.max(until);
+    }
+
+    /// Failures in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// When it may be tried again.

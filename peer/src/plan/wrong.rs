@@ -172,3 +172,148 @@ impl Plan {
         self.wrong.given_up = Some(GivenUp { block, times, addrs, left });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Action, LinkId, Options, Order, Outcome, Source};
+    use super::*;
+    use cascade_format::peer_wire::Status;
+    use cascade_format::{Have, Layout};
+    use std::net::Ipv4Addr;
+
+    const BLOCKS: u64 = 8;
+
+    /// A plan, and what the peers of a small world do: tells for a peer and a block what becomes of it.
+    struct World<F> {
+        plan: Plan,
+        links: HashMap<LinkId, u8>,
+        asked: Vec<(Time, u8, Block)>,
+        told: Vec<(Time, WrongBlock)>,
+        outcome: F,
+        now: Time,
+    }
+
+    const fn addr(peer: u8) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, peer), 7001)
+    }
+
+    impl<F: FnMut(u8, Block) -> Option<Outcome>> World<F> {
+        fn new(peers: &[u8], outcome: F) -> Self {
+            let layout = Layout::new(BLOCKS, 1).unwrap();
+            let options = Options { order: Order::Sequential, max_links: 8 };
+            let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+            let peers: Vec<_> = peers.iter().map(|peer| addr(*peer)).collect();
+            plan.handle_peers(Time::ZERO, Source::Tracker(0), &peers);
+            let (links, asked, told, now) = (HashMap::new(), Vec::new(), Vec::new(), Time::ZERO);
+            Self { plan, links, asked, told, outcome, now }
+        }
+
+        /// Lives until the download is complete or given up, or the time is over.
+        fn run(&mut self, until: Time) {
+            while self.now < until && !self.plan.is_complete() && self.plan.given_up().is_none() {
+                while let Some(action) = self.plan.poll_action(self.now) {
+                    self.obey(action);
+                }
+                while let Some(wrong) = self.plan.poll_wrong() {
+                    self.told.push((self.now, wrong));
+                }
+                let next = self.plan.next_wakeup(self.now).unwrap_or(self.now);
+                self.now = next.max(self.now + Duration::from_millis(1));
+            }
+        }
+
+        fn obey(&mut self, action: Action) {
+            match action {
+                Action::Connect { link, addr, .. } => {
+                    self.links.insert(link, addr.ip().octets()[3]);
+                    self.plan.handle_connected(self.now, link);
+                }
+                Action::Request { link, blocks } => {
+                    for block in blocks {
+                        let Some(peer) = self.links.get(&link).copied() else { return };
+                        self.asked.push((self.now, peer, block));
+                        if let Some(outcome) = (self.outcome)(peer, block) {
+                            self.plan.handle_received(self.now, link, 10, &[outcome]);
+                        }
+                    }
+                }
+                Action::Revoke { link, block } => self.plan.handle_revoked(self.now, link, block, true),
+                Action::Close { link } => drop(self.links.remove(&link)),
+                Action::Poll { .. } => {}
+            }
+        }
+
+        fn wrong_from(&self, peer: u8) -> usize {
+            self.told.iter().filter(|(_, wrong)| wrong.addr == addr(peer)).count()
+        }
+    }
+
+    fn flipped(block: Block) -> Outcome {
+        if block.number() == 3 { Outcome::Corrupt(block) } else { Outcome::Verified(block) }
+    }
+
+    const LONG: Time = Time::from_secs(3600);
+
+    #[test]
+    fn a_lone_seeder_is_asked_again_with_growing_pauses_and_then_given_up() {
+        let mut world = World::new(&[1], |_, block| Some(flipped(block)));
+        world.run(LONG);
+        let given_up = world.plan.given_up().unwrap();
+        assert_eq!((given_up.block.number(), given_up.times, given_up.left), (3, MAX_WRONG, 1));
+        assert_eq!(given_up.addrs, [addr(1)]);
+        let pauses: Vec<_> = world.told.iter().map(|(_, wrong)| wrong.again.unwrap().as_secs()).collect();
+        assert_eq!(pauses, [2, 4, 8, 16, 32]);
+        assert!((30..40).contains(&world.now.as_secs()), "{:?}", world.now);
+        assert!(!world.plan.is_hopeless(), "who does not wait waits for that");
+    }
+
+    #[test]
+    fn what_comes_right_in_the_end_completes_the_download() {
+        let mut tries = 0;
+        let mut world = World::new(&[1], move |_, block| {
+            tries += u32::from(block.number() == 3);
+            Some(if tries < MAX_WRONG { flipped(block) } else { Outcome::Verified(block) })
+        });
+        world.run(LONG);
+        assert!(world.plan.is_complete(), "{:?}", world.told);
+    }
+
+    #[test]
+    fn a_peer_with_nothing_right_is_given_up_if_it_is_alone() {
+        let mut world = World::new(&[1], |_, block| Some(Outcome::Corrupt(block)));
+        world.run(LONG);
+        assert!(world.plan.given_up().is_some());
+        assert!(world.now < Time::from_secs(30), "{:?}", world.now);
+    }
+
+    #[test]
+    fn an_honest_peer_that_has_offered_the_block_and_is_slow_or_gone_keeps_the_download_alive() {
+        // It gives one block, and falls silent.
+        let mut given = 0;
+        let mut world = World::new(&[1, 2], move |peer, block| {
+            if peer == 1 {
+                return Some(Outcome::Corrupt(block));
+            }
+            given += 1;
+            (given == 1).then_some(Outcome::Verified(block))
+        });
+        world.run(Time::from_secs(120));
+        assert_eq!(world.plan.given_up(), None, "{:?}", world.told);
+        assert!(world.wrong_from(1) > 0 && world.wrong_from(1) <= 4, "{:?}", world.told);
+        assert!(world.told.iter().all(|(_, wrong)| wrong.again.is_none()), "another has it: {:?}", world.told);
+    }
+
+    #[test]
+    fn leechers_that_lack_the_block_do_not_count() {
+        let mut world = World::new(&[1, 2, 3], |peer, block| {
+            Some(match peer {
+                1 => flipped(block),
+                _ if block.number() % 2 == 1 => Outcome::Refused(block, Status::MissingBlock),
+                _ => Outcome::Verified(block),
+            })
+        });
+        world.run(LONG);
+        assert_eq!(world.plan.given_up().map(|given_up| given_up.block.number()), Some(3));
+        assert_eq!(world.asked.iter().filter(|(_, peer, block)| *peer == 1 && block.number() == 3).count(), 5);
+    }
+}
