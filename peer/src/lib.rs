@@ -10,6 +10,7 @@
 
 pub mod check;
 pub mod create;
+mod dial;
 pub mod limits;
 pub mod metafile;
 pub mod peer;

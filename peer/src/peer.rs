@@ -26,7 +26,9 @@
 //! # }
 //! ```
 
+use crate::clock;
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
+use crate::link::farewell::FAREWELL;
 use crate::serve::{self, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
 use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError, Summary};
@@ -34,11 +36,15 @@ use crate::store::{Records, Shared};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Every address of this machine, a port that the system chooses.
 pub const ANYWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+
+/// How often it is looked whether the last connection has ended.
+const GRANULE: Duration = Duration::from_millis(1);
 
 /// How a [`Peer`] runs.
 #[derive(Debug, Clone)]
@@ -186,13 +192,19 @@ impl Peer {
     /// Ends all transfers, says goodbye, and lets the answers under way finish for a few seconds.
     pub async fn shut_down(mut self) {
         self.engine.stop.stop();
-        let Some(pool) = self.pool.take() else { return };
-        if self.engine.catalog.leave() {
-            // Those who wait for news hear the goodbye.
-            tokio::time::sleep(GOODBYE_TIME).await;
+        if let Some(pool) = self.pool.take() {
+            if self.engine.catalog.leave() {
+                // Those who wait for news hear the goodbye.
+                tokio::time::sleep(GOODBYE_TIME).await;
+            }
+            // A panic in there has been told already, and everything is closed either way.
+            let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
         }
-        // A panic in there has been told already, and everything is closed either way.
-        let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
+        // Connections that were given up may have an answer under way: see `link::farewell`.
+        let start = clock::now();
+        while self.engine.links.open_connections() > 0 && start.elapsed() < FAREWELL {
+            tokio::time::sleep(GRANULE).await;
+        }
     }
 }
 

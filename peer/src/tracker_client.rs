@@ -1,11 +1,13 @@
 //! Asking a tracker (protocol §2): one connection, one request, one answer.
 
+use crate::dial;
 use crate::limits::{CONNECT_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
 use cascade_format::tracker_wire::{
     Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
     parse_peer_list,
 };
 use cascade_format::{CascadeHash, text};
+use cascade_swarm::ask::address;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,8 +46,10 @@ pub enum TrackerError {
 /// A peer list.
 #[derive(Debug)]
 pub struct PeerList {
-    /// The peers, without the one that asked.
+    /// The peers, without the one that asked and without addresses that are worth no connection.
     pub peers: Vec<SocketAddrV4>,
+    /// When the others subscribed, the first and the last of them, by the tracker's clock in seconds.
+    pub subscribed: Option<(u32, u32)>,
     /// The address that was announced.
     pub announced: SocketAddrV4,
 }
@@ -92,10 +96,11 @@ async fn converse(
     cascade_hash: CascadeHash,
     identity: Identity,
 ) -> Result<PeerList, TrackerError> {
-    let addr = resolve(tracker).await?;
-    let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await;
+    let addr_of_tracker = resolve(tracker).await?;
+    let connecting = timeout(CONNECT_TIMEOUT, dial::connect(*identity.listen.ip(), addr_of_tracker)).await;
     let mut stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
-    let announced = announced(identity, &stream).map_err(TrackerError::Io)?;
+    let ours = local_ip(&stream).map_err(TrackerError::Io)?;
+    let announced = announced(identity, ours);
     let request = TrackerRequest { command, cascade_hash, listen: announced };
     stream.write_all(&request.encode()).await.map_err(TrackerError::Io)?;
     let mut header = [0; RESPONSE_HEADER_LEN];
@@ -117,18 +122,23 @@ async fn converse(
     if read as u64 != length {
         return Err(TrackerError::Io(io::ErrorKind::UnexpectedEof.into()));
     }
-    let peers = parse_peer_list(&body)?.map(|entry| entry.addr);
-    let usable = |addr: &SocketAddrV4| *addr != announced && addr.port() != 0 && !addr.ip().is_unspecified();
-    Ok(PeerList { peers: peers.filter(usable).collect(), announced })
+    let others: Vec<_> = parse_peer_list(&body)?.filter(|entry| entry.addr != announced).collect();
+    let times = || others.iter().map(|entry| entry.subscribed);
+    let subscribed = times().min().zip(times().max());
+    let worth = |addr: &SocketAddrV4| address::may_be_told(*addr, *addr_of_tracker.ip(), ours);
+    let peers = others.iter().map(|entry| entry.addr).filter(worth).collect();
+    Ok(PeerList { peers, subscribed, announced })
 }
 
-fn announced(identity: Identity, stream: &TcpStream) -> io::Result<SocketAddrV4> {
-    if !identity.listen.ip().is_unspecified() {
-        return Ok(identity.listen);
-    }
-    let ip = match stream.local_addr()?.ip() {
+/// Where this end of the connection is.
+fn local_ip(stream: &TcpStream) -> io::Result<Ipv4Addr> {
+    Ok(match stream.local_addr()?.ip() {
         IpAddr::V4(ip) => ip,
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
-    };
-    Ok(SocketAddrV4::new(ip, identity.listen.port()))
+    })
+}
+
+fn announced(identity: Identity, ours: Ipv4Addr) -> SocketAddrV4 {
+    let ip = if identity.listen.ip().is_unspecified() { ours } else { *identity.listen.ip() };
+    SocketAddrV4::new(ip, identity.listen.port())
 }

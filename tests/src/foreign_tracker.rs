@@ -6,7 +6,7 @@ use crate::clock;
 use crate::tracker_client::Entry;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -46,6 +46,8 @@ pub struct Announce {
     pub hash: [u8; 32],
     /// Where the asker says it listens.
     pub listen: SocketAddrV4,
+    /// Where the connection comes from.
+    pub from: SocketAddr,
 }
 
 #[derive(Default)]
@@ -89,10 +91,25 @@ impl ForeignTracker {
     /// A tracker with the given manner that knows nobody.
     #[must_use]
     pub fn start(manner: Manner) -> Self {
+        Self::over(address::listener(), manner)
+    }
+
+    /// The same on a port that was reserved for it.
+    ///
+    /// # Panics
+    /// Somebody else listens there.
+    #[must_use]
+    pub fn start_at(manner: Manner, addr: SocketAddr) -> Self {
+        let listener =
+            TcpListener::bind(addr).unwrap_or_else(|error| panic!("cannot listen on {addr}: {error}"));
+        Self::over(listener, manner)
+    }
+
+    fn over(listener: TcpListener, manner: Manner) -> Self {
         let shared = Arc::new(Shared { manner, state: Mutex::default(), gate: Gate::default() });
         let acceptor = {
             let shared = Arc::clone(&shared);
-            Acceptor::start(address::listener(), shared.gate.clone(), move |number, stream| {
+            Acceptor::start(listener, shared.gate.clone(), move |number, stream| {
                 accept(number, stream, &shared);
             })
         };
@@ -102,6 +119,13 @@ impl ForeignTracker {
     /// Lists one more peer, for every file.
     pub fn add(&self, peer: SocketAddr) {
         self.shared.state().listed.push(peer);
+    }
+
+    /// Forgets everybody, as a tracker that is started again does.
+    pub fn forget(&self) {
+        let mut state = self.shared.state();
+        state.listed.clear();
+        state.subscribers.clear();
     }
 
     /// The requests so far.
@@ -149,7 +173,7 @@ fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
     }
     let mut request = [0; 54];
     stream.read_exact(&mut request)?;
-    let Some(announce) = parse(&request) else {
+    let Some(announce) = parse(&request, stream.peer_addr()?) else {
         shared.state().malformed += 1;
         return respond(stream, 1, b"not a request");
     };
@@ -207,12 +231,12 @@ fn to_the_end(stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn parse(request: &[u8; 54]) -> Option<Announce> {
+fn parse(request: &[u8; 54], from: SocketAddr) -> Option<Announce> {
     let number = |at: usize| request[at..at + 4].iter().fold(0, |all, byte| (all << 8) | u32::from(*byte));
     let right =
         request.starts_with(b"CASC") && number(4) == 1 && [1, 2].contains(&number(8)) && number(12) == 38;
     let listen =
         SocketAddrV4::new(Ipv4Addr::from(number(48)), u16::from_be_bytes([request[52], request[53]]));
     let hash = request[16..48].try_into().ok()?;
-    right.then(|| Announce { at: clock::now(), command: number(8), hash, listen })
+    right.then(|| Announce { at: clock::now(), command: number(8), hash, listen, from })
 }

@@ -34,6 +34,10 @@ mod signals;
 
 /// `peer download`: the way that everything goes well, and the command line.
 mod download;
+/// `peer download` and addresses: hostile lists, hosts that are victims, its own.
+mod download_addresses;
+/// `peer download` from peers that do not bear what most do.
+mod download_fragile;
 /// `peer download` from peers with the habits of the field.
 mod download_habits;
 /// `peer download` among peers that lie, stall or are dead.
@@ -49,6 +53,8 @@ mod store_others;
 
 /// `peer download` where the machine says no: disk, folders, ports, memory.
 mod download_trouble;
+/// `peer download` of blocks that come wrong.
+mod download_wrong;
 
 /// `--paranoid`, and files that change without a trace.
 mod paranoid;

@@ -1,19 +1,23 @@
 //! The task of one link: connects, asks, receives, writes.
 
+use super::acknowledge::acknowledge;
 use super::buffers::{Buffer, BufferPool};
+use super::farewell::Farewell;
 use super::hashing::{HashPool, Job, Work};
 use super::lease::Lease;
 use super::response::{Ask, Lie, ResponseReader, Segment};
 use super::threads::LinkThreads;
 use super::{FileContext, LinkEvent};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
+use crate::{clock, dial};
 use cascade_format::extension::{Marker, NEWS};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use cascade_swarm::ask::{Ended, LinkId};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
@@ -69,6 +73,8 @@ pub struct LinkTask {
     pub addr: SocketAddrV4,
     /// The file.
     pub file: Arc<FileContext>,
+    /// Where this process listens.
+    pub listen: Option<SocketAddrV4>,
     /// The port that the requests' markers tell, 0 for none; `None`: plain version 1 requests.
     pub marker_port: Option<u16>,
     /// The process's link threads.
@@ -88,7 +94,8 @@ impl LinkTask {
         let (id, threads) = (self.id, self.threads.clone());
         let reader = ResponseReader::new(*self.file.shared.layout(), self.marker_port.is_some());
         let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), 0);
-        let link = Link { task: self, lease: Arc::clone(&lease), reader, to_send, offers_seen, out };
+        let (lease_of_link, last_sign) = (Arc::clone(&lease), clock::now());
+        let link = Link { task: self, lease: lease_of_link, reader, to_send, offers_seen, out, last_sign };
         threads.spawn(id, link.run(queue));
         LinkHandle { requests, lease }
     }
@@ -106,23 +113,36 @@ struct Link {
     offers_seen: u32,
     /// Requests that the socket did not take yet.
     out: Vec<u8>,
+    /// When something was asked for where nothing was under way, or came, last.
+    last_sign: Instant,
 }
 
 impl Link {
     async fn run(mut self, requests: mpsc::Receiver<Questions>) {
         let (ended, reason) = match self.connect().await {
             Ok(stream) => {
+                let _open = self.task.threads.count_connection();
                 let _ = self.task.file.events.send((self.task.id, LinkEvent::Connected)).await;
                 self.transfer(&stream, requests).await
             }
-            Err(error) => (Ended::Unreachable, error.to_string()),
+            Err(end) => end,
         };
         self.submit(Work::End(ended, reason)).await;
     }
 
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(self.task.addr)).await??;
-        stream.set_nodelay(true)?;
+    async fn connect(&self) -> Result<TcpStream, End> {
+        let to = self.task.addr;
+        let from = self.task.listen.map_or(Ipv4Addr::UNSPECIFIED, |listen| *listen.ip());
+        let connecting = async { tokio::time::timeout(CONNECT_TIMEOUT, dial::connect(from, to)).await? };
+        let unreachable = |error: io::Error| (Ended::Unreachable, error.to_string());
+        let stream: TcpStream = connecting.await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        // Whoever listens on every address reaches itself at those that it connects from.
+        let everywhere = self.task.listen.filter(|listen| listen.ip().is_unspecified());
+        let from_there = stream.local_addr().is_ok_and(|from| from.ip() == SocketAddr::V4(to).ip());
+        if from_there && everywhere.is_some_and(|listen| listen.port() == to.port()) {
+            return Err((Ended::Own, "it is an address of this peer itself".into()));
+        }
         Ok(stream)
     }
 
@@ -131,7 +151,13 @@ impl Link {
             let unsent = !self.out.is_empty() || !self.to_send.is_empty();
             let step = tokio::select! {
                 questions = requests.recv() => {
-                    let Some(questions) = questions else { return (Ended::Between, "closed".into()) };
+                    let Some(questions) = questions else {
+                        self.say_farewell(stream).await;
+                        return (Ended::Between, "closed".into());
+                    };
+                    if self.reader.owed() == 0 {
+                        self.last_sign = clock::now();
+                    }
                     self.to_send.extend(questions.asks);
                     self.offers_seen = questions.offers_seen;
                     self.send(stream)
@@ -140,7 +166,12 @@ impl Link {
                     ready.map_err(|error| self.broken(&error)).and_then(|()| self.send(stream))
                 }
                 ready = stream.readable() => match ready {
-                    Ok(()) => self.receive(stream).await,
+                    Ok(()) => {
+                        self.last_sign = clock::now();
+                        let received = self.receive(stream).await;
+                        acknowledge(stream, &self.reader);
+                        received
+                    }
                     Err(error) => Err(self.broken(&error)),
                 },
             };
@@ -148,6 +179,12 @@ impl Link {
                 return end;
             }
         }
+    }
+
+    async fn say_farewell(&mut self, stream: &TcpStream) {
+        let hash = self.task.file.shared.cascade_hash();
+        let (unsent, last_sign) = (std::mem::take(&mut self.out), self.last_sign);
+        Farewell { reader: &mut self.reader, unsent, hash, last_sign }.say(stream).await;
     }
 
     /// Sends requests, many with one call, until the socket takes no more.
@@ -179,6 +216,11 @@ impl Link {
             (None, Ask::Block(block)) => BlockRequest::new(hash, block).encode(),
             // Only a peer that has answered a marker is asked so.
             (None, Ask::News) => Marker { port: 0, offers_seen: 0 }.request(hash, NEWS),
+            // That is asked for in farewell alone.
+            (_, Ask::NoBlock) => {
+                let block = self.reader.blocks();
+                BlockRequest { reserved: [0; 16], block, cascade_hash: hash }.encode()
+            }
         }
     }
 
@@ -261,14 +303,16 @@ impl Link {
     fn ended(&self) -> End {
         if self.reader.is_between() {
             (Ended::Between, "the peer closed the connection".into())
+        } else if let Some(status) = self.reader.refusing() {
+            (Ended::Refused(status), "the peer closed the connection in the middle of a message".into())
         } else {
             (Ended::Cut, "the peer closed the connection in the middle of an answer".into())
         }
     }
 
     fn broken(&self, error: &io::Error) -> End {
-        let ended = if self.reader.is_between() { Ended::Between } else { Ended::Cut };
-        (ended, error.to_string())
+        let between = if self.reader.is_between() { Ended::Between } else { Ended::Cut };
+        (self.reader.refusing().map_or(between, Ended::Refused), error.to_string())
     }
 }
 

@@ -9,8 +9,10 @@
 //! The task that keeps the socket empty does not hash: that is a thread's work, on the same bytes while
 //! they are hot. Everything that happens on a link is told in one order, that of the bytes.
 
+mod acknowledge;
 pub mod buffers;
 pub mod driver;
+pub(crate) mod farewell;
 pub mod hashing;
 pub mod lease;
 pub mod prefix;

@@ -46,6 +46,8 @@ pub enum Ask {
     Block(Block),
     /// News alone.
     News,
+    /// A block that does not exist: something had to be asked for.
+    NoBlock,
 }
 
 /// What a part of the received bytes is.
@@ -109,6 +111,12 @@ pub struct ResponseReader {
     extension: bool,
     asked: VecDeque<Ask>,
     state: State,
+    /// Whether anything was ever requested.
+    was_asked: bool,
+    /// Answers that have ended.
+    answers: u64,
+    /// Whether the peer has shown that it knows the extension.
+    told: bool,
 }
 
 const NO_HEADER: State = State::Header { bytes: [0; RESPONSE_HEADER_LEN], filled: 0 };
@@ -117,12 +125,57 @@ impl ResponseReader {
     /// A reader for a new connection, on which requests carry markers if `extension`.
     #[must_use]
     pub fn new(layout: Layout, extension: bool) -> Self {
-        Self { layout, extension, asked: VecDeque::new(), state: NO_HEADER }
+        let (asked, was_asked, answers, told) = (VecDeque::new(), false, 0, false);
+        Self { layout, extension, asked, state: NO_HEADER, was_asked, answers, told }
     }
 
     /// Something was requested.
     pub fn asked(&mut self, ask: Ask) {
         self.asked.push_back(ask);
+        self.was_asked = true;
+    }
+
+    /// Whether anything was ever requested.
+    #[must_use]
+    pub fn was_asked(&self) -> bool {
+        self.was_asked
+    }
+
+    /// Number of blocks of the file.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        self.layout.blocks()
+    }
+
+    /// Whether the peer has shown that it does not mind if a connection ends before its answers do: it has given
+    /// two on this one, or knows the extension.
+    #[must_use]
+    pub fn is_used_to_more(&self) -> bool {
+        self.answers > 1 || self.told
+    }
+
+    /// The status of the message that is being read instead of a block. Where a peer closes with requests unread,
+    /// the rest of its message may never come.
+    #[must_use]
+    pub fn refusing(&self) -> Option<Status> {
+        match (&self.state, self.asked.front()) {
+            (State::Message { status, .. }, Some(Ask::Block(_))) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Bytes that are left of the answer that has begun; of its header alone while that is not complete.
+    #[must_use]
+    pub fn rest(&self) -> Option<u64> {
+        match &self.state {
+            State::Header { filled: 0, .. } => None,
+            State::Header { filled, .. } => Some((RESPONSE_HEADER_LEN - filled) as u64),
+            State::Field { bytes, body_len, .. } => {
+                Some((LENGTH_LEN as u64 + *body_len).saturating_sub(bytes.len() as u64))
+            }
+            State::Body { done, length, .. } => Some(*length - *done),
+            State::Message { left, .. } => Some(*left),
+        }
     }
 
     /// Number of answers that are owed, the one being read included.
@@ -222,6 +275,7 @@ impl ResponseReader {
             let items = field::parse(&self.layout, bytes.get(LENGTH_LEN..).unwrap_or_default())?;
             let header = ResponseHeader { status: *status, body_len: *body_len - length as u64 };
             let ask = *ask;
+            self.told = true;
             segments.push(Segment::News(items));
             self.begin_body(ask, header)?;
             self.end_message(segments);
@@ -251,16 +305,18 @@ impl ResponseReader {
     fn end_message(&mut self, segments: &mut Vec<Segment>) {
         if let (State::Message { status, left: 0, kept }, Some(ask)) = (&self.state, self.asked.front()) {
             let message = text::message(kept);
-            segments.push(match *ask {
-                Ask::Block(block) => Segment::Refused { block, status: *status, message },
-                Ask::News => Segment::Told,
-            });
+            match *ask {
+                Ask::Block(block) => segments.push(Segment::Refused { block, status: *status, message }),
+                Ask::News => segments.push(Segment::Told),
+                Ask::NoBlock => {}
+            }
             self.next();
         }
     }
 
     fn next(&mut self) {
         self.asked.pop_front();
+        self.answers += 1;
         self.state = NO_HEADER;
     }
 }

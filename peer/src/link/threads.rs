@@ -5,13 +5,25 @@
 use cascade_swarm::ask::LinkId;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
+
+/// An open connection, as long as it lives.
+pub(super) struct OpenConnection(Arc<AtomicUsize>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A fixed number of link threads; they end when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct LinkThreads {
     handles: Arc<[Handle]>,
+    /// Connections that are open.
+    open: Arc<AtomicUsize>,
     /// Closed when the last clone is dropped: then the threads end.
     _running: Arc<watch::Sender<()>>,
 }
@@ -33,7 +45,19 @@ impl LinkThreads {
             std::thread::Builder::new().name(format!("link-{number}")).spawn(run).map(|_| handle)
         };
         let handles: io::Result<Vec<_>> = (0..threads.max(1)).map(start).collect();
-        Ok(Self { handles: handles?.into(), _running: Arc::new(running) })
+        Ok(Self { handles: handles?.into(), open: Arc::default(), _running: Arc::new(running) })
+    }
+
+    /// Connections that are open, those included that are being ended.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// One more is open, while what is returned lives.
+    pub(super) fn count_connection(&self) -> OpenConnection {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(Arc::clone(&self.open))
     }
 
     /// Runs a link's task.

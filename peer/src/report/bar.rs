@@ -51,6 +51,7 @@ impl Observer for Bar {
                 terminal::set_note(&self.bar, &format!("{speed}, {peers}{left}"));
             }
             Event::TrackerFailed { tracker, error } => self.tell(&format!("tracker {tracker}: {error}")),
+            Event::WrongBlock(wrong) => self.tell(&summary::wrong_block(&wrong)),
             Event::Warning(text) => self.tell(&text),
             Event::Done(summary) => {
                 self.bar.finish_and_clear();

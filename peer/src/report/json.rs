@@ -54,6 +54,11 @@ impl Json {
             Event::Dropped(addr, reason) => json!({
                 "event": "peer", "file": file, "address": addr.to_string(), "state": "dropped", "reason": reason,
             }),
+            Event::WrongBlock(wrong) => json!({
+                "event": "wrong_block", "file": file, "address": wrong.addr.to_string(),
+                "block": wrong.block.number(), "times": wrong.times,
+                "again_seconds": wrong.again.map(|again| again.as_secs_f64()),
+            }),
             Event::Tracker { tracker, peers } => {
                 json!({"event": "tracker", "file": file, "tracker": tracker, "peers": peers})
             }
@@ -66,10 +71,13 @@ impl Json {
                 "event": "done", "file": file, "path": summary.path.to_string_lossy(),
                 "bytes": summary.bytes, "resumed_bytes": summary.resumed_bytes,
                 "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(&summary).bytes_per_second(),
-                "peers_used": summary.shares.len(), "blocks_refused": summary.blocks_refused,
+                "peers_used": summary::givers(&summary).count(), "blocks_refused": summary.blocks_refused,
                 "bytes_duplicate": summary.bytes_duplicate, "downlink_busy": summary.busy,
-                "shares": summary.shares.iter().map(|share| {
+                "shares": summary::givers(&summary).map(|share| {
                     json!({"address": share.addr.to_string(), "bytes": share.bytes})
+                }).collect::<Vec<_>>(),
+                "wrong_blocks": summary::liars(&summary).map(|share| {
+                    json!({"address": share.addr.to_string(), "blocks": share.wrong_blocks})
                 }).collect::<Vec<_>>(),
             }),
             Event::Seeding { have, blocks } => {

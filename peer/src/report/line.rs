@@ -81,6 +81,7 @@ impl Observer for Lines {
                 self.tell_tracker(tracker, text);
             }
             Event::TrackerFailed { tracker, error } => self.tell_tracker(tracker, error),
+            Event::WrongBlock(wrong) => self.tell(&summary::wrong_block(&wrong)),
             Event::Warning(text) => self.tell(&text),
             Event::Done(summary) => out::line(&summary::text(&summary)),
             Event::Seeding { have, blocks } => out::line(&seeding(&self.name, have, blocks)),

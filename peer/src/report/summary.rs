@@ -2,6 +2,7 @@
 
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::session::Summary;
+use cascade_swarm::ask::{PeerShare, WrongBlock};
 
 /// Mean speed of what was downloaded.
 pub(super) fn speed(summary: &Summary) -> Speed {
@@ -13,6 +14,39 @@ pub(super) fn per_second(bytes: f64) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
     let bytes = bytes.max(0.0) as u64;
     format!("{}/s", Bytes(bytes))
+}
+
+/// Those that gave right blocks.
+pub(super) fn givers(summary: &Summary) -> impl Iterator<Item = &PeerShare> {
+    summary.shares.iter().filter(|share| share.bytes > 0)
+}
+
+/// Those that sent wrong ones.
+pub(super) fn liars(summary: &Summary) -> impl Iterator<Item = &PeerShare> {
+    summary.shares.iter().filter(|share| share.wrong_blocks > 0)
+}
+
+/// What is told of a wrong block when it comes.
+pub(super) fn wrong_block(wrong: &WrongBlock) -> String {
+    let WrongBlock { addr, block, times, again } = wrong;
+    let times = if *times > 1 { format!(", {times} times so far") } else { String::new() };
+    let then = match again {
+        Some(pause) => format!("nobody else has it, so that peer is asked again in {}", Span(*pause)),
+        None => "others are asked for it".into(),
+    };
+    format!("block {block} came wrong from {addr}{times}; {then}")
+}
+
+/// Peers named in the summary as those that sent wrong blocks; the JSON names all.
+const MAX_LIARS: usize = 5;
+
+fn wrong(summary: &Summary) -> String {
+    let liars: Vec<String> = liars(summary)
+        .take(MAX_LIARS)
+        .map(|share| format!("{} from {}", share.wrong_blocks, share.addr))
+        .collect();
+    let more = if self::liars(summary).count() > MAX_LIARS { ", …" } else { "" };
+    if liars.is_empty() { String::new() } else { format!(" as wrong ({}{more})", liars.join(", ")) }
 }
 
 /// The whole line.
@@ -32,11 +66,12 @@ pub(super) fn text(summary: &Summary) -> String {
     } else {
         String::new()
     };
+    let wrong = wrong(summary);
     format!(
-        "{path}: {bytes} complete and verified in {}, {}, from {}, {} refused{twice}{resumed}, downlink busy {:.0} %",
+        "{path}: {bytes} complete and verified in {}, {}, from {}, {} refused{wrong}{twice}{resumed}, downlink busy {:.0} %",
         Span(summary.time),
         speed(summary),
-        Count(summary.shares.len() as u64, "peer"),
+        Count(givers(summary).count() as u64, "peer"),
         Count(summary.blocks_refused, "block"),
         summary.busy * 100.0,
     )

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use crate::clock;
 use crate::tracker_client::{PeerList, TrackerError, ask};
 use cascade_format::CascadeHash;
-use cascade_swarm::ask::announce::Announce;
+use cascade_swarm::ask::announce::{Announce, Listed, Reply};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -12,7 +12,15 @@ use tokio::task::JoinSet;
 const QUEUE: usize = 4;
 
 /// A tracker's answer.
-pub type Answer = (String, Result<PeerList, TrackerError>);
+#[derive(Debug)]
+pub struct Answer {
+    /// Its number, in the order in which the user named them.
+    pub number: u16,
+    /// Its address, as the user gave it.
+    pub tracker: String,
+    /// What it said.
+    pub list: Result<PeerList, TrackerError>,
+}
 
 /// The trackers of one file; they are asked until this is dropped.
 #[derive(Debug)]
@@ -32,9 +40,10 @@ impl Announcer {
         let (send, answers) = mpsc::channel(QUEUE * trackers.len().max(1));
         let (hungry, _) = watch::channel(hungry);
         let mut tasks = JoinSet::new();
-        for tracker in trackers {
+        for (number, tracker) in (0..).zip(trackers) {
             let conversation = Conversation {
                 engine: engine.clone(),
+                number,
                 tracker: tracker.clone(),
                 hash,
                 hungry: hungry.subscribe(),
@@ -62,6 +71,7 @@ impl Announcer {
 
 struct Conversation {
     engine: Engine,
+    number: u16,
     tracker: String,
     hash: CascadeHash,
     hungry: watch::Receiver<bool>,
@@ -77,10 +87,11 @@ impl Conversation {
             if let Some(command) = announce.poll(start.elapsed(), hungry) {
                 // A file among hundreds must not use up the process's descriptors.
                 let permit = self.engine.tracker_calls.acquire().await;
-                let answer = ask(&self.tracker, command, self.hash, self.engine.identity()).await;
+                let list = ask(&self.tracker, command, self.hash, self.engine.identity()).await;
                 drop(permit);
-                announce.handle_answer(start.elapsed(), command, answer.is_ok());
-                if self.answers.send((self.tracker.clone(), answer)).await.is_err() {
+                announce.handle_answer(start.elapsed(), command, reply(&list));
+                let answer = Answer { number: self.number, tracker: self.tracker.clone(), list };
+                if self.answers.send(answer).await.is_err() {
                     return;
                 }
             }
@@ -90,5 +101,19 @@ impl Conversation {
                 changed = self.hungry.changed() => if changed.is_err() { return },
             }
         }
+    }
+}
+
+fn reply(list: &Result<PeerList, TrackerError>) -> Reply {
+    match list {
+        Ok(list) => Reply::List(Listed { peers: list.peers.len(), subscribed: list.subscribed }),
+        Err(TrackerError::Refused(_) | TrackerError::TooLong(_) | TrackerError::List(_)) => Reply::Refused,
+        Err(
+            TrackerError::NoAddress(_)
+            | TrackerError::LookUp(..)
+            | TrackerError::Connect(_)
+            | TrackerError::Io(_)
+            | TrackerError::Timeout,
+        ) => Reply::Unreachable,
     }
 }

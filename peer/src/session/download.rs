@@ -18,7 +18,7 @@ use crate::metafile::MetafileOnDisk;
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Preparation, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
-use cascade_swarm::ask::{LinkId, Options, Order, Outcome, Plan, Source};
+use cascade_swarm::ask::{GivenUp, LinkId, Options, Order, Outcome, Plan, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -225,7 +225,8 @@ impl Session {
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
         let options = Options { order: download.order, max_links: MAX_LINKS };
-        let plan = Plan::new(layout, &have, options, Box::new(|| fastrand::u64(..)));
+        let mut plan = Plan::new(layout, &have, options, Box::new(|| fastrand::u64(..)));
+        engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
         Ok(Self {
             announcer: Announcer::start(&engine, trackers, hash, true),
@@ -312,6 +313,7 @@ impl Session {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
                 self.links.obey(now, &mut self.plan);
+                self.tell_wrong_blocks(observer)?;
                 if self.plan.is_complete() && !self.is_in_doubt() {
                     return Ok(None);
                 }
@@ -423,14 +425,26 @@ impl Session {
         }
     }
 
-    fn handle_tracker(&mut self, (tracker, answer): Answer, observer: &mut dyn Observer) {
+    /// Tells which blocks came wrong; fails if nobody is left to give what is missing.
+    fn tell_wrong_blocks(&mut self, observer: &mut dyn Observer) -> Result<(), DownloadError> {
+        while let Some(wrong) = self.plan.poll_wrong() {
+            observer.event(Event::WrongBlock(wrong));
+        }
+        let Some(GivenUp { block, times, addrs, left }) = self.plan.given_up() else { return Ok(()) };
+        let from: Vec<String> = addrs.iter().map(ToString::to_string).collect();
+        let (target, block) = (self.target.clone(), block.number());
+        Err(DownloadError::WrongBlocks { target, block, times: *times, from: from.join(", "), left: *left })
+    }
+
+    fn handle_tracker(&mut self, answer: Answer, observer: &mut dyn Observer) {
         self.silent_trackers = self.silent_trackers.saturating_sub(1);
-        match answer {
+        let tracker = answer.tracker;
+        match answer.list {
             Ok(list) => {
                 if self.engine.listen.is_some() {
                     self.plan.set_own_address(list.announced);
                 }
-                self.plan.handle_peers(self.start.elapsed(), Source::Tracker, &list.peers);
+                self.plan.handle_peers(self.start.elapsed(), Source::Tracker(answer.number), &list.peers);
                 self.note(format!("tracker {tracker} knows {} peers", list.peers.len()));
                 observer.event(Event::Tracker { tracker, peers: list.peers.len() });
             }

@@ -74,6 +74,20 @@ pub enum DownloadError {
         /// What trackers and peers said.
         why: String,
     },
+    /// What is missing came wrong again and again.
+    #[error("cannot complete {}: block {block} came wrong {times} times, from {from}, and nobody else has it; {left} blocks are missing; the verified ones are kept, run the same command again when there is another seeder", .target.display())]
+    WrongBlocks {
+        /// The file.
+        target: PathBuf,
+        /// Number of a block that came wrong.
+        block: u64,
+        /// How often.
+        times: u32,
+        /// Who sent it.
+        from: String,
+        /// Blocks that are missing.
+        left: u64,
+    },
     /// The system has no thread left.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

@@ -1,6 +1,6 @@
 //! What a session tells of itself, to whoever shows it.
 
-use cascade_swarm::ask::PeerShare;
+use cascade_swarm::ask::{PeerShare, WrongBlock};
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct Summary {
     pub resumed_bytes: u64,
     /// From the first look at the disk to the file's final name.
     pub time: Duration,
-    /// What each peer gave, the most generous first.
+    /// What each peer gave, right or wrong, the most generous first.
     pub shares: Vec<PeerShare>,
     /// Blocks with a wrong hash.
     pub blocks_refused: u64,
@@ -61,6 +61,8 @@ pub enum Event {
     Connected(SocketAddrV4),
     /// A link has ended.
     Dropped(SocketAddrV4, String),
+    /// A peer sent a block with a wrong hash.
+    WrongBlock(WrongBlock),
     /// A tracker sent a list of so many peers.
     Tracker {
         /// Its address, as the user gave it.

@@ -27,12 +27,13 @@ impl LinkSet {
     pub(super) fn obey(&mut self, now: Time, plan: &mut Plan) {
         while let Some(action) = plan.poll_action(now) {
             match action {
-                Action::Connect { link, addr } => {
+                Action::Connect { link, addr, marked } => {
                     let task = LinkTask {
                         id: link,
                         addr,
                         file: Arc::clone(&self.file),
-                        marker_port: self.marker_port(),
+                        listen: self.engine.listen,
+                        marker_port: self.marker_port().filter(|_| marked),
                         threads: self.engine.links.clone(),
                         buffers: self.engine.buffers.clone(),
                         hashers: self.engine.hashers.clone(),

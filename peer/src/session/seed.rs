@@ -131,9 +131,9 @@ impl Seed {
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
         loop {
             tokio::select! {
-                (tracker, answer) = announcer.next() => observer.event(match answer {
-                    Ok(list) => Event::Tracker { tracker, peers: list.peers.len() },
-                    Err(error) => Event::TrackerFailed { tracker, error: error.to_string() },
+                answer = announcer.next() => observer.event(match answer.list {
+                    Ok(list) => Event::Tracker { tracker: answer.tracker, peers: list.peers.len() },
+                    Err(error) => Event::TrackerFailed { tracker: answer.tracker, error: error.to_string() },
                 }),
                 () = shared.bulletin().tick() => {}
                 _ = shared.wait_trouble() => self.check_again(engine, shared, observer).await?,

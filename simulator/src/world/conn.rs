@@ -52,6 +52,9 @@ pub(super) struct Conn {
     /// One way.
     pub(super) latency: Nanos,
 
+    /// To be sent when it is open.
+    pub(super) early: Vec<Ask>,
+
     // On the way to the server.
     pub(super) asks: VecDeque<Ask>,
 
@@ -90,6 +93,7 @@ impl Conn {
             link,
             open: false,
             latency,
+            early: Vec::new(),
             asks: VecDeque::new(),
             queue: VecDeque::new(),
             serving: false,

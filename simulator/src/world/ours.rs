@@ -67,7 +67,7 @@ impl World {
     fn act(&mut self, id: NodeId, action: Action) {
         let time = self.nodes[id].time(self.now);
         match action {
-            Action::Connect { link, addr } => {
+            Action::Connect { link, addr, .. } => {
                 let server = NodeId::of(addr).unwrap_or(NodeId(u32::MAX));
                 let conn = self.connect(id, server, link.0);
                 if let Client::Ours(ours) = &mut self.nodes[id].client {

@@ -7,6 +7,7 @@ use crate::units::{Nanos, SECOND};
 use cascade_format::CascadeHash;
 use cascade_format::tracker_wire::{Command, PeerEntry};
 use cascade_swarm::ask::Source;
+use cascade_swarm::ask::announce::{Listed, Reply};
 use cascade_tracker::registry::{Bounds, Claim, Registry};
 use std::net::SocketAddrV4;
 
@@ -86,11 +87,13 @@ impl World {
         let node = &mut self.nodes[id];
         let time = node.time(now);
         if let Some(command) = node.asked_tracker.take() {
-            node.announce.handle_answer(time, command, ok);
+            let listed = Listed { peers: node.list.len(), subscribed: None };
+            let reply = if ok { Reply::List(listed) } else { Reply::Unreachable };
+            node.announce.handle_answer(time, command, reply);
         }
         let list = std::mem::take(&mut node.list);
         match &mut node.client {
-            Client::Ours(ours) => ours.plan.handle_peers(time, Source::Tracker, &list),
+            Client::Ours(ours) => ours.plan.handle_peers(time, Source::Tracker(0), &list),
             Client::Field(field) => field.learn(&list),
             Client::None => {}
         }

@@ -66,12 +66,16 @@ impl World {
             return self.unreachable(id);
         }
         conn.open = true;
+        let early = std::mem::take(&mut conn.early);
         self.nodes[server].inbound.push(id);
         let time = self.nodes[client].time(self.now);
         match &mut self.nodes[client].client {
             Client::Ours(ours) => ours.plan.handle_connected(time, cascade_swarm::ask::LinkId(link)),
             Client::Field(_) => self.field_connected(client, id),
             Client::None => {}
+        }
+        if !early.is_empty() {
+            self.ask(id, early);
         }
         self.touch(client);
     }
@@ -84,6 +88,10 @@ impl World {
     /// Sends requests.
     pub(super) fn ask(&mut self, id: ConnId, asks: impl IntoIterator<Item = Ask>) {
         let Some(conn) = self.conns.get_mut(id) else { return };
+        if !conn.open {
+            conn.early.extend(asks);
+            return;
+        }
         let before = conn.asks.len();
         conn.asks.extend(asks);
         let count = conn.asks.len() - before;

@@ -14,8 +14,11 @@ pub enum Action {
         link: LinkId,
         /// Where the peer listens.
         addr: SocketAddrV4,
+        /// Whether its requests may show the extension's marker.
+        marked: bool,
     },
-    /// Ask for these blocks, in this order, in as few system calls as possible.
+    /// Ask for these blocks, in this order, in as few system calls as possible; as soon as the link is made, if it
+    /// is not made yet.
     Request {
         /// On which link.
         link: LinkId,
@@ -35,7 +38,8 @@ pub enum Action {
         /// The block.
         block: Block,
     },
-    /// Close the link; [`Plan::handle_closed`](super::Plan::handle_closed) is not needed any more and ignored.
+    /// Close the link, but not before it was asked for something, if the connection was made: some of the field's
+    /// programs die of that. [`Plan::handle_closed`](super::Plan::handle_closed) is not needed any more and ignored.
     Close {
         /// Which link.
         link: LinkId,
@@ -66,6 +70,10 @@ pub enum Ended {
     Between,
     /// In the middle of an answer, or by a reset.
     Cut,
+    /// In the middle of a message with this status: what it says counts all the same.
+    Refused(Status),
     /// The peer sent what no peer may send.
     Lied,
+    /// It leads to this peer itself.
+    Own,
 }

@@ -14,10 +14,37 @@ pub const LIST_INTERVAL: Duration = Duration::from_secs(300);
 /// A list is not asked for sooner than this after the last.
 pub const MIN_LIST_INTERVAL: Duration = Duration::from_secs(30);
 
-/// First wait after a tracker could not be reached; it doubles up to [`LIST_INTERVAL`].
+/// First wait after a tracker could not be reached; it doubles up to [`MAX_RETRY`], or after refusals up to
+/// [`LIST_INTERVAL`].
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
+/// A tracker that comes back knows this peer again after so long at most.
+const MAX_RETRY: Duration = Duration::from_secs(60);
+
+/// What a tracker answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// A list.
+    List(Listed),
+    /// No list, and a reason that may last.
+    Refused,
+    /// Nothing that makes sense, or nothing at all.
+    Unreachable,
+}
+
+/// What a list shows of the tracker that sent it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Number of peers in it.
+    pub peers: usize,
+    /// When those in it subscribed that did so first and last, by the tracker's clock in seconds.
+    pub subscribed: Option<(u32, u32)>,
+}
+
 /// The conversation with one tracker about one file.
+///
+/// A tracker that was started again knows nobody, and does not say so. A peer is not in its own list, so what
+/// shows it is that the others are gone, or that all of them have subscribed since.
 #[derive(Debug)]
 pub struct Announce {
     /// Whether this peer serves, and so registers.
@@ -26,13 +53,18 @@ pub struct Announce {
     list_at: Time,
     asked: bool,
     failures: u32,
+    /// Whether the tracker has listed others since this peer subscribed.
+    others: bool,
+    /// The latest subscription of another when this peer subscribed last.
+    latest: Option<u32>,
 }
 
 impl Announce {
     /// Both are due at once. A peer that does not serve (`register` false) only lists.
     #[must_use]
     pub fn new(register: bool) -> Self {
-        Self { register, subscribe_at: Time::ZERO, list_at: Time::ZERO, asked: false, failures: 0 }
+        let (subscribe_at, list_at) = (Time::ZERO, Time::ZERO);
+        Self { register, subscribe_at, list_at, asked: false, failures: 0, others: false, latest: None }
     }
 
     /// What to ask now, if anything; [`Announce::handle_answer`] must follow. `hungry`: the download
@@ -47,23 +79,52 @@ impl Announce {
         Some(if subscribe { Command::Subscribe } else { Command::List })
     }
 
-    /// The tracker has answered `command` (with a list, or `ok` false: not at all, or with a refusal).
-    pub fn handle_answer(&mut self, now: Time, command: Command, ok: bool) {
+    /// What became of `command`.
+    pub fn handle_answer(&mut self, now: Time, command: Command, reply: Reply) {
         self.asked = false;
-        if !ok {
-            let wait = (FIRST_RETRY * (1 << self.failures.min(6))).min(LIST_INTERVAL);
-            self.failures = self.failures.saturating_add(1);
-            self.list_at = now + wait;
-            if command == Command::Subscribe {
-                self.subscribe_at = now + wait;
+        match reply {
+            Reply::List(listed) => self.handle_list(now, command, listed),
+            Reply::Refused => {
+                let wait = self.pause(LIST_INTERVAL);
+                self.list_at = now + wait;
+                if command == Command::Subscribe {
+                    self.subscribe_at = now + wait;
+                }
             }
-            return;
+            Reply::Unreachable => {
+                // It may have been started again when it answers next.
+                self.list_at = now + self.pause(MAX_RETRY);
+                self.subscribe_at = self.list_at;
+            }
         }
+    }
+
+    fn pause(&mut self, longest: Duration) -> Duration {
+        let wait = (FIRST_RETRY * (1 << self.failures.min(6))).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        wait
+    }
+
+    fn handle_list(&mut self, now: Time, command: Command, listed: Listed) {
         self.failures = 0;
         self.list_at = now + LIST_INTERVAL;
         if command == Command::Subscribe {
-            self.subscribe_at = now + SUBSCRIBE_INTERVAL;
+            // An empty list says nothing of what happens to the tracker later: the next question subscribes again.
+            let alone = listed.peers == 0;
+            self.subscribe_at = now + if alone { LIST_INTERVAL } else { SUBSCRIBE_INTERVAL };
+            self.latest = listed.subscribed.map(|(_, last)| last);
+        } else if self.has_forgotten(listed) {
+            self.subscribe_at = self.subscribe_at.min(now + MIN_LIST_INTERVAL);
         }
+        self.others = listed.peers > 0 || (self.others && command == Command::List);
+    }
+
+    /// Whether the tracker may know less than it did when this peer subscribed. One subscription more than needed
+    /// does no harm.
+    fn has_forgotten(&self, listed: Listed) -> bool {
+        let gone = self.others && listed.peers == 0;
+        let all_since = self.latest.zip(listed.subscribed).is_some_and(|(latest, (first, _))| first > latest);
+        gone || all_since
     }
 
     /// When [`Announce::poll`] has something to ask; while an answer is owed, never.
@@ -84,19 +145,21 @@ impl Announce {
 mod tests {
     use super::*;
 
+    const LIST: Reply = Reply::List(Listed { peers: 1, subscribed: None });
+
     const fn at(seconds: u64) -> Time {
         Duration::from_secs(seconds)
     }
 
     /// Asks whenever it is due, for an hour, and tells what was asked when.
-    fn hour(mut announce: Announce, hungry: bool, ok: bool) -> Vec<(u64, Command)> {
+    fn hour(mut announce: Announce, hungry: bool, reply: Reply) -> Vec<(u64, Command)> {
         let mut asked = Vec::new();
         let mut now = Time::ZERO;
         while now < at(3600) {
             if let Some(command) = announce.poll(now, hungry) {
                 asked.push((now.as_secs(), command));
                 assert_eq!(announce.poll(now, hungry), None, "one question at a time");
-                announce.handle_answer(now, command, ok);
+                announce.handle_answer(now, command, reply);
             }
             now = announce.next_wakeup(hungry).unwrap().max(now);
         }
@@ -105,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_content_peer_subscribes_every_ten_minutes_and_lists_in_between() {
-        let asked = hour(Announce::new(true), false, true);
+        let asked = hour(Announce::new(true), false, LIST);
         assert_eq!(
             asked.get(..3),
             Some(&[(0, Command::Subscribe), (300, Command::List), (600, Command::Subscribe)][..])
@@ -115,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_hungry_peer_asks_every_thirty_seconds_and_no_sooner() {
-        let asked = hour(Announce::new(true), true, true);
+        let asked = hour(Announce::new(true), true, LIST);
         assert!(asked.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 30), "{asked:?}");
         assert_eq!(asked.iter().filter(|(_, c)| *c == Command::Subscribe).count(), 6);
         assert_eq!(asked.len(), 120);
@@ -123,14 +186,60 @@ mod tests {
 
     #[test]
     fn a_peer_that_does_not_serve_never_registers() {
-        assert!(hour(Announce::new(false), true, true).iter().all(|(_, c)| *c == Command::List));
+        assert!(hour(Announce::new(false), true, LIST).iter().all(|(_, c)| *c == Command::List));
     }
 
     #[test]
     fn a_dead_tracker_is_asked_with_back_off() {
-        let asked = hour(Announce::new(true), true, false);
+        let asked = hour(Announce::new(true), true, Reply::Unreachable);
         let times: Vec<u64> = asked.iter().map(|(time, _)| *time).collect();
-        assert_eq!(times.get(..6), Some(&[0, 5, 15, 35, 75, 155][..]));
-        assert!(times.len() < 20, "{times:?}");
+        assert_eq!(times.get(..7), Some(&[0, 5, 15, 35, 75, 135, 195][..]));
+        assert!(times.len() < 70, "{times:?}");
+        assert!(asked.iter().all(|(_, command)| *command == Command::Subscribe), "{asked:?}");
+    }
+
+    #[test]
+    fn one_that_refuses_is_asked_less_often() {
+        let asked = hour(Announce::new(true), true, Reply::Refused);
+        assert!(asked.len() < 20, "{asked:?}");
+    }
+
+    /// Answers questions until one subscribes, from the second on, and tells when.
+    fn subscribes_again(hungry: bool, first: Listed, later: Listed) -> u64 {
+        let mut announce = Announce::new(true);
+        let (mut now, mut reply) = (Time::ZERO, first);
+        loop {
+            if let Some(command) = announce.poll(now, hungry) {
+                if now > Time::ZERO && command == Command::Subscribe {
+                    return now.as_secs();
+                }
+                announce.handle_answer(now, command, Reply::List(reply));
+                reply = later;
+            }
+            now = announce.next_wakeup(hungry).unwrap().max(now);
+        }
+    }
+
+    #[test]
+    fn a_tracker_that_has_forgotten_everybody_is_told_again() {
+        let two = Listed { peers: 2, subscribed: Some((1000, 1500)) };
+        let none = Listed { peers: 0, subscribed: None };
+        let newcomers = Listed { peers: 2, subscribed: Some((1600, 1700)) };
+        assert_eq!(subscribes_again(false, two, two), 600, "nothing has happened");
+        assert_eq!(subscribes_again(false, two, none), 330);
+        assert_eq!(subscribes_again(true, two, none), 60);
+        assert_eq!(subscribes_again(true, two, newcomers), 60, "all of them have come since");
+        assert_eq!(subscribes_again(false, none, none), 300, "nobody else would show it");
+    }
+
+    #[test]
+    fn a_tracker_that_was_away_for_a_moment_is_told_again() {
+        let mut announce = Announce::new(true);
+        let subscribed = announce.poll(Time::ZERO, false).unwrap();
+        announce.handle_answer(Time::ZERO, subscribed, LIST);
+        let list = announce.poll(at(300), false).unwrap();
+        assert_eq!(list, Command::List);
+        announce.handle_answer(at(300), list, Reply::Unreachable);
+        assert_eq!(announce.poll(at(305), false), Some(Command::Subscribe));
     }
 }

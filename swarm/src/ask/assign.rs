@@ -1,32 +1,13 @@
-//! Filling the links' pipelines, and the endgame.
+//! Filling the links' pipelines.
 
 use super::choose::{MIN_PIPELINE, Room};
 use super::knowledge::Told;
+use super::peer::FIRST_BACK_OFF;
 use super::{Action, LinkId, Plan, Time};
 use cascade_format::Block;
-use std::time::Duration;
 
 /// Links that are compared for the next request.
 const DRAWS: usize = 3;
-
-/// A block is taken from one link to another only where that is faster by this factor …
-const THEFT_FACTOR: f64 = 1.5;
-
-/// … and by this much.
-const THEFT_MARGIN: Duration = Duration::from_millis(100);
-
-/// A link without any answer yet waits so many times longer before it takes a block from another.
-const UNPROVEN_PATIENCE: u32 = 4;
-
-/// So many times a block goes to another link because that is faster; after that only because the link
-/// that has it is silent.
-const MAX_SPEED_THEFTS: u32 = 2;
-
-/// In the endgame it is looked so often who has become slow.
-pub(super) const ENDGAME_INTERVAL: Duration = Duration::from_millis(100);
-
-/// So often the silence that it takes doubles with the thefts of a block.
-const MAX_DOUBLINGS: u32 = 3;
 
 impl Plan {
     /// Closes links from which nothing more is to be hoped, and wakes all where one is stalling.
@@ -87,9 +68,23 @@ impl Plan {
                 if self.may_rob() {
                     self.rob(now, link);
                 }
+                self.close_unasked(now, link);
             }
             let wakeup = self.links.get(link).and_then(|state| state.next_wakeup(now));
             self.due = [self.due, wakeup].into_iter().flatten().min();
+        }
+    }
+
+    /// Closes a link that has been made in vain: what it was made for came from others meanwhile. It may keep a
+    /// peer waiting that serves one connection after the other.
+    fn close_unasked(&mut self, now: Time, link: LinkId) {
+        let vain = self.links.get(link).filter(|state| state.is_connected() && !state.was_asked());
+        if let Some(state) = vain
+            && self.blocks.missing_bytes() == 0
+            && self.theft.is_none()
+        {
+            self.peers.get_mut(state.peer).put_off(now + FIRST_BACK_OFF);
+            self.close(link);
         }
     }
 
@@ -169,70 +164,4 @@ impl Plan {
         }
         self.actions.push_back(Action::Request { link, blocks });
     }
-
-    /// Endgame: nothing is missing, and `thief` is idle. The block that would arrive last is taken from
-    /// its link, if `thief` is likely to have it sooner.
-    fn rob(&mut self, now: Time, thief: LinkId) {
-        let Some(state) = self.links.get(thief) else { return };
-        let peer = self.peers.get(state.peer);
-        if !state.is_connected() || peer.is_paused(now) || !state.may_rob() {
-            return;
-        }
-        let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
-        let may_ask = |block| has(block) && peer.may_have(now, block) && !state.owes_lost(block);
-        let is_end = self.rarity.partial == 0 || self.blocks.missing_bytes() == 0;
-        let mut prey: Option<(Duration, LinkId, Block)> = None;
-        for (id, victim) in self.links.iter().filter(|(id, _)| *id != thief) {
-            let Some(block) = victim.wanted().rev().find(|block| may_ask(*block)) else {
-                continue;
-            };
-            let thefts = self.thefts.get(&block).copied().unwrap_or(0);
-            let Some(wait) = expected_wait(now, victim, state, thefts, is_end) else { continue };
-            // What stands before others in a queue that moves is sent in any case, and the last is as late.
-            if wait != Duration::MAX && victim.wanted().next_back() != Some(block) {
-                continue;
-            }
-            if prey.is_none_or(|(longest, ..)| wait > longest) {
-                prey = Some((wait, id, block));
-            }
-        }
-        let Some((wait, victim, block)) = prey else { return };
-        let length = self.blocks.layout().len_of(block);
-        let own =
-            state.pipeline.time_for(length).unwrap_or(Duration::from_secs(1)) + state.pipeline.round_trip();
-        let margin = if self.rarity.partial == 0 { THEFT_MARGIN } else { THEFT_MARGIN * 4 };
-        if wait > own.mul_f64(THEFT_FACTOR) + margin {
-            if wait == Duration::MAX
-                && let Some(victim) = self.links.get_mut(victim)
-            {
-                victim.robbed();
-            }
-            *self.thefts.entry(block).or_insert(0) += 1;
-            self.theft = Some((thief, victim, block));
-            self.actions.push_back(Action::Revoke { link: victim, block });
-        }
-    }
-}
-
-/// How long the last block of `victim` would take to arrive there; `None` where it must be left alone.
-/// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
-/// theft of a block makes the next one of it harder, and a thief that has shown nothing yet must find
-/// a long silence.
-fn expected_wait(
-    now: Time,
-    victim: &super::Link,
-    thief: &super::Link,
-    thefts: u32,
-    is_end: bool,
-) -> Option<Duration> {
-    let proven = thief.pipeline.rate() > 0.0;
-    let patience = if proven { victim.patience() } else { victim.patience() * UNPROVEN_PATIENCE };
-    if victim.silence(now) >= patience * (1 << thefts.min(MAX_DOUBLINGS)) {
-        return Some(Duration::MAX);
-    }
-    // Who has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no
-    // usual reason.
-    let silence = victim.unusual_silence(now);
-    let wait = victim.pipeline.time_for(victim.under_way()).unwrap_or_default().max(silence);
-    (is_end && proven && thefts < MAX_SPEED_THEFTS).then_some(wait)
 }

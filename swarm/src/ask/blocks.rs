@@ -42,9 +42,24 @@ impl Blocks {
         self.verified
     }
 
+    /// Number of blocks that nobody has been asked for.
+    pub(super) fn missing(&self) -> u64 {
+        self.missing.count()
+    }
+
+    /// Number of blocks that this peer does not have.
+    pub(super) fn unverified(&self) -> u64 {
+        self.layout.blocks() - self.verified
+    }
+
     /// Bytes that nobody has been asked for.
     pub(super) fn missing_bytes(&self) -> u64 {
         self.missing_bytes
+    }
+
+    /// Whether this peer has it.
+    pub(super) fn is_verified(&self, block: Block) -> bool {
+        !self.missing.has(block) && !self.in_flight.contains_key(&block)
     }
 
     pub(super) fn is_missing(&self, block: Block) -> bool {

@@ -43,7 +43,7 @@ impl Plan {
         if !state.is_connected()
             || peer.is_paused(now)
             || now < state.busy_until()
-            || !has_room(state, peer, in_swarm)
+            || !has_room(now, state, peer, in_swarm)
         {
             return None;
         }
@@ -88,7 +88,7 @@ impl Plan {
     /// A block for a link whose peer tells nothing: what it owns, if it is a leecher; of a seeder, what
     /// this peer owns; else any. What is owned is asked for in the order of the file: where everybody does
     /// so, the first block that is missing of a leecher's own is the next one that it gets.
-    fn pick_blind(&mut self, now: Time, link: LinkId) -> Option<Block> {
+    pub(super) fn pick_blind(&mut self, now: Time, link: LinkId) -> Option<Block> {
         let rate = self.links.rate();
         let state = self.links.get(link)?;
         let peer = self.peers.get(state.peer);
@@ -165,7 +165,7 @@ impl Plan {
 
     /// Whether another block may be in flight on the link. Among leechers who serve each other, a request waits
     /// for those of others; more of them than keep every uplink busy only make blocks late.
-    fn has_room_in_flight(&self, link: LinkId) -> bool {
+    pub(super) fn has_room_in_flight(&self, link: LinkId) -> bool {
         // A peer whose uplink is free does not keep a block waiting.
         match self.room_in_flight() {
             Room::Any => true,
@@ -206,10 +206,11 @@ pub(super) enum Room {
     None,
 }
 
-fn has_room(link: &super::Link, peer: &super::peer::Peer, in_swarm: bool) -> bool {
+fn has_room(now: Time, link: &super::Link, peer: &super::peer::Peer, in_swarm: bool) -> bool {
     let requests = link.requests();
     if requests == 0 {
-        return true;
+        // Its end is on the way: a request would be lost.
+        return !(peer.closes() && link.is_closing(now));
     }
     // A new link shows first that it answers; so does one whose peer just lacked what was asked.
     let proven = link.answers() > 0 && peer.misses() == 0;

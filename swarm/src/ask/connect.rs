@@ -1,19 +1,33 @@
 //! Making links: to whom, when, and in place of which.
 
 use super::knowledge::Has;
+use super::peers::Wanted;
+use super::pipeline::Pace;
 use super::{Action, Link, LinkId, Plan, Time};
 use crate::limits::{MAX_SWARM_LINKS, SWARM_LINKS};
+use cascade_format::Block;
 use std::time::Duration;
 
 /// A link over which nothing has come for so long may be closed in favour of another peer.
 pub(super) const USELESS_AFTER: Duration = Duration::from_secs(15);
 
 /// So many links are opened as soon as there are peers for them …
-const FIRST_LINKS: usize = 16;
+const FIRST_LINKS: u32 = 16;
 
 /// … and one more after so long each: who comes first knows at first only those who came first, and a swarm
-/// whose first members ask each other alone asks the others too little.
+/// whose first members ask each other alone asks the others too little. It also bounds how fast a list of addresses
+/// where nobody is makes us knock.
 const LINK_SPACING: Duration = Duration::from_millis(100);
+
+/// The same while nothing arrives from anybody.
+const HURRIED_SPACING: Duration = Duration::from_millis(20);
+
+/// When nothing has arrived from anybody for so long, a link that has been silent for so long makes room for a peer
+/// that waits.
+const SILENT_AFTER: Duration = Duration::from_secs(2);
+
+/// The time doubles so often, each time that a peer makes room.
+const MAX_SILENT_DOUBLINGS: u32 = 3;
 
 /// What a link has given is compared with others after so long.
 const JUDGED_AFTER: Duration = Duration::from_secs(4);
@@ -22,54 +36,161 @@ const JUDGED_AFTER: Duration = Duration::from_secs(4);
 const REPLACE_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Plan {
-    /// Opens links to peers that deserve one, in place of one that is of no use where all are taken.
+    /// Opens links to peers that deserve one, in place of one that is of no use where all are taken. None is opened
+    /// for which nothing is left to ask.
     pub(super) fn connect(&mut self, now: Time) {
+        let mut closing = true;
         while !self.is_complete() {
+            if self.blocks.missing_bytes() == 0 {
+                if !self.free_from_silence(now) {
+                    return;
+                }
+                continue;
+            }
             let full = self.links.len() >= self.max_links();
             let enough = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
-            let only_mutual = enough && !self.behind;
-            if !full && self.links.len() >= FIRST_LINKS && now < self.open_at {
-                return;
-            }
-            let next =
-                if full { None } else { self.peers.next_to_connect(now, only_mutual, &mut self.random) };
+            let mutual = enough && !self.behind;
+            let fresh = self.blocks.missing() > self.links.unasked() as u64;
+            let wanted = Wanted { mutual, known: !self.may_try(now), closing, fresh };
+            let next = if full { None } else { self.peers.next_to_connect(now, wanted, &mut self.random) };
             if let Some(peer) = next {
-                self.open(now, peer);
-            } else if !(full || only_mutual) || !self.make_room(now) {
+                closing = self.open(now, peer);
+            } else if full || mutual {
+                if !self.make_room(now, full, Wanted { mutual: false, ..wanted }) {
+                    return;
+                }
+            } else if !self.make_room_on_host(now, wanted) {
                 return;
             }
         }
     }
 
-    fn open(&mut self, now: Time, peer: usize) {
-        self.open_at = now + LINK_SPACING;
-        let state = self.peers.get_mut(peer);
-        state.link_opened();
-        let addr = state.addr();
-        let link = self.links.open(now, peer);
-        self.actions.push_back(Action::Connect { link, addr });
+    /// Whether an address that has never spoken the protocol may be tried.
+    pub(super) fn may_try(&mut self, now: Time) -> bool {
+        let spacing = self.spacing(now);
+        self.tries_paid_until = self.tries_paid_until.min(now + spacing * FIRST_LINKS);
+        self.tries_paid_until <= now + spacing * (FIRST_LINKS - 1)
+    }
+
+    fn spacing(&self, now: Time) -> Duration {
+        if self.nothing_flows(now) { HURRIED_SPACING } else { LINK_SPACING }
+    }
+
+    /// Whether nothing to speak of has arrived from anybody for a while.
+    pub(super) fn nothing_flows(&self, now: Time) -> bool {
+        now >= self.last_flow + SILENT_AFTER
+    }
+
+    /// When the passing of time lets more links be opened.
+    pub(super) fn next_opening(&self, now: Time) -> Option<Time> {
+        let room = self.links.len() < self.max_links();
+        let next = self.tries_paid_until.saturating_sub(self.spacing(now) * (FIRST_LINKS - 1));
+        let silent = self.links.iter().filter_map(|(_, link)| link.silent_since());
+        let ends = silent.flat_map(|since| {
+            (0..=MAX_SILENT_DOUBLINGS).map(move |doubling| since + SILENT_AFTER * (1 << doubling))
+        });
+        let silent = ends.map(|end| end.max(self.last_flow + SILENT_AFTER)).filter(|at| *at > now).min();
+        [Some(next).filter(|_| room), silent].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// Opens a link. False: its peer closes each connection after one answer, and there is nothing to ask it for now.
+    fn open(&mut self, now: Time, peer: usize) -> bool {
+        let state = self.peers.get(peer);
+        if !state.closes() {
+            self.open_with(now, peer, None);
+            return true;
+        }
+        let marked = state.takes_marks();
+        // What it is asked for is chosen as for a link that is there.
+        let trial = self.links.open(now, peer, marked, state.pace());
+        let block = if self.has_room_in_flight(trial) { self.pick_blind(now, trial) } else { None };
+        self.links.remove(trial);
+        if let Some(block) = block {
+            self.open_with(now, peer, Some(block));
+        }
+        block.is_some()
+    }
+
+    /// Opens a link on which `first` is asked for at once.
+    pub(super) fn open_with(&mut self, now: Time, peer: usize, first: Option<Block>) {
+        let spacing = self.spacing(now);
+        let state = self.peers.get(peer);
+        if !state.has_spoken() {
+            self.tries_paid_until = self.tries_paid_until.max(now) + spacing;
+        }
+        let (addr, marked) = (state.addr(), state.takes_marks());
+        let pace = if first.is_some() { state.pace() } else { Pace::default() };
+        self.peers.link_opened(now, peer);
+        let link = self.links.open(now, peer, marked, pace);
+        self.actions.push_back(Action::Connect { link, addr, marked });
+        if let Some(block) = first {
+            self.request(now, link, vec![block]);
+        }
     }
 
     /// All places are taken, and a peer may wait for one: gives it the place of one that has given nothing
     /// for long, or little, if there is such a link. Addresses cost a liar nothing: those that are of no use must
     /// not keep out those that may be. And everybody knows those who came first, who have no time for so many.
-    fn make_room(&mut self, now: Time) -> bool {
+    fn make_room(&mut self, now: Time, full: bool, wanted: Wanted) -> bool {
+        let Some(waiting) = self.peers.next_to_connect(now, wanted, &mut self.random) else { return false };
+        let shown = self.peers.get(waiting).has_spoken() || self.peers.get(waiting).is_named();
+        let hurried = full && (shown || self.nothing_flows(now));
+        if let Some(silent) = self.silent_link(now, |_| true).filter(|_| hurried) {
+            return self.replace(now, silent);
+        }
         if now < self.replace_at {
             return false;
         }
         self.replace_at = now + REPLACE_INTERVAL;
-        let Some(waiting) = self.peers.next_to_connect(now, false, &mut self.random) else { return false };
-        if let Some((id, peer)) = self.useless_link(now) {
-            self.peers.get_mut(peer).failed(now);
-            self.close(id);
+        if let Some(useless) = self.useless_link(now) {
+            self.replace(now, useless);
         } else if let Some((id, peer)) = self.poor_link(now) {
             self.peers.get_mut(peer).rests(now);
             self.close(id);
         } else {
             return false;
         }
-        self.open(now, waiting);
+        self.open(now, waiting)
+    }
+
+    /// Nothing is left to ask for. While nothing flows: gives back what a silent link was asked for, if a peer waits
+    /// that may have it.
+    fn free_from_silence(&mut self, now: Time) -> bool {
+        let wanted = Wanted { known: !self.may_try(now), ..Wanted::ANY };
+        let waits =
+            self.nothing_flows(now) && self.peers.next_to_connect(now, wanted, &mut self.random).is_some();
+        let silent = self.silent_link(now, |_| waits);
+        silent.is_some_and(|silent| self.replace(now, silent))
+    }
+
+    /// While nothing flows: makes room on a host whose ports are silent for another port of it.
+    fn make_room_on_host(&mut self, now: Time, wanted: Wanted) -> bool {
+        if !self.nothing_flows(now) {
+            return false;
+        }
+        let Some(ip) = self.peers.crowded_host(now, wanted) else { return false };
+        let silent = self.silent_link(now, |peer| *self.peers.get(peer).addr().ip() == ip);
+        silent.is_some_and(|silent| self.replace(now, silent))
+    }
+
+    /// Closes a link whose peer was of no use.
+    fn replace(&mut self, now: Time, (id, peer): (LinkId, usize)) -> bool {
+        self.peers.get_mut(peer).failed(now);
+        self.close(id);
         true
+    }
+
+    /// Of the links over which nothing has ever come for a while, to peers that have never spoken, the oldest.
+    fn silent_link(&self, now: Time, fits: impl Fn(usize) -> bool) -> Option<(LinkId, usize)> {
+        let silent = |link: &Link| {
+            // Who made room before has more time: it may be a slow one, or one with a queue.
+            let peer = self.peers.get(link.peer);
+            let patience = SILENT_AFTER * (1 << peer.failures().min(MAX_SILENT_DOUBLINGS));
+            let since = link.silent_since().filter(|since| now >= *since + patience);
+            since.filter(|_| !peer.has_spoken() && fits(link.peer))
+        };
+        let links = self.links.iter().filter_map(|(id, link)| Some((silent(link)?, id, link.peer)));
+        links.min_by_key(|(since, ..)| *since).map(|(_, id, peer)| (id, peer))
     }
 
     /// The oldest link over which nothing has ever come, and its peer.
@@ -120,7 +241,7 @@ mod tests {
         let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
         let addrs: Vec<_> =
             (1..=peers).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
-        plan.handle_peers(Time::ZERO, Source::Tracker, &addrs);
+        plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
         plan
     }
 
@@ -140,7 +261,7 @@ mod tests {
     #[test]
     fn the_first_links_are_opened_at_once_and_the_others_one_after_the_other() {
         let (mut plan, mut now) = (plan(40), MOMENT);
-        assert_eq!(links(&mut plan, now).0.len(), FIRST_LINKS);
+        assert_eq!(links(&mut plan, now).0.len(), FIRST_LINKS as usize);
         for _ in 0..3 {
             assert_eq!(plan.next_wakeup(now), Some(now + LINK_SPACING));
             assert_eq!(links(&mut plan, now + LINK_SPACING - MOMENT).0.len(), 0);

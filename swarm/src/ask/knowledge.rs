@@ -4,6 +4,7 @@ use super::Time;
 use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// A peer tells every block once, or a few times when its map is told again. One that tells more than
 /// so many times what there is does it to keep us busy.
@@ -11,6 +12,12 @@ const MAX_TELLINGS: u64 = 4;
 
 /// Telling a few blocks often is nothing special.
 const TELLINGS_GRACE: u64 = 65_536;
+
+/// Two questions for news are so far apart; an honest peer answers them no faster.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The pause doubles up to this while the answers bring nothing.
+const MAX_POLL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which blocks a peer has.
 #[derive(Debug)]
@@ -41,6 +48,13 @@ pub(super) struct Told {
     pub(super) polling: bool,
     /// When the next one may leave: an answer without news must not make them a flood.
     pub(super) poll_at: Time,
+    /// How far apart the questions are at present, and when the last one left.
+    pause: Duration,
+    asked_at: Time,
+    /// It has told of blocks, or given one, since the last answer to one.
+    pub(super) useful: bool,
+    /// It has said goodbye: it is not asked for news any more.
+    pub(super) leaves: bool,
     /// Nothing that it has is missing here; so it stays until it tells more or a block is given back.
     pub(super) exhausted: bool,
     tellings: u64,
@@ -57,8 +71,31 @@ impl Told {
             heard: false,
             polling: false,
             poll_at: Time::ZERO,
+            pause: POLL_INTERVAL,
+            asked_at: Time::ZERO,
+            useful: false,
+            leaves: false,
             exhausted: false,
             tellings: 0,
+        }
+    }
+
+    /// A question for news leaves.
+    pub(super) fn poll_begins(&mut self, now: Time) {
+        self.polling = true;
+        (self.asked_at, self.poll_at) = (now, now + self.pause);
+    }
+
+    /// The answer to a question for news has ended; it was `hurried` if a request stands behind it. What comes at
+    /// once and brings nothing makes the next question later.
+    pub(super) fn poll_ended(&mut self, now: Time, hurried: bool) {
+        self.polling = false;
+        if std::mem::take(&mut self.useful) {
+            self.pause = POLL_INTERVAL;
+            self.poll_at = self.asked_at + self.pause;
+        } else if !hurried {
+            self.pause = (self.pause * 2).min(MAX_POLL_PAUSE);
+            self.poll_at = self.poll_at.max(now + self.pause / 2);
         }
     }
 
@@ -76,6 +113,11 @@ impl Told {
         }
     }
 
+    /// Whether it has told that it has `block`.
+    pub(super) fn has_block(&self, block: Block) -> bool {
+        matches!(self.has, Has::Choosing) || self.may_give(block)
+    }
+
     /// The peer has the blocks of `run`; tells which of them are news through `new`. False: it has told
     /// more than any honest peer tells.
     pub(super) fn has_run(&mut self, layout: &Layout, run: Run, new: &mut dyn FnMut(Block)) -> bool {
@@ -84,7 +126,9 @@ impl Told {
             return false;
         }
         if let Has::Some(have) = &mut self.has {
+            let before = have.count();
             run.blocks(layout).filter(|block| have.insert(*block)).for_each(new);
+            self.useful |= have.count() > before;
         }
         true
     }
@@ -93,6 +137,7 @@ impl Told {
     pub(super) fn offers_run(&mut self, layout: &Layout, run: Run) -> bool {
         self.tellings += u64::from(run.count);
         self.offers_seen = self.offers_seen.wrapping_add(run.count);
+        self.useful = true;
         self.offered.extend(run.blocks(layout).take(MAX_OFFERED.saturating_sub(self.offered.len())));
         self.tellings <= layout.blocks() * MAX_TELLINGS + TELLINGS_GRACE
     }
@@ -139,4 +184,66 @@ impl Rarity {
 
 fn index(block: Block) -> Option<usize> {
     usize::try_from(block.number()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told() -> (Layout, Told) {
+        let layout = Layout::new(1000, 1).unwrap();
+        (layout, Told::new(&layout))
+    }
+
+    /// Asks whenever that is allowed, for ten seconds, and is answered at once; tells how often.
+    fn questions(told: &mut Told, mut news: impl FnMut(&mut Told)) -> usize {
+        let (mut now, mut count) = (Time::ZERO, 0);
+        while now < Duration::from_secs(10) {
+            told.poll_begins(now);
+            count += 1;
+            news(told);
+            told.poll_ended(now, false);
+            now = told.poll_at.max(now);
+        }
+        count
+    }
+
+    #[test]
+    fn who_answers_at_once_and_tells_nothing_is_asked_less_and_less_often() {
+        let (_, mut told) = told();
+        let count = questions(&mut told, |_| {});
+        assert!(count <= 18, "{count} questions in ten seconds");
+    }
+
+    #[test]
+    fn who_tells_the_same_again_and_again_is_asked_less_often_too() {
+        let (layout, mut told) = told();
+        let run = Run { first: layout.block(7).unwrap(), count: 3 };
+        let count = questions(&mut told, |told| {
+            told.has_run(&layout, run, &mut |_| {});
+            told.load ^= 1;
+        });
+        assert!(count <= 18, "{count} questions in ten seconds");
+    }
+
+    #[test]
+    fn who_tells_of_blocks_is_asked_as_often_as_before_at_once() {
+        let (layout, mut told) = told();
+        questions(&mut told, |_| {});
+        let now = Duration::from_secs(100);
+        told.poll_begins(now);
+        assert!(told.has_run(&layout, Run { first: layout.block(0).unwrap(), count: 1 }, &mut |_| {}));
+        told.poll_ended(now + POLL_INTERVAL, false);
+        assert_eq!(told.poll_at, now + POLL_INTERVAL);
+    }
+
+    #[test]
+    fn an_answer_that_a_request_has_hurried_says_nothing_of_the_peer() {
+        let (_, mut told) = told();
+        for _ in 0..100 {
+            told.poll_begins(Time::ZERO);
+            told.poll_ended(Time::ZERO, true);
+        }
+        assert_eq!(told.pause, POLL_INTERVAL);
+    }
 }

@@ -1,7 +1,7 @@
 //! What is under way on each link.
 
 use super::knowledge::Told;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pace, Pipeline};
 use super::{LinkId, Time};
 use crate::limits::{CONNECT_TIMEOUT, NEWS_TIMEOUT, STALL_TIMEOUT};
 use cascade_format::Block;
@@ -17,8 +17,9 @@ const MAX_PATIENCE: Duration = Duration::from_secs(15);
 /// A peer that sends less than this is as good as silent, in bytes.
 const PROGRESS: u64 = 8 << 10;
 
-/// Two questions for news are so far apart; an honest peer answers them no faster.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// A peer that closes after each answer does so within this time after one: only then is it asked for another on
+/// the same connection.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a peer that had too much to do is not asked for blocks, unless it says that it has not.
 const BUSY_PAUSE: Duration = Duration::from_millis(150);
@@ -42,6 +43,12 @@ pub(super) struct Link {
     /// What the peer has told; `None` while it has not shown that it knows the extension.
     pub(super) told: Option<Told>,
     connected: bool,
+    /// Requests show the extension's marker.
+    marked: bool,
+    /// It was asked for something.
+    asked: bool,
+    /// Something has come over it.
+    heard: bool,
     queue: VecDeque<Pending>,
     /// Entries of the queue that are not wanted any more.
     lost: usize,
@@ -72,6 +79,7 @@ impl Link {
 
     /// A request leaves. `usual_wait`: how long the links' first bytes take of late.
     fn requested(&mut self, now: Time, block: Block, length: u64, usual_wait: Duration) {
+        self.asked = true;
         self.usual_wait = usual_wait;
         let idle = self.queue.is_empty();
         self.pipeline.requested(now, idle);
@@ -87,15 +95,16 @@ impl Link {
     /// Whether it may be asked for news now.
     pub(super) fn may_poll(&self, now: Time) -> bool {
         // To ask for news is to decline what is offered.
-        let ready = |told: &Told| !told.polling && told.offered.is_empty() && now >= told.poll_at;
+        let ready =
+            |told: &Told| !told.polling && !told.leaves && told.offered.is_empty() && now >= told.poll_at;
         self.connected && self.queue.is_empty() && self.told.as_ref().is_some_and(ready)
     }
 
     /// A question for news leaves.
     pub(super) fn polls(&mut self, now: Time) {
         if let Some(told) = &mut self.told {
-            told.polling = true;
-            told.poll_at = now + POLL_INTERVAL;
+            told.poll_begins(now);
+            self.asked = true;
             if self.queue.is_empty() {
                 self.last_byte = now;
             }
@@ -123,12 +132,17 @@ impl Link {
 
     /// Bytes arrive; see [`Pipeline::received`].
     pub(super) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
-        self.last_byte = now;
+        (self.last_byte, self.heard) = (now, true);
         self.since_progress += bytes;
         if self.since_progress >= PROGRESS {
             (self.last_progress, self.since_progress) = (now, 0);
         }
         self.pipeline.received(now, bytes)
+    }
+
+    /// Whether, with what has just arrived, enough has come to speak of.
+    pub(super) fn has_progressed(&self, now: Time) -> bool {
+        self.heard && self.last_progress == now && self.since_progress == 0
     }
 
     /// The answer for `block` is complete; tells whether it was still wanted from this link.
@@ -148,6 +162,7 @@ impl Link {
     /// A verified block of `bytes` came from it.
     pub(super) fn gave(&mut self, bytes: u64) {
         (self.gave, self.robbed) = (self.gave + bytes, false);
+        self.told.iter_mut().for_each(|told| told.useful = true);
     }
 
     /// A block is taken from it because it is silent.
@@ -195,12 +210,37 @@ impl Link {
         self.queue.iter().filter(|pending| pending.wanted).map(|pending| pending.block)
     }
 
+    /// The block whose answer is the next.
+    pub(super) fn owed(&self) -> Option<Block> {
+        self.queue.front().map(|pending| pending.block)
+    }
+
     pub(super) fn answers(&self) -> u64 {
         self.answers
     }
 
     pub(super) fn was_pipelined(&self) -> bool {
         self.was_pipelined
+    }
+
+    /// Whether its requests show the extension's marker.
+    pub(super) fn is_marked(&self) -> bool {
+        self.marked
+    }
+
+    /// Whether it was asked for anything.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Since when nothing at all has come over it, if nothing ever has.
+    pub(super) fn silent_since(&self) -> Option<Time> {
+        (!self.heard).then_some(self.opened)
+    }
+
+    /// Whether its peer, which closes after each answer, is about to do so.
+    pub(super) fn is_closing(&self, now: Time) -> bool {
+        self.answers > 0 && now < self.last_byte + CLOSE_GRACE
     }
 
     /// Number of requests under way.
@@ -255,8 +295,9 @@ impl Link {
             let busy = Some(self.busy_until()).filter(|until| *until > now);
             let poll = match &self.told {
                 Some(told) if told.polling => Some(self.last_byte + NEWS_STALL),
+                Some(told) if told.leaves => None,
                 Some(told) => Some(told.poll_at).filter(|at| *at > now),
-                None => None,
+                None => Some(self.last_byte + CLOSE_GRACE).filter(|at| *at > now && self.answers == 1),
             };
             return [busy, poll].into_iter().flatten().min();
         }
@@ -284,16 +325,19 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// A new link to `peer`, not made yet.
-    pub(super) fn open(&mut self, now: Time, peer: usize) -> LinkId {
+    /// A new link to `peer`, not made yet, with `marked` requests or not; links to it had this pace.
+    pub(super) fn open(&mut self, now: Time, peer: usize, marked: bool, pace: Pace) -> LinkId {
         let id = LinkId(self.next);
         self.next += 1;
         let link = Link {
             peer,
-            pipeline: Pipeline::default(),
+            pipeline: Pipeline::going_on(pace),
             last_pick: None,
             told: None,
             connected: false,
+            marked,
+            asked: false,
+            heard: false,
             queue: VecDeque::new(),
             lost: 0,
             under_way: 0,
@@ -385,6 +429,11 @@ impl Links {
 
     pub(super) fn connected(&self) -> usize {
         self.connected
+    }
+
+    /// Links that are being made, and of which it is not known what they will be asked for.
+    pub(super) fn unasked(&self) -> usize {
+        self.links.iter().filter(|link| !link.connected && !link.asked).count()
     }
 
     /// What the peers of the links have told.

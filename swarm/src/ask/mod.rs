@@ -7,11 +7,13 @@
 //! | module | decides |
 //! |---|---|
 //! | [`action`] | what the plan and its driver tell each other |
+//! | [`address`] | which addresses are worth a connection |
 //! | [`blocks`] | in which of three states each block is: missing, in flight, verified |
 //! | [`order`] | which missing block is next |
 //! | [`pipeline`] | how many requests are kept under way on a link |
 //! | [`peer`] | what one peer has shown of itself, and when it deserves a link |
 //! | [`peers`] | which peers are known, and which of them deserves the next link |
+//! | [`hosts`] | how often those are tried that may be victims |
 //! | [`links`] | what is under way on each link |
 //! | [`link_ids`] | a few of them |
 //! | [`knowledge`] | what a peer has told of itself |
@@ -20,16 +22,20 @@
 //! | [`choose`] | which block a link is asked for |
 //! | [`connect`] | to which peers links are made, and in place of which |
 //! | [`behind`] | what is done by one who has fallen behind the others |
-//! | [`assign`] | the joining of these: filling pipelines, endgame |
+//! | [`rob`] | the endgame: which block is taken from whom for whom |
+//! | [`wrong`] | what is done about wrong blocks |
+//! | [`assign`] | the joining of these: filling pipelines |
 //! | [`announce`] | when a tracker is asked |
 
 mod action;
+pub mod address;
 pub mod announce;
 mod assign;
 mod behind;
 mod blocks;
 mod choose;
 mod connect;
+mod hosts;
 mod knowledge;
 mod link_ids;
 mod links;
@@ -40,14 +46,17 @@ mod peer;
 mod peers;
 mod pipeline;
 mod report;
+mod rob;
 #[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, clippy::needless_pass_by_value, reason = "a test world of habits")]
 mod tests;
+mod wrong;
 
 pub use action::{Action, Ended, Outcome};
 pub use order::Order;
 pub use peer::Source;
 pub use report::{PeerShare, Totals};
+pub use wrong::{GivenUp, WrongBlock};
 
 use crate::Time;
 use crate::meter::Meter;
@@ -93,8 +102,10 @@ pub struct Plan {
     refill: bool,
     /// Before that, no link is closed in favour of another.
     replace_at: Time,
-    /// Before that, no link is opened besides the first ones.
-    open_at: Time,
+    /// Until when the tries of addresses that have never spoken are paid for; see [`connect`].
+    tries_paid_until: Time,
+    /// When something to speak of arrived last, from anybody.
+    last_flow: Time,
     /// When to look at every link again.
     due: Option<Time>,
     /// Whether a link owes an answer and is silent; as of the last poll.
@@ -109,17 +120,20 @@ pub struct Plan {
     last_verified: Time,
     /// How this peer is known to others.
     own: Option<SocketAddrV4>,
+    /// Where it listens.
+    listen: Option<SocketAddrV4>,
     random: Random,
     /// Links that may take requests; looked at by the next poll.
     hungry: LinkIds,
     /// Those of them that something has happened to, and not only to others.
     fresh: LinkIds,
     /// The thief and its prey, while the driver revokes the block.
-    theft: Option<(LinkId, LinkId, Block)>,
+    theft: Option<rob::Theft>,
     /// How often a block was taken from one link for another; only of those that were.
     thefts: HashMap<Block, u32>,
     actions: VecDeque<Action>,
     totals: Totals,
+    wrong: wrong::Wrong,
 }
 
 impl Plan {
@@ -136,7 +150,8 @@ impl Plan {
             scan: true,
             refill: false,
             replace_at: Time::ZERO,
-            open_at: Time::ZERO,
+            tries_paid_until: Time::ZERO,
+            last_flow: Time::ZERO,
             due: None,
             stalling: false,
             behind: false,
@@ -144,6 +159,7 @@ impl Plan {
             usual_wait: Duration::ZERO,
             last_verified: Time::ZERO,
             own: None,
+            listen: None,
             random,
             hungry: LinkIds::default(),
             fresh: LinkIds::default(),
@@ -151,6 +167,7 @@ impl Plan {
             thefts: HashMap::new(),
             actions: VecDeque::new(),
             totals: Totals::default(),
+            wrong: wrong::Wrong::default(),
         }
     }
 
@@ -163,9 +180,19 @@ impl Plan {
     /// Peers that were heard of, by any way.
     pub fn handle_peers(&mut self, now: Time, source: Source, addrs: &[SocketAddrV4]) {
         self.scan = true;
-        for addr in addrs.iter().filter(|addr| Some(**addr) != self.own) {
-            self.peers.learn(now, source, *addr);
+        let own = self.own.map(|own| *own.ip());
+        for addr in addrs {
+            // The user may know better.
+            let fits = source == Source::User || address::is_somewhere(*addr, own);
+            if fits && !self.is_own(*addr) {
+                self.peers.learn(now, source, *addr);
+            }
         }
+    }
+
+    /// Whether a connection to `addr` would lead to this peer.
+    fn is_own(&self, addr: SocketAddrV4) -> bool {
+        Some(addr) == self.own || self.listen.is_some_and(|listen| address::is_own(addr, listen))
     }
 
     /// Hosts that have asked this peer for blocks, and do not tell where they listen.
@@ -190,9 +217,14 @@ impl Plan {
     /// order in which they were requested.
     pub fn handle_received(&mut self, now: Time, link: LinkId, bytes: u64, outcomes: &[Outcome]) {
         self.received.add(now, bytes);
-        if let Some(waited) = self.links.get_mut(link).and_then(|state| state.received(now, bytes)) {
-            // Where everybody waits in queues, a silence is nothing special.
-            self.usual_wait = (self.usual_wait * 7 + waited) / 8;
+        if let Some(state) = self.links.get_mut(link) {
+            if let Some(waited) = state.received(now, bytes) {
+                // Where everybody waits in queues, a silence is nothing special.
+                self.usual_wait = (self.usual_wait * 7 + waited) / 8;
+            }
+            if state.has_progressed(now) {
+                self.last_flow = now;
+            }
         }
         for outcome in outcomes {
             self.handle_outcome(now, link, *outcome);
@@ -207,7 +239,7 @@ impl Plan {
         | Outcome::Discarded(block)
         | Outcome::Refused(block, _)) = outcome
         else {
-            return self.handle_told(link);
+            return self.handle_told(now, link);
         };
         let length = self.blocks.layout().len_of(block);
         let wanted = self.links.answered(link, block, length, matches!(outcome, Outcome::Refused(..)));
@@ -223,10 +255,17 @@ impl Plan {
         if matches!(outcome, Outcome::Verified(_)) {
             state.gave(length);
         }
-        let peer = self.peers.get_mut(state.peer);
+        let (number, keeps_open) = (state.peer, state.answers() > 1);
+        // Others on its host may be tried now.
+        self.scan |= self.peers.spoke(number);
+        let peer = self.peers.get_mut(number);
+        if keeps_open {
+            peer.keeps_open();
+        }
         match outcome {
             Outcome::Verified(_) => {
-                self.last_verified = now;
+                (self.last_verified, self.last_flow) = (now, now);
+                self.wrong.right();
                 peer.delivered(length);
                 if self.blocks.verify(block) {
                     self.totals.verified(length);
@@ -241,8 +280,8 @@ impl Plan {
             }
             Outcome::Corrupt(_) => {
                 self.totals.corrupt();
-                peer.lied_about(now, block);
                 self.close(link);
+                self.handle_wrong(now, number, block);
             }
             Outcome::Refused(_, status) => self.handle_refusal(now, link, block, status),
             Outcome::Told => {}
@@ -264,6 +303,10 @@ impl Plan {
                 self.scan = true;
                 peer.lacks(now, block, believed);
             }
+            // It may take nothing but zeros in the reserved bytes: it is asked so, at once and without blame.
+            Status::BadRequest if !pipelined && state.is_marked() && peer.refused_marked() => {
+                self.close(link)
+            }
             // Such a peer reads a request with one recv: one at a time with it, without blame.
             Status::BadRequest if pipelined => {
                 peer.one_at_a_time();
@@ -274,6 +317,9 @@ impl Plan {
                 self.close(link);
             }
             Status::NoSuchBlock | Status::BadRequest | Status::Other(_) => {
+                if !pipelined && !state.is_marked() {
+                    peer.refused_marked();
+                }
                 peer.failed(now);
                 self.close(link);
             }
@@ -283,9 +329,15 @@ impl Plan {
     /// The link has ended, and everything that arrived on it has been told.
     pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
         self.scan = true;
+        if let Ended::Refused(status) = ended
+            && let Some(block) = self.links.get(link).and_then(Link::owed)
+        {
+            self.handle_outcome(now, link, Outcome::Refused(block, status));
+        }
         let Some(state) = self.links.remove(link) else { return };
+        self.peers.link_ended(state.peer);
         let peer = self.peers.get_mut(state.peer);
-        peer.link_ended();
+        peer.remember_pace(state.pipeline.pace());
         let heard = state.told.as_ref().map(|told| told.heard);
         if heard == Some(false) {
             // It was said to know the extension, and does not.
@@ -295,10 +347,11 @@ impl Plan {
         // asked again and again.
         let closes = state.answers() > 0 && (state.has_given() || heard != Some(true));
         match ended {
+            Ended::Own => peer.banned(),
             Ended::Lied if heard == Some(true) => peer.banned(),
             Ended::Lied => peer.garbled(now),
             Ended::Between if closes => peer.closed_after(state.answers()),
-            Ended::Unreachable | Ended::Between | Ended::Cut => peer.failed(now),
+            Ended::Unreachable | Ended::Between | Ended::Cut | Ended::Refused(_) => peer.failed(now),
         }
         self.forget(link, &state);
     }
@@ -315,19 +368,6 @@ impl Plan {
         self.scan = true;
     }
 
-    /// Whether the driver was in time to forbid the block to the link.
-    pub fn handle_revoked(&mut self, now: Time, victim: LinkId, block: Block, in_time: bool) {
-        self.scan = true;
-        let Some((thief, from, stolen)) = self.theft.take() else { return };
-        if in_time && (from, stolen) == (victim, block) && self.blocks.give_back(block, victim) {
-            if let Some(state) = self.links.get_mut(victim) {
-                state.lost(block);
-            }
-            self.request(now, thief, vec![block]);
-        }
-        self.touch(thief);
-    }
-
     /// The next thing to do. Call it after every `handle_*` and at [`Plan::next_wakeup`], until `None`.
     pub fn poll_action(&mut self, now: Time) -> Option<Action> {
         if self.actions.is_empty() && self.theft.is_none() {
@@ -341,15 +381,17 @@ impl Plan {
                 self.drop_stalled(now);
                 self.wake_idle(now);
                 self.behind = self.is_behind();
+                self.review_wrong(now);
                 self.connect(now);
             } else if refill && self.room_in_flight() != Room::None {
                 self.wake_idle(now);
             }
             self.feed(now);
+            self.rob_for_the_unlinked(now);
             if scan {
                 self.due = self.find_due(now);
             } else if self.blocks.missing_bytes() == 0 {
-                let endgame = now + assign::ENDGAME_INTERVAL;
+                let endgame = now + rob::ENDGAME_INTERVAL;
                 self.due = Some(self.due.map_or(endgame, |due| due.min(endgame)));
             }
         }
@@ -369,12 +411,13 @@ impl Plan {
     fn find_due(&self, now: Time) -> Option<Time> {
         let links = self.links.next_wakeup(now);
         let peers = self.peers.next_wakeup(now, self.links.len() < self.max_links());
-        let open = Some(self.open_at).filter(|at| *at > now && self.links.len() < self.max_links());
+        let open = self.next_opening(now);
         let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
         let replace =
             Some(self.replace_at).filter(|at| *at > now && self.links.len() >= crate::limits::SWARM_LINKS);
-        let endgame = (self.blocks.missing_bytes() == 0).then(|| now + assign::ENDGAME_INTERVAL);
-        [links, peers, open, starving, replace, endgame].into_iter().flatten().min()
+        let endgame = (self.blocks.missing_bytes() == 0).then(|| now + rob::ENDGAME_INTERVAL);
+        let wrong = self.wrong.next_wakeup(now);
+        [links, peers, open, starving, replace, endgame, wrong].into_iter().flatten().min()
     }
 
     /// What has been done so far.
@@ -408,7 +451,7 @@ impl Plan {
     /// Whether no link is made or being made, and every known peer has failed already.
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
-        self.links.len() == 0 && !self.peers.any_untried()
+        self.links.len() == 0 && !self.peers.any_untried() && !self.peers.any_to_be_asked_again()
     }
 
     /// What each peer has given, the most generous first.
@@ -422,10 +465,16 @@ impl Plan {
         self.own = Some(addr);
     }
 
+    /// This peer listens there, or at all of the machine's addresses.
+    pub fn set_listening(&mut self, listen: SocketAddrV4) {
+        self.listen = Some(listen);
+    }
+
     fn close(&mut self, link: LinkId) {
         self.scan = true;
         if let Some(state) = self.links.remove(link) {
-            self.peers.get_mut(state.peer).link_ended();
+            self.peers.link_ended(state.peer);
+            self.peers.get_mut(state.peer).remember_pace(state.pipeline.pace());
             self.forget(link, &state);
             self.actions.push_back(Action::Close { link });
         }

@@ -1,7 +1,7 @@
 //! Takes in what peers tell of themselves.
 
 use super::knowledge::{Has, Told};
-use super::{LinkId, Plan, Time};
+use super::{LinkId, Plan, Time, address};
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Layout};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -18,6 +18,7 @@ impl Plan {
         }
         let told = state.told.get_or_insert_with(|| Told::new(&layout));
         (told.exhausted, told.heard) = (false, true);
+        self.scan |= self.peers.spoke(peer);
         self.peers.get_mut(peer).set_extended(true);
         let honest = items.iter().all(|item| self.handle_item(now, link, peer, item, &layout));
         if honest {
@@ -32,7 +33,7 @@ impl Plan {
     pub(super) fn expect_news(&mut self, link: LinkId) {
         let layout = *self.blocks.layout();
         if let Some(state) = self.links.get_mut(link)
-            && self.peers.get(state.peer).is_extended()
+            && self.peers.get(state.peer).may_tell()
         {
             self.rarity.partial += 1;
             state.told = Some(Told::new(&layout));
@@ -46,10 +47,11 @@ impl Plan {
     }
 
     /// The answer to a question for news has ended.
-    pub(super) fn handle_told(&mut self, link: LinkId) {
+    pub(super) fn handle_told(&mut self, now: Time, link: LinkId) {
         let Some(state) = self.links.get_mut(link) else { return };
+        let hurried = state.requests() > 0;
         let Some(told) = &mut state.told else { return };
-        told.polling = false;
+        told.poll_ended(now, hurried);
         if !told.heard {
             // Somebody said that the peer knows the extension; it does not.
             state.told = None;
@@ -82,7 +84,10 @@ impl Plan {
                     told.busy_until = now;
                 }
             }
-            Item::Goodbye => self.peers.get_mut(peer).left(now),
+            Item::Goodbye => {
+                told.leaves = true;
+                self.peers.get_mut(peer).left(now);
+            }
         }
         true
     }
@@ -91,8 +96,12 @@ impl Plan {
         self.scan = true;
         let teller = self.peers.get(teller).addr();
         let near = |addr: &&SocketAddrV4| nearness(*addr.ip()) <= nearness(*teller.ip());
-        for addr in addrs.iter().filter(near).filter(|addr| Some(**addr) != self.own) {
-            self.peers.learn_hearsay(now, *addr, extended);
+        let own = self.own.map(|own| *own.ip());
+        let somewhere = |addr: &&SocketAddrV4| address::is_somewhere(**addr, own);
+        for addr in addrs.iter().filter(near).filter(somewhere) {
+            if !self.is_own(*addr) {
+                self.peers.learn_hearsay(now, *addr, extended);
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! One peer: what it has shown of itself, and when it deserves a link.
 
 use super::Time;
+use super::pipeline::Pace;
 use cascade_format::Block;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 /// First wait after a failure; it doubles with each one in a row.
-const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+pub(super) const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 
 /// Longest wait after failures.
 pub(super) const MAX_BACK_OFF: Duration = Duration::from_secs(60);
@@ -47,6 +48,12 @@ const REST: Duration = Duration::from_secs(60);
 /// After so many failures in a row an address that others told of is forgotten.
 const MAX_HEARSAY_FAILURES: u32 = 4;
 
+/// After so many failures in a row a peer that had everything counts as gone.
+const GONE: u32 = 4;
+
+/// See [`Peer::rank`].
+pub(super) type Rank = (bool, bool, usize, bool, u32, bool, usize);
+
 /// Connections to a peer that closes each after one answer.
 const LINKS_TO_CLOSER: usize = 3;
 
@@ -55,12 +62,59 @@ const LINKS_TO_CLOSER: usize = 3;
 pub enum Source {
     /// The user named it.
     User,
-    /// A tracker listed it.
-    Tracker,
+    /// The tracker of this number listed it.
+    Tracker(u16),
     /// It has asked this peer for blocks, and told where it listens.
     Swarm,
     /// A host that has asked this peer for blocks, and the port that the swarm's peers use.
     Guess,
+}
+
+/// The ways by which an address was heard of: each is given as many tries as the others, so that a long list of
+/// one keeps out nobody of whom another tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origins(u64);
+
+impl Origins {
+    /// Another peer told of it.
+    pub(super) const HEARSAY: Self = Self(1);
+
+    /// Ways that are counted apart; trackers beyond share the last one.
+    pub(super) const KINDS: usize = 64;
+
+    fn of(source: Source) -> Self {
+        let last = Self::KINDS as u32 - 1;
+        match source {
+            Source::Guess => Self::HEARSAY,
+            Source::User => Self(2),
+            Source::Swarm => Self(4),
+            Source::Tracker(number) => Self(1 << (u32::from(number) + 3).min(last)),
+        }
+    }
+
+    /// The numbers of the ways, below [`Origins::KINDS`].
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+        (0..Self::KINDS).filter(move |kind| self.0 & (1 << kind) != 0)
+    }
+}
+
+/// Whether requests to a peer show the extension's marker. Some peers take nothing but zeros there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marking {
+    /// They do; it has not refused that.
+    Marked,
+    /// They do not: a marked one was answered with status 4.
+    Plain,
+    /// They do again: it answers status 4 to zeros as well.
+    Either,
+}
+
+/// A block that a peer sent wrong.
+#[derive(Debug, Clone, Copy)]
+struct Lie {
+    times: u32,
+    /// When it may be asked of this peer again, where nobody else has it.
+    again: Option<Time>,
 }
 
 /// One peer.
@@ -81,10 +135,21 @@ pub(super) struct Peer {
     guessed: bool,
     /// Only another peer has told of it.
     hearsay: bool,
+    /// By which ways it was heard of.
+    origins: Origins,
+    /// The user named it.
+    named: bool,
+    /// It has given an answer that is one in the protocol.
+    spoken: bool,
     one_at_a_time: bool,
     closes: bool,
+    marking: Marking,
+    /// What its links have shown of its rate, for links that end with their first answer.
+    pace: Pace,
     bytes: u64,
-    lies: Vec<Block>,
+    lies: HashMap<Block, Lie>,
+    /// Wrong blocks since the last right one.
+    lies_in_a_row: u32,
     garbled: usize,
     lacks: HashMap<Block, Time>,
     lacks_order: VecDeque<Block>,
@@ -111,10 +176,16 @@ impl Peer {
             mutual: shown,
             guessed: source == Source::Guess,
             hearsay: false,
+            origins: Origins::of(source),
+            named: source == Source::User,
+            spoken: false,
             one_at_a_time: false,
             closes: false,
+            marking: Marking::Marked,
+            pace: Pace::default(),
             bytes: 0,
-            lies: Vec::new(),
+            lies: HashMap::new(),
+            lies_in_a_row: 0,
             garbled: 0,
             lacks: HashMap::new(),
             lacks_order: VecDeque::new(),
@@ -127,11 +198,13 @@ impl Peer {
 
     /// One that another peer told of, perhaps as one that knows the extension.
     pub(super) fn by_hearsay(now: Time, addr: SocketAddrV4, extended: bool) -> Self {
-        Self { extended, hearsay: true, ..Self::new(now, addr, Source::Tracker) }
+        Self { extended, hearsay: true, guessed: false, ..Self::new(now, addr, Source::Guess) }
     }
 
     /// Its address was heard of again.
     pub(super) fn told_of(&mut self, now: Time, source: Source) {
+        self.origins.0 |= Origins::of(source).0;
+        self.named |= source == Source::User;
         if source != Source::Guess && (self.guessed || self.hearsay) {
             self.banned &= !self.lies.is_empty() || self.garbled > 0;
             (self.guessed, self.hearsay) = (false, false);
@@ -142,7 +215,7 @@ impl Peer {
             Source::Swarm if self.lies.is_empty() => {
                 self.retry_at = self.retry_at.min(now + FIRST_BACK_OFF);
             }
-            Source::Swarm | Source::Tracker | Source::Guess => {}
+            Source::Swarm | Source::Tracker(_) | Source::Guess => {}
         }
     }
 
@@ -161,6 +234,7 @@ impl Peer {
     /// A verified block of `bytes` came from this peer.
     pub(super) fn delivered(&mut self, bytes: u64) {
         self.bytes += bytes;
+        self.lies_in_a_row = 0;
         self.guessed = false;
         self.failures = 0;
         self.misses = 0;
@@ -204,8 +278,8 @@ impl Peer {
     }
 
     /// Whether the peer may be asked for news before it has told any.
-    pub(super) fn is_extended(&self) -> bool {
-        self.extended
+    pub(super) fn may_tell(&self) -> bool {
+        self.extended && self.takes_marks()
     }
 
     /// The peer has shown whether it knows the extension.
@@ -225,12 +299,13 @@ impl Peer {
 
     /// Whether it makes sense to ask this peer for `block`.
     pub(super) fn may_have(&self, now: Time, block: Block) -> bool {
-        !self.lies.contains(&block) && self.lacks.get(&block).is_none_or(|until| *until <= now)
+        let again = self.lies.get(&block).is_none_or(|lie| lie.again.is_some_and(|again| again <= now));
+        again && self.lacks.get(&block).is_none_or(|until| *until <= now)
     }
 
-    /// Whether there are blocks that it said to lack.
+    /// Whether there are blocks that it said to lack, or sent wrong: time alone may change what it is asked for.
     pub(super) fn lacks_anything(&self) -> bool {
-        !self.lacks.is_empty()
+        !self.lacks.is_empty() || !self.lies.is_empty()
     }
 
     /// Whether the peer has refused so often that it should be left in peace for the moment.
@@ -240,7 +315,77 @@ impl Peer {
 
     /// Whether only one request may be under way.
     pub(super) fn takes_one_at_a_time(&self) -> bool {
-        self.one_at_a_time
+        self.one_at_a_time || self.closes
+    }
+
+    /// Whether it closes each connection after one answer.
+    pub(super) fn closes(&self) -> bool {
+        self.closes
+    }
+
+    /// Whether it has given an answer that is one in the protocol.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.spoken
+    }
+
+    /// See [`Peer::has_spoken`]; [`super::peers::Peers::spoke`] counts it.
+    pub(super) fn spoke(&mut self) {
+        self.spoken = true;
+    }
+
+    /// Whether the user named it.
+    pub(super) fn is_named(&self) -> bool {
+        self.named
+    }
+
+    /// By which ways it was heard of.
+    pub(super) fn origins(&self) -> Origins {
+        self.origins
+    }
+
+    /// Links to it, made or being made.
+    pub(super) fn links(&self) -> usize {
+        self.links
+    }
+
+    /// It is not to be tried before.
+    pub(super) fn put_off(&mut self, until: Time) {
+        self.retry_at = self.retry_at.max(until);
+    }
+
+    /// Failures in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// When it may be tried again.
+    pub(super) fn retry_at(&self) -> Time {
+        self.retry_at
+    }
+
+    /// What its links have shown of its rate; see [`Peer::remember_pace`].
+    pub(super) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// A link to it ends that has shown this.
+    pub(super) fn remember_pace(&mut self, pace: Pace) {
+        if pace.rate > 0.0 {
+            self.pace = pace;
+        }
+    }
+
+    /// Whether requests to it show the extension's marker.
+    pub(super) fn takes_marks(&self) -> bool {
+        self.marking != Marking::Plain
+    }
+
+    /// It answered status 4 to a request that was alone. Tells whether that may be because the request was marked:
+    /// then it is asked once more without.
+    pub(super) fn refused_marked(&mut self) -> bool {
+        let before = self.marking;
+        self.marking = if before == Marking::Marked { Marking::Plain } else { Marking::Either };
+        before == Marking::Marked
     }
 
     /// Whether the peer has given something.
@@ -255,12 +400,45 @@ impl Peer {
 
     /// Whether its place may go to another: it has been tried, and is of no use.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.links == 0 && self.bytes == 0 && self.failures > 0 && !self.banned
+        self.links == 0 && self.bytes == 0 && self.failures > 0 && !self.banned && !self.named
     }
 
     /// Whether it has neither failed nor lied so far.
     pub(super) fn is_untried(&self) -> bool {
         !self.banned && !self.useless && self.failures == 0 && self.lies.is_empty()
+    }
+
+    /// Whether it sent wrong blocks, and will be asked again for one.
+    pub(super) fn is_to_be_asked_again(&self) -> bool {
+        !self.banned && self.failures == 0 && self.lies.values().any(|lie| lie.again.is_some())
+    }
+
+    /// Whether `block`, which it is not known to lack, may still come from it: it is there, or may be, and has
+    /// not sent the block wrong. With `at_all`, also if it is gone, and had everything that it was asked for.
+    pub(super) fn may_offer(&self, block: Block, at_all: bool) -> bool {
+        let had_all = self.bytes > 0 && !self.missed;
+        let there = self.failures < GONE && (had_all || (self.lies.is_empty() && self.failures == 0));
+        let honest = !self.banned && !self.useless && !self.is_liar() && !self.lies.contains_key(&block);
+        honest && !self.missed && (there || (at_all && had_all))
+    }
+
+    /// Blocks that it sent wrong, and how often.
+    pub(super) fn lies(&self) -> impl Iterator<Item = (Block, u32)> + '_ {
+        self.lies.iter().map(|(block, lie)| (*block, lie.times))
+    }
+
+    /// Whether it sent `block` wrong.
+    pub(super) fn has_lied_about(&self, block: Block) -> bool {
+        self.lies.contains_key(&block)
+    }
+
+    /// Wrong blocks that it sent.
+    pub(super) fn wrong_blocks(&self) -> u64 {
+        self.lies.values().map(|lie| u64::from(lie.times)).sum()
+    }
+
+    fn is_liar(&self) -> bool {
+        self.wrong_blocks() >= MAX_LIES as u64
     }
 
     /// Whether it is a linked leecher that tells nothing of itself.
@@ -290,10 +468,12 @@ impl Peer {
 
     /// A connection ended without fault after `answers` answers.
     pub(super) fn closed_after(&mut self, answers: u64) {
-        if answers == 1 {
-            self.closes = true;
-            self.one_at_a_time = true;
-        }
+        self.closes |= answers == 1;
+    }
+
+    /// It has answered again on a connection, and so does not close each after one answer.
+    pub(super) fn keeps_open(&mut self) {
+        self.closes = false;
     }
 
     /// The peer did not do what it should, without lying.
@@ -314,10 +494,32 @@ impl Peer {
 
     /// The peer sent a wrong `block`.
     pub(super) fn lied_about(&mut self, now: Time, block: Block) {
-        let doublings = u32::try_from(self.lies.len()).unwrap_or(u32::MAX).min(8);
-        self.lies.push(block);
+        let doublings = u32::try_from(self.wrong_blocks()).unwrap_or(u32::MAX).min(8);
+        let lie = self.lies.entry(block).or_insert(Lie { times: 0, again: None });
+        *lie = Lie { times: lie.times.saturating_add(1), again: None };
+        self.lies_in_a_row = self.lies_in_a_row.saturating_add(1);
         self.retry_at = now + LIE_BACK_OFF * (1 << doublings);
-        self.banned |= self.lies.len() >= MAX_LIES;
+    }
+
+    /// Whether `block`, which it sent wrong, is asked of it again at some time.
+    pub(super) fn has_another_try(&self, block: Block) -> bool {
+        self.lies.get(&block).is_some_and(|lie| lie.again.is_some())
+    }
+
+    /// Nobody else has `block`, which it sent wrong: it is asked again after `pause`, and for other blocks sooner.
+    pub(super) fn ask_again(&mut self, now: Time, block: Block, pause: Duration) {
+        if let Some(lie) = self.lies.get_mut(&block) {
+            lie.again = Some(now + pause);
+        }
+        let rest = FIRST_BACK_OFF * (1 << self.lies_in_a_row.saturating_sub(1).min(6));
+        self.retry_at = self.retry_at.min(now + rest);
+    }
+
+    /// Somebody else may have `block`: it is not asked of this peer again.
+    pub(super) fn ask_no_more(&mut self, block: Block) {
+        if let Some(lie) = self.lies.get_mut(&block) {
+            lie.again = None;
+        }
     }
 
     /// The peer sent what is no answer to a question with a marker. It may be one of version 1 with statuses of
@@ -338,13 +540,24 @@ impl Peer {
     }
 
     fn wants_link(&self) -> bool {
-        !self.banned && self.links < self.max_links()
+        let honest = !self.is_liar() || self.is_to_be_asked_again();
+        !self.banned && honest && self.links < self.max_links()
     }
 
-    /// Whether it deserves a link now, where only peers count that have a link to this one, or all.
-    pub(super) fn is_due(&self, now: Time, only_mutual: bool) -> bool {
+    /// Whether it deserves a link now.
+    pub(super) fn is_due(&self, now: Time) -> bool {
         let rests = self.retry_at > now || (self.closes && self.is_paused(now));
-        self.wants_link() && !rests && (self.mutual || !only_mutual)
+        !rests && self.wants_link()
+    }
+
+    /// Whether it has a link to this peer.
+    pub(super) fn is_mutual(&self) -> bool {
+        self.mutual
+    }
+
+    /// Whether nothing is known of it but that a list, or somebody, named it.
+    pub(super) fn is_mere_name(&self) -> bool {
+        !self.spoken && !self.named && !self.mutual && !self.hearsay
     }
 
     /// When it is due for a link (if there is `room` for one), or ends a pause.
@@ -352,12 +565,15 @@ impl Peer {
         let retry = (room && self.wants_link()).then_some(self.retry_at);
         let asked = self.links > 0 || self.closes;
         let pauses = asked.then_some([self.pause_until, self.recheck_at]);
-        retry.into_iter().chain(pauses.into_iter().flatten()).filter(|time| *time > now).min()
+        let again = self.lies.values().filter_map(|lie| lie.again).filter(|again| *again > now).min();
+        let pauses = pauses.into_iter().flatten().chain(again);
+        retry.into_iter().chain(pauses).filter(|time| *time > now).min()
     }
 
-    /// Better ones first: those that gave something, those that are more than hearsay, those never tried, those
-    /// that have a link to this peer (so that everybody has about as many who ask as it asks).
-    pub(super) fn rank(&self) -> (bool, bool, u32, bool, usize) {
-        (self.bytes == 0, self.hearsay, self.failures, !self.mutual, self.links)
+    /// Better ones first: those that gave something, those that spoke the protocol, those of whom somebody told who
+    /// has few links (`rivals`) to others that never spoke, those that are more than hearsay, those never
+    /// tried, those that have a link to this peer (so that everybody has about as many who ask as it asks).
+    pub(super) fn rank(&self, rivals: usize) -> Rank {
+        (self.bytes == 0, !self.spoken, rivals, self.hearsay, self.failures, !self.mutual, self.links)
     }
 }

@@ -1,14 +1,15 @@
 //! Which peers are known, and which deserves the next link.
 
-use super::peer::{Peer, Source};
+use super::hosts::Hosts;
+use super::peer::{Origins, Peer, Rank, Source};
 use super::report::PeerShare;
 use super::{Random, Time};
 use crate::limits::MAX_KNOWN_PEERS;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// Peers told of by other peers are remembered while fewer than so many are known: hearsay must not
-/// crowd out what was seen.
+/// Peers told of by other peers are remembered while fewer than so many are known, besides those that a list
+/// named and that never spoke: hearsay must not crowd out what was seen.
 const MAX_HEARSAY: usize = 128;
 
 /// Addresses on one host that others may tell of. On this machine itself there may be a whole swarm.
@@ -19,17 +20,47 @@ const MAX_HEARSAY_A_HOST: usize = 8;
 pub(super) struct Peers {
     peers: Vec<Peer>,
     by_addr: HashMap<SocketAddrV4, usize>,
+    hosts: Hosts,
+}
+
+/// Who may be given a link.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// Only those that have a link to this peer.
+    pub(super) mutual: bool,
+    /// Only those that have spoken the protocol, or that the user named.
+    pub(super) known: bool,
+    /// Whether those that close after each answer count.
+    pub(super) closing: bool,
+    /// Whether those count of which it is not known what they will be asked for when the link is made.
+    pub(super) fresh: bool,
+}
+
+impl Wanted {
+    /// Everybody.
+    pub(super) const ANY: Self = Self { mutual: false, known: false, closing: true, fresh: true };
+
+    fn fits(&self, peer: &Peer) -> bool {
+        (!self.mutual || peer.is_mutual())
+            && (!self.known || peer.has_spoken() || peer.is_named())
+            && (self.closing || !peer.closes())
+            && (self.fresh || peer.closes() || peer.may_tell())
+    }
 }
 
 impl Peers {
     /// Remembers an address that another peer told, which may have added that it knows the extension.
     pub(super) fn learn_hearsay(&mut self, now: Time, addr: SocketAddrV4, extended: bool) {
-        let somewhere = addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
         let on_host = || self.peers.iter().filter(|peer| peer.addr().ip() == addr.ip()).count();
         let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
-        if somewhere && self.peers.len() < MAX_HEARSAY && !self.by_addr.contains_key(&addr) && fits() {
+        if self.shown() < MAX_HEARSAY && !self.by_addr.contains_key(&addr) && fits() {
             self.push(Peer::by_hearsay(now, addr, extended));
         }
+    }
+
+    /// Peers that are more than a name on a list.
+    fn shown(&self) -> usize {
+        self.peers.iter().filter(|peer| !peer.is_mere_name()).count()
     }
 
     /// A host has asked for blocks without telling where it listens. Programs with a port of their own are
@@ -37,7 +68,7 @@ impl Peers {
     /// unless a peer on that host is known.
     pub(super) fn learn_host(&mut self, now: Time, host: Ipv4Addr, own: Option<SocketAddrV4>) {
         let known = self.peers.iter().any(|peer| *peer.addr().ip() == host);
-        if known || self.peers.len() >= MAX_HEARSAY {
+        if known || self.shown() >= MAX_HEARSAY {
             return;
         }
         let mut ports: Vec<u16> =
@@ -50,8 +81,8 @@ impl Peers {
         }
     }
 
-    /// Remembers an address. At the bound, one that never gave anything and has no link is forgotten
-    /// for it; a peer that the user named is told of again by nobody, so it comes back to the front.
+    /// Remembers an address. At the bound, one that is of no use is forgotten for it: one that failed, of those
+    /// that were heard of by the way that has filled the table most.
     pub(super) fn learn(&mut self, now: Time, source: Source, addr: SocketAddrV4) {
         if let Some(known) = self.by_addr.get(&addr) {
             if let Some(peer) = self.peers.get_mut(*known) {
@@ -59,21 +90,92 @@ impl Peers {
             }
             return;
         }
+        let peer = Peer::new(now, addr, source);
         if self.peers.len() < MAX_KNOWN_PEERS {
-            return self.push(Peer::new(now, addr, source));
+            return self.push(peer);
         }
-        if let Some(at) = self.peers.iter().position(Peer::is_forgettable)
-            && let Some(peer) = self.peers.get_mut(at)
-        {
-            self.by_addr.remove(&peer.addr());
+        let Some(at) = self.least_useful(&peer) else { return };
+        if let Some(old) = self.peers.get_mut(at) {
+            let (old_addr, spoken, retry_at) = (old.addr(), old.has_spoken(), old.retry_at());
+            *old = peer;
+            self.by_addr.remove(&old_addr);
             self.by_addr.insert(addr, at);
-            *peer = Peer::new(now, addr, source);
+            self.hosts.forget(*old_addr.ip(), spoken, retry_at);
+            self.settle(at);
         }
+    }
+
+    /// Whom to forget for `newcomer`: one that failed; or, if a way by which it was heard of has fewer entries than
+    /// that with the most, any of the latter that never spoke.
+    fn least_useful(&self, newcomer: &Peer) -> Option<usize> {
+        if let Some(at) = self.peers.iter().position(Peer::is_forgettable) {
+            return Some(at);
+        }
+        let mut counts = [0_usize; Origins::KINDS];
+        let names = || self.peers.iter().enumerate().filter(|(_, peer)| peer.is_mere_name());
+        for kind in names().flat_map(|(_, peer)| peer.origins().iter()) {
+            if let Some(count) = counts.get_mut(kind) {
+                *count += 1;
+            }
+        }
+        let count = |peer: &Peer| peer.origins().iter().filter_map(|kind| counts.get(kind)).min().copied();
+        let most = names().filter(|(_, peer)| peer.links() == 0).max_by_key(|(_, peer)| count(peer));
+        most.filter(|(_, peer)| count(newcomer) < count(peer)).map(|(at, _)| at)
     }
 
     fn push(&mut self, peer: Peer) {
         self.by_addr.insert(peer.addr(), self.peers.len());
         self.peers.push(peer);
+        self.settle(self.peers.len() - 1);
+    }
+
+    /// The peer is new in the table.
+    fn settle(&mut self, index: usize) {
+        let peer = self.get_mut(index);
+        let ip = *peer.addr().ip();
+        let retry_at = self.hosts.learn(ip);
+        if !self.get(index).is_named() {
+            self.get_mut(index).put_off(retry_at);
+        }
+    }
+
+    /// A link to the peer is opened.
+    pub(super) fn link_opened(&mut self, now: Time, index: usize) {
+        let peer = self.get_mut(index);
+        peer.link_opened();
+        let (ip, spoken) = (*peer.addr().ip(), peer.has_spoken());
+        if !spoken {
+            self.hosts.try_silent(now, ip);
+        }
+    }
+
+    /// A link to the peer has ended.
+    pub(super) fn link_ended(&mut self, index: usize) {
+        let peer = self.get_mut(index);
+        peer.link_ended();
+        let (ip, spoken) = (*peer.addr().ip(), peer.has_spoken());
+        if !spoken {
+            self.hosts.less_silent(ip, 1);
+        }
+    }
+
+    /// The peer has given an answer that is one in the protocol. Tells whether that is new.
+    pub(super) fn spoke(&mut self, index: usize) -> bool {
+        let peer = self.get_mut(index);
+        if peer.has_spoken() {
+            return false;
+        }
+        peer.spoke();
+        let (ip, links) = (*peer.addr().ip(), peer.links());
+        self.hosts.less_silent(ip, links);
+        self.hosts.spoke(ip);
+        true
+    }
+
+    /// Whether its host has had enough of us for now: see [`Hosts`].
+    fn is_spared(&self, now: Time, peer: &Peer) -> bool {
+        let (ip, shown) = (*peer.addr().ip(), peer.has_spoken() || peer.is_named());
+        !shown && (!self.hosts.has_room(ip) || self.hosts.try_at(ip) > now)
     }
 
     /// Peer number `index`, which came from this table.
@@ -88,19 +190,67 @@ impl Peers {
         &mut self.peers[index]
     }
 
-    /// The peer that deserves the next link now; of all, or of those that have a link to this peer.
-    pub(super) fn next_to_connect(&self, now: Time, mutual: bool, random: &mut Random) -> Option<usize> {
-        let due = |peer: &Peer| peer.is_due(now, mutual);
-        let best = self.peers.iter().filter(|peer| due(peer)).map(Peer::rank).min()?;
-        let equals = || self.peers.iter().enumerate().filter(|(_, peer)| due(peer) && peer.rank() == best);
-        let count = equals().count() as u64;
-        let chosen = usize::try_from(random() % count.max(1)).unwrap_or(0);
-        equals().nth(chosen).map(|(index, _)| index)
+    /// The peer that deserves the next link now.
+    pub(super) fn next_to_connect(&self, now: Time, wanted: Wanted, random: &mut Random) -> Option<usize> {
+        let rivals = self.rivals();
+        let rank = |peer: &Peer| -> Rank {
+            let fewest = peer.origins().iter().filter_map(|kind| rivals.get(kind)).min();
+            peer.rank(fewest.copied().unwrap_or(0))
+        };
+        let due =
+            |(_, peer): &(usize, &Peer)| wanted.fits(peer) && peer.is_due(now) && !self.is_spared(now, peer);
+        // A fair draw among the best, in one pass.
+        let (mut best, mut equals): (Option<(Rank, usize)>, u64) = (None, 0);
+        for (index, peer) in self.peers.iter().enumerate().filter(due) {
+            let rank = rank(peer);
+            if best.is_none_or(|(other, _)| rank < other) {
+                (best, equals) = (Some((rank, index)), 1);
+            } else if best.is_some_and(|(other, _)| rank == other) {
+                equals += 1;
+                if random().is_multiple_of(equals) {
+                    best = Some((rank, index));
+                }
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    /// A host on which a silent port waits for a link until there is room beside the others.
+    pub(super) fn crowded_host(&self, now: Time, wanted: Wanted) -> Option<Ipv4Addr> {
+        let crowded = |peer: &&Peer| {
+            let ip = *peer.addr().ip();
+            let due = wanted.fits(peer) && peer.is_due(now) && self.is_spared(now, peer);
+            due && !self.hosts.has_room(ip) && self.hosts.try_at(ip) <= now
+        };
+        self.peers.iter().find(crowded).map(|peer| *peer.addr().ip())
+    }
+
+    /// For each way by which peers were heard of, the links to those that never spoke.
+    fn rivals(&self) -> [usize; Origins::KINDS] {
+        let mut rivals = [0; Origins::KINDS];
+        for peer in self.peers.iter().filter(|peer| peer.links() > 0 && !peer.has_spoken()) {
+            for kind in peer.origins().iter() {
+                if let Some(count) = rivals.get_mut(kind) {
+                    *count += peer.links();
+                }
+            }
+        }
+        rivals
     }
 
     /// When a peer is due for a link (if there is `room` for one), or ends a pause.
     pub(super) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
-        self.peers.iter().filter_map(|peer| peer.next_wakeup(now, room)).min()
+        let spared = |peer: &Peer| {
+            let waits = room && peer.is_due(now) && self.is_spared(now, peer);
+            waits.then(|| self.hosts.try_at(*peer.addr().ip())).filter(|at| *at > now)
+        };
+        let wakeup = |peer: &Peer| [peer.next_wakeup(now, room), spared(peer)].into_iter().flatten().min();
+        self.peers.iter().filter_map(wakeup).min()
+    }
+
+    /// All of them, with their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Peer)> {
+        self.peers.iter().enumerate()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -122,11 +272,20 @@ impl Peers {
         self.peers.iter().any(Peer::is_untried)
     }
 
-    /// What each peer has given, the most generous first.
+    /// Whether a peer that sent a wrong block will be asked for it again.
+    pub(super) fn any_to_be_asked_again(&self) -> bool {
+        self.peers.iter().any(Peer::is_to_be_asked_again)
+    }
+
+    /// What each peer has given, right or wrong, the most generous first.
     pub(super) fn shares(&self) -> Vec<PeerShare> {
-        let gave = self.peers.iter().filter(|peer| peer.has_given());
-        let mut shares: Vec<_> =
-            gave.map(|peer| PeerShare { addr: peer.addr(), bytes: peer.bytes() }).collect();
+        let share = |peer: &Peer| PeerShare {
+            addr: peer.addr(),
+            bytes: peer.bytes(),
+            wrong_blocks: peer.wrong_blocks(),
+        };
+        let gave = self.peers.iter().filter(|peer| peer.has_given() || peer.wrong_blocks() > 0);
+        let mut shares: Vec<_> = gave.map(share).collect();
         shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
         shares
     }
@@ -143,7 +302,7 @@ mod tests {
 
     fn due(peers: &Peers, now: Time) -> Option<SocketAddrV4> {
         let mut random: Random = Box::new(|| 0);
-        peers.next_to_connect(now, false, &mut random).map(|index| peers.get(index).addr())
+        peers.next_to_connect(now, Wanted::ANY, &mut random).map(|index| peers.get(index).addr())
     }
 
     #[test]
@@ -152,7 +311,7 @@ mod tests {
         let host = *addr(9, 0).ip();
         peers.learn_host(Time::ZERO, host, Some(addr(1, 7001)));
         assert_eq!(due(&peers, Time::ZERO), None, "one port alone says nothing");
-        peers.learn(Time::ZERO, Source::Tracker, addr(2, 7001));
+        peers.learn(Time::ZERO, Source::Tracker(0), addr(2, 7001));
         peers.link_to(addr(2, 7001));
         peers.learn_host(Time::ZERO, *addr(2, 0).ip(), Some(addr(1, 7001)));
         assert_eq!(peers.len(), 1, "it is known where that host listens");
@@ -167,7 +326,7 @@ mod tests {
         peers.learn(now, Source::Guess, addr(9, 7001));
         peers.get_mut(0).failed(now);
         assert_eq!(due(&peers, now + MAX_BACK_OFF), None);
-        peers.learn(now, Source::Tracker, addr(9, 7001));
+        peers.learn(now, Source::Tracker(0), addr(9, 7001));
         assert_eq!(due(&peers, now + MAX_BACK_OFF), Some(addr(9, 7001)));
         peers.get_mut(0).failed(now);
         assert_eq!(due(&peers, now + MAX_BACK_OFF), Some(addr(9, 7001)), "that was no guess any more");

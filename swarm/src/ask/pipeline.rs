@@ -19,6 +19,25 @@ pub(super) fn depth(rate: f64, round_trip: Duration) -> u64 {
     bytes
 }
 
+/// What links to one peer have shown, for the next one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    /// Bytes a second; 0 while unknown.
+    pub(super) rate: f64,
+    pub(super) round_trip: Option<Duration>,
+}
+
+impl Pace {
+    /// How long `bytes` take that begin to arrive after so many round trips; a guess while the rate is unknown.
+    pub(super) fn time_for(&self, bytes: u64, trips: u32) -> Duration {
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = if self.rate > 0.0 { bytes as f64 / self.rate } else { 1.0 };
+        let longest = Duration::from_secs(u64::from(u32::MAX));
+        let flowing = Duration::try_from_secs_f64(seconds).map_or(longest, |time| time.min(longest));
+        flowing + self.round_trip.unwrap_or_default() * trips
+    }
+}
+
 /// Rate and round trip of one link, as far as they are known.
 #[derive(Debug, Default)]
 pub(super) struct Pipeline {
@@ -32,6 +51,16 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
+    /// A new one, to a peer whose links have shown `pace`.
+    pub(super) fn going_on(pace: Pace) -> Self {
+        Self { rate: pace.rate, round_trip: pace.round_trip, ..Self::default() }
+    }
+
+    /// What it has shown.
+    pub(super) fn pace(&self) -> Pace {
+        Pace { rate: self.rate, round_trip: self.round_trip }
+    }
+
     /// A request leaves; `idle`: nothing else was under way.
     pub(super) fn requested(&mut self, now: Time, idle: bool) {
         if idle {

@@ -34,4 +34,6 @@ pub struct PeerShare {
     pub addr: SocketAddrV4,
     /// Bytes of verified blocks.
     pub bytes: u64,
+    /// Blocks that it sent with a wrong hash.
+    pub wrong_blocks: u64,
 }

@@ -71,8 +71,10 @@ struct World {
     connects: Vec<u64>,
 }
 
+/// Peer number `index`, on a host of its own.
 fn addr(index: usize) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 1000 + u16::try_from(index).unwrap())
+    let number = u32::try_from(index).unwrap();
+    SocketAddrV4::new(Ipv4Addr::from(0x0a00_0001 + number), 1000 + u16::try_from(index).unwrap())
 }
 
 fn random(mut seed: u64) -> Random {
@@ -88,7 +90,7 @@ impl World {
         let have = Have::none(&layout);
         let mut plan = Plan::new(layout, &have, Options { order, max_links: 64 }, random(seed));
         let addrs: Vec<_> = (0..natures.len()).map(addr).collect();
-        plan.handle_peers(Time::ZERO, Source::Tracker, &addrs);
+        plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
         Self {
             plan,
             layout,
@@ -115,7 +117,7 @@ impl World {
             actions += 1;
             assert!(actions < 100_000, "the plan never comes to rest at {:?}", self.now);
             match action {
-                Action::Connect { link, addr } => self.connect(link, usize::from(addr.port()) - 1000),
+                Action::Connect { link, addr, .. } => self.connect(link, usize::from(addr.port()) - 1000),
                 Action::Request { link, blocks } => self.request(link, blocks),
                 Action::Revoke { link, block } => {
                     let in_time = !self.have.has(block);
@@ -138,7 +140,9 @@ impl World {
             return;
         }
         let (queue, revoked) = (Vec::new(), Vec::new());
-        self.conns.insert(link, Conn { peer, free_at: self.now, queue, revoked, answers: 0 });
+        // A request may stand ready: it leaves when the connection is made.
+        let free_at = self.now + nature.delay * 2;
+        self.conns.insert(link, Conn { peer, free_at, queue, revoked, answers: 0 });
         self.tell(self.now + nature.delay, link, News::Connected);
     }
 

@@ -13,6 +13,9 @@ const REQUEST_LEN: usize = 64;
 /// How many bytes of responses are kept back at most to leave together.
 const BATCH: usize = 1 << 20;
 
+/// How long a connection is looked at after its end.
+const AFTER_CLOSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// What becomes of the connection after a response.
 enum Then {
     Next,
@@ -27,20 +30,25 @@ pub(super) struct Connection {
     number: usize,
     batch: Vec<u8>,
     responses_in_batch: usize,
+    asked: bool,
 }
 
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, stream: TcpStream, number: usize) -> Self {
-        Self { shared, stream, number, batch: Vec::new(), responses_in_batch: 0 }
+        Self { shared, stream, number, batch: Vec::new(), responses_in_batch: 0, asked: false }
     }
 
     /// Serves until either side closes. Errors end the connection: they are the other side's doing.
     pub(super) fn serve(mut self) {
-        let _ = self.stream.set_nodelay(true);
-        let _ = match self.shared.script.greeting {
+        let _ = self.stream.set_nodelay(self.shared.script.delivery != Delivery::TwoSegments);
+        let end = match self.shared.script.greeting {
             Greeting::Garbage => self.garbage(),
             Greeting::Serve | Greeting::Close => self.requests(),
         };
+        let over = self.shared.gate.is_closed();
+        let broken = end
+            .is_err_and(|error| matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset));
+        self.shared.journal().deaths += usize::from(broken && !over);
         // The close that follows is a plain one, as in the field: requests that were not read turn it
         // into a reset, which may cost the other side the end of the last response.
     }
@@ -50,7 +58,11 @@ impl Connection {
             let more_waits = self.waiting()? >= REQUEST_LEN as u64;
             self.shared.journal().pipelined += usize::from(more_waits);
             match self.respond(&request, more_waits)? {
-                Then::Next if self.shared.script.close_after_response => break,
+                Then::Next if self.shared.script.close_after_response && !self.shared.script.fragile => break,
+                Then::Next if self.shared.script.close_after_response => {
+                    self.flush()?;
+                    return self.close_after_response();
+                }
                 Then::Next => {}
                 Then::Close => break,
                 Then::Silence => {
@@ -71,12 +83,12 @@ impl Connection {
         if self.shared.script.reading == Reading::Stream {
             return match self.stream.read_exact(&mut request) {
                 Ok(()) => Ok(Some(request)),
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => self.end(),
                 Err(error) => Err(error),
             };
         }
         match self.stream.read(&mut request)? {
-            0 => Ok(None),
+            0 => self.end(),
             REQUEST_LEN => Ok(Some(request)),
             _ => {
                 self.shared.journal().split_reads += 1;
@@ -86,11 +98,39 @@ impl Connection {
         }
     }
 
+    /// The other side has closed. A fragile program that was not asked for anything takes that for a request that it
+    /// cannot parse, and says so.
+    fn end(&mut self) -> io::Result<Option<[u8; REQUEST_LEN]>> {
+        if self.shared.script.fragile && !self.asked {
+            self.message(4, b"could not parse the request")?;
+            // The first write after the other side has closed is answered with a reset; the second one kills.
+            clock::pause(AFTER_CLOSE);
+            self.message(4, b"could not parse the request")?;
+        }
+        Ok(None)
+    }
+
+    /// Ends the connection behind a response, and notes what was asked too late.
+    fn close_after_response(&mut self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Write)?;
+        self.stream.set_read_timeout(Some(AFTER_CLOSE))?;
+        let mut request = [0; REQUEST_LEN];
+        let late = self.stream.read(&mut request).is_ok_and(|read| read > 0);
+        self.shared.journal().late += usize::from(late);
+        Ok(())
+    }
+
     fn respond(&mut self, request: &[u8; REQUEST_LEN], more_waits: bool) -> io::Result<Then> {
         let one_at_a_time = self.shared.script.reading == Reading::OneAtATime;
         if one_at_a_time && more_waits {
             self.shared.journal().refused_pipelined += 1;
             self.message(4, b"one request at a time")?;
+            return Ok(Then::Close);
+        }
+        self.asked = true;
+        if self.shared.script.zeros_only && request[8..24] != [0; 16] {
+            self.shared.journal().refused_marked += 1;
+            self.message(4, b"the reserved bytes must be zero")?;
             return Ok(Then::Close);
         }
         if !request.starts_with(b"CASCADE1") {
@@ -184,6 +224,10 @@ impl Connection {
                     // Long enough for the segment to leave alone and be read alone.
                     clock::breathe();
                 }
+                self.send(body)
+            }
+            Delivery::TwoSegments => {
+                self.send(&header)?;
                 self.send(body)
             }
             Delivery::Batched => {

@@ -36,6 +36,14 @@ pub struct Journal {
     pub pipelined: usize,
     /// Responses that left in one write together with another.
     pub batched: usize,
+    /// Requests that arrived on a connection after the answer that ends it.
+    pub late: usize,
+    /// Times at which it wrote to a connection that the other side had closed, and died if it is fragile.
+    pub deaths: usize,
+    /// Requests refused because their reserved bytes were not zero.
+    pub refused_marked: usize,
+    /// Where the connections came from.
+    pub from: Vec<std::net::SocketAddr>,
     /// When each fault happened: an answer that is not what an honest peer says.
     pub lies: Vec<Instant>,
 }

@@ -35,11 +35,18 @@ struct Shared {
     pace: Pace,
     journal: Mutex<Journal>,
     gate: Gate,
+    /// Whose turn it is, where one connection is served after the other.
+    turn: Mutex<()>,
 }
 
 impl Shared {
     fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it has died of a closed connection.
+    fn is_dead(&self) -> bool {
+        self.script.fragile && self.journal().deaths > 0
     }
 
     fn holds(&self, block: u64) -> bool {
@@ -94,6 +101,7 @@ impl ForeignPeer {
             script,
             journal: Mutex::default(),
             gate: Gate::default(),
+            turn: Mutex::default(),
         });
         let acceptor = {
             let shared = Arc::clone(&shared);
@@ -131,7 +139,11 @@ impl ForeignPeer {
 }
 
 fn accept(number: usize, stream: TcpStream, shared: &Arc<Shared>) {
-    shared.journal().connections.push(clock::now());
+    {
+        let mut journal = shared.journal();
+        journal.connections.push(clock::now());
+        journal.from.extend(stream.peer_addr());
+    }
     if shared.script.greeting == Greeting::Close {
         shared.journal().told_a_lie();
         return;
@@ -141,7 +153,11 @@ fn accept(number: usize, stream: TcpStream, shared: &Arc<Shared>) {
     }
     let shared = Arc::clone(shared);
     thread::spawn(move || {
-        Connection::new(Arc::clone(&shared), stream, number).serve();
+        let turn = shared.script.serial.then(|| shared.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        if !shared.is_dead() {
+            Connection::new(Arc::clone(&shared), stream, number).serve();
+        }
+        drop(turn);
         shared.gate.forget(number);
     });
 }

@@ -24,6 +24,8 @@ pub enum Delivery {
     HeaderByteByByte,
     /// The responses to all requests that wait, with one call.
     Batched,
+    /// Header and body with two calls, under Nagle's algorithm: the body leaves when the header is acknowledged.
+    TwoSegments,
 }
 
 /// What a peer does with a new connection.
@@ -94,6 +96,9 @@ pub struct Script {
     pub(super) delivery: Delivery,
     pub(super) greeting: Greeting,
     pub(super) close_after_response: bool,
+    pub(super) serial: bool,
+    pub(super) fragile: bool,
+    pub(super) zeros_only: bool,
     pub(super) holds: Option<BTreeSet<u64>>,
     pub(super) rate: Option<u64>,
     pub(super) rule: Rule,
@@ -106,6 +111,9 @@ impl Default for Script {
             delivery: Delivery::Joined,
             greeting: Greeting::Serve,
             close_after_response: false,
+            serial: false,
+            fragile: false,
+            zeros_only: false,
             holds: None,
             rate: None,
             rule: Arc::new(|_| Answer::Block),
@@ -145,6 +153,28 @@ impl Script {
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.close_after_response = true;
+        self
+    }
+
+    /// Serves one connection after the other, as a program without threads does.
+    #[must_use]
+    pub fn serial(mut self) -> Self {
+        self.serial = true;
+        self
+    }
+
+    /// Dies, as a C program does of SIGPIPE, when it writes to a connection that the other side has closed: when one
+    /// is opened and closed without a request, which it answers with an error, or in the middle of an answer.
+    #[must_use]
+    pub fn fragile(mut self) -> Self {
+        self.fragile = true;
+        self
+    }
+
+    /// Answers requests whose reserved bytes are not all zero with status 4, and closes.
+    #[must_use]
+    pub fn zeros_only(mut self) -> Self {
+        self.zeros_only = true;
         self
     }
 

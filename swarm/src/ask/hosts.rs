@@ -1,0 +1,203 @@
+//! What is known of the hosts that peers listen on, and how much may be asked of one that has never spoken the
+//! protocol: an address may be a victim whom somebody has put on a list, once for each of its ports.
+
+use super::Time;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// Connections at once to the ports of one host that have never spoken the protocol; as many more as ports of it
+/// have.
+const MAX_SILENT_A_HOST: usize = 2;
+
+/// Tries of such ports that a host is spared no longer than so many …
+const TRIES_A_HOST: u32 = 30;
+
+/// … and then one more after so long: 60 in any hour. Where ports have spoken, so many times more of both.
+const TRY_INTERVAL: Duration = Duration::from_secs(120);
+
+/// More ports that have spoken are not counted.
+const MAX_SHARE: u32 = 2048;
+
+/// Hosts that are remembered though no peer on them is known any more.
+const MAX_FORGOTTEN_HOSTS: usize = 4096;
+
+/// One host.
+#[derive(Debug, Default)]
+struct Host {
+    /// Peers on it that are known.
+    peers: usize,
+    /// Of them, those that have spoken.
+    spoken: u32,
+    /// Links to others of them, made or being made.
+    silent: usize,
+    /// What its tries have cost and time has not paid yet, as of a time; each costs [`TRY_INTERVAL`].
+    debt: Duration,
+    debt_at: Time,
+    /// A peer on it that failed and was forgotten is not to be tried sooner.
+    retry_at: Time,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Hosts {
+    hosts: HashMap<Ipv4Addr, Host>,
+    /// Those without a known peer.
+    forgotten: usize,
+}
+
+impl Hosts {
+    fn host(&self, ip: Ipv4Addr) -> Option<&Host> {
+        self.hosts.get(&ip)
+    }
+
+    /// A peer on it is remembered; tells how long it must not be tried, because others there were in vain.
+    pub(super) fn learn(&mut self, ip: Ipv4Addr) -> Time {
+        let before = self.hosts.len();
+        let host = self.hosts.entry(ip).or_default();
+        let (retry_at, was_forgotten) = (host.retry_at, host.peers == 0);
+        host.peers += 1;
+        self.forgotten -= usize::from(was_forgotten && self.hosts.len() == before);
+        retry_at
+    }
+
+    /// A peer on it without a link, which may have `spoken`, is forgotten.
+    pub(super) fn forget(&mut self, ip: Ipv4Addr, spoken: bool, retry_at: Time) {
+        let Some(host) = self.hosts.get_mut(&ip) else { return };
+        host.peers = host.peers.saturating_sub(1);
+        host.spoken = host.spoken.saturating_sub(u32::from(spoken));
+        host.retry_at = host.retry_at.max(retry_at);
+        self.forgotten += usize::from(host.peers == 0);
+        if self.forgotten > MAX_FORGOTTEN_HOSTS {
+            // The one that may be tried again first.
+            let forgotten = self.hosts.iter().filter(|(_, host)| host.peers == 0);
+            let first = forgotten.min_by_key(|(_, host)| host.debt).map(|(ip, _)| *ip);
+            self.forgotten -= usize::from(first.and_then(|ip| self.hosts.remove(&ip)).is_some());
+        }
+    }
+
+    /// A link to a port on it that has never spoken is opened.
+    pub(super) fn try_silent(&mut self, now: Time, ip: Ipv4Addr) {
+        if let Some(host) = self.hosts.get_mut(&ip) {
+            host.silent += 1;
+            host.debt = host.debt_left(now) + TRY_INTERVAL;
+            host.debt_at = now;
+        }
+    }
+
+    /// So many links to silent ports on it are none any more: they have ended, or the port has spoken.
+    pub(super) fn less_silent(&mut self, ip: Ipv4Addr, links: usize) {
+        if let Some(host) = self.hosts.get_mut(&ip) {
+            host.silent = host.silent.saturating_sub(links);
+        }
+    }
+
+    /// A port on it has spoken the protocol.
+    pub(super) fn spoke(&mut self, ip: Ipv4Addr) {
+        if let Some(host) = self.hosts.get_mut(&ip) {
+            host.spoken = host.spoken.saturating_add(1);
+        }
+    }
+
+    /// Whether a link to one more silent port of it fits beside those that there are.
+    pub(super) fn has_room(&self, ip: Ipv4Addr) -> bool {
+        self.host(ip).is_none_or(|host| host.silent < MAX_SILENT_A_HOST + host.spoken as usize)
+    }
+
+    /// When the next silent port of it may be tried.
+    pub(super) fn try_at(&self, ip: Ipv4Addr) -> Time {
+        let Some(host) = self.host(ip) else { return Time::ZERO };
+        let too_much = host.debt.saturating_sub(TRY_INTERVAL * (TRIES_A_HOST - 1) * host.share());
+        if too_much.is_zero() { Time::ZERO } else { host.debt_at + too_much / host.share() }
+    }
+}
+
+impl Host {
+    /// How many times more often than one where no port has spoken it may be tried.
+    fn share(&self) -> u32 {
+        self.spoken.min(MAX_SHARE) + 1
+    }
+
+    fn debt_left(&self, now: Time) -> Duration {
+        self.debt.saturating_sub(now.saturating_sub(self.debt_at) * self.share())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VICTIM: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+
+    /// Tries whenever that is allowed, and lets each fail at once; the times.
+    fn tries(hosts: &mut Hosts, from: Time, until: Time) -> Vec<Time> {
+        let (mut now, mut times) = (from, Vec::new());
+        loop {
+            now = now.max(hosts.try_at(VICTIM));
+            if now >= until {
+                return times;
+            }
+            hosts.try_silent(now, VICTIM);
+            hosts.less_silent(VICTIM, 1);
+            times.push(now);
+        }
+    }
+
+    #[test]
+    fn a_host_that_never_spoke_is_tried_at_most_sixty_times_in_any_hour() {
+        let mut hosts = Hosts::default();
+        hosts.learn(VICTIM);
+        let day = Duration::from_secs(86_400);
+        let times = tries(&mut hosts, Time::ZERO, day);
+        let hour = Duration::from_secs(3600);
+        for from in &times {
+            let count = times.iter().filter(|at| **at >= *from && **at < *from + hour).count();
+            assert!(count <= 60, "{count} tries within an hour from {from:?} on");
+        }
+        assert!(times.len() > 700, "it is not given up: {}", times.len());
+    }
+
+    #[test]
+    fn ports_that_have_spoken_give_others_of_their_host_more_room() {
+        let mut hosts = Hosts::default();
+        hosts.learn(VICTIM);
+        for spoken in 0..20 {
+            let room = (0..100).take_while(|_| {
+                let room = hosts.has_room(VICTIM);
+                hosts.try_silent(Time::ZERO, VICTIM);
+                room
+            });
+            let room = room.count();
+            assert_eq!(room, MAX_SILENT_A_HOST + spoken);
+            hosts.less_silent(VICTIM, room + 1);
+            hosts.spoke(VICTIM);
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_forgotten_and_heard_of_again_has_no_more_tries_than_before() {
+        let mut hosts = Hosts::default();
+        let retry_at = Duration::from_secs(30);
+        for _ in 0..TRIES_A_HOST {
+            assert!(hosts.learn(VICTIM) <= retry_at);
+            hosts.try_silent(Time::ZERO, VICTIM);
+            hosts.less_silent(VICTIM, 1);
+            hosts.forget(VICTIM, false, retry_at);
+        }
+        assert_eq!(hosts.learn(VICTIM), retry_at, "the pause after its failure goes on");
+        assert_eq!(hosts.try_at(VICTIM), TRY_INTERVAL);
+    }
+
+    #[test]
+    fn forgotten_hosts_are_bounded() {
+        let mut hosts = Hosts::default();
+        for number in 0..2 * MAX_FORGOTTEN_HOSTS as u32 {
+            let ip = Ipv4Addr::from(0x0a00_0000 + number);
+            hosts.learn(ip);
+            hosts.try_silent(Time::ZERO, ip);
+            hosts.less_silent(ip, 1);
+            hosts.forget(ip, false, Time::ZERO);
+        }
+        assert!(hosts.hosts.len() <= MAX_FORGOTTEN_HOSTS + 1, "{}", hosts.hosts.len());
+    }
+}

@@ -1,0 +1,165 @@
+//! The endgame: nothing is missing, and somebody is idle. The block that would arrive last is taken from its link.
+
+use super::peers::Wanted;
+use super::pipeline::Pace;
+use super::{Action, Link, LinkId, Plan, Time};
+use cascade_format::Block;
+use std::time::Duration;
+
+/// A block is taken from one link to another only where that is faster by this factor …
+const THEFT_FACTOR: f64 = 1.5;
+
+/// … and by this much.
+const THEFT_MARGIN: Duration = Duration::from_millis(100);
+
+/// A peer without any answer yet waits so many times longer before it takes a block from another.
+const UNPROVEN_PATIENCE: u32 = 4;
+
+/// So many times a block goes to another link because that is faster; after that only because the link
+/// that has it is silent.
+const MAX_SPEED_THEFTS: u32 = 2;
+
+/// In the endgame it is looked so often who has become slow.
+pub(super) const ENDGAME_INTERVAL: Duration = Duration::from_millis(100);
+
+/// So often the silence that it takes doubles with the thefts of a block.
+const MAX_DOUBLINGS: u32 = 3;
+
+/// Who takes a block.
+#[derive(Debug, Clone, Copy)]
+enum Thief {
+    /// A link that has nothing to do.
+    Link(LinkId),
+    /// A peer to which a link is made for it: one that closes after each answer has none that is idle.
+    Peer(usize),
+}
+
+/// A block that is to be taken from a link for another, while the driver revokes it.
+#[derive(Debug)]
+pub(super) struct Theft {
+    thief: Thief,
+    victim: LinkId,
+    block: Block,
+}
+
+/// What a thief has shown of itself.
+struct Skill {
+    /// It has given something; nobody else takes a block because it is slow.
+    proven: bool,
+    pace: Pace,
+    /// Round trips until a block begins to arrive.
+    trips: u32,
+}
+
+impl Plan {
+    /// Takes a block for `thief`, an idle link, if it is likely to have it sooner.
+    pub(super) fn rob(&mut self, now: Time, thief: LinkId) {
+        let Some(state) = self.links.get(thief) else { return };
+        let peer = self.peers.get(state.peer);
+        let closing = peer.closes() && state.is_closing(now);
+        if !state.is_connected() || closing || peer.is_paused(now) || !state.may_rob() {
+            return;
+        }
+        let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
+        let may_ask = |block| has(block) && peer.may_have(now, block) && !state.owes_lost(block);
+        let pace = state.pipeline.pace();
+        let skill = Skill { proven: pace.rate > 0.0, pace, trips: 1 };
+        let prey = self.prey(now, state.peer, &skill, &may_ask);
+        self.take_from(Thief::Link(thief), prey);
+    }
+
+    /// Takes a block for the best of those peers that have no link, and might have one.
+    pub(super) fn rob_for_the_unlinked(&mut self, now: Time) {
+        let none_missing = self.blocks.missing_bytes() == 0 && !self.is_complete();
+        if !none_missing || self.theft.is_some() || self.links.len() >= self.max_links() {
+            return;
+        }
+        let known = !self.may_try(now);
+        let wanted = Wanted { known, ..Wanted::ANY };
+        let Some(best) = self.peers.next_to_connect(now, wanted, &mut self.random) else { return };
+        let peer = self.peers.get(best);
+        let may_ask = |block| peer.may_have(now, block);
+        // The connection is to be made first.
+        let skill = Skill { proven: peer.has_given(), pace: peer.pace(), trips: 2 };
+        let prey = self.prey(now, best, &skill, &may_ask);
+        self.take_from(Thief::Peer(best), prey);
+    }
+
+    /// The block that would arrive last, where and whether it is silent, if somebody with this skill should take it.
+    fn prey(
+        &self,
+        now: Time,
+        thief: usize,
+        skill: &Skill,
+        may_ask: &dyn Fn(Block) -> bool,
+    ) -> Option<(LinkId, Block, bool)> {
+        let is_end = self.rarity.partial == 0 || self.blocks.missing_bytes() == 0;
+        let mut prey: Option<(Duration, LinkId, Block)> = None;
+        // Several links to one peer share its uplink.
+        for (id, victim) in self.links.iter().filter(|(_, link)| link.peer != thief) {
+            let Some(block) = victim.wanted().rev().find(|block| may_ask(*block)) else {
+                continue;
+            };
+            let thefts = self.thefts.get(&block).copied().unwrap_or(0);
+            let Some(wait) = expected_wait(now, victim, skill.proven, thefts, is_end) else { continue };
+            // What stands before others in a queue that moves is sent in any case, and the last is as late.
+            if wait != Duration::MAX && victim.wanted().next_back() != Some(block) {
+                continue;
+            }
+            if prey.is_none_or(|(longest, ..)| wait > longest) {
+                prey = Some((wait, id, block));
+            }
+        }
+        let (wait, victim, block) = prey?;
+        let own = skill.pace.time_for(self.blocks.layout().len_of(block), skill.trips);
+        let margin = if self.rarity.partial == 0 { THEFT_MARGIN } else { THEFT_MARGIN * 4 };
+        (wait > own.mul_f64(THEFT_FACTOR) + margin).then_some((victim, block, wait == Duration::MAX))
+    }
+
+    fn take_from(&mut self, thief: Thief, prey: Option<(LinkId, Block, bool)>) {
+        let Some((victim, block, silent)) = prey else { return };
+        if silent && let Some(victim) = self.links.get_mut(victim) {
+            victim.robbed();
+        }
+        *self.thefts.entry(block).or_insert(0) += 1;
+        self.theft = Some(Theft { thief, victim, block });
+        self.actions.push_back(Action::Revoke { link: victim, block });
+    }
+
+    /// Whether the driver was in time to forbid the block to the link.
+    pub fn handle_revoked(&mut self, now: Time, victim: LinkId, block: Block, in_time: bool) {
+        self.scan = true;
+        let Some(theft) = self.theft.take() else { return };
+        let is_this = (theft.victim, theft.block) == (victim, block);
+        let taken = in_time && is_this && self.blocks.give_back(block, victim);
+        if taken && let Some(state) = self.links.get_mut(victim) {
+            state.lost(block);
+        }
+        match theft.thief {
+            Thief::Link(thief) => {
+                if taken {
+                    self.request(now, thief, vec![block]);
+                }
+                self.touch(thief);
+            }
+            Thief::Peer(peer) if taken => self.open_with(now, peer, Some(block)),
+            Thief::Peer(_) => {}
+        }
+    }
+}
+
+/// How long the last block of `victim` would take to arrive there; `None` where it must be left alone.
+/// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
+/// theft of a block makes the next one of it harder, and a thief that has shown nothing yet must find
+/// a long silence.
+fn expected_wait(now: Time, victim: &Link, proven: bool, thefts: u32, is_end: bool) -> Option<Duration> {
+    let patience = if proven { victim.patience() } else { victim.patience() * UNPROVEN_PATIENCE };
+    if victim.silence(now) >= patience * (1 << thefts.min(MAX_DOUBLINGS)) {
+        return Some(Duration::MAX);
+    }
+    // Who has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no
+    // usual reason.
+    let silence = victim.unusual_silence(now);
+    let wait = victim.pipeline.time_for(victim.under_way()).unwrap_or_default().max(silence);
+    (is_end && proven && thefts < MAX_SPEED_THEFTS).then_some(wait)
+}

@@ -1,0 +1,326 @@
+//! Wrong blocks: who sent them, and when they are asked of the same peer again.
+//!
+//! A block that came wrong is asked of others. Where nobody else has it, the same peer is asked again, after pauses
+//! that grow: what was wrong may have been a bit that flipped on the way. In the end the download is given
+//! up, rather than wait without a word; but only when nobody else has ever offered the block.
+
+use super::{Plan, Time};
+use cascade_format::Block;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+/// A block that nobody else has, and that came wrong, is asked of the same peer again after this; the pause doubles.
+const WRONG_PAUSE: Duration = Duration::from_secs(2);
+
+/// Up to this.
+const MAX_WRONG_PAUSE: Duration = Duration::from_secs(60);
+
+/// Who else has a block that came wrong is looked at so often.
+const REVIEW_INTERVAL: Duration = Duration::from_millis(500);
+
+/// When so many wrong blocks have come without a right one in between, or nothing is left but blocks that have come
+/// wrong so often, and nobody else has them, the download ends.
+const MAX_WRONG: u32 = 5;
+
+/// A block came with a wrong hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongBlock {
+    /// From whom.
+    pub addr: SocketAddrV4,
+    /// Which block.
+    pub block: Block,
+    /// How often it came wrong so far, from anybody.
+    pub times: u32,
+    /// After how long the same peer is asked for it again, because nobody else has it; `None`: others may have it.
+    pub again: Option<Duration>,
+}
+
+/// Why a download cannot be completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// A block that came wrong.
+    pub block: Block,
+    /// How often, from anybody.
+    pub times: u32,
+    /// Who sent it wrong.
+    pub addrs: Vec<SocketAddrV4>,
+    /// Blocks that are still to get.
+    pub left: u64,
+}
+
+/// What is known of wrong blocks.
+#[derive(Debug, Default)]
+pub(super) struct Wrong {
+    times: HashMap<Block, u32>,
+    /// Since the last right one.
+    in_a_row: u32,
+    review_at: Time,
+    untold: VecDeque<WrongBlock>,
+    given_up: Option<GivenUp>,
+}
+
+impl Wrong {
+    /// A right block came.
+    pub(super) fn right(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    /// When it is to be looked again who else has what came wrong.
+    pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
+        (!self.times.is_empty()).then_some(self.review_at).filter(|at| *at > now)
+    }
+}
+
+impl Plan {
+    /// The next wrong block that was not told yet.
+    pub fn poll_wrong(&mut self) -> Option<WrongBlock> {
+        self.wrong.untold.pop_front()
+    }
+
+    /// Why the download cannot be completed, if that is so: nobody gives what is left as it should be.
+    #[must_use]
+    pub fn given_up(&self) -> Option<&GivenUp> {
+        self.wrong.given_up.as_ref()
+    }
+
+    /// The peer sent a wrong `block`.
+    pub(super) fn handle_wrong(&mut self, now: Time, peer: usize, block: Block) {
+        self.peers.get_mut(peer).lied_about(now, block);
+        let times = self.wrong.times.entry(block).or_insert(0);
+        *times = times.saturating_add(1);
+        self.wrong.in_a_row = self.wrong.in_a_row.saturating_add(1);
+        if !self.ask_again_if_alone(now, peer, block) {
+            self.tell_wrong(peer, block, None);
+        }
+    }
+
+    /// Looks who else has what came wrong: peers come and go.
+    pub(super) fn review_wrong(&mut self, now: Time) {
+        if self.wrong.times.is_empty() || now < self.wrong.review_at {
+            return;
+        }
+        self.wrong.review_at = now + REVIEW_INTERVAL;
+        let lies: Vec<(usize, Block)> = self
+            .peers
+            .iter()
+            .flat_map(|(number, peer)| peer.lies().map(move |(block, _)| (number, block)))
+            .filter(|(_, block)| !self.blocks.is_verified(*block))
+            .collect();
+        for (peer, block) in lies {
+            let state = self.peers.get(peer);
+            match (state.has_another_try(block), self.others_may_have(block, false)) {
+                (true, true) => self.peers.get_mut(peer).ask_no_more(block),
+                (false, false) => drop(self.ask_again_if_alone(now, peer, block)),
+                (true, false) | (false, true) => {}
+            }
+        }
+        self.give_up_if_alone();
+    }
+
+    /// Lets the peer be asked for `block` again, and says so, if nobody else has it.
+    fn ask_again_if_alone(&mut self, now: Time, peer: usize, block: Block) -> bool {
+        let alone = !self.others_may_have(block, false);
+        if alone {
+            let times = self.wrong.times.get(&block).copied().unwrap_or(1);
+            let pause = (WRONG_PAUSE * (1 << times.saturating_sub(1).min(6))).min(MAX_WRONG_PAUSE);
+            self.peers.get_mut(peer).ask_again(now, block, pause);
+            self.tell_wrong(peer, block, Some(pause));
+        }
+        alone
+    }
+
+    fn tell_wrong(&mut self, peer: usize, block: Block, again: Option<Duration>) {
+        let times = self.wrong.times.get(&block).copied().unwrap_or(1);
+        let addr = self.peers.get(peer).addr();
+        self.wrong.untold.push_back(WrongBlock { addr, block, times, again });
+    }
+
+    /// Whether a peer that has not sent `block` wrong may have it. With `at_all`, also one that is gone.
+    fn others_may_have(&self, block: Block, at_all: bool) -> bool {
+        let told = self.links.iter().any(|(_, link)| {
+            let has = link.told.as_ref().is_some_and(|told| told.heard && told.has_block(block));
+            has && !self.peers.get(link.peer).has_lied_about(block)
+        });
+        // Who tells what it has, and has not told of this block, does not have it.
+        let lacks = |number: usize| {
+            self.links.iter().any(|(_, link)| {
+                let lacks = |told: &super::knowledge::Told| told.heard && !told.has_block(block);
+                link.peer == number && link.told.as_ref().is_some_and(lacks)
+            })
+        };
+        let may = |number: usize, peer: &super::peer::Peer| peer.may_offer(block, at_all) && !lacks(number);
+        told || self.peers.iter().any(|(number, peer)| may(number, peer))
+    }
+
+    fn give_up_if_alone(&mut self) {
+        let spent = |times: &&u32| **times >= MAX_WRONG;
+        let wrong = || self.wrong.times.iter().filter(|(block, _)| !self.blocks.is_verified(**block));
+        let all_spent = wrong().filter(|(_, times)| spent(times)).count() as u64 == self.blocks.unverified();
+        if (self.wrong.in_a_row < MAX_WRONG && !all_spent) || self.is_complete() {
+            return;
+        }
+        // The worst of those that nobody else has.
+        let lonely = wrong().filter(|(block, _)| !self.others_may_have(**block, true));
+        let Some((block, times)) = lonely.max_by_key(|(block, times)| (**times, std::cmp::Reverse(**block)))
+        else {
+            return;
+        };
+        let liars = self.peers.iter().filter(|(_, peer)| peer.has_lied_about(*block));
+        let addrs = liars.map(|(_, peer)| peer.addr()).collect();
+        let (block, times, left) = (*block, *times, self.blocks.unverified());
+        self.wrong.given_up = Some(GivenUp { block, times, addrs, left });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Action, LinkId, Options, Order, Outcome, Source};
+    use super::*;
+    use cascade_format::peer_wire::Status;
+    use cascade_format::{Have, Layout};
+    use std::net::Ipv4Addr;
+
+    const BLOCKS: u64 = 8;
+
+    /// A plan, and what the peers of a small world do: tells for a peer and a block what becomes of it.
+    struct World<F> {
+        plan: Plan,
+        links: HashMap<LinkId, u8>,
+        asked: Vec<(Time, u8, Block)>,
+        told: Vec<(Time, WrongBlock)>,
+        outcome: F,
+        now: Time,
+    }
+
+    const fn addr(peer: u8) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, peer), 7001)
+    }
+
+    impl<F: FnMut(u8, Block) -> Option<Outcome>> World<F> {
+        fn new(peers: &[u8], outcome: F) -> Self {
+            let layout = Layout::new(BLOCKS, 1).unwrap();
+            let options = Options { order: Order::Sequential, max_links: 8 };
+            let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+            let peers: Vec<_> = peers.iter().map(|peer| addr(*peer)).collect();
+            plan.handle_peers(Time::ZERO, Source::Tracker(0), &peers);
+            let (links, asked, told, now) = (HashMap::new(), Vec::new(), Vec::new(), Time::ZERO);
+            Self { plan, links, asked, told, outcome, now }
+        }
+
+        /// Lives until the download is complete or given up, or the time is over.
+        fn run(&mut self, until: Time) {
+            while self.now < until && !self.plan.is_complete() && self.plan.given_up().is_none() {
+                while let Some(action) = self.plan.poll_action(self.now) {
+                    self.obey(action);
+                }
+                while let Some(wrong) = self.plan.poll_wrong() {
+                    self.told.push((self.now, wrong));
+                }
+                let next = self.plan.next_wakeup(self.now).unwrap_or(self.now);
+                self.now = next.max(self.now + Duration::from_millis(1));
+            }
+        }
+
+        fn obey(&mut self, action: Action) {
+            match action {
+                Action::Connect { link, addr, .. } => {
+                    self.links.insert(link, addr.ip().octets()[3]);
+                    self.plan.handle_connected(self.now, link);
+                }
+                Action::Request { link, blocks } => {
+                    for block in blocks {
+                        let Some(peer) = self.links.get(&link).copied() else { return };
+                        self.asked.push((self.now, peer, block));
+                        if let Some(outcome) = (self.outcome)(peer, block) {
+                            self.plan.handle_received(self.now, link, 10, &[outcome]);
+                        }
+                    }
+                }
+                Action::Revoke { link, block } => self.plan.handle_revoked(self.now, link, block, true),
+                Action::Close { link } => drop(self.links.remove(&link)),
+                Action::Poll { .. } => {}
+            }
+        }
+
+        fn wrong_from(&self, peer: u8) -> usize {
+            self.told.iter().filter(|(_, wrong)| wrong.addr == addr(peer)).count()
+        }
+    }
+
+    fn flipped(block: Block) -> Outcome {
+        if block.number() == 3 { Outcome::Corrupt(block) } else { Outcome::Verified(block) }
+    }
+
+    const LONG: Time = Time::from_secs(3600);
+
+    #[test]
+    fn a_lone_seeder_is_asked_again_with_growing_pauses_and_then_given_up() {
+        let mut world = World::new(&[1], |_, block| Some(flipped(block)));
+        world.run(LONG);
+        let given_up = world.plan.given_up().unwrap();
+        assert_eq!((given_up.block.number(), given_up.times, given_up.left), (3, MAX_WRONG, 1));
+        assert_eq!(given_up.addrs, [addr(1)]);
+        let pauses: Vec<_> = world.told.iter().map(|(_, wrong)| wrong.again.unwrap().as_secs()).collect();
+        assert_eq!(pauses, [2, 4, 8, 16, 32]);
+        assert!((30..40).contains(&world.now.as_secs()), "{:?}", world.now);
+        assert!(!world.plan.is_hopeless(), "who does not wait waits for that");
+    }
+
+    #[test]
+    fn what_comes_right_in_the_end_completes_the_download() {
+        let mut tries = 0;
+        let mut world = World::new(&[1], move |_, block| {
+            tries += u32::from(block.number() == 3);
+            Some(if tries < MAX_WRONG { flipped(block) } else { Outcome::Verified(block) })
+        });
+        world.run(LONG);
+        assert!(world.plan.is_complete(), "{:?}", world.told);
+    }
+
+    #[test]
+    fn a_peer_with_nothing_right_is_given_up_if_it_is_alone() {
+        let mut world = World::new(&[1], |_, block| Some(Outcome::Corrupt(block)));
+        world.run(LONG);
+        assert!(world.plan.given_up().is_some());
+        assert!(world.now < Time::from_secs(30), "{:?}", world.now);
+    }
+
+    #[test]
+    fn an_honest_peer_that_has_offered_the_block_and_is_slow_or_gone_keeps_the_download_alive() {
+        // It gives one block, and falls silent.
+        let mut given = 0;
+        let mut world = World::new(&[1, 2], move |peer, block| {
+            if peer == 1 {
+                return Some(Outcome::Corrupt(block));
+            }
+            given += 1;
+            (given == 1).then_some(Outcome::Verified(block))
+        });
+        world.run(Time::from_secs(120));
+        assert_eq!(world.plan.given_up(), None, "{:?}", world.told);
+        assert!(world.wrong_from(1) > 0 && world.wrong_from(1) <= 4, "{:?}", world.told);
+        assert!(
+            world.told.iter().all(|(_, wrong)| wrong.again.is_none()),
+            "another has it: {:?}",
+            world.told
+        );
+    }
+
+    #[test]
+    fn leechers_that_lack_the_block_do_not_count() {
+        let mut world = World::new(&[1, 2, 3], |peer, block| {
+            Some(match peer {
+                1 => flipped(block),
+                _ if block.number() % 2 == 1 => Outcome::Refused(block, Status::MissingBlock),
+                _ => Outcome::Verified(block),
+            })
+        });
+        world.run(LONG);
+        assert_eq!(world.plan.given_up().map(|given_up| given_up.block.number()), Some(3));
+        assert_eq!(
+            world.asked.iter().filter(|(_, peer, block)| *peer == 1 && block.number() == 3).count(),
+            5
+        );
+    }
+}
