@@ -124,9 +124,7 @@ fn flatten(result: Result<io::Result<()>, oneshot::error::RecvError>) -> io::Res
 /// A listener with a backlog for many clients at once.
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the last run's connections to time out. (On Windows the option means
-    // something else: that others may take the port.)
-    #[cfg(unix)]
+    // A restart must not wait for the last run's connections to time out.
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;

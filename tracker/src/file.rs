@@ -1,8 +1,10 @@
 //! Opening what the command line names. Only regular files are read: a FIFO or a device may keep its
 //! reader waiting, or never end.
 
+use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Opens a regular file without waiting; returns it with its length in bytes.
@@ -12,13 +14,7 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, u64)> {
     let mut options = OpenOptions::new();
     options.read(true);
     // Somebody may have put a FIFO there since.
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-        options.custom_flags(flags.cast_signed());
-    }
+    options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
     let file = options.open(path)?;
     let len = regular(&file.metadata()?)?;
     Ok((file, len))
@@ -38,7 +34,6 @@ fn regular(metadata: &fs::Metadata) -> io::Result<u64> {
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
     fn only_regular_files_are_opened_and_nothing_waits() {
         use rustix::fs::{CWD, FileType, Mode, mknodat};

@@ -26,7 +26,6 @@ fn connections_for(descriptors: Option<u64>) -> usize {
     usize::try_from(spare).unwrap_or(usize::MAX).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
 }
 
-#[cfg(unix)]
 fn raised_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -36,12 +35,6 @@ fn raised_limit() -> Option<u64> {
         let _ = setrlimit(Resource::Nofile, wanted);
     }
     getrlimit(Resource::Nofile).current
-}
-
-/// Other systems have no such limit, or a far higher one.
-#[cfg(not(unix))]
-fn raised_limit() -> Option<u64> {
-    None
 }
 
 #[cfg(test)]
@@ -56,7 +49,6 @@ mod tests {
         assert_eq!(connections_for(None), MAX_CONNECTIONS);
     }
 
-    #[cfg(unix)]
     #[test]
     fn the_soft_limit_becomes_the_hard_one() {
         use rustix::process::{Resource, getrlimit};

@@ -1,5 +1,4 @@
 //! The command as a process.
-#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 use rustix::process::{Pid, Signal, kill_process};

@@ -4,7 +4,6 @@ use crate::limits::{DESCRIPTORS_A_THREAD, MIN_FREE_DESCRIPTORS, RESERVED_DESCRIP
 
 /// Raises the limit on open descriptors to the highest that the system allows this process, and
 /// returns it. Where there is no such limit, or it cannot be known, it is `usize::MAX`.
-#[cfg(unix)]
 pub fn raise_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -15,12 +14,6 @@ pub fn raise_limit() -> usize {
     }
     let current = getrlimit(Resource::Nofile).current;
     current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
-}
-
-/// Sockets of this system are not bounded by a number of descriptors.
-#[cfg(not(unix))]
-pub fn raise_limit() -> usize {
-    usize::MAX
 }
 
 /// How many descriptors this process has open; 0 where it cannot be known.
@@ -77,7 +70,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn the_soft_limit_reaches_the_hard_one() {
         let raised = raise_limit();
         let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;

@@ -28,16 +28,13 @@ pub(super) enum Got {
     Nothing,
 }
 
-/// Whether a short count means that nothing more can be read or written now.
-const SHORT_MEANS_DONE: bool = cfg!(unix);
-
 /// Reads what there is, up to `buffer.len()` bytes.
 pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Got> {
     let mut got = Got::Nothing;
     let result = stream.try_io(Interest::READABLE, || {
         let bytes = (&*SockRef::from(stream)).read(buffer)?;
         got = if bytes == 0 { Got::End } else { Got::Bytes(bytes) };
-        block_if(SHORT_MEANS_DONE && bytes > 0 && bytes < buffer.len())
+        block_if(bytes > 0 && bytes < buffer.len())
     });
     ignore_would_block(result)?;
     Ok(got)
@@ -107,7 +104,7 @@ fn send_by(stream: &TcpStream, len: usize, call: impl FnOnce() -> io::Result<usi
     let mut bytes = 0;
     let result = stream.try_io(Interest::WRITABLE, || {
         bytes = call()?;
-        block_if(SHORT_MEANS_DONE && bytes < len)
+        block_if(bytes < len)
     });
     Ok(Took { bytes, full: ignore_would_block(result)? })
 }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::time::Instant;
 
 /// What is opened to hold a descriptor.
-const ANYTHING: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
+const ANYTHING: &str = "/dev/null";
 
 /// The descriptor, and when the user was told that there was no other.
 #[derive(Debug)]

@@ -216,7 +216,6 @@ pub fn is_at(file: &File, path: &Path) -> bool {
     (here.device, here.inode) == (there.device, there.inode)
 }
 
-#[cfg(unix)]
 mod positioned {
     use super::*;
     use std::os::unix::fs::FileExt;
@@ -260,43 +259,11 @@ mod positioned {
 mod portable {
     use super::*;
 
-    #[cfg(unix)]
     pub(super) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         use std::os::unix::fs::FileExt;
         for slice in slices {
             file.write_all_at(slice, offset)?;
             offset += slice.len() as u64;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(windows)]
-mod positioned {
-    use super::*;
-    use std::os::windows::fs::FileExt;
-
-    pub(super) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-        while !buffer.is_empty() {
-            match file.seek_read(buffer, offset)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => {
-                    buffer = buffer.get_mut(read..).unwrap_or_default();
-                    offset += read as u64;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
-        for slice in slices {
-            let mut bytes: &[u8] = slice;
-            while !bytes.is_empty() {
-                let written = file.seek_write(bytes, offset)?;
-                bytes = bytes.get(written..).unwrap_or_default();
-                offset += written as u64;
-            }
         }
         Ok(())
     }

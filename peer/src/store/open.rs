@@ -4,8 +4,10 @@
 //! end. So a file is looked at before it is opened, opened without waiting, and looked at again: between
 //! the two looks the name may have got another meaning.
 
+use rustix::fs::OFlags;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Why a name does not lead to a file that can be read.
@@ -50,19 +52,12 @@ fn refuse_others(metadata: &Metadata) -> Result<(), OpenError> {
 
 /// Adds what keeps an opening from waiting, and, where `here` is set, from following a link.
 pub(super) fn without_waiting(options: &mut OpenOptions, here: bool) {
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        flags.set(OFlags::NOFOLLOW, here);
-        options.custom_flags(flags.bits().cast_signed());
-    }
-    #[cfg(not(unix))]
-    let _ = (options, here);
+    let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    flags.set(OFlags::NOFOLLOW, here);
+    options.custom_flags(flags.bits().cast_signed());
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use rustix::fs::{CWD, FileType, Mode, mknodat};

@@ -10,6 +10,7 @@ use super::open::without_waiting;
 use super::prepare::io_error;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Names that are tried for a part file: `NAME.part`, then `NAME.part.2` and so on.
@@ -102,19 +103,12 @@ impl Part {
 
 /// A regular file with one name.
 fn is_plain(metadata: &Metadata) -> bool {
-    #[cfg(unix)]
-    let names = std::os::unix::fs::MetadataExt::nlink(metadata);
-    #[cfg(not(unix))]
-    let names = 1;
-    metadata.is_file() && names == 1
+    metadata.is_file() && metadata.nlink() == 1
 }
 
 /// What was there is gone, or something is there now, or it has become a link.
 fn changed_meanwhile(error: &io::Error) -> bool {
-    #[cfg(unix)]
     let link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
-    #[cfg(not(unix))]
-    let link = false;
     link || matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
 }
 
@@ -155,7 +149,7 @@ pub fn remove(file: &File, path: &Path) {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

@@ -16,6 +16,7 @@ use cascade_format::{Block, BlockHash, Have};
 use cascade_hash::Sha256Stream;
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -399,29 +400,14 @@ pub(super) fn io_error(what: &'static str, path: &Path, source: io::Error) -> Pr
 
 /// Free bytes on the disk of `folder`, where the system tells.
 fn free_space(folder: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let stat = rustix::fs::statvfs(folder).ok()?;
-        // Some file systems tell nothing at all.
-        (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        None
-    }
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    // Some file systems tell nothing at all.
+    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Bytes of the disk that a file occupies already.
 fn allocated(metadata: &fs::Metadata) -> u64 {
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::MetadataExt::blocks(metadata).saturating_mul(512)
-    }
-    #[cfg(not(unix))]
-    {
-        metadata.len()
-    }
+    metadata.blocks().saturating_mul(512)
 }
 
 #[cfg(test)]

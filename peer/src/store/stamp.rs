@@ -40,7 +40,6 @@ impl Stamp {
     }
 
     /// The stamp in what the file system told.
-    #[cfg(unix)]
     pub(super) fn from_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         let ns =
@@ -52,13 +51,5 @@ impl Stamp {
             modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
             changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
         }
-    }
-
-    /// Portable fallback: length and modification time alone.
-    #[cfg(not(unix))]
-    pub(super) fn from_metadata(metadata: &Metadata) -> Self {
-        let modified = metadata.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-        let modified_ns = modified.and_then(|d| i128::try_from(d.as_nanos()).ok()).unwrap_or(0);
-        Self { device: 0, inode: 0, length: metadata.len(), modified_ns, changed_ns: modified_ns }
     }
 }

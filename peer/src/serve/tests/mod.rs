@@ -2,7 +2,6 @@
 
 mod answers;
 mod bounds;
-#[cfg(unix)]
 mod changes;
 mod lifecycle;
 mod paranoid;
