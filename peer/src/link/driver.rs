@@ -1,9 +1,11 @@
-//! The task of one link: connects, asks, receives, writes.
+//! The task of one link: connects, asks, and receives.
 
-use super::buffers::{Buffer, BufferPool};
-use super::hashing::{HashPool, Job, Work};
+use super::buffers::BufferPool;
+use super::hashing::HashPool;
+use super::lane::Lane;
 use super::lease::Lease;
-use super::response::{Ask, Lie, ResponseReader, Segment};
+use super::receive::{End, Receiver};
+use super::response::{Ask, ResponseReader};
 use super::threads::LinkThreads;
 use super::{FileContext, LinkEvent};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
@@ -11,17 +13,15 @@ use crate::plan::{Ended, LinkId};
 use cascade_format::extension::{Marker, NEWS};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 /// Requests written with one call.
 const REQUESTS_A_WRITE: usize = 256;
-
-/// Pieces received before the link looks at its requests again.
-const PIECES_A_TURN: usize = 4;
 
 /// What to ask the peer next.
 #[derive(Debug)]
@@ -87,20 +87,18 @@ impl LinkTask {
         let lease = Arc::new(Lease::default());
         let (id, threads) = (self.id, self.threads.clone());
         let reader = ResponseReader::new(*self.file.shared.layout(), self.marker_port.is_some());
+        let lane = Arc::new(Lane::new(id, Arc::clone(&self.file), Arc::clone(&lease)));
+        let receiver = Receiver::new(reader, lane, self.buffers.clone(), self.hashers.clone());
         let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), 0);
-        let link = Link { task: self, lease: Arc::clone(&lease), reader, to_send, offers_seen, out };
+        let link = Link { task: self, receiver, to_send, offers_seen, out };
         threads.spawn(id, link.run(queue));
         LinkHandle { requests, lease }
     }
 }
 
-/// How a link ends, and why, for people.
-type End = (Ended, String);
-
 struct Link {
     task: LinkTask,
-    lease: Arc<Lease>,
-    reader: ResponseReader,
+    receiver: Receiver,
     /// What to ask for.
     to_send: VecDeque<Ask>,
     offers_seen: u32,
@@ -112,12 +110,12 @@ impl Link {
     async fn run(mut self, requests: mpsc::Receiver<Questions>) {
         let (ended, reason) = match self.connect().await {
             Ok(stream) => {
-                let _ = self.task.file.events.send((self.task.id, LinkEvent::Connected)).await;
+                self.receiver.send(LinkEvent::Connected).await;
                 self.transfer(&stream, requests).await
             }
             Err(error) => (Ended::Unreachable, error.to_string()),
         };
-        self.submit(Work::End(ended, reason)).await;
+        self.receiver.end(ended, reason).await;
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
@@ -129,6 +127,7 @@ impl Link {
     async fn transfer(&mut self, stream: &TcpStream, mut requests: mpsc::Receiver<Questions>) -> End {
         loop {
             let unsent = !self.out.is_empty() || !self.to_send.is_empty();
+            let until = self.receiver.wakeup.until();
             let step = tokio::select! {
                 questions = requests.recv() => {
                     let Some(questions) = questions else { return (Ended::Between, "closed".into()) };
@@ -137,12 +136,13 @@ impl Link {
                     self.send(stream)
                 }
                 ready = stream.writable(), if unsent => {
-                    ready.map_err(|error| self.broken(&error)).and_then(|()| self.send(stream))
+                    ready.map_err(|error| self.receiver.broken(&error)).and_then(|()| self.send(stream))
                 }
-                ready = stream.readable() => match ready {
-                    Ok(()) => self.receive(stream).await,
-                    Err(error) => Err(self.broken(&error)),
+                ready = stream.readable(), if self.receiver.wakeup.is_told_by_socket() => match ready {
+                    Ok(()) => self.receiver.receive(stream).await,
+                    Err(error) => Err(self.receiver.broken(&error)),
                 },
+                () = sleep_until(until), if until.is_some() => self.receiver.receive(stream).await,
             };
             if let Err(end) = step {
                 return end;
@@ -157,7 +157,7 @@ impl Link {
                 && let Some(ask) = self.to_send.pop_front()
             {
                 self.out.extend_from_slice(&self.encode(ask));
-                self.reader.asked(ask);
+                self.receiver.reader.asked(ask);
             }
             if self.out.is_empty() {
                 return Ok(());
@@ -165,7 +165,7 @@ impl Link {
             match stream.try_write(&self.out) {
                 Ok(sent) => drop(self.out.drain(..sent)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(self.broken(&error)),
+                Err(error) => return Err(self.receiver.broken(&error)),
             }
         }
     }
@@ -181,116 +181,12 @@ impl Link {
             (None, Ask::News) => Marker { port: 0, offers_seen: 0 }.request(hash, NEWS),
         }
     }
-
-    /// Receives what is there.
-    async fn receive(&mut self, stream: &TcpStream) -> Result<(), End> {
-        for _ in 0..PIECES_A_TURN {
-            let mut buffer = self.task.buffers.take().await;
-            let (length, after) = fill(stream, &mut buffer);
-            let full = length == buffer.len();
-            if length > 0 {
-                self.take_in(buffer, length).await?;
-            }
-            match after {
-                After::End => return Err(self.ended()),
-                After::Broken(error) => return Err(self.broken(&error)),
-                After::Open if !full => return Ok(()),
-                After::Open => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what the bytes are to the file, and hands them to the hash thread.
-    async fn take_in(&mut self, buffer: Buffer, length: usize) -> Result<(), End> {
-        let mut segments = Vec::new();
-        let bytes = buffer.get(..length).unwrap_or_default();
-        let understood = self.reader.read(bytes, &mut segments);
-        let written = match self.write(bytes, &segments) {
-            Ok(written) => written,
-            Err(error) => {
-                let _ = self.task.file.events.send((self.task.id, LinkEvent::Disk(error))).await;
-                return Err((Ended::Cut, "the disk refused the data".into()));
-            }
-        };
-        self.submit(Work::Piece { buffer, length, segments, written }).await;
-        understood.map_err(|lie| {
-            // A peer that is full says so before it is asked, and may have room later.
-            let ended = if lie == Lie::Unasked { Ended::Cut } else { Ended::Lied };
-            (ended, lie.to_string())
-        })
-    }
-
-    /// Writes bodies at their places, neighbours with one call, under the lease. Tells for each segment
-    /// whether it is written: only the writer knows, for the lease may change at any moment.
-    fn write(&self, bytes: &[u8], segments: &[Segment]) -> io::Result<Vec<bool>> {
-        let data = self.task.file.shared.data();
-        let writing = self.lease.write();
-        let mut written = Vec::with_capacity(segments.len());
-        let mut slices = Vec::new();
-        let (mut start, mut end) = (0, 0);
-        for segment in segments {
-            let Segment::Body { block, offset, range, .. } = segment else {
-                written.push(false);
-                continue;
-            };
-            let allowed = writing.allows(*block);
-            written.push(allowed);
-            if !allowed {
-                continue;
-            }
-            let at = data.layout().start(*block) + offset;
-            if at != end {
-                data.write_all_at(&mut slices, start)?;
-                slices.clear();
-                start = at;
-            }
-            slices.push(IoSlice::new(bytes.get(range.clone()).unwrap_or_default()));
-            end = at + range.len() as u64;
-        }
-        data.write_all_at(&mut slices, start)?;
-        Ok(written)
-    }
-
-    async fn submit(&self, work: Work) {
-        let (file, lease) = (Arc::clone(&self.task.file), Arc::clone(&self.lease));
-        self.task.hashers.submit(Job { link: self.task.id, file, lease, work }).await;
-    }
-
-    /// The peer closed the connection.
-    fn ended(&self) -> End {
-        if self.reader.is_between() {
-            (Ended::Between, "the peer closed the connection".into())
-        } else {
-            (Ended::Cut, "the peer closed the connection in the middle of an answer".into())
-        }
-    }
-
-    fn broken(&self, error: &io::Error) -> End {
-        let ended = if self.reader.is_between() { Ended::Between } else { Ended::Cut };
-        (ended, error.to_string())
-    }
 }
 
-/// What follows the bytes that were received.
-enum After {
-    Open,
-    End,
-    Broken(io::Error),
-}
-
-/// Receives until the buffer is full or the socket empty: fewer and larger pieces.
-fn fill(stream: &TcpStream, buffer: &mut [u8]) -> (usize, After) {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..)
-        && !rest.is_empty()
-    {
-        match stream.try_read(rest) {
-            Ok(0) => return (filled, After::End),
-            Ok(received) => filled += received,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return (filled, After::Broken(error)),
-        }
+/// Sleeps until then; for ever without a time.
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
     }
-    (filled, After::Open)
 }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 /// A hash thread reads so much itself to come level with the prefix, in bytes: then it goes on from
 /// hot data. More than that is left to the other thread. Less than a block would not do: the other thread
 /// can only follow, so with one link it is always one block behind.
-const MAX_LEAP: u64 = 32 << 20;
+pub(super) const MAX_LEAP: u64 = 32 << 20;
 
 /// The hash of the verified prefix of one file.
 #[derive(Debug)]
@@ -87,15 +87,15 @@ impl PrefixHash {
     }
 
     /// A copy of the hash at `start`, if the prefix reaches there, to be fed with the block that begins
-    /// there.
-    pub(super) fn fork_at(&self, start: u64) -> Option<Sha256Stream> {
+    /// there. Up to `max_leap` bytes are read back for it.
+    pub(super) fn fork_at(&self, start: u64, max_leap: u64) -> Option<Sha256Stream> {
         let mut hasher = {
             let state = self.lock();
             let gap = start.checked_sub(state.hasher.len())?;
             if gap == 0 {
                 return Some(state.hasher.clone());
             }
-            if gap > MAX_LEAP || self.verified_end(state.hasher.len(), gap) < start {
+            if gap > max_leap || self.verified_end(state.hasher.len(), gap) < start {
                 return None;
             }
             state.hasher.clone()
