@@ -21,6 +21,9 @@ pub const HOLD: Duration = Duration::from_millis(100);
 /// What a packet carries at the least, in bytes: to wait for less is to wait for a packet.
 const PACKET: u64 = 1280;
 
+/// Up to this rate, in bytes a second, a link hashes itself what it receives: some tenths of what a core hashes.
+const CALM: u64 = 256 << 20;
+
 /// What a link waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
@@ -59,6 +62,12 @@ impl LowWater {
             self.rate = self.sample.saturating_mul(1_000_000) / micros;
             (self.start, self.sample) = (Some(now), 0);
         }
+    }
+
+    /// Whether so little comes that the link's own thread can hash it too.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        self.rate <= CALM
     }
 
     /// What to wait for where `body` bytes are left of the block that has begun, and `expected` of everything

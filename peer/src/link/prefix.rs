@@ -6,6 +6,7 @@
 //! back by a thread of its own, so that no second pass over the file is left for the end.
 
 use crate::limits::PIECE_LEN;
+use crate::page_buffer::PageBuffer;
 use crate::store::Shared;
 use cascade_format::{Block, FileHash};
 use cascade_hash::Sha256Stream;
@@ -161,7 +162,7 @@ impl PrefixHash {
 
     /// Feeds verified bytes up to `end`.
     fn read_back(&self, hasher: &mut Sha256Stream, end: u64) -> io::Result<()> {
-        let mut buffer = vec![0; PIECE_LEN];
+        let mut buffer = PageBuffer::new(PIECE_LEN);
         while hasher.len() < end {
             let length = usize::try_from(end - hasher.len()).unwrap_or(usize::MAX).min(PIECE_LEN);
             let piece = buffer.get_mut(..length).unwrap_or_default();

@@ -57,8 +57,8 @@ impl Receiver {
             let (length, after) = fill(stream, &mut buffer);
             received += length as u64;
             if length > 0 {
-                // With more in the socket this thread has enough to do.
-                let busy = matches!(after, After::More);
+                // With more in the socket, or soon, this thread has enough to do.
+                let busy = matches!(after, After::More) || !self.water.is_calm();
                 self.take_in(buffer, length, busy).await?;
             }
             match after {
