@@ -1,7 +1,7 @@
 //! A process under measurement: wall time, CPU seconds, peak memory, wake-ups.
 //!
 //! A process that exits is measured by `wait4`, in microseconds; one that runs on by the difference of two
-//! readings of `/proc/PID/stat`, in steps of 10 ms. Peak memory is the kernel's own high-water mark, sampled
+//! readings of `/proc/PID`: exact unless threads have ended meanwhile, else in steps of 10 ms. Peak memory is the kernel's own high-water mark, sampled
 //! for the process and its children, because `wait4` also counts what the parent held before `exec`.
 
 use crate::error::{BenchError, Context, Result, failed};
@@ -49,7 +49,7 @@ pub struct Measured {
     started: Instant,
     log: PathBuf,
     memory: Sampler,
-    cpu_at_mark: f64,
+    cpu_at_mark: CpuTime,
     wakeups_at_mark: u64,
 }
 
@@ -81,7 +81,7 @@ impl Measured {
             started,
             log: log.to_owned(),
             memory,
-            cpu_at_mark: 0.0,
+            cpu_at_mark: CpuTime::default(),
             wakeups_at_mark: 0,
         })
     }
@@ -106,14 +106,14 @@ impl Measured {
 
     /// Counts CPU time and wake-ups from here on.
     pub fn mark(&mut self) {
-        self.cpu_at_mark = procfs::cpu_time(self.pid()).as_secs_f64();
+        self.cpu_at_mark = CpuTime::of(self.pid());
         self.wakeups_at_mark = procfs::wakeups(self.pid());
     }
 
     /// CPU and wake-ups since the mark, and peak memory since the start, of a process that runs.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let cpu = procfs::cpu_time(self.pid()).as_secs_f64() - self.cpu_at_mark;
+        let cpu = CpuTime::of(self.pid()).since(self.cpu_at_mark);
         let wakeups = procfs::wakeups(self.pid()).saturating_sub(self.wakeups_at_mark);
         Usage { cpu, peak: self.memory.sample(), wakeups }
     }
@@ -222,6 +222,31 @@ impl Drop for Measured {
     }
 }
 
+/// What a process that runs has used, by two clocks.
+#[derive(Debug, Clone, Copy, Default)]
+struct CpuTime {
+    /// All of it, in steps of 10 ms.
+    whole: f64,
+    /// That of the threads that are alive, in nanoseconds.
+    threads: f64,
+}
+
+impl CpuTime {
+    fn of(pid: u32) -> Self {
+        let threads = procfs::run_time(pid).as_secs_f64();
+        Self { whole: procfs::cpu_time(pid).as_secs_f64(), threads }
+    }
+
+    /// Seconds since `before`: by the finer clock, unless it has lost something with a thread that has ended.
+    fn since(self, before: Self) -> f64 {
+        let (whole, threads) = (self.whole - before.whole, self.threads - before.threads);
+        if (whole - threads).abs() <= TWO_STEPS { threads } else { whole }
+    }
+}
+
+/// How far the two clocks of a process may be apart, in seconds.
+const TWO_STEPS: f64 = 0.02;
+
 /// Voluntary context switches of all children that this process has waited for, and of their children.
 fn wakeups_of_reaped() -> u64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN);
@@ -327,6 +352,13 @@ mod tests {
         let script = "for i in 1 2 3 4 5 6 7 8; do sleep 0.01; done";
         let ended = shell(script, &dir.path().join("log")).finish(Duration::from_secs(60)).unwrap();
         assert!(ended.usage.wakeups >= 16, "eight sleepers and their shell: {ended:?}");
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_counted() {
+        let time = |whole, threads| CpuTime { whole, threads };
+        assert!((time(1.5, 0.307).since(time(1.4, 0.2)) - 0.107).abs() < 1e-9);
+        assert!((time(1.5, 0.1).since(time(1.4, 0.2)) - 0.1).abs() < 1e-9);
     }
 
     #[test]

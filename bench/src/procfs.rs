@@ -13,6 +13,14 @@ pub fn cpu_time(pid: u32) -> Duration {
     Duration::from_millis(cpu_ticks(&stat) * 1000 / TICKS_PER_SECOND)
 }
 
+/// Time that the threads of `pid` that are alive have run. Zero when it is gone.
+#[must_use]
+pub fn run_time(pid: u32) -> Duration {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
+    let of = |text: String| text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos);
+    threads.flatten().filter_map(|thread| of(fs::read_to_string(thread.path().join("schedstat")).ok()?)).sum()
+}
+
 /// utime + stime + cutime + cstime: fields 14 to 17. The name (field 2) may hold blanks and parentheses.
 fn cpu_ticks(stat: &str) -> u64 {
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
