@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 /// The most bytes that a link sleeps for: beyond, fewer and larger pieces gain nothing.
-pub const MAX_MARK: u64 = 64 << 10;
+pub const MAX_MARK_LEN: u64 = 64 << 10;
 
 /// A link sleeps beyond the end of a block only for what comes in this time: a block is published this much
 /// late, give or take as much again.
@@ -22,7 +22,7 @@ pub const HOLD: Duration = Duration::from_millis(100);
 const PACKET: u64 = 1280;
 
 /// Up to this rate, in bytes a second, a link hashes itself what it receives: some tenths of what a core hashes.
-const CALM: u64 = 256 << 20;
+const CALM_BYTES: u64 = 256 << 20;
 
 /// What a link waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl LowWater {
     /// Whether so little comes that the link's own thread can hash it too.
     #[must_use]
     pub fn is_calm(&self) -> bool {
-        self.rate <= CALM
+        self.rate <= CALM_BYTES
     }
 
     /// What to wait for where `body` bytes are left of the block that has begun, and `expected` of everything
@@ -75,8 +75,8 @@ impl LowWater {
     #[must_use]
     pub fn next(&self, body: u64, expected: u64) -> Wait {
         let micros = u64::try_from(SOON.as_micros()).unwrap_or(u64::MAX);
-        let soon = (self.rate.saturating_mul(micros) / 1_000_000).min(expected).min(MAX_MARK);
-        let body = body.min(MAX_MARK);
+        let soon = (self.rate.saturating_mul(micros) / 1_000_000).min(expected).min(MAX_MARK_LEN);
+        let body = body.min(MAX_MARK_LEN);
         let (mark, hold) = if soon > body { (soon, SOON * 2) } else { (body, HOLD) };
         if self.silent || mark <= PACKET { Wait::BYTE } else { Wait { mark, hold: Some(hold) } }
     }
@@ -100,7 +100,7 @@ mod tests {
     fn the_rest_of_a_block_is_waited_for_and_no_more() {
         let water = steady(Duration::from_millis(10), 3000);
         assert_eq!(water.next(60_000, 10 << 20), Wait { mark: 60_000, hold: Some(HOLD) });
-        assert_eq!(water.next(16 << 20, 20 << 20), Wait { mark: MAX_MARK, hold: Some(HOLD) });
+        assert_eq!(water.next(16 << 20, 20 << 20), Wait { mark: MAX_MARK_LEN, hold: Some(HOLD) });
     }
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_tail_is_not_waited_beyond() {
         let water = steady(Duration::from_millis(5), 1 << 20);
-        assert_eq!(water.next(400, 10 << 20).mark, MAX_MARK);
+        assert_eq!(water.next(400, 10 << 20).mark, MAX_MARK_LEN);
         assert_eq!(water.next(400, 5000).mark, 5000);
         assert_eq!(water.next(400, 400), Wait::BYTE);
     }

@@ -4,11 +4,11 @@ use super::Found;
 use crate::data::DataFile;
 use crate::error::{BenchError, Result};
 use crate::stats::Spread;
+use crate::swarm;
 use crate::swarm::clients::{Aria2, Cascade, Client};
 use crate::swarm::outcome::Outcome;
 use crate::swarm::role::Role;
 use crate::swarm::scenario::Scenario;
-use crate::swarm::{self};
 use crate::table::{Goal, Table};
 use crate::tools::binaries::Binaries;
 use crate::turns;
@@ -60,7 +60,7 @@ pub(super) fn run(binaries: &Binaries, rate: u64, runs: usize, folder: &Path) ->
             let outcome = swarm::run(&scenario, contestant.client.as_ref(), &data, work.path())?;
             let last = outcome.spread(Role::Own).map_or(f64::NAN, |times| times.max);
             let (name, busy) = (contestant.client.name(), outcome.busy * 100.0);
-            println!("{name:<12} last {last:6.2} s, machine {busy:.0} % busy");
+            println!("{name:<12} last {last:6.2} s, CPU {:5.2} s, machine {busy:.0} % busy", outcome.cpu);
             contestant.runs.push(outcome);
         }
     }
@@ -95,11 +95,12 @@ fn contestants(binaries: &Binaries, data: &DataFile, folder: &Path) -> Result<Ve
 }
 
 fn print(all: &[Contestant], scenario: &Scenario) {
-    let mut table = Table::new(&["program", "worst last ÷ F/u", "machine busy"]);
+    let mut table = Table::new(&["program", "worst last ÷ F/u", "CPU s of all peers", "machine busy"]);
     for contestant in all {
         table.row([
             contestant.client.name(),
             format!("{:.3}", contestant.last(scenario)),
+            format!("{:.2}", contestant.median(|run| run.cpu)),
             format!("{:.0} %", contestant.busy() * 100.0),
         ]);
     }
@@ -109,6 +110,8 @@ fn print(all: &[Contestant], scenario: &Scenario) {
 fn goals(row: &str, all: &[Contestant], scenario: &Scenario) -> Vec<Goal> {
     let mut goals = Vec::new();
     if let [ours, aria2, ..] = all {
+        let cpu = |contestant: &Contestant| contestant.median(|run| run.cpu);
+        goals.push(Goal::at_most(format!("{row}: CPU of all peers ÷ aria2's"), cpu(ours) / cpu(aria2), 1.0));
         goals.push(Goal::at_most(
             format!("{row}: machine busy ÷ with aria2"),
             ours.busy() / aria2.busy(),
