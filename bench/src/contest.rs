@@ -47,6 +47,14 @@ impl<'a> Row<'a> {
     }
 }
 
+impl Row<'_> {
+    /// The median CPU time, in seconds; NaN without runs.
+    #[must_use]
+    pub fn cpu(&self) -> f64 {
+        Spread::of(self.runs.iter().map(|run| run.usage.cpu)).map_or(f64::NAN, |spread| spread.median)
+    }
+}
+
 /// Runs everybody once a round, each in a new folder below `folder`.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`measure`] | a process run under a clock: wall time, CPU seconds, peak memory |
+//! | [`measure`] | a process run under a clock: wall time, CPU seconds, peak memory, wake-ups |
 //! | [`turns`], [`contest`], [`stats`], [`table`] | runs in turns (A B A B …), their spread, tables and goals |
 //! | [`data`], [`machine`] | the file to transfer, the machine it ran on |
 //! | [`tools`] | Cascade and the programs it is compared with, behind one trait |
@@ -10,6 +10,7 @@
 //! | [`load`] | the tracker's load generator |
 //! | [`linkemu`] | emulated links: a star of TUN devices, or a TCP relay |
 //! | [`swarm`] | a seeder and many downloaders behind emulated links |
+//! | [`cost`] | processor time and wake-ups of one transfer over an emulated link |
 //! | [`commands`] | one file for each subcommand |
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's product is what it prints")]
@@ -17,6 +18,7 @@
 pub mod clock;
 pub mod commands;
 pub mod contest;
+pub mod cost;
 pub mod data;
 pub mod error;
 pub mod interrupt;

@@ -5,7 +5,7 @@
 use cascade_bench::commands;
 use cascade_bench::error::{BenchError, Result};
 use cascade_bench::interrupt;
-use cascade_bench::programs::{announce, bare_tracker, floor, tcp, v1_peer};
+use cascade_bench::programs::{announce, bare_tracker, floor, idle_clients, tcp, v1_peer};
 use cascade_bench::tools::probe;
 use clap::{Parser, Subcommand};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -40,6 +40,8 @@ enum Command {
     Memory(commands::memory::Options),
     /// One seeder and many downloaders, each behind an emulated link (needs root)
     Swarm(commands::swarm::Options),
+    /// Processor time and wake-ups of a transfer over an emulated link, beside others (needs root)
+    Cost(commands::cost::Options),
     #[command(flatten)]
     Program(Program),
 }
@@ -73,6 +75,8 @@ enum Program {
     #[command(hide = true)]
     WaitForSeeder { peer: SocketAddrV4, cascade: PathBuf },
     #[command(hide = true)]
+    IdleClients { peer: SocketAddrV4, cascade: PathBuf, count: usize },
+    #[command(hide = true)]
     V1Peer(v1_peer::Options),
 }
 
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
         Command::Link(options) => watched(|| commands::link::run(&options)),
         Command::Parallel(options) => watched(|| commands::parallel::run(&options)),
         Command::Memory(options) => watched(|| commands::memory::run(&options)),
+        Command::Cost(options) => watched(|| commands::cost::run(&options)),
         Command::Swarm(options) => watched(|| commands::swarm::run(&options)),
     };
     match done {
@@ -117,6 +122,7 @@ fn run_program(program: Program) -> Result<()> {
         Program::TcpReceive { sender } => tcp::receive(sender),
         Program::WaitForPort { address } => probe::wait_for_port(address),
         Program::WaitForSeeder { peer, cascade } => probe::wait_for_seeder(peer, &cascade),
+        Program::IdleClients { peer, cascade, count } => idle_clients::run(peer, &cascade, count),
         Program::V1Peer(options) => v1_peer::run(&options),
     }
 }

@@ -1,11 +1,12 @@
-//! A process under measurement: wall time, CPU seconds, peak memory.
+//! A process under measurement: wall time, CPU seconds, peak memory, wake-ups.
 //!
 //! A process that exits is measured by `wait4`, in microseconds; one that runs on by the difference of two
-//! readings of `/proc/PID/stat`, in steps of 10 ms. Peak memory is the kernel's own high-water mark, sampled
+//! readings of `/proc/PID`: exact unless threads have ended meanwhile, else in steps of 10 ms. Peak memory is the kernel's own high-water mark, sampled
 //! for the process and its children, because `wait4` also counts what the parent held before `exec`.
 
 use crate::error::{BenchError, Context, Result, failed};
 use crate::{clock, interrupt, procfs};
+use nix::sys::resource::{UsageWho, getrusage};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use std::fs::File;
@@ -35,6 +36,8 @@ pub struct Usage {
     pub cpu: f64,
     /// Peak resident memory, in bytes.
     pub peak: u64,
+    /// Voluntary context switches: how often a thread went to sleep and was woken.
+    pub wakeups: u64,
 }
 
 /// A running process; killed with its process group when dropped.
@@ -46,7 +49,8 @@ pub struct Measured {
     started: Instant,
     log: PathBuf,
     memory: Sampler,
-    cpu_at_mark: f64,
+    cpu_at_mark: CpuTime,
+    wakeups_at_mark: u64,
 }
 
 /// A process that has ended.
@@ -77,7 +81,8 @@ impl Measured {
             started,
             log: log.to_owned(),
             memory,
-            cpu_at_mark: 0.0,
+            cpu_at_mark: CpuTime::default(),
+            wakeups_at_mark: 0,
         })
     }
 
@@ -99,16 +104,18 @@ impl Measured {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Counts CPU time from here on.
+    /// Counts CPU time and wake-ups from here on.
     pub fn mark(&mut self) {
-        self.cpu_at_mark = procfs::cpu_time(self.pid()).as_secs_f64();
+        self.cpu_at_mark = CpuTime::of(self.pid());
+        self.wakeups_at_mark = procfs::wakeups(self.pid());
     }
 
-    /// CPU since the mark, and peak memory since the start, of a process that runs.
+    /// CPU and wake-ups since the mark, and peak memory since the start, of a process that runs.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let cpu = procfs::cpu_time(self.pid()).as_secs_f64() - self.cpu_at_mark;
-        Usage { cpu, peak: self.memory.sample() }
+        let cpu = CpuTime::of(self.pid()).since(self.cpu_at_mark);
+        let wakeups = procfs::wakeups(self.pid()).saturating_sub(self.wakeups_at_mark);
+        Usage { cpu, peak: self.memory.sample(), wakeups }
     }
 
     /// Waits for the exit, which must be a success.
@@ -138,6 +145,7 @@ impl Measured {
     /// It has failed; the end of its log is in the error.
     pub fn poll_exit(&mut self) -> Result<Option<Ended>> {
         interrupt::check()?;
+        let wakeups_before = wakeups_of_reaped();
         let waited = self.child.try_wait4().context(|| format!("cannot wait for {}", self.name))?;
         let Some(exit) = waited else { return Ok(None) };
         let wall = self.started.elapsed();
@@ -145,6 +153,8 @@ impl Measured {
         let usage = Usage {
             cpu: (exit.rusage.utime + exit.rusage.stime).as_secs_f64(),
             peak: self.memory.finish(exit.rusage.maxrss),
+            // Processes are reaped one after the other, so the difference is that of this one.
+            wakeups: wakeups_of_reaped().saturating_sub(wakeups_before),
         };
         if exit.status.success() {
             Ok(Some(Ended { wall, usage }))
@@ -210,6 +220,37 @@ impl Drop for Measured {
         self.signal(Signal::KILL);
         let _ = self.child.wait();
     }
+}
+
+/// What a process that runs has used, by two clocks.
+#[derive(Debug, Clone, Copy, Default)]
+struct CpuTime {
+    /// All of it, in steps of 10 ms.
+    whole: f64,
+    /// That of the threads that are alive, in nanoseconds.
+    threads: f64,
+}
+
+impl CpuTime {
+    fn of(pid: u32) -> Self {
+        let threads = procfs::run_time(pid).as_secs_f64();
+        Self { whole: procfs::cpu_time(pid).as_secs_f64(), threads }
+    }
+
+    /// Seconds since `before`: by the finer clock, unless it has lost something with a thread that has ended.
+    fn since(self, before: Self) -> f64 {
+        let (whole, threads) = (self.whole - before.whole, self.threads - before.threads);
+        if (whole - threads).abs() <= TWO_STEPS { threads } else { whole }
+    }
+}
+
+/// How far the two clocks of a process may be apart, in seconds.
+const TWO_STEPS: f64 = 0.02;
+
+/// Voluntary context switches of all children that this process has waited for, and of their children.
+fn wakeups_of_reaped() -> u64 {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN);
+    usage.map_or(0, |usage| u64::try_from(usage.voluntary_context_switches()).unwrap_or(0))
 }
 
 /// A thread that samples the memory of a process and of its children.
@@ -298,6 +339,26 @@ mod tests {
         assert!(ended.usage.cpu > 0.0, "a loop used no CPU: {ended:?}");
         assert!(ended.usage.cpu <= ended.wall.as_secs_f64() + 0.05, "more CPU than time: {ended:?}");
         assert!(ended.usage.peak > 100_000, "no memory: {ended:?}");
+    }
+
+    #[test]
+    fn wake_ups_are_counted_while_it_runs_and_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "for i in 1 2 3 4 5 6 7 8; do sleep 0.01; done; echo done; sleep 60";
+        let mut process = shell(script, &dir.path().join("log"));
+        process.wait_until(Duration::from_secs(60), |p| p.log_text().contains("done")).unwrap();
+        let running = process.usage().wakeups;
+        assert!(running >= 8, "a shell that waited for eight children woke up {running} times");
+        let script = "for i in 1 2 3 4 5 6 7 8; do sleep 0.01; done";
+        let ended = shell(script, &dir.path().join("log")).finish(Duration::from_secs(60)).unwrap();
+        assert!(ended.usage.wakeups >= 16, "eight sleepers and their shell: {ended:?}");
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_counted() {
+        let time = |whole, threads| CpuTime { whole, threads };
+        assert!((time(1.5, 0.307).since(time(1.4, 0.2)) - 0.107).abs() < 1e-9);
+        assert!((time(1.5, 0.1).since(time(1.4, 0.2)) - 0.1).abs() < 1e-9);
     }
 
     #[test]

@@ -13,6 +13,14 @@ pub fn cpu_time(pid: u32) -> Duration {
     Duration::from_millis(cpu_ticks(&stat) * 1000 / TICKS_PER_SECOND)
 }
 
+/// Time that the threads of `pid` that are alive have run. Zero when it is gone.
+#[must_use]
+pub fn run_time(pid: u32) -> Duration {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
+    let of = |text: String| text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos);
+    threads.flatten().filter_map(|thread| of(fs::read_to_string(thread.path().join("schedstat")).ok()?)).sum()
+}
+
 /// utime + stime + cutime + cstime: fields 14 to 17. The name (field 2) may hold blanks and parentheses.
 fn cpu_ticks(stat: &str) -> u64 {
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
@@ -26,7 +34,15 @@ pub fn peak_memory(pid: u32) -> u64 {
     kib_field(&status, "VmHWM:") * 1024
 }
 
-/// The number after `name` in a `/proc` file of `name: number kB` lines.
+/// Voluntary context switches of all threads of `pid` that are alive. Zero when it is gone.
+#[must_use]
+pub fn wakeups(pid: u32) -> u64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let of = |status: String| kib_field(&status, "voluntary_ctxt_switches:");
+    threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok()).map(of).sum()
+}
+
+/// The number after `name` in a `/proc` file of `name: number` lines, in kB or without a unit.
 #[must_use]
 pub fn kib_field(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));

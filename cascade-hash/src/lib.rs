@@ -25,3 +25,9 @@ pub use stream::Sha256Stream;
 pub fn pair_kernel() -> &'static str {
     compress::pair_kernel()
 }
+
+/// Whether two streams at once cost less than one after the other on this machine.
+#[must_use]
+pub fn has_pair_kernel() -> bool {
+    compress::has_pair_kernel()
+}

@@ -13,7 +13,9 @@ pub mod create;
 mod dial;
 pub mod limits;
 pub mod metafile;
+mod page_buffer;
 pub mod peer;
+mod read_ahead;
 pub mod session;
 pub mod store;
 

@@ -41,6 +41,9 @@ struct Report<'a> {
 /// Wall time that `peer create` may take, in times of openssl.
 const MAX_RATIO: f64 = 1.15;
 
+/// CPU time that it may take, in times of openssl's.
+const MAX_CPU_RATIO: f64 = 1.4;
+
 /// Runs the benchmark.
 ///
 /// # Errors
@@ -69,11 +72,14 @@ pub fn run(options: &Options) -> Result<()> {
     }
     contest::run(&mut rows, options.runs, folder.path())?;
     contest::print(&rows, data.length);
-    let yardstick = rows.first().map_or(f64::NAN, Row::wall);
-    let goal = |row: &Row<'_>| {
-        Goal::at_most(format!("{}: wall ÷ openssl", row.name), row.wall() / yardstick, MAX_RATIO)
+    let (wall, cpu) = rows.first().map_or((f64::NAN, f64::NAN), |row| (row.wall(), row.cpu()));
+    let goals_of = |row: &Row<'_>| {
+        [
+            Goal::at_most(format!("{}: wall ÷ openssl", row.name), row.wall() / wall, MAX_RATIO),
+            Goal::at_most(format!("{}: CPU ÷ openssl", row.name), row.cpu() / cpu, MAX_CPU_RATIO),
+        ]
     };
-    let goals: Vec<Goal> = rows.iter().skip(1).map(goal).collect();
+    let goals: Vec<Goal> = rows.iter().skip(1).flat_map(goals_of).collect();
     table::print_goals(&goals);
     options.place.write_json(&Report { machine: &machine, length: data.length, rows: &rows, goals: &goals })
 }

@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub mod cost;
 pub mod create;
 pub mod goals;
 pub mod link;

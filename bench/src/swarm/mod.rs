@@ -62,7 +62,9 @@ impl Leecher {
 pub fn run(scenario: &Scenario, client: &dyn Client, data: &DataFile, work: &Path) -> Result<Outcome> {
     let network = Network::star(&scenario.links(), ETHERNET_MTU)?;
     let mut tracker = Some(client.start_tracker(&network, work)?);
-    let mut seeder = Some(client.start_seeder(&network, data, work)?);
+    let mut seeder = client.start_seeder(&network, data, work)?;
+    seeder.mark();
+    let mut seeder = Some(seeder);
     let roles = scenario.roles();
     let started = clock::now();
     let mut watch = Watch::start(&network, data.length, started);
@@ -82,7 +84,7 @@ pub fn run(scenario: &Scenario, client: &dyn Client, data: &DataFile, work: &Pat
         watch.look(&network, roles.len(), &leechers);
         if scenario.seeder_leaves.is_some_and(|limit| watch.copies(&network) >= limit) && seeder.is_some() {
             watch.seeder_left = Some(started.elapsed());
-            seeder = None;
+            watch.cpu += seeder.take().map_or(0.0, |seeder| seeder.usage().cpu);
         }
         if scenario.tracker_dies.is_some_and(|limit| started.elapsed() >= Duration::from_secs(limit))
             && tracker.is_some()
@@ -94,6 +96,8 @@ pub fn run(scenario: &Scenario, client: &dyn Client, data: &DataFile, work: &Pat
         std::thread::sleep(clock::STEP);
     }
     watch.finish(&network, roles.len(), &leechers);
+    let seeder_cpu = seeder.as_ref().map_or(0.0, |seeder| seeder.usage().cpu);
+    watch.cpu += seeder_cpu + leechers.iter().map(|leecher| leecher.process.usage().cpu).sum::<f64>();
     drop((tracker, seeder));
     finish(leechers, client, data, &network, watch)
 }
@@ -174,6 +178,7 @@ fn finish(
         seeder_left: watch.seeder_left.map(|at| at.as_secs_f64()),
         tracker_died: watch.tracker_died.map(|at| at.as_secs_f64()),
         busy: watch.busy.unwrap_or_default(),
+        cpu: watch.cpu,
         readings: watch.readings,
     })
 }

@@ -48,6 +48,9 @@ pub struct Outcome {
     /// Share of all cores that was busy until the last with the full rate was done: near 1, the machine is
     /// the limit and not the swarm.
     pub busy: f64,
+    /// CPU seconds of the seeder, until it left, and of all leechers: what is left where other programs or the
+    /// emulator itself keep the machine busy.
+    pub cpu: f64,
     /// The swarm over time, for its picture.
     #[serde(skip)]
     pub readings: Vec<Reading>,
@@ -106,6 +109,7 @@ pub(crate) mod tests {
             seeder_left: None,
             tracker_died: None,
             busy: 0.5,
+            cpu: 1.0,
             readings: Vec::new(),
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Watch {
     cpu_before: (Duration, Duration),
     /// Share of all cores that was busy, once all with the full rate are done.
     pub(super) busy: Option<f64>,
+    /// CPU seconds of the seeder and of the leechers.
+    pub(super) cpu: f64,
     /// The swarm over time.
     pub(super) readings: Vec<Reading>,
 }
@@ -45,6 +47,7 @@ impl Watch {
             tracker_died: None,
             cpu_before: procfs::machine_cpu(),
             busy: None,
+            cpu: 0.0,
             readings: Vec::new(),
         }
     }

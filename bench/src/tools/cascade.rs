@@ -43,7 +43,12 @@ impl Source {
         Ok(Self { tracker, seeder, tracker_address, seeder_address })
     }
 
-    /// What the seeder has used since it was ready.
+    /// Counts what the seeder uses from here on.
+    pub fn mark(&mut self) {
+        self.seeder.mark();
+    }
+
+    /// What the seeder has used since it was ready, or since the mark.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.seeder.usage()

@@ -10,8 +10,10 @@ use std::process::Command;
 /// curl and nginx.
 #[derive(Debug)]
 pub struct CurlNginx {
-    curl: PathBuf,
-    nginx: PathBuf,
+    /// `curl`.
+    pub curl: PathBuf,
+    /// `nginx`.
+    pub nginx: PathBuf,
 }
 
 impl CurlNginx {
@@ -24,9 +26,10 @@ impl CurlNginx {
     }
 }
 
-/// One process, no access log, everything it writes inside `folder`. `user root` matters to root alone: its
+/// The server's configuration: one process, no access log, everything it writes inside `folder`. `user root` matters to root alone: its
 /// workers could not read the folder otherwise.
-fn config(folder: &Path, address: SocketAddrV4) -> String {
+#[must_use]
+pub fn config(folder: &Path, address: SocketAddrV4) -> String {
     let folder = folder.display();
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {folder}/tmp;\n"))

@@ -42,6 +42,14 @@ pub(crate) fn two(a: &mut State, chunks_a: &[[u8; CHUNK]], b: &mut State, chunks
     one(b, chunks_b);
 }
 
+/// Whether [`both`] and [`two`] are more than one stream after the other.
+pub(crate) fn has_pair_kernel() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return chosen::kernel().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// What [`both`] and [`two`] run on.
 pub(crate) fn pair_kernel() -> &'static str {
     #[cfg(target_arch = "x86_64")]

@@ -7,6 +7,7 @@
 
 mod cursor;
 mod holes;
+mod together;
 mod verdict;
 mod whole;
 mod worker;
@@ -117,6 +118,11 @@ pub fn check_with(
     })?;
     progress(bytes_of(metafile, whole.end.max(within.start)..within.end));
     Ok(job.have.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A file that was longer when its check began.
+fn became_shorter() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")
 }
 
 /// The blocks of `within` of which every byte is there.

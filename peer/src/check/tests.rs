@@ -228,4 +228,34 @@ proptest! {
         let expected: Vec<u64> = (from..to).filter(|number| !wrong.contains(number)).collect();
         prop_assert_eq!(sample.check(threads, true, from..to.max(from)).0, expected);
     }
+
+    #[test]
+    fn blocks_and_whole_file_are_found_in_one_pass_or_in_two(
+        len in 1usize..400_000,
+        block_size in 1u64..90_000,
+        damage in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let bytes = noise(len);
+        let sample = Sample::new(&bytes, block_size.max(len as u64 / 500));
+        let layout = *sample.metafile.layout();
+        let wrong = damage.map(|at| at.index(len));
+        if let Some(at) = wrong {
+            sample.data.write_all_at(&[!bytes[at]], at as u64).unwrap();
+        }
+        let never = AtomicBool::new(false);
+        for together in [true, false] {
+            let told = AtomicU64::new(0);
+            let progress = |bytes| {
+                told.fetch_add(bytes, Ordering::Relaxed);
+            };
+            let check = if together { together::check_together } else { verdict::check_both };
+            let (have, hash) = check(&sample.data, &sample.metafile, &progress, &never).unwrap();
+            let lacking: Vec<u64> =
+                layout.iter().filter(|block| !have.has(*block)).map(|block| block.number()).collect();
+            let expected: Vec<u64> = wrong.map(|at| at as u64 / layout.block_size()).into_iter().collect();
+            prop_assert_eq!(lacking, expected);
+            prop_assert_eq!(hash, wrong.is_none().then(|| FileHash::of(&bytes)));
+            prop_assert_eq!(told.into_inner(), len as u64);
+        }
+    }
 }

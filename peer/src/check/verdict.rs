@@ -1,6 +1,8 @@
 //! What a check of a whole data file has found, for people and programs.
 
+use super::together::check_together;
 use super::{CheckOptions, check_with, file_hash};
+use crate::create::Way;
 use crate::metafile::MetafileOnDisk;
 use cascade_format::{FileHash, Have, Layout};
 use std::fs::File;
@@ -33,8 +35,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Hashes all blocks, and where `whole_file` is set the whole file too, in the same time: its one
-    /// stream has a core for itself, the blocks have the others.
+    /// Hashes all blocks, and where `whole_file` is set the whole file too, in the same time: from the same bytes,
+    /// or its one stream has a core for itself and the blocks have the others.
     ///
     /// # Errors
     /// Those of [`super::check`].
@@ -51,7 +53,10 @@ impl Verdict {
         // The hash of a file of another length cannot be right.
         let separate = whole_file && known.is_none() && data_len == layout.length();
         let (right, hash) = if separate {
-            check_both(data, metafile, progress, cancel)?
+            match Way::best() {
+                Way::Together => check_together(data, metafile, progress, cancel)?,
+                Way::Apart => check_both(data, metafile, progress, cancel)?,
+            }
         } else {
             let right =
                 check_with(CheckOptions::default(), data, metafile, 0..layout.blocks(), progress, cancel)?;
@@ -142,7 +147,7 @@ fn known_by_blocks(metafile: &MetafileOnDisk) -> io::Result<Option<FileHash>> {
 }
 
 /// The blocks on all cores but one, the whole file on that one.
-fn check_both(
+pub(super) fn check_both(
     data: &File,
     metafile: &MetafileOnDisk,
     progress: &(dyn Fn(u64) + Sync),

@@ -1,5 +1,6 @@
 //! The hash of a whole file: one stream, which only one core can compute.
 
+use crate::page_buffer::PageBuffer;
 use cascade_format::FileHash;
 use cascade_hash::Sha256Stream;
 use std::fs::File;
@@ -21,7 +22,7 @@ pub fn file_hash(
     stopped: &dyn Fn() -> bool,
 ) -> io::Result<FileHash> {
     let mut stream = Sha256Stream::new();
-    let mut buffer = vec![0; PIECE_LEN];
+    let mut buffer = PageBuffer::new(PIECE_LEN);
     while stream.len() < len {
         if stopped() {
             return Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted"));

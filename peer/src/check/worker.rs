@@ -2,6 +2,7 @@
 
 use super::holes::is_hole;
 use super::{BUFFER_LEN, Job};
+use crate::page_buffer::PageBuffer;
 use cascade_format::{Block, BlockHash};
 use cascade_hash::{Sha256Stream, digest_pair, finish_pair, update_two};
 use std::io;
@@ -12,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 pub(super) struct Worker<'a> {
     job: &'a Job<'a>,
-    buffer: Vec<u8>,
+    buffer: PageBuffer,
     /// The blocks of the present claim that are right.
     right: Vec<Block>,
 }
@@ -22,7 +23,7 @@ type Expected = (Block, BlockHash);
 
 impl<'a> Worker<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
-        Self { job, buffer: vec![0; BUFFER_LEN], right: Vec::new() }
+        Self { job, buffer: PageBuffer::new(BUFFER_LEN), right: Vec::new() }
     }
 
     /// Takes ranges of blocks until there is none.
@@ -172,10 +173,7 @@ fn read_piece<'b>(job: &Job<'_>, buffer: &'b mut [u8], range: &mut Range<u64>) -
 /// Fills `buffer` from `offset`, where the file had as many bytes when the check began.
 fn read_at<'b>(job: &Job<'_>, buffer: &'b mut [u8], offset: u64) -> io::Result<&'b [u8]> {
     job.data.read_exact_at(buffer, offset).map_err(|error| {
-        if error.kind() == io::ErrorKind::UnexpectedEof {
-            return io::Error::new(error.kind(), "the file became shorter while it was read");
-        }
-        error
+        if error.kind() == io::ErrorKind::UnexpectedEof { super::became_shorter() } else { error }
     })?;
     Ok(buffer)
 }

@@ -16,7 +16,7 @@ use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};
 use crate::store::open::{OpenError, not_regular, open_regular};
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;
-use pass::PassError;
+pub(crate) use pass::{PassError, Way, hash_all};
 use std::fs::{File, Metadata};
 use std::io;
 use std::num::NonZeroU64;
@@ -149,7 +149,8 @@ impl Source {
         }
         let write_error = |source| CreateError::Write { path: out.to_owned(), source };
         let mut output = Output::beside(out).map_err(write_error)?;
-        let file_hash = pass::hash_all(&self.file, &layout, |hash| output.push(hash), progress, cancel);
+        let file_hash =
+            hash_all(Way::best(), &self.file, &layout, |hash| output.push(hash), progress, cancel);
         let file_hash = file_hash.map_err(|error| match error {
             PassError::Read(source) => CreateError::Read { path: self.path.clone(), source },
             PassError::Write(source) => write_error(source),

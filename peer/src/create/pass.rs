@@ -1,15 +1,21 @@
 //! The one pass over the data file.
 //!
+//! Where two streams cost little more than one, this thread does everything: it reads a piece into a buffer that
+//! is hot in its cache, and feeds block hash and file hash from it. A second thread that reads would cost more
+//! than it saves: what one core writes and the other reads goes through the memory that they share. The disk is
+//! asked ahead instead.
+//!
+//! Elsewhere the file hash, a serial stream that sets the pace, gets a thread of its own:
+//!
 //! ```text
 //!  this thread:  read ► block hashes ──full──► file hash  :second thread
 //!                 ▲                                │
 //!                 └────────────free────────────────┘
 //! ```
-//!
-//! The file hash is one serial stream: it sets the pace, and has a core for itself. Reading and the
-//! block hashes, which go two at a time, fit beside it on another. [`PIECES`] buffers go round.
 
 use super::block_hasher::BlockHasher;
+use crate::page_buffer::PageBuffer;
+use crate::read_ahead::ReadAhead;
 use cascade_format::{BlockHash, FileHash, Layout};
 use cascade_hash::Sha256Stream;
 use std::fs::File;
@@ -18,17 +24,14 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Buffers in use: one is filled, one is waiting, one is hashed.
+/// Buffers in use with a second thread: one is filled, one is waiting, one is hashed.
 const PIECES: usize = 3;
 
-/// The usual length of a piece, in bytes: small enough for the second-level cache.
-const PIECE_LEN: u64 = 256 << 10;
-
-/// The longest piece, in bytes: so that two blocks of a mebibyte are there together.
-const MAX_PIECE_LEN: u64 = 2 << 20;
+/// The length of a piece, in bytes: small enough to stay in a core's second-level cache.
+const PIECE_LEN: usize = 128 << 10;
 
 /// Why the pass ended early.
-pub(super) enum PassError {
+pub(crate) enum PassError {
     Read(io::Error),
     Write(io::Error),
     /// The file ended before its stated length.
@@ -37,32 +40,106 @@ pub(super) enum PassError {
 }
 
 /// A buffer and how much of it is filled.
-type Piece = (Vec<u8>, usize);
+type Piece = (PageBuffer, usize);
+
+/// How to hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Both streams in one thread.
+    Together,
+    /// The file hash in a thread of its own.
+    Apart,
+}
+
+impl Way {
+    /// The faster one on this machine.
+    pub(crate) fn best() -> Self {
+        if cascade_hash::has_pair_kernel() { Self::Together } else { Self::Apart }
+    }
+}
 
 /// Reads all of `file` once, gives `write` the hash of each block, in order, and returns the file hash.
 /// `progress` is told how many bytes are done since it was last told.
-pub(super) fn hash_all(
+pub(crate) fn hash_all(
+    way: Way,
     file: &File,
     layout: &Layout,
     mut write: impl FnMut(BlockHash) -> io::Result<()>,
     progress: &dyn Fn(u64),
     cancel: &AtomicBool,
 ) -> Result<FileHash, PassError> {
-    let (full_sender, full) = sync_channel::<Piece>(PIECES);
-    let (free_sender, free) = sync_channel::<Vec<u8>>(PIECES);
-    std::thread::scope(|scope| {
+    let blocks = BlockHasher::new(layout.block_size(), way == Way::Together);
+    let pass = Pass { file, length: layout.length(), progress, cancel };
+    if way == Way::Together {
+        let hash = pass.run(blocks, &mut write, |buffer, _| Some(buffer))?;
+        return hash.map(FileHash).ok_or_else(ended_early);
+    }
+    let (full, pieces) = sync_channel::<Piece>(PIECES);
+    let (free_sender, free) = sync_channel::<PageBuffer>(PIECES);
+    // The channels move in: dropped, they end the thread, whichever way this ends.
+    std::thread::scope(move |scope| {
         let hasher = std::thread::Builder::new()
             .name("file hash".into())
-            .spawn_scoped(scope, move || hash_file(&full, &free_sender))
+            .spawn_scoped(scope, move || hash_file(&pieces, &free_sender))
             .map_err(PassError::Read)?;
-        let reader = Reader { file, layout, progress, cancel };
-        reader.run(full_sender, &free, &mut write)?;
-        hasher.join().map_err(|_| PassError::Read(io::Error::other("the hashing thread ended early")))
+        let mut made = 1;
+        pass.run(blocks, &mut write, |buffer, len| {
+            full.send((buffer, len)).ok()?;
+            if made < PIECES {
+                made += 1;
+                return Some(PageBuffer::new(PIECE_LEN));
+            }
+            free.recv().ok()
+        })?;
+        drop(full);
+        hasher.join().map_err(|_| ended_early())
     })
 }
 
+struct Pass<'a> {
+    file: &'a File,
+    length: u64,
+    progress: &'a dyn Fn(u64),
+    cancel: &'a AtomicBool,
+}
+
+impl Pass<'_> {
+    /// Reads and hashes to the end of the file. `next` takes each piece and gives the buffer of the next one.
+    fn run(
+        &self,
+        mut blocks: BlockHasher,
+        write: &mut impl FnMut(BlockHash) -> io::Result<()>,
+        mut next: impl FnMut(PageBuffer, usize) -> Option<PageBuffer>,
+    ) -> Result<Option<[u8; 32]>, PassError> {
+        let mut ahead = ReadAhead::of(self.file, self.length);
+        let mut buffer = PageBuffer::new(PIECE_LEN);
+        let mut at = 0;
+        while at < self.length {
+            if self.cancel.load(Ordering::Relaxed) {
+                return Err(PassError::Cancelled);
+            }
+            ahead.reached(at);
+            let len = usize::try_from(self.length - at).map_or(PIECE_LEN, |left| left.min(PIECE_LEN));
+            let piece = buffer.get_mut(..len).unwrap_or_default();
+            self.file.read_exact_at(piece, at).map_err(|error| {
+                let short = error.kind() == io::ErrorKind::UnexpectedEof;
+                if short { PassError::Short } else { PassError::Read(error) }
+            })?;
+            blocks.feed(piece, write).map_err(PassError::Write)?;
+            at += len as u64;
+            (self.progress)(len as u64);
+            buffer = next(buffer, len).ok_or_else(ended_early)?;
+        }
+        blocks.finish(write).map_err(PassError::Write)
+    }
+}
+
+fn ended_early() -> PassError {
+    PassError::Read(io::Error::other("the hashing thread ended early"))
+}
+
 /// The second thread: hashes what comes, gives the buffers back, ends with the channel.
-fn hash_file(full: &Receiver<Piece>, free: &SyncSender<Vec<u8>>) -> FileHash {
+fn hash_file(full: &Receiver<Piece>, free: &SyncSender<PageBuffer>) -> FileHash {
     let mut stream = Sha256Stream::new();
     for (buffer, len) in full {
         stream.update(buffer.get(..len).unwrap_or_default());
@@ -72,60 +149,51 @@ fn hash_file(full: &Receiver<Piece>, free: &SyncSender<Vec<u8>>) -> FileHash {
     FileHash(stream.finish())
 }
 
-struct Reader<'a> {
-    file: &'a File,
-    layout: &'a Layout,
-    progress: &'a dyn Fn(u64),
-    cancel: &'a AtomicBool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
 
-impl Reader<'_> {
-    /// Fills buffers to the end of the file; dropping `full` ends the second thread.
-    #[allow(clippy::needless_pass_by_value, reason = "the channel has to be dropped")]
-    fn run(
-        &self,
-        full: SyncSender<Piece>,
-        free: &Receiver<Vec<u8>>,
-        write: &mut impl FnMut(BlockHash) -> io::Result<()>,
-    ) -> Result<(), PassError> {
-        let mut blocks = BlockHasher::new(self.layout.block_size());
-        let piece_len = piece_len(self.layout);
-        let (mut at, mut made) = (0, 0);
-        while at < self.layout.length() {
-            if self.cancel.load(Ordering::Relaxed) {
-                return Err(PassError::Cancelled);
-            }
-            let mut buffer = if made < PIECES {
-                made += 1;
-                vec![0; piece_len]
-            } else {
-                free.recv()
-                    .map_err(|_| PassError::Read(io::Error::other("the hashing thread ended early")))?
-            };
-            let len =
-                usize::try_from(self.layout.length() - at).map_or(piece_len, |left| left.min(piece_len));
-            let piece = buffer.get_mut(..len).unwrap_or_default();
-            self.file.read_exact_at(piece, at).map_err(|error| {
-                if error.kind() == io::ErrorKind::UnexpectedEof {
-                    PassError::Short
-                } else {
-                    PassError::Read(error)
-                }
-            })?;
-            blocks.feed(piece, write).map_err(PassError::Write)?;
-            at += len as u64;
-            (self.progress)(len as u64);
-            // The second thread ends only with this channel; if it broke, its join tells.
-            let _ = full.send((buffer, len));
+    #[test]
+    fn an_early_end_ends_the_threads_too() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(64 * PIECE_LEN as u64).unwrap();
+        let layout = Layout::new(64 * PIECE_LEN as u64, 1000).unwrap();
+        for way in [Way::Together, Way::Apart] {
+            let full_disk = |_| Err(io::Error::other("full"));
+            let run =
+                |cancel: bool| hash_all(way, &file, &layout, full_disk, &|_| (), &AtomicBool::new(cancel));
+            assert!(matches!(run(false), Err(PassError::Write(_))), "{way:?}");
+            assert!(matches!(run(true), Err(PassError::Cancelled)), "{way:?}");
+            let longer = Layout::new(65 * PIECE_LEN as u64, 1000).unwrap();
+            let cancel = AtomicBool::new(false);
+            let short = hash_all(way, &file, &longer, |_| Ok(()), &|_| (), &cancel);
+            assert!(matches!(short, Err(PassError::Short)), "{way:?}");
         }
-        blocks.finish(write).map_err(PassError::Write)
     }
-}
 
-/// Twice the block size where that is possible, so that two blocks are hashed at once; as many pairs of
-/// small blocks as [`PIECE_LEN`] holds; no more than the file has.
-fn piece_len(layout: &Layout) -> usize {
-    let pair = layout.block_size().saturating_mul(2);
-    let len = if pair <= MAX_PIECE_LEN { (PIECE_LEN / pair).max(1) * pair } else { PIECE_LEN };
-    usize::try_from(len.min(layout.length())).unwrap_or(0)
+    #[test]
+    fn both_ways_give_the_same_hashes() {
+        let mut bytes = vec![0; 9 * PIECE_LEN + 77];
+        fastrand::Rng::with_seed(3).fill(&mut bytes);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        for block_size in [1000, 1 << 16, 3 << 18] {
+            let layout = Layout::new(bytes.len() as u64, block_size).unwrap();
+            let expected: Vec<_> =
+                bytes.chunks(usize::try_from(block_size).unwrap()).map(BlockHash::of).collect();
+            for way in [Way::Together, Way::Apart] {
+                let mut hashes = Vec::new();
+                let write = |hash| {
+                    hashes.push(hash);
+                    Ok(())
+                };
+                let cancel = AtomicBool::new(false);
+                let Ok(hash) = hash_all(way, &file, &layout, write, &|_| (), &cancel) else {
+                    panic!("{way:?} failed")
+                };
+                assert_eq!((hash, &hashes), (FileHash::of(&bytes), &expected), "{way:?}, {block_size}");
+            }
+        }
+    }
 }

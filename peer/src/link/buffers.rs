@@ -2,6 +2,7 @@
 //! depends neither on the number of peers nor on the size of blocks.
 
 use crate::limits::{PIECE_BUFFERS, PIECE_LEN};
+use crate::page_buffer::PageBuffer;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -9,14 +10,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug, Clone)]
 pub struct BufferPool {
     permits: Arc<Semaphore>,
-    spare: Arc<Mutex<Vec<Box<[u8]>>>>,
+    spare: Arc<Mutex<Vec<PageBuffer>>>,
 }
 
 /// A buffer; it goes back when it is dropped.
 #[derive(Debug)]
 pub struct Buffer {
-    bytes: Box<[u8]>,
-    spare: Arc<Mutex<Vec<Box<[u8]>>>>,
+    /// Taken when it is dropped.
+    bytes: Option<PageBuffer>,
+    spare: Arc<Mutex<Vec<PageBuffer>>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -35,28 +37,27 @@ impl BufferPool {
         #[allow(clippy::expect_used, reason = "the pool never closes its semaphore")]
         let permit = Arc::clone(&self.permits).acquire_owned().await.expect("an open semaphore");
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let bytes = spare.unwrap_or_else(|| vec![0; PIECE_LEN].into_boxed_slice());
-        Buffer { bytes, spare: Arc::clone(&self.spare), _permit: permit }
+        let bytes = spare.unwrap_or_else(|| PageBuffer::new(PIECE_LEN));
+        Buffer { bytes: Some(bytes), spare: Arc::clone(&self.spare), _permit: permit }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
         // Before the permit is given back, so that whoever gets it finds this buffer.
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).extend(self.bytes.take());
     }
 }
 
 impl std::ops::Deref for Buffer {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_deref().unwrap_or_default()
     }
 }
 
 impl std::ops::DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.bytes.as_deref_mut().unwrap_or_default()
     }
 }

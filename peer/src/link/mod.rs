@@ -3,21 +3,26 @@
 //! ```text
 //!  socket ──► piece buffer ──► data file        (the link's task: receives and writes)
 //!                  │
-//!                  └──► hasher ──► have map     (a hash thread: verifies and publishes)
+//!                  └──► lane ──► have map       (verifies and publishes: the same task, or a hash thread)
 //! ```
 //!
-//! The task that keeps the socket empty does not hash: that is a thread's work, on the same bytes while
-//! they are hot. Everything that happens on a link is told in one order, that of the bytes.
+//! A task with more bytes in its socket than it can take does not hash: that is a thread's work, on the same
+//! bytes while they are hot. Where the socket is empty the task hashes itself, and then sleeps until enough has
+//! come (`low_water`). Everything that happens on a link is told in one order, that of the bytes.
 
 mod acknowledge;
 pub mod buffers;
 pub mod driver;
 pub(crate) mod farewell;
 pub mod hashing;
+mod lane;
 pub mod lease;
+pub mod low_water;
 pub mod prefix;
+mod receive;
 pub mod response;
 pub mod threads;
+mod wakeup;
 
 pub use buffers::BufferPool;
 pub use driver::{LinkHandle, LinkTask, Questions};

@@ -6,6 +6,7 @@
 //! back by a thread of its own, so that no second pass over the file is left for the end.
 
 use crate::limits::PIECE_LEN;
+use crate::page_buffer::PageBuffer;
 use crate::store::Shared;
 use cascade_format::{Block, FileHash};
 use cascade_hash::Sha256Stream;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 /// A hash thread reads so much itself to come level with the prefix, in bytes: then it goes on from
 /// hot data. More than that is left to the other thread. Less than a block would not do: the other thread
 /// can only follow, so with one link it is always one block behind.
-const MAX_LEAP: u64 = 32 << 20;
+pub(super) const MAX_LEAP: u64 = 32 << 20;
 
 /// The hash of the verified prefix of one file.
 #[derive(Debug)]
@@ -87,15 +88,15 @@ impl PrefixHash {
     }
 
     /// A copy of the hash at `start`, if the prefix reaches there, to be fed with the block that begins
-    /// there.
-    pub(super) fn fork_at(&self, start: u64) -> Option<Sha256Stream> {
+    /// there. Up to `max_leap` bytes are read back for it.
+    pub(super) fn fork_at(&self, start: u64, max_leap: u64) -> Option<Sha256Stream> {
         let mut hasher = {
             let state = self.lock();
             let gap = start.checked_sub(state.hasher.len())?;
             if gap == 0 {
                 return Some(state.hasher.clone());
             }
-            if gap > MAX_LEAP || self.verified_end(state.hasher.len(), gap) < start {
+            if gap > max_leap || self.verified_end(state.hasher.len(), gap) < start {
                 return None;
             }
             state.hasher.clone()
@@ -161,7 +162,7 @@ impl PrefixHash {
 
     /// Feeds verified bytes up to `end`.
     fn read_back(&self, hasher: &mut Sha256Stream, end: u64) -> io::Result<()> {
-        let mut buffer = vec![0; PIECE_LEN];
+        let mut buffer = PageBuffer::new(PIECE_LEN);
         while hasher.len() < end {
             let length = usize::try_from(end - hasher.len()).unwrap_or(usize::MAX).min(PIECE_LEN);
             let piece = buffer.get_mut(..length).unwrap_or_default();

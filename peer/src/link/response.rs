@@ -110,6 +110,8 @@ pub struct ResponseReader {
     /// Whether the requests carry markers: without one, bit 7 of a status is part of the status.
     extension: bool,
     asked: VecDeque<Ask>,
+    /// Bytes of the answers in `asked`, from their headers to their ends, if nothing is refused.
+    expected: u64,
     state: State,
     /// Whether anything was ever requested.
     was_asked: bool,
@@ -125,12 +127,21 @@ impl ResponseReader {
     /// A reader for a new connection, on which requests carry markers if `extension`.
     #[must_use]
     pub fn new(layout: Layout, extension: bool) -> Self {
-        let (asked, was_asked, answers, told) = (VecDeque::new(), false, 0, false);
-        Self { layout, extension, asked, state: NO_HEADER, was_asked, answers, told }
+        Self {
+            layout,
+            extension,
+            asked: VecDeque::new(),
+            expected: 0,
+            state: NO_HEADER,
+            was_asked: false,
+            answers: 0,
+            told: false,
+        }
     }
 
     /// Something was requested.
     pub fn asked(&mut self, ask: Ask) {
+        self.expected += self.length_of(ask);
         self.asked.push_back(ask);
         self.was_asked = true;
     }
@@ -176,6 +187,35 @@ impl ResponseReader {
             State::Body { done, length, .. } => Some(*length - *done),
             State::Message { left, .. } => Some(*left),
         }
+    }
+
+    /// Bytes that are still to come of the block that is being read; 0 between two blocks.
+    #[must_use]
+    pub fn left_of_body(&self) -> u64 {
+        match &self.state {
+            State::Body { done, length, .. } => length - done,
+            State::Header { .. } | State::Field { .. } | State::Message { .. } => 0,
+        }
+    }
+
+    /// Bytes that are still to come of everything that was asked for, if nothing is refused; what the peer
+    /// tells of itself not included.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        let read = match &self.state {
+            State::Body { done, .. } => RESPONSE_HEADER_LEN as u64 + done,
+            State::Header { filled, .. } => *filled as u64,
+            State::Field { .. } | State::Message { .. } => 0,
+        };
+        self.expected.saturating_sub(read)
+    }
+
+    fn length_of(&self, ask: Ask) -> u64 {
+        RESPONSE_HEADER_LEN as u64
+            + match ask {
+                Ask::Block(block) => self.layout.len_of(block),
+                Ask::News | Ask::NoBlock => 0,
+            }
     }
 
     /// Number of answers that are owed, the one being read included.
@@ -315,7 +355,9 @@ impl ResponseReader {
     }
 
     fn next(&mut self) {
-        self.asked.pop_front();
+        if let Some(ask) = self.asked.pop_front() {
+            self.expected -= self.length_of(ask);
+        }
         self.answers += 1;
         self.state = NO_HEADER;
     }
@@ -432,6 +474,20 @@ mod tests {
         reader.asked(Ask::Block(layout.block(1).unwrap()));
         let got = collect(&mut reader, &[header(0x80, 2), b"no".to_vec()].concat(), &[]).unwrap();
         assert_eq!(got, [(1, 0x80, b"no".to_vec())]);
+    }
+
+    #[test]
+    fn what_is_still_to_come_is_known() {
+        let mut reader = reader(&[1, 15]);
+        assert_eq!((reader.left_of_body(), reader.expected()), (0, 9 + 64 + 9 + 40));
+        let stream = [header(0, 64), vec![7; 64], header(2, 1), vec![b'-']].concat();
+        let mut segments = Vec::new();
+        reader.read(&stream[..5], &mut segments).unwrap();
+        assert_eq!((reader.left_of_body(), reader.expected()), (0, 4 + 64 + 9 + 40));
+        reader.read(&stream[5..19], &mut segments).unwrap();
+        assert_eq!((reader.left_of_body(), reader.expected()), (54, 54 + 9 + 40));
+        reader.read(&stream[19..], &mut segments).unwrap();
+        assert_eq!((reader.left_of_body(), reader.expected()), (0, 0), "the other one was refused");
     }
 
     #[test]

@@ -185,13 +185,7 @@ impl DataFile {
 
     /// Starts reading `range` from the disk in the background, where the system can.
     pub fn will_need(&self, range: Range<u64>) {
-        #[cfg(target_os = "linux")]
-        if let Some(length) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
-            // Only a hint: a file system that cannot take it changes nothing.
-            let _ = rustix::fs::fadvise(&self.file, range.start, Some(length), rustix::fs::Advice::WillNeed);
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = range;
+        crate::read_ahead::will_need(&self.file, range);
     }
 }
 

@@ -1,0 +1,70 @@
+//! Asking the disk for what a pass over a file reads next.
+//!
+//! Whoever reads and hashes in one thread lets the disk rest while it hashes, but for the little that the system
+//! reads ahead by itself.
+
+use std::fs::File;
+use std::ops::Range;
+
+/// Bytes asked for with one call.
+const WINDOW: u64 = 4 << 20;
+
+/// How far ahead of the reader the disk is asked, in bytes: what a fast disk brings while a window is hashed.
+const AHEAD: u64 = 16 << 20;
+
+/// How far a file was asked for.
+#[derive(Debug)]
+pub(crate) struct ReadAhead<'a> {
+    file: &'a File,
+    length: u64,
+    asked: u64,
+}
+
+impl<'a> ReadAhead<'a> {
+    /// Nothing of the first `length` bytes of `file` was asked for.
+    pub(crate) const fn of(file: &'a File, length: u64) -> Self {
+        Self { file, length, asked: 0 }
+    }
+
+    /// The reader is at `at`. Asks for what is due.
+    pub(crate) fn reached(&mut self, at: u64) {
+        self.asked = self.asked.max(at);
+        while self.asked < self.length && self.asked < at + AHEAD {
+            let window = WINDOW.min(self.length - self.asked);
+            will_need(self.file, self.asked..self.asked + window);
+            self.asked += window;
+        }
+    }
+}
+
+/// Starts reading `range` from the disk in the background, where the system can.
+pub(crate) fn will_need(file: &File, range: Range<u64>) {
+    #[cfg(target_os = "linux")]
+    if let Some(length) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
+        // Only a hint: a file system that cannot take it changes nothing.
+        let _ = rustix::fs::fadvise(file, range.start, Some(length), rustix::fs::Advice::WillNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, range);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_is_asked_for_everything_once_and_never_far_ahead() {
+        let file = tempfile::tempfile().unwrap();
+        let length = 5 * AHEAD + 7;
+        let mut ahead = ReadAhead::of(&file, length);
+        let mut at = 0;
+        while at < length {
+            let before = ahead.asked;
+            ahead.reached(at);
+            assert!(ahead.asked >= before && ahead.asked >= (at + AHEAD).min(length));
+            assert!(ahead.asked <= (at + AHEAD + WINDOW).min(length));
+            at += 128 << 10;
+        }
+        assert_eq!(ahead.asked, length);
+    }
+}
