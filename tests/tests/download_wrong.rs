@@ -49,7 +49,12 @@ fn a_block_that_stays_wrong_ends_the_download() {
         let (lies, addr) = (peer.journal().lies.len(), peer.addr.to_string());
         assert_eq!(lies, 5, "{done}");
         assert!(done.took >= GIVEN_UP_AFTER && done.took < GIVEN_UP_AFTER * 3 / 2, "{done}");
-        done.assert_error_mentions(&["flipped.bin", "block 7 came wrong 5 times", &addr, "nobody else has it"]);
+        done.assert_error_mentions(&[
+            "flipped.bin",
+            "block 7 came wrong 5 times",
+            &addr,
+            "nobody else has it",
+        ]);
         assert!(scene.part().exists(), "the other blocks are kept");
     }
 }
@@ -75,7 +80,11 @@ fn wrong_blocks_are_events() {
     assert_eq!(wrong.len(), 2, "{done}");
     for (line, (times, pause)) in wrong.iter().zip([(1, 2.0), (2, 4.0)]) {
         assert_eq!((&line["block"], &line["times"]), (&WRONG.into(), &times.into()), "{line}");
-        assert_eq!((&line["address"], &line["again_seconds"]), (&addr.as_str().into(), &pause.into()), "{line}");
+        assert_eq!(
+            (&line["address"], &line["again_seconds"]),
+            (&addr.as_str().into(), &pause.into()),
+            "{line}"
+        );
     }
     let lines = done.json_lines();
     let summary = lines.last().expect("a summary");

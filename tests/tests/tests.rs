@@ -27,12 +27,12 @@ mod verify;
 
 /// `peer download`: the way that everything goes well, and the command line.
 mod download;
-/// `peer download` from peers with the habits of the field.
-mod download_habits;
 /// `peer download` and addresses: hostile lists, hosts that are victims, its own.
 mod download_addresses;
 /// `peer download` from peers that do not bear what most do.
 mod download_fragile;
+/// `peer download` from peers with the habits of the field.
+mod download_habits;
 /// `peer download` among peers that lie, stall or are dead.
 mod download_liars;
 /// `peer download`: the user's files, before, during and after.

@@ -300,7 +300,11 @@ mod tests {
         world.run(Time::from_secs(120));
         assert_eq!(world.plan.given_up(), None, "{:?}", world.told);
         assert!(world.wrong_from(1) > 0 && world.wrong_from(1) <= 4, "{:?}", world.told);
-        assert!(world.told.iter().all(|(_, wrong)| wrong.again.is_none()), "another has it: {:?}", world.told);
+        assert!(
+            world.told.iter().all(|(_, wrong)| wrong.again.is_none()),
+            "another has it: {:?}",
+            world.told
+        );
     }
 
     #[test]
@@ -314,6 +318,9 @@ mod tests {
         });
         world.run(LONG);
         assert_eq!(world.plan.given_up().map(|given_up| given_up.block.number()), Some(3));
-        assert_eq!(world.asked.iter().filter(|(_, peer, block)| *peer == 1 && block.number() == 3).count(), 5);
+        assert_eq!(
+            world.asked.iter().filter(|(_, peer, block)| *peer == 1 && block.number() == 3).count(),
+            5
+        );
     }
 }

@@ -46,9 +46,8 @@ impl Connection {
             Greeting::Serve | Greeting::Close => self.requests(),
         };
         let over = self.shared.gate.is_closed();
-        let broken = end.is_err_and(|error| {
-            matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
-        });
+        let broken = end
+            .is_err_and(|error| matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset));
         self.shared.journal().deaths += usize::from(broken && !over);
         // The close that follows is a plain one, as in the field: requests that were not read turn it
         // into a reset, which may cost the other side the end of the last response.
