@@ -41,16 +41,18 @@ impl Plan {
     pub(super) fn connect(&mut self, now: Time) {
         let mut closing = true;
         while !self.is_complete() {
-            if self.blocks.missing_bytes() == 0 {
-                if !self.free_from_silence(now) {
-                    return;
-                }
+            let none_missing = self.blocks.missing_bytes() == 0;
+            if none_missing && self.nothing_flows(now) && self.free_from_silence(now) {
                 continue;
+            }
+            if none_missing && !self.nothing_flows(now) {
+                return;
             }
             let full = self.links.len() >= self.max_links();
             let enough = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
             let mutual = enough && !self.behind;
-            let fresh = self.blocks.missing() > self.links.unasked() as u64;
+            // While nothing flows, those that hold all blocks may be of no use, and others are asked who they are.
+            let fresh = self.blocks.missing() > self.links.unasked() as u64 || self.nothing_flows(now);
             let wanted = Wanted { mutual, known: !self.may_try(now), closing, fresh };
             let next = if full { None } else { self.peers.next_to_connect(now, wanted, &mut self.random) };
             if let Some(peer) = next {
@@ -153,13 +155,13 @@ impl Plan {
         self.open(now, waiting)
     }
 
-    /// Nothing is left to ask for. While nothing flows: gives back what a silent link was asked for, if a peer waits
-    /// that may have it.
+    /// Nothing is left to ask for, and nothing flows: gives back what a silent link was asked for, if a peer waits that
+    /// may have it. Tells whether it did.
     fn free_from_silence(&mut self, now: Time) -> bool {
         let wanted = Wanted { known: !self.may_try(now), ..Wanted::ANY };
-        let waits =
-            self.nothing_flows(now) && self.peers.next_to_connect(now, wanted, &mut self.random).is_some();
-        let silent = self.silent_link(now, |_| waits);
+        let waiting = self.peers.next_to_connect(now, wanted, &mut self.random);
+        let holds = |link: &Link| link.wanted().next().is_some();
+        let silent = waiting.and_then(|_| self.silent_link(now, holds));
         silent.is_some_and(|silent| self.replace(now, silent))
     }
 
@@ -169,7 +171,7 @@ impl Plan {
             return false;
         }
         let Some(host) = self.peers.crowded_host(now, wanted) else { return false };
-        let silent = self.silent_link(now, |peer| self.peers.get(peer).host() == host);
+        let silent = self.silent_link(now, |link| self.peers.get(link.peer).host() == host);
         silent.is_some_and(|silent| self.replace(now, silent))
     }
 
@@ -181,13 +183,13 @@ impl Plan {
     }
 
     /// Of the links over which nothing has ever come for a while, to peers that have never spoken, the oldest.
-    fn silent_link(&self, now: Time, fits: impl Fn(usize) -> bool) -> Option<(LinkId, usize)> {
+    fn silent_link(&self, now: Time, fits: impl Fn(&Link) -> bool) -> Option<(LinkId, usize)> {
         let silent = |link: &Link| {
             // Who made room before has more time: it may be a slow one, or one with a queue.
             let peer = self.peers.get(link.peer);
             let patience = SILENT_AFTER * (1 << peer.failures().min(MAX_SILENT_DOUBLINGS));
             let since = link.silent_since().filter(|since| now >= *since + patience);
-            since.filter(|_| !peer.has_spoken() && fits(link.peer))
+            since.filter(|_| !peer.has_spoken() && fits(link))
         };
         let links = self.links.iter().filter_map(|(id, link)| Some((silent(link)?, id, link.peer)));
         links.min_by_key(|(since, ..)| *since).map(|(_, id, peer)| (id, peer))
@@ -252,7 +254,10 @@ mod tests {
             match action {
                 Action::Connect { link, .. } => opened.push(link),
                 Action::Close { link } => closed.push(link),
-                Action::Request { .. } | Action::Poll { .. } | Action::Revoke { .. } => {}
+                Action::Request { .. }
+                | Action::Poll { .. }
+                | Action::Probe { .. }
+                | Action::Revoke { .. } => {}
             }
         }
         (opened, closed)
@@ -370,7 +375,10 @@ mod tests {
                         plan.handle_connected(now, link);
                     }
                     Action::Revoke { link, block } => plan.handle_revoked(now, link, block, true),
-                    Action::Close { .. } | Action::Request { .. } | Action::Poll { .. } => {}
+                    Action::Close { .. }
+                    | Action::Request { .. }
+                    | Action::Poll { .. }
+                    | Action::Probe { .. } => {}
                 }
             }
             assert!(called.len() - before <= FIRST_LINKS as usize, "a burst at {now:?}");

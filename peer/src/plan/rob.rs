@@ -57,7 +57,7 @@ impl Plan {
         let Some(state) = self.links.get(thief) else { return };
         let peer = self.peers.get(state.peer);
         let closing = peer.closes() && state.is_closing(now);
-        if !state.is_connected() || closing || peer.is_paused(now) || !state.may_rob() {
+        if !state.is_connected() || state.is_probed() || closing || peer.is_paused(now) || !state.may_rob() {
             return;
         }
         let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
@@ -291,7 +291,7 @@ mod tests {
                         assert!(now < Duration::from_millis(2200), "{now:?}");
                         return;
                     }
-                    Action::Close { .. } | Action::Poll { .. } => {}
+                    Action::Close { .. } | Action::Poll { .. } | Action::Probe { .. } => {}
                 }
             }
             now = plan.next_wakeup(now).unwrap().max(now + MOMENT);
