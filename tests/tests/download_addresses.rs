@@ -55,15 +55,18 @@ fn an_honest_seeder_that_comes_late_is_found_among_a_crowd_that_holds_every_plac
     scene.assert_complete();
     // It was tried in vain meanwhile: the pause before the next try is what is waited for.
     assert!(since.elapsed() < Duration::from_secs(20), "{:?}", since.elapsed());
-    assert_eq!(honest.journal().connections.len(), 1);
+    // One to see that it speaks, perhaps, and one for the blocks.
+    assert!(honest.journal().connections.len() <= 2);
 }
 
 #[test]
 fn an_honest_seeder_in_a_hostile_list_is_reached_in_the_time_that_the_list_takes() {
-    let (honest, holder) = (ForeignPeer::honest(&file()), Holder::new());
+    // One block: whoever is asked for it has it for 2 s, and all the others are asked whether they speak at all.
+    let file = TestFile::random("one-block.bin", 300_000, 300_000);
+    let (honest, holder) = (ForeignPeer::honest(&file), Holder::new());
     let tracker = hostile(&holder);
     tracker.add(honest.addr);
-    let scene = Scene::new(file(), &[]);
+    let scene = Scene::new(file, &[]);
     let done = scene.download_without_tracker().args(["-t", &tracker.addr.to_string()]).start();
     // 16 at once, then ten a second for 2 s, then fifty a second: 2001 addresses take 41 s at most.
     done.wait_exit_within(Duration::from_secs(55)).assert_success();

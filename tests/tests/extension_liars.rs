@@ -1,4 +1,5 @@
 use cascade_tests::cascade_file::TestFile;
+use cascade_tests::clock;
 use cascade_tests::extended_peer::{ExtendedPeer, Log, Question, Reply, field_of, tell_once};
 use cascade_tests::extension::{Item, field};
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
@@ -201,6 +202,22 @@ fn it_answers_questions_for_news_at_once_and_for_ever() {
         let (log, done) = among_one(&ExtendedPeer::holding(&file(), [], rule));
         let most = log.most_news_in_a_second();
         assert!(most <= MOST_NEWS, "{most} questions for news in a second: {done}");
+    }
+}
+
+#[test]
+fn answers_at_once_without_news_are_asked_for_less_and_less_often() {
+    for items in [vec![], vec![Item::Load(0)], vec![Item::Goodbye], vec![Item::Have(vec![(0, 1)])]] {
+        let idle = ExtendedPeer::holding(&file(), [], move |_: Question| Reply::Telling(items.clone()));
+        let scene = Scene::new(file(), &[idle.addr]);
+        let mut process = scene.download().args(["--extension", "on"]).start();
+        process.wait_until("a question", || idle.sees(|log| !log.requests.is_empty()));
+        // The time over which the questions are counted.
+        clock::pause(Duration::from_secs(4));
+        process.assert_running();
+        // 10, 20, 40 … 640 ms, then a second.
+        let news = idle.log().news();
+        assert!(news <= 12, "{news} questions for news in four seconds: {}", process.log());
     }
 }
 

@@ -215,7 +215,6 @@ impl Link {
             (None, Ask::Block(block)) => BlockRequest::new(hash, block).encode(),
             // Only a peer that has answered a marker is asked so.
             (None, Ask::News) => Marker { port: 0, offers_seen: 0 }.request(hash, NEWS),
-            // That is asked for in farewell alone.
             (_, Ask::NoBlock) => {
                 let block = self.receiver.reader.blocks();
                 BlockRequest { reserved: [0; 16], block, cascade_hash: hash }.encode()

@@ -46,7 +46,7 @@ pub enum Ask {
     Block(Block),
     /// News alone.
     News,
-    /// A block that does not exist: something had to be asked for.
+    /// A block that does not exist: something had to be asked for, and whoever answers speaks the protocol.
     NoBlock,
 }
 
@@ -75,7 +75,7 @@ pub enum Segment {
     },
     /// What the peer tells of itself, in front of an answer.
     News(Vec<Item>),
-    /// The answer to a question for news alone has ended.
+    /// The answer to a question for news alone, or for a block that does not exist, has ended.
     Told,
 }
 
@@ -347,8 +347,7 @@ impl ResponseReader {
             let message = text::message(kept);
             match *ask {
                 Ask::Block(block) => segments.push(Segment::Refused { block, status: *status, message }),
-                Ask::News => segments.push(Segment::Told),
-                Ask::NoBlock => {}
+                Ask::News | Ask::NoBlock => segments.push(Segment::Told),
             }
             self.next();
         }

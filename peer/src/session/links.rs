@@ -44,6 +44,7 @@ impl LinkSet {
                     self.ask(plan, link, blocks.into_iter().map(Ask::Block).collect());
                 }
                 Action::Poll { link } => self.ask(plan, link, vec![Ask::News]),
+                Action::Probe { link } => self.ask(plan, link, vec![Ask::NoBlock]),
                 Action::Revoke { link, block } => {
                     let handle = self.links.get(&link);
                     let in_time = handle

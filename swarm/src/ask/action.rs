@@ -30,6 +30,11 @@ pub enum Action {
         /// On which link.
         link: LinkId,
     },
+    /// Ask for a block that does not exist: whoever answers speaks the protocol.
+    Probe {
+        /// On which link.
+        link: LinkId,
+    },
     /// Forbid the link to write this block any more, at once, and answer with
     /// [`Plan::handle_revoked`](super::Plan::handle_revoked) before anything else.
     Revoke {
@@ -57,7 +62,7 @@ pub enum Outcome {
     Discarded(Block),
     /// The peer answered with a status other than 0.
     Refused(Block, Status),
-    /// The answer to [`Action::Poll`] has ended.
+    /// The answer to [`Action::Poll`] or [`Action::Probe`] has ended.
     Told,
 }
 

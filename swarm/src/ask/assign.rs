@@ -68,23 +68,29 @@ impl Plan {
                 if self.may_rob() {
                     self.rob(now, link);
                 }
-                self.close_unasked(now, link);
+                self.probe_or_close(now, link);
             }
             let wakeup = self.links.get(link).and_then(|state| state.next_wakeup(now));
             self.due = [self.due, wakeup].into_iter().flatten().min();
         }
     }
 
-    /// Closes a link that has been made in vain: what it was made for came from others meanwhile. It may keep a
-    /// peer waiting that serves one connection after the other.
-    fn close_unasked(&mut self, now: Time, link: LinkId) {
+    /// Nothing is left to ask the link for, which was never asked for anything. While nothing flows, those that were
+    /// asked may be of no use, so it is asked whether it speaks the protocol at all. Else what it was made for came
+    /// from others meanwhile, and it is closed: it may keep a peer waiting that serves one connection after the other.
+    fn probe_or_close(&mut self, now: Time, link: LinkId) {
         let vain = self.links.get(link).filter(|state| state.is_connected() && !state.was_asked());
         if let Some(state) = vain
             && self.blocks.missing_bytes() == 0
             && self.theft.is_none()
         {
-            self.peers.get_mut(state.peer).put_off(now + FIRST_BACK_OFF);
-            self.close(link);
+            if self.nothing_flows(now) && !self.peers.get(state.peer).has_spoken() {
+                self.actions.push_back(Action::Probe { link });
+                self.links.probed(link);
+            } else {
+                self.peers.get_mut(state.peer).put_off(now + FIRST_BACK_OFF);
+                self.close(link);
+            }
         }
     }
 

@@ -41,6 +41,7 @@ impl Plan {
         let state = self.links.get(link)?;
         let peer = self.peers.get(state.peer);
         if !state.is_connected()
+            || state.is_probed()
             || peer.is_paused(now)
             || now < state.busy_until()
             || !has_room(now, state, peer, in_swarm)

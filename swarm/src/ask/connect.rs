@@ -41,16 +41,18 @@ impl Plan {
     pub(super) fn connect(&mut self, now: Time) {
         let mut closing = true;
         while !self.is_complete() {
-            if self.blocks.missing_bytes() == 0 {
-                if !self.free_from_silence(now) {
-                    return;
-                }
+            let none_missing = self.blocks.missing_bytes() == 0;
+            if none_missing && self.nothing_flows(now) && self.free_from_silence(now) {
                 continue;
+            }
+            if none_missing && !self.nothing_flows(now) {
+                return;
             }
             let full = self.links.len() >= self.max_links();
             let enough = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
             let mutual = enough && !self.behind;
-            let fresh = self.blocks.missing() > self.links.unasked() as u64;
+            // While nothing flows, those that hold all blocks may be of no use, and others are asked who they are.
+            let fresh = self.blocks.missing() > self.links.unasked() as u64 || self.nothing_flows(now);
             let wanted = Wanted { mutual, known: !self.may_try(now), closing, fresh };
             let next = if full { None } else { self.peers.next_to_connect(now, wanted, &mut self.random) };
             if let Some(peer) = next {
@@ -153,13 +155,13 @@ impl Plan {
         self.open(now, waiting)
     }
 
-    /// Nothing is left to ask for. While nothing flows: gives back what a silent link was asked for, if a peer waits
-    /// that may have it.
+    /// Nothing is left to ask for, and nothing flows: gives back what a silent link was asked for, if a peer waits that
+    /// may have it. Tells whether it did.
     fn free_from_silence(&mut self, now: Time) -> bool {
         let wanted = Wanted { known: !self.may_try(now), ..Wanted::ANY };
-        let waits =
-            self.nothing_flows(now) && self.peers.next_to_connect(now, wanted, &mut self.random).is_some();
-        let silent = self.silent_link(now, |_| waits);
+        let waiting = self.peers.next_to_connect(now, wanted, &mut self.random);
+        let holds = |link: &Link| link.wanted().next().is_some();
+        let silent = waiting.and_then(|_| self.silent_link(now, holds));
         silent.is_some_and(|silent| self.replace(now, silent))
     }
 
@@ -168,8 +170,8 @@ impl Plan {
         if !self.nothing_flows(now) {
             return false;
         }
-        let Some(ip) = self.peers.crowded_host(now, wanted) else { return false };
-        let silent = self.silent_link(now, |peer| *self.peers.get(peer).addr().ip() == ip);
+        let Some(host) = self.peers.crowded_host(now, wanted) else { return false };
+        let silent = self.silent_link(now, |link| self.peers.get(link.peer).host() == host);
         silent.is_some_and(|silent| self.replace(now, silent))
     }
 
@@ -181,13 +183,13 @@ impl Plan {
     }
 
     /// Of the links over which nothing has ever come for a while, to peers that have never spoken, the oldest.
-    fn silent_link(&self, now: Time, fits: impl Fn(usize) -> bool) -> Option<(LinkId, usize)> {
+    fn silent_link(&self, now: Time, fits: impl Fn(&Link) -> bool) -> Option<(LinkId, usize)> {
         let silent = |link: &Link| {
             // Who made room before has more time: it may be a slow one, or one with a queue.
             let peer = self.peers.get(link.peer);
             let patience = SILENT_AFTER * (1 << peer.failures().min(MAX_SILENT_DOUBLINGS));
             let since = link.silent_since().filter(|since| now >= *since + patience);
-            since.filter(|_| !peer.has_spoken() && fits(link.peer))
+            since.filter(|_| !peer.has_spoken() && fits(link))
         };
         let links = self.links.iter().filter_map(|(id, link)| Some((silent(link)?, id, link.peer)));
         links.min_by_key(|(since, ..)| *since).map(|(_, id, peer)| (id, peer))
@@ -252,7 +254,10 @@ mod tests {
             match action {
                 Action::Connect { link, .. } => opened.push(link),
                 Action::Close { link } => closed.push(link),
-                Action::Request { .. } | Action::Poll { .. } | Action::Revoke { .. } => {}
+                Action::Request { .. }
+                | Action::Poll { .. }
+                | Action::Probe { .. }
+                | Action::Revoke { .. } => {}
             }
         }
         (opened, closed)
@@ -317,5 +322,111 @@ mod tests {
             assert!(blocks > 0 || count == most, "{count} links where others have nothing either");
             assert_eq!(plan.behind, blocks > 0);
         }
+    }
+
+    /// Who is connected to, in order, by the plan of one that knows these.
+    fn addrs(plan: &mut Plan, now: Time) -> Vec<SocketAddrV4> {
+        let mut addrs = Vec::new();
+        while let Some(action) = plan.poll_action(now) {
+            if let Action::Connect { addr, .. } = action {
+                addrs.push(addr);
+            }
+        }
+        addrs
+    }
+
+    fn crowd(second: u8, count: u16) -> Vec<SocketAddrV4> {
+        let host = |number: u16| {
+            let [high, low] = number.to_be_bytes();
+            Ipv4Addr::new(10, second, high, low)
+        };
+        (1..=count).map(|number| SocketAddrV4::new(host(number), 7001)).collect()
+    }
+
+    #[test]
+    fn a_long_list_takes_no_more_places_than_other_ways() {
+        let mut plan = plan(0);
+        let (hostile, other) = (crowd(1, 2000), crowd(2, 3));
+        let (named, met) = (crowd(3, 1), crowd(4, 1));
+        plan.handle_peers(Time::ZERO, Source::Tracker(0), &hostile);
+        plan.handle_peers(Time::ZERO, Source::Tracker(1), &other);
+        plan.handle_peers(Time::ZERO, Source::User, &named);
+        plan.handle_peers(Time::ZERO, Source::Swarm, &met);
+        let first = addrs(&mut plan, MOMENT);
+        for addr in other.iter().chain(&named).chain(&met) {
+            assert!(first.contains(addr), "{addr} is not among the first: {first:?}");
+        }
+    }
+
+    #[test]
+    fn silent_links_make_room_for_all_of_a_crowd_while_nothing_flows() {
+        let mut plan = plan(0);
+        plan.handle_peers(Time::ZERO, Source::Tracker(0), &crowd(1, 500));
+        let (mut now, mut called) = (MOMENT, std::collections::HashSet::new());
+        while called.len() < 500 {
+            // 36 in the first two seconds, then fifty a second.
+            assert!(now < Duration::from_secs(13), "{} addresses after {now:?}", called.len());
+            let before = called.len();
+            let actions: Vec<_> = std::iter::from_fn(|| plan.poll_action(now)).collect();
+            for action in actions {
+                match action {
+                    Action::Connect { link, addr, .. } => {
+                        called.insert(addr);
+                        plan.handle_connected(now, link);
+                    }
+                    Action::Revoke { link, block } => plan.handle_revoked(now, link, block, true),
+                    Action::Close { .. }
+                    | Action::Request { .. }
+                    | Action::Poll { .. }
+                    | Action::Probe { .. } => {}
+                }
+            }
+            assert!(called.len() - before <= FIRST_LINKS as usize, "a burst at {now:?}");
+            now = plan.next_wakeup(now).unwrap().max(now + MOMENT);
+        }
+    }
+
+    #[test]
+    fn a_silent_link_stays_where_others_give() {
+        let mut plan = plan(0);
+        plan.handle_peers(Time::ZERO, Source::Tracker(0), &crowd(1, 2000));
+        let mut now = MOMENT;
+        let (opened, _) = links(&mut plan, now);
+        opened.iter().for_each(|link| plan.handle_connected(now, *link));
+        while now < Duration::from_secs(10) {
+            // Something to speak of comes over the first link.
+            plan.handle_received(now, opened[0], 16 << 10, &[]);
+            let (more, closed) = links(&mut plan, now);
+            assert_eq!(closed, [], "at {now:?}");
+            more.iter().for_each(|link| plan.handle_connected(now, *link));
+            now += LINK_SPACING;
+        }
+    }
+
+    #[test]
+    fn there_are_no_more_links_than_blocks_to_ask_for() {
+        let layout = Layout::new(3 << 20, 1 << 20).unwrap();
+        let options = Options { order: Order::Random, max_links: 128 };
+        let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+        plan.handle_peers(Time::ZERO, Source::Tracker(0), &crowd(1, 20));
+        assert_eq!(addrs(&mut plan, MOMENT).len(), 3);
+    }
+
+    #[test]
+    fn addresses_of_nobody_and_its_own_are_never_tried_unless_the_user_says_so() {
+        let mut plan = plan(0);
+        plan.set_listening(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 7001));
+        plan.set_own_address(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 7001));
+        let bad = ["10.0.0.9:0", "0.1.2.3:5", "224.0.0.1:5", "255.255.255.255:5", "169.254.1.1:5"];
+        let own = ["10.0.0.1:7001", "127.0.0.1:7001"];
+        let parse = |all: &[&str]| all.iter().map(|addr| addr.parse().unwrap()).collect::<Vec<_>>();
+        for source in [Source::Tracker(0), Source::Swarm] {
+            plan.handle_peers(Time::ZERO, source, &parse(&bad));
+            plan.handle_peers(Time::ZERO, source, &parse(&own));
+        }
+        assert_eq!(plan.known_peers(), 0);
+        plan.handle_peers(Time::ZERO, Source::User, &parse(&bad));
+        plan.handle_peers(Time::ZERO, Source::User, &parse(&own));
+        assert_eq!(plan.known_peers(), bad.len());
     }
 }

@@ -23,8 +23,9 @@ const MAX_SHARE: u32 = 2048;
 const MAX_FORGOTTEN_HOSTS: usize = 4096;
 
 /// One host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Host {
+    ip: Ipv4Addr,
     /// Peers on it that are known.
     peers: usize,
     /// Of them, those that have spoken.
@@ -38,47 +39,67 @@ struct Host {
     retry_at: Time,
 }
 
+/// The place of a host in the table; it stays while a peer on it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct HostId(usize);
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    hosts: HashMap<Ipv4Addr, Host>,
-    /// Those without a known peer.
+    hosts: Vec<Host>,
+    places: HashMap<Ipv4Addr, usize>,
+    /// Places without a known peer.
     forgotten: usize,
 }
 
 impl Hosts {
-    fn host(&self, ip: Ipv4Addr) -> Option<&Host> {
-        self.hosts.get(&ip)
+    fn get(&self, id: HostId) -> Option<&Host> {
+        self.hosts.get(id.0)
     }
 
-    /// A peer on it is remembered; tells how long it must not be tried, because others there were in vain.
-    pub(super) fn learn(&mut self, ip: Ipv4Addr) -> Time {
-        let before = self.hosts.len();
-        let host = self.hosts.entry(ip).or_default();
-        let (retry_at, was_forgotten) = (host.retry_at, host.peers == 0);
+    /// A peer at `ip` is remembered; tells how long it must not be tried, because others there were in vain.
+    pub(super) fn learn(&mut self, ip: Ipv4Addr) -> (HostId, Time) {
+        let place = match self.places.get(&ip) {
+            Some(known) => *known,
+            None => self.place_for(ip),
+        };
+        let Some(host) = self.hosts.get_mut(place) else { return (HostId(place), Time::ZERO) };
+        self.forgotten -= usize::from(host.peers == 0);
         host.peers += 1;
-        self.forgotten -= usize::from(was_forgotten && self.hosts.len() == before);
-        retry_at
+        (HostId(place), host.retry_at)
+    }
+
+    /// A place for a host that is not known; it counts as forgotten until a peer on it is known.
+    fn place_for(&mut self, ip: Ipv4Addr) -> usize {
+        let fresh = Host { ip, ..Host::default() };
+        let place = if self.forgotten < MAX_FORGOTTEN_HOSTS {
+            self.hosts.push(fresh);
+            self.forgotten += 1;
+            self.hosts.len() - 1
+        } else {
+            // That of the one with the fewest tries of late.
+            let forgotten = self.hosts.iter_mut().enumerate().filter(|(_, host)| host.peers == 0);
+            let Some((place, old)) = forgotten.min_by_key(|(_, host)| host.debt) else { return usize::MAX };
+            self.places.remove(&old.ip);
+            *old = fresh;
+            place
+        };
+        self.places.insert(ip, place);
+        place
     }
 
     /// A peer on it without a link, which may have `spoken`, is forgotten.
-    pub(super) fn forget(&mut self, ip: Ipv4Addr, spoken: bool, retry_at: Time) {
-        let Some(host) = self.hosts.get_mut(&ip) else { return };
+    pub(super) fn forget(&mut self, id: HostId, spoken: bool, retry_at: Time) {
+        let Some(host) = self.hosts.get_mut(id.0) else { return };
         host.peers = host.peers.saturating_sub(1);
         host.spoken = host.spoken.saturating_sub(u32::from(spoken));
         host.retry_at = host.retry_at.max(retry_at);
         self.forgotten += usize::from(host.peers == 0);
-        if self.forgotten > MAX_FORGOTTEN_HOSTS {
-            // The one that may be tried again first.
-            let forgotten = self.hosts.iter().filter(|(_, host)| host.peers == 0);
-            let first = forgotten.min_by_key(|(_, host)| host.debt).map(|(ip, _)| *ip);
-            self.forgotten -= usize::from(first.and_then(|ip| self.hosts.remove(&ip)).is_some());
-        }
     }
 
     /// A link to a port on it that has never spoken is opened.
-    pub(super) fn try_silent(&mut self, now: Time, ip: Ipv4Addr) {
-        if let Some(host) = self.hosts.get_mut(&ip) {
+    pub(super) fn try_silent(&mut self, now: Time, id: HostId) {
+        if let Some(host) = self.hosts.get_mut(id.0) {
             host.silent += 1;
             host.debt = host.debt_left(now) + TRY_INTERVAL;
             host.debt_at = now;
@@ -86,29 +107,37 @@ impl Hosts {
     }
 
     /// So many links to silent ports on it are none any more: they have ended, or the port has spoken.
-    pub(super) fn less_silent(&mut self, ip: Ipv4Addr, links: usize) {
-        if let Some(host) = self.hosts.get_mut(&ip) {
+    pub(super) fn less_silent(&mut self, id: HostId, links: usize) {
+        if let Some(host) = self.hosts.get_mut(id.0) {
             host.silent = host.silent.saturating_sub(links);
         }
     }
 
     /// A port on it has spoken the protocol.
-    pub(super) fn spoke(&mut self, ip: Ipv4Addr) {
-        if let Some(host) = self.hosts.get_mut(&ip) {
+    pub(super) fn spoke(&mut self, id: HostId) {
+        if let Some(host) = self.hosts.get_mut(id.0) {
             host.spoken = host.spoken.saturating_add(1);
         }
     }
 
     /// Whether a link to one more silent port of it fits beside those that there are.
-    pub(super) fn has_room(&self, ip: Ipv4Addr) -> bool {
-        self.host(ip).is_none_or(|host| host.silent < MAX_SILENT_A_HOST + host.spoken as usize)
+    pub(super) fn has_room(&self, id: HostId) -> bool {
+        self.get(id).is_none_or(|host| host.silent < MAX_SILENT_A_HOST + host.spoken as usize)
     }
 
     /// When the next silent port of it may be tried.
-    pub(super) fn try_at(&self, ip: Ipv4Addr) -> Time {
-        let Some(host) = self.host(ip) else { return Time::ZERO };
+    pub(super) fn try_at(&self, id: HostId) -> Time {
+        let Some(host) = self.get(id) else { return Time::ZERO };
         let too_much = host.debt.saturating_sub(TRY_INTERVAL * (TRIES_A_HOST - 1) * host.share());
         if too_much.is_zero() { Time::ZERO } else { host.debt_at + too_much / host.share() }
+    }
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        let (peers, spoken, silent) = (0, 0, 0);
+        let (debt, debt_at, retry_at) = (Duration::ZERO, Time::ZERO, Time::ZERO);
+        Self { ip: Ipv4Addr::UNSPECIFIED, peers, spoken, silent, debt, debt_at, retry_at }
     }
 }
 
@@ -130,15 +159,15 @@ mod tests {
     const VICTIM: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
     /// Tries whenever that is allowed, and lets each fail at once; the times.
-    fn tries(hosts: &mut Hosts, from: Time, until: Time) -> Vec<Time> {
-        let (mut now, mut times) = (from, Vec::new());
+    fn tries(hosts: &mut Hosts, victim: HostId, until: Time) -> Vec<Time> {
+        let (mut now, mut times) = (Time::ZERO, Vec::new());
         loop {
-            now = now.max(hosts.try_at(VICTIM));
+            now = now.max(hosts.try_at(victim));
             if now >= until {
                 return times;
             }
-            hosts.try_silent(now, VICTIM);
-            hosts.less_silent(VICTIM, 1);
+            hosts.try_silent(now, victim);
+            hosts.less_silent(victim, 1);
             times.push(now);
         }
     }
@@ -146,9 +175,9 @@ mod tests {
     #[test]
     fn a_host_that_never_spoke_is_tried_at_most_sixty_times_in_any_hour() {
         let mut hosts = Hosts::default();
-        hosts.learn(VICTIM);
+        let (victim, _) = hosts.learn(VICTIM);
         let day = Duration::from_secs(86_400);
-        let times = tries(&mut hosts, Time::ZERO, day);
+        let times = tries(&mut hosts, victim, day);
         let hour = Duration::from_secs(3600);
         for from in &times {
             let count = times.iter().filter(|at| **at >= *from && **at < *from + hour).count();
@@ -160,17 +189,17 @@ mod tests {
     #[test]
     fn ports_that_have_spoken_give_others_of_their_host_more_room() {
         let mut hosts = Hosts::default();
-        hosts.learn(VICTIM);
+        let (victim, _) = hosts.learn(VICTIM);
         for spoken in 0..20 {
             let room = (0..100).take_while(|_| {
-                let room = hosts.has_room(VICTIM);
-                hosts.try_silent(Time::ZERO, VICTIM);
+                let room = hosts.has_room(victim);
+                hosts.try_silent(Time::ZERO, victim);
                 room
             });
             let room = room.count();
             assert_eq!(room, MAX_SILENT_A_HOST + spoken);
-            hosts.less_silent(VICTIM, room + 1);
-            hosts.spoke(VICTIM);
+            hosts.less_silent(victim, room + 1);
+            hosts.spoke(victim);
         }
     }
 
@@ -179,13 +208,14 @@ mod tests {
         let mut hosts = Hosts::default();
         let retry_at = Duration::from_secs(30);
         for _ in 0..TRIES_A_HOST {
-            assert!(hosts.learn(VICTIM) <= retry_at);
-            hosts.try_silent(Time::ZERO, VICTIM);
-            hosts.less_silent(VICTIM, 1);
-            hosts.forget(VICTIM, false, retry_at);
+            let (victim, _) = hosts.learn(VICTIM);
+            hosts.try_silent(Time::ZERO, victim);
+            hosts.less_silent(victim, 1);
+            hosts.forget(victim, false, retry_at);
         }
-        assert_eq!(hosts.learn(VICTIM), retry_at, "the pause after its failure goes on");
-        assert_eq!(hosts.try_at(VICTIM), TRY_INTERVAL);
+        let (victim, until) = hosts.learn(VICTIM);
+        assert_eq!(until, retry_at, "the pause after its failure goes on");
+        assert_eq!(hosts.try_at(victim), TRY_INTERVAL);
     }
 
     #[test]
@@ -193,11 +223,11 @@ mod tests {
         let mut hosts = Hosts::default();
         for number in 0..2 * MAX_FORGOTTEN_HOSTS as u32 {
             let ip = Ipv4Addr::from(0x0a00_0000 + number);
-            hosts.learn(ip);
-            hosts.try_silent(Time::ZERO, ip);
-            hosts.less_silent(ip, 1);
-            hosts.forget(ip, false, Time::ZERO);
+            let (host, _) = hosts.learn(ip);
+            hosts.try_silent(Time::ZERO, host);
+            hosts.less_silent(host, 1);
+            hosts.forget(host, false, Time::ZERO);
         }
-        assert!(hosts.hosts.len() <= MAX_FORGOTTEN_HOSTS + 1, "{}", hosts.hosts.len());
+        assert_eq!((hosts.hosts.len(), hosts.places.len()), (MAX_FORGOTTEN_HOSTS, MAX_FORGOTTEN_HOSTS));
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct Link {
     marked: bool,
     /// It was asked for something.
     asked: bool,
+    /// It was asked whether its peer speaks the protocol: it is asked for nothing more.
+    probed: bool,
     /// Something has come over it.
     heard: bool,
     queue: VecDeque<Pending>,
@@ -233,6 +235,11 @@ impl Link {
         self.asked
     }
 
+    /// Whether it was only asked whether its peer speaks the protocol. Others are not kept waiting for that.
+    pub(super) fn is_probed(&self) -> bool {
+        self.probed
+    }
+
     /// Since when nothing at all has come over it, if nothing ever has.
     pub(super) fn silent_since(&self) -> Option<Time> {
         (!self.heard).then_some(self.opened)
@@ -337,6 +344,7 @@ impl Links {
             connected: false,
             marked,
             asked: false,
+            probed: false,
             heard: false,
             queue: VecDeque::new(),
             lost: 0,
@@ -396,6 +404,13 @@ impl Links {
         if let Some(link) = self.get_mut(id) {
             link.requested(now, block, length, usual_wait);
             self.under_way += length;
+        }
+    }
+
+    /// The link is asked whether it speaks the protocol.
+    pub(super) fn probed(&mut self, id: LinkId) {
+        if let Some(link) = self.get_mut(id) {
+            (link.asked, link.probed) = (true, true);
         }
     }
 

@@ -239,7 +239,7 @@ impl Plan {
         | Outcome::Discarded(block)
         | Outcome::Refused(block, _)) = outcome
         else {
-            return self.handle_told(now, link);
+            return self.handle_answer_without_block(now, link);
         };
         let length = self.blocks.layout().len_of(block);
         let wanted = self.links.answered(link, block, length, matches!(outcome, Outcome::Refused(..)));
@@ -288,6 +288,19 @@ impl Plan {
         }
         if wanted && self.blocks.give_back(block, link) {
             self.wake_all();
+        }
+    }
+
+    /// The answer to a question for news has ended, or to one that only shows who speaks the protocol.
+    fn handle_answer_without_block(&mut self, now: Time, link: LinkId) {
+        let Some(state) = self.links.get(link) else { return };
+        let (peer, probed) = (state.peer, state.is_probed());
+        self.scan |= self.peers.spoke(peer);
+        if probed {
+            // It may close now, or not: a new link begins with a request that counts.
+            self.close(link);
+        } else {
+            self.handle_told(now, link);
         }
     }
 

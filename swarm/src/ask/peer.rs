@@ -1,6 +1,7 @@
 //! One peer: what it has shown of itself, and when it deserves a link.
 
 use super::Time;
+use super::hosts::HostId;
 use super::pipeline::Pace;
 use cascade_format::Block;
 use std::collections::{HashMap, VecDeque};
@@ -94,7 +95,12 @@ impl Origins {
 
     /// The numbers of the ways, below [`Origins::KINDS`].
     pub(super) fn iter(self) -> impl Iterator<Item = usize> {
-        (0..Self::KINDS).filter(move |kind| self.0 & (1 << kind) != 0)
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let kind = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            (kind < Self::KINDS).then_some(kind)
+        })
     }
 }
 
@@ -121,6 +127,8 @@ struct Lie {
 #[derive(Debug)]
 pub(super) struct Peer {
     addr: SocketAddrV4,
+    /// Its host, in the table of hosts.
+    host: HostId,
     links: usize,
     failures: u32,
     retry_at: Time,
@@ -167,6 +175,7 @@ impl Peer {
         let shown = source == Source::Swarm;
         Self {
             addr,
+            host: HostId::default(),
             links: 0,
             failures: 0,
             retry_at: now,
@@ -346,6 +355,16 @@ impl Peer {
     /// Links to it, made or being made.
     pub(super) fn links(&self) -> usize {
         self.links
+    }
+
+    /// Its host, in the table of hosts.
+    pub(super) fn host(&self) -> HostId {
+        self.host
+    }
+
+    /// It lives on this host.
+    pub(super) fn lives_on(&mut self, host: HostId) {
+        self.host = host;
     }
 
     /// It is not to be tried before.

@@ -1,6 +1,6 @@
 //! Which peers are known, and which deserves the next link.
 
-use super::hosts::Hosts;
+use super::hosts::{HostId, Hosts};
 use super::peer::{Origins, Peer, Rank, Source};
 use super::report::PeerShare;
 use super::{Random, Time};
@@ -96,11 +96,12 @@ impl Peers {
         }
         let Some(at) = self.least_useful(&peer) else { return };
         if let Some(old) = self.peers.get_mut(at) {
-            let (old_addr, spoken, retry_at) = (old.addr(), old.has_spoken(), old.retry_at());
+            let (old_addr, host) = (old.addr(), old.host());
+            let (spoken, retry_at) = (old.has_spoken(), old.retry_at());
             *old = peer;
             self.by_addr.remove(&old_addr);
             self.by_addr.insert(addr, at);
-            self.hosts.forget(*old_addr.ip(), spoken, retry_at);
+            self.hosts.forget(host, spoken, retry_at);
             self.settle(at);
         }
     }
@@ -131,11 +132,12 @@ impl Peers {
 
     /// The peer is new in the table.
     fn settle(&mut self, index: usize) {
+        let ip = *self.get(index).addr().ip();
+        let (host, retry_at) = self.hosts.learn(ip);
         let peer = self.get_mut(index);
-        let ip = *peer.addr().ip();
-        let retry_at = self.hosts.learn(ip);
-        if !self.get(index).is_named() {
-            self.get_mut(index).put_off(retry_at);
+        peer.lives_on(host);
+        if !peer.is_named() {
+            peer.put_off(retry_at);
         }
     }
 
@@ -143,9 +145,9 @@ impl Peers {
     pub(super) fn link_opened(&mut self, now: Time, index: usize) {
         let peer = self.get_mut(index);
         peer.link_opened();
-        let (ip, spoken) = (*peer.addr().ip(), peer.has_spoken());
+        let (host, spoken) = (peer.host(), peer.has_spoken());
         if !spoken {
-            self.hosts.try_silent(now, ip);
+            self.hosts.try_silent(now, host);
         }
     }
 
@@ -153,9 +155,9 @@ impl Peers {
     pub(super) fn link_ended(&mut self, index: usize) {
         let peer = self.get_mut(index);
         peer.link_ended();
-        let (ip, spoken) = (*peer.addr().ip(), peer.has_spoken());
+        let (host, spoken) = (peer.host(), peer.has_spoken());
         if !spoken {
-            self.hosts.less_silent(ip, 1);
+            self.hosts.less_silent(host, 1);
         }
     }
 
@@ -166,16 +168,16 @@ impl Peers {
             return false;
         }
         peer.spoke();
-        let (ip, links) = (*peer.addr().ip(), peer.links());
-        self.hosts.less_silent(ip, links);
-        self.hosts.spoke(ip);
+        let (host, links) = (peer.host(), peer.links());
+        self.hosts.less_silent(host, links);
+        self.hosts.spoke(host);
         true
     }
 
     /// Whether its host has had enough of us for now: see [`Hosts`].
     fn is_spared(&self, now: Time, peer: &Peer) -> bool {
-        let (ip, shown) = (*peer.addr().ip(), peer.has_spoken() || peer.is_named());
-        !shown && (!self.hosts.has_room(ip) || self.hosts.try_at(ip) > now)
+        let shown = peer.has_spoken() || peer.is_named();
+        !shown && (!self.hosts.has_room(peer.host()) || self.hosts.try_at(peer.host()) > now)
     }
 
     /// Peer number `index`, which came from this table.
@@ -216,13 +218,13 @@ impl Peers {
     }
 
     /// A host on which a silent port waits for a link until there is room beside the others.
-    pub(super) fn crowded_host(&self, now: Time, wanted: Wanted) -> Option<Ipv4Addr> {
+    pub(super) fn crowded_host(&self, now: Time, wanted: Wanted) -> Option<HostId> {
         let crowded = |peer: &&Peer| {
-            let ip = *peer.addr().ip();
+            let host = peer.host();
             let due = wanted.fits(peer) && peer.is_due(now) && self.is_spared(now, peer);
-            due && !self.hosts.has_room(ip) && self.hosts.try_at(ip) <= now
+            due && !self.hosts.has_room(host) && self.hosts.try_at(host) <= now
         };
-        self.peers.iter().find(crowded).map(|peer| *peer.addr().ip())
+        self.peers.iter().find(crowded).map(Peer::host)
     }
 
     /// For each way by which peers were heard of, the links to those that never spoke.
@@ -242,7 +244,7 @@ impl Peers {
     pub(super) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
         let spared = |peer: &Peer| {
             let waits = room && peer.is_due(now) && self.is_spared(now, peer);
-            waits.then(|| self.hosts.try_at(*peer.addr().ip())).filter(|at| *at > now)
+            waits.then(|| self.hosts.try_at(peer.host())).filter(|at| *at > now)
         };
         let wakeup = |peer: &Peer| [peer.next_wakeup(now, room), spared(peer)].into_iter().flatten().min();
         self.peers.iter().filter_map(wakeup).min()

@@ -57,7 +57,7 @@ impl Plan {
         let Some(state) = self.links.get(thief) else { return };
         let peer = self.peers.get(state.peer);
         let closing = peer.closes() && state.is_closing(now);
-        if !state.is_connected() || closing || peer.is_paused(now) || !state.may_rob() {
+        if !state.is_connected() || state.is_probed() || closing || peer.is_paused(now) || !state.may_rob() {
             return;
         }
         let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
@@ -162,4 +162,169 @@ fn expected_wait(now: Time, victim: &Link, proven: bool, thefts: u32, is_end: bo
     let silence = victim.unusual_silence(now);
     let wait = victim.pipeline.time_for(victim.under_way()).unwrap_or_default().max(silence);
     (is_end && proven && thefts < MAX_SPEED_THEFTS).then_some(wait)
+}
+
+#[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "one action is looked for")]
+mod tests {
+    use super::super::{Ended, Options, Order, Outcome, Source};
+    use super::*;
+    use cascade_format::peer_wire::Status;
+    use cascade_format::{Have, Layout};
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    fn addr(host: u8) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)
+    }
+
+    fn plan(blocks: u64, hosts: &[u8]) -> Plan {
+        let layout = Layout::new(blocks, 1).unwrap();
+        let options = Options { order: Order::Sequential, max_links: 8 };
+        let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+        let addrs: Vec<_> = hosts.iter().map(|host| addr(*host)).collect();
+        plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
+        plan
+    }
+
+    fn actions(plan: &mut Plan, now: Time) -> Vec<Action> {
+        std::iter::from_fn(|| plan.poll_action(now)).collect()
+    }
+
+    /// The blocks that are asked for, and on which link.
+    fn requests(actions: &[Action]) -> Vec<(LinkId, Block)> {
+        let of = |action: &Action| match action {
+            Action::Request { link, blocks } => Some((*link, blocks[0])),
+            _ => None,
+        };
+        actions.iter().filter_map(of).collect()
+    }
+
+    /// The link that `actions` open to the peer, and what is asked on it.
+    fn opened(actions: &[Action], host: u8) -> Option<(LinkId, Vec<Block>, bool)> {
+        let (link, marked) = actions.iter().find_map(|action| match action {
+            Action::Connect { link, addr: to, marked } if *to == addr(host) => Some((*link, *marked)),
+            _ => None,
+        })?;
+        let asked = actions.iter().find_map(|action| match action {
+            Action::Request { link: on, blocks } if *on == link => Some(blocks.clone()),
+            _ => None,
+        });
+        Some((link, asked.unwrap_or_default(), marked))
+    }
+
+    #[test]
+    fn a_link_to_a_peer_that_closes_is_opened_with_its_request_and_only_while_something_is_missing() {
+        let (mut plan, mut now) = (plan(4, &[1]), MOMENT);
+        let (link, asked, _) = opened(&actions(&mut plan, now), 1).unwrap();
+        assert_eq!(asked, [], "it is not known yet that it closes");
+        plan.handle_connected(now, link);
+        let asked = requests(&actions(&mut plan, now));
+        plan.handle_received(now, link, 1, &[Outcome::Verified(asked[0].1)]);
+        plan.handle_closed(now, link, Ended::Between);
+        now += MOMENT;
+        // Three links at once, each with a block of its own.
+        let next = actions(&mut plan, now);
+        let connects = next.iter().filter(|action| matches!(action, Action::Connect { .. })).count();
+        let requests = requests(&next);
+        assert_eq!((connects, requests.len()), (3, 3));
+        for (link, block) in requests {
+            plan.handle_connected(now, link);
+            assert_eq!(actions(&mut plan, now), [], "nothing more is to be asked for");
+            plan.handle_received(now, link, 1, &[Outcome::Verified(block)]);
+            plan.handle_closed(now, link, Ended::Between);
+        }
+        assert!(plan.is_complete());
+        assert_eq!(actions(&mut plan, now), []);
+    }
+
+    #[test]
+    fn a_connection_that_is_known_to_end_is_not_asked_again_but_one_that_goes_on_is() {
+        let (mut plan, mut now) = (plan(100, &[1]), MOMENT);
+        let (link, ..) = opened(&actions(&mut plan, now), 1).unwrap();
+        plan.handle_connected(now, link);
+        let asked = requests(&actions(&mut plan, now));
+        plan.handle_received(now, link, 1, &[Outcome::Verified(asked[0].1)]);
+        plan.handle_closed(now, link, Ended::Between);
+        let asked = requests(&actions(&mut plan, now));
+        let (link, block) = asked[0];
+        plan.handle_connected(now, link);
+        plan.handle_received(now, link, 1, &[Outcome::Verified(block)]);
+        assert_eq!(requests(&actions(&mut plan, now)), []);
+        now += Duration::from_secs(1);
+        let again = requests(&actions(&mut plan, now));
+        assert_eq!(again.len(), 1, "it has not closed: {again:?}");
+        plan.handle_received(now, link, 1, &[Outcome::Verified(again[0].1)]);
+        let more = requests(&actions(&mut plan, now));
+        assert!(more.iter().any(|(on, _)| *on == link), "it keeps its connections open");
+    }
+
+    #[test]
+    fn a_peer_that_closes_takes_the_block_of_a_silent_one_after_the_usual_patience() {
+        let (mut plan, mut now) = (plan(2, &[1, 2]), MOMENT);
+        let first = actions(&mut plan, now);
+        let (silent, closing) = (opened(&first, 1).unwrap().0, opened(&first, 2).unwrap().0);
+        plan.handle_connected(now, silent);
+        plan.handle_connected(now, closing);
+        let asked = actions(&mut plan, now);
+        let of = |link: LinkId| {
+            asked.iter().find_map(|action| match action {
+                Action::Request { link: on, blocks } if *on == link => Some(blocks[0]),
+                _ => None,
+            })
+        };
+        let (held, given) = (of(silent).unwrap(), of(closing).unwrap());
+        now += MOMENT;
+        plan.handle_received(now, closing, 1, &[Outcome::Verified(given)]);
+        plan.handle_closed(now, closing, Ended::Between);
+        loop {
+            for action in actions(&mut plan, now) {
+                match action {
+                    Action::Revoke { link, block } => {
+                        assert_eq!((link, block), (silent, held));
+                        plan.handle_revoked(now, link, block, true);
+                    }
+                    Action::Connect { addr: to, .. } => assert_eq!(to, addr(2)),
+                    Action::Request { blocks, .. } => {
+                        assert_eq!(blocks, [held]);
+                        assert!(now < Duration::from_millis(2200), "{now:?}");
+                        return;
+                    }
+                    Action::Close { .. } | Action::Poll { .. } | Action::Probe { .. } => {}
+                }
+            }
+            now = plan.next_wakeup(now).unwrap().max(now + MOMENT);
+            assert!(now < Duration::from_secs(9), "the block is left to the silent one");
+        }
+    }
+
+    #[test]
+    fn status_4_to_a_marked_request_is_followed_by_zeros_and_pipelining_is_another_matter() {
+        let (mut plan, now) = (plan(100, &[1]), MOMENT);
+        let (link, _, marked) = opened(&actions(&mut plan, now), 1).unwrap();
+        assert!(marked);
+        plan.handle_connected(now, link);
+        let bad = |block| Outcome::Refused(block, Status::BadRequest);
+        let request = |actions: &[Action]| match actions.first() {
+            Some(Action::Request { blocks, .. }) => blocks.clone(),
+            other => panic!("{other:?}"),
+        };
+        let asked = request(&actions(&mut plan, now));
+        plan.handle_received(now, link, 20, &[bad(asked[0])]);
+        let (link, _, marked) = opened(&actions(&mut plan, now), 1).expect("at once");
+        assert!(!marked);
+        plan.handle_connected(now, link);
+        let asked = request(&actions(&mut plan, now));
+        plan.handle_received(now, link, 1, &[Outcome::Verified(asked[0])]);
+        let asked = request(&actions(&mut plan, now));
+        assert!(asked.len() > 1, "it is not known to take one at a time");
+        plan.handle_received(now, link, 20, &[bad(asked[0])]);
+        let (link, _, marked) = opened(&actions(&mut plan, now), 1).expect("without blame");
+        assert!(!marked, "both are true of it");
+        plan.handle_connected(now, link);
+        let asked = request(&actions(&mut plan, now));
+        plan.handle_received(now, link, 1, &[Outcome::Verified(asked[0])]);
+        assert_eq!(request(&actions(&mut plan, now)).len(), 1, "one at a time");
+    }
 }

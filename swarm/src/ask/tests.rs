@@ -126,6 +126,7 @@ impl World {
                     }
                     self.plan.handle_revoked(self.now, link, block, in_time);
                 }
+                Action::Probe { .. } => {}
                 Action::Poll { link } => panic!("{link:?} has not told anything"),
                 Action::Close { link } => drop(self.conns.remove(&link)),
             }

@@ -239,7 +239,7 @@ mod tests {
                 }
                 Action::Revoke { link, block } => self.plan.handle_revoked(self.now, link, block, true),
                 Action::Close { link } => drop(self.links.remove(&link)),
-                Action::Poll { .. } => {}
+                Action::Poll { .. } | Action::Probe { .. } => {}
             }
         }
 
