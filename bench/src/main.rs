@@ -5,7 +5,7 @@
 use cascade_bench::commands;
 use cascade_bench::error::{BenchError, Result};
 use cascade_bench::interrupt;
-use cascade_bench::programs::{announce, bare_tracker, floor, tcp, v1_peer};
+use cascade_bench::programs::{announce, bare_tracker, floor, greedy, tcp, v1_peer};
 use cascade_bench::tools::probe;
 use clap::{Parser, Subcommand};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -40,6 +40,8 @@ enum Command {
     Memory(commands::memory::Options),
     /// One seeder and many downloaders, each behind an emulated link (needs root)
     Swarm(commands::swarm::Options),
+    /// Honest leechers beside greedy and slow clients of one seeder (needs root)
+    Greedy(commands::greedy::Options),
     #[command(flatten)]
     Program(Program),
 }
@@ -74,6 +76,8 @@ enum Program {
     WaitForSeeder { peer: SocketAddrV4, cascade: PathBuf },
     #[command(hide = true)]
     V1Peer(v1_peer::Options),
+    #[command(hide = true)]
+    GreedyClient(greedy::Options),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
         Command::Parallel(options) => watched(|| commands::parallel::run(&options)),
         Command::Memory(options) => watched(|| commands::memory::run(&options)),
         Command::Swarm(options) => watched(|| commands::swarm::run(&options)),
+        Command::Greedy(options) => watched(|| commands::greedy::run(&options)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -118,5 +123,6 @@ fn run_program(program: Program) -> Result<()> {
         Program::WaitForPort { address } => probe::wait_for_port(address),
         Program::WaitForSeeder { peer, cascade } => probe::wait_for_seeder(peer, &cascade),
         Program::V1Peer(options) => v1_peer::run(&options),
+        Program::GreedyClient(options) => greedy::run(&options),
     }
 }

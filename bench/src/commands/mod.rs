@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod goals;
+pub mod greedy;
 pub mod link;
 pub mod memory;
 pub mod parallel;
