@@ -167,9 +167,15 @@ pub const MIN_OFFERED_UNITS: u64 = 12;
 /// Offers that one requester may have open, if more would go to few.
 pub const OFFERS_A_READER: u64 = 2;
 
-/// Bytes of answers that wait in the system's buffers for a client that knows the extension, besides
-/// those on their way.
+/// Bytes of answers that wait in the system's buffers for one of several clients, besides those on their way.
 pub const UNSENT_LEN: u32 = 128 << 10;
+
+/// The same of all clients together, as long as that leaves each [`MIN_UNSENT_LEN`]. It is memory, and what
+/// a client holds that wants more than its share: others wait until it has gone out.
+pub const MAX_UNSENT: u32 = 1 << 20;
+
+/// Each of many clients has so much, in bytes: less would be a system call for a few packets.
+pub const MIN_UNSENT_LEN: u32 = 8 << 10;
 
 /// Pause of a version 1 client's connection until it is looked whether its share of the uplink is due.
 pub const SHARE_PAUSE: Duration = Duration::from_millis(20);

@@ -120,6 +120,8 @@ struct Run {
     seconds: Option<f64>,
     /// Bytes that went to the others meanwhile.
     others: u64,
+    /// Bytes that the seeder sent.
+    sent: u64,
 }
 
 #[derive(Serialize)]
@@ -157,13 +159,15 @@ fn run_rows(options: &Options, machine: &Machine) -> Result<()> {
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
     let client = Cascade { name: "cascade", binaries, cascade, extra: Vec::new(), v1_seeder: false };
-    let chosen = ROWS.iter().filter(|row| options.only.is_empty() || options.only.iter().any(|o| o == row.name));
+    let chosen =
+        ROWS.iter().filter(|row| options.only.is_empty() || options.only.iter().any(|o| o == row.name));
     let mut rows: Vec<Rows> = chosen.map(|row| Rows { row: *row, runs: Vec::new() }).collect();
     for _ in 0..options.runs {
         for Rows { row, runs } in &mut rows {
             let work = super::run_folder(folder.path())?;
             let run = run_one(options, *row, &client, &data, work.path())?;
-            println!("{:<28} {} s, others {}", row.name, shown(run.seconds), show_size(run.others));
+            let (others, honest) = (show_size(run.others), show_size(run.sent.saturating_sub(run.others)));
+            println!("{:<28} {} s, others {others}, honest {honest}", row.name, shown(run.seconds));
             runs.push(run);
         }
     }
@@ -190,7 +194,8 @@ fn run_one(options: &Options, row: Row, client: &Cascade, data: &DataFile, work:
     if !others.is_empty() {
         std::thread::sleep(HEAD_START);
     }
-    let sent_before = received_by_others(&network, first_other);
+    let before = received_by_others(&network, first_other);
+    let sent_before = sent_by_seeder(&network);
     let started = clock::now();
     let mut honest = Vec::new();
     for node in SEEDER + 1..first_other {
@@ -208,7 +213,8 @@ fn run_one(options: &Options, row: Row, client: &Cascade, data: &DataFile, work:
         std::thread::sleep(clock::STEP);
     }
     let seconds = (started.elapsed() < within).then(|| started.elapsed().as_secs_f64());
-    let run = Run { seconds, others: received_by_others(&network, first_other) - sent_before };
+    let others_got = received_by_others(&network, first_other) - before;
+    let run = Run { seconds, others: others_got, sent: sent_by_seeder(&network) - sent_before };
     if seconds.is_some() {
         honest.iter().try_for_each(|(_, node)| data.check_copy(&node.copy(data)))?;
     }
@@ -228,6 +234,10 @@ fn start_other(network: &Network, node: &Node, row: Row, cascade: &CascadeFile) 
         command.args(["--rate", &rate.to_string()]);
     }
     node.start(network, "a greedy client", &command)
+}
+
+fn sent_by_seeder(network: &Network) -> u64 {
+    network.counters().get(SEEDER).map_or(0, |counters| counters.up_bytes)
 }
 
 fn received_by_others(network: &Network, first: usize) -> u64 {

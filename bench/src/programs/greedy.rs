@@ -39,9 +39,10 @@ pub struct Options {
 /// # Errors
 /// The `.cascade` file is none, a thread cannot be started.
 pub fn run(options: &Options) -> Result<()> {
-    let bytes = std::fs::read(&options.cascade)
-        .context(|| format!("cannot read {}", options.cascade.display()))?;
-    let metafile = Metafile::parse(&bytes).or_else(|e| failed(format!("{}: {e}", options.cascade.display())))?;
+    let bytes =
+        std::fs::read(&options.cascade).context(|| format!("cannot read {}", options.cascade.display()))?;
+    let metafile =
+        Metafile::parse(&bytes).or_else(|e| failed(format!("{}: {e}", options.cascade.display())))?;
     let file = File { hash: CascadeHash::of(&bytes), layout: metafile.header().layout };
     std::thread::scope(|scope| -> Result<()> {
         for number in 0..options.connections {

@@ -77,7 +77,8 @@ impl Connection {
         sent: u64,
         scratch: &mut Scratch,
     ) -> io::Result<Took> {
-        let out = scratch.burst.get_mut(..self.burst.next()).unwrap_or_default();
+        let len = self.burst.next().min(self.call_len());
+        let out = scratch.burst.get_mut(..len).unwrap_or_default();
         let mut burst = Burst::new(&file, out, &mut scratch.segments);
         let mut open = burst.push(verdict, sent) && !verdict.closes();
         for request in self.queue.iter().skip(1) {

@@ -1,6 +1,5 @@
 //! A client that knows the swarm extension, and what it is told.
 
-use super::socket;
 use super::verdict::Verdict;
 use crate::clock;
 use crate::limits::{NEWS_INTERVAL, NEWS_TIMEOUT};
@@ -25,8 +24,6 @@ pub(super) struct Reading {
     told_at: Option<Instant>,
     /// Since when its question for news waits.
     parked_at: Option<Instant>,
-    /// The system's buffer for it is short.
-    short: bool,
 }
 
 /// What stands in front of an answer's ordinary body: the header, and the extension's field.
@@ -58,22 +55,8 @@ impl Reading {
                 Ok(_) | Err(_) => None,
             };
             let (reader, bell) = file.bulletin().open(addr);
-            Box::new(Self {
-                file: Arc::clone(file),
-                reader,
-                bell,
-                told_at: None,
-                parked_at: None,
-                short: false,
-            })
+            Box::new(Self { file: Arc::clone(file), reader, bell, told_at: None, parked_at: None })
         })
-    }
-
-    /// Others wait for the uplink, too: from now on answers wait here, where that is seen.
-    pub(super) fn shares_uplink(&mut self, stream: &TcpStream) {
-        if !std::mem::replace(&mut self.short, true) {
-            socket::keep_unsent_short(stream);
-        }
     }
 
     /// Whether it reads `file`.

@@ -14,6 +14,7 @@
 //! | [`bulletin`] | the board as threads share it |
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
+//! | `lines` | in which order readers get offers, and of each host how many |
 //! | [`met`] | peers that have shown themselves |
 //! | [`meter`] | how fast something goes |
 //! | `patience` | how long a reader is sent away because others wait, and how often it was |
@@ -24,6 +25,7 @@ pub mod board;
 pub mod bulletin;
 mod crowd;
 pub mod have_log;
+mod lines;
 pub mod met;
 pub mod meter;
 pub mod offers;

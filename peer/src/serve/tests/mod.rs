@@ -5,4 +5,5 @@ mod bounds;
 #[cfg(unix)]
 mod changes;
 mod lifecycle;
+mod share;
 pub(super) mod support;
