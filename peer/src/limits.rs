@@ -172,7 +172,7 @@ pub const UNSENT_LEN: u32 = 128 << 10;
 
 /// The same of all clients together, as long as that leaves each [`MIN_UNSENT_LEN`]. It is memory, and what
 /// a client holds that wants more than its share: others wait until it has gone out.
-pub const MAX_UNSENT: u32 = 1 << 20;
+pub const MAX_UNSENT_LEN: u32 = 1 << 20;
 
 /// Each of many clients has so much, in bytes: less would be a system call for a few packets.
 pub const MIN_UNSENT_LEN: u32 = 8 << 10;

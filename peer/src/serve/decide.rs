@@ -55,7 +55,7 @@ impl Connection {
                         match waits {
                             Settled::Waits => self.hold_place_back(),
                             Settled::InLine(_) => {}
-                            _ => self.give_place_back(),
+                            Settled::Answer | Settled::Nothing | Settled::Parked => self.give_place_back(),
                         }
                         return Ok(waits);
                     }

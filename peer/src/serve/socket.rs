@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(queued(&server), 0);
         let mut sent = 0;
         loop {
-            let took = send(&server, &[0; 1 << 16]).unwrap();
+            let took = send(&server, &vec![0; 1 << 16]).unwrap();
             sent += took.bytes;
             if took.full {
                 break;

@@ -7,20 +7,15 @@
 //! does not count as a competitor, until it takes more. While a single host waits, all of its connections may
 //! send: a whole swarm may run on one machine, or behind one address.
 
-use crate::limits::{MAX_UNSENT, MIN_UNSENT_LEN, UNSENT_LEN};
+use crate::limits::{MAX_UNSENT_LEN, MIN_UNSENT_LEN, UNSENT_LEN};
 use crate::plan::Time;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How often it is looked who takes what was sent.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+mod look;
 
-/// Who takes less, in bytes a second, does not wait for the uplink, but for itself …
-const MIN_TAKEN: f64 = 4096.0;
-
-/// … and so does who takes less than one part in so many of what a client takes on average.
-const SLOW_PART: f64 = 16.0;
+use look::LOOK_INTERVAL;
 
 /// So long after a host last waited for a block it still counts as waiting: between two blocks, it asks.
 const RECENT: Duration = Duration::from_secs(1);
@@ -199,70 +194,6 @@ impl<H: Clone> Uplink<H> {
         line && flow.drains && queued(&flow.handle) >= NEARLY_DRAINED
     }
 
-    /// Looks, if it is time, who takes what was sent, and who competes for the uplink.
-    pub(super) fn look(&mut self, now: Time, queued: &dyn Fn(&H) -> u64) {
-        let elapsed = now.saturating_sub(self.looked_at);
-        if elapsed < LOOK_INTERVAL {
-            return;
-        }
-        self.looked_at = now;
-        let looks = self.measure(queued);
-        let takes = |look: &&Look| look.queued > 0 || look.taken.is_some_and(|taken| taken > 0.0);
-        let moving: Vec<f64> = looks.iter().filter(takes).filter_map(|look| look.taken).collect();
-        let mean = moving.iter().sum::<f64>() / elapsed.as_secs_f64() / (moving.len().max(1) as f64);
-        let least = (mean / SLOW_PART).max(MIN_TAKEN) * elapsed.as_secs_f64();
-        for look in looks {
-            self.judge(now, &look, least);
-        }
-        self.forget_hosts(now);
-    }
-
-    /// What each connection's client has taken since the last look.
-    fn measure(&mut self, queued: &dyn Fn(&H) -> u64) -> Vec<Look> {
-        let mut looks = Vec::with_capacity(self.flows.len());
-        for (id, flow) in &mut self.flows {
-            let queued = queued(&flow.handle);
-            let taken = flow.sent.cast_signed().saturating_sub(queued.cast_signed());
-            let before = flow.taken.replace(taken);
-            #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-            let taken = before.map(|before| taken.saturating_sub(before).max(0) as f64);
-            looks.push(Look { id: *id, queued, taken });
-        }
-        looks
-    }
-
-    fn judge(&mut self, now: Time, look: &Look, least: f64) {
-        let Some(flow) = self.flows.get_mut(&look.id) else { return };
-        let (host, stage) = (flow.host, flow.stage);
-        let Some(taken) = look.taken else { return };
-        if taken >= least {
-            flow.slow = false;
-            self.competes(host, now);
-        } else if look.queued > 0 {
-            flow.slow = true;
-            self.stop_holding(look.id);
-            self.stop_draining(look.id);
-        } else if stage == Stage::Rests {
-            self.forget(look.id);
-        }
-    }
-
-    /// Counts which hosts still wait for blocks. When only one is left, all of its connections may go.
-    fn forget_hosts(&mut self, now: Time) {
-        let was_contested = self.competing > 1;
-        for host in self.hosts.values_mut() {
-            if host.competes && host.last + RECENT <= now {
-                host.competes = false;
-                self.competing -= 1;
-            }
-        }
-        self.hosts.retain(|_, host| host.competes || host.flows > 0);
-        if was_contested && self.competing < 2 {
-            let hosts: Vec<IpAddr> = self.hosts.keys().copied().collect();
-            hosts.into_iter().for_each(|host| self.wake_first(host));
-        }
-    }
-
     fn go(&mut self, id: FlowId) -> Reply {
         let counted = self.flows.get(&id).is_some_and(|flow| !flow.slow);
         self.set_counted(id, counted);
@@ -408,17 +339,9 @@ impl<H: Clone> Uplink<H> {
     }
 }
 
-#[derive(Debug)]
-struct Look {
-    id: FlowId,
-    queued: u64,
-    /// Bytes since the last look.
-    taken: Option<f64>,
-}
-
 /// Bytes that may wait in the socket of each of `flows` connections, besides those on their way.
 fn unsent(flows: usize) -> Option<u32> {
-    let each = MAX_UNSENT.checked_div(u32::try_from(flows).unwrap_or(u32::MAX)).filter(|_| flows > 1)?;
+    let each = MAX_UNSENT_LEN.checked_div(u32::try_from(flows).unwrap_or(u32::MAX)).filter(|_| flows > 1)?;
     // A power of two: it seldom changes.
     Some((1 << each.max(1).ilog2()).clamp(MIN_UNSENT_LEN, UNSENT_LEN))
 }

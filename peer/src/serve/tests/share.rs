@@ -2,7 +2,7 @@
 
 use super::support::{Client, PATIENCE, Sample, Server, elapsed, wait_until};
 use crate::clock;
-use crate::limits::{MAX_UNSENT, UNSENT_LEN};
+use crate::limits::{MAX_UNSENT_LEN, UNSENT_LEN};
 use socket2::{Domain, Socket, Type};
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -103,6 +103,6 @@ fn many_who_read_nothing_pin_little_memory() {
     }
     assert!(now > 0, "nothing is held");
     // Each call may exceed a limit by what it sends at once.
-    let most = MOST_OF_ONE + 2 * (u64::from(MAX_UNSENT) + 8 * u64::from(UNSENT_LEN)) + 150 * (16 << 10);
+    let most = MOST_OF_ONE + 2 * (u64::from(MAX_UNSENT_LEN) + 8 * u64::from(UNSENT_LEN)) + 150 * (16 << 10);
     assert!(now < most, "{now} bytes in sockets, {most} expected at most");
 }

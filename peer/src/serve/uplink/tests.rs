@@ -206,6 +206,6 @@ fn what_waits_in_sockets_is_bounded_for_all_together() {
         let each = unsent(flows).unwrap();
         assert!((MIN_UNSENT_LEN..=UNSENT_LEN).contains(&each), "{flows}: {each}");
         let all = each as usize * flows;
-        assert!(all <= MAX_UNSENT as usize || each == MIN_UNSENT_LEN, "{flows}: {all}");
+        assert!(all <= MAX_UNSENT_LEN as usize || each == MIN_UNSENT_LEN, "{flows}: {all}");
     }
 }
