@@ -5,7 +5,7 @@
 use cascade_bench::commands;
 use cascade_bench::error::{BenchError, Result};
 use cascade_bench::interrupt;
-use cascade_bench::programs::{announce, bare_tracker, floor, idle_clients, tcp, v1_peer};
+use cascade_bench::programs::{announce, bare_tracker, floor, greedy, idle_clients, tcp, v1_peer};
 use cascade_bench::tools::probe;
 use clap::{Parser, Subcommand};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -42,6 +42,8 @@ enum Command {
     Swarm(commands::swarm::Options),
     /// Processor time and wake-ups of a transfer over an emulated link, beside others (needs root)
     Cost(commands::cost::Options),
+    /// Honest leechers beside greedy and slow clients of one seeder (needs root)
+    Greedy(commands::greedy::Options),
     #[command(flatten)]
     Program(Program),
 }
@@ -78,6 +80,8 @@ enum Program {
     IdleClients { peer: SocketAddrV4, cascade: PathBuf, count: usize },
     #[command(hide = true)]
     V1Peer(v1_peer::Options),
+    #[command(hide = true)]
+    GreedyClient(greedy::Options),
 }
 
 fn main() -> ExitCode {
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Command::Memory(options) => watched(|| commands::memory::run(&options)),
         Command::Cost(options) => watched(|| commands::cost::run(&options)),
         Command::Swarm(options) => watched(|| commands::swarm::run(&options)),
+        Command::Greedy(options) => watched(|| commands::greedy::run(&options)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -124,5 +129,6 @@ fn run_program(program: Program) -> Result<()> {
         Program::WaitForSeeder { peer, cascade } => probe::wait_for_seeder(peer, &cascade),
         Program::IdleClients { peer, cascade, count } => idle_clients::run(peer, &cascade, count),
         Program::V1Peer(options) => v1_peer::run(&options),
+        Program::GreedyClient(options) => greedy::run(&options),
     }
 }

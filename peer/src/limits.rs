@@ -166,9 +166,15 @@ pub const REFUSAL_DRAIN_LEN: usize = 64 << 10;
 
 // ---- the swarm extension --------------------------------------------------------------------------
 
-/// Bytes of answers that wait in the system's buffers for a client that knows the extension, besides
-/// those on their way.
+/// Bytes of answers that wait in the system's buffers for one of several clients, besides those on their way.
 pub const UNSENT_LEN: u32 = 128 << 10;
+
+/// The same of all clients together, as long as that leaves each [`MIN_UNSENT_LEN`]. It is memory, and what
+/// a client holds that wants more than its share: others wait until it has gone out.
+pub const MAX_UNSENT_LEN: u32 = 1 << 20;
+
+/// Each of many clients has so much, in bytes: less would be a system call for a few packets.
+pub const MIN_UNSENT_LEN: u32 = 8 << 10;
 
 /// Events of one transfer that wait for whoever embeds the peer.
 pub const EVENTS_A_TRANSFER: usize = 1024;

@@ -3,6 +3,7 @@
 pub mod cost;
 pub mod create;
 pub mod goals;
+pub mod greedy;
 pub mod link;
 pub mod memory;
 pub mod parallel;

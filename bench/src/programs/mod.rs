@@ -5,6 +5,7 @@
 pub mod announce;
 pub mod bare_tracker;
 pub mod floor;
+pub mod greedy;
 pub mod idle_clients;
 pub mod tcp;
 pub mod v1_peer;

@@ -55,7 +55,19 @@ impl Node {
         self.folder.join(data.name())
     }
 
-    fn start(&self, network: &Network, name: &str, command: &Command) -> Result<Measured> {
+    /// Where the seeder of a swarm listens.
+    ///
+    /// # Errors
+    /// The network has no seeder's node.
+    pub fn seeder_address(network: &Network) -> Result<SocketAddrV4> {
+        Ok(SocketAddrV4::new(network.address(SEEDER)?, PEER_PORT))
+    }
+
+    /// Starts a program on it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(&self, network: &Network, name: &str, command: &Command) -> Result<Measured> {
         Measured::start(name, &mut network.on(self.number, command)?, &self.log())
     }
 

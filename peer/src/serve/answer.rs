@@ -78,7 +78,7 @@ impl Connection {
         sent: u64,
         scratch: &mut Scratch,
     ) -> io::Result<Took> {
-        let mut size = self.burst.next();
+        let mut size = self.burst.next().min(self.call_len());
         if file.proof().is_some() {
             // A block that fits is hashed before any of it leaves.
             let rest = verdict.answer_len(file.layout()).saturating_sub(sent);

@@ -10,6 +10,7 @@ use super::burst_size::BurstSize;
 use super::clients::Slot;
 use super::decide::Settled;
 use super::inbox::Inbox;
+use super::place::Place;
 use super::proof::Proof;
 use super::reading::Reading;
 use super::slots::Phase;
@@ -21,7 +22,8 @@ use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 /// What a connection needs after a turn.
@@ -35,6 +37,8 @@ pub(super) enum Next {
     News,
     /// Its share of the uplink, which others use.
     Share,
+    /// Its host's place at the uplink, which another connection has; to be looked at after this time.
+    Place(Option<Duration>),
     /// Room in the socket.
     Writable,
     /// To be closed: all that it will get is on its way.
@@ -43,7 +47,8 @@ pub(super) enum Next {
 
 /// One client.
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    /// Shared with [`Place`].
+    pub(super) stream: Arc<TcpStream>,
     slot: Slot,
     pub(super) worker: Rc<Worker>,
     inbox: Inbox,
@@ -64,8 +69,8 @@ pub(super) struct Connection {
     pub(super) broken: bool,
     /// An answer after which the connection is closed has been sent.
     pub(super) finished: bool,
-    /// It waits for a block.
-    pub(super) busy: bool,
+    /// Its place at the uplink, as soon as it was sent a block. Boxed, as above.
+    pub(super) place: Option<Box<Place>>,
     /// The file's bulletin knows its host, as one that tells nothing of itself.
     pub(super) told_host: bool,
     /// Since when it waits for its share of the uplink.
@@ -79,7 +84,7 @@ impl Connection {
     pub(super) fn new(stream: TcpStream, slot: Slot, worker: Rc<Worker>) -> Self {
         worker.opened();
         Self {
-            stream,
+            stream: Arc::new(stream),
             slot,
             copy: worker.copy,
             worker,
@@ -94,7 +99,7 @@ impl Connection {
             ended: false,
             broken: false,
             finished: false,
-            busy: false,
+            place: None,
             told_host: false,
             waits_since: None,
         }
@@ -108,6 +113,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let scratch = &mut *worker.scratch.borrow_mut();
         self.receive(&mut scratch.requests)?;
+        self.begin_turn();
         let mut left = TURN_LEN;
         loop {
             let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
@@ -119,12 +125,14 @@ impl Connection {
                 Settled::Nothing => return Ok(self.wait_for_requests()),
                 Settled::Parked => return Ok(self.wait_for_news()),
                 Settled::Waits => return Ok(Next::Share),
+                Settled::InLine(pause) => return Ok(self.wait_in_line(pause)),
             }
             if self.current.as_ref().is_some_and(|answer| matches!(answer.verdict, Verdict::Block(_))) {
                 // Before it leaves: who has just got a block must not be the one to be evicted.
                 self.slot.takes();
             }
             let took = self.send(scratch, left)?;
+            self.count_sent(took.bytes);
             if took.bytes > 0 || self.phase != Phase::Answer {
                 self.enter(Phase::Answer);
             }
@@ -136,6 +144,15 @@ impl Connection {
                 return Ok(Next::Turn);
             }
         }
+    }
+
+    /// The number of its slot.
+    pub(super) fn id(&self) -> u32 {
+        self.slot.index()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
     }
 
     /// Notes progress, and what is waited for from now on.
@@ -188,7 +205,7 @@ impl Connection {
         if self.ended {
             return Next::Close;
         }
-        self.set_busy(false);
+        self.give_place_back();
         // The queue's memory goes back while there is nothing in it.
         self.queue = VecDeque::new();
         if socket::may_be_readable(&self.stream) {
@@ -215,25 +232,13 @@ impl Connection {
         }
         Next::News
     }
-
-    /// Whether it waits for a block from now on.
-    pub(super) fn set_busy(&mut self, busy: bool) {
-        match (std::mem::replace(&mut self.busy, busy), busy) {
-            (false, true) => self.worker.stats.add_busy(),
-            (true, false) => {
-                let left = self.worker.stats.remove_busy();
-                if let Some(reading) = self.reading.as_ref().filter(|_| left == 0) {
-                    reading.uplink_is_free();
-                }
-            }
-            (true, true) | (false, false) => {}
-        }
-    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.set_busy(false);
+        // Before the slot, whose number it uses.
+        self.give_place_back();
+        self.place = None;
         self.worker.count_queued(self.queue.len(), 0);
         self.worker.closed();
     }

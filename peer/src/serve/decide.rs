@@ -15,6 +15,7 @@ use cascade_swarm::give;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What [`Connection::settle`] found.
 pub(super) enum Settled {
@@ -26,6 +27,8 @@ pub(super) enum Settled {
     Parked,
     /// A block that others are given before.
     Waits,
+    /// A block, when its host's place at the uplink is free.
+    InLine(Option<Duration>),
 }
 
 impl Connection {
@@ -34,7 +37,12 @@ impl Connection {
         if let Some(Answer { verdict, file: Some(file), settled: true, .. }) = &self.current {
             // A block is not finished with other bytes than those that it began with.
             let gone = matches!(verdict, Verdict::Block(_)) && !file.is_unchanged();
-            return if gone { Err(io::ErrorKind::InvalidData.into()) } else { Ok(Settled::Answer) };
+            if gone {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let sends_block = matches!(verdict, Verdict::Block(_));
+            let place = if sends_block { self.take_place(true) } else { Ok(()) };
+            return Ok(place.err().unwrap_or(Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
             return Ok(Settled::Answer);
@@ -44,7 +52,11 @@ impl Connection {
                 Some(file) => match self.decide(&request, &file) {
                     Ok((verdict, front)) => (verdict, Some(file), front),
                     Err(waits) => {
-                        self.set_busy(false);
+                        match waits {
+                            Settled::Waits => self.hold_place_back(),
+                            Settled::InLine(_) => {}
+                            Settled::Answer | Settled::Nothing | Settled::Parked => self.give_place_back(),
+                        }
                         return Ok(waits);
                     }
                 },
@@ -53,7 +65,9 @@ impl Connection {
             None if self.broken => (Verdict::Refusal(Refusal::BadRequest), None, None),
             None => return Ok(Settled::Nothing),
         };
-        self.set_busy(matches!(verdict, Verdict::Block(_)));
+        if !matches!(verdict, Verdict::Block(_)) {
+            self.give_place_back();
+        }
         // What was told once is not told again: it is decided for good.
         self.current = Some(Answer { verdict, file, sent: 0, settled: front.is_some(), front });
         Ok(Settled::Answer)
@@ -67,18 +81,18 @@ impl Connection {
         file: &Arc<Shared>,
     ) -> Result<(Verdict, Option<Front>), Settled> {
         let verdict = judge(request, file, file.is_unchanged());
+        if matches!(verdict, Verdict::Block(_)) {
+            self.take_place(false)?;
+        }
         let marker = self.marker(request, file);
         let Some(marker) = marker else {
             self.tell_host(file);
             let waits = matches!(verdict, Verdict::Block(block) if !self.plain_asked(file, block));
             return if waits { Err(Settled::Waits) } else { Ok((verdict, None)) };
         };
-        let (behind, load) = (self.behind_first(), self.worker.stats.busy());
-        let others = load.saturating_sub(usize::from(self.busy));
+        let (behind, load) = (self.behind_first(), self.worker.places.busy());
+        let others = load.saturating_sub(usize::from(self.is_busy()));
         let reading = Reading::of(&mut self.reading, &self.stream, file, marker);
-        if others > 0 {
-            reading.shares_uplink(&self.stream);
-        }
         if request.block == NEWS {
             let front = reading.news(marker, behind, load).ok_or(Settled::Parked)?;
             return Ok((Verdict::News, Some(front)));
@@ -152,7 +166,7 @@ impl Connection {
         if request.block == NEWS || reading.is_due(verdict) {
             return None;
         }
-        let others = self.worker.stats.busy().saturating_sub(usize::from(self.busy));
+        let others = self.worker.places.busy().saturating_sub(usize::from(self.is_busy()));
         match verdict {
             Verdict::Block(block) => reading.asked(marker, block, others).then_some(verdict),
             Verdict::Refusal(_) | Verdict::News => Some(verdict),

@@ -63,7 +63,7 @@ mod linux {
             let range = file_range(&file, block, Range64 { start: sent, end: total });
             let rest = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             // A turn ends between two blocks, not a few bytes before the end of one.
-            let len = if rest <= TURN_LEN { rest } else { left };
+            let len = if rest <= TURN_LEN { rest } else { left }.min(connection.call_len());
             match socket::send_file(&connection.stream, file.data().file(), range.start, len) {
                 Ok(body) => {
                     sent += body.bytes as u64;

@@ -16,6 +16,8 @@
 //! | `schedule` | whose turn it is; how a connection ends |
 //! | `connection` | one client: its requests, its answer, its turn |
 //! | `decide` | what it is answered next, if anything yet |
+//! | `uplink` | which connection of which host may send (pure) |
+//! | `place` | the same for all threads, and a connection's part in it |
 //! | `answer` | sending that, and where it stands |
 //! | `inbox` | bytes to requests (pure) |
 //! | `verdict` | requests to statuses (pure) |
@@ -40,12 +42,14 @@ mod decide;
 mod hosts;
 mod inbox;
 mod large;
+mod place;
 mod proof;
 mod reading;
 mod schedule;
 mod slots;
 mod socket;
 mod spare;
+mod uplink;
 mod verdict;
 mod worker;
 

@@ -4,6 +4,7 @@ use super::accept::Acceptor;
 use super::clients::Clients;
 use super::descriptors;
 use super::options::Options;
+use super::place::Places;
 use super::stats::ServeStats;
 use super::worker::{Running, Setup, work};
 use crate::catalog::Catalog;
@@ -44,8 +45,8 @@ impl Pool {
         let clients = Clients::new(max_clients, workers, &options, Arc::clone(&stats));
         let (running, watching) = watch::channel(Running::Yes);
         let sweep_every = options.timeouts.sweep_interval();
-        let warn = options.warn.clone();
-        let setup = Setup { catalog, clients, stats: Arc::clone(&stats), options, running: watching };
+        let (warn, places) = (options.warn.clone(), Places::new(Arc::clone(&stats)));
+        let setup = Setup { catalog, clients, stats: Arc::clone(&stats), places, options, running: watching };
         // From here on a failure drops the pool, and that ends the threads that run already.
         let mut pool = Self { address, stats, running, threads: Vec::new() };
         let mut to_workers = Vec::new();

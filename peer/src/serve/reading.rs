@@ -1,6 +1,5 @@
 //! A client that knows the swarm extension, and what it is told.
 
-use super::socket;
 use super::verdict::Verdict;
 use crate::clock;
 use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_INTERVAL, NEWS_TIMEOUT};
@@ -29,8 +28,6 @@ pub(super) struct Reading {
     parked_at: Option<Instant>,
     /// What had followed the question when it was looked at last.
     behind: Behind,
-    /// The system's buffer for it is short.
-    short: bool,
 }
 
 /// What has followed a question for news on its connection.
@@ -81,16 +78,8 @@ impl Reading {
                 answered_at: None,
                 parked_at: None,
                 behind: Behind::Nothing,
-                short: false,
             })
         })
-    }
-
-    /// Others wait for the uplink, too: from now on answers wait here, where that is seen.
-    pub(super) fn shares_uplink(&mut self, stream: &TcpStream) {
-        if !std::mem::replace(&mut self.short, true) {
-            socket::keep_unsent_short(stream);
-        }
     }
 
     /// Whether it reads `file`.

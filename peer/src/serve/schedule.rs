@@ -35,6 +35,7 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             Next::Turn => tokio::task::yield_now().await,
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
             Next::Share => Box::pin(tokio::time::sleep(SHARE_PAUSE)).await,
+            Next::Place(pause) => Box::pin(connection.place_is_free(pause)).await,
             Next::News => Box::pin(wait_for_news(connection)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
             // Boxed, so that those who are not closing need no room for it.
@@ -56,6 +57,7 @@ async fn wait_for_news(connection: &Connection) -> io::Result<()> {
 /// with bytes unread, and a reset can overtake the answer. So our side ends first, and what the client
 /// still sends is thrown away, for a bounded time and number of bytes.
 async fn close(connection: &mut Connection) -> io::Result<()> {
+    connection.drain_place().await;
     if connection.ended {
         return Ok(());
     }

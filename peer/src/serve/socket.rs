@@ -3,8 +3,6 @@
 //! On systems whose readiness is edge-triggered a short read or write proves that the socket is empty
 //! or full. It is told to tokio as "would block", which saves a second call to find out.
 
-#[cfg(target_os = "linux")]
-use crate::limits::UNSENT_LEN;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use tokio::io::Interest;
@@ -40,17 +38,47 @@ pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Got> 
     Ok(got)
 }
 
-/// Lets the system take only so much of an answer as goes out soon: what waits in its buffers is promised
-/// to one client, and nobody sees that it waits.
+/// Lets the system take only so many bytes besides those on their way: what waits in its buffers is memory,
+/// is promised to one client, and nobody sees that it waits. `None`: as many as it likes.
 #[cfg(target_os = "linux")]
-pub(super) fn keep_unsent_short(stream: &TcpStream) {
+pub(super) fn limit_unsent(stream: &TcpStream, unsent: Option<u32>) {
     // Where it cannot be set, answers only wait elsewhere.
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_LEN);
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(unsent.unwrap_or(u32::MAX));
 }
 
 /// This system has no such setting.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn keep_unsent_short(_: &TcpStream) {}
+pub(super) fn limit_unsent(_: &TcpStream, _: Option<u32>) {}
+
+/// Bytes of answers that the system holds: not sent, or not acknowledged. 0 where it does not tell.
+#[cfg(target_os = "linux")]
+pub(super) fn queued(stream: &TcpStream) -> u64 {
+    use rustix::ioctl::{Getter, Opcode, ioctl};
+    use std::ffi::c_int;
+    /// `SIOCOUTQ` of `linux/sockios.h`, which is `TIOCOUTQ`.
+    const SIOCOUTQ: Opcode = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        0x7472
+    } else if cfg!(any(target_arch = "powerpc", target_arch = "powerpc64", target_arch = "sparc64")) {
+        0x4004_7473
+    } else {
+        0x5411
+    };
+    #[allow(
+        unsafe_code,
+        reason = "rustix has no safe SIOCOUTQ, and nothing else tells what a client has taken"
+    )]
+    // SAFETY: the descriptor is that of a TCP socket, for which this opcode means SIOCOUTQ: the kernel writes
+    // one `int` to the address that it is given. `Getter` gives it that of an uninitialised `c_int` of its own, and
+    // reads it only after success.
+    let queued = unsafe { ioctl(stream, Getter::<SIOCOUTQ, c_int>::new()) };
+    queued.ok().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
+}
+
+/// This system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn queued(_: &TcpStream) -> u64 {
+    0
+}
 
 /// Whether something may be there to read; asks tokio, not the system.
 pub(super) fn may_be_readable(stream: &TcpStream) -> bool {
@@ -120,5 +148,38 @@ fn ignore_would_block(result: io::Result<()>) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    #[cfg(target_os = "linux")]
+    async fn the_system_tells_what_a_client_has_not_taken() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        server.set_nonblocking(true).unwrap();
+        let server = TcpStream::from_std(server).unwrap();
+        server.writable().await.unwrap();
+        assert_eq!(queued(&server), 0);
+        let mut sent = 0;
+        loop {
+            let took = send(&server, &vec![0; 1 << 16]).unwrap();
+            sent += took.bytes;
+            if took.full {
+                break;
+            }
+        }
+        assert!((1..=sent as u64).contains(&queued(&server)), "{} of {sent}", queued(&server));
+        let mut all = vec![0; sent];
+        client.read_exact(&mut all).unwrap();
+        let start = crate::clock::now();
+        while queued(&server) > 0 {
+            assert!(start.elapsed() < std::time::Duration::from_secs(5), "{} are left", queued(&server));
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 }

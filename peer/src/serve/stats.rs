@@ -45,19 +45,15 @@ impl ServeStats {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Clients that wait for a block.
+    /// Clients that wait for a block and take what they are sent; of one host, while others wait too, only the
+    /// one whose turn it is.
     #[must_use]
     pub fn busy(&self) -> usize {
         self.busy.load(Ordering::Relaxed)
     }
 
-    pub(super) fn add_busy(&self) {
-        self.busy.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Tells how many are left.
-    pub(super) fn remove_busy(&self) -> usize {
-        self.busy.fetch_sub(1, Ordering::Relaxed).saturating_sub(1)
+    pub(super) fn set_busy(&self, clients: usize) {
+        self.busy.store(clients, Ordering::Relaxed);
     }
 
     pub(super) fn add_sent(&self, bytes: usize, blocks: u64) {

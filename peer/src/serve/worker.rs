@@ -4,6 +4,7 @@ use super::burst::Segment;
 use super::clients::{Clients, Slot};
 use super::connection::Connection;
 use super::options::Options;
+use super::place::Places;
 use super::schedule;
 use super::stats::ServeStats;
 use crate::catalog::Catalog;
@@ -41,6 +42,7 @@ pub(super) struct Setup {
     pub(super) catalog: Arc<Catalog>,
     pub(super) clients: Arc<Clients>,
     pub(super) stats: Arc<ServeStats>,
+    pub(super) places: Arc<Places>,
     pub(super) options: Options,
     pub(super) running: watch::Receiver<Running>,
 }
@@ -49,6 +51,7 @@ pub(super) struct Setup {
 pub(super) struct Worker {
     pub(super) catalog: Arc<Catalog>,
     pub(super) stats: Arc<ServeStats>,
+    pub(super) places: Arc<Places>,
     /// Never send from the page cache.
     pub(super) copy: bool,
     /// Heed the markers of the swarm extension.
@@ -82,6 +85,7 @@ impl Worker {
         Rc::new(Self {
             catalog: Arc::clone(&setup.catalog),
             stats: Arc::clone(&setup.stats),
+            places: Arc::clone(&setup.places),
             copy: setup.options.copy,
             extension: setup.options.extension,
             scratch: RefCell::new(scratch),

@@ -84,7 +84,7 @@ impl Origins {
     pub(super) const KINDS: usize = 64;
 
     fn of(source: Source) -> Self {
-        let last = Self::KINDS as u32 - 1;
+        let last = u64::BITS - 1;
         match source {
             Source::Guess => Self::HEARSAY,
             Source::User => Self(2),

@@ -147,7 +147,7 @@ impl Board {
         let reader = Reader::new(addr, map_at, self.released, self.met.end());
         self.readers.insert(id, reader);
         if let Some(offers) = &mut self.offers {
-            offers.open(id);
+            offers.open(id, addr.map(|addr| *addr.ip()));
         }
         if let Some(addr) = addr {
             self.met(addr, true);

@@ -12,6 +12,7 @@
 //! | `askers` | hosts that ask without telling where they listen |
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
+//! | `lines` | in which order readers get offers, and of each host how many |
 //! | [`met`] | peers that have shown themselves |
 //! | `news_line` | who is told next, when more ask than should be told at once |
 //! | `patience` | how long a reader is sent away because others wait, and how often it was |
@@ -21,6 +22,7 @@ mod askers;
 pub mod board;
 mod crowd;
 pub mod have_log;
+mod lines;
 pub mod met;
 mod news_line;
 pub mod offers;

@@ -5,6 +5,7 @@
 //! follows them). A leecher that takes what it is offered gets the next; one that does not, or leaves,
 //! or is slow, holds up only its own offers, which go to others.
 
+use super::lines::{Host, Lines, Standing};
 use super::reader::ReaderId;
 use crate::Time;
 use crate::limits::{MIN_OFFERED_UNITS, OFFERS_A_READER};
@@ -13,6 +14,8 @@ use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
+
+mod lapse;
 
 /// Small blocks are offered in runs of so many bytes.
 const RUN_BYTES: u64 = 256 << 10;
@@ -39,10 +42,6 @@ const NEWCOMERS_PART: u64 = 2;
 /// keep what is on offer from those who do.
 const STALE: Duration = Duration::from_secs(1);
 
-/// When nothing is left to offer, it takes at least so long until everybody may ask for anything: by then
-/// the leechers have told each other of the last first copies.
-const SETTLE: Duration = Duration::from_millis(500);
-
 /// A seeder that sends faster than this (bytes a second) does not choose: the uplink is not what is
 /// scarce, and blocks in the order of the file cost the leechers less.
 pub(super) const FAST: f64 = 150e6;
@@ -58,6 +57,7 @@ struct Offer {
     idle_since: Option<Time>,
     /// Not counted in [`Offers::offered`]: see [`STALE`].
     stale: bool,
+    made: Time,
     /// It was made to one that had not taken anything yet.
     newcomer: bool,
     deadline: Time,
@@ -72,6 +72,11 @@ struct PutOff {
 }
 
 impl Offer {
+    /// Since when nobody asks for it, whether it was told or could not be.
+    fn untaken_since(&self) -> Option<Time> {
+        if self.told.is_some() { self.idle_since } else { Some(self.made) }
+    }
+
     fn holds(&self, block: Block) -> bool {
         let first = self.run.first.number();
         (first..first + u64::from(self.run.count)).contains(&block.number())
@@ -80,6 +85,7 @@ impl Offer {
 
 #[derive(Debug, Default)]
 struct Account {
+    host: Host,
     offers: VecDeque<Offer>,
     /// Offered blocks told so far, modulo 2³².
     told: u32,
@@ -87,8 +93,14 @@ struct Account {
     waiting: bool,
     /// It has taken a block.
     proven: bool,
-    /// It let an offer lapse, and has taken no block since.
+    /// It let an offer lapse, and has taken no block since that others get from it.
     lazy: bool,
+}
+
+impl Account {
+    fn standing(&self, reader: ReaderId) -> Standing {
+        Standing { reader, host: self.host, newcomer: !self.proven }
+    }
 }
 
 /// The offers of one seeder.
@@ -104,10 +116,9 @@ pub struct Offers {
     /// No block before this number is to be given.
     next: u64,
     accounts: HashMap<ReaderId, Account>,
-    /// Readers that may get another offer, the next one first.
-    line: VecDeque<ReaderId>,
-    /// Those of them that have taken nothing yet, and when it is their turn.
-    newcomers: VecDeque<ReaderId>,
+    /// Readers that may get another offer.
+    lines: Lines,
+    /// When it is the turn of newcomers.
     turn: u32,
     /// Bytes that are offered to newcomers, but for stale offers.
     offered_to_newcomers: u64,
@@ -120,6 +131,8 @@ pub struct Offers {
     /// There is nothing left to offer; then everybody may ask for anything.
     opens: Option<Time>,
     check_at: Time,
+    /// The same when nothing is left to offer.
+    last_check_at: Time,
 }
 
 impl Offers {
@@ -133,8 +146,7 @@ impl Offers {
             put_off: VecDeque::new(),
             next: 0,
             accounts: HashMap::new(),
-            line: VecDeque::new(),
-            newcomers: VecDeque::new(),
+            lines: Lines::default(),
             turn: 0,
             offered_to_newcomers: 0,
             proven: 0,
@@ -143,6 +155,7 @@ impl Offers {
             fast: false,
             opens: None,
             check_at: Time::ZERO,
+            last_check_at: Time::ZERO,
         }
     }
 
@@ -167,25 +180,31 @@ impl Offers {
     }
 
     /// A reader has come.
-    pub fn open(&mut self, reader: ReaderId) {
-        self.accounts.insert(reader, Account { waiting: true, ..Account::default() });
-        self.newcomers.push_back(reader);
+    pub fn open(&mut self, reader: ReaderId, host: Host) {
+        self.accounts.insert(reader, Account { host, ..Account::default() });
+        if self.lines.open(host) {
+            self.take_back_untaken();
+        }
+        self.stand_in_line(reader);
     }
 
     /// A reader has gone; what it was offered goes to others.
     pub fn close(&mut self, reader: ReaderId) {
         let Some(account) = self.accounts.remove(&reader) else { return };
+        let room = self.room_for_each();
         if account.waiting {
-            let line = if account.proven { &mut self.line } else { &mut self.newcomers };
-            line.retain(|other| *other != reader);
+            self.lines.leave(account.standing(reader), room);
         }
         self.proven -= usize::from(account.proven);
-        account.offers.iter().for_each(|offer| self.take_back(offer));
+        account.offers.iter().for_each(|offer| self.take_back(account.host, offer));
+        self.lines.close(account.host);
     }
 
     /// The reader asks for `block`.
     pub fn asked(&mut self, reader: ReaderId, block: Block) {
-        self.given.insert(block);
+        if self.is_passed_on(reader, block) {
+            self.given.insert(block);
+        }
         let offers = self.accounts.get_mut(&reader).map(|account| account.offers.iter_mut());
         if let Some(offer) = offers.and_then(|mut offers| offers.find(|offer| offer.holds(block))) {
             offer.idle_since = None;
@@ -197,13 +216,14 @@ impl Offers {
     /// to another reader once, and when that one does not want it either, it counts as given.
     pub fn declined(&mut self, now: Time, reader: ReaderId, seen: u32) {
         let Some(account) = self.accounts.get_mut(&reader) else { return };
+        let host = account.host;
         let read = |told: u32| seen.wrapping_sub(told) < u32::MAX / 2;
         let mut declined = Vec::new();
         while account.offers.front().is_some_and(|offer| offer.told.is_some_and(read)) {
             declined.extend(account.offers.pop_front());
         }
         for offer in declined {
-            self.uncount(&offer);
+            self.uncount(host, &offer);
             // Some of a run was wanted: the rest is had.
             let untouched = offer.unsent == offer.run.count;
             if untouched && self.unwanted.insert(offer.run.first) {
@@ -217,13 +237,18 @@ impl Offers {
     pub fn sent(&mut self, now: Time, reader: ReaderId, block: Block) {
         self.sent.add(now, self.layout.len_of(block));
         self.fast = if self.fast { self.sent.rate() > FAST / 2.0 } else { self.sent.rate() > FAST };
-        self.given.insert(block);
+        let passed_on = self.is_passed_on(reader, block);
+        if passed_on {
+            self.given.insert(block);
+        }
+        let room = self.room_for_each();
         let Some(account) = self.accounts.get_mut(&reader) else { return };
-        account.lazy = false;
+        account.lazy &= !passed_on;
+        let (host, standing) = (account.host, account.standing(reader));
         if !std::mem::replace(&mut account.proven, true) {
             self.proven += 1;
             if std::mem::take(&mut account.waiting) {
-                self.newcomers.retain(|other| *other != reader);
+                self.lines.leave(standing, room);
             }
         }
         if let Some(at) = account.offers.iter().position(|offer| offer.holds(block))
@@ -233,7 +258,7 @@ impl Offers {
             if offer.unsent == 0
                 && let Some(offer) = account.offers.remove(at)
             {
-                self.uncount(&offer);
+                self.uncount(host, &offer);
             }
         }
         self.stand_in_line(reader);
@@ -246,11 +271,10 @@ impl Offers {
             return readers;
         }
         while self.offered < self.budget()
-            && let Some((reader, newcomer)) = self.next_in_line()
+            && let Some(standing) = self.next_in_line()
         {
+            let Standing { reader, host, newcomer } = standing;
             let Some(run) = self.next_put_off(reader).or_else(|| self.next_run()) else { break };
-            let line = if newcomer { &mut self.newcomers } else { &mut self.line };
-            line.pop_front();
             self.turn = self.turn.wrapping_add(1);
             let bytes = bytes(&self.layout, run);
             for block in run.blocks(&self.layout) {
@@ -258,6 +282,8 @@ impl Offers {
             }
             self.offered += bytes;
             self.offered_to_newcomers += if newcomer { bytes } else { 0 };
+            self.lines.add(host, bytes);
+            self.lines.leave(standing, self.room_for_each());
             let deadline = now + self.patience();
             if let Some(account) = self.accounts.get_mut(&reader) {
                 account.waiting = false;
@@ -267,6 +293,7 @@ impl Offers {
                     told: None,
                     idle_since: None,
                     stale: false,
+                    made: now,
                     newcomer,
                     deadline,
                 });
@@ -296,59 +323,9 @@ impl Offers {
         runs
     }
 
-    /// Looks for offers that were not taken in time, and whether everything is given.
-    pub fn handle_time(&mut self, now: Time) {
-        if now >= self.check_at {
-            self.check_at = now + PATIENCE / 10;
-            self.take_back_late(now);
-        }
-        let nothing_left = self.next_run().is_none();
-        if nothing_left {
-            // They go first: whoever could take them has had the time.
-            while self.put_off.pop_front_if(|put_off| put_off.until <= now).is_some() {}
-        }
-        if !nothing_left || !self.put_off.is_empty() {
-            self.opens = None;
-        } else if self.opens.is_none() {
-            // What is on offer goes out first; but one slow reader does not hold up the others.
-            self.opens = Some(now + SETTLE.max(self.time_for_offers().mul_f64(1.5)));
-        }
-    }
-
-    fn take_back_late(&mut self, now: Time) {
-        let (mut late, mut stale) = (Vec::new(), Vec::new());
-        let ahead = self.time_for_offers();
-        for account in self.accounts.values_mut() {
-            let Some(front) = account.offers.front() else { continue };
-            // Those behind the first are asked for when its block is out.
-            let idle = front.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
-            if front.deadline <= now || idle >= PATIENCE + ahead {
-                account.lazy = true;
-                late.extend(account.offers.drain(..));
-            } else if idle >= STALE + ahead {
-                for offer in account.offers.iter_mut().filter(|offer| !offer.stale) {
-                    stale.push((offer.run, offer.newcomer));
-                    offer.stale = true;
-                }
-            }
-        }
-        stale.into_iter().for_each(|(run, newcomer)| self.count_less(run, newcomer));
-        // A fixed order: hash maps have none.
-        late.sort_by_key(|offer| offer.run.first);
-        late.iter().for_each(|offer| self.take_back(offer));
-    }
-
-    /// When [`Offers::handle_time`] may have something to do.
-    #[must_use]
-    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
-        let open = self.opens.filter(|at| *at > now);
-        let late = self.accounts.values().any(|account| !account.offers.is_empty()).then_some(self.check_at);
-        let put_off = self.put_off.front().map(|put_off| put_off.until).filter(|at| *at > now);
-        [open, late, put_off].into_iter().flatten().min()
-    }
-
     /// The offer is over.
-    fn uncount(&mut self, offer: &Offer) {
+    fn uncount(&mut self, host: Host, offer: &Offer) {
+        self.lines.remove(host, bytes(&self.layout, offer.run), self.room_for_each());
         if !offer.stale {
             self.count_less(offer.run, offer.newcomer);
         }
@@ -361,8 +338,8 @@ impl Offers {
             self.offered_to_newcomers.saturating_sub(if newcomer { bytes } else { 0 });
     }
 
-    fn take_back(&mut self, offer: &Offer) {
-        self.uncount(offer);
+    fn take_back(&mut self, host: Host, offer: &Offer) {
+        self.uncount(host, offer);
         for block in offer.run.blocks(&self.layout) {
             self.given.remove(block);
         }
@@ -374,19 +351,26 @@ impl Offers {
         let room = self.room_for_each();
         let Some(account) = self.accounts.get_mut(&reader) else { return };
         let offered: u64 = account.offers.iter().map(|offer| bytes(&self.layout, offer.run)).sum();
-        let room = if account.proven { room } else { 1 };
-        if !account.waiting && !account.lazy && offered < room {
+        let own = if account.proven { room } else { 1 };
+        if !account.waiting && !account.lazy && offered < own {
             account.waiting = true;
-            let line = if account.proven { &mut self.line } else { &mut self.newcomers };
-            line.push_back(reader);
+            let standing = account.standing(reader);
+            self.lines.stand(standing, room);
         }
     }
 
-    /// Who gets the next offer, and whether it is a newcomer.
-    fn next_in_line(&self) -> Option<(ReaderId, bool)> {
-        let proven = self.line.front().map(|reader| (*reader, false));
+    /// Whether `block` is thought to reach others when the reader has it. Readers of one host that ask for what
+    /// they were not offered have it for themselves, as far as others can tell.
+    fn is_passed_on(&self, reader: ReaderId, block: Block) -> bool {
+        let crowd = self.accounts.get(&reader).is_some_and(|account| self.lines.is_crowd(account.host));
+        !crowd || self.is_offered(reader, block)
+    }
+
+    /// Who gets the next offer.
+    fn next_in_line(&self) -> Option<Standing> {
+        let proven = self.lines.first(false);
         let room = self.proven == 0 || self.offered_to_newcomers < self.budget() / NEWCOMERS_PART;
-        let newcomer = self.newcomers.front().filter(|_| room).map(|reader| (*reader, true));
+        let newcomer = self.lines.first(true).filter(|_| room);
         if self.turn.is_multiple_of(NEWCOMERS_TURN) { newcomer.or(proven) } else { proven.or(newcomer) }
     }
 

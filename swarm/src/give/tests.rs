@@ -363,3 +363,40 @@ fn a_goodbye_is_told_to_all_at_once() {
     board.leave();
     assert_eq!(board.take_woken(NOW).len(), readers.len());
 }
+
+/// Takes all that the reader is offered, and returns it.
+fn take_offers(board: &mut Board, now: Time, reader: ReaderId, seen: &mut u32) -> Vec<u64> {
+    let offers = offered(&news(board, now, reader).unwrap_or_default());
+    *seen += u32::try_from(offers.len()).unwrap();
+    for number in &offers {
+        assert_eq!(board.asked(now, reader, *seen, Some(block(*number)), 0), Verdict::Serve);
+        board.sent(now, reader, block(*number));
+    }
+    offers
+}
+
+#[test]
+fn many_readers_of_one_host_do_not_keep_what_is_on_offer() {
+    let mut board = seeder();
+    let (mut now, greedy_host) = (NOW, Ipv4Addr::new(10, 0, 0, 9));
+    let greedy: Vec<ReaderId> =
+        (1..=50).map(|port| board.open(now, Some(SocketAddrV4::new(greedy_host, port)))).collect();
+    let held: usize =
+        greedy.iter().map(|reader| offered(&news(&mut board, now, *reader).unwrap()).len()).sum();
+    assert!(held > 4, "alone they are offered {held}");
+    let mut honest = [1, 2].map(|host| (board.open(now, Some(addr(host))), 0));
+    let mut got = 0;
+    // Long before an offer that nobody asks for lapses.
+    for step in 0..40usize {
+        now += Duration::from_millis(100);
+        for (reader, seen) in &mut honest {
+            got += take_offers(&mut board, now, *reader, seen).len();
+        }
+        // They ask for what they like, and are told what they are offered.
+        let reader = greedy[step % greedy.len()];
+        board.asked(now, reader, 0, Some(block(step as u64)), 0);
+        board.sent(now, reader, block(step as u64));
+        let _ = news(&mut board, now, reader);
+    }
+    assert!(got >= 97, "two others were offered {got} of 100 blocks");
+}

@@ -5,4 +5,5 @@ mod bounds;
 mod changes;
 mod lifecycle;
 mod paranoid;
+mod share;
 pub(super) mod support;

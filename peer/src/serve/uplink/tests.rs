@@ -1,0 +1,211 @@
+//! A link of 10 MB/s that divides itself by connections, and clients that ask for blocks over it.
+
+use super::*;
+use std::cell::Cell;
+use std::rc::Rc;
+
+const STEP: Duration = Duration::from_millis(5);
+const LINK: u64 = 10_000_000;
+const BLOCK: u64 = 256 << 10;
+
+/// What the system holds of one connection's answers, and whether it was woken.
+#[derive(Debug, Default)]
+struct Socket {
+    queued: Cell<u64>,
+    woken: Cell<bool>,
+}
+
+/// One connection and its client.
+struct Client {
+    asker: Asker,
+    socket: Rc<Socket>,
+    /// Bytes of its block that are still to be sent.
+    left: u64,
+    /// Bytes that it reads in a second.
+    rate: u64,
+    /// It asks for the next block before it has read this one.
+    pipelined: bool,
+    got: u64,
+    asks_at: Option<Time>,
+}
+
+struct World {
+    uplink: Uplink<Rc<Socket>>,
+    clients: Vec<Client>,
+    now: Time,
+}
+
+fn host(number: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, number])
+}
+
+impl World {
+    fn new() -> Self {
+        Self { uplink: Uplink::new(), clients: Vec::new(), now: STEP }
+    }
+
+    fn join(&mut self, connections: usize, from: u8, rate: u64, pipelined: bool) {
+        for _ in 0..connections {
+            let id = FlowId::try_from(self.clients.len()).unwrap();
+            let asker = Asker { id, host: host(from), sent: 0, fresh: true };
+            let socket = Rc::default();
+            let (left, asks_at) = (BLOCK, Some(self.now));
+            self.clients.push(Client { asker, socket, left, rate, pipelined, got: 0, asks_at });
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.serve();
+            self.carry();
+            self.now += STEP;
+        }
+    }
+
+    /// Every connection whose time has come takes its turn.
+    fn serve(&mut self) {
+        for client in &mut self.clients {
+            let due = client.asks_at.is_some_and(|at| at <= self.now) || client.socket.woken.take();
+            let room = u64::from(UNSENT_LEN).saturating_sub(client.socket.queued.get());
+            if !due || room < u64::from(UNSENT_LEN) / 2 {
+                continue;
+            }
+            client.asker.fresh = client.left == BLOCK;
+            let queued = |socket: &Rc<Socket>| socket.queued.get();
+            match self.uplink.ask(self.now, client.asker, &client.socket, &queued) {
+                Reply::Wait(pause) => client.asks_at = pause.map(|pause| self.now + pause),
+                Reply::Go { .. } => {
+                    let sent = client.left.min(room);
+                    client.asker.sent += sent;
+                    client.socket.queued.update(|queued| queued + sent);
+                    client.left -= sent;
+                    client.asks_at = Some(self.now);
+                    if client.left == 0 && client.pipelined {
+                        client.left = BLOCK;
+                    } else if client.left == 0 {
+                        // It asks for the next one when it has read this one.
+                        client.asks_at = None;
+                        self.uplink.rest(client.asker.id, client.asker.sent);
+                    }
+                }
+            }
+            for socket in self.uplink.take_woken() {
+                socket.woken.set(true);
+            }
+        }
+    }
+
+    /// The link carries what it can, of each connection as much as of any other.
+    fn carry(&mut self) {
+        let mut left = LINK / 200;
+        let mut waiting = self.clients.iter().filter(|client| client.socket.queued.get() > 0).count() as u64;
+        for client in &mut self.clients {
+            let queued = client.socket.queued.get();
+            if queued == 0 {
+                continue;
+            }
+            let taken = queued.min(left / waiting).min(client.rate / 200);
+            (left, waiting) = (left - taken, waiting - 1);
+            client.socket.queued.set(queued - taken);
+            client.got += taken;
+            if queued == taken && client.left == 0 {
+                (client.left, client.asks_at) = (BLOCK, Some(self.now));
+            }
+        }
+    }
+
+    /// Bytes that a host has got.
+    fn got(&self, from: u8) -> u64 {
+        self.clients.iter().filter(|client| client.asker.host == host(from)).map(|client| client.got).sum()
+    }
+}
+
+#[test]
+fn fifty_connections_of_one_host_get_one_share() {
+    for pipelined in [false, true] {
+        let mut world = World::new();
+        world.join(50, 9, LINK, pipelined);
+        world.run(Duration::from_secs(3));
+        let before = world.got(9);
+        assert!(before > LINK * 5 / 2, "alone it has the link: {before}");
+        for number in 1..=4 {
+            world.join(1, number, LINK, true);
+        }
+        world.run(Duration::from_secs(20));
+        let greedy = world.got(9) - before;
+        assert!((LINK..LINK * 20 / 4).contains(&greedy), "a fifth of {} is not {greedy}", LINK * 20);
+        for number in 1..=4 {
+            let got = world.got(number);
+            assert!(got > LINK * 20 / 6, "{number} got {got}");
+        }
+        let fewest = world.clients.iter().map(|client| client.got).min().unwrap();
+        assert!(fewest > BLOCK, "in its line, everybody has had turns");
+    }
+}
+
+#[test]
+fn connections_of_a_lone_host_are_not_limited() {
+    let mut world = World::new();
+    world.join(20, 1, LINK, true);
+    world.run(Duration::from_secs(1));
+    assert!(world.clients.iter().all(|client| client.got > 0));
+    assert!(world.uplink.waiting == 0 && world.got(1) > LINK * 9 / 10, "{}", world.got(1));
+}
+
+#[test]
+fn who_takes_next_to_nothing_does_not_count() {
+    for (hosts, connections) in [(8, 1), (1, 8), (1, 50)] {
+        for rate in [0, 1024] {
+            let mut world = World::new();
+            (0..hosts).for_each(|number| world.join(connections, 10 + number, rate, true));
+            let time = Duration::from_millis(1500) + LOOK_INTERVAL * u32::try_from(connections).unwrap();
+            world.run(time);
+            world.join(1, 1, LINK, true);
+            world.run(Duration::from_secs(5));
+            let got = world.got(1);
+            assert!(got > LINK * 5 * 95 / 100, "{hosts} hosts, {rate} bytes/s: {got}");
+            let busy = world.uplink.busy();
+            assert!(busy <= 2, "{hosts} hosts, {rate} bytes/s: {busy} count");
+        }
+    }
+}
+
+#[test]
+fn a_host_that_is_alone_again_is_not_limited_any_more() {
+    let mut world = World::new();
+    world.join(10, 1, LINK, true);
+    world.join(1, 2, LINK, true);
+    world.run(Duration::from_secs(2));
+    let held = |world: &World| world.uplink.hosts.get(&host(1)).unwrap().holds;
+    assert!(held(&world) <= 1 && world.uplink.waiting > 0);
+    let other = world.clients.pop().unwrap();
+    world.uplink.leave(other.asker.id);
+    world.run(RECENT + LOOK_INTERVAL * 2);
+    assert_eq!(world.uplink.waiting, 0);
+}
+
+#[test]
+fn nothing_is_remembered_of_those_who_left() {
+    let mut world = World::new();
+    (1..=5).for_each(|number| world.join(10, number, LINK, true));
+    world.run(Duration::from_secs(2));
+    for client in world.clients.drain(..) {
+        world.uplink.leave(client.asker.id);
+    }
+    world.uplink.look(world.now + RECENT * 2, &|socket| socket.queued.get());
+    let Uplink { flows, hosts, competing, waiting, lines, busy, .. } = &world.uplink;
+    assert!(flows.is_empty() && hosts.is_empty(), "{flows:?} {hosts:?}");
+    assert_eq!((*competing, *waiting, *lines, *busy), (0, 0, 0, 0));
+}
+
+#[test]
+fn what_waits_in_sockets_is_bounded_for_all_together() {
+    assert_eq!(unsent(1), None);
+    for flows in [2, 8, 9, 50, 128, 16_384] {
+        let each = unsent(flows).unwrap();
+        assert!((MIN_UNSENT_LEN..=UNSENT_LEN).contains(&each), "{flows}: {each}");
+        let all = each as usize * flows;
+        assert!(all <= MAX_UNSENT_LEN as usize || each == MIN_UNSENT_LEN, "{flows}: {all}");
+    }
+}

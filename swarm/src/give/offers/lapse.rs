@@ -1,0 +1,93 @@
+//! Offers that nobody asks for.
+
+use super::*;
+
+/// When nothing is left to offer, it is looked so often which offers nobody has asked for.
+const LAST_CHECKS: Duration = Duration::from_millis(100);
+
+/// When nothing is left to offer, it takes at least so long until everybody may ask for anything: by then
+/// the leechers have told each other of the last first copies.
+const SETTLE: Duration = Duration::from_millis(500);
+
+impl Offers {
+    /// Looks for offers that were not taken in time, and whether everything is given.
+    pub fn handle_time(&mut self, now: Time) {
+        if now >= self.check_at {
+            self.check_at = now + STALE;
+            self.take_back_late(now, false);
+        }
+        if self.next_run().is_none() && now >= self.last_check_at {
+            self.last_check_at = now + LAST_CHECKS;
+            self.take_back_late(now, true);
+        }
+        let nothing_left = self.next_run().is_none();
+        if nothing_left {
+            // They go first: whoever could take them has had the time.
+            while self.put_off.pop_front_if(|put_off| put_off.until <= now).is_some() {}
+        }
+        if !nothing_left || !self.put_off.is_empty() {
+            self.opens = None;
+        } else if self.opens.is_none() {
+            // What is on offer goes out first; but one slow reader does not hold up the others.
+            self.opens = Some(now + SETTLE.max(self.time_for_offers().mul_f64(1.5)));
+        }
+    }
+
+    /// Takes back what was not asked for in time; at once, when it is all that is left to offer.
+    fn take_back_late(&mut self, now: Time, nothing_left: bool) {
+        let (mut late, mut stale) = (Vec::new(), Vec::new());
+        let ahead = self.time_for_offers();
+        for account in self.accounts.values_mut() {
+            let Some(front) = account.offers.front() else { continue };
+            // Those behind the first are asked for when its block is out.
+            let idle = front.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
+            let left_alone =
+                front.untaken_since().is_some_and(|since| now.saturating_sub(since) >= STALE + ahead);
+            if (nothing_left && left_alone) || front.deadline <= now || idle >= PATIENCE + ahead {
+                account.lazy = true;
+                late.extend(account.offers.drain(..).map(|offer| (account.host, offer)));
+            } else if left_alone {
+                for offer in account.offers.iter_mut().filter(|offer| !offer.stale) {
+                    stale.push((offer.run, offer.newcomer));
+                    offer.stale = true;
+                }
+            }
+        }
+        stale.into_iter().for_each(|(run, newcomer)| self.count_less(run, newcomer));
+        // A fixed order: hash maps have none.
+        late.sort_by_key(|(_, offer)| offer.run.first);
+        late.iter().for_each(|(host, offer)| self.take_back(*host, offer));
+    }
+
+    /// There are several hosts from now on: what one of them was offered alone, and has not asked for, may be more
+    /// than its part.
+    pub(super) fn take_back_untaken(&mut self) {
+        let (mut back, mut readers) = (Vec::new(), Vec::new());
+        for (reader, account) in &mut self.accounts {
+            let (untaken, taken): (VecDeque<Offer>, _) = std::mem::take(&mut account.offers)
+                .into_iter()
+                .partition(|offer| offer.unsent == offer.run.count && offer.untaken_since().is_some());
+            account.offers = taken;
+            if !untaken.is_empty() {
+                readers.push(*reader);
+                back.extend(untaken.into_iter().map(|offer| (account.host, offer)));
+            }
+        }
+        // A fixed order: hash maps have none.
+        back.sort_by_key(|(_, offer)| offer.run.first);
+        back.iter().for_each(|(host, offer)| self.take_back(*host, offer));
+        readers.sort_unstable();
+        readers.into_iter().for_each(|reader| self.stand_in_line(reader));
+    }
+
+    /// When [`Offers::handle_time`] may have something to do.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        let open = self.opens.filter(|at| *at > now);
+        let check_at =
+            if self.opens.is_some() { self.last_check_at.min(self.check_at) } else { self.check_at };
+        let late = self.accounts.values().any(|account| !account.offers.is_empty()).then_some(check_at);
+        let put_off = self.put_off.front().map(|put_off| put_off.until).filter(|at| *at > now);
+        [open, late, put_off].into_iter().flatten().min()
+    }
+}
