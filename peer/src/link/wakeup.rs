@@ -9,11 +9,19 @@ use std::time::Instant;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+/// The receive window that a socket gets before it is told to wait, in bytes: 100 Mbit/s over 160 ms. The system
+/// itself makes the window larger only while the application reads more in a while than waits in the socket, which a
+/// link that sleeps does not do; and a window of hardly more than the mark would leave the sender without anything to
+/// do while the link wakes up. It is a bound: memory is taken for what has come and is not read.
+const WINDOW_LEN: u64 = 2 << 20;
+
 /// What a link has told its socket, and until when it sleeps at most.
 #[derive(Debug)]
 pub(super) struct Wakeup {
     /// The socket's own mark (`SO_RCVLOWAT`); a new socket has 1.
     mark: u64,
+    /// Whether the window was made larger.
+    widened: bool,
     /// Whether the socket understands marks. Otherwise the link looks after a short time instead.
     marks: bool,
     /// When to look, whatever has come.
@@ -23,12 +31,16 @@ pub(super) struct Wakeup {
 impl Wakeup {
     /// The next byte wakes. Without `marks` the socket is told nothing.
     pub(super) const fn new(marks: bool) -> Self {
-        Self { mark: 1, marks, until: None }
+        Self { mark: 1, widened: false, marks, until: None }
     }
 
     /// Waits for `wait` from now on.
     pub(super) fn set(&mut self, stream: &TcpStream, wait: Wait) {
         if self.marks && self.mark != wait.mark {
+            if !self.widened {
+                // The window follows a mark up, but not down.
+                self.widened = set_low_water(stream, WINDOW_LEN).is_ok();
+            }
             self.marks = set_low_water(stream, wait.mark).is_ok();
             self.mark = wait.mark;
         }
@@ -162,6 +174,19 @@ mod tests {
         assert_eq!(fill(&here, &mut buffer).0, 10);
         assert!(wakes(&here, LONG).await, "the end is forgotten");
         assert!(matches!(fill(&here, &mut buffer), (0, After::End)));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_window_has_room_for_many_marks() {
+        let (here, _there) = pair().await;
+        let size = || socket2::SockRef::from(&here).recv_buffer_size().unwrap();
+        let before = size();
+        Wakeup::new(true).set(&here, wait(64 << 10));
+        // The system's own bound may be lower; it never makes the buffer smaller.
+        let most = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_rmem").unwrap();
+        let most: usize = most.split_whitespace().last().unwrap().parse().unwrap();
+        assert!(size() >= before.max((most / 2).min(2 << 20)), "{before}, then {} of {most}", size());
     }
 
     #[tokio::test]
