@@ -320,7 +320,7 @@ impl Plan {
             }
             // It may take nothing but zeros in the reserved bytes: it is asked so, at once and without blame.
             Status::BadRequest if !pipelined && state.is_marked() && peer.refused_marked() => {
-                self.close(link)
+                self.close(link);
             }
             // Such a peer reads a request with one recv: one at a time with it, without blame.
             Status::BadRequest if pipelined => {
