@@ -68,7 +68,7 @@ fn an_honest_seeder_in_a_hostile_list_is_reached_in_the_time_that_the_list_takes
     tracker.add(honest.addr);
     let scene = Scene::new(file, &[]);
     let done = scene.download_without_tracker().args(["-t", &tracker.addr.to_string()]).start();
-    // 16 at once, then ten a second for 2 s, then fifty a second: 2001 addresses take 41 s at most.
+    // 16 at once, then ten a second for 2 s, then fifty a second: 2001 addresses take 42 s at most.
     done.wait_exit_within(Duration::from_secs(55)).assert_success();
     scene.assert_complete();
     let mut called = holder.called();

@@ -3,7 +3,7 @@
 
 use crate::raw::{join, number};
 use crate::{Seed, assert_one_line, extension_field};
-use cascade_format::Layout;
+use cascade_format::{Layout, text};
 use cascade_peer::limits::{KEPT_MESSAGE_LEN, MAX_MESSAGE_LEN};
 use cascade_peer::link::response::{Ask, ResponseReader, Segment};
 
@@ -90,7 +90,8 @@ fn append(answers: &mut Vec<Answer>, layout: &Layout, segment: Segment, piece: &
             assert_eq!(last, bytes.len() as u64 == layout.len_of(block));
         }
         Segment::Refused { block, status, message } => {
-            assert!(message.is_empty() || !message.chars().any(char::is_control), "{message:?}");
+            let shown = text::line(&message);
+            assert!(!shown.chars().any(char::is_control), "{shown:?}");
             assert!(message.len() <= 3 * KEPT_MESSAGE_LEN, "{} bytes kept of a message", message.len());
             answers.push((block.number(), Said::Status(status.into()), Vec::new()));
         }

@@ -221,7 +221,8 @@ mod tests {
     #[test]
     fn forgotten_hosts_are_bounded() {
         let mut hosts = Hosts::default();
-        for number in 0..2 * MAX_FORGOTTEN_HOSTS as u32 {
+        let count = u32::try_from(2 * MAX_FORGOTTEN_HOSTS).unwrap();
+        for number in 0..count {
             let ip = Ipv4Addr::from(0x0a00_0000 + number);
             let (host, _) = hosts.learn(ip);
             hosts.try_silent(Time::ZERO, host);

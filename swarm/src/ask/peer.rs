@@ -81,15 +81,14 @@ impl Origins {
     pub(super) const HEARSAY: Self = Self(1);
 
     /// Ways that are counted apart; trackers beyond share the last one.
-    pub(super) const KINDS: usize = 64;
+    pub(super) const KINDS: usize = u64::BITS as usize;
 
     fn of(source: Source) -> Self {
-        let last = u64::BITS - 1;
         match source {
             Source::Guess => Self::HEARSAY,
             Source::User => Self(2),
             Source::Swarm => Self(4),
-            Source::Tracker(number) => Self(1 << (u32::from(number) + 3).min(last)),
+            Source::Tracker(number) => Self(1 << (u32::from(number) + 3).min(u64::BITS - 1)),
         }
     }
 
