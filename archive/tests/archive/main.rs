@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a test says what it skips")]
 
 mod bounds;
+mod document;
 mod hostile;
 mod million;
 mod properties;

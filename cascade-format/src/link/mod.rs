@@ -4,7 +4,7 @@
 //! cascade:7f86d42dc67f91df9f2e86df49f95e3da8cd074fabf99abaf696bb07f0a15105?name=film.mkv&length=15&tracker=192.0.2.1%3A8888
 //! ```
 //!
-//! Only the hash of a link is trusted. The name is made [safe](crate::name::safe), the length is a claim,
+//! Only the hash of a link is trusted. The name is made [safe], the length is a claim,
 //! and the addresses are hints like those of a tracker.
 
 mod address;
