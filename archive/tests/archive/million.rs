@@ -48,5 +48,7 @@ fn a_million_files_take_little_memory_and_every_tool_lists_them() {
     // Two archives are in memory.
     eprintln!("read again: {} KiB at the peak", peak());
     assert!(peak() < 256 << 10, "{} KiB", peak());
-    unpack::list_with_each(&file, |names| assert_eq!(names.len(), 1_001_001));
+    unpack::list_with_each(&file, |names| {
+        assert_eq!(names.iter().filter(|name| !name.starts_with('.')).count(), 1_001_000);
+    });
 }
