@@ -13,6 +13,8 @@
 //! | [`peer_wire`] | peer ↔ peer |
 //! | [`extension`] | what our own peers tell each other besides |
 //! | [`have`] | which blocks a peer has |
+//! | [`link`] | one line of text that says what to download and where to begin |
+//! | [`name`] | file names that somebody else chose |
 //! | [`text`] | names and messages that others wrote, as they may be shown |
 
 #![no_std]
@@ -22,7 +24,9 @@ pub mod extension;
 pub mod hash;
 pub mod have;
 pub mod layout;
+pub mod link;
 pub mod metafile;
+pub mod name;
 pub mod peer_wire;
 pub mod text;
 pub mod tracker_wire;
@@ -32,6 +36,7 @@ mod field;
 pub use hash::{BlockHash, CascadeHash, FileHash};
 pub use have::Have;
 pub use layout::{Block, Layout, LayoutError};
+pub use link::{Link, LinkError};
 pub use metafile::{Header, Metafile, MetafileError};
 
 /// The example of the crate's README runs as a test.

@@ -16,7 +16,9 @@ pub mod block_request;
 pub mod block_response;
 pub mod extension_field;
 pub mod extension_marker;
+pub mod folder_index;
 pub mod have;
+pub mod link;
 pub mod link_response;
 pub mod metafile;
 pub mod tracker_config;
@@ -51,6 +53,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tracker_request", run: tracker_request::run, seeds: tracker_request::seeds },
     Target { name: "tracker_response", run: tracker_response::run, seeds: tracker_response::seeds },
     Target { name: "tracker_config", run: tracker_config::run, seeds: tracker_config::seeds },
+    Target { name: "link", run: link::run, seeds: link::seeds },
+    Target { name: "folder_index", run: folder_index::run, seeds: folder_index::seeds },
     Target { name: "have", run: have::run, seeds: have::seeds },
 ];
 

@@ -1,9 +1,10 @@
 //! The byte dumps of `docs/protocol.md`, read from that page: what people implement from must be what
 //! `cascade-format` reads and writes. The tests are here because that crate is published without `docs/`.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod extension;
+mod links;
 
 use cascade_format::peer_wire::{BlockRequest, ResponseHeader};
 use cascade_format::tracker_wire::{
