@@ -10,10 +10,15 @@
 //! | [`meter`] | how fast bytes go somewhere |
 //! | [`limits`] | the bounds of both |
 
+#![no_std]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
 pub mod ask;
 pub mod give;
 pub mod limits;
 pub mod meter;
 
 /// Time since some start, which is the same for all calls on one object.
-pub type Time = std::time::Duration;
+pub type Time = core::time::Duration;

@@ -1,7 +1,7 @@
 //! Bounds of the deciding half: links, peers, what is told. Each has a unit and a reason; those of sockets,
 //! buffers and files are in the peer's own `limits`.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// Connections to other peers, for one file.
 pub const MAX_LINKS: usize = 128;

@@ -1,6 +1,6 @@
 //! How many bytes a second go somewhere, of late.
 
-use std::time::Duration;
+use core::time::Duration;
 
 /// Time over which one sample is taken.
 const WINDOW: Duration = Duration::from_millis(200);

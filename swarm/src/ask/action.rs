@@ -1,9 +1,10 @@
 //! What the plan and its driver tell each other.
 
 use super::LinkId;
+use alloc::vec::Vec;
 use cascade_format::Block;
 use cascade_format::peer_wire::Status;
-use std::net::SocketAddrV4;
+use core::net::SocketAddrV4;
 
 /// What the driver must do.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Which addresses are worth a connection. A list costs a liar nothing, and a connection of ours is something that
 //! happens to whoever lives at the address.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// Whether a peer may listen there at all: no port 0, none of the addresses that stand for nobody or for
 /// everybody. `ours` is an address of this machine: link-local ones mean something only where it has one too.

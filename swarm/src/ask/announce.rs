@@ -3,7 +3,7 @@
 
 use super::Time;
 use cascade_format::tracker_wire::Command;
-use std::time::Duration;
+use core::time::Duration;
 
 /// Peers subscribe again after this.
 pub const SUBSCRIBE_INTERVAL: Duration = Duration::from_secs(600);
@@ -144,6 +144,7 @@ impl Announce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     const LIST: Reply = Reply::List(Listed { peers: 1, subscribed: None });
 

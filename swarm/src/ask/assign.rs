@@ -4,6 +4,7 @@ use super::choose::{MIN_PIPELINE, Room};
 use super::knowledge::Told;
 use super::peer::FIRST_BACK_OFF;
 use super::{Action, LinkId, Plan, Time};
+use alloc::vec::Vec;
 use cascade_format::Block;
 
 /// Links that are compared for the next request.
@@ -99,7 +100,7 @@ impl Plan {
     fn next_to_feed(&mut self, now: Time) -> Option<LinkId> {
         let room = self.room_in_flight();
         if room != Room::Any && self.fresh.len() < self.hungry.len() && !self.may_rob() {
-            let mut hungry = std::mem::take(&mut self.hungry);
+            let mut hungry = core::mem::take(&mut self.hungry);
             let is_free = |link: LinkId| room == Room::Free && self.load(link) == 0;
             let may_poll = |link| self.links.get(link).is_some_and(|state| state.may_poll(now));
             hungry.retain(|link| self.fresh.contains(*link) || is_free(*link) || may_poll(*link));

@@ -6,7 +6,8 @@
 
 use super::knowledge::Has;
 use super::{Link, Plan};
-use std::time::Duration;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Who lacks what arrives in so long, compared with the others, is behind.
 const BEHIND: Duration = Duration::from_millis(100);

@@ -3,8 +3,8 @@
 
 use super::LinkId;
 use cascade_format::{Block, Have, Layout};
-use std::collections::HashMap;
-use std::ops::Range;
+use core::ops::Range;
+use hashbrown::HashMap;
 
 #[derive(Debug)]
 pub(super) struct Blocks {
@@ -79,7 +79,7 @@ impl Blocks {
         range: Range<u64>,
     ) -> impl Iterator<Item = Block> + 'a {
         let mut at = range.start.max(self.low);
-        std::iter::from_fn(move || {
+        core::iter::from_fn(move || {
             let found = match have {
                 Some(have) => self.missing.find_common(have, at..range.end)?,
                 None => self.missing.find(at..range.end, true)?,

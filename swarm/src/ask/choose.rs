@@ -2,8 +2,9 @@
 
 use super::knowledge::Has;
 use super::{LinkId, Plan, Time, owners};
+use alloc::vec::Vec;
 use cascade_format::Block;
-use std::time::Duration;
+use core::time::Duration;
 
 /// Requests that wait at each uplink of a swarm, as a mean: so many that hardly any has none.
 const REQUESTS_AN_UPLINK: u64 = 16;

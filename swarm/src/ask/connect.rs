@@ -5,8 +5,9 @@ use super::peers::Wanted;
 use super::pipeline::Pace;
 use super::{Action, Link, LinkId, Plan, Time};
 use crate::limits::{MAX_SWARM_LINKS, SWARM_LINKS};
+use alloc::vec;
 use cascade_format::Block;
-use std::time::Duration;
+use core::time::Duration;
 
 /// A link over which nothing has come for so long may be closed in favour of another peer.
 pub(super) const USELESS_AFTER: Duration = Duration::from_secs(15);
@@ -231,9 +232,11 @@ impl Plan {
 mod tests {
     use super::super::{Options, Order, Source};
     use super::*;
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
     use cascade_format::extension::{Item, Run};
     use cascade_format::{Have, Layout};
-    use std::net::{Ipv4Addr, SocketAddrV4};
+    use core::net::{Ipv4Addr, SocketAddrV4};
 
     const MOMENT: Duration = Duration::from_millis(1);
 
@@ -367,7 +370,7 @@ mod tests {
             // 36 in the first two seconds, then fifty a second.
             assert!(now < Duration::from_secs(13), "{} addresses after {now:?}", called.len());
             let before = called.len();
-            let actions: Vec<_> = std::iter::from_fn(|| plan.poll_action(now)).collect();
+            let actions: Vec<_> = core::iter::from_fn(|| plan.poll_action(now)).collect();
             for action in actions {
                 match action {
                     Action::Connect { link, addr, .. } => {

@@ -2,9 +2,10 @@
 //! protocol: an address may be a victim whom somebody has put on a list, once for each of its ports.
 
 use super::Time;
-use std::collections::HashMap;
-use std::net::Ipv4Addr;
-use std::time::Duration;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use hashbrown::HashMap;
 
 /// Connections at once to the ports of one host that have never spoken the protocol; as many more as ports of it
 /// have.

@@ -1,10 +1,12 @@
 //! What a link's peer has told of itself through the extension, and how many have each block.
 
 use super::Time;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
 use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
-use std::collections::VecDeque;
-use std::time::Duration;
+use core::time::Duration;
 
 /// A peer tells every block once, or a few times when its map is told again. One that tells more than
 /// so many times what there is does it to keep us busy.
@@ -90,7 +92,7 @@ impl Told {
     /// once and brings nothing makes the next question later.
     pub(super) fn poll_ended(&mut self, now: Time, hurried: bool) {
         self.polling = false;
-        if std::mem::take(&mut self.useful) {
+        if core::mem::take(&mut self.useful) {
             self.pause = POLL_INTERVAL;
             self.poll_at = self.asked_at + self.pause;
         } else if !hurried {

@@ -1,6 +1,7 @@
 //! A small set of links.
 
 use super::LinkId;
+use alloc::vec::Vec;
 
 /// Links, each once. There are never more than [`crate::limits::MAX_LINKS`], so a sorted list is smaller and
 /// faster than a tree.

@@ -4,9 +4,10 @@ use super::knowledge::Told;
 use super::pipeline::{Pace, Pipeline};
 use super::{LinkId, Time};
 use crate::limits::{CONNECT_TIMEOUT, NEWS_TIMEOUT, STALL_TIMEOUT};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use cascade_format::Block;
-use std::collections::VecDeque;
-use std::time::Duration;
+use core::time::Duration;
 
 /// After so long without a byte, a peer's blocks may be asked of others.
 const PATIENCE: Duration = Duration::from_secs(2);

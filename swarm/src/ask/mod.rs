@@ -60,17 +60,20 @@ pub use wrong::{GivenUp, WrongBlock};
 
 use crate::Time;
 use crate::meter::Meter;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use blocks::Blocks;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
 use choose::{Room, STARVING};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+use hashbrown::HashMap;
 use knowledge::{Has, Rarity};
 use link_ids::LinkIds;
 use links::{Link, Links};
 use peers::Peers;
-use std::collections::{HashMap, VecDeque};
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
 
 /// A source of random numbers; a simulation passes a seeded one.
 pub type Random = Box<dyn FnMut() -> u64 + Send + Sync>;
@@ -386,8 +389,8 @@ impl Plan {
         if self.actions.is_empty() && self.theft.is_none() {
             // News of one link alone concerns that link alone; most of what happens in a swarm is such. In the
             // endgame every block matters to all.
-            let refill = std::mem::take(&mut self.refill);
-            let scan = std::mem::take(&mut self.scan)
+            let refill = core::mem::take(&mut self.refill);
+            let scan = core::mem::take(&mut self.scan)
                 || self.due.is_some_and(|due| due <= now)
                 || (refill && self.blocks.missing_bytes() == 0);
             if scan {

@@ -2,9 +2,10 @@
 
 use super::knowledge::{Has, Told};
 use super::{LinkId, Plan, Time, address};
+use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Layout};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 impl Plan {
     /// The peer of the link has shown that it knows the extension, and tells `items`. Call this before
@@ -108,7 +109,7 @@ impl Plan {
     fn has_all(&mut self, link: LinkId, has: Has) {
         self.scan = true;
         let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return };
-        if let Has::Some(have) = std::mem::replace(&mut told.has, has) {
+        if let Has::Some(have) = core::mem::replace(&mut told.has, has) {
             self.rarity.fewer(self.blocks.layout(), &have);
             self.rarity.partial = self.rarity.partial.saturating_sub(1);
         }
@@ -149,6 +150,7 @@ fn map_runs(layout: &Layout, first: u64, bits: &[u8]) -> Vec<Run> {
 mod tests {
     use super::super::{Action, Options, Order, Outcome, Source};
     use super::*;
+    use alloc::boxed::Box;
     use cascade_format::Have;
     use cascade_format::peer_wire::Status;
 

@@ -6,7 +6,7 @@
 //! block is only asked of one who does not have it yet.
 
 use cascade_format::Block;
-use std::net::SocketAddrV4;
+use core::net::SocketAddrV4;
 
 /// The weight of a leecher for a block; the highest one owns it.
 fn weight(leecher: SocketAddrV4, block: Block) -> u64 {
@@ -31,8 +31,10 @@ pub(super) fn owns(leecher: SocketAddrV4, others: &[SocketAddrV4], block: Block)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
     use cascade_format::Layout;
-    use std::net::Ipv4Addr;
+    use core::net::Ipv4Addr;
 
     #[test]
     fn every_block_has_one_owner_and_everybody_about_as_many() {

@@ -3,10 +3,11 @@
 use super::Time;
 use super::hosts::HostId;
 use super::pipeline::Pace;
+use alloc::collections::VecDeque;
 use cascade_format::Block;
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddrV4;
-use std::time::Duration;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+use hashbrown::HashMap;
 
 /// First wait after a failure; it doubles with each one in a row.
 pub(super) const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
@@ -95,7 +96,7 @@ impl Origins {
     /// The numbers of the ways, below [`Origins::KINDS`].
     pub(super) fn iter(self) -> impl Iterator<Item = usize> {
         let mut left = self.0;
-        std::iter::from_fn(move || {
+        core::iter::from_fn(move || {
             let kind = left.trailing_zeros() as usize;
             left &= left.wrapping_sub(1);
             (kind < Self::KINDS).then_some(kind)

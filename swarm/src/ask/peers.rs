@@ -5,8 +5,9 @@ use super::peer::{Origins, Peer, Rank, Source};
 use super::report::PeerShare;
 use super::{Random, Time};
 use crate::limits::MAX_KNOWN_PEERS;
-use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use hashbrown::HashMap;
 
 /// Peers told of by other peers are remembered while fewer than so many are known, besides those that a list
 /// named and that never spoke: hearsay must not crowd out what was seen.
@@ -288,7 +289,7 @@ impl Peers {
         };
         let gave = self.peers.iter().filter(|peer| peer.has_given() || peer.wrong_blocks() > 0);
         let mut shares: Vec<_> = gave.map(share).collect();
-        shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+        shares.sort_by_key(|share| core::cmp::Reverse(share.bytes));
         shares
     }
 }
@@ -297,6 +298,7 @@ impl Peers {
 mod tests {
     use super::super::peer::MAX_BACK_OFF;
     use super::*;
+    use alloc::boxed::Box;
 
     const fn addr(host: u8, port: u16) -> SocketAddrV4 {
         SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), port)

@@ -1,7 +1,7 @@
 //! How many bytes are kept under way on a link: about two bandwidth-delay products.
 
 use super::Time;
-use std::time::Duration;
+use core::time::Duration;
 
 /// Time between an answer's arrival and the next request's departure that the pipeline must bridge
 /// besides the round trip: hashing, scheduling, the other side's turns.
@@ -84,7 +84,7 @@ impl Pipeline {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
         // Up at once, down slowly: a pipeline that is too short measures itself.
-        self.rate = if sample > self.rate { sample } else { self.rate.mul_add(0.875, sample * 0.125) };
+        self.rate = if sample > self.rate { sample } else { self.rate * 0.875 + sample * 0.125 };
         self.sample_start = now;
         self.sample_bytes = 0;
         waited

@@ -1,6 +1,6 @@
 //! What a download tells of itself.
 
-use std::net::SocketAddrV4;
+use core::net::SocketAddrV4;
 
 /// Sums over a whole download.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use super::peers::Wanted;
 use super::pipeline::Pace;
 use super::{Action, Link, LinkId, Plan, Time};
+use alloc::vec;
 use cascade_format::Block;
-use std::time::Duration;
+use core::time::Duration;
 
 /// A block is taken from one link to another only where that is faster by this factor …
 const THEFT_FACTOR: f64 = 1.5;
@@ -169,9 +170,11 @@ fn expected_wait(now: Time, victim: &Link, proven: bool, thefts: u32, is_end: bo
 mod tests {
     use super::super::{Ended, Options, Order, Outcome, Source};
     use super::*;
+    use alloc::boxed::Box;
+    use alloc::vec::Vec;
     use cascade_format::peer_wire::Status;
     use cascade_format::{Have, Layout};
-    use std::net::{Ipv4Addr, SocketAddrV4};
+    use core::net::{Ipv4Addr, SocketAddrV4};
 
     const MOMENT: Duration = Duration::from_millis(1);
 
@@ -189,7 +192,7 @@ mod tests {
     }
 
     fn actions(plan: &mut Plan, now: Time) -> Vec<Action> {
-        std::iter::from_fn(|| plan.poll_action(now)).collect()
+        core::iter::from_fn(|| plan.poll_action(now)).collect()
     }
 
     /// The blocks that are asked for, and on which link.

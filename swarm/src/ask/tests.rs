@@ -2,9 +2,12 @@
 //! socket, no sleep; a failure names the world's seed.
 
 use super::*;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::vec;
+use alloc::vec::Vec;
 use cascade_format::peer_wire::Status;
-use std::collections::{BTreeMap, BinaryHeap};
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 /// What a peer of the world does.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +65,7 @@ struct World {
     layout: Layout,
     natures: Vec<Nature>,
     conns: BTreeMap<LinkId, Conn>,
-    news: BinaryHeap<std::cmp::Reverse<(Time, u64, LinkId, News)>>,
+    news: BinaryHeap<core::cmp::Reverse<(Time, u64, LinkId, News)>>,
     seq: u64,
     now: Time,
     have: Have,
@@ -108,7 +111,7 @@ impl World {
 
     fn tell(&mut self, at: Time, link: LinkId, news: News) {
         self.seq += 1;
-        self.news.push(std::cmp::Reverse((at, self.seq, link, news)));
+        self.news.push(core::cmp::Reverse((at, self.seq, link, news)));
     }
 
     fn obey(&mut self) {
@@ -233,7 +236,7 @@ impl World {
             self.now = self.now.max(next);
             assert!(self.now < limit, "not complete after {limit:?}: {:?}", self.plan.totals());
             while self.news.peek().is_some_and(|event| event.0.0 <= self.now) {
-                let Some(std::cmp::Reverse((_, _, link, news))) = self.news.pop() else { break };
+                let Some(core::cmp::Reverse((_, _, link, news))) = self.news.pop() else { break };
                 self.hear(link, news);
             }
         }
@@ -335,7 +338,7 @@ fn a_dead_peer_is_tried_again_with_back_off() {
         while let Some(event) = world.news.peek()
             && event.0.0 <= world.now
         {
-            let Some(std::cmp::Reverse((_, _, link, news))) = world.news.pop() else { break };
+            let Some(core::cmp::Reverse((_, _, link, news))) = world.news.pop() else { break };
             world.hear(link, news);
         }
     }

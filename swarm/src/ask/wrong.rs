@@ -5,10 +5,12 @@
 //! up, rather than wait without a word; but only when nobody else has ever offered the block.
 
 use super::{Plan, Time};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use cascade_format::Block;
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddrV4;
-use std::time::Duration;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+use hashbrown::HashMap;
 
 /// A block that nobody else has, and that came wrong, is asked of the same peer again after this; the pause doubles.
 const WRONG_PAUSE: Duration = Duration::from_secs(2);
@@ -162,7 +164,7 @@ impl Plan {
         }
         // The worst of those that nobody else has.
         let lonely = wrong().filter(|(block, _)| !self.others_may_have(**block, true));
-        let Some((block, times)) = lonely.max_by_key(|(block, times)| (**times, std::cmp::Reverse(**block)))
+        let Some((block, times)) = lonely.max_by_key(|(block, times)| (**times, core::cmp::Reverse(**block)))
         else {
             return;
         };
@@ -177,9 +179,10 @@ impl Plan {
 mod tests {
     use super::super::{Action, LinkId, Options, Order, Outcome, Source};
     use super::*;
+    use alloc::boxed::Box;
     use cascade_format::peer_wire::Status;
     use cascade_format::{Have, Layout};
-    use std::net::Ipv4Addr;
+    use core::net::Ipv4Addr;
 
     const BLOCKS: u64 = 8;
 

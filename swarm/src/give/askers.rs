@@ -1,7 +1,9 @@
 //! Hosts that ask for blocks and do not tell where they listen: clients that know only version 1.
 
-use std::collections::{HashSet, VecDeque};
-use std::net::Ipv4Addr;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use hashbrown::HashSet;
 
 /// Hosts that are remembered; further ones take the place of the oldest.
 const MAX_ASKERS: usize = 256;

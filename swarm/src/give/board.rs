@@ -10,10 +10,12 @@ use super::reader::{Reader, ReaderId};
 use crate::Time;
 use crate::limits::{MAX_PEERS_TOLD, NEWS_SPACING};
 use crate::meter::Meter;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddrV4;
+use core::net::SocketAddrV4;
+use hashbrown::HashMap;
 
 /// Readers that are told when the uplink is free.
 const INVITATIONS: usize = 3;
@@ -169,7 +171,7 @@ impl Board {
         let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
         let most = crowd::most(self.layout.block_size(), self.have, reader.patience.times_sent_away());
         let crowd = others as u64 >= most && self.sent.rate() < FAST;
-        let first = !std::mem::replace(&mut reader.asked, true);
+        let first = !core::mem::replace(&mut reader.asked, true);
         // A question for news takes no room.
         let busy = block.is_some() && reader.patience.finds(now, crowd, self.gone);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
@@ -244,7 +246,7 @@ impl Board {
         let has_news = self.is_untold(id);
         if !has_news
             && let Some(reader) = self.readers.get_mut(&id)
-            && !std::mem::replace(&mut reader.quiet, true)
+            && !core::mem::replace(&mut reader.quiet, true)
         {
             self.quiet.push_back(id);
         }
@@ -301,7 +303,7 @@ impl Board {
     /// to be answered.
     pub fn take_woken(&mut self, now: Time) -> Vec<ReaderId> {
         self.call(now);
-        std::mem::take(&mut self.woken)
+        core::mem::take(&mut self.woken)
     }
 
     /// When to call [`Board::handle_time`] if nothing happens before.
@@ -360,7 +362,7 @@ impl Board {
 
     fn wake(&mut self, id: ReaderId) {
         if let Some(reader) = self.readers.get_mut(&id)
-            && std::mem::take(&mut reader.quiet)
+            && core::mem::take(&mut reader.quiet)
         {
             self.quiet.retain(|other| *other != id);
             self.join_line(id);
@@ -368,7 +370,7 @@ impl Board {
     }
 
     fn wake_quiet(&mut self) {
-        for id in std::mem::take(&mut self.quiet) {
+        for id in core::mem::take(&mut self.quiet) {
             if let Some(reader) = self.readers.get_mut(&id) {
                 reader.quiet = false;
             }
@@ -401,7 +403,7 @@ impl Board {
         let Some(reader) = self.readers.get_mut(&id) else { return Vec::new() };
         reader.greeted = true;
         let mut items = Vec::new();
-        if leaving && !std::mem::replace(&mut reader.goodbye_told, true) {
+        if leaving && !core::mem::replace(&mut reader.goodbye_told, true) {
             items.push(Item::Goodbye);
         }
         if complete {
@@ -423,7 +425,7 @@ impl Board {
             }
         }
         items.extend(reader.new_peers(&self.met));
-        if std::mem::take(&mut reader.invited) || reader.load_told != self.load {
+        if core::mem::take(&mut reader.invited) || reader.load_told != self.load {
             reader.load_told = self.load;
             items.push(Item::Load(self.load));
         }

@@ -1,8 +1,8 @@
 //! The order in which blocks came, so that each reader is told what is new for it.
 
 use crate::limits::HAVE_LOG_LEN;
+use alloc::collections::VecDeque;
 use cascade_format::Block;
-use std::collections::VecDeque;
 
 /// The latest blocks. A reader that has fallen behind them is told the whole map again.
 #[derive(Debug, Default)]

@@ -5,8 +5,10 @@
 //! offer, and nobody else would be sent it until the offers lapse.
 
 use super::reader::ReaderId;
-use std::collections::{HashMap, VecDeque};
-use std::net::Ipv4Addr;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use hashbrown::HashMap;
 
 /// Where a reader is; `None`: it does not say that it listens. Those that pass nothing on count as one host.
 pub(super) type Host = Option<Ipv4Addr>;
@@ -45,8 +47,8 @@ impl Lines {
         members.readers += 1;
         let second = members.readers == 1 && self.hosts.len() == 2;
         if second {
-            let proven = std::mem::take(&mut self.proven);
-            let all = proven.into_iter().chain(std::mem::take(&mut self.newcomers));
+            let proven = core::mem::take(&mut self.proven);
+            let all = proven.into_iter().chain(core::mem::take(&mut self.newcomers));
             self.hosts.values_mut().for_each(|members| members.standing = 0);
             all.for_each(|standing| self.stand(standing, u64::MAX));
         }
@@ -61,7 +63,7 @@ impl Lines {
             self.hosts.remove(&host);
         }
         if self.hosts.len() == 1 {
-            let behind = self.hosts.values_mut().flat_map(|members| std::mem::take(&mut members.behind));
+            let behind = self.hosts.values_mut().flat_map(|members| core::mem::take(&mut members.behind));
             behind.collect::<Vec<_>>().into_iter().for_each(|standing| self.stand(standing, u64::MAX));
         }
     }

@@ -2,8 +2,9 @@
 //! seen first-hand is passed on, never hearsay.
 
 use crate::limits::{MAX_MET, MAX_MET_A_HOST};
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddrV4;
+use alloc::collections::VecDeque;
+use core::net::SocketAddrV4;
+use hashbrown::HashMap;
 
 /// A peer that was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl Met {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
+    use core::net::Ipv4Addr;
 
     #[test]
     fn the_oldest_are_forgotten_and_numbers_go_on() {

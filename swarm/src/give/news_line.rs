@@ -7,8 +7,8 @@
 use super::reader::ReaderId;
 use crate::Time;
 use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE};
-use std::collections::BTreeSet;
-use std::time::Duration;
+use alloc::collections::BTreeSet;
+use core::time::Duration;
 
 /// Those who wait for the budget are called together, so often: one at a time would cost more than the answers.
 const BATCH: Duration = Duration::from_millis(10);
@@ -70,10 +70,11 @@ impl NewsLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     /// Everybody in `line` who is told at `now`.
     fn told(line: &mut NewsLine, now: Time) -> Vec<u64> {
-        std::iter::from_fn(|| line.next(now, false)).map(|reader| reader.0).collect()
+        core::iter::from_fn(|| line.next(now, false)).map(|reader| reader.0).collect()
     }
 
     #[test]
@@ -116,6 +117,6 @@ mod tests {
         for reader in 0..1000 {
             line.join(ReaderId(reader), 0);
         }
-        assert_eq!(std::iter::from_fn(|| line.next(now, true)).count(), 1000);
+        assert_eq!(core::iter::from_fn(|| line.next(now, true)).count(), 1000);
     }
 }

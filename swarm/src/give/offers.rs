@@ -10,10 +10,12 @@ use super::reader::ReaderId;
 use crate::Time;
 use crate::limits::{MIN_OFFERED_UNITS, OFFERS_A_READER};
 use crate::meter::Meter;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use core::time::Duration;
+use hashbrown::HashMap;
 
 mod lapse;
 
@@ -245,9 +247,9 @@ impl Offers {
         let Some(account) = self.accounts.get_mut(&reader) else { return };
         account.lazy &= !passed_on;
         let (host, standing) = (account.host, account.standing(reader));
-        if !std::mem::replace(&mut account.proven, true) {
+        if !core::mem::replace(&mut account.proven, true) {
             self.proven += 1;
-            if std::mem::take(&mut account.waiting) {
+            if core::mem::take(&mut account.waiting) {
                 self.lines.leave(standing, room);
             }
         }

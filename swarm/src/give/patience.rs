@@ -4,7 +4,7 @@
 //! served.
 
 use crate::Time;
-use std::time::Duration;
+use core::time::Duration;
 
 /// A reader that was sent away for so long while nothing went out is served.
 const MAX_LATER: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@
 
 use crate::Time;
 use crate::meter::Meter;
-use std::time::Duration;
+use core::time::Duration;
 
 /// For so many bytes that leechers with the extension get, those without get one.
 const PLAIN_SHARE: u64 = 10;
@@ -72,7 +72,7 @@ impl PlainShare {
     fn carried(&mut self, now: Time, bytes: u64) {
         self.all.add(now, bytes);
         let age = now.saturating_sub(self.looked_at).as_secs_f64();
-        let faded = self.most * 0.5f64.powf(age / FADE.as_secs_f64());
+        let faded = self.most * libm::pow(0.5, age / FADE.as_secs_f64());
         (self.most, self.looked_at) = (faded.max(self.all.rate()), now);
     }
 }

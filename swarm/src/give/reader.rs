@@ -5,9 +5,11 @@ use super::met::Met;
 use super::news_line::Place;
 use super::patience::Patience;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
+use alloc::vec;
+use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Layout};
-use std::net::SocketAddrV4;
+use core::net::SocketAddrV4;
 
 /// Parts of a map that are looked at for one answer.
 const MAX_EMPTY_PARTS: usize = 2;

@@ -3,10 +3,12 @@
 use super::*;
 use crate::Time;
 use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE, NEWS_INTERVAL};
+use alloc::vec;
+use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Have, Layout};
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 const NOW: Time = Duration::from_secs(1);
 

@@ -1,6 +1,7 @@
 //! Offers that nobody asks for.
 
 use super::*;
+use alloc::vec::Vec;
 
 /// When nothing is left to offer, it is looked so often which offers nobody has asked for.
 const LAST_CHECKS: Duration = Duration::from_millis(100);
@@ -64,7 +65,7 @@ impl Offers {
     pub(super) fn take_back_untaken(&mut self) {
         let (mut back, mut readers) = (Vec::new(), Vec::new());
         for (reader, account) in &mut self.accounts {
-            let (untaken, taken): (VecDeque<Offer>, _) = std::mem::take(&mut account.offers)
+            let (untaken, taken): (VecDeque<Offer>, _) = core::mem::take(&mut account.offers)
                 .into_iter()
                 .partition(|offer| offer.unsent == offer.run.count && offer.untaken_since().is_some());
             account.offers = taken;
