@@ -270,8 +270,13 @@ pub fn has_open(pid: u32, path: &Path) -> bool {
     entries.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| target == path)
 }
 
-/// `VmHWM` of a process, in bytes; 0 if it has ended.
+/// `VmHWM` of a process, in bytes; 0 if it has ended, or has not become its program yet: until then its memory
+/// is that of this test.
 fn peak_memory(pid: u32) -> u64 {
+    let program = |of: &str| fs::read_link(format!("/proc/{of}/exe")).ok();
+    if program(&pid.to_string()) == program("self") {
+        return 0;
+    }
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = value.and_then(|value| value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());

@@ -126,5 +126,9 @@ fn a_download_that_was_changed_is_mended_and_says_so() {
     assert!(done.both().contains("another program changed"), "{}", done.both());
     scene.file.assert_same(&target);
     let journal = source.journal();
-    assert_eq!(journal.served.iter().filter(|block| **block == 3).count(), 2, "the wrong block was not fetched again");
+    assert_eq!(
+        journal.served.iter().filter(|block| **block == 3).count(),
+        2,
+        "the wrong block was not fetched again"
+    );
 }

@@ -35,6 +35,8 @@ mod behind;
 mod blocks;
 mod choose;
 mod connect;
+#[cfg(test)]
+mod grows;
 mod hosts;
 mod knowledge;
 mod link_ids;

@@ -49,6 +49,10 @@ impl Picker {
 
     /// A missing block for a link whose last one was `last`; `may_ask` tells which it may be asked for,
     /// and `scattered` that its peer lacked the last one. `rate` is that of all links, in bytes a second.
+    ///
+    /// A run goes on only while its blocks come: a peer that lacks them may be asked once a second, and a long run
+    /// of what it lacks would keep it from being asked for what it has got meanwhile. By a draw it is asked for the
+    /// first one, for it may get its blocks in order, or at any place, for it may never get the first ones.
     pub(super) fn pick(
         &self,
         blocks: &mut Blocks,
@@ -58,19 +62,24 @@ impl Picker {
         rate: f64,
         random: &mut Random,
     ) -> Option<Block> {
-        if let Some(next) = last.and_then(|last| next_of_run(blocks, last))
+        if !scattered
+            && let Some(next) = last.and_then(|last| next_of_run(blocks, last))
             && blocks.is_missing(next)
             && may_ask(next)
         {
             return Some(next);
         }
         let first = blocks.first_missing()?;
-        let start = match self.order {
-            Order::Sequential => first.number(),
-            Order::Random => first.number() + random() % spread(blocks, first, rate),
+        let start = if scattered {
+            if random().is_multiple_of(2) { first.number() } else { anywhere(blocks, first, random) }
+        } else {
+            let start = match self.order {
+                Order::Sequential => first.number(),
+                Order::Random => first.number() + random() % spread(blocks, first, rate),
+            };
+            // A peer that has what is asked is asked in runs.
+            start - start % run_blocks(blocks)
         };
-        // A peer that lacked the last one is tried at other places; one that has what is asked, in runs.
-        let start = if scattered { start } else { start - start % run_blocks(blocks) };
         search(blocks, may_ask, start).or_else(|| search(blocks, may_ask, 0))
     }
 }
@@ -138,6 +147,12 @@ fn search(blocks: &Blocks, may_ask: &dyn Fn(Block) -> bool, start: u64) -> Optio
         at = block.number() + 1;
     }
     None
+}
+
+/// The number of some block, from the first missing one on.
+fn anywhere(blocks: &Blocks, first: Block, random: &mut Random) -> u64 {
+    let left = blocks.layout().blocks() - first.number();
+    first.number() + random() % left.max(1)
 }
 
 /// Number of blocks, at least 1, from the first missing one, among which the next is drawn.

@@ -165,8 +165,10 @@ pub(super) struct Peer {
     /// It has lacked a block: it is a leecher.
     missed: bool,
     pause_until: Time,
-    /// When what it lacked last is believed no more.
+    /// When the first of the blocks that it lacked is believed to be lacking no more.
     recheck_at: Time,
+    /// When the last of them is. A look at it in between may pass over all that it may be asked for; this one does not.
+    lacks_until: Time,
 }
 
 impl Peer {
@@ -202,6 +204,7 @@ impl Peer {
             missed: false,
             pause_until: now,
             recheck_at: now,
+            lacks_until: now,
         }
     }
 
@@ -263,7 +266,9 @@ impl Peer {
         }
         self.misses += 1;
         self.missed = true;
-        self.recheck_at = now + believed;
+        let end = now + believed;
+        self.recheck_at = if self.recheck_at > now { self.recheck_at.min(end) } else { end };
+        self.lacks_until = self.lacks_until.max(end);
         if self.misses >= MANY_MISSES {
             let doublings = ((self.misses - MANY_MISSES) / MISSES_A_DOUBLING).min(16);
             let pause = FIRST_PAUSE * (1 << doublings);
@@ -583,7 +588,7 @@ impl Peer {
     pub(super) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
         let retry = (room && self.wants_link()).then_some(self.retry_at);
         let asked = self.links > 0 || self.closes;
-        let pauses = asked.then_some([self.pause_until, self.recheck_at]);
+        let pauses = asked.then_some([self.pause_until, self.recheck_at, self.lacks_until]);
         let again = self.lies.values().filter_map(|lie| lie.again).filter(|again| *again > now).min();
         let pauses = pauses.into_iter().flatten().chain(again);
         retry.into_iter().chain(pauses).filter(|time| *time > now).min()
