@@ -21,6 +21,9 @@ const CONTROL_THREADS: usize = 2;
 /// How long background work may go on after the end.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long a connection that the system has made may take to be noticed.
+const NOTICE: Duration = Duration::from_millis(100);
+
 /// How often it is looked whether the last connection has ended.
 const GRANULE: Duration = Duration::from_millis(1);
 
@@ -96,7 +99,11 @@ impl Host {
         }
         // Connections that were given up may have an answer under way: see `link::farewell`.
         let start = clock::now();
-        while self.engine.links.open_connections() > 0 && start.elapsed() < FAREWELL {
+        let is_needed = |passed: Duration| {
+            let (open, connecting) = (self.engine.links.open_connections(), self.engine.links.connecting());
+            (open > 0 && passed < FAREWELL) || (connecting > 0 && passed < NOTICE)
+        };
+        while is_needed(start.elapsed()) {
             std::thread::sleep(GRANULE);
         }
         self.runtime.shutdown_timeout(GRACE);

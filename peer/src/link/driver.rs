@@ -6,7 +6,7 @@ use super::farewell::Farewell;
 use super::hashing::{HashPool, Job, Work};
 use super::lease::Lease;
 use super::response::{Ask, Lie, ResponseReader, Segment};
-use super::threads::LinkThreads;
+use super::threads::{Counted, LinkThreads};
 use super::{FileContext, LinkEvent};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
 use crate::plan::{Ended, LinkId};
@@ -96,7 +96,8 @@ impl LinkTask {
         let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), 0);
         let (lease_of_link, last_sign) = (Arc::clone(&lease), clock::now());
         let link = Link { task: self, lease: lease_of_link, reader, to_send, offers_seen, out, last_sign };
-        threads.spawn(id, link.run(queue));
+        let connecting = threads.count_connecting();
+        threads.spawn(id, link.run(queue, connecting));
         LinkHandle { requests, lease }
     }
 }
@@ -118,10 +119,11 @@ struct Link {
 }
 
 impl Link {
-    async fn run(mut self, requests: mpsc::Receiver<Questions>) {
+    async fn run(mut self, requests: mpsc::Receiver<Questions>, connecting: Counted) {
         let (ended, reason) = match self.connect().await {
             Ok(stream) => {
-                let _open = self.task.threads.count_connection();
+                let _open = self.task.threads.count_open();
+                drop(connecting);
                 let _ = self.task.file.events.send((self.task.id, LinkEvent::Connected)).await;
                 self.transfer(&stream, requests).await
             }
