@@ -43,6 +43,9 @@ use tokio::task::JoinHandle;
 /// Every address of this machine, a port that the system chooses.
 pub const ANYWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 
+/// How long a connection that the system has made may take to be noticed.
+const NOTICE: Duration = Duration::from_millis(100);
+
 /// How often it is looked whether the last connection has ended.
 const GRANULE: Duration = Duration::from_millis(1);
 
@@ -202,7 +205,11 @@ impl Peer {
         }
         // Connections that were given up may have an answer under way: see `link::farewell`.
         let start = clock::now();
-        while self.engine.links.open_connections() > 0 && start.elapsed() < FAREWELL {
+        let links = &self.engine.links;
+        let is_needed = |passed: Duration| {
+            (links.open_connections() > 0 && passed < FAREWELL) || (links.connecting() > 0 && passed < NOTICE)
+        };
+        while is_needed(start.elapsed()) {
             tokio::time::sleep(GRANULE).await;
         }
     }

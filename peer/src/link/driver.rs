@@ -9,7 +9,7 @@ use super::lease::Lease;
 use super::low_water::Wait;
 use super::receive::{End, Receiver};
 use super::response::{Ask, ResponseReader};
-use super::threads::LinkThreads;
+use super::threads::{Counted, LinkThreads};
 use super::{FileContext, LinkEvent};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
 use crate::{clock, dial};
@@ -97,7 +97,8 @@ impl LinkTask {
         let lane = Arc::new(Lane::new(id, Arc::clone(&self.file), Arc::clone(&lease)));
         let receiver = Receiver::new(reader, lane, self.buffers.clone(), self.hashers.clone());
         let link = Link { task: self, receiver, to_send, offers_seen, out };
-        threads.spawn(id, link.run(queue));
+        let connecting = threads.count_connecting();
+        threads.spawn(id, link.run(queue, connecting));
         LinkHandle { requests, lease }
     }
 }
@@ -113,10 +114,11 @@ struct Link {
 }
 
 impl Link {
-    async fn run(mut self, requests: mpsc::Receiver<Questions>) {
+    async fn run(mut self, requests: mpsc::Receiver<Questions>, connecting: Counted) {
         let (ended, reason) = match self.connect().await {
             Ok(stream) => {
-                let _open = self.task.threads.count_connection();
+                let _open = self.task.threads.count_open();
+                drop(connecting);
                 self.receiver.send(LinkEvent::Connected).await;
                 self.transfer(&stream, requests).await
             }

@@ -9,10 +9,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// An open connection, as long as it lives.
-pub(super) struct OpenConnection(Arc<AtomicUsize>);
+/// A connection that counts as long as this lives.
+pub(super) struct Counted(Arc<AtomicUsize>);
 
-impl Drop for OpenConnection {
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -22,8 +29,9 @@ impl Drop for OpenConnection {
 #[derive(Debug, Clone)]
 pub struct LinkThreads {
     handles: Arc<[Handle]>,
-    /// Connections that are open.
+    /// Connections that are open, and that are being made.
     open: Arc<AtomicUsize>,
+    connecting: Arc<AtomicUsize>,
     /// Closed when the last clone is dropped: then the threads end.
     _running: Arc<watch::Sender<()>>,
 }
@@ -45,7 +53,12 @@ impl LinkThreads {
             std::thread::Builder::new().name(format!("link-{number}")).spawn(run).map(|_| handle)
         };
         let handles: io::Result<Vec<_>> = (0..threads.max(1)).map(start).collect();
-        Ok(Self { handles: handles?.into(), open: Arc::default(), _running: Arc::new(running) })
+        Ok(Self {
+            handles: handles?.into(),
+            open: Arc::default(),
+            connecting: Arc::default(),
+            _running: Arc::new(running),
+        })
     }
 
     /// Connections that are open, those included that are being ended.
@@ -54,10 +67,20 @@ impl LinkThreads {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Connections that are being made. The system may have made one that its link does not know of yet.
+    #[must_use]
+    pub fn connecting(&self) -> usize {
+        self.connecting.load(Ordering::Relaxed)
+    }
+
     /// One more is open, while what is returned lives.
-    pub(super) fn count_connection(&self) -> OpenConnection {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        OpenConnection(Arc::clone(&self.open))
+    pub(super) fn count_open(&self) -> Counted {
+        Counted::new(&self.open)
+    }
+
+    /// One more is being made, while what is returned lives.
+    pub(super) fn count_connecting(&self) -> Counted {
+        Counted::new(&self.connecting)
     }
 
     /// Runs a link's task.

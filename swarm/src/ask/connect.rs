@@ -40,7 +40,7 @@ impl Plan {
     /// Opens links to peers that deserve one, in place of one that is of no use where all are taken. None is opened
     /// for which nothing is left to ask.
     pub(super) fn connect(&mut self, now: Time) {
-        let mut closing = true;
+        let mut asked = true;
         while !self.is_complete() {
             let none_missing = self.blocks.missing_bytes() == 0;
             if none_missing && self.nothing_flows(now) && self.free_from_silence(now) {
@@ -53,11 +53,12 @@ impl Plan {
             let enough = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
             let mutual = enough && !self.behind;
             // While nothing flows, those that hold all blocks may be of no use, and others are asked who they are.
-            let fresh = self.blocks.missing() > self.links.unasked() as u64 || self.nothing_flows(now);
-            let wanted = Wanted { mutual, known: !self.may_try(now), closing, fresh };
+            let quiet = self.nothing_flows(now);
+            let fresh = self.blocks.missing() > self.links.unasked() as u64 || quiet;
+            let wanted = Wanted { mutual, known: !self.may_try(now), asked, quiet, fresh };
             let next = if full { None } else { self.peers.next_to_connect(now, wanted, &mut self.random) };
             if let Some(peer) = next {
-                closing = self.open(now, peer);
+                asked = self.open(now, peer);
             } else if full || mutual {
                 if !self.make_room(now, full, Wanted { mutual: false, ..wanted }) {
                     return;
@@ -96,10 +97,10 @@ impl Plan {
         [Some(next).filter(|_| room), silent].into_iter().flatten().filter(|at| *at > now).min()
     }
 
-    /// Opens a link. False: its peer closes each connection after one answer, and there is nothing to ask it for now.
+    /// Opens a link. False: it would be opened with a request, and there is nothing to ask for now.
     fn open(&mut self, now: Time, peer: usize) -> bool {
         let state = self.peers.get(peer);
-        if !state.closes() {
+        if !Wanted::with_request(state, self.nothing_flows(now)) {
             self.open_with(now, peer, None);
             return true;
         }

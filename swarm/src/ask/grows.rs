@@ -2,7 +2,11 @@
 //! whatever it lacked before. A failure names the seed.
 
 use super::*;
-use std::collections::VecDeque;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 const BLOCKS: u64 = 120;
 const BLOCK_LEN: u64 = 5_000;

@@ -405,8 +405,8 @@ impl Plan {
                 self.wake_idle(now);
             }
             self.feed(now);
-            self.rob_for_the_unlinked(now);
             if scan {
+                self.rob_for_the_unlinked(now);
                 self.due = self.find_due(now);
             } else if self.blocks.missing_bytes() == 0 {
                 let endgame = now + rob::ENDGAME_INTERVAL;

@@ -313,7 +313,8 @@ impl Peer {
 
     /// Whether it makes sense to ask this peer for `block`.
     pub(super) fn may_have(&self, now: Time, block: Block) -> bool {
-        let again = self.lies.get(&block).is_none_or(|lie| lie.again.is_some_and(|again| again <= now));
+        let again = self.lies.is_empty()
+            || self.lies.get(&block).is_none_or(|lie| lie.again.is_some_and(|again| again <= now));
         again && self.lacks.get(&block).is_none_or(|until| *until <= now)
     }
 
@@ -462,7 +463,7 @@ impl Peer {
     }
 
     fn is_liar(&self) -> bool {
-        self.wrong_blocks() >= MAX_LIES as u64
+        !self.lies.is_empty() && self.wrong_blocks() >= MAX_LIES as u64
     }
 
     /// Whether it is a linked leecher that tells nothing of itself.

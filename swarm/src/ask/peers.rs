@@ -31,20 +31,28 @@ pub(super) struct Wanted {
     pub(super) mutual: bool,
     /// Only those that have spoken the protocol, or that the user named.
     pub(super) known: bool,
-    /// Whether those that close after each answer count.
-    pub(super) closing: bool,
+    /// Whether those count whose links are opened with a request; see [`Wanted::with_request`].
+    pub(super) asked: bool,
+    /// Nothing flows.
+    pub(super) quiet: bool,
     /// Whether those count of which it is not known what they will be asked for when the link is made.
     pub(super) fresh: bool,
 }
 
 impl Wanted {
     /// Everybody.
-    pub(super) const ANY: Self = Self { mutual: false, known: false, closing: true, fresh: true };
+    pub(super) const ANY: Self = Self { mutual: false, known: false, asked: true, quiet: false, fresh: true };
+
+    /// Whether a link to the peer is opened only with a block to ask for: it closes after each answer, or it speaks
+    /// where nothing flows (`quiet`), and a silent one might be connected sooner and get the block.
+    pub(super) fn with_request(peer: &Peer, quiet: bool) -> bool {
+        peer.closes() || (quiet && peer.has_spoken() && !peer.may_tell())
+    }
 
     fn fits(&self, peer: &Peer) -> bool {
         (!self.mutual || peer.is_mutual())
             && (!self.known || peer.has_spoken() || peer.is_named())
-            && (self.closing || !peer.closes())
+            && (self.asked || !Self::with_request(peer, self.quiet))
             && (self.fresh || peer.closes() || peer.may_tell())
     }
 }
@@ -244,7 +252,7 @@ impl Peers {
     /// When a peer is due for a link (if there is `room` for one), or ends a pause.
     pub(super) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
         let spared = |peer: &Peer| {
-            let waits = room && peer.is_due(now) && self.is_spared(now, peer);
+            let waits = room && !peer.has_spoken() && peer.is_due(now) && self.is_spared(now, peer);
             waits.then(|| self.hosts.try_at(peer.host())).filter(|at| *at > now)
         };
         let wakeup = |peer: &Peer| [peer.next_wakeup(now, room), spared(peer)].into_iter().flatten().min();
