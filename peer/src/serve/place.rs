@@ -44,7 +44,7 @@ pub(super) struct Place {
     sent: u64,
     /// It has the place, or stands in line for it.
     engaged: bool,
-    /// It has the place for this turn.
+    /// It has the place, and need not ask again in this turn.
     has_turn: bool,
     /// It counts as one that waits for a block.
     counted: bool,
@@ -163,10 +163,12 @@ impl Connection {
         }
     }
 
-    /// The socket has taken bytes.
+    /// The socket has taken bytes. After a block, or a burst of small ones, others of its host may be next.
     pub(super) fn count_sent(&mut self, bytes: usize) {
+        let under_way = self.current.is_some();
         if let Some(place) = &mut self.place {
             place.sent += bytes as u64;
+            place.has_turn &= under_way;
         }
     }
 

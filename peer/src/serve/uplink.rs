@@ -2,7 +2,7 @@
 //!
 //! A link divides what it carries by the bytes that each connection has waiting in front of it. So a host with
 //! fifty connections would get fifty shares. Here each host has one *place*: of its connections one at a time
-//! may send, the others stand in line. The place passes on when that connection has had its turn and the system
+//! may send, the others stand in line. The place passes on when that connection has sent a block, or a burst of small ones, and the system
 //! holds next to nothing of its answer any more. Who takes what was sent slowly, or not at all, loses the place, and
 //! does not count as a competitor, until it takes more. While a single host waits, all of its connections may
 //! send: a whole swarm may run on one machine, or behind one address.
@@ -43,7 +43,7 @@ pub(super) struct Asker {
 /// What it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// It may send for one turn, or to the end of its block.
+    /// It may send to the end of its block, or one burst of small ones.
     Go {
         /// It counts as one that waits for a block.
         counted: bool,

@@ -5,6 +5,7 @@
 //! offer, and nobody else would be sent it until the offers lapse.
 
 use super::reader::ReaderId;
+use crate::Time;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -27,6 +28,7 @@ pub(super) struct Lines {
     proven: VecDeque<Standing>,
     newcomers: VecDeque<Standing>,
     hosts: HashMap<Host, Members>,
+    now: Time,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +40,15 @@ struct Members {
     standing: usize,
     /// Those that stand behind one of them.
     behind: VecDeque<Standing>,
+    /// They get no offers until then.
+    rests_until: Time,
+}
+
+impl Members {
+    /// Whether another of them may stand in line while there are several hosts.
+    fn has_room(&self, room: u64, now: Time) -> bool {
+        self.standing == 0 && self.offered < room && self.rests_until <= now
+    }
 }
 
 impl Lines {
@@ -83,7 +94,7 @@ impl Lines {
     pub(super) fn stand(&mut self, standing: Standing, room: u64) {
         let several = self.hosts.len() > 1;
         let Some(members) = self.hosts.get_mut(&standing.host) else { return };
-        if several && (members.standing > 0 || members.offered >= room) {
+        if several && !members.has_room(room, self.now) {
             members.behind.push_back(standing);
             return;
         }
@@ -126,11 +137,32 @@ impl Lines {
         }
     }
 
+    /// A reader of a crowd has let its offer lapse: the next ones would do so one after the other.
+    pub(super) fn rest(&mut self, host: Host, until: Time) {
+        let Some(members) = self.hosts.get_mut(&host) else { return };
+        members.rests_until = until;
+        for line in [&mut self.proven, &mut self.newcomers] {
+            let (back, rest) = core::mem::take(line).into_iter().partition(|standing| standing.host == host);
+            *line = rest;
+            members.behind.extend::<VecDeque<Standing>>(back);
+        }
+        members.standing = 0;
+    }
+
+    /// Looks which hosts have rested long enough.
+    pub(super) fn handle_time(&mut self, now: Time, room: u64) {
+        self.now = now;
+        let rested = self.hosts.iter().filter(|(_, members)| members.has_room(room, now));
+        let mut rested: Vec<Host> = rested.map(|(host, _)| *host).collect();
+        // A fixed order: hash maps have none.
+        rested.sort_unstable();
+        rested.into_iter().for_each(|host| self.advance(host, room));
+    }
+
     /// The next of `host` stands in line, if it may.
     fn advance(&mut self, host: Host, room: u64) {
         let Some(members) = self.hosts.get_mut(&host) else { return };
-        if members.standing == 0
-            && members.offered < room
+        if members.has_room(room, self.now)
             && let Some(next) = members.behind.pop_front()
         {
             members.standing += 1;
@@ -148,6 +180,23 @@ mod tests {
     use super::*;
 
     const UNIT: u64 = 100;
+
+    #[test]
+    fn a_host_that_takes_nothing_rests() {
+        let mut lines = Lines::default();
+        for (number, host) in [(1, 1), (2, 1), (3, 2)] {
+            lines.open(reader(number, host).host);
+            lines.stand(reader(number, host), UNIT);
+        }
+        assert_eq!(next(&mut lines), Some(1));
+        lines.rest(reader(1, 1).host, Time::from_secs(10));
+        lines.remove(reader(1, 1).host, UNIT, UNIT);
+        assert_eq!([next(&mut lines), next(&mut lines)], [Some(3), None]);
+        lines.handle_time(Time::from_secs(9), UNIT);
+        assert_eq!(next(&mut lines), None);
+        lines.handle_time(Time::from_secs(10), UNIT);
+        assert_eq!(next(&mut lines), Some(2));
+    }
 
     fn reader(number: u64, host: u8) -> Standing {
         Standing { reader: ReaderId(number), host: Some(Ipv4Addr::new(10, 0, 0, host)), newcomer: false }

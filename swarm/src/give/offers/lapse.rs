@@ -15,6 +15,7 @@ impl Offers {
     pub fn handle_time(&mut self, now: Time) {
         if now >= self.check_at {
             self.check_at = now + STALE;
+            self.lines.handle_time(now, self.room_for_each());
             self.take_back_late(now, false);
         }
         if self.next_run().is_none() && now >= self.last_check_at {
@@ -57,6 +58,11 @@ impl Offers {
         stale.into_iter().for_each(|(run, newcomer)| self.count_less(run, newcomer));
         // A fixed order: hash maps have none.
         late.sort_by_key(|(_, offer)| offer.run.first);
+        for host in
+            late.iter().map(|(host, _)| *host).filter(|host| self.lines.is_crowd(*host)).collect::<Vec<_>>()
+        {
+            self.lines.rest(host, now + PATIENCE);
+        }
         late.iter().for_each(|(host, offer)| self.take_back(*host, offer));
     }
 
@@ -72,6 +78,16 @@ impl Offers {
             if !untaken.is_empty() {
                 readers.push(*reader);
                 back.extend(untaken.into_iter().map(|offer| (account.host, offer)));
+            }
+        }
+        if self.accounts.len() > 2 {
+            // Several of one host got what they liked: the new one may never get it from there.
+            (self.given, self.unwanted) = (Have::none(&self.layout), Have::none(&self.layout));
+            (self.next, self.opens) = (0, None);
+            for offer in self.accounts.values().flat_map(|account| &account.offers) {
+                for block in offer.run.blocks(&self.layout) {
+                    self.given.insert(block);
+                }
             }
         }
         // A fixed order: hash maps have none.
