@@ -1,6 +1,9 @@
 //! Downloading one file: prepares the disk, drives the plan, finishes the file.
 
+mod job;
 mod mending;
+
+pub use job::Download;
 
 use super::announcer::{Announcer, Answer};
 use super::conclude::{Concluded, remember_part, taken_away};
@@ -11,17 +14,14 @@ use super::keeper::Keeper;
 use super::links::LinkSet;
 use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
-use crate::clock;
-use crate::limits::{MAX_BEGINNINGS, MAX_LINKS, WANTED_PEERS};
+use crate::limits::{MAX_LINKS, WANTED_PEERS};
 use crate::link::{LinkEvent, PrefixHash};
-use crate::metafile::MetafileOnDisk;
 use crate::store::disk::is_full;
-use crate::store::{HaveMap, Place, Preparation, Prepared, Shared, part};
+use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
-use cascade_swarm::ask::{GivenUp, LinkId, Options, Order, Outcome, Plan, Source};
-use std::path::{Path, PathBuf};
+use cascade_swarm::ask::{GivenUp, LinkId, Options, Outcome, Plan, Source};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -38,122 +38,12 @@ const TICK: Duration = Duration::from_millis(250);
 /// A pause between two arrivals up to this long counts as busy: packets come in bunches.
 const BUSY_GAP: Duration = Duration::from_millis(100);
 
-/// A file that is to be downloaded.
-#[derive(Debug, Clone)]
-pub struct Download {
-    /// Describes it.
-    pub metafile: Arc<MetafileOnDisk>,
-    /// Where it goes.
-    pub target: PathBuf,
-    /// `HOST:PORT` of each tracker.
-    pub trackers: Vec<String>,
-    /// `HOST:PORT` of peers that the user named.
-    pub peers: Vec<String>,
-    /// The order of blocks.
-    pub order: Order,
-    /// Fail rather than wait for peers.
-    pub no_wait: bool,
-}
-
-impl Download {
-    /// The file that `metafile` describes, to be written to `target`, without trackers or peers; blocks in
-    /// random order.
-    #[must_use]
-    pub fn new(metafile: MetafileOnDisk, target: &Path) -> Self {
-        Self {
-            metafile: Arc::new(metafile),
-            target: target.to_owned(),
-            trackers: Vec::new(),
-            peers: Vec::new(),
-            order: Order::Random,
-            no_wait: false,
-        }
-    }
-
-    /// Asks this tracker for peers too, a `HOST:PORT`.
-    #[must_use]
-    pub fn with_tracker(mut self, tracker: &str) -> Self {
-        self.trackers.push(tracker.to_owned());
-        self
-    }
-
-    /// Downloads from this peer too, a `HOST:PORT`.
-    #[must_use]
-    pub fn with_peer(mut self, peer: &str) -> Self {
-        self.peers.push(peer.to_owned());
-        self
-    }
-
-    /// Downloads the file. Returns the file as it can be served when it is complete and verified.
-    ///
-    /// # Errors
-    /// Everything in [`DownloadError`].
-    pub async fn run(
-        self,
-        engine: &Engine,
-        observer: &mut dyn Observer,
-    ) -> Result<Arc<Shared>, DownloadError> {
-        let start = clock::now();
-        let mut beginnings = 0;
-        loop {
-            let prepared = prepare(&self, engine, observer).await?;
-            let part = prepared.data.path().to_owned();
-            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared)?;
-            let result = session.run(observer).await;
-            session.end(matches!(result, Ok(Ended::Done)));
-            match result? {
-                Ended::Done => return Ok(session.shared),
-                Ended::Elsewhere(why) => {
-                    observer.event(Event::Warning(format!("{why}; looking at what is there")));
-                    beginnings += 1;
-                    if beginnings == MAX_BEGINNINGS {
-                        return Err(DownloadError::Meddled(part));
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// How a session ends when nothing has failed.
 enum Ended {
     /// The file is complete and has its name.
     Done,
     /// The part file is not where it was: here is why. What is there now must be looked at.
     Elsewhere(String),
-}
-
-async fn prepare(
-    download: &Download,
-    engine: &Engine,
-    observer: &mut dyn Observer,
-) -> Result<Prepared, DownloadError> {
-    let done = Arc::new(AtomicU64::new(0));
-    let total = download.metafile.layout().length();
-    let work = {
-        let (metafile, target) = (Arc::clone(&download.metafile), download.target.clone());
-        let (records, cancel, done) =
-            (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
-        move || {
-            let progress = |bytes| {
-                done.fetch_add(bytes, Ordering::Relaxed);
-            };
-            let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-            Preparation { metafile, records, progress: &progress, cancel }.run(&target)
-        }
-    };
-    let mut work = tokio::task::spawn_blocking(work);
-    loop {
-        tokio::select! {
-            result = &mut work => {
-                let result = result.map_err(|_| DownloadError::Interrupted)?;
-                return result.map_err(DownloadError::from);
-            }
-            () = tokio::time::sleep(TICK) => {
-                observer.event(Event::Checking { done: done.load(Ordering::Relaxed).min(total), total });
-            }
-        }
-    }
 }
 
 struct Session {

@@ -9,6 +9,7 @@
 //! | [`action`] | what the plan and its driver tell each other |
 //! | [`address`] | which addresses are worth a connection |
 //! | [`blocks`] | in which of three states each block is: missing, in flight, verified |
+//! | [`origin`] | where an address comes from |
 //! | [`order`] | which missing block is next |
 //! | [`pipeline`] | how many requests are kept under way on a link |
 //! | [`peer`] | what one peer has shown of itself, and when it deserves a link |
@@ -43,6 +44,7 @@ mod link_ids;
 mod links;
 mod news;
 mod order;
+mod origin;
 mod owners;
 mod peer;
 mod peers;
@@ -56,7 +58,7 @@ mod wrong;
 
 pub use action::{Action, Ended, Outcome};
 pub use order::Order;
-pub use peer::Source;
+pub use origin::Source;
 pub use report::{PeerShare, Totals};
 pub use wrong::{GivenUp, WrongBlock};
 

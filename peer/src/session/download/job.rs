@@ -1,0 +1,125 @@
+//! A download as it is ordered, and its beginnings: looking at the disk, then a session; again when another program
+//! has taken the part file away.
+
+use super::{Ended, Session, TICK};
+use crate::clock;
+use crate::limits::MAX_BEGINNINGS;
+use crate::metafile::MetafileOnDisk;
+use crate::session::download_error::DownloadError;
+use crate::session::engine::Engine;
+use crate::session::event::{Event, Observer};
+use crate::store::{Preparation, Prepared, Shared};
+use cascade_swarm::ask::Order;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A file that is to be downloaded.
+#[derive(Debug, Clone)]
+pub struct Download {
+    /// Describes it.
+    pub metafile: Arc<MetafileOnDisk>,
+    /// Where it goes.
+    pub target: PathBuf,
+    /// `HOST:PORT` of each tracker.
+    pub trackers: Vec<String>,
+    /// `HOST:PORT` of peers that the user named.
+    pub peers: Vec<String>,
+    /// The order of blocks.
+    pub order: Order,
+    /// Fail rather than wait for peers.
+    pub no_wait: bool,
+}
+
+impl Download {
+    /// The file that `metafile` describes, to be written to `target`, without trackers or peers; blocks in
+    /// random order.
+    #[must_use]
+    pub fn new(metafile: MetafileOnDisk, target: &Path) -> Self {
+        Self {
+            metafile: Arc::new(metafile),
+            target: target.to_owned(),
+            trackers: Vec::new(),
+            peers: Vec::new(),
+            order: Order::Random,
+            no_wait: false,
+        }
+    }
+
+    /// Asks this tracker for peers too, a `HOST:PORT`.
+    #[must_use]
+    pub fn with_tracker(mut self, tracker: &str) -> Self {
+        self.trackers.push(tracker.to_owned());
+        self
+    }
+
+    /// Downloads from this peer too, a `HOST:PORT`.
+    #[must_use]
+    pub fn with_peer(mut self, peer: &str) -> Self {
+        self.peers.push(peer.to_owned());
+        self
+    }
+
+    /// Downloads the file. Returns the file as it can be served when it is complete and verified.
+    ///
+    /// # Errors
+    /// Everything in [`DownloadError`].
+    pub async fn run(
+        self,
+        engine: &Engine,
+        observer: &mut dyn Observer,
+    ) -> Result<Arc<Shared>, DownloadError> {
+        let start = clock::now();
+        let mut beginnings = 0;
+        loop {
+            let prepared = prepare(&self, engine, observer).await?;
+            let part = prepared.data.path().to_owned();
+            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared)?;
+            let result = session.run(observer).await;
+            session.end(matches!(result, Ok(Ended::Done)));
+            match result? {
+                Ended::Done => return Ok(session.shared),
+                Ended::Elsewhere(why) => {
+                    observer.event(Event::Warning(format!("{why}; looking at what is there")));
+                    beginnings += 1;
+                    if beginnings == MAX_BEGINNINGS {
+                        return Err(DownloadError::Meddled(part));
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn prepare(
+    download: &Download,
+    engine: &Engine,
+    observer: &mut dyn Observer,
+) -> Result<Prepared, DownloadError> {
+    let done = Arc::new(AtomicU64::new(0));
+    let total = download.metafile.layout().length();
+    let work = {
+        let (metafile, target) = (Arc::clone(&download.metafile), download.target.clone());
+        let (records, cancel, done) =
+            (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
+        move || {
+            let progress = |bytes| {
+                done.fetch_add(bytes, Ordering::Relaxed);
+            };
+            let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
+            Preparation { metafile, records, progress: &progress, cancel }.run(&target)
+        }
+    };
+    let mut work = tokio::task::spawn_blocking(work);
+    loop {
+        tokio::select! {
+            result = &mut work => {
+                let result = result.map_err(|_| DownloadError::Interrupted)?;
+                return result.map_err(DownloadError::from);
+            }
+            () = tokio::time::sleep(TICK) => {
+                observer.event(Event::Checking { done: done.load(Ordering::Relaxed).min(total), total });
+            }
+        }
+    }
+}
