@@ -11,6 +11,7 @@
 //! | [`blocks`] | in which of three states each block is: missing, in flight, verified |
 //! | [`order`] | which missing block is next |
 //! | [`pipeline`] | how many requests are kept under way on a link |
+//! | [`origin`] | by which ways addresses are heard of |
 //! | [`peer`] | what one peer has shown of itself, and when it deserves a link |
 //! | [`peers`] | which peers are known, and which of them deserves the next link |
 //! | [`hosts`] | how often those are tried that may be victims |
@@ -41,6 +42,7 @@ mod link_ids;
 mod links;
 mod news;
 mod order;
+mod origin;
 mod owners;
 mod peer;
 mod peers;
@@ -54,7 +56,7 @@ mod wrong;
 
 pub use action::{Action, Ended, Outcome};
 pub use order::Order;
-pub use peer::Source;
+pub use origin::Source;
 pub use report::{PeerShare, Totals};
 pub use wrong::{GivenUp, WrongBlock};
 

@@ -2,6 +2,7 @@
 
 use super::Time;
 use super::hosts::HostId;
+use super::origin::{Origins, Source};
 use super::pipeline::Pace;
 use cascade_format::Block;
 use std::collections::{HashMap, VecDeque};
@@ -57,51 +58,6 @@ pub(super) type Rank = (bool, bool, usize, bool, u32, bool, usize);
 
 /// Connections to a peer that closes each after one answer.
 const LINKS_TO_CLOSER: usize = 3;
-
-/// Where an address comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The user named it.
-    User,
-    /// The tracker of this number listed it.
-    Tracker(u16),
-    /// It has asked this peer for blocks, and told where it listens.
-    Swarm,
-    /// A host that has asked this peer for blocks, and the port that the swarm's peers use.
-    Guess,
-}
-
-/// The ways by which an address was heard of: each is given as many tries as the others, so that a long list of
-/// one keeps out nobody of whom another tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origins(u64);
-
-impl Origins {
-    /// Another peer told of it.
-    pub(super) const HEARSAY: Self = Self(1);
-
-    /// Ways that are counted apart; trackers beyond share the last one.
-    pub(super) const KINDS: usize = u64::BITS as usize;
-
-    fn of(source: Source) -> Self {
-        match source {
-            Source::Guess => Self::HEARSAY,
-            Source::User => Self(2),
-            Source::Swarm => Self(4),
-            Source::Tracker(number) => Self(1 << (u32::from(number) + 3).min(u64::BITS - 1)),
-        }
-    }
-
-    /// The numbers of the ways, below [`Origins::KINDS`].
-    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
-        let mut left = self.0;
-        std::iter::from_fn(move || {
-            let kind = left.trailing_zeros() as usize;
-            left &= left.wrapping_sub(1);
-            (kind < Self::KINDS).then_some(kind)
-        })
-    }
-}
 
 /// Whether requests to a peer show the extension's marker. Some peers take nothing but zeros there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,7 +167,7 @@ impl Peer {
 
     /// Its address was heard of again.
     pub(super) fn told_of(&mut self, now: Time, source: Source) {
-        self.origins.0 |= Origins::of(source).0;
+        self.origins.add(source);
         self.named |= source == Source::User;
         if source != Source::Guess && (self.guessed || self.hearsay) {
             self.banned &= !self.lies.is_empty() || self.garbled > 0;

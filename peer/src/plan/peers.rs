@@ -1,7 +1,8 @@
 //! Which peers are known, and which deserves the next link.
 
 use super::hosts::{HostId, Hosts};
-use super::peer::{Origins, Peer, Rank, Source};
+use super::origin::{Origins, Source};
+use super::peer::{Peer, Rank};
 use super::report::PeerShare;
 use super::{Random, Time};
 use crate::limits::MAX_KNOWN_PEERS;
