@@ -12,6 +12,7 @@
 //! | [`origin`] | where an address comes from |
 //! | [`order`] | which missing block is next |
 //! | [`pipeline`] | how many requests are kept under way on a link |
+//! | [`origin`] | by which ways addresses are heard of |
 //! | [`peer`] | what one peer has shown of itself, and when it deserves a link |
 //! | [`peers`] | which peers are known, and which of them deserves the next link |
 //! | [`hosts`] | how often those are tried that may be victims |

@@ -1,4 +1,4 @@
-//! Where addresses come from.
+//! By which ways addresses are heard of.
 
 /// Where an address comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl Origins {
         }
     }
 
-    /// These, and the way that `source` is.
-    pub(super) fn and(self, source: Source) -> Self {
-        Self(self.0 | Self::of(source).0)
+    /// It was heard of by this way, too.
+    pub(super) fn add(&mut self, source: Source) {
+        self.0 |= Self::of(source).0;
     }
 
     /// The numbers of the ways, below [`Origins::KINDS`].

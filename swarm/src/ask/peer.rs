@@ -171,7 +171,7 @@ impl Peer {
 
     /// Its address was heard of again.
     pub(super) fn told_of(&mut self, now: Time, source: Source) {
-        self.origins = self.origins.and(source);
+        self.origins.add(source);
         self.named |= source == Source::User;
         if source != Source::Guess && (self.guessed || self.hearsay) {
             self.banned &= !self.lies.is_empty() || self.garbled > 0;
