@@ -137,3 +137,15 @@ fn a_petabyte_in_one_block_costs_nothing_before_anybody_offers_it() {
     assert!(done.took < Duration::from_secs(10), "{done}");
     assert!(done.peak_memory < MEMORY, "{done}");
 }
+
+#[test]
+fn more_files_than_descriptors_are_refused_before_anything_is_made() {
+    let scene = Scene::new(file(), &[]);
+    let cascades: Vec<_> = (0..600)
+        .map(|number| TestFile::random(&format!("file-{number}"), 100, 100).write_cascade(scene.folder()))
+        .collect();
+    let refused = scene.download().args(&cascades).after_shell("ulimit -n 1024").run();
+    refused.assert_one_line_error(&["601 files", "1024", "ulimit -n"]);
+    let made = fs::read_dir(scene.folder()).unwrap().count();
+    assert_eq!(made, 601, "something was made beside the .cascade files");
+}

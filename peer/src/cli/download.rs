@@ -1,6 +1,6 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
-use super::host::{Front, Host, show};
+use super::host::{Front, Host, require_descriptors, show};
 use super::interrupt::Ear;
 use super::{CliError, ExitCode, Switch, address};
 use crate::human::Name;
@@ -14,6 +14,9 @@ use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::JoinSet;
+
+/// Descriptors that each file takes at least: its part file, the watch on it, and one connection to a peer.
+const DESCRIPTORS_A_FILE: usize = 3;
 
 /// Download the files that .cascade files describe
 #[derive(Debug, clap::Args)]
@@ -72,6 +75,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         ..Options::default()
     };
     let host = Host::start(options, &style, ear)?;
+    require_descriptors("download", jobs.len(), DESCRIPTORS_A_FILE)?;
     host.run(async |front: &mut Front| {
         front.open()?;
         let mut tasks = JoinSet::new();

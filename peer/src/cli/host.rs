@@ -2,9 +2,10 @@
 
 use super::interrupt::Ear;
 use super::{CliError, LIMITS};
+use crate::human::Count;
 use crate::peer::{Options, Peer, StartError, Transfer};
 use crate::report::Style;
-use crate::serve::Warn;
+use crate::serve::{Warn, descriptors};
 use crate::session::Observer;
 use std::io;
 use std::sync::Arc;
@@ -77,6 +78,20 @@ pub(super) async fn show<T: Send + 'static>(mut transfer: Transfer<T>, observer:
         observer.event(event);
     }
     transfer.finish().await
+}
+
+/// Hundreds of files must not use up the descriptors in the middle of the work: it is found out before. `verb` is
+/// what would be done with the files, each of which takes `each`.
+pub(super) fn require_descriptors(verb: &str, files: usize, each: usize) -> Result<(), CliError> {
+    let (limit, open) = (descriptors::raise_limit(), descriptors::open_now());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    descriptors::fits(files.saturating_mul(each), limit, open, workers).map_err(|needed| {
+        let files = Count(files as u64, "file");
+        CliError::failed(format!(
+            "cannot {verb} {files}: that takes {needed} descriptors, and the system allows {limit}; raise the limit \
+             with ulimit -n {needed}, or {verb} fewer files at a time"
+        ))
+    })
 }
 
 fn failed(error: &StartError) -> CliError {

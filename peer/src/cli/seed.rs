@@ -1,13 +1,11 @@
 //! `peer seed`: serves files until it is interrupted.
 
-use super::host::{Front, Host, show};
+use super::host::{Front, Host, require_descriptors, show};
 use super::interrupt::Ear;
 use super::{CliError, ExitCode, Switch, address};
-use crate::human::Count;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{ANYWHERE, Options};
 use crate::report::{self, Style};
-use crate::serve::descriptors;
 use crate::session::{Event, Observer, Seed, SeedError};
 use crate::store::part::part_path;
 use std::net::SocketAddrV4;
@@ -62,7 +60,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         ..Options::default()
     };
     let host = Host::start(options, &style, ear)?;
-    require_descriptors(jobs.len())?;
+    require_descriptors("seed", jobs.len(), 1)?;
     host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
@@ -91,19 +89,6 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             }
         }
         Ok(code)
-    })
-}
-
-/// Hundreds of files must not end the seeder in the middle: it is found out before.
-fn require_descriptors(files: usize) -> Result<(), CliError> {
-    let (limit, open) = (descriptors::raise_limit(), descriptors::open_now());
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    descriptors::fits(files, limit, open, workers).map_err(|needed| {
-        let files = Count(files as u64, "file");
-        CliError::failed(format!(
-            "cannot seed {files}: that takes {needed} descriptors, and the system allows {limit}; raise the limit \
-             with ulimit -n {needed}, or seed fewer files at a time"
-        ))
     })
 }
 

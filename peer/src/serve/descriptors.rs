@@ -31,8 +31,8 @@ pub fn clients_within(limit: usize, open: usize) -> usize {
     left.saturating_sub(RESERVED_DESCRIPTORS.min(left / 2))
 }
 
-/// Whether so many files can be seeded with this limit, and so many descriptors open already, by so many
-/// serving threads.
+/// Whether so many descriptors for files can be had with this limit, and so many open already, beside those
+/// of so many serving threads.
 ///
 /// # Errors
 /// The limit that they need.
