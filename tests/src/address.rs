@@ -43,7 +43,13 @@ impl Mute {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "a port is taken from the system: no default value")]
     pub fn new() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        Self::on_host(1)
+    }
+
+    /// Listens on a free port of the host 127.0.0.`host`, which is this machine as well.
+    #[must_use]
+    pub fn on_host(host: u8) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).expect("a free port");
         Self { addr: listener.local_addr().expect("the port"), _listener: listener }
     }
 }

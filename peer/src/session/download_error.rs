@@ -75,7 +75,7 @@ pub enum DownloadError {
         why: String,
     },
     /// What is missing came wrong again and again.
-    #[error("cannot complete {}: block {block} came wrong {times} times, from {from}, and nobody else has it; {left} blocks are missing; the verified ones are kept, run the same command again when there is another seeder", .target.display())]
+    #[error("cannot complete {}: block {block} came wrong {times} times, from {from}, and nobody else has it; blocks missing: {left}; the verified ones are kept, run the same command again when there is another seeder", .target.display())]
     WrongBlocks {
         /// The file.
         target: PathBuf,
