@@ -232,6 +232,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // A program that runs under another one (strace, a shell) outlives it.
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)) {
+            let _ = kill_process(child, Signal::KILL);
+        }
         // Both fail only if the process has ended, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
