@@ -21,6 +21,17 @@ fn scene() -> Scene {
     Scene::new(TestFile::random("crowded.bin", 16 << 20, 64 << 10), &[])
 }
 
+/// These tests are of the extension, also where the environment switches it off.
+const EXTENSION: [&str; 2] = ["--extension", "on"];
+
+/// A seeder that knows the extension.
+fn seeding(scene: &Scene) -> (Process, SocketAddr) {
+    let _ = scene.file.write_data(scene.folder());
+    let mut seeder = scene.seed().args(EXTENSION).start();
+    let addr = scene.listening(&mut seeder);
+    (seeder, addr)
+}
+
 /// Clients that send `requests` and read nothing.
 fn hogs(addr: SocketAddr, count: usize, requests: &[u8]) -> Vec<ForeignClient> {
     let hog = |_| {
@@ -39,7 +50,7 @@ fn clients_that_take_nothing_cost_nothing() {
         let scene = scene();
         let blocks = scene.file.blocks();
         let requests: Vec<u8> = (0..600).flat_map(|number| ask(&scene.file.hash, number % blocks)).collect();
-        let (seeder, addr) = scene.seeding();
+        let (seeder, addr) = seeding(&scene);
         // It waits for news before they come.
         let mut client = ExtendedClient::connect(addr, &scene.file, 7002);
         client.ask(5).1.assert_block(&scene.file, 5);
@@ -68,7 +79,7 @@ fn clients_that_take_nothing_cost_nothing() {
 #[test]
 fn garbage_behind_a_question_for_news_costs_nothing() {
     let scene = scene();
-    let (seeder, addr) = scene.seeding();
+    let (seeder, addr) = seeding(&scene);
     let mut client = ForeignClient::connect(addr);
     client.send(&Marker::new(7001).request(&scene.file.hash, NEWS)).unwrap();
     let _ = client.receive();
@@ -85,7 +96,7 @@ fn garbage_behind_a_question_for_news_costs_nothing() {
 #[test]
 fn listeners_that_take_nothing_cost_nothing() {
     let scene = scene();
-    let (seeder, addr) = scene.seeding();
+    let (seeder, addr) = seeding(&scene);
     let questions: Vec<u8> = (0..200).flat_map(|_| Marker::new(0).request(&scene.file.hash, NEWS)).collect();
     let listeners = hogs(addr, 1000, &questions);
     assert_eq!(listeners.len(), 1000);
@@ -105,7 +116,7 @@ fn listeners_do_not_slow_a_leecher() {
     let file = TestFile::random("listened.bin", 20_000_000, 5_000);
     let source = ForeignPeer::start(&file, Script::default().slow(1_000_000));
     let scene = Scene::new(file, &[source.addr]);
-    let mut leecher = scene.download().start();
+    let mut leecher = scene.download().args(EXTENSION).start();
     let addr = scene.listening(&mut leecher);
     let questions: Vec<u8> = (0..400).flat_map(|_| Marker::new(0).request(&scene.file.hash, NEWS)).collect();
     let start = clock::now();
@@ -153,7 +164,7 @@ fn refusals_are_lines() {
     let scene = scene();
     let data = scene.file.data_with(|block| block == 4);
     std::fs::write(scene.target(), data).unwrap();
-    let mut seeder = scene.seed().start();
+    let mut seeder = scene.seed().args(EXTENSION).start();
     let addr = scene.listening(&mut seeder);
     let hash = scene.file.hash;
     for (status, request) in
