@@ -226,14 +226,18 @@ fn a_process_without_a_descriptor_says_so_and_goes_on() {
     // From now on it may open nothing but what it has in hand.
     let open = seeder.descriptors();
     seeder.limit_descriptors(u64::try_from(open).unwrap());
-    let mut answers = Vec::new();
+    let (mut answers, mut clients) = (Vec::new(), Vec::new());
     for _ in 0..20 {
         let start = clock::now();
-        answers.push(ForeignClient::connect(addr).ask(&scene.file.hash, 5).map(|response| response.status));
+        let mut client = ForeignClient::connect(addr);
+        answers.push(client.ask(&scene.file.hash, 5).map(|response| response.status));
+        // Held: where one descriptor has become free meanwhile, it is free once.
+        clients.push(client);
         assert!(start.elapsed() < AT_ONCE, "{answers:?} after {:?}", start.elapsed());
     }
     seeder.wait_line("a warning", |line| line.contains("ulimit -n").then_some(()));
     assert_eq!(seeder.log().matches("ulimit -n").count(), 1, "{}", seeder.log());
+    drop(clients);
     seeder.limit_descriptors(u64::try_from(open).unwrap() + 10);
     fetch(addr, &scene.file, 5).assert_block(&scene.file, 5);
 }
