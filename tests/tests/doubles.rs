@@ -79,10 +79,13 @@ fn headers_leave_joined_split_or_many_at_once() {
     client.send(&request(&file.hash, 0)).unwrap();
     assert_eq!(client.recv_once(500).unwrap().len(), 9 + 64);
 
-    let (_peer, mut client) = peer_and_client(Script::default().delivery(Delivery::HeaderByteByByte));
-    client.send(&request(&file.hash, 0)).unwrap();
-    // One byte, or two where this test was held up meanwhile; but never a header.
-    assert!(client.recv_once(500).unwrap().len() < 9);
+    // Where this test is held up between two bytes, they arrive together: then it looks again.
+    let first_bytes = (0..10).map(|_| {
+        let (_peer, mut client) = peer_and_client(Script::default().delivery(Delivery::HeaderByteByByte));
+        client.send(&request(&file.hash, 0)).unwrap();
+        client.recv_once(500).unwrap().len()
+    });
+    assert!(first_bytes.into_iter().any(|length| length == 1), "no header came byte by byte");
 
     let (peer, mut client) = peer_and_client(Script::default().delivery(Delivery::Batched));
     client.send(&four).unwrap();
