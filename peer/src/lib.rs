@@ -13,6 +13,8 @@ pub mod create;
 mod dial;
 pub mod limits;
 pub mod metafile;
+#[doc(hidden)]
+pub mod pace;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
@@ -45,6 +47,7 @@ pub mod serve;
 pub mod tracker_client;
 
 pub use cascade_swarm::ask::Order;
+pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
 pub use session::{Download, DownloadError, Event, Progress, Seed, SeedError, Summary};

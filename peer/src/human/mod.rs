@@ -1,5 +1,9 @@
 //! Numbers and names as people read them.
 
+mod rate;
+
+pub use rate::{RateError, parse_rate};
+
 use cascade_format::text::Shown;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;

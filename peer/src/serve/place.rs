@@ -8,6 +8,7 @@ use super::stats::ServeStats;
 use super::uplink::{Asker, FlowId, Reply, Uplink};
 use crate::clock;
 use crate::limits::UNSENT_LEN;
+use crate::pace::Limit;
 use cascade_swarm::Time;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,8 +54,9 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(stats: Arc<ServeStats>) -> Arc<Self> {
-        Arc::new(Self { uplink: Mutex::new(Uplink::new()), stats, start: clock::now() })
+    pub(super) fn new(stats: Arc<ServeStats>, limit: Option<&Limit>) -> Arc<Self> {
+        let rate = limit.map(Limit::rate);
+        Arc::new(Self { uplink: Mutex::new(Uplink::new(rate)), stats, start: clock::now() })
     }
 
     /// Clients that wait for a block, as of the last half second.
@@ -173,7 +175,7 @@ impl Connection {
     }
 
     /// Bytes that are sent with one call: where many share the system's buffers, no more than its part of them.
-    pub(super) fn call_len(&self) -> usize {
+    pub(super) fn place_len(&self) -> usize {
         let unsent = self.place.as_ref().and_then(|place| place.unsent).filter(|unsent| *unsent < UNSENT_LEN);
         unsent.and_then(|unsent| usize::try_from(unsent).ok()).unwrap_or(usize::MAX)
     }

@@ -36,6 +36,7 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
             Next::Share => Box::pin(tokio::time::sleep(SHARE_PAUSE)).await,
             Next::Place(pause) => Box::pin(connection.place_is_free(pause)).await,
+            Next::Limit(until) => Box::pin(tokio::time::sleep_until(until.into())).await,
             Next::News => Box::pin(wait_for_news(connection)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
             // Boxed, so that those who are not closing need no room for it.

@@ -16,6 +16,7 @@ use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
 use crate::limits::{MAX_LINKS, WANTED_PEERS};
 use crate::link::{LinkEvent, PrefixHash};
+use crate::pace::Limit;
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
@@ -202,6 +203,9 @@ impl Session {
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
+                if self.engine.max_down.as_ref().is_some_and(Limit::holds_up) {
+                    self.plan.handle_held_up(now);
+                }
                 self.links.obey(now, &mut self.plan);
                 self.tell_wrong_blocks(observer)?;
                 if self.plan.is_complete() && !self.is_in_doubt() {

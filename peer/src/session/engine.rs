@@ -3,6 +3,7 @@
 use crate::catalog::Catalog;
 use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
+use crate::pace::Limit;
 use crate::store::Records;
 use crate::tracker_client::Identity;
 use std::io;
@@ -30,6 +31,8 @@ pub struct Engine {
     pub extension: bool,
     /// Whether every block is hashed again before it is sent.
     pub paranoid: bool,
+    /// What links receive in a second at most.
+    pub max_down: Option<Limit>,
     /// Tells all sessions to end.
     pub stop: Stop,
     /// Permits to check a file.
@@ -59,6 +62,7 @@ impl Engine {
             listen,
             extension,
             paranoid: false,
+            max_down: None,
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),

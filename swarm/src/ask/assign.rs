@@ -22,7 +22,7 @@ impl Plan {
             self.close(id);
         }
         self.links.look();
-        self.stalling = self.links.iter().any(|(_, link)| link.is_stalling(now));
+        self.stalling = !self.is_held_up(now) && self.links.iter().any(|(_, link)| link.is_stalling(now));
         if self.stalling {
             self.wake_all();
         }
@@ -30,7 +30,7 @@ impl Plan {
 
     /// Wakes the links that have nothing to do.
     pub(super) fn wake_idle(&mut self, now: Time) {
-        let robbing = self.may_rob();
+        let robbing = self.may_rob(now);
         let waits = |link: &super::Link| link.told.as_ref().is_some_and(Told::only_waits);
         let idle = |link: &super::Link| {
             link.is_connected()
@@ -52,8 +52,8 @@ impl Plan {
 
     /// Whether an idle link may take a block from another. In a swarm, links are idle also because
     /// nobody has what is missing.
-    fn may_rob(&self) -> bool {
-        !self.in_swarm() || self.stalling || self.blocks.missing_bytes() == 0
+    fn may_rob(&self, now: Time) -> bool {
+        !self.is_held_up(now) && (!self.in_swarm() || self.stalling || self.blocks.missing_bytes() == 0)
     }
 
     /// Gives requests to links that have room, until one needs the driver's help.
@@ -66,7 +66,7 @@ impl Plan {
                 self.actions.push_back(Action::Request { link, blocks });
             } else if self.links.get(link).is_some_and(|state| state.requests() == 0) {
                 self.poll_news(now, link);
-                if self.may_rob() {
+                if self.may_rob(now) {
                     self.rob(now, link);
                 }
                 self.probe_or_close(now, link);
@@ -99,7 +99,7 @@ impl Plan {
     /// be asked for news: to look at all the others for every block that arrives would be most of the work.
     fn next_to_feed(&mut self, now: Time) -> Option<LinkId> {
         let room = self.room_in_flight();
-        if room != Room::Any && self.fresh.len() < self.hungry.len() && !self.may_rob() {
+        if room != Room::Any && self.fresh.len() < self.hungry.len() && !self.may_rob(now) {
             let mut hungry = core::mem::take(&mut self.hungry);
             let is_free = |link: LinkId| room == Room::Free && self.load(link) == 0;
             let may_poll = |link| self.links.get(link).is_some_and(|state| state.may_poll(now));

@@ -149,7 +149,8 @@ impl Plan {
         let length = self.blocks.layout().block_size();
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / self.received.rate());
-        now >= self.last_verified + two_blocks.unwrap_or(MAX_STARVING).clamp(STARVING, MAX_STARVING)
+        let since = self.last_verified.max(self.held_up_until);
+        now >= since + two_blocks.unwrap_or(MAX_STARVING).clamp(STARVING, MAX_STARVING)
     }
 
     /// The next missing block of those that the link's peer offers: asked for at once, since it was

@@ -24,6 +24,7 @@
 //! | [`choose`] | which block a link is asked for |
 //! | [`connect`] | to which peers links are made, and in place of which |
 //! | [`behind`] | what is done by one who has fallen behind the others |
+//! | [`held_up`] | what is different within a limit of this peer's own |
 //! | [`rob`] | the endgame: which block is taken from whom for whom |
 //! | [`wrong`] | what is done about wrong blocks |
 //! | [`assign`] | the joining of these: filling pipelines |
@@ -39,6 +40,7 @@ mod choose;
 mod connect;
 #[cfg(test)]
 mod grows;
+mod held_up;
 mod hosts;
 mod knowledge;
 mod link_ids;
@@ -114,6 +116,8 @@ pub struct Plan {
     tries_paid_until: Time,
     /// When something to speak of arrived last, from anybody.
     last_flow: Time,
+    /// See [`held_up`].
+    held_up_until: Time,
     /// When to look at every link again.
     due: Option<Time>,
     /// Whether a link owes an answer and is silent; as of the last poll.
@@ -160,6 +164,7 @@ impl Plan {
             replace_at: Time::ZERO,
             tries_paid_until: Time::ZERO,
             last_flow: Time::ZERO,
+            held_up_until: Time::ZERO,
             due: None,
             stalling: false,
             behind: false,

@@ -72,7 +72,11 @@ impl Plan {
     /// Takes a block for the best of those peers that have no link, and might have one.
     pub(super) fn rob_for_the_unlinked(&mut self, now: Time) {
         let none_missing = self.blocks.missing_bytes() == 0 && !self.is_complete();
-        if !none_missing || self.theft.is_some() || self.links.len() >= self.max_links() {
+        if !none_missing
+            || self.is_held_up(now)
+            || self.theft.is_some()
+            || self.links.len() >= self.max_links()
+        {
             return;
         }
         let known = !self.may_try(now);
