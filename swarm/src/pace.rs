@@ -12,7 +12,7 @@ use core::time::Duration;
 pub const MIN_RATE: u64 = 1 << 10;
 
 /// The highest, in bytes a second: beyond any machine's, and far from where the arithmetic ends.
-pub const MAX_RATE: u64 = 1 << 40;
+pub const MAX_RATE: u64 = 1_099_511_627_776;
 
 /// What a piece takes: so long each of the others keeps a message waiting.
 const PIECE_TIME: Duration = Duration::from_millis(5);

@@ -65,6 +65,9 @@ mod seed_crowds;
 /// What `peer seed` and `peer download` may serve, and what never.
 mod serve_only_verified;
 
+/// `--max-up` and `--max-down`.
+mod rates;
+
 /// Trackers, seeders and downloaders together, all of them real.
 mod swarm;
 
