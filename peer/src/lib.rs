@@ -34,6 +34,8 @@ pub mod clock;
 #[doc(hidden)]
 pub mod human;
 #[doc(hidden)]
+pub mod lan;
+#[doc(hidden)]
 pub mod link;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -213,6 +213,7 @@ impl Peer {
             // A panic in there has been told already, and everything is closed either way.
             let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
         }
+        self.engine.lan.shut_down().await;
         // Connections that were given up may have an answer under way: see `link::farewell`.
         let start = clock::now();
         let links = &self.engine.links;

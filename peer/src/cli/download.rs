@@ -2,6 +2,7 @@
 
 use super::host::{Front, Host, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
 use super::rates::Rates;
 use super::{CliError, ExitCode, Switch, address};
 use crate::human::Name;
@@ -56,6 +57,8 @@ pub struct Args {
     extension: Switch,
     #[command(flatten)]
     rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -155,6 +158,7 @@ fn jobs(args: &Args) -> Result<Vec<Download>, CliError> {
             peers: args.peers.clone(),
             order: if args.sequential { Order::Sequential } else { Order::Random },
             no_wait: args.no_wait,
+            lan: args.lan.wanted(false),
         });
     }
     Ok(jobs)

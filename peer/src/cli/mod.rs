@@ -7,6 +7,7 @@ pub mod download;
 mod host;
 pub mod info;
 mod interrupt;
+mod lan;
 mod rates;
 pub mod seed;
 mod shell;

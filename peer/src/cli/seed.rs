@@ -2,6 +2,7 @@
 
 use super::host::{Front, Host, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
 use super::rates::Rates;
 use super::{CliError, ExitCode, Switch, address};
 use crate::metafile::MetafileOnDisk;
@@ -41,6 +42,8 @@ pub struct Args {
     extension: Switch,
     #[command(flatten)]
     rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -134,7 +137,12 @@ fn jobs(args: &Args) -> Result<Vec<Seed>, CliError> {
     }
     let seed = |metafile: MetafileOnDisk| {
         let data = data(args, &metafile, folder)?;
-        Ok(Seed { metafile: Arc::new(metafile), data, trackers: args.trackers.clone() })
+        Ok(Seed {
+            metafile: Arc::new(metafile),
+            data,
+            trackers: args.trackers.clone(),
+            lan: args.lan.wanted(false),
+        })
     };
     metafiles.into_iter().map(seed).collect()
 }

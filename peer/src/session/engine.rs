@@ -1,6 +1,7 @@
 //! What all files of the process share: piece buffers, hash threads, the catalog of what is served.
 
 use crate::catalog::Catalog;
+use crate::lan::Lan;
 use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::pace::Limit;
@@ -33,6 +34,8 @@ pub struct Engine {
     pub paranoid: bool,
     /// What links receive in a second at most.
     pub max_down: Option<Limit>,
+    /// The local network.
+    pub lan: Lan,
     /// Tells all sessions to end.
     pub stop: Stop,
     /// Permits to check a file.
@@ -63,6 +66,7 @@ impl Engine {
             extension,
             paranoid: false,
             max_down: None,
+            lan: Lan::new(listen),
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod extension;
+mod lan;
 mod links;
 
 use cascade_format::peer_wire::{BlockRequest, ResponseHeader};
