@@ -79,6 +79,8 @@ impl Plan {
             }
             Item::Peers(addrs) => self.learn_hearsay(now, peer, addrs, true),
             Item::PlainPeers(addrs) => self.learn_hearsay(now, peer, addrs, false),
+            // No connection is made over IPv6 yet, and the IPv4 addresses are in the others.
+            Item::WidePeers(_) | Item::WidePlainPeers(_) => {}
             Item::Load(clients) => {
                 told.load = *clients;
                 if *clients == 0 {
