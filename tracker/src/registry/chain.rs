@@ -9,8 +9,10 @@
 //! more at a moment of its own choice (measured: glibc, four million vectors released). Here a link is
 //! taken from and returned to a list of free ones; links of one size never fragment.
 
+use super::address::Address;
 use super::group::Group;
 use super::pages::Pages;
+use std::net::SocketAddrV4;
 
 /// Groups of a link. Two waste least: half a link for every second swarm.
 const LINK: u32 = 2;
@@ -27,14 +29,14 @@ pub(super) struct Chain {
 
 /// The pool.
 #[derive(Debug)]
-pub(super) struct Chains {
-    links: Pages<Link>,
+pub(super) struct Chains<A = SocketAddrV4> {
+    links: Pages<Link<A>>,
     free: u32,
 }
 
 #[derive(Debug)]
-struct Link {
-    groups: [Group; LINK as usize],
+struct Link<A = SocketAddrV4> {
+    groups: [Group<A>; LINK as usize],
     next: u32,
 }
 
@@ -50,23 +52,23 @@ impl Chain {
     }
 }
 
-impl Chains {
+impl<A: Address> Chains<A> {
     pub(super) const fn new() -> Self {
         Self { links: Pages::new(), free: NONE }
     }
 
-    pub(super) fn get(&self, chain: &Chain, position: u32) -> Option<&Group> {
+    pub(super) fn get(&self, chain: &Chain, position: u32) -> Option<&Group<A>> {
         let (link, place) = self.locate(chain, position)?;
         self.links.get(link)?.groups.get(place)
     }
 
-    pub(super) fn get_mut(&mut self, chain: &Chain, position: u32) -> Option<&mut Group> {
+    pub(super) fn get_mut(&mut self, chain: &Chain, position: u32) -> Option<&mut Group<A>> {
         let (link, place) = self.locate(chain, position)?;
         self.links.get_mut(link)?.groups.get_mut(place)
     }
 
     /// The position of the group for which `is_it` holds; it is told position and group.
-    pub(super) fn find(&self, chain: &Chain, is_it: impl Fn(u32, &Group) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, chain: &Chain, is_it: impl Fn(u32, &Group<A>) -> bool) -> Option<u32> {
         let (mut link, mut end) = (chain.first, chain.len);
         while let Some(there) = self.links.get(link as usize).filter(|_| end > 0) {
             let start = (end - 1) / LINK * LINK;
@@ -79,7 +81,7 @@ impl Chains {
         None
     }
 
-    pub(super) fn push(&mut self, chain: &mut Chain, group: Group) {
+    pub(super) fn push(&mut self, chain: &mut Chain, group: Group<A>) {
         let place = (chain.len % LINK) as usize;
         if place == 0 {
             chain.first = self.take_link(Link { groups: [group; LINK as usize], next: chain.first });
@@ -105,7 +107,7 @@ impl Chains {
     }
 
     /// The index of a link with this content.
-    fn take_link(&mut self, content: Link) -> u32 {
+    fn take_link(&mut self, content: Link<A>) -> u32 {
         let index = self.free;
         if let Some(link) = self.links.get_mut(index as usize) {
             self.free = link.next;
