@@ -9,6 +9,7 @@
 //! | [`give`] | which client gets a block now, and what it is told |
 //! | [`meter`] | how fast bytes go somewhere |
 //! | [`limits`] | the bounds of both |
+//! | [`tuning`] | what a struct of tuned constants is made of |
 
 #![no_std]
 extern crate alloc;
@@ -19,6 +20,7 @@ pub mod ask;
 pub mod give;
 pub mod limits;
 pub mod meter;
+pub mod tuning;
 
 /// Time since some start, which is the same for all calls on one object.
 pub type Time = core::time::Duration;
