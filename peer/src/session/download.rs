@@ -14,12 +14,12 @@ use super::keeper::Keeper;
 use super::links::LinkSet;
 use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
-use crate::limits::{MAX_LINKS, WANTED_PEERS};
+use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
-use cascade_swarm::ask::{GivenUp, LinkId, Options, Outcome, Plan, Source};
+use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -114,8 +114,8 @@ impl Session {
             engine.catalog.add(Arc::clone(&shared));
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
-        let options = Options { order: download.order, max_links: MAX_LINKS };
-        let mut plan = Plan::new(layout, &have, options, Box::new(|| fastrand::u64(..)));
+        let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
         Ok(Self {
@@ -229,7 +229,7 @@ impl Session {
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
                 _ = tick.tick() => {
                     observer.event(Event::Progress(self.progress()));
-                    self.announcer.set_hungry(self.plan.useful(self.start.elapsed()) < WANTED_PEERS);
+                    self.announcer.set_hungry(self.plan.wants_peers(self.start.elapsed()));
                     if let Some(elsewhere) = self.look_around()? {
                         return Ok(Some(elsewhere));
                     }

@@ -1,14 +1,10 @@
 //! Filling the links' pipelines.
 
-use super::choose::{MIN_PIPELINE, Room};
+use super::choose::Room;
 use super::knowledge::Told;
-use super::peer::FIRST_BACK_OFF;
 use super::{Action, LinkId, Plan, Time};
 use alloc::vec::Vec;
 use cascade_format::Block;
-
-/// Links that are compared for the next request.
-const DRAWS: usize = 3;
 
 impl Plan {
     /// Closes links from which nothing more is to be hoped, and wakes all where one is stalling.
@@ -89,7 +85,7 @@ impl Plan {
                 self.actions.push_back(Action::Probe { link });
                 self.links.probed(link);
             } else {
-                self.peers.get_mut(state.peer).put_off(now + FIRST_BACK_OFF);
+                self.peers.get_mut(state.peer).put_off(now + self.tuning.first_back_off);
                 self.close(link);
             }
         }
@@ -121,12 +117,16 @@ impl Plan {
         if hungry.len() == 1 || self.rarity.partial == 0 {
             return Some(first);
         }
-        let mut drawn = [first; DRAWS];
-        for link in &mut drawn {
+        let mut best: Option<(u16, LinkId)> = None;
+        for _ in 0..self.tuning.draws {
             let at = usize::try_from((self.random)() % hungry.len() as u64).unwrap_or(0);
-            *link = hungry.get(at).copied().unwrap_or(first);
+            let drawn = hungry.get(at).copied().unwrap_or(first);
+            let load = self.load(drawn);
+            if best.is_none_or(|(least, _)| load < least) {
+                best = Some((load, drawn));
+            }
         }
-        drawn.into_iter().min_by_key(|link| self.load(*link))
+        best.map(|(_, link)| link)
     }
 
     /// Clients that wait for a block at the link's peer, as far as is known.
@@ -138,7 +138,8 @@ impl Plan {
     fn fill(&mut self, now: Time, link: LinkId) -> Vec<Block> {
         let mut taken = Vec::new();
         let Some(state) = self.links.get(link) else { return taken };
-        if state.requests() >= MIN_PIPELINE && state.under_way() > state.pipeline.depth() / 4 * 3 {
+        if state.requests() >= self.tuning.min_requests && state.under_way() > state.pipeline.depth() / 4 * 3
+        {
             // Some requests with one call are cheaper than each with its own.
             return taken;
         }

@@ -7,16 +7,6 @@
 use super::knowledge::Has;
 use super::{Link, Plan};
 use alloc::vec::Vec;
-use core::time::Duration;
-
-/// Who lacks what arrives in so long, compared with the others, is behind.
-const BEHIND: Duration = Duration::from_millis(100);
-
-/// With fewer leechers to compare with, nobody is behind: two that exchange what they have are hardly ever even.
-const MIN_COMPARED: usize = 4;
-
-/// Who is behind has one part in so many more waiting at others' uplinks.
-const MORE_PART: u64 = 2;
 
 impl Plan {
     /// Whether this peer has noticeably fewer blocks than the leechers it is linked with: than their median, which
@@ -28,18 +18,19 @@ impl Plan {
             Some(Has::Everything | Has::Choosing) | None => None,
         };
         let mut counts: Vec<u64> = self.links.iter().filter_map(|(_, link)| count(link)).collect();
-        if counts.len() < MIN_COMPARED {
+        if counts.len() < self.tuning.compared_links {
             return false;
         }
         counts.sort_unstable();
         let median = counts.get(counts.len() / 2).copied().unwrap_or(0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
-        let less = (self.received.rate() * BEHIND.as_secs_f64()) as u64 / self.blocks.layout().block_size();
+        let less = (self.received.rate() * self.tuning.behind_by.as_secs_f64()) as u64
+            / self.blocks.layout().block_size();
         self.blocks.verified() + less.max(1) < median
     }
 
     /// How much to have waiting at others' uplinks where it is `usual` for those who are not behind.
     pub(super) fn with_more_if_behind(&self, usual: u64) -> u64 {
-        if self.behind { usual + usual / MORE_PART } else { usual }
+        if self.behind { usual + usual / self.tuning.behind_part } else { usual }
     }
 }

@@ -1,36 +1,14 @@
 //! Which block a link is asked for next, if any.
 
 use super::knowledge::Has;
+use super::tuning::Tuning;
 use super::{LinkId, Plan, Time, owners};
 use alloc::vec::Vec;
 use cascade_format::Block;
 use core::time::Duration;
 
-/// Requests that wait at each uplink of a swarm, as a mean: so many that hardly any has none.
-const REQUESTS_AN_UPLINK: u64 = 16;
-
-/// Small blocks count together up to so many bytes.
-const UNIT: u64 = 256 << 10;
-
-/// With requests under way at so many leechers of version 1, its seeders are not asked.
-const BUSY_LEECHERS: usize = 2;
-
-/// A leecher is asked again for a block that it lacked after so long at least.
-const MIN_LACK: Duration = Duration::from_millis(50);
-
 /// Missing blocks among which the next is sought of those that somebody owns.
 const MAX_SEARCHED: usize = 2048;
-
-/// When no block has come for so long, and for as long as two take, a seeder is asked also for what it does
-/// not offer.
-pub(super) const STARVING: Duration = Duration::from_secs(3);
-
-/// However slowly they come.
-const MAX_STARVING: Duration = Duration::from_secs(30);
-
-/// A link always has so many requests under way, where the peer takes more than one: the next is
-/// there when an answer ends, however small the bandwidth-delay product.
-pub(super) const MIN_PIPELINE: usize = 2;
 
 impl Plan {
     /// The next block to ask the link for, if it should be asked for one now.
@@ -45,7 +23,7 @@ impl Plan {
             || state.is_probed()
             || peer.is_paused(now)
             || now < state.busy_until()
-            || !has_room(now, state, peer, in_swarm)
+            || !has_room(self.tuning, now, state, peer, in_swarm)
         {
             return None;
         }
@@ -127,7 +105,7 @@ impl Plan {
         }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let share = self.blocks.layout().len_of(block) as f64 * leechers.len() as f64 / self.received.rate();
-        Duration::try_from_secs_f64(share / 2.0).unwrap_or(Duration::MAX).max(MIN_LACK)
+        Duration::try_from_secs_f64(share / 2.0).unwrap_or(Duration::MAX).max(self.tuning.min_lack)
     }
 
     /// Whether a seeder that knows only version 1 is left to those who have nobody else: the leechers who
@@ -141,7 +119,7 @@ impl Plan {
             link.requests() > 0 && !peer.never_missed() && peer.misses() == 0
         };
         let busy = self.links.iter().filter(|(id, link)| *id != seeder && gives(link)).count();
-        busy >= BUSY_LEECHERS
+        busy >= self.tuning.busy_leechers
     }
 
     /// Whether a seeder that chooses must be asked for something that it does not offer.
@@ -149,7 +127,10 @@ impl Plan {
         let length = self.blocks.layout().block_size();
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / self.received.rate());
-        now >= self.last_verified + two_blocks.unwrap_or(MAX_STARVING).clamp(STARVING, MAX_STARVING)
+        now >= self.last_verified
+            + two_blocks
+                .unwrap_or(self.tuning.max_starving)
+                .clamp(self.tuning.starving_after, self.tuning.max_starving)
     }
 
     /// The next missing block of those that the link's peer offers: asked for at once, since it was
@@ -181,15 +162,15 @@ impl Plan {
         if self.rarity.partial == 0 {
             return Room::Any;
         }
-        let depth = super::pipeline::depth(self.received.rate(), self.links.round_trip());
-        let unit = self.blocks.layout().block_size().max(UNIT);
+        let depth = super::pipeline::depth(self.tuning, self.received.rate(), self.links.round_trip());
+        let unit = self.blocks.layout().block_size().max(self.tuning.unit_len);
         let leechers = self.rarity.partial as u64 + 1;
-        let usual = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
+        let usual = (self.tuning.uplink_queue * self.links.connected() as u64).div_ceil(leechers);
         let units = self.with_more_if_behind(usual);
         let under_way = self.links.under_way();
         if under_way < depth + unit * units {
             Room::Any
-        } else if under_way < depth + unit * units * 2 {
+        } else if under_way < depth + unit * units * self.tuning.free_uplink_factor {
             Room::Free
         } else {
             Room::None
@@ -208,7 +189,13 @@ pub(super) enum Room {
     None,
 }
 
-fn has_room(now: Time, link: &super::Link, peer: &super::peer::Peer, in_swarm: bool) -> bool {
+fn has_room(
+    tuning: &Tuning,
+    now: Time,
+    link: &super::Link,
+    peer: &super::peer::Peer,
+    in_swarm: bool,
+) -> bool {
     let requests = link.requests();
     if requests == 0 {
         // Its end is on the way: a request would be lost.
@@ -220,7 +207,7 @@ fn has_room(now: Time, link: &super::Link, peer: &super::peer::Peer, in_swarm: b
         return false;
     }
     // A unit is under way in any case: whoever has few links must not fall behind those who have many.
-    let depth = if in_swarm { link.pipeline.depth().max(UNIT) } else { link.pipeline.depth() };
+    let depth = if in_swarm { link.pipeline.depth().max(tuning.unit_len) } else { link.pipeline.depth() };
     let fits = link.under_way() < depth && requests < crate::limits::MAX_PIPELINE;
-    fits || (!in_swarm && requests < MIN_PIPELINE)
+    fits || (!in_swarm && requests < tuning.min_requests)
 }

@@ -4,37 +4,9 @@ use super::knowledge::Has;
 use super::peers::Wanted;
 use super::pipeline::Pace;
 use super::{Action, Link, LinkId, Plan, Time};
-use crate::limits::{MAX_SWARM_LINKS, SWARM_LINKS};
 use alloc::vec;
 use cascade_format::Block;
 use core::time::Duration;
-
-/// A link over which nothing has come for so long may be closed in favour of another peer.
-pub(super) const USELESS_AFTER: Duration = Duration::from_secs(15);
-
-/// So many links are opened as soon as there are peers for them …
-const FIRST_LINKS: u32 = 16;
-
-/// … and one more after so long each: who comes first knows at first only those who came first, and a swarm
-/// whose first members ask each other alone asks the others too little. It also bounds how fast a list of addresses
-/// where nobody is makes us knock.
-const LINK_SPACING: Duration = Duration::from_millis(100);
-
-/// The same while nothing arrives from anybody.
-const HURRIED_SPACING: Duration = Duration::from_millis(20);
-
-/// When nothing has arrived from anybody for so long, a link that has been silent for so long makes room for a peer
-/// that waits.
-const SILENT_AFTER: Duration = Duration::from_secs(2);
-
-/// The time doubles so often, each time that a peer makes room.
-const MAX_SILENT_DOUBLINGS: u32 = 3;
-
-/// What a link has given is compared with others after so long.
-const JUDGED_AFTER: Duration = Duration::from_secs(4);
-
-/// Two such closings are so far apart.
-const REPLACE_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Plan {
     /// Opens links to peers that deserve one, in place of one that is of no use where all are taken. None is opened
@@ -50,7 +22,7 @@ impl Plan {
                 return;
             }
             let full = self.links.len() >= self.max_links();
-            let enough = self.rarity.partial > 0 && self.links.len() >= SWARM_LINKS;
+            let enough = self.rarity.partial > 0 && self.links.len() >= self.tuning.swarm_links;
             let mutual = enough && !self.behind;
             // While nothing flows, those that hold all blocks may be of no use, and others are asked who they are.
             let quiet = self.nothing_flows(now);
@@ -72,28 +44,30 @@ impl Plan {
     /// Whether an address that has never spoken the protocol may be tried.
     pub(super) fn may_try(&mut self, now: Time) -> bool {
         let spacing = self.spacing(now);
-        self.tries_paid_until = self.tries_paid_until.min(now + spacing * FIRST_LINKS);
-        self.tries_paid_until <= now + spacing * (FIRST_LINKS - 1)
+        self.tries_paid_until = self.tries_paid_until.min(now + spacing * self.tuning.first_links);
+        self.tries_paid_until <= now + spacing * (self.tuning.first_links - 1)
     }
 
     fn spacing(&self, now: Time) -> Duration {
-        if self.nothing_flows(now) { HURRIED_SPACING } else { LINK_SPACING }
+        if self.nothing_flows(now) { self.tuning.hurried_spacing } else { self.tuning.link_spacing }
     }
 
     /// Whether nothing to speak of has arrived from anybody for a while.
     pub(super) fn nothing_flows(&self, now: Time) -> bool {
-        now >= self.last_flow + SILENT_AFTER
+        now >= self.last_flow + self.tuning.silent_after
     }
 
     /// When the passing of time lets more links be opened.
     pub(super) fn next_opening(&self, now: Time) -> Option<Time> {
+        let tuning = self.tuning;
         let room = self.links.len() < self.max_links();
-        let next = self.tries_paid_until.saturating_sub(self.spacing(now) * (FIRST_LINKS - 1));
+        let next = self.tries_paid_until.saturating_sub(self.spacing(now) * (self.tuning.first_links - 1));
         let silent = self.links.iter().filter_map(|(_, link)| link.silent_since());
         let ends = silent.flat_map(|since| {
-            (0..=MAX_SILENT_DOUBLINGS).map(move |doubling| since + SILENT_AFTER * (1 << doubling))
+            (0..=tuning.silent_doublings).map(move |doubling| since + tuning.silent_after * (1 << doubling))
         });
-        let silent = ends.map(|end| end.max(self.last_flow + SILENT_AFTER)).filter(|at| *at > now).min();
+        let silent =
+            ends.map(|end| end.max(self.last_flow + self.tuning.silent_after)).filter(|at| *at > now).min();
         [Some(next).filter(|_| room), silent].into_iter().flatten().filter(|at| *at > now).min()
     }
 
@@ -145,7 +119,7 @@ impl Plan {
         if now < self.replace_at {
             return false;
         }
-        self.replace_at = now + REPLACE_INTERVAL;
+        self.replace_at = now + self.tuning.replace_interval;
         if let Some(useless) = self.useless_link(now) {
             self.replace(now, useless);
         } else if let Some((id, peer)) = self.poor_link(now) {
@@ -189,7 +163,8 @@ impl Plan {
         let silent = |link: &Link| {
             // Who made room before has more time: it may be a slow one, or one with a queue.
             let peer = self.peers.get(link.peer);
-            let patience = SILENT_AFTER * (1 << peer.failures().min(MAX_SILENT_DOUBLINGS));
+            let patience =
+                self.tuning.silent_after * (1 << peer.failures().min(self.tuning.silent_doublings));
             let since = link.silent_since().filter(|since| now >= *since + patience);
             since.filter(|_| !peer.has_spoken() && fits(link))
         };
@@ -202,7 +177,7 @@ impl Plan {
         let useless = |link: &Link| {
             link.is_connected()
                 && link.requests() == 0
-                && now >= link.opened() + USELESS_AFTER
+                && now >= link.opened() + self.tuning.useless_after
                 && !self.peers.get(link.peer).has_given()
         };
         let links = self.links.iter().filter(|(_, link)| useless(link));
@@ -214,7 +189,7 @@ impl Plan {
     fn poor_link(&self, now: Time) -> Option<(LinkId, usize)> {
         let is_leecher =
             |link: &Link| link.told.as_ref().is_some_and(|told| matches!(told.has, Has::Some(_)));
-        let old = |link: &Link| is_leecher(link) && now >= link.opened() + JUDGED_AFTER;
+        let old = |link: &Link| is_leecher(link) && now >= link.opened() + self.tuning.judged_after;
         let links =
             || self.links.iter().filter(|(_, link)| old(link)).map(|(id, link)| (link.yields(now), id, link));
         let mean = links().map(|(yields, ..)| yields).sum::<u64>() / (links().count() as u64).max(1);
@@ -224,8 +199,8 @@ impl Plan {
 
     /// Links that are worth having.
     pub(super) fn max_links(&self) -> usize {
-        let enough = if self.rarity.partial > 0 { MAX_SWARM_LINKS } else { usize::MAX };
-        self.options.max_links.min(enough)
+        let enough = if self.rarity.partial > 0 { self.tuning.max_swarm_links } else { usize::MAX };
+        self.config.max_links.min(enough)
     }
 }
 

@@ -58,8 +58,8 @@ struct World {
 impl World {
     fn new(order: Order, growth: Growth, seed: u64) -> Self {
         let layout = Layout::new(BLOCKS * BLOCK_LEN, BLOCK_LEN).unwrap();
-        let options = Options { order, max_links: 64 };
-        let mut plan = Plan::new(layout, &Have::none(&layout), options, dice(seed));
+        let config = Config { order, max_links: 64, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, dice(seed));
         plan.handle_peers(Time::ZERO, Source::User, &[SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001)]);
         let mut dice = dice(!seed);
         let mut blocks: Vec<u64> = (0..BLOCKS).collect();

@@ -1,6 +1,7 @@
 //! What a link's peer has told of itself through the extension, and how many have each block.
 
 use super::Time;
+use super::tuning::Tuning;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,12 +15,6 @@ const MAX_TELLINGS: u64 = 4;
 
 /// Telling a few blocks often is nothing special.
 const TELLINGS_GRACE: u64 = 65_536;
-
-/// Two questions for news are so far apart; an honest peer answers them no faster.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
-
-/// The pause doubles up to this while the answers bring nothing.
-const MAX_POLL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which blocks a peer has.
 #[derive(Debug)]
@@ -35,6 +30,7 @@ pub(super) enum Has {
 /// What one link's peer has told.
 #[derive(Debug)]
 pub(super) struct Told {
+    tuning: &'static Tuning,
     pub(super) has: Has,
     /// Blocks that it offers and that it was not asked for.
     pub(super) offered: VecDeque<Block>,
@@ -63,8 +59,9 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(layout: &Layout) -> Self {
+    pub(super) fn new(tuning: &'static Tuning, layout: &Layout) -> Self {
         Self {
+            tuning,
             has: Has::Some(Have::none(layout)),
             offered: VecDeque::new(),
             offers_seen: 0,
@@ -73,7 +70,7 @@ impl Told {
             heard: false,
             polling: false,
             poll_at: Time::ZERO,
-            pause: POLL_INTERVAL,
+            pause: tuning.poll_interval,
             asked_at: Time::ZERO,
             useful: false,
             leaves: false,
@@ -93,10 +90,10 @@ impl Told {
     pub(super) fn poll_ended(&mut self, now: Time, hurried: bool) {
         self.polling = false;
         if core::mem::take(&mut self.useful) {
-            self.pause = POLL_INTERVAL;
+            self.pause = self.tuning.poll_interval;
             self.poll_at = self.asked_at + self.pause;
         } else if !hurried {
-            self.pause = (self.pause * 2).min(MAX_POLL_PAUSE);
+            self.pause = (self.pause * 2).min(self.tuning.max_poll_pause);
             self.poll_at = self.poll_at.max(now + self.pause / 2);
         }
     }
@@ -194,7 +191,7 @@ mod tests {
 
     fn told() -> (Layout, Told) {
         let layout = Layout::new(1000, 1).unwrap();
-        (layout, Told::new(&layout))
+        (layout, Told::new(&Tuning::DEFAULT, &layout))
     }
 
     /// Asks whenever that is allowed, for ten seconds, and is answered at once; tells how often.
@@ -235,8 +232,8 @@ mod tests {
         let now = Duration::from_secs(100);
         told.poll_begins(now);
         assert!(told.has_run(&layout, Run { first: layout.block(0).unwrap(), count: 1 }, &mut |_| {}));
-        told.poll_ended(now + POLL_INTERVAL, false);
-        assert_eq!(told.poll_at, now + POLL_INTERVAL);
+        told.poll_ended(now + Tuning::DEFAULT.poll_interval, false);
+        assert_eq!(told.poll_at, now + Tuning::DEFAULT.poll_interval);
     }
 
     #[test]
@@ -246,6 +243,6 @@ mod tests {
             told.poll_begins(Time::ZERO);
             told.poll_ended(Time::ZERO, true);
         }
-        assert_eq!(told.pause, POLL_INTERVAL);
+        assert_eq!(told.pause, Tuning::DEFAULT.poll_interval);
     }
 }

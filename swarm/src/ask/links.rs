@@ -2,28 +2,13 @@
 
 use super::knowledge::Told;
 use super::pipeline::{Pace, Pipeline};
+use super::tuning::Tuning;
 use super::{LinkId, Time};
-use crate::limits::{CONNECT_TIMEOUT, NEWS_TIMEOUT, STALL_TIMEOUT};
+use crate::limits::{CONNECT_TIMEOUT, NEWS_TIMEOUT};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cascade_format::Block;
 use core::time::Duration;
-
-/// After so long without a byte, a peer's blocks may be asked of others.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// However long answers take of late.
-const MAX_PATIENCE: Duration = Duration::from_secs(15);
-
-/// A peer that sends less than this is as good as silent, in bytes.
-const PROGRESS: u64 = 8 << 10;
-
-/// A peer that closes after each answer does so within this time after one: only then is it asked for another on
-/// the same connection.
-const CLOSE_GRACE: Duration = Duration::from_secs(1);
-
-/// How long a peer that had too much to do is not asked for blocks, unless it says that it has not.
-const BUSY_PAUSE: Duration = Duration::from_millis(150);
 
 /// A question for news waits at the other end; after so long it is not there any more.
 const NEWS_STALL: Duration = Duration::from_secs(NEWS_TIMEOUT.as_secs() * 2);
@@ -38,6 +23,7 @@ struct Pending {
 /// One link.
 #[derive(Debug)]
 pub(super) struct Link {
+    tuning: &'static Tuning,
     pub(super) peer: usize,
     pub(super) pipeline: Pipeline,
     pub(super) last_pick: Option<Block>,
@@ -62,7 +48,7 @@ pub(super) struct Link {
     /// Bytes of verified blocks that came from it.
     gave: u64,
     last_byte: Time,
-    /// When [`PROGRESS`] more had come, or a whole answer; and what has come since.
+    /// When [`Tuning::progress_len`] more had come, or a whole answer; and what has come since.
     last_progress: Time,
     since_progress: u64,
     /// A block was taken from it because it was silent, and nothing has come since.
@@ -118,7 +104,7 @@ impl Link {
     pub(super) fn is_busy_elsewhere(&mut self, now: Time, block: Block) -> bool {
         let told = self.told.as_mut().filter(|told| told.may_give(block));
         if let Some(told) = told {
-            told.busy_until = now + BUSY_PAUSE;
+            told.busy_until = now + self.tuning.busy_pause;
             return true;
         }
         false
@@ -137,7 +123,7 @@ impl Link {
     pub(super) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
         (self.last_byte, self.heard) = (now, true);
         self.since_progress += bytes;
-        if self.since_progress >= PROGRESS {
+        if self.since_progress >= self.tuning.progress_len {
             (self.last_progress, self.since_progress) = (now, 0);
         }
         self.pipeline.received(now, bytes)
@@ -248,7 +234,7 @@ impl Link {
 
     /// Whether its peer, which closes after each answer, is about to do so.
     pub(super) fn is_closing(&self, now: Time) -> bool {
-        self.answers > 0 && now < self.last_byte + CLOSE_GRACE
+        self.answers > 0 && now < self.last_byte + self.tuning.close_grace
     }
 
     /// Number of requests under way.
@@ -285,12 +271,16 @@ impl Link {
             return self.is_polling() && now >= self.last_byte + NEWS_STALL;
         }
         let all_lost = self.is_stalling(now) && self.wanted().next().is_none();
-        all_lost || (!self.queue.is_empty() && now >= self.last_byte + STALL_TIMEOUT)
+        all_lost || (!self.queue.is_empty() && now >= self.last_byte + self.tuning.stall_timeout)
     }
 
     /// How long a silence of this peer is nothing special.
     pub(super) fn patience(&self) -> Duration {
-        PATIENCE.max(self.pipeline.round_trip() * 4).max(self.usual_wait * 6).min(MAX_PATIENCE)
+        self.tuning
+            .stall_after
+            .max(self.pipeline.round_trip() * self.tuning.stall_trips)
+            .max(self.usual_wait * self.tuning.stall_waits)
+            .min(self.tuning.max_stall)
     }
 
     /// When time alone changes something about the link.
@@ -305,7 +295,9 @@ impl Link {
                 Some(told) if told.polling => Some(self.last_byte + NEWS_STALL),
                 Some(told) if told.leaves => None,
                 Some(told) => Some(told.poll_at).filter(|at| *at > now),
-                None => Some(self.last_byte + CLOSE_GRACE).filter(|at| *at > now && self.answers == 1),
+                None => {
+                    Some(self.last_byte + self.tuning.close_grace).filter(|at| *at > now && self.answers == 1)
+                }
             };
             return [busy, poll].into_iter().flatten().min();
         }
@@ -313,15 +305,16 @@ impl Link {
         let patience = self.patience();
         let mut silences = (0..6).map(|doubling| self.last_progress + patience * (1 << doubling));
         let silence = silences.find(|time| *time > now);
-        let stall = Some(self.last_byte + STALL_TIMEOUT).filter(|time| *time > now);
+        let stall = Some(self.last_byte + self.tuning.stall_timeout).filter(|time| *time > now);
         [silence, stall].into_iter().flatten().min()
     }
 }
 
 /// All links, made or being made. They are few and looked at all the time: two lists, in the order of their
 /// numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Links {
+    tuning: &'static Tuning,
     ids: Vec<LinkId>,
     links: Vec<Link>,
     next: u64,
@@ -333,13 +326,19 @@ pub(super) struct Links {
 }
 
 impl Links {
+    pub(super) fn new(tuning: &'static Tuning) -> Self {
+        let (ids, links) = (Vec::new(), Vec::new());
+        Self { tuning, ids, links, next: 0, connected: 0, under_way: 0, round_trip: Duration::ZERO }
+    }
+
     /// A new link to `peer`, not made yet, with `marked` requests or not; links to it had this pace.
     pub(super) fn open(&mut self, now: Time, peer: usize, marked: bool, pace: Pace) -> LinkId {
         let id = LinkId(self.next);
         self.next += 1;
         let link = Link {
+            tuning: self.tuning,
             peer,
-            pipeline: Pipeline::going_on(pace),
+            pipeline: Pipeline::going_on(self.tuning, pace),
             last_pick: None,
             told: None,
             connected: false,

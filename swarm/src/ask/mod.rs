@@ -28,6 +28,7 @@
 //! | [`wrong`] | what is done about wrong blocks |
 //! | [`assign`] | the joining of these: filling pipelines |
 //! | [`announce`] | when a tracker is asked |
+//! | [`tuning`] | the constants that all these weigh with |
 
 mod action;
 pub mod address;
@@ -55,12 +56,14 @@ mod rob;
 #[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, clippy::needless_pass_by_value, reason = "a test world of habits")]
 mod tests;
+mod tuning;
 mod wrong;
 
 pub use action::{Action, Ended, Outcome};
 pub use order::Order;
 pub use origin::Source;
 pub use report::{PeerShare, Totals};
+pub use tuning::Tuning;
 pub use wrong::{GivenUp, WrongBlock};
 
 use crate::Time;
@@ -71,7 +74,7 @@ use alloc::vec::Vec;
 use blocks::Blocks;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
-use choose::{Room, STARVING};
+use choose::Room;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 use hashbrown::HashMap;
@@ -89,16 +92,19 @@ pub struct LinkId(pub u64);
 
 /// How to download.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct Config {
     /// The order of blocks.
     pub order: Order,
     /// Links at once.
     pub max_links: usize,
+    /// What the decisions weigh.
+    pub tuning: &'static Tuning,
 }
 
 /// The download of one file.
 pub struct Plan {
-    options: Options,
+    tuning: &'static Tuning,
+    config: Config,
     blocks: Blocks,
     order: order::Picker,
     peers: Peers,
@@ -147,13 +153,15 @@ pub struct Plan {
 impl Plan {
     /// A plan for the blocks of `layout` that are not in `have`.
     #[must_use]
-    pub fn new(layout: Layout, have: &Have, options: Options, random: Random) -> Self {
+    pub fn new(layout: Layout, have: &Have, config: Config, random: Random) -> Self {
+        let tuning = config.tuning;
         Self {
-            options,
+            tuning,
+            config,
             blocks: Blocks::new(layout, have),
-            order: order::Picker::new(options.order),
-            peers: Peers::default(),
-            links: Links::default(),
+            order: order::Picker::new(config.order, tuning),
+            peers: Peers::new(tuning),
+            links: Links::new(tuning),
             rarity: Rarity::default(),
             scan: true,
             refill: false,
@@ -412,7 +420,7 @@ impl Plan {
                 self.rob_for_the_unlinked(now);
                 self.due = self.find_due(now);
             } else if self.blocks.missing_bytes() == 0 {
-                let endgame = now + rob::ENDGAME_INTERVAL;
+                let endgame = now + self.tuning.endgame_interval;
                 self.due = Some(self.due.map_or(endgame, |due| due.min(endgame)));
             }
         }
@@ -433,10 +441,10 @@ impl Plan {
         let links = self.links.next_wakeup(now);
         let peers = self.peers.next_wakeup(now, self.links.len() < self.max_links());
         let open = self.next_opening(now);
-        let starving = Some(self.last_verified + STARVING).filter(|at| *at > now);
+        let starving = Some(self.last_verified + self.tuning.starving_after).filter(|at| *at > now);
         let replace =
-            Some(self.replace_at).filter(|at| *at > now && self.links.len() >= crate::limits::SWARM_LINKS);
-        let endgame = (self.blocks.missing_bytes() == 0).then(|| now + rob::ENDGAME_INTERVAL);
+            Some(self.replace_at).filter(|at| *at > now && self.links.len() >= self.tuning.swarm_links);
+        let endgame = (self.blocks.missing_bytes() == 0).then(|| now + self.tuning.endgame_interval);
         let wrong = self.wrong.next_wakeup(now);
         [links, peers, open, starving, replace, endgame, wrong].into_iter().flatten().min()
     }
@@ -452,9 +460,15 @@ impl Plan {
     pub fn useful(&self, now: Time) -> usize {
         let useful = |link: &Link| {
             link.is_connected()
-                && (self.peers.get(link.peer).has_given() || now < link.opened() + connect::USELESS_AFTER)
+                && (self.peers.get(link.peer).has_given() || now < link.opened() + self.tuning.useless_after)
         };
         self.links.iter().filter(|(_, link)| useful(link)).count()
+    }
+
+    /// Whether so few links are useful that trackers are asked as often as the protocol allows.
+    #[must_use]
+    pub fn wants_peers(&self, now: Time) -> bool {
+        self.useful(now) < self.tuning.wanted_peers
     }
 
     /// Links that are made.

@@ -17,7 +17,7 @@ impl Plan {
         if state.told.is_none() {
             self.rarity.partial += 1;
         }
-        let told = state.told.get_or_insert_with(|| Told::new(&layout));
+        let told = state.told.get_or_insert_with(|| Told::new(self.tuning, &layout));
         (told.exhausted, told.heard) = (false, true);
         self.scan |= self.peers.spoke(peer);
         self.peers.get_mut(peer).set_extended(true);
@@ -37,7 +37,7 @@ impl Plan {
             && self.peers.get(state.peer).may_tell()
         {
             self.rarity.partial += 1;
-            state.told = Some(Told::new(&layout));
+            state.told = Some(Told::new(self.tuning, &layout));
         }
     }
 
@@ -148,7 +148,7 @@ fn map_runs(layout: &Layout, first: u64, bits: &[u8]) -> Vec<Run> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Action, Options, Order, Outcome, Source};
+    use super::super::{Action, Config, Order, Outcome, Source, Tuning};
     use super::*;
     use alloc::boxed::Box;
     use cascade_format::Have;
@@ -167,8 +167,8 @@ mod tests {
     #[test]
     fn a_seeder_that_chooses_no_more_is_asked_for_what_it_refused() {
         let layout = Layout::new(1 << 20, 1 << 20).unwrap();
-        let options = Options { order: Order::Random, max_links: 4 };
-        let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+        let config = Config { order: Order::Random, max_links: 4, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
         let now = Time::from_millis(1);
         plan.handle_peers(now, Source::User, &[SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001)]);
         let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };

@@ -3,6 +3,7 @@
 use super::Random;
 use super::blocks::Blocks;
 use super::knowledge::Rarity;
+use super::tuning::Tuning;
 use cascade_format::{Block, Have};
 
 /// The order in which blocks are asked for.
@@ -15,36 +16,21 @@ pub enum Order {
     Sequential,
 }
 
-/// Small blocks are asked for in runs of so many bytes, so that both ends can handle a run at once.
-const RUN_BYTES: u64 = 256 << 10;
-
 /// Blocks that a peer lacks are passed over so many times before the search ends.
 const MAX_TRIES: usize = 32;
 
 /// Blocks that are compared to find a rare one.
 const MAX_CANDIDATES: usize = 2048;
 
-/// What one core hashes in a second, in bytes; only its order of magnitude matters.
-const HASH_RATE: f64 = 1.5e9;
-
-/// The share of the remaining time by which the file hash may be late at the end: it can only follow
-/// the verified prefix, so blocks far behind the first missing one are read and hashed a second time.
-const LATE_SHARE: f64 = 0.005;
-
-/// A swarm faster than this (bytes a second) is limited by its computers, not by its links.
-const FAST: f64 = 150e6;
-
-/// A spread below this is not worth a second reading, in bytes.
-const MIN_SPREAD: f64 = (16 << 20) as f64;
-
 #[derive(Debug)]
 pub(super) struct Picker {
     order: Order,
+    tuning: &'static Tuning,
 }
 
 impl Picker {
-    pub(super) fn new(order: Order) -> Self {
-        Self { order }
+    pub(super) fn new(order: Order, tuning: &'static Tuning) -> Self {
+        Self { order, tuning }
     }
 
     /// A missing block for a link whose last one was `last`; `may_ask` tells which it may be asked for,
@@ -63,7 +49,7 @@ impl Picker {
         random: &mut Random,
     ) -> Option<Block> {
         if !scattered
-            && let Some(next) = last.and_then(|last| next_of_run(blocks, last))
+            && let Some(next) = last.and_then(|last| self.next_of_run(blocks, last))
             && blocks.is_missing(next)
             && may_ask(next)
         {
@@ -75,10 +61,10 @@ impl Picker {
         } else {
             let start = match self.order {
                 Order::Sequential => first.number(),
-                Order::Random => first.number() + random() % spread(blocks, first, rate),
+                Order::Random => first.number() + random() % self.spread(blocks, first, rate),
             };
             // A peer that has what is asked is asked in runs.
-            start - start % run_blocks(blocks)
+            start - start % self.run_blocks(blocks)
         };
         search(blocks, may_ask, start).or_else(|| search(blocks, may_ask, 0))
     }
@@ -100,7 +86,7 @@ impl Picker {
         random: &mut Random,
     ) -> Option<Block> {
         let has = |block| have.is_none_or(|have| have.has(block)) && may_ask(block);
-        if let Some(next) = last.and_then(|last| next_of_run(blocks, last))
+        if let Some(next) = last.and_then(|last| self.next_of_run(blocks, last))
             && blocks.is_missing(next)
             && has(next)
         {
@@ -114,9 +100,13 @@ impl Picker {
             return find(first.number()..all).next();
         }
         // Only where hashing is what is scarce does the file's hash matter more than variety.
-        let spread = if rate < FAST { all - first.number() } else { spread(blocks, first, rate) };
+        let spread = if rate < self.tuning.fast_rate {
+            all - first.number()
+        } else {
+            self.spread(blocks, first, rate)
+        };
         let start = first.number() + random() % spread.max(1);
-        let start = start - start % run_blocks(blocks);
+        let start = start - start % self.run_blocks(blocks);
         let window = first.number().saturating_add(spread);
         let near = find(start..window).chain(find(0..start));
         // A fair draw among the rarest: the first one found would be that of all who look.
@@ -155,28 +145,30 @@ fn anywhere(blocks: &Blocks, first: Block, random: &mut Random) -> u64 {
     first.number() + random() % left.max(1)
 }
 
-/// Number of blocks, at least 1, from the first missing one, among which the next is drawn.
-fn spread(blocks: &Blocks, first: Block, rate: f64) -> u64 {
-    let all = blocks.layout().blocks() - first.number();
-    if rate <= 0.0 {
-        return all.max(1);
+impl Picker {
+    /// Number of blocks, at least 1, from the first missing one, among which the next is drawn.
+    fn spread(&self, blocks: &Blocks, first: Block, rate: f64) -> u64 {
+        let all = blocks.layout().blocks() - first.number();
+        if rate <= 0.0 {
+            return all.max(1);
+        }
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let bytes = blocks.missing_bytes() as f64 / rate * self.tuning.late_share * self.tuning.hash_rate;
+        if bytes < self.tuning.min_spread {
+            return 1;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
+        let spread = bytes as u64 / blocks.layout().block_size();
+        spread.clamp(1, all.max(1))
     }
-    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    let bytes = blocks.missing_bytes() as f64 / rate * LATE_SHARE * HASH_RATE;
-    if bytes < MIN_SPREAD {
-        return 1;
+
+    fn run_blocks(&self, blocks: &Blocks) -> u64 {
+        (self.tuning.run_len / blocks.layout().block_size()).max(1)
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
-    let spread = bytes as u64 / blocks.layout().block_size();
-    spread.clamp(1, all.max(1))
-}
 
-fn run_blocks(blocks: &Blocks) -> u64 {
-    (RUN_BYTES / blocks.layout().block_size()).max(1)
-}
-
-/// The block after `last`, if it belongs to the same run.
-fn next_of_run(blocks: &Blocks, last: Block) -> Option<Block> {
-    let next = blocks.layout().next(last)?;
-    (!next.number().is_multiple_of(run_blocks(blocks))).then_some(next)
+    /// The block after `last`, if it belongs to the same run.
+    fn next_of_run(&self, blocks: &Blocks, last: Block) -> Option<Block> {
+        let next = blocks.layout().next(last)?;
+        (!next.number().is_multiple_of(self.run_blocks(blocks))).then_some(next)
+    }
 }

@@ -4,61 +4,22 @@ use super::Time;
 use super::hosts::HostId;
 use super::origin::{Origins, Source};
 use super::pipeline::Pace;
+use super::tuning::Tuning;
 use alloc::collections::VecDeque;
 use cascade_format::Block;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 use hashbrown::HashMap;
 
-/// First wait after a failure; it doubles with each one in a row.
-pub(super) const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
-
-/// Longest wait after failures.
-pub(super) const MAX_BACK_OFF: Duration = Duration::from_secs(60);
-
-/// Wait after the first wrong block; it doubles with each one.
-const LIE_BACK_OFF: Duration = Duration::from_secs(60);
-
 /// So many wrong blocks, and the peer is left alone for good. One wrong block may be a bad sector of
 /// an honest peer, whose other blocks may be needed.
 const MAX_LIES: usize = 4;
 
-/// How long it is believed that a peer lacks a block.
-const LACK_BELIEVED: Duration = Duration::from_secs(5);
-
 /// Lacking blocks remembered of one peer.
 const MAX_LACKS: usize = 1024;
 
-/// After so many refusals in a row, a peer is asked less and less often. A refusal is cheap, and one
-/// block that it has pays for many.
-const MANY_MISSES: u32 = 64;
-
-/// The pause doubles after so many more refusals.
-const MISSES_A_DOUBLING: u32 = 8;
-
-/// First pause between two questions to a peer that lacks what is missing here.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-/// Longest such pause.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long a peer that said goodbye is left alone.
-const AWAY: Duration = Duration::from_secs(20);
-
-/// How long a peer whose link gave less than others' is left alone.
-const REST: Duration = Duration::from_secs(60);
-
-/// After so many failures in a row an address that others told of is forgotten.
-const MAX_HEARSAY_FAILURES: u32 = 4;
-
-/// After so many failures in a row a peer that had everything counts as gone.
-const GONE: u32 = 4;
-
 /// See [`Peer::rank`].
 pub(super) type Rank = (bool, bool, usize, bool, u32, bool, usize);
-
-/// Connections to a peer that closes each after one answer.
-const LINKS_TO_CLOSER: usize = 3;
 
 /// Whether requests to a peer show the extension's marker. Some peers take nothing but zeros there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +43,7 @@ struct Lie {
 /// One peer.
 #[derive(Debug)]
 pub(super) struct Peer {
+    tuning: &'static Tuning,
     addr: SocketAddrV4,
     /// Its host, in the table of hosts.
     host: HostId,
@@ -129,9 +91,10 @@ pub(super) struct Peer {
 
 impl Peer {
     /// One that nothing is known of but what `source` says.
-    pub(super) fn new(now: Time, addr: SocketAddrV4, source: Source) -> Self {
+    pub(super) fn new(tuning: &'static Tuning, now: Time, addr: SocketAddrV4, source: Source) -> Self {
         let shown = source == Source::Swarm;
         Self {
+            tuning,
             addr,
             host: HostId::default(),
             links: 0,
@@ -165,8 +128,8 @@ impl Peer {
     }
 
     /// One that another peer told of, perhaps as one that knows the extension.
-    pub(super) fn by_hearsay(now: Time, addr: SocketAddrV4, extended: bool) -> Self {
-        Self { extended, hearsay: true, guessed: false, ..Self::new(now, addr, Source::Guess) }
+    pub(super) fn by_hearsay(tuning: &'static Tuning, now: Time, addr: SocketAddrV4, extended: bool) -> Self {
+        Self { extended, hearsay: true, guessed: false, ..Self::new(tuning, now, addr, Source::Guess) }
     }
 
     /// Its address was heard of again.
@@ -181,7 +144,7 @@ impl Peer {
             Source::User => self.retry_at = now,
             // It is there, whatever was found when it was tried.
             Source::Swarm if self.lies.is_empty() => {
-                self.retry_at = self.retry_at.min(now + FIRST_BACK_OFF);
+                self.retry_at = self.retry_at.min(now + self.tuning.first_back_off);
             }
             Source::Swarm | Source::Tracker(_) | Source::Guess => {}
         }
@@ -211,7 +174,7 @@ impl Peer {
 
     /// The peer said that it lacks `block`, which may change.
     pub(super) fn lacks(&mut self, now: Time, block: Block, believed: Duration) {
-        let believed = believed.min(LACK_BELIEVED);
+        let believed = believed.min(self.tuning.lack_believed);
         if self.lacks.insert(block, now + believed).is_none() {
             self.lacks_order.push_back(block);
         }
@@ -225,10 +188,10 @@ impl Peer {
         let end = now + believed;
         self.recheck_at = if self.recheck_at > now { self.recheck_at.min(end) } else { end };
         self.lacks_until = self.lacks_until.max(end);
-        if self.misses >= MANY_MISSES {
-            let doublings = ((self.misses - MANY_MISSES) / MISSES_A_DOUBLING).min(16);
-            let pause = FIRST_PAUSE * (1 << doublings);
-            self.pause_until = now + pause.min(MAX_PAUSE);
+        if self.misses >= self.tuning.many_misses {
+            let doublings = ((self.misses - self.tuning.many_misses) / self.tuning.misses_a_doubling).min(16);
+            let pause = self.tuning.first_miss_pause * (1 << doublings);
+            self.pause_until = now + pause.min(self.tuning.max_miss_pause);
         }
     }
 
@@ -259,12 +222,12 @@ impl Peer {
 
     /// The peer told that it leaves.
     pub(super) fn left(&mut self, now: Time) {
-        self.retry_at = self.retry_at.max(now + AWAY);
+        self.retry_at = self.retry_at.max(now + self.tuning.away);
     }
 
     /// Others may give more: it is left alone for a while.
     pub(super) fn rests(&mut self, now: Time) {
-        self.retry_at = self.retry_at.max(now + REST);
+        self.retry_at = self.retry_at.max(now + self.tuning.rest);
     }
 
     /// Whether it makes sense to ask this peer for `block`.
@@ -398,7 +361,8 @@ impl Peer {
     /// not sent the block wrong. With `at_all`, also if it is gone, and had everything that it was asked for.
     pub(super) fn may_offer(&self, block: Block, at_all: bool) -> bool {
         let had_all = self.bytes > 0 && !self.missed;
-        let there = self.failures < GONE && (had_all || (self.lies.is_empty() && self.failures == 0));
+        let there = self.failures < self.tuning.gone_failures
+            && (had_all || (self.lies.is_empty() && self.failures == 0));
         let honest = !self.banned && !self.useless && !self.is_liar() && !self.lies.contains_key(&block);
         honest && !self.missed && (there || (at_all && had_all))
     }
@@ -460,11 +424,11 @@ impl Peer {
     /// The peer did not do what it should, without lying.
     pub(super) fn failed(&mut self, now: Time) {
         // A guess is tried once.
-        self.banned |=
-            self.guessed || (self.hearsay && self.bytes == 0 && self.failures >= MAX_HEARSAY_FAILURES);
+        self.banned |= self.guessed
+            || (self.hearsay && self.bytes == 0 && self.failures >= self.tuning.hearsay_failures);
         self.failures = self.failures.saturating_add(1);
-        let wait = FIRST_BACK_OFF * (1 << self.failures.saturating_sub(1).min(6));
-        self.retry_at = self.retry_at.max(now + wait.min(MAX_BACK_OFF));
+        let wait = self.tuning.first_back_off * (1 << self.failures.saturating_sub(1).min(6));
+        self.retry_at = self.retry_at.max(now + wait.min(self.tuning.max_back_off));
     }
 
     /// The peer does not have the file; it may be starting.
@@ -479,7 +443,7 @@ impl Peer {
         let lie = self.lies.entry(block).or_insert(Lie { times: 0, again: None });
         *lie = Lie { times: lie.times.saturating_add(1), again: None };
         self.lies_in_a_row = self.lies_in_a_row.saturating_add(1);
-        self.retry_at = now + LIE_BACK_OFF * (1 << doublings);
+        self.retry_at = now + self.tuning.lie_back_off * (1 << doublings);
     }
 
     /// Whether `block`, which it sent wrong, is asked of it again at some time.
@@ -492,7 +456,7 @@ impl Peer {
         if let Some(lie) = self.lies.get_mut(&block) {
             lie.again = Some(now + pause);
         }
-        let rest = FIRST_BACK_OFF * (1 << self.lies_in_a_row.saturating_sub(1).min(6));
+        let rest = self.tuning.first_back_off * (1 << self.lies_in_a_row.saturating_sub(1).min(6));
         self.retry_at = self.retry_at.min(now + rest);
     }
 
@@ -517,7 +481,7 @@ impl Peer {
     }
 
     fn max_links(&self) -> usize {
-        if self.closes { LINKS_TO_CLOSER } else { 1 }
+        if self.closes { self.tuning.links_to_closer } else { 1 }
     }
 
     fn wants_link(&self) -> bool {

@@ -4,6 +4,7 @@ use super::hosts::{HostId, Hosts};
 use super::origin::{Origins, Source};
 use super::peer::{Peer, Rank};
 use super::report::PeerShare;
+use super::tuning::Tuning;
 use super::{Random, Time};
 use crate::limits::MAX_KNOWN_PEERS;
 use alloc::vec::Vec;
@@ -18,8 +19,9 @@ const MAX_HEARSAY: usize = 128;
 const MAX_HEARSAY_A_HOST: usize = 8;
 
 /// All peers known for one file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Peers {
+    tuning: &'static Tuning,
     peers: Vec<Peer>,
     by_addr: HashMap<SocketAddrV4, usize>,
     hosts: Hosts,
@@ -59,12 +61,16 @@ impl Wanted {
 }
 
 impl Peers {
+    pub(super) fn new(tuning: &'static Tuning) -> Self {
+        Self { tuning, peers: Vec::new(), by_addr: HashMap::new(), hosts: Hosts::default() }
+    }
+
     /// Remembers an address that another peer told, which may have added that it knows the extension.
     pub(super) fn learn_hearsay(&mut self, now: Time, addr: SocketAddrV4, extended: bool) {
         let on_host = || self.peers.iter().filter(|peer| peer.addr().ip() == addr.ip()).count();
         let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
         if self.shown() < MAX_HEARSAY && !self.by_addr.contains_key(&addr) && fits() {
-            self.push(Peer::by_hearsay(now, addr, extended));
+            self.push(Peer::by_hearsay(self.tuning, now, addr, extended));
         }
     }
 
@@ -100,7 +106,7 @@ impl Peers {
             }
             return;
         }
-        let peer = Peer::new(now, addr, source);
+        let peer = Peer::new(self.tuning, now, addr, source);
         if self.peers.len() < MAX_KNOWN_PEERS {
             return self.push(peer);
         }
@@ -305,7 +311,6 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
-    use super::super::peer::MAX_BACK_OFF;
     use super::*;
     use alloc::boxed::Box;
 
@@ -320,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_host_is_guessed_at_the_port_that_the_swarm_has_in_common() {
-        let mut peers = Peers::default();
+        let mut peers = Peers::new(&Tuning::DEFAULT);
         let host = *addr(9, 0).ip();
         peers.learn_host(Time::ZERO, host, Some(addr(1, 7001)));
         assert_eq!(due(&peers, Time::ZERO), None, "one port alone says nothing");
@@ -334,15 +339,19 @@ mod tests {
 
     #[test]
     fn a_guess_is_tried_once_unless_somebody_tells_of_it() {
-        let mut peers = Peers::default();
+        let mut peers = Peers::new(&Tuning::DEFAULT);
         let now = Time::ZERO;
         peers.learn(now, Source::Guess, addr(9, 7001));
         peers.get_mut(0).failed(now);
-        assert_eq!(due(&peers, now + MAX_BACK_OFF), None);
+        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_back_off), None);
         peers.learn(now, Source::Tracker(0), addr(9, 7001));
-        assert_eq!(due(&peers, now + MAX_BACK_OFF), Some(addr(9, 7001)));
+        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_back_off), Some(addr(9, 7001)));
         peers.get_mut(0).failed(now);
-        assert_eq!(due(&peers, now + MAX_BACK_OFF), Some(addr(9, 7001)), "that was no guess any more");
+        assert_eq!(
+            due(&peers, now + Tuning::DEFAULT.max_back_off),
+            Some(addr(9, 7001)),
+            "that was no guess any more"
+        );
     }
 
     impl Peers {

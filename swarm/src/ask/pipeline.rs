@@ -1,19 +1,13 @@
 //! How many bytes are kept under way on a link: about two bandwidth-delay products.
 
 use super::Time;
+use super::tuning::Tuning;
 use core::time::Duration;
-
-/// Time between an answer's arrival and the next request's departure that the pipeline must bridge
-/// besides the round trip: hashing, scheduling, the other side's turns.
-const TURNAROUND: Duration = Duration::from_millis(30);
-
-/// Shortest time over which a rate is measured.
-const MIN_SAMPLE: Duration = Duration::from_millis(10);
 
 /// Bytes to keep under way at `rate` bytes a second: two bandwidth-delay products, and what covers the
 /// turnaround.
-pub(super) fn depth(rate: f64, round_trip: Duration) -> u64 {
-    let seconds = (round_trip * 2 + TURNAROUND).as_secs_f64();
+pub(super) fn depth(tuning: &Tuning, rate: f64, round_trip: Duration) -> u64 {
+    let seconds = (round_trip * 2 + tuning.turnaround).as_secs_f64();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
     let bytes = (rate * seconds) as u64;
     bytes
@@ -39,8 +33,9 @@ impl Pace {
 }
 
 /// Rate and round trip of one link, as far as they are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pipeline {
+    tuning: &'static Tuning,
     /// Bytes a second; 0 while unknown.
     rate: f64,
     round_trip: Option<Duration>,
@@ -52,8 +47,9 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// A new one, to a peer whose links have shown `pace`.
-    pub(super) fn going_on(pace: Pace) -> Self {
-        Self { rate: pace.rate, round_trip: pace.round_trip, ..Self::default() }
+    pub(super) fn going_on(tuning: &'static Tuning, pace: Pace) -> Self {
+        let Pace { rate, round_trip } = pace;
+        Self { tuning, rate, round_trip, asked_idle: None, sample_start: Time::ZERO, sample_bytes: 0 }
     }
 
     /// What it has shown.
@@ -78,7 +74,7 @@ impl Pipeline {
         }
         self.sample_bytes += bytes;
         let elapsed = now.saturating_sub(self.sample_start);
-        if elapsed < MIN_SAMPLE.max(self.round_trip()) {
+        if elapsed < self.tuning.min_sample.max(self.round_trip()) {
             return waited;
         }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
@@ -112,7 +108,7 @@ impl Pipeline {
 
     /// Bytes to keep under way.
     pub(super) fn depth(&self) -> u64 {
-        depth(self.rate, self.round_trip())
+        depth(self.tuning, self.rate, self.round_trip())
     }
 
     /// How long `bytes` take from now on; `None` while the rate is unknown.
@@ -132,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_depth_doubles_each_round_trip_until_the_link_is_full() {
-        let (mut pipeline, mut now) = (Pipeline::default(), Duration::ZERO);
+        let (mut pipeline, mut now) = (Pipeline::going_on(&Tuning::DEFAULT, Pace::default()), Duration::ZERO);
         let (trip, block) = (Duration::from_millis(50), 64 << 10);
         let link_rate = 125e6;
         pipeline.requested(now, true);

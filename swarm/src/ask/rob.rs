@@ -2,29 +2,11 @@
 
 use super::peers::Wanted;
 use super::pipeline::Pace;
+use super::tuning::Tuning;
 use super::{Action, Link, LinkId, Plan, Time};
 use alloc::vec;
 use cascade_format::Block;
 use core::time::Duration;
-
-/// A block is taken from one link to another only where that is faster by this factor …
-const THEFT_FACTOR: f64 = 1.5;
-
-/// … and by this much.
-const THEFT_MARGIN: Duration = Duration::from_millis(100);
-
-/// A peer without any answer yet waits so many times longer before it takes a block from another.
-const UNPROVEN_PATIENCE: u32 = 4;
-
-/// So many times a block goes to another link because that is faster; after that only because the link
-/// that has it is silent.
-const MAX_SPEED_THEFTS: u32 = 2;
-
-/// In the endgame it is looked so often who has become slow.
-pub(super) const ENDGAME_INTERVAL: Duration = Duration::from_millis(100);
-
-/// So often the silence that it takes doubles with the thefts of a block.
-const MAX_DOUBLINGS: u32 = 3;
 
 /// Who takes a block.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +84,9 @@ impl Plan {
                 continue;
             };
             let thefts = self.thefts.get(&block).copied().unwrap_or(0);
-            let Some(wait) = expected_wait(now, victim, skill.proven, thefts, is_end) else { continue };
+            let Some(wait) = expected_wait(self.tuning, now, victim, skill.proven, thefts, is_end) else {
+                continue;
+            };
             // What stands before others in a queue that moves is sent in any case, and the last is as late.
             if wait != Duration::MAX && victim.wanted().next_back() != Some(block) {
                 continue;
@@ -113,8 +97,16 @@ impl Plan {
         }
         let (wait, victim, block) = prey?;
         let own = skill.pace.time_for(self.blocks.layout().len_of(block), skill.trips);
-        let margin = if self.rarity.partial == 0 { THEFT_MARGIN } else { THEFT_MARGIN * 4 };
-        (wait > own.mul_f64(THEFT_FACTOR) + margin).then_some((victim, block, wait == Duration::MAX))
+        let margin = if self.rarity.partial == 0 {
+            self.tuning.theft_margin
+        } else {
+            self.tuning.theft_margin * self.tuning.swarm_margins
+        };
+        (wait > own.mul_f64(self.tuning.theft_factor) + margin).then_some((
+            victim,
+            block,
+            wait == Duration::MAX,
+        ))
     }
 
     fn take_from(&mut self, thief: Thief, prey: Option<(LinkId, Block, bool)>) {
@@ -153,22 +145,29 @@ impl Plan {
 /// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
 /// theft of a block makes the next one of it harder, and a thief that has shown nothing yet must find
 /// a long silence.
-fn expected_wait(now: Time, victim: &Link, proven: bool, thefts: u32, is_end: bool) -> Option<Duration> {
-    let patience = if proven { victim.patience() } else { victim.patience() * UNPROVEN_PATIENCE };
-    if victim.silence(now) >= patience * (1 << thefts.min(MAX_DOUBLINGS)) {
+fn expected_wait(
+    tuning: &Tuning,
+    now: Time,
+    victim: &Link,
+    proven: bool,
+    thefts: u32,
+    is_end: bool,
+) -> Option<Duration> {
+    let patience = if proven { victim.patience() } else { victim.patience() * tuning.unproven_stalls };
+    if victim.silence(now) >= patience * (1 << thefts.min(tuning.theft_doublings)) {
         return Some(Duration::MAX);
     }
     // Who has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no
     // usual reason.
     let silence = victim.unusual_silence(now);
     let wait = victim.pipeline.time_for(victim.under_way()).unwrap_or_default().max(silence);
-    (is_end && proven && thefts < MAX_SPEED_THEFTS).then_some(wait)
+    (is_end && proven && thefts < tuning.speed_thefts).then_some(wait)
 }
 
 #[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, reason = "one action is looked for")]
 mod tests {
-    use super::super::{Ended, Options, Order, Outcome, Source};
+    use super::super::{Config, Ended, Order, Outcome, Source};
     use super::*;
     use alloc::boxed::Box;
     use alloc::vec::Vec;
@@ -184,8 +183,8 @@ mod tests {
 
     fn plan(blocks: u64, hosts: &[u8]) -> Plan {
         let layout = Layout::new(blocks, 1).unwrap();
-        let options = Options { order: Order::Sequential, max_links: 8 };
-        let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+        let config = Config { order: Order::Sequential, max_links: 8, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
         let addrs: Vec<_> = hosts.iter().map(|host| addr(*host)).collect();
         plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
         plan

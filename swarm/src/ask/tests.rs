@@ -91,7 +91,8 @@ fn random(mut seed: u64) -> Random {
 impl World {
     fn new(layout: Layout, order: Order, natures: Vec<Nature>, seed: u64) -> Self {
         let have = Have::none(&layout);
-        let mut plan = Plan::new(layout, &have, Options { order, max_links: 64 }, random(seed));
+        let mut plan =
+            Plan::new(layout, &have, Config { order, max_links: 64, tuning: &Tuning::DEFAULT }, random(seed));
         let addrs: Vec<_> = (0..natures.len()).map(addr).collect();
         plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
         Self {

@@ -12,15 +12,6 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 use hashbrown::HashMap;
 
-/// A block that nobody else has, and that came wrong, is asked of the same peer again after this; the pause doubles.
-const WRONG_PAUSE: Duration = Duration::from_secs(2);
-
-/// Up to this.
-const MAX_WRONG_PAUSE: Duration = Duration::from_secs(60);
-
-/// Who else has a block that came wrong is looked at so often.
-const REVIEW_INTERVAL: Duration = Duration::from_millis(500);
-
 /// When so many wrong blocks have come without a right one in between, or nothing is left but blocks that have come
 /// wrong so often, and nobody else has them, the download ends.
 const MAX_WRONG: u32 = 5;
@@ -102,7 +93,7 @@ impl Plan {
         if self.wrong.times.is_empty() || now < self.wrong.review_at {
             return;
         }
-        self.wrong.review_at = now + REVIEW_INTERVAL;
+        self.wrong.review_at = now + self.tuning.review_interval;
         let lies: Vec<(usize, Block)> = self
             .peers
             .iter()
@@ -125,7 +116,8 @@ impl Plan {
         let alone = !self.others_may_have(block, false);
         if alone {
             let times = self.wrong.times.get(&block).copied().unwrap_or(1);
-            let pause = (WRONG_PAUSE * (1 << times.saturating_sub(1).min(6))).min(MAX_WRONG_PAUSE);
+            let pause = (self.tuning.first_wrong_pause * (1 << times.saturating_sub(1).min(6)))
+                .min(self.tuning.max_wrong_pause);
             self.peers.get_mut(peer).ask_again(now, block, pause);
             self.tell_wrong(peer, block, Some(pause));
         }
@@ -177,7 +169,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Action, LinkId, Options, Order, Outcome, Source};
+    use super::super::{Action, Config, LinkId, Order, Outcome, Source, Tuning};
     use super::*;
     use alloc::boxed::Box;
     use cascade_format::peer_wire::Status;
@@ -203,8 +195,8 @@ mod tests {
     impl<F: FnMut(u8, Block) -> Option<Outcome>> World<F> {
         fn new(peers: &[u8], outcome: F) -> Self {
             let layout = Layout::new(BLOCKS, 1).unwrap();
-            let options = Options { order: Order::Sequential, max_links: 8 };
-            let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+            let config = Config { order: Order::Sequential, max_links: 8, tuning: &Tuning::DEFAULT };
+            let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
             let peers: Vec<_> = peers.iter().map(|peer| addr(*peer)).collect();
             plan.handle_peers(Time::ZERO, Source::Tracker(0), &peers);
             let (links, asked, told, now) = (HashMap::new(), Vec::new(), Vec::new(), Time::ZERO);

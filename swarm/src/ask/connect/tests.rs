@@ -1,6 +1,6 @@
 //! Places, against peers that only connect.
 
-use super::super::{Options, Order, Source};
+use super::super::{Config, Order, Source, Tuning};
 use super::*;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -13,8 +13,8 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 fn plan(peers: u8) -> Plan {
     let layout = Layout::new(100 << 20, 1 << 20).unwrap();
-    let options = Options { order: Order::Random, max_links: 128 };
-    let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+    let config = Config { order: Order::Random, max_links: 128, tuning: &Tuning::DEFAULT };
+    let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
     let addrs: Vec<_> =
         (1..=peers).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
     plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
@@ -37,11 +37,11 @@ fn links(plan: &mut Plan, now: Time) -> (Vec<LinkId>, Vec<LinkId>) {
 #[test]
 fn the_first_links_are_opened_at_once_and_the_others_one_after_the_other() {
     let (mut plan, mut now) = (plan(40), MOMENT);
-    assert_eq!(links(&mut plan, now).0.len(), FIRST_LINKS as usize);
+    assert_eq!(links(&mut plan, now).0.len(), Tuning::DEFAULT.first_links as usize);
     for _ in 0..3 {
-        assert_eq!(plan.next_wakeup(now), Some(now + LINK_SPACING));
-        assert_eq!(links(&mut plan, now + LINK_SPACING - MOMENT).0.len(), 0);
-        now += LINK_SPACING;
+        assert_eq!(plan.next_wakeup(now), Some(now + Tuning::DEFAULT.link_spacing));
+        assert_eq!(links(&mut plan, now + Tuning::DEFAULT.link_spacing - MOMENT).0.len(), 0);
+        now += Tuning::DEFAULT.link_spacing;
         assert_eq!(links(&mut plan, now).0.len(), 1);
     }
 }
@@ -50,7 +50,7 @@ fn the_first_links_are_opened_at_once_and_the_others_one_after_the_other() {
 fn the_leecher_that_gives_least_makes_room_and_a_seeder_stays() {
     let (mut plan, mut now) = (plan(40), MOMENT);
     let mut all = Vec::new();
-    while all.len() < SWARM_LINKS {
+    while all.len() < Tuning::DEFAULT.swarm_links {
         let (opened, _) = links(&mut plan, now);
         for link in opened {
             plan.handle_connected(now, link);
@@ -58,7 +58,7 @@ fn the_leecher_that_gives_least_makes_room_and_a_seeder_stays() {
             plan.handle_news(now, link, &news);
             all.push(link);
         }
-        now += LINK_SPACING;
+        now += Tuning::DEFAULT.link_spacing;
     }
     let (seeder, poor) = (all[0], all[7]);
     for link in all.iter().filter(|link| **link != poor && **link != seeder) {
@@ -67,19 +67,19 @@ fn the_leecher_that_gives_least_makes_room_and_a_seeder_stays() {
     plan.links.get_mut(poor).unwrap().gave(1 << 18);
     plan.scan = true;
     assert_eq!(links(&mut plan, now).1, [], "it is too early to judge");
-    now += JUDGED_AFTER + REPLACE_INTERVAL;
+    now += Tuning::DEFAULT.judged_after + Tuning::DEFAULT.replace_interval;
     plan.scan = true;
     let (opened, closed) = links(&mut plan, now);
     assert_eq!((opened.len(), closed), (1, vec![poor]));
     plan.scan = true;
-    assert_eq!(links(&mut plan, now + REPLACE_INTERVAL).1, [], "the others give alike");
+    assert_eq!(links(&mut plan, now + Tuning::DEFAULT.replace_interval).1, [], "the others give alike");
 }
 
 #[test]
 fn who_is_behind_the_others_asks_more_of_them() {
-    for (blocks, most) in [(0, SWARM_LINKS), (2, SWARM_LINKS + 1)] {
+    for (blocks, most) in [(0, Tuning::DEFAULT.swarm_links), (2, Tuning::DEFAULT.swarm_links + 1)] {
         let (mut plan, mut now, mut count) = (plan(40), MOMENT, 0);
-        for _ in 0..SWARM_LINKS + 5 {
+        for _ in 0..Tuning::DEFAULT.swarm_links + 5 {
             let (opened, _) = links(&mut plan, now);
             count += opened.len();
             for link in opened {
@@ -87,7 +87,7 @@ fn who_is_behind_the_others_asks_more_of_them() {
                 let have = Run { first: plan.blocks.layout().block(0).unwrap(), count: blocks };
                 plan.handle_news(now, link, &[Item::Have(vec![have])]);
             }
-            now += LINK_SPACING;
+            now += Tuning::DEFAULT.link_spacing;
         }
         assert!(count >= most, "{count} links where others have {blocks}");
         assert!(blocks > 0 || count == most, "{count} links where others have nothing either");
@@ -152,7 +152,7 @@ fn silent_links_make_room_for_all_of_a_crowd_while_nothing_flows() {
                 | Action::Probe { .. } => {}
             }
         }
-        assert!(called.len() - before <= FIRST_LINKS as usize, "a burst at {now:?}");
+        assert!(called.len() - before <= Tuning::DEFAULT.first_links as usize, "a burst at {now:?}");
         now = plan.next_wakeup(now).unwrap().max(now + MOMENT);
     }
 }
@@ -170,15 +170,15 @@ fn a_silent_link_stays_where_others_give() {
         let (more, closed) = links(&mut plan, now);
         assert_eq!(closed, [], "at {now:?}");
         more.iter().for_each(|link| plan.handle_connected(now, *link));
-        now += LINK_SPACING;
+        now += Tuning::DEFAULT.link_spacing;
     }
 }
 
 #[test]
 fn there_are_no_more_links_than_blocks_to_ask_for() {
     let layout = Layout::new(3 << 20, 1 << 20).unwrap();
-    let options = Options { order: Order::Random, max_links: 128 };
-    let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+    let config = Config { order: Order::Random, max_links: 128, tuning: &Tuning::DEFAULT };
+    let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
     plan.handle_peers(Time::ZERO, Source::Tracker(0), &crowd(1, 20));
     assert_eq!(addrs(&mut plan, MOMENT).len(), 3);
 }
