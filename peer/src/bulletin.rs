@@ -4,7 +4,7 @@ use crate::clock;
 use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
 use cascade_swarm::Time;
-use cascade_swarm::give::{Askers, Board, ReaderId, Verdict};
+use cascade_swarm::give::{Askers, Board, ReaderId, Tuning, Verdict};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,7 +41,7 @@ impl Bulletin {
     /// A bulletin for a peer that has the blocks of `have`.
     #[must_use]
     pub fn new(layout: Layout, have: &Have) -> Self {
-        let board = Board::new(layout, have, 0);
+        let board = Board::new(layout, have, 0, Tuning::DEFAULT);
         let inner =
             Inner { board, askers: Askers::default(), bells: HashMap::new(), first_reader: 0, wakeup: None };
         Self {
@@ -57,7 +57,7 @@ impl Bulletin {
     pub fn restart(&self, layout: Layout, have: &Have) {
         let mut inner = self.lock();
         inner.first_reader = inner.board.next_reader();
-        inner.board = Board::new(layout, have, inner.first_reader);
+        inner.board = Board::new(layout, have, inner.first_reader, Tuning::DEFAULT);
         inner.bells.drain().for_each(|(_, bell)| bell.notify_one());
     }
 

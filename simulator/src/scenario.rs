@@ -1,6 +1,7 @@
 //! Who takes part in a swarm, over which links, and what happens to it.
 
 use crate::units::{Nanos, SECOND, nanos};
+use cascade_swarm::give;
 
 /// What a peer is and does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -117,6 +118,9 @@ pub struct Scenario {
     pub tracker_dies: Option<Nanos>,
     /// How the network is modelled.
     pub network: Network,
+    /// The tuned constants of the giving side.
+    #[serde(skip)]
+    pub give: give::Tuning,
 }
 
 /// Peers that start together do so within this time: nothing is quite simultaneous.
@@ -141,6 +145,7 @@ impl Default for Scenario {
             quitters: None,
             tracker_dies: None,
             network: Network::for_blocks(256 << 10),
+            give: give::Tuning::DEFAULT,
         }
     }
 }

@@ -41,26 +41,6 @@ pub const MAP_PART_LEN: usize = 4096;
 /// Runs of new blocks told with one answer.
 pub const MAX_HAVE_RUNS: usize = 128;
 
-/// A seeder that chooses has always so many offers open, of a block or 256 KiB each, if there are
-/// requesters to take them.
-pub const MIN_OFFERED_UNITS: u64 = 12;
-
-/// Offers that one requester may have open, if more would go to few.
-pub const OFFERS_A_READER: u64 = 2;
-
-/// Pause of a version 1 client's connection until it is looked whether its share of the uplink is due.
-pub const SHARE_PAUSE: Duration = Duration::from_millis(20);
-
-/// A version 1 client gets its block after so long, whatever its share of the uplink is.
-pub const MAX_SHARE_WAIT: Duration = Duration::from_secs(3);
-
-/// New blocks are told to everybody at once after so long for each requester: at most two hundred
-/// messages a second.
-pub const NEWS_SPACING: Duration = Duration::from_millis(5);
-
-/// An answer with news alone follows the one before on its connection no sooner than this.
-pub const NEWS_INTERVAL: Duration = Duration::from_millis(20);
-
 /// A question for news is answered after so long even if there is none.
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -69,7 +49,7 @@ pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 pub const HURRIED_NEWS_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Answers with news alone, to all who ask for those of one file, in a second: what 30 links get with
-/// [`NEWS_INTERVAL`] between two answers.
+/// [`news_interval`](crate::give::Tuning::news_interval) between two answers.
 pub const NEWS_A_SECOND: u32 = 1500;
 
 /// So many of them may leave at once.

@@ -6,7 +6,6 @@ use super::large;
 use super::reading::{Behind, Front, Reading};
 use super::verdict::{Refusal, Verdict, judge};
 use crate::clock;
-use crate::limits::MAX_SHARE_WAIT;
 use crate::store::Shared;
 use cascade_format::Block;
 use cascade_format::extension::{Marker, NEWS};
@@ -140,7 +139,8 @@ impl Connection {
             return true;
         }
         let since = *self.waits_since.get_or_insert_with(clock::now);
-        let given = file.bulletin().plain_asked(block, since.elapsed() >= MAX_SHARE_WAIT);
+        let given =
+            file.bulletin().plain_asked(block, since.elapsed() >= give::Tuning::DEFAULT.version1_max_wait);
         if given {
             self.waits_since = None;
         }

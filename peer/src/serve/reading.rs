@@ -2,17 +2,19 @@
 
 use super::verdict::Verdict;
 use crate::clock;
-use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_INTERVAL, NEWS_TIMEOUT};
+use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_TIMEOUT};
 use crate::store::Shared;
 use cascade_format::Block;
 use cascade_format::extension::{EXTENDED, Marker, field};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
-use cascade_swarm::give::{self, ReaderId};
+use cascade_swarm::give::{self, ReaderId, Tuning};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+
+const NEWS_INTERVAL: Duration = Tuning::DEFAULT.news_interval;
 
 /// The client as a reader of one file's bulletin.
 #[derive(Debug)]

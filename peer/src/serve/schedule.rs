@@ -6,7 +6,8 @@
 use super::connection::{Connection, Next};
 use super::slots::Phase;
 use super::socket::{self, Got};
-use crate::limits::{DRAIN_LEN, SHARE_PAUSE};
+use crate::limits::DRAIN_LEN;
+use cascade_swarm::give::Tuning;
 use socket2::SockRef;
 use std::future::poll_fn;
 use std::io;
@@ -34,7 +35,7 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             // Goes to the end of the line, after the runtime has looked who else is ready.
             Next::Turn => tokio::task::yield_now().await,
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
-            Next::Share => Box::pin(tokio::time::sleep(SHARE_PAUSE)).await,
+            Next::Share => Box::pin(tokio::time::sleep(Tuning::DEFAULT.version1_pause)).await,
             Next::Place(pause) => Box::pin(connection.place_is_free(pause)).await,
             Next::News => Box::pin(wait_for_news(connection)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,

@@ -19,7 +19,7 @@ impl World {
         self.nodes[id].start = self.now;
         let own = self.scenario.extension && (habit.is_ours() || habit == Habit::Seeder);
         if own {
-            let board = Board::new(self.layout, &self.nodes[id].have, 0);
+            let board = Board::new(self.layout, &self.nodes[id].have, 0, self.scenario.give);
             self.nodes[id].news = Some(News { board, readers: Vec::new() });
         }
         if habit.is_ours() {

@@ -12,7 +12,7 @@ use cascade_format::extension::Item;
 use cascade_format::extension::field::LENGTH_LEN;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
 use cascade_swarm::give::{ReaderId, Verdict};
-use cascade_swarm::limits::{MAX_SHARE_WAIT, NEWS_INTERVAL, NEWS_TIMEOUT, SHARE_PAUSE};
+use cascade_swarm::limits::NEWS_TIMEOUT;
 use std::time::Duration;
 
 /// Bytes of the message that says that a block is missing.
@@ -21,7 +21,6 @@ const MESSAGE_LEN: u64 = 48;
 /// Time from the goodbye to the end.
 const GOODBYE: Nanos = 250 * MILLISECOND;
 
-const INTERVAL: Nanos = span(NEWS_INTERVAL);
 const TIMEOUT: Nanos = span(NEWS_TIMEOUT);
 
 const fn span(duration: Duration) -> Nanos {
@@ -89,12 +88,12 @@ impl World {
             return true;
         };
         let since = *conn.waits_since.get_or_insert(self.now);
-        let must = self.now >= since + span(MAX_SHARE_WAIT);
+        let must = self.now >= since + span(self.scenario.give.version1_max_wait);
         let may = !node.have.has(block) || news.board.plain_asked(time, block, must);
         if may {
             conn.waits_since = None;
         } else if !std::mem::replace(&mut conn.share_set, true) {
-            self.events.push(self.now + span(SHARE_PAUSE), Event::Share { conn: id });
+            self.events.push(self.now + span(self.scenario.give.version1_pause), Event::Share { conn: id });
         }
         may
     }
@@ -169,7 +168,8 @@ impl World {
         }
         let Some(conn) = self.conns.get_mut(id) else { return false };
         let since = *conn.parked.get_or_insert(self.now);
-        let (due, timeout) = (conn.last_news.map_or(0, |last| last + INTERVAL), since + TIMEOUT);
+        let (due, timeout) =
+            (conn.last_news.map_or(0, |last| last + span(self.scenario.give.news_interval)), since + TIMEOUT);
         let hurry = conn.queue.len() > 1 || self.now >= timeout;
         let time = self.nodes[conn.server].time(self.now);
         let news = &mut self.nodes[conn.server].news;
@@ -213,7 +213,7 @@ impl World {
         let Node { news, have, up, .. } = &mut self.nodes[conn.server];
         let reader = conn.reader?;
         let board = &mut news.as_mut()?.board;
-        if conn.last_news.is_some_and(|last| self.now < last + INTERVAL) {
+        if conn.last_news.is_some_and(|last| self.now < last + span(self.scenario.give.news_interval)) {
             return None;
         }
         board.set_load(time, up.waiting.len() + up.active.len());

@@ -4,11 +4,12 @@ use super::crowd;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::news_line::NewsLine;
-use super::offers::{FAST, Offers};
+use super::offers::Offers;
 use super::plain_share::PlainShare;
 use super::reader::{Reader, ReaderId};
+use super::tuning::Tuning;
 use crate::Time;
-use crate::limits::{MAX_PEERS_TOLD, NEWS_SPACING};
+use crate::limits::MAX_PEERS_TOLD;
 use crate::meter::Meter;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -16,9 +17,6 @@ use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
 use core::net::SocketAddrV4;
 use hashbrown::HashMap;
-
-/// Readers that are told when the uplink is free.
-const INVITATIONS: usize = 3;
 
 /// Whether a block that this peer has is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +31,7 @@ pub enum Verdict {
 /// The news of one file.
 #[derive(Debug)]
 pub struct Board {
+    tuning: Tuning,
     layout: Layout,
     /// Number of blocks that this peer has.
     have: u64,
@@ -67,24 +66,25 @@ impl Board {
     /// A board for a peer that has the blocks of `have`. One that has all is a seeder and chooses.
     /// `first_reader` is the number of the first reader.
     #[must_use]
-    pub fn new(layout: Layout, have: &Have, first_reader: u64) -> Self {
+    pub fn new(layout: Layout, have: &Have, first_reader: u64, tuning: Tuning) -> Self {
         let seeder = have.is_complete() && layout.blocks() > 1;
         Self {
+            tuning,
             layout,
             have: have.count(),
             log: HaveLog::default(),
             released: 0,
             release_at: Time::ZERO,
             met: Met::default(),
-            offers: seeder.then(|| Offers::new(layout)),
+            offers: seeder.then(|| Offers::new(layout, tuning)),
             leaving: false,
             load: 0,
-            sent: Meter::default(),
+            sent: Meter::new(tuning.rate_window),
             gone: 0,
-            plain: PlainShare::default(),
+            plain: PlainShare::new(tuning),
             readers: HashMap::new(),
             quiet: VecDeque::new(),
-            line: NewsLine::default(),
+            line: NewsLine::new(tuning.news_batch),
             woken: Vec::new(),
             was_choosing: false,
             next: first_reader,
@@ -131,7 +131,7 @@ impl Board {
         if self.released < self.log.end() {
             self.release(now);
         }
-        for _ in 0..INVITATIONS.min(self.quiet.len()) {
+        for _ in 0..self.tuning.invitations.min(self.quiet.len()) {
             // Always others: they come to the end of the line when they are quiet again.
             let Some(id) = self.quiet.pop_front() else { break };
             if let Some(reader) = self.readers.get_mut(&id) {
@@ -168,15 +168,16 @@ impl Board {
         block: Option<Block>,
         others: usize,
     ) -> Verdict {
-        let Some(reader) = self.readers.get_mut(&id) else { return Verdict::Serve };
-        let most = crowd::most(self.layout.block_size(), self.have, reader.patience.times_sent_away());
-        let crowd = others as u64 >= most && self.sent.rate() < FAST;
+        let (tuning, Some(reader)) = (&self.tuning, self.readers.get_mut(&id)) else { return Verdict::Serve };
+        let most =
+            crowd::most(tuning, self.layout.block_size(), self.have, reader.patience.times_sent_away());
+        let crowd = others as u64 >= most && self.sent.rate() < tuning.fast;
         let first = !core::mem::replace(&mut reader.asked, true);
         // A question for news takes no room.
-        let busy = block.is_some() && reader.patience.finds(now, crowd, self.gone);
+        let busy = block.is_some() && reader.patience.finds(tuning, now, crowd, self.gone);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
         if busy && !block.is_some_and(is_offered) {
-            reader.patience.was_sent_away(now);
+            reader.patience.was_sent_away(tuning, now);
             return Verdict::Later;
         }
         let Some(offers) = &mut self.offers else { return Verdict::Serve };
@@ -220,7 +221,7 @@ impl Board {
     /// whether it is given now. A seeder that chooses, and a leecher, let it wait while leechers with the
     /// extension fill the uplink.
     pub fn plain_asked(&mut self, now: Time, block: Block, must: bool) -> bool {
-        let free = (self.is_complete() && !self.was_choosing) || self.sent.rate() >= FAST;
+        let free = (self.is_complete() && !self.was_choosing) || self.sent.rate() >= self.tuning.fast;
         let given = free || self.plain.asked(now, self.layout.len_of(block), must);
         self.gone += u64::from(given);
         given
@@ -339,7 +340,8 @@ impl Board {
     fn release(&mut self, now: Time) {
         self.released = self.log.end();
         // So many readers, so many messages: together they stay below a bound.
-        self.release_at = now + NEWS_SPACING * u32::try_from(self.readers.len()).unwrap_or(u32::MAX).min(100);
+        let readers = u32::try_from(self.readers.len()).unwrap_or(u32::MAX);
+        self.release_at = now + self.tuning.news_spacing * readers.min(self.tuning.news_spacing_clients);
         self.wake_quiet();
     }
 

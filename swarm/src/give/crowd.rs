@@ -1,38 +1,26 @@
 //! How many clients may wait for a block before one more is sent away.
 
-/// When so many other clients wait for a block, one that knows the extension is told to ask elsewhere,
-/// or later: a request that waits here is a block that its leecher gets from nobody. Version 1 clients
-/// are always served.
-const MAX_BUSY: u64 = 8;
-
-/// A peer that has few blocks yet lets only so many wait, and one more for each [`BLOCKS_A_CLIENT`]: a first
-/// block that goes to three at once is with each of them sooner than one that goes to eight, and each of
-/// them passes it on.
-const MIN_BUSY: u64 = 3;
-
-/// See [`MIN_BUSY`].
-const BLOCKS_A_CLIENT: u64 = 8;
-
-/// Twice as many may wait for blocks of up to so many bytes, which take half as long or less.
-const SMALL_BLOCK: u64 = 128 << 10;
-
-/// Where blocks are small, one more may wait for each time that the reader was sent away, up to one part in so
-/// many: who is sent away by everybody would fall behind all others. With large blocks one more that
-/// waits costs everybody more than that.
-const SENT_AWAY_PART: u64 = 4;
+use super::tuning::Tuning;
 
 /// So many others may wait for blocks of `block_size` bytes at a peer that has `have` blocks, when one asks
 /// that was sent away so many times.
-pub(super) fn most(block_size: u64, have: u64, sent_away: u64) -> u64 {
-    let small = block_size <= SMALL_BLOCK;
+pub(super) fn most(tuning: &Tuning, block_size: u64, have: u64, sent_away: u64) -> u64 {
+    let small = block_size <= tuning.small_block;
     let factor = if small { 2 } else { 1 };
-    let most = (MAX_BUSY * factor).min(MIN_BUSY * factor + have / BLOCKS_A_CLIENT);
-    if small { most + sent_away.min(most / SENT_AWAY_PART) } else { most }
+    let most =
+        (tuning.max_waiting * factor).min(tuning.min_waiting * factor + have / tuning.blocks_for_another);
+    if small { most + sent_away.min(most / tuning.refused_part) } else { most }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SMALL_BLOCK: u64 = Tuning::DEFAULT.small_block;
+
+    fn most(block_size: u64, have: u64, sent_away: u64) -> u64 {
+        super::most(&Tuning::DEFAULT, block_size, have, sent_away)
+    }
 
     #[test]
     fn who_has_many_blocks_lets_more_wait() {

@@ -17,6 +17,7 @@
 //! | `news_line` | who is told next, when more ask than should be told at once |
 //! | `patience` | how long a reader is sent away because others wait, and how often it was |
 //! | `plain_share` | what clients get that know only version 1 |
+//! | `tuning` | the tuned constants |
 
 mod askers;
 pub mod board;
@@ -29,6 +30,7 @@ pub mod offers;
 mod patience;
 mod plain_share;
 mod reader;
+mod tuning;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ mod tests;
 pub use askers::Askers;
 pub use board::{Board, Verdict};
 pub use reader::ReaderId;
+pub use tuning::Tuning;
 
 use crate::limits::MAX_TOLD_BLOCKS;
 

@@ -10,12 +10,11 @@ use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE};
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
-/// Those who wait for the budget are called together, so often: one at a time would cost more than the answers.
-const BATCH: Duration = Duration::from_millis(10);
-
 /// The line and its budget.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct NewsLine {
+    /// Those who wait for the budget are called together, so often: see [`Tuning::news_batch`](super::Tuning).
+    batch: Duration,
     line: BTreeSet<Place>,
     /// Places ever given.
     places: u64,
@@ -32,6 +31,10 @@ pub(super) struct Place {
 }
 
 impl NewsLine {
+    pub(super) fn new(batch: Duration) -> Self {
+        Self { batch, line: BTreeSet::new(), places: 0, whole_at: Time::ZERO }
+    }
+
     /// `reader` stands in line from now on. It has been told so many times since it was given a block.
     pub(super) fn join(&mut self, reader: ReaderId, tellings: u32) -> Place {
         self.places += 1;
@@ -58,7 +61,7 @@ impl NewsLine {
 
     /// When to call [`NewsLine::next`] again; `None`: nobody waits.
     pub(super) fn next_wakeup(&self) -> Option<Time> {
-        (!self.line.is_empty()).then(|| self.opens_at() + BATCH)
+        (!self.line.is_empty()).then(|| self.opens_at() + self.batch)
     }
 
     fn opens_at(&self) -> Time {
@@ -72,6 +75,8 @@ mod tests {
     use super::*;
     use alloc::vec::Vec;
 
+    const BATCH: Duration = Duration::from_millis(10);
+
     /// Everybody in `line` who is told at `now`.
     fn told(line: &mut NewsLine, now: Time) -> Vec<u64> {
         core::iter::from_fn(|| line.next(now, false)).map(|reader| reader.0).collect()
@@ -79,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_thousand_listeners_are_told_within_the_budget() {
-        let (mut line, mut now, mut tellings) = (NewsLine::default(), Time::ZERO, 0u32);
+        let (mut line, mut now, mut tellings) = (NewsLine::new(BATCH), Time::ZERO, 0u32);
         for reader in 0..10_000 {
             line.join(ReaderId(reader), 0);
         }
@@ -96,7 +101,7 @@ mod tests {
 
     #[test]
     fn who_takes_blocks_does_not_wait_for_those_who_listen() {
-        let (mut line, now) = (NewsLine::default(), Time::from_secs(1));
+        let (mut line, now) = (NewsLine::new(BATCH), Time::from_secs(1));
         for reader in 0..1000 {
             line.join(ReaderId(reader), 7);
         }
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn who_leaves_the_line_is_not_told_and_a_goodbye_waits_for_nobody() {
-        let (mut line, now) = (NewsLine::default(), Time::ZERO);
+        let (mut line, now) = (NewsLine::new(BATCH), Time::ZERO);
         let place = line.join(ReaderId(1), 0);
         line.leave(place);
         assert_eq!((line.next(now, true), line.next_wakeup()), (None, None));

@@ -7,8 +7,8 @@
 
 use super::lines::{Host, Lines, Standing};
 use super::reader::ReaderId;
+use super::tuning::Tuning;
 use crate::Time;
-use crate::limits::{MIN_OFFERED_UNITS, OFFERS_A_READER};
 use crate::meter::Meter;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -19,35 +19,6 @@ use hashbrown::HashMap;
 
 mod lapse;
 
-/// Small blocks are offered in runs of so many bytes.
-const RUN_BYTES: u64 = 256 << 10;
-
-/// What is offered and not sent yet should last so long at the present rate: an offer takes two round
-/// trips to become a block on its way.
-const AHEAD: Duration = Duration::from_millis(150);
-
-/// An offer that nobody asks for is taken back after so long, and the time that everything offered takes; one that
-/// is asked for after this and twice that time.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The longest time that everything offered is thought to take.
-const MAX_TIME_FOR_OFFERS: Duration = Duration::from_secs(60);
-
-/// Readers that have not taken anything yet get one offer in so many, if others stand in line …
-const NEWCOMERS_TURN: u32 = 4;
-
-/// … and one part in so many of what may be on offer. A reader costs its peer nothing: those who take
-/// what they are offered must not wait for those who do not.
-const NEWCOMERS_PART: u64 = 2;
-
-/// An offer that was told so long ago, and not asked for, is no longer counted: whoever takes nothing must not
-/// keep what is on offer from those who do.
-const STALE: Duration = Duration::from_secs(1);
-
-/// A seeder that sends faster than this (bytes a second) does not choose: the uplink is not what is
-/// scarce, and blocks in the order of the file cost the leechers less.
-pub(super) const FAST: f64 = 150e6;
-
 #[derive(Debug)]
 struct Offer {
     run: Run,
@@ -57,7 +28,7 @@ struct Offer {
     told: Option<u32>,
     /// When it was told, until a block of it is asked for.
     idle_since: Option<Time>,
-    /// Not counted in [`Offers::offered`]: see [`STALE`].
+    /// Not counted in [`Offers::offered`]: see [`Tuning::offer_stale`].
     stale: bool,
     made: Time,
     /// It was made to one that had not taken anything yet.
@@ -108,6 +79,7 @@ impl Account {
 /// The offers of one seeder.
 #[derive(Debug)]
 pub struct Offers {
+    tuning: Tuning,
     layout: Layout,
     /// Blocks that somebody got or is offered.
     given: Have,
@@ -140,8 +112,9 @@ pub struct Offers {
 impl Offers {
     /// Nothing of the file is given yet.
     #[must_use]
-    pub fn new(layout: Layout) -> Self {
+    pub fn new(layout: Layout, tuning: Tuning) -> Self {
         Self {
+            tuning,
             layout,
             given: Have::none(&layout),
             unwanted: Have::none(&layout),
@@ -153,7 +126,7 @@ impl Offers {
             offered_to_newcomers: 0,
             proven: 0,
             offered: 0,
-            sent: Meter::default(),
+            sent: Meter::new(tuning.rate_window),
             fast: false,
             opens: None,
             check_at: Time::ZERO,
@@ -229,7 +202,11 @@ impl Offers {
             // Some of a run was wanted: the rest is had.
             let untouched = offer.unsent == offer.run.count;
             if untouched && self.unwanted.insert(offer.run.first) {
-                self.put_off.push_back(PutOff { run: offer.run, unwilling: reader, until: now + STALE });
+                self.put_off.push_back(PutOff {
+                    run: offer.run,
+                    unwilling: reader,
+                    until: now + self.tuning.offer_stale,
+                });
             }
         }
         self.stand_in_line(reader);
@@ -237,8 +214,9 @@ impl Offers {
 
     /// `block` has gone to the reader.
     pub fn sent(&mut self, now: Time, reader: ReaderId, block: Block) {
+        let fast = self.tuning.fast;
         self.sent.add(now, self.layout.len_of(block));
-        self.fast = if self.fast { self.sent.rate() > FAST / 2.0 } else { self.sent.rate() > FAST };
+        self.fast = if self.fast { self.sent.rate() > fast / 2.0 } else { self.sent.rate() > fast };
         let passed_on = self.is_passed_on(reader, block);
         if passed_on {
             self.given.insert(block);
@@ -371,9 +349,13 @@ impl Offers {
     /// Who gets the next offer.
     fn next_in_line(&self) -> Option<Standing> {
         let proven = self.lines.first(false);
-        let room = self.proven == 0 || self.offered_to_newcomers < self.budget() / NEWCOMERS_PART;
+        let room = self.proven == 0 || self.offered_to_newcomers < self.budget() / self.tuning.newcomers_part;
         let newcomer = self.lines.first(true).filter(|_| room);
-        if self.turn.is_multiple_of(NEWCOMERS_TURN) { newcomer.or(proven) } else { proven.or(newcomer) }
+        if self.turn.is_multiple_of(self.tuning.newcomers_turn) {
+            newcomer.or(proven)
+        } else {
+            proven.or(newcomer)
+        }
     }
 
     /// The next offer that another than `reader` did not want.
@@ -381,11 +363,11 @@ impl Offers {
         self.put_off.pop_front_if(|put_off| put_off.unwilling != reader).map(|put_off| put_off.run)
     }
 
-    /// The next blocks that nobody got or is offered; at most [`RUN_BYTES`] of them, at least one.
+    /// The next blocks that nobody got or is offered; at most [`Tuning::offer_bytes`] of them, at least one.
     fn next_run(&mut self) -> Option<Run> {
         let first = self.layout.block(self.given.find(self.next..self.layout.blocks(), false)?)?;
         self.next = first.number();
-        let most = (RUN_BYTES / self.layout.block_size()).max(1);
+        let most = (self.tuning.offer_bytes / self.layout.block_size()).max(1);
         let end = first.number() + most - first.number() % most;
         let end = self.given.find(first.number()..end, true).unwrap_or(end).min(self.layout.blocks());
         u32::try_from(end - first.number()).ok().map(|count| Run { first, count })
@@ -393,29 +375,29 @@ impl Offers {
 
     /// Bytes of one offer.
     fn unit(&self) -> u64 {
-        self.layout.block_size().max(RUN_BYTES)
+        self.layout.block_size().max(self.tuning.offer_bytes)
     }
 
     /// Bytes that may be on offer.
     fn budget(&self) -> u64 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
-        let ahead = (self.sent.rate() * AHEAD.as_secs_f64()) as u64;
-        ahead.max(MIN_OFFERED_UNITS * self.unit())
+        let ahead = (self.sent.rate() * self.tuning.offered_ahead.as_secs_f64()) as u64;
+        ahead.max(self.tuning.min_offers * self.unit())
     }
 
     fn room_for_each(&self) -> u64 {
-        (self.budget() / self.accounts.len().max(1) as u64).max(OFFERS_A_READER * self.unit())
+        (self.budget() / self.accounts.len().max(1) as u64).max(self.tuning.offers_each * self.unit())
     }
 
     fn patience(&self) -> Duration {
-        PATIENCE + self.time_for_offers() * 2
+        self.tuning.offer_lapses + self.time_for_offers() * 2
     }
 
     /// How long everything on offer takes at the present rate; nothing while that is unknown.
     fn time_for_offers(&self) -> Duration {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = self.offered as f64 / self.sent.rate();
-        Duration::try_from_secs_f64(seconds).unwrap_or_default().min(MAX_TIME_FOR_OFFERS)
+        Duration::try_from_secs_f64(seconds).unwrap_or_default().min(self.tuning.max_offered_time)
     }
 }
 

@@ -3,21 +3,8 @@
 //! Those who wait may never read what they asked for. Then nothing goes out, and whoever goes on asking is
 //! served.
 
+use super::tuning::Tuning;
 use crate::Time;
-use core::time::Duration;
-
-/// A reader that was sent away for so long while nothing went out is served.
-const MAX_LATER: Duration = Duration::from_secs(2);
-
-/// And one that was sent away for so long, in any case.
-const LONGEST_LATER: Duration = Duration::from_secs(10);
-
-/// From then on it is served for so long.
-const INSISTING: Duration = Duration::from_secs(10);
-
-/// Times that are nearer to each other count once: an honest reader asks again no sooner, and whoever asks
-/// all the time is not to be let in before others.
-const COUNTED_APART: Duration = Duration::from_millis(100);
 
 /// What one reader has found of late.
 #[derive(Debug, Default)]
@@ -43,11 +30,12 @@ struct Crowded {
 impl Patience {
     /// The reader asks for a block, and finds a `crowd` or not; `gone` blocks have gone out so far. Whether it
     /// is to come later.
-    pub(super) fn finds(&mut self, now: Time, crowd: bool, gone: u64) -> bool {
+    pub(super) fn finds(&mut self, tuning: &Tuning, now: Time, crowd: bool, gone: u64) -> bool {
         if now < self.insists_until {
             return false;
         }
-        let stayed_away = self.crowded.is_some_and(|crowded| now.saturating_sub(crowded.last) > MAX_LATER);
+        let stayed_away =
+            self.crowded.is_some_and(|crowded| now.saturating_sub(crowded.last) > tuning.max_refused_idle);
         if stayed_away {
             self.sent_away = 0;
         }
@@ -57,16 +45,17 @@ impl Patience {
         };
         crowded.last = now;
         let age = now.saturating_sub(crowded.since);
-        let insists = (age >= MAX_LATER && gone == crowded.gone) || age >= LONGEST_LATER;
+        let idle = gone == crowded.gone;
+        let insists = (age >= tuning.max_refused_idle && idle) || age >= tuning.max_refused;
         if insists {
-            self.insists_until = now + INSISTING;
+            self.insists_until = now + tuning.admitted;
         }
         !insists
     }
 
     /// It was sent away.
-    pub(super) fn was_sent_away(&mut self, now: Time) {
-        if self.sent_away == 0 || now >= self.counted + COUNTED_APART {
+    pub(super) fn was_sent_away(&mut self, tuning: &Tuning, now: Time) {
+        if self.sent_away == 0 || now >= self.counted + tuning.refusals_apart {
             (self.sent_away, self.counted) = (self.sent_away + 1, now);
         }
     }
@@ -85,16 +74,22 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
+
+    const TUNING: &Tuning = &Tuning::DEFAULT;
+    const MAX_LATER: Duration = TUNING.max_refused_idle;
+    const LONGEST_LATER: Duration = TUNING.max_refused;
+    const COUNTED_APART: Duration = TUNING.refusals_apart;
 
     const STEP: Duration = Duration::from_millis(150);
 
     /// How long a reader is sent away that asks at every step; `gone` tells how many blocks went out by then.
     fn sent_away(gone: impl Fn(Time) -> u64) -> Duration {
         let (mut patience, mut now) = (Patience::default(), STEP);
-        while patience.finds(now, true, gone(now)) {
+        while patience.finds(TUNING, now, true, gone(now)) {
             now += STEP;
         }
-        assert!(!patience.finds(now + STEP, true, gone(now)), "it goes on");
+        assert!(!patience.finds(TUNING, now + STEP, true, gone(now)), "it goes on");
         now - STEP
     }
 
@@ -109,9 +104,9 @@ mod tests {
     fn who_finds_no_crowd_or_stays_away_begins_anew() {
         for (at, crowd) in [(STEP * 10, false), (STEP * 100, true)] {
             let mut patience = Patience::default();
-            assert!(patience.finds(STEP, true, 0));
-            assert_eq!(patience.finds(at, crowd, 0), crowd);
-            assert!(patience.finds(at + MAX_LATER / 2, true, 0));
+            assert!(patience.finds(TUNING, STEP, true, 0));
+            assert_eq!(patience.finds(TUNING, at, crowd, 0), crowd);
+            assert!(patience.finds(TUNING, at + MAX_LATER / 2, true, 0));
         }
     }
 
@@ -121,8 +116,8 @@ mod tests {
         for (at, times) in
             [(STEP, 1), (STEP, 1), (STEP * 2, 2), (STEP * 2 + COUNTED_APART / 2, 2), (STEP * 3, 3)]
         {
-            assert!(patience.finds(at, true, 0));
-            patience.was_sent_away(at);
+            assert!(patience.finds(TUNING, at, true, 0));
+            patience.was_sent_away(TUNING, at);
             assert_eq!(patience.times_sent_away(), times);
         }
         patience.got_a_block();
@@ -132,9 +127,9 @@ mod tests {
     #[test]
     fn who_stays_away_for_long_is_like_any_other() {
         let mut patience = Patience::default();
-        assert!(patience.finds(STEP, true, 0));
-        patience.was_sent_away(STEP);
-        assert!(patience.finds(STEP + MAX_LATER * 2, true, 0));
+        assert!(patience.finds(TUNING, STEP, true, 0));
+        patience.was_sent_away(TUNING, STEP);
+        assert!(patience.finds(TUNING, STEP + MAX_LATER * 2, true, 0));
         assert_eq!(patience.times_sent_away(), 0);
     }
 }

@@ -1,34 +1,17 @@
 //! How much of the uplink of a choosing seeder, or of a leecher, goes to clients that know only version 1.
 //!
 //! They ask at random for what others have got, and pass it on slowly; while leechers fill the uplink that
-//! take what is rarest and pass it on at once, all of them together get one part in [`PLAIN_SHARE`] + 1.
+//! take what is rarest and pass it on at once, all of them together get one part in [`Tuning::version1_part`] + 1.
 
+use super::tuning::Tuning;
 use crate::Time;
 use crate::meter::Meter;
 use core::time::Duration;
 
-/// For so many bytes that leechers with the extension get, those without get one.
-const PLAIN_SHARE: u64 = 10;
-
-/// What they have not used is saved up to so much, in bytes.
-const MAX_CREDIT: i64 = 1 << 20;
-
-/// So long after a block went out, those with the extension still count as waiting; more for large blocks.
-const RECENT: Duration = Duration::from_millis(500);
-
-/// And at most so long.
-const MAX_RECENT: Duration = Duration::from_secs(5);
-
-/// Those with the extension fill the uplink when they get this part of the most that it has carried: who
-/// takes little must not keep others from the rest.
-const FILLS: f64 = 0.25;
-
-/// After so long the most that the uplink has carried counts half.
-const FADE: Duration = Duration::from_secs(10);
-
 /// The account.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PlainShare {
+    tuning: Tuning,
     /// Bytes that they may still get; negative: that they got too early.
     credit: i64,
     /// Until when leechers with the extension are thought to wait.
@@ -42,25 +25,40 @@ pub(super) struct PlainShare {
 }
 
 impl PlainShare {
+    pub(super) fn new(tuning: Tuning) -> Self {
+        Self {
+            tuning,
+            credit: 0,
+            until: Time::ZERO,
+            extended: Meter::new(tuning.rate_window),
+            all: Meter::new(tuning.rate_window),
+            most: 0.0,
+            looked_at: Time::ZERO,
+        }
+    }
+
     /// `bytes` went to a leecher with the extension.
     pub(super) fn sent(&mut self, now: Time, bytes: u64) {
         self.extended.add(now, bytes);
         self.carried(now, bytes);
-        let earned = i64::try_from(bytes / PLAIN_SHARE).unwrap_or(MAX_CREDIT);
-        self.credit = self.credit.saturating_add(earned).min(MAX_CREDIT);
+        let (tuning, max_credit) = (&self.tuning, self.max_credit());
+        let earned = i64::try_from(bytes / tuning.version1_part).unwrap_or(max_credit);
+        self.credit = self.credit.saturating_add(earned).min(max_credit);
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let few_blocks = Duration::try_from_secs_f64(bytes as f64 * 4.0 / self.extended.rate());
-        self.until = now + few_blocks.unwrap_or(MAX_RECENT).clamp(RECENT, MAX_RECENT);
+        let seconds = bytes as f64 * tuning.waits_after_blocks / self.extended.rate();
+        let (least, most) = (tuning.waits_after_block, tuning.max_waits_after_block);
+        let few_blocks = Duration::try_from_secs_f64(seconds).unwrap_or(most);
+        self.until = now + few_blocks.min(most).max(least);
     }
 
     /// A client without the extension asks for a block of `bytes`, which it is given whatever the account
     /// says (`must`) or not: whether it is given now.
     pub(super) fn asked(&mut self, now: Time, bytes: u64, must: bool) -> bool {
-        let filled = now < self.until && self.extended.rate() >= self.most * FILLS;
+        let filled = now < self.until && self.extended.rate() >= self.most * self.tuning.fills;
         if !filled {
             self.credit = 0;
         } else if must || self.credit > 0 {
-            let most = i64::try_from(bytes).unwrap_or(MAX_CREDIT);
+            let most = i64::try_from(bytes).unwrap_or(self.max_credit());
             self.credit = self.credit.saturating_sub(most).max(-most);
         } else {
             return false;
@@ -69,10 +67,14 @@ impl PlainShare {
         true
     }
 
+    fn max_credit(&self) -> i64 {
+        i64::try_from(self.tuning.version1_credit).unwrap_or(i64::MAX)
+    }
+
     fn carried(&mut self, now: Time, bytes: u64) {
         self.all.add(now, bytes);
         let age = now.saturating_sub(self.looked_at).as_secs_f64();
-        let faded = self.most * libm::pow(0.5, age / FADE.as_secs_f64());
+        let faded = self.most * libm::pow(0.5, age / self.tuning.fade.as_secs_f64());
         (self.most, self.looked_at) = (faded.max(self.all.rate()), now);
     }
 }
@@ -86,7 +88,7 @@ mod tests {
 
     #[test]
     fn they_get_one_for_ten_while_others_wait() {
-        let (mut share, mut now, mut got) = (PlainShare::default(), STEP, 0);
+        let (mut share, mut now, mut got) = (PlainShare::new(Tuning::DEFAULT), STEP, 0);
         for _ in 0..100 {
             share.sent(now, BLOCK);
             got += u32::from(share.asked(now, BLOCK, false));
@@ -97,18 +99,18 @@ mod tests {
 
     #[test]
     fn they_get_everything_when_nobody_else_does() {
-        let mut share = PlainShare::default();
+        let mut share = PlainShare::new(Tuning::DEFAULT);
         assert!(share.asked(STEP, BLOCK, false));
         share.sent(STEP, BLOCK);
         assert!(share.asked(STEP, BLOCK, false));
         assert!(!share.asked(STEP, BLOCK, false));
         assert!(share.asked(STEP, BLOCK, true));
-        assert!((0..10).all(|_| share.asked(STEP + MAX_RECENT, BLOCK, false)));
+        assert!((0..10).all(|_| share.asked(STEP + Tuning::DEFAULT.max_waits_after_block, BLOCK, false)));
     }
 
     #[test]
     fn one_who_takes_little_does_not_hold_them_up() {
-        let (mut share, mut now) = (PlainShare::default(), STEP);
+        let (mut share, mut now) = (PlainShare::new(Tuning::DEFAULT), STEP);
         for _ in 0..50 {
             assert!(share.asked(now, BLOCK * 100, false));
             now += STEP;
@@ -122,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_saved_and_owed_is_bounded() {
-        let mut share = PlainShare::default();
+        let mut share = PlainShare::new(Tuning::DEFAULT);
         (0..10).for_each(|_| share.sent(STEP, 1 << 30));
         let saved = (0..10_000).take_while(|_| share.asked(STEP, BLOCK, false)).count() as u64;
         assert!(saved <= (1 << 20) / BLOCK + 1, "{saved}");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::Time;
-use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE, NEWS_INTERVAL};
+use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE};
 use alloc::vec;
 use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
@@ -25,7 +25,7 @@ fn addr(host: u8) -> SocketAddrV4 {
 }
 
 fn seeder() -> Board {
-    Board::new(layout(), &Have::all(&layout()), 0)
+    Board::new(layout(), &Have::all(&layout()), 0, Tuning::DEFAULT)
 }
 
 fn news(board: &mut Board, now: Time, reader: ReaderId) -> Option<Vec<Item>> {
@@ -148,7 +148,7 @@ fn a_fast_seeder_does_not_choose() {
 fn a_leecher_tells_its_map_once_and_then_what_is_new() {
     let mut have = Have::none(&layout());
     [3, 4, 50].iter().for_each(|number| assert!(have.insert(block(*number))));
-    let mut board = Board::new(layout(), &have, 0);
+    let mut board = Board::new(layout(), &have, 0, Tuning::DEFAULT);
     board.set_load(NOW, 1);
     let reader = board.open(NOW, None);
     let mut bits = vec![0; 13];
@@ -165,7 +165,7 @@ fn a_leecher_tells_its_map_once_and_then_what_is_new() {
 
 #[test]
 fn news_waits_for_more_only_while_others_wait_for_the_uplink() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0, Tuning::DEFAULT);
     let reader = board.open(NOW, None);
     let told = |board: &mut Board| news(board, NOW, reader).is_some_and(|items| !items.is_empty());
     board.published(NOW, block(1));
@@ -186,7 +186,7 @@ fn who_has_many_blocks_lets_more_wait() {
         let layout = Layout::new(100 * size, size).unwrap();
         let mut have = Have::none(&layout);
         layout.iter().take(blocks).for_each(|block| assert!(have.insert(block)));
-        let mut board = Board::new(layout, &have, 0);
+        let mut board = Board::new(layout, &have, 0, Tuning::DEFAULT);
         let reader = board.open(NOW, None);
         let first = layout.block(0);
         assert_eq!(board.asked(NOW, reader, 0, first, most - 1), Verdict::Serve, "{blocks} of {size}");
@@ -200,7 +200,7 @@ fn who_was_sent_away_is_let_in_sooner_where_blocks_are_small() {
         let layout = Layout::new(100 * size, size).unwrap();
         let mut have = Have::none(&layout);
         layout.iter().take(80).for_each(|block| assert!(have.insert(block)));
-        let mut board = Board::new(layout, &have, 0);
+        let mut board = Board::new(layout, &have, 0, Tuning::DEFAULT);
         let reader = board.open(NOW, None);
         let ask = |board: &mut Board, now, others| board.asked(now, reader, 0, layout.block(0), others);
         let mut now = NOW;
@@ -224,7 +224,7 @@ fn who_was_sent_away_is_let_in_sooner_where_blocks_are_small() {
 
 #[test]
 fn a_reader_that_was_woken_for_nothing_is_woken_again() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0, Tuning::DEFAULT);
     let reader = board.open(NOW, Some(addr(0)));
     for host in 1..=250 {
         board.met(addr(host), true);
@@ -241,7 +241,7 @@ fn a_reader_that_was_woken_for_nothing_is_woken_again() {
 
 #[test]
 fn a_leecher_that_becomes_complete_says_so() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0, Tuning::DEFAULT);
     let reader = board.open(NOW, None);
     assert_eq!(news(&mut board, NOW, reader), Some(vec![]), "the greeting: it knows the extension");
     layout().iter().for_each(|block| board.published(NOW, block));
@@ -251,7 +251,7 @@ fn a_leecher_that_becomes_complete_says_so() {
 #[test]
 fn a_reader_that_falls_behind_is_told_the_map_again() {
     let layout = Layout::new(200_000, 1).unwrap();
-    let mut board = Board::new(layout, &Have::none(&layout), 0);
+    let mut board = Board::new(layout, &Have::none(&layout), 0, Tuning::DEFAULT);
     board.set_load(NOW, 1);
     let reader = board.open(NOW, None);
     board.news(NOW, reader, &|_| false);
@@ -300,7 +300,7 @@ fn an_address_of_this_machine_is_told_on_this_machine_alone() {
 
 #[test]
 fn many_who_only_listen_get_the_budget_and_who_takes_blocks_goes_first() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0, Tuning::DEFAULT);
     let readers: Vec<_> = (0..500).map(|_| board.open(NOW, None)).collect();
     let mut now = NOW;
     let mut tellings = vec![0; readers.len()];
@@ -313,7 +313,7 @@ fn many_who_only_listen_get_the_budget_and_who_takes_blocks_goes_first() {
                 *told += u32::from(news(&mut board, now, *reader).is_some());
             }
         }
-        now += NEWS_INTERVAL;
+        now += Tuning::DEFAULT.news_interval;
     }
     let all: u32 = tellings.iter().sum();
     assert!(all <= NEWS_A_SECOND + NEWS_AT_ONCE, "{all} in a second");
@@ -325,7 +325,7 @@ fn many_who_only_listen_get_the_budget_and_who_takes_blocks_goes_first() {
 
 #[test]
 fn thirty_links_are_told_as_often_as_ever() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0, Tuning::DEFAULT);
     let readers: Vec<_> = (0..30).map(|_| board.open(NOW, None)).collect();
     let mut now = NOW;
     for round in 0..100u64 {
@@ -334,13 +334,13 @@ fn thirty_links_are_told_as_often_as_ever() {
             assert!(board.has_news(*reader) && board.may_answer(now, *reader), "round {round}");
             assert!(news(&mut board, now, *reader).is_some());
         }
-        now += NEWS_INTERVAL;
+        now += Tuning::DEFAULT.news_interval;
     }
 }
 
 #[test]
 fn who_waits_for_its_turn_is_woken_and_not_before() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0, Tuning::DEFAULT);
     let readers: Vec<_> = (0..1000).map(|_| board.open(NOW, None)).collect();
     let waiting: Vec<_> = readers.iter().filter(|reader| !board.may_answer(NOW, **reader)).collect();
     assert_eq!(waiting.len(), readers.len() - NEWS_AT_ONCE as usize);
@@ -358,7 +358,7 @@ fn who_waits_for_its_turn_is_woken_and_not_before() {
 
 #[test]
 fn a_goodbye_is_told_to_all_at_once() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
+    let mut board = Board::new(layout(), &Have::none(&layout()), 0, Tuning::DEFAULT);
     let readers: Vec<_> = (0..1000).map(|_| board.open(NOW, None)).collect();
     readers.iter().for_each(|reader| drop(news(&mut board, NOW, *reader)));
     board.take_woken(NOW);

@@ -3,23 +3,16 @@
 use super::*;
 use alloc::vec::Vec;
 
-/// When nothing is left to offer, it is looked so often which offers nobody has asked for.
-const LAST_CHECKS: Duration = Duration::from_millis(100);
-
-/// When nothing is left to offer, it takes at least so long until everybody may ask for anything: by then
-/// the leechers have told each other of the last first copies.
-const SETTLE: Duration = Duration::from_millis(500);
-
 impl Offers {
     /// Looks for offers that were not taken in time, and whether everything is given.
     pub fn handle_time(&mut self, now: Time) {
         if now >= self.check_at {
-            self.check_at = now + STALE;
+            self.check_at = now + self.tuning.offer_stale;
             self.lines.handle_time(now, self.room_for_each());
             self.take_back_late(now, false);
         }
         if self.next_run().is_none() && now >= self.last_check_at {
-            self.last_check_at = now + LAST_CHECKS;
+            self.last_check_at = now + self.tuning.last_checks;
             self.take_back_late(now, true);
         }
         let nothing_left = self.next_run().is_none();
@@ -31,7 +24,8 @@ impl Offers {
             self.opens = None;
         } else if self.opens.is_none() {
             // What is on offer goes out first; but one slow reader does not hold up the others.
-            self.opens = Some(now + SETTLE.max(self.time_for_offers().mul_f64(1.5)));
+            self.opens =
+                Some(now + self.tuning.settle.max(self.time_for_offers().mul_f64(self.tuning.settle_times)));
         }
     }
 
@@ -39,13 +33,14 @@ impl Offers {
     fn take_back_late(&mut self, now: Time, nothing_left: bool) {
         let (mut late, mut stale) = (Vec::new(), Vec::new());
         let ahead = self.time_for_offers();
+        let (lapses, stale_after) = (self.tuning.offer_lapses, self.tuning.offer_stale);
         for account in self.accounts.values_mut() {
             let Some(front) = account.offers.front() else { continue };
             // Those behind the first are asked for when its block is out.
             let idle = front.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
             let left_alone =
-                front.untaken_since().is_some_and(|since| now.saturating_sub(since) >= STALE + ahead);
-            if (nothing_left && left_alone) || front.deadline <= now || idle >= PATIENCE + ahead {
+                front.untaken_since().is_some_and(|since| now.saturating_sub(since) >= stale_after + ahead);
+            if (nothing_left && left_alone) || front.deadline <= now || idle >= lapses + ahead {
                 account.lazy = true;
                 late.extend(account.offers.drain(..).map(|offer| (account.host, offer)));
             } else if left_alone {
@@ -61,7 +56,7 @@ impl Offers {
         for host in
             late.iter().map(|(host, _)| *host).filter(|host| self.lines.is_crowd(*host)).collect::<Vec<_>>()
         {
-            self.lines.rest(host, now + PATIENCE);
+            self.lines.rest(host, now + lapses);
         }
         late.iter().for_each(|(host, offer)| self.take_back(*host, offer));
     }
