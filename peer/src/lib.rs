@@ -24,8 +24,6 @@ pub mod cli;
 
 // Not for embedders: these may change at any time.
 #[doc(hidden)]
-pub mod bulletin;
-#[doc(hidden)]
 pub mod catalog;
 #[doc(hidden)]
 pub mod clock;
@@ -43,6 +41,8 @@ pub mod report;
 pub mod serve;
 #[doc(hidden)]
 pub mod tracker_client;
+#[doc(hidden)]
+pub mod upload;
 
 pub use cascade_swarm::ask::Order;
 pub use metafile::MetafileOnDisk;

@@ -2,8 +2,8 @@
 
 use super::ledger::Ledger;
 use super::{DataFile, HaveMap, Stamp};
-use crate::bulletin::Bulletin;
 use crate::metafile::MetafileOnDisk;
+use crate::upload::Bulletin;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -5,8 +5,8 @@
 //! follows them). A leecher that takes what it is offered gets the next; one that does not, or leaves,
 //! or is slow, holds up only its own offers, which go to others.
 
-use super::lines::{Host, Lines, Standing};
-use super::reader::ReaderId;
+use super::offer_queues::{Host, Lines, Standing};
+use super::subscriber::ReaderId;
 use super::tuning::Tuning;
 use crate::Time;
 use crate::meter::Meter;

@@ -2,7 +2,7 @@
 
 use super::have_log::HaveLog;
 use super::met::Met;
-use super::news_line::Place;
+use super::news_queue::Place;
 use super::patience::Patience;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
 use alloc::vec;

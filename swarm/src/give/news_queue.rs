@@ -4,7 +4,7 @@
 //! budget for each file, whatever the number of those who ask. Who has been told least since it was
 //! given a block comes first: a leecher that takes what it hears of does not wait for those who only listen.
 
-use super::reader::ReaderId;
+use super::subscriber::ReaderId;
 use crate::Time;
 use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE};
 use alloc::collections::BTreeSet;

@@ -1,13 +1,13 @@
 //! What is told about one file, and what is given to those who read it.
 
-use super::crowd;
+use super::admission;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
-use super::news_line::NewsLine;
+use super::news_queue::NewsLine;
 use super::offers::Offers;
-use super::plain_share::PlainShare;
-use super::reader::{Reader, ReaderId};
+use super::subscriber::{Reader, ReaderId};
 use super::tuning::Tuning;
+use super::version1::PlainShare;
 use crate::Time;
 use crate::limits::MAX_PEERS_TOLD;
 use crate::meter::Meter;
@@ -170,7 +170,7 @@ impl Board {
     ) -> Verdict {
         let (tuning, Some(reader)) = (&self.tuning, self.readers.get_mut(&id)) else { return Verdict::Serve };
         let most =
-            crowd::most(tuning, self.layout.block_size(), self.have, reader.patience.times_sent_away());
+            admission::most(tuning, self.layout.block_size(), self.have, reader.patience.times_sent_away());
         let crowd = others as u64 >= most && self.sent.rate() < tuning.fast;
         let first = !core::mem::replace(&mut reader.asked, true);
         // A question for news takes no room.

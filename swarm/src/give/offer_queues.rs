@@ -4,7 +4,7 @@
 //! A reader costs its host nothing. Fifty of one host that take whatever they like would have most of what is on
 //! offer, and nobody else would be sent it until the offers lapse.
 
-use super::reader::ReaderId;
+use super::subscriber::ReaderId;
 use crate::Time;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
