@@ -24,11 +24,23 @@ pub struct Cli {
     /// Run every scenario of the table and say what passes
     #[arg(long)]
     pub table: bool,
-    /// With --table: only scenarios whose name contains one of these
-    #[arg(long, value_name = "NAME", requires = "table")]
+    /// Halve and double each tuned constant, and say which rows of the table change
+    #[arg(long, conflicts_with = "table")]
+    pub sweep: bool,
+    /// With --sweep: only constants whose name contains one of these (ask.draws)
+    #[arg(long, value_name = "NAME", requires = "sweep")]
+    pub constant: Vec<String>,
+    /// With --sweep: simulations of each row, with a seed each
+    #[arg(long, value_name = "N", requires = "sweep", default_value_t = 5)]
+    pub seeds: u64,
+    /// With --sweep: simulations at a time
+    #[arg(long, value_name = "N", requires = "sweep", default_value_t = 2)]
+    pub threads: usize,
+    /// With --table or --sweep: only scenarios whose name contains one of these
+    #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// With --table: leave out scenarios with more peers
-    #[arg(long, value_name = "N", requires = "table")]
+    /// With --table or --sweep: leave out scenarios with more peers
+    #[arg(long, value_name = "N")]
     pub up_to: Option<usize>,
     /// Name the scenarios
     #[arg(long)]

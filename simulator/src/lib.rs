@@ -10,6 +10,7 @@
 //! | [`gauge`] | what is observed while it runs |
 //! | [`outcome`] | what came of it |
 //! | [`report`] | that as a table, as JSON and as a picture |
+//! | [`sweep`] | what each tuned constant is good for |
 //! | [`units`], [`random`] | times, rates, a seeded source of numbers |
 
 pub mod bound;
@@ -21,6 +22,7 @@ pub mod preset;
 pub mod random;
 pub mod report;
 pub mod scenario;
+pub mod sweep;
 pub mod units;
 pub mod world;
 

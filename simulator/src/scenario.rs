@@ -1,7 +1,7 @@
 //! Who takes part in a swarm, over which links, and what happens to it.
 
 use crate::units::{Nanos, SECOND, nanos};
-use cascade_swarm::give;
+use cascade_swarm::{ask, give};
 
 /// What a peer is and does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -118,6 +118,9 @@ pub struct Scenario {
     pub tracker_dies: Option<Nanos>,
     /// How the network is modelled.
     pub network: Network,
+    /// The tuned constants of the asking side.
+    #[serde(skip)]
+    pub ask: &'static ask::Tuning,
     /// The tuned constants of the giving side.
     #[serde(skip)]
     pub give: give::Tuning,
@@ -145,6 +148,7 @@ impl Default for Scenario {
             quitters: None,
             tracker_dies: None,
             network: Network::for_blocks(256 << 10),
+            ask: &ask::Tuning::DEFAULT,
             give: give::Tuning::DEFAULT,
         }
     }

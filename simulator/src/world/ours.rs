@@ -10,7 +10,7 @@ use crate::scenario::Habit;
 use crate::units::{MILLISECOND, Nanos};
 use cascade_format::Have;
 use cascade_format::peer_wire::Status;
-use cascade_swarm::ask::{Action, Config, LinkId, Order, Outcome, Plan, Source, Tuning};
+use cascade_swarm::ask::{Action, Config, LinkId, Order, Outcome, Plan, Source};
 use cascade_swarm::limits::MAX_LINKS;
 
 /// How often the driver looks whether more peers are wanted.
@@ -25,7 +25,7 @@ impl Ours {
 
 impl World {
     pub(super) fn ours(&self, id: NodeId) -> Ours {
-        let config = Config { order: Order::Random, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
+        let config = Config { order: Order::Random, max_links: MAX_LINKS, tuning: self.scenario.ask };
         let mut random = Random::new(self.scenario.seed, u64::from(id.0) + 1000);
         let source = Box::new(move || random.next_u64());
         let mut plan = Plan::new(self.layout, &Have::none(&self.layout), config, source);
