@@ -27,7 +27,7 @@ const OFF: [(&str, f64); 20] = [
     ("ask.draws", 0.0),
     ("ask.free_uplink_factor", 0.0),
     ("ask.behind_by", 1e6),
-    ("ask.starving_after", 1e6),
+    ("ask.starving_after", 9.0),
     ("ask.theft_factor", 1e6),
     ("ask.swarm_margins", 0.0),
     ("ask.late_share", 1e6),
