@@ -1,6 +1,7 @@
 //! The machine a benchmark ran on: a figure without it says little.
 
 use crate::{clock, data, procfs};
+use cascade_format::units::Bytes;
 use serde::Serialize;
 use std::fs;
 use std::process::Command;
@@ -48,11 +49,11 @@ impl Machine {
     /// Prints it in one line, with a warning when others are at work.
     pub fn print(&self) {
         println!(
-            "{}: {} × {}, {:.1} GiB, Linux {}, SHA-256 {:.2} GB/s a core",
+            "{}: {} × {}, {}, Linux {}, SHA-256 {:.2} GB/s a core",
             self.date,
             self.cores,
             self.cpu,
-            self.memory as f64 / f64::from(1 << 30),
+            Bytes(self.memory),
             self.kernel,
             self.sha256_rate / 1e9
         );

@@ -32,7 +32,7 @@ pub struct Options {
           default_values = ["1MiB", "10MiB", "64KiB", "10KiB", "1GiB"])]
     block: Vec<u64>,
     /// Size of the file for the row with blocks of 1 KiB; 0 leaves it out
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size_or_zero)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = cascade_format::units::parse_size)]
     small: u64,
     /// Rounds; every round runs every tool once
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -44,10 +44,6 @@ pub struct Options {
     place: PlaceOptions,
     #[command(flatten)]
     binaries: BinaryOptions,
-}
-
-fn parse_size_or_zero(text: &str) -> Result<u64, String> {
-    if text == "0" { Ok(0) } else { parse_size(text) }
 }
 
 /// The tools that can be chosen.
