@@ -1,6 +1,6 @@
 //! `bench transfer`: the same file by every tool, in turns.
 
-use super::PlaceOptions;
+use super::CommonOptions;
 use crate::data::{self, DataFile};
 use crate::error::{BenchError, Context, Result, failed};
 use crate::machine::Machine;
@@ -8,7 +8,7 @@ use crate::programs::floor::Hashing;
 use crate::stats::Spread;
 use crate::table::{self, Table};
 use crate::tools::aria2::Aria2;
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Cascade;
 use crate::tools::floor::Floor;
 use crate::tools::nginx::CurlNginx;
@@ -41,9 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
     only: Vec<Kind>,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 /// The tools that can be chosen.
@@ -102,7 +100,7 @@ struct Report<'a> {
 pub fn run(options: &Options) -> Result<()> {
     let machine = Machine::look();
     machine.print();
-    let folder = options.place.folder()?;
+    let folder = options.common.place.folder()?;
     let mut entries = contestants(options, folder.path())?;
     println!(
         "{} of random data in {}, {} rounds",
@@ -119,7 +117,7 @@ pub fn run(options: &Options) -> Result<()> {
     print_table(&entries);
     let goals = goals::of_transfers(&entries);
     table::print_goals(&goals);
-    options.place.write_json(&Report { machine: &machine, entries: &entries, goals: &goals })
+    options.common.place.write_json(&Report { machine: &machine, entries: &entries, goals: &goals })
 }
 
 /// Everybody who can take part; tells who cannot.
@@ -158,7 +156,7 @@ fn tools_of(kind: Kind, options: &Options, data: &DataFile, folder: &Path) -> Re
 }
 
 fn cascade_entries(options: &Options, data: &DataFile, folder: &Path) -> Result<Vec<Entry>> {
-    let binaries = Binaries::prepare(&options.binaries)?;
+    let binaries = Binaries::prepare(&options.common.binaries)?;
     let mut entries = Vec::new();
     for block in &options.block {
         entries.push(cascade_entry(&binaries, data, folder, *block)?);
