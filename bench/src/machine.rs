@@ -4,7 +4,6 @@ use crate::{clock, data, procfs};
 use cascade_format::units::Bytes;
 use serde::Serialize;
 use std::fs;
-use std::process::Command;
 
 /// A machine, as far as it matters for the figures.
 #[derive(Debug, Clone, Serialize)]
@@ -64,14 +63,6 @@ impl Machine {
             );
         }
     }
-}
-
-/// The first line that `program ARGS` prints, for the version of a tool.
-#[must_use]
-pub fn first_line_of(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).output();
-    let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()
 }
 
 /// The day of a UNIX time in UTC, by the civil calendar (400-year eras of 146,097 days, from 1 March).

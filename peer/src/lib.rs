@@ -8,9 +8,11 @@
 //! which block is asked of whom and who gets what; `link` is one connection to another peer; `store` is the
 //! data file and what is known of it; `serve` answers other peers; `session` joins them.
 
+mod bulletin;
 pub mod check;
 pub mod create;
 mod dial;
+mod human;
 pub mod limits;
 pub mod metafile;
 mod page_buffer;
@@ -18,31 +20,22 @@ pub mod peer;
 mod read_ahead;
 pub mod session;
 pub mod store;
+mod tracker_client;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+mod report;
 
-// Not for embedders: these may change at any time.
-#[doc(hidden)]
-pub mod bulletin;
+// Public for the fuzz targets and the examples of this repository alone: these may change at any time.
 #[doc(hidden)]
 pub mod catalog;
 #[doc(hidden)]
 pub mod clock;
 #[doc(hidden)]
-pub mod human;
-#[doc(hidden)]
 pub mod link;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod progress;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod report;
 #[doc(hidden)]
 pub mod serve;
-#[doc(hidden)]
-pub mod tracker_client;
 
 pub use cascade_swarm::ask::Order;
 pub use metafile::MetafileOnDisk;

@@ -65,7 +65,7 @@ pub struct Identity {
 ///
 /// # Errors
 /// Everything in [`TrackerError`]; all of them may pass.
-pub async fn ask(
+pub(crate) async fn ask(
     tracker: &str,
     command: Command,
     cascade_hash: CascadeHash,
@@ -80,7 +80,7 @@ pub async fn ask(
 ///
 /// # Errors
 /// The name cannot be looked up, or has no such address.
-pub async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerError> {
+pub(crate) async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerError> {
     let found = lookup_host(host_port).await;
     let mut found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
     let first = found.find_map(|addr| match addr {

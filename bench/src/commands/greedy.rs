@@ -6,7 +6,7 @@ use crate::clock;
 use crate::data::{CascadeFile, DataFile};
 use crate::error::{Result, failed};
 use crate::interrupt;
-use crate::linkemu::Link;
+use crate::linkemu::LinkSpec;
 use crate::linkemu::network::{ETHERNET_MTU, Network};
 use crate::machine::Machine;
 use crate::measure::Measured;
@@ -167,9 +167,9 @@ fn run_rows(options: &Options) -> Result<()> {
 
 fn run_one(options: &Options, row: Row, client: &Cascade, data: &DataFile, work: &Path) -> Result<Run> {
     let (delay, queue) = (Duration::from_millis(options.delay), Duration::from_millis(options.queue));
-    let mut links = vec![Link::symmetric(FAST_LINK, delay, queue); 2 + options.leechers + row.addresses];
+    let mut links = vec![LinkSpec::symmetric(FAST_LINK, delay, queue); 2 + options.leechers + row.addresses];
     if let Some(seeder) = links.get_mut(SEEDER) {
-        *seeder = Link::symmetric(options.rate, delay, queue);
+        *seeder = LinkSpec::symmetric(options.rate, delay, queue);
     }
     let network = Network::star(&links, ETHERNET_MTU)?;
     let _tracker = client.start_tracker(&network, work)?;

@@ -4,7 +4,7 @@ use super::{CommonOptions, Start};
 use crate::clock;
 use crate::data::{self, CascadeFile, DataFile};
 use crate::error::{BenchError, Result, failed};
-use crate::linkemu::Link;
+use crate::linkemu::LinkSpec;
 use crate::linkemu::network::ETHERNET_MTU;
 use crate::machine::Machine;
 use crate::measure::Measured;
@@ -119,7 +119,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn open_path(options: &Options) -> Result<LinkPath> {
     let one_way = Duration::from_millis(options.round_trip) / 2;
-    let link = Link::symmetric(options.rate, one_way, Duration::from_millis(options.queue));
+    let link = LinkSpec::symmetric(options.rate, one_way, Duration::from_millis(options.queue));
     match options.via {
         Some(Via::Tun) => LinkPath::tun(link, options.mtu, options.tcp_buffer),
         Some(Via::Relay) => Ok(LinkPath::relay(link)),

@@ -7,8 +7,7 @@ use crate::clock;
 use crate::create::{CreateError, Source, default_block_size};
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::{MetafileOnDisk, SUFFIX};
-use crate::progress::{self, Progress};
-use crate::report::{self, json_line, line};
+use crate::report::{self, FileBar, json_line, line};
 use crate::store::Records;
 use cascade_format::units::parse_nonzero_size;
 use std::collections::HashSet;
@@ -60,7 +59,7 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     let start = clock::now();
     let source = Source::open(file)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(source.length()));
-    let bar = Progress::new(source.length(), &Name(file).to_string(), progress::on_terminal());
+    let bar = FileBar::new(source.length(), &Name(file).to_string());
     let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
     bar.finish();
     let metafile = result?;

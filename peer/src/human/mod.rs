@@ -5,11 +5,12 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-pub use cascade_format::units::{Bytes, Span, Speed};
+#[cfg(feature = "cli")]
+pub(crate) use cascade_format::units::{Bytes, Span, Speed};
 
 /// A path: with `\u{202e}` for what a terminal would obey or not show, and `\xff` for what is not UTF-8.
 #[derive(Debug, Clone, Copy)]
-pub struct Name<'a>(pub &'a Path);
+pub(crate) struct Name<'a>(pub &'a Path);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,9 +19,11 @@ impl fmt::Display for Name<'_> {
 }
 
 /// A number of things: `1 block`, `12 blocks`. The plural is the noun with an s.
+#[cfg(feature = "cli")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count<'a>(pub u64, pub &'a str);
+pub(crate) struct Count<'a>(pub u64, pub &'a str);
 
+#[cfg(feature = "cli")]
 impl fmt::Display for Count<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
@@ -39,6 +42,7 @@ mod tests {
         assert_eq!(name(b"a\nb\xff\xe2\x80\xae"), "a\\u{a}b\\xff\\u{202e}");
     }
 
+    #[cfg(feature = "cli")]
     #[test]
     fn counts() {
         assert_eq!(Count(1, "block").to_string(), "1 block");
