@@ -151,7 +151,7 @@ fn it_does_not_connect_to_itself() {
     let download = download.args(["--listen", &everywhere.to_string(), "-t", &tracker.addr.to_string()]);
     let mut process = download.start();
     process.wait_line("the tracker's list", |line| line.contains("\"tracker\"").then_some(()));
-    // Time in which it would connect.
+    // The time over which it must not connect: nothing tells that it does not.
     clock::pause(Duration::from_secs(1));
     assert!(!process.has_printed("connected"), "{}", process.log());
 }

@@ -127,6 +127,7 @@ fn listeners_do_not_slow_a_leecher() {
             client
         })
         .collect();
+    // The time over which the answers are counted.
     clock::pause(Duration::from_secs(3));
     // What is told to all of them together is bounded, whatever their number.
     let mut answers = 0;

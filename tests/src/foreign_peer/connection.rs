@@ -3,6 +3,7 @@
 use super::{Answer, Ask, Delivery, Greeting, Reading, Seen, Shared};
 use crate::cascade_file::TestFile;
 use crate::clock;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -103,11 +104,20 @@ impl Connection {
     fn end(&mut self) -> io::Result<Option<[u8; REQUEST_LEN]>> {
         if self.shared.script.fragile && !self.asked {
             self.message(4, b"could not parse the request")?;
-            // The first write after the other side has closed is answered with a reset; the second one kills.
-            clock::pause(AFTER_CLOSE);
+            // The first write after the other side has closed is answered with a reset; the second one kills. Where
+            // only one direction was closed, no reset comes.
+            self.wait_for_reset()?;
             self.message(4, b"could not parse the request")?;
         }
         Ok(None)
+    }
+
+    /// Waits until the connection is broken, for up to [`AFTER_CLOSE`].
+    fn wait_for_reset(&self) -> io::Result<()> {
+        let limit = Timespec::try_from(AFTER_CLOSE).map_err(io::Error::other)?;
+        // Errors and hang-ups are always told, whatever is asked for.
+        poll(&mut [PollFd::new(&self.stream, PollFlags::empty())], Some(&limit))?;
+        Ok(())
     }
 
     /// Ends the connection behind a response, and notes what was asked too late.

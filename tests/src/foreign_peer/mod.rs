@@ -132,6 +132,16 @@ impl ForeignPeer {
         condition(&self.shared.journal()).then_some(())
     }
 
+    /// Stops to listen, serves everybody who has connected until they close, and tells what it saw and did.
+    #[must_use]
+    pub fn finish(mut self) -> Journal {
+        self.acceptor.finish();
+        clock::eventually("the end of a foreign peer's connections", || {
+            self.shared.gate.is_quiet().then_some(())
+        });
+        self.journal()
+    }
+
     /// Cuts every connection and stops to listen, as a killed process does.
     pub fn vanish(&mut self) {
         self.acceptor.close();
