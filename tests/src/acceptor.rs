@@ -27,9 +27,9 @@ impl Gate {
         self.0.closed.load(Ordering::Acquire)
     }
 
-    /// Whether every connection that was accepted has ended.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.streams().is_empty()
+    /// Number of open connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.streams().len()
     }
 
     fn last(&self) -> MutexGuard<'_, Option<SocketAddr>> {
