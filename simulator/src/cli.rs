@@ -82,10 +82,10 @@ pub struct Cli {
     /// The peers start spread over this time; without a value over F/u
     #[arg(long, value_name = "TIME", value_parser = time, num_args = 0..=1, default_missing_value = "0s")]
     pub spread: Option<f64>,
-    /// The seeder leaves when it has sent so many copies
+    /// The seeder leaves when it has sent COPIES copies
     #[arg(long, value_name = "COPIES")]
     pub seeder_leaves: Option<f64>,
-    /// Peers leave so long after they are complete
+    /// Peers leave TIME after they are complete
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub leave_after: Option<f64>,
     /// So many of our peers leave, complete or not, at the time of --quit-at

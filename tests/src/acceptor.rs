@@ -89,7 +89,7 @@ impl Acceptor {
         self.addr
     }
 
-    /// Stops to listen, after everybody who has connected by now was accepted. Their connections go on.
+    /// Stops to listen, after it has accepted every connection that was made by now. Their connections go on.
     pub(crate) fn finish(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         // The thread looks at the address of each connection, and waits for this lock before.

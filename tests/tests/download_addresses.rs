@@ -63,7 +63,7 @@ fn an_honest_seeder_that_comes_late_is_found_among_a_crowd_that_holds_every_plac
 
 #[test]
 fn an_honest_seeder_in_a_hostile_list_is_reached_in_the_time_that_the_list_takes() {
-    // One block: whoever is asked for it has it for 2 s, and all the others are asked whether they speak at all.
+    // One block: the peer that is asked for it has it for 2 s, and all others are asked whether they speak at all.
     let file = TestFile::random("one-block.bin", 300_000, 300_000);
     let (honest, holder) = (ForeignPeer::honest(&file), Holder::new());
     let tracker = hostile(&holder);

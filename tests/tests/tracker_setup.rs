@@ -194,7 +194,7 @@ fn help_that_is_lost_is_an_error_and_help_that_nobody_reads_is_none() {
         let unread = Launch::tracker().arg(flag).stdout(cascade_tests::launch::Sink::BrokenPipe).run();
         assert_eq!(unread.assert_code(0).stderr, "", "{unread}");
     }
-    // Wrong usage is wrong usage, whoever hears of it.
+    // Wrong usage is wrong usage, even where the message is lost.
     Launch::tracker().arg("--nonsense").after_shell("exec 2>/dev/full").run().assert_code(2);
     Launch::tracker().arg("/nonexistent").after_shell("exec 2>&-").run().assert_code(1);
 }

@@ -54,7 +54,7 @@ pub struct Options {
     common: CommonOptions,
 }
 
-/// Who stands beside the honest leechers.
+/// The clients beside the honest leechers.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Row {
     name: &'static str,

@@ -58,10 +58,10 @@ pub struct Options {
     /// Spread the starts over the time that one copy takes
     #[arg(long)]
     spread: bool,
-    /// Stop the seeder when it has sent so many copies
+    /// Stop the seeder when it has sent COPIES copies
     #[arg(long, value_name = "COPIES")]
     seeder_leaves: Option<f64>,
-    /// Stop the tracker so long after the start
+    /// Stop the tracker S seconds after the start
     #[arg(long, value_name = "S")]
     tracker_dies: Option<u64>,
     /// Whether our peers use the swarm extension
@@ -79,7 +79,7 @@ pub struct Options {
     /// With --table: the rows to run (default: all)
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', requires = "table", value_parser = row_names())]
     only_rows: Vec<String>,
-    /// Draw the worst run: who has received how much over time. With several clients or rows, each has its
+    /// Draw the worst run: what each leecher has received over time. With several clients or rows, each has its
     /// name put in before the extension
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,

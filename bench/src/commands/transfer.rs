@@ -120,7 +120,7 @@ pub fn run(options: &Options) -> Result<()> {
     options.common.place.write_json(&Report { machine: &machine, entries: &entries, goals: &goals })
 }
 
-/// Everybody who can take part; tells who cannot.
+/// Every tool that can take part; the others are named on the output.
 fn contestants(options: &Options, folder: &Path) -> Result<Vec<Entry>> {
     let data = DataFile::random(folder, options.size)?;
     let mut entries = Vec::new();

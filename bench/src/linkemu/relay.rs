@@ -1,4 +1,4 @@
-//! A TCP service behind an emulated link, without privileges: whoever connects to the relay reaches the
+//! A TCP service behind an emulated link, without privileges: a client that connects to the relay reaches the
 //! service through a rate and a delay in each direction.
 //!
 //! It carries bytes, not packets: there is no loss, TCP's own round trip is that of loopback, and a connection
@@ -38,7 +38,7 @@ type Due = (Instant, Vec<u8>);
 pub struct Relay {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
-    /// From the service to whoever connected.
+    /// From the service to the clients.
     from_service: Arc<Direction>,
 }
 

@@ -119,7 +119,7 @@ fn start(
     }
 }
 
-/// Looks who is done.
+/// Notes which leechers are done.
 fn look(leechers: &mut [Leecher], client: &dyn Client, data: &DataFile) -> Result<()> {
     for leecher in leechers.iter_mut().filter(|leecher| leecher.done.is_none()) {
         if leecher.role.downloads() && client.is_done(&leecher.node, data) {

@@ -44,7 +44,7 @@ pub struct Scenario {
     pub spread: bool,
     /// The seeder leaves when it has sent this many copies of the file.
     pub seeder_leaves: Option<f64>,
-    /// The tracker dies so many seconds after the first start.
+    /// Seconds after the first start at which the tracker dies.
     pub tracker_dies: Option<u64>,
     /// Whether our peers use the swarm extension.
     pub extension: bool,

@@ -135,7 +135,7 @@ impl Driver {
         let unreachable = |error: io::Error| (Ended::Unreachable, error.to_string());
         let stream: TcpStream = connecting.await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        // Whoever listens on every address reaches itself at those that it connects from.
+        // A peer that listens on every address reaches itself at those that it connects from.
         let everywhere = self.task.listen.filter(|listen| listen.ip().is_unspecified());
         let from_there = stream.local_addr().is_ok_and(|from| from.ip() == SocketAddr::V4(to).ip());
         if from_there && everywhere.is_some_and(|listen| listen.port() == to.port()) {

@@ -79,7 +79,7 @@ impl HashPool {
     }
 }
 
-/// A session is told of a link after so many bytes even if more is waiting to be hashed.
+/// The bytes of a link after which its session is told, even if more is waiting to be hashed.
 const TELL_AFTER: u64 = 4 * PIECE_LEN as u64;
 
 /// One thread. While more is waiting, it hashes on and tells the sessions later: one message for many

@@ -48,7 +48,7 @@ fn drawn(total: u64, label: &str) -> ProgressBar {
 }
 
 /// The end of a long label, which tells more than its beginning. It is made fit for a terminal before it is
-/// cut: an escape takes more room than the character that it stands for.
+/// cut: an escape takes more room than the character that it replaces.
 fn shorten(label: &str) -> String {
     let shown = text::line(label);
     match shown.chars().count().checked_sub(LABEL_WIDTH) {

@@ -25,7 +25,7 @@ pub struct OwnWrites {
     false_alarms: u32,
 }
 
-/// With so many of them a file system counts as one whose stamps move by themselves (those of other machines
+/// From this number of them on, a file system counts as one whose stamps move by themselves (those of other machines
 /// do: they tell the time of a write when it has arrived). Then the stamp is not compared any more, but for
 /// the length, and the whole file is checked at the end.
 pub const MAX_FALSE_ALARMS: u32 = 2;

@@ -141,7 +141,8 @@ impl ForeignPeer {
         condition(&self.shared.journal()).then_some(())
     }
 
-    /// Stops to listen, serves everybody who has connected until they close, and tells what it saw and did.
+    /// Stops to listen, serves every connection that was made by now until it closes, and tells what the peer saw and
+    /// did.
     #[must_use]
     pub fn finish(mut self) -> Journal {
         self.acceptor.finish();
