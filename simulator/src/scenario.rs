@@ -95,7 +95,7 @@ pub struct Scenario {
     pub blocks: u64,
     /// Bytes of a block.
     pub block_size: u64,
-    /// The downloaders and those who only pretend, in groups.
+    /// The downloaders, and the peers that only pretend to be, in groups.
     pub groups: Vec<(Habit, usize)>,
     /// Their links; those of slow ones have a tenth.
     pub rates: Rates,

@@ -98,7 +98,7 @@ impl OwnWrites {
         self.heard = true;
     }
 
-    /// Somebody else has closed it, who was able to write (`wrote`) or not.
+    /// Another process has closed it, which was able to write (`wrote`) or not.
     pub fn closed(&mut self, wrote: bool) {
         self.others = self.others.saturating_sub(1);
         self.heard = true;

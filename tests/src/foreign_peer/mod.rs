@@ -9,7 +9,6 @@
 
 mod connection;
 mod journal;
-mod pace;
 mod script;
 mod source;
 
@@ -21,8 +20,8 @@ use crate::acceptor::{Acceptor, Gate};
 use crate::address;
 use crate::cascade_file::TestFile;
 use crate::clock;
+use crate::pace::Pace;
 use connection::Connection;
-use pace::Pace;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
