@@ -2,7 +2,7 @@
 
 use super::{out, terminal};
 use cascade_format::text;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::time::Duration;
 
 /// How often a bar is drawn when nothing happens, so that the time left does not stand still.
@@ -11,8 +11,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// The longest label, in characters.
 const LABEL_WIDTH: usize = 30;
 
-const TEMPLATE: &str =
-    "{prefix} {bar:24} {percent:>3}% {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} {msg}";
+const TEMPLATE: &str = "{prefix} {bar:24} {percent:>3}% {done}/{total}, {speed}, {left} left";
 
 /// How much of one file is done, in bytes. Threads may share it.
 #[derive(Debug)]
@@ -38,8 +37,8 @@ impl FileBar {
 fn drawn(total: u64, label: &str) -> ProgressBar {
     // Hidden until it has its style.
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-    if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-        bar.set_style(style.progress_chars("=> "));
+    if let Some(style) = terminal::style(TEMPLATE, "=> ") {
+        bar.set_style(style);
     }
     terminal::set_name(&bar, &shorten(label));
     let bar = terminal::bars().add(bar);
