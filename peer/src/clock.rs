@@ -6,6 +6,6 @@ use std::time::Instant;
 
 /// Time since an arbitrary start, for measuring and waiting.
 #[must_use]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -10,6 +10,7 @@
 
 mod bulletin;
 pub mod check;
+mod clock;
 pub mod create;
 mod dial;
 mod human;
@@ -18,7 +19,7 @@ pub mod metafile;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
-pub mod session;
+mod session;
 pub mod store;
 mod tracker_client;
 
@@ -30,8 +31,6 @@ mod report;
 // Public for the fuzz targets and the examples of this repository alone: these may change at any time.
 #[doc(hidden)]
 pub mod catalog;
-#[doc(hidden)]
-pub mod clock;
 #[doc(hidden)]
 pub mod link;
 #[doc(hidden)]

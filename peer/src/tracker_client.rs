@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 /// Why a tracker gave no peer list.
 #[derive(Debug, thiserror::Error)]
-pub enum TrackerError {
+pub(crate) enum TrackerError {
     /// The name has no address that the protocol can carry.
     #[error("{0} has no IPv4 address")]
     NoAddress(String),
@@ -45,7 +45,7 @@ pub enum TrackerError {
 
 /// A peer list.
 #[derive(Debug)]
-pub struct PeerList {
+pub(crate) struct PeerList {
     /// The peers, without the one that asked and without addresses that are worth no connection.
     pub peers: Vec<SocketAddrV4>,
     /// When the others subscribed, the first and the last of them, by the tracker's clock in seconds.
