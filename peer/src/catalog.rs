@@ -30,7 +30,7 @@ impl Catalog {
         self.files.write().unwrap_or_else(PoisonError::into_inner).remove(hash);
     }
 
-    /// Tells everybody who reads the news of a file that this peer leaves; whether there is anybody.
+    /// Tells the clients that read the news of a file that this peer leaves; returns whether there are any.
     pub fn leave(&self) -> bool {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
         files.values().fold(false, |any, file| file.bulletin().leave() | any)

@@ -251,8 +251,8 @@ impl<T: Send + 'static> Transfer<T> {
         Self { events: receiver, task: tokio::spawn(work(told)) }
     }
 
-    /// Waits for the next event; `None` when no more come. Whoever reads so slowly that half of
-    /// [`EVENTS_A_TRANSFER`] wait loses those that another one soon replaces, and the transfer does not wait.
+    /// Waits for the next event; `None` when no more come. While half of [`EVENTS_A_TRANSFER`] wait here, events that
+    /// another one soon replaces are dropped, and the transfer does not wait.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }

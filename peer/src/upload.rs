@@ -190,8 +190,8 @@ impl Bulletin {
         self.ring(&mut inner);
     }
 
-    /// Waits until time alone has changed something, and tells those whom it concerns. Whoever owns the
-    /// file calls this again and again.
+    /// Waits until time alone has changed something, and tells those whom it concerns. The owner of
+    /// the file calls this again and again.
     pub async fn tick(&self) {
         loop {
             let wakeup = {

@@ -3,7 +3,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`scenario`] | who takes part, over which links |
+//! | [`scenario`] | the peers that take part, and their links |
 //! | [`preset`] | scenarios with names, and what each must reach |
 //! | [`bound`] | how fast it could be at best |
 //! | [`world`] | the simulation itself |

@@ -94,7 +94,7 @@ fn a_cascade_that_is_missing_or_a_folder_is_one_line() {
     }
 }
 
-/// A pipe that nobody writes to: whoever opens it for reading waits for ever.
+/// A pipe that nobody writes to: a process that opens it for reading waits for ever.
 fn pipe(folder: &Path) -> PathBuf {
     let path = folder.join("pipe.cascade");
     mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();

@@ -29,7 +29,7 @@ fn an_error_that_cannot_be_told_is_an_error_all_the_same() {
 }
 
 #[test]
-fn of_two_downloads_the_good_one_is_completed_whoever_listens() {
+fn of_two_downloads_the_good_one_is_completed_whatever_becomes_of_the_output() {
     for stdout in SINKS {
         for stderr in SINKS {
             let peer = ForeignPeer::honest(&file());

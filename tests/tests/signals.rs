@@ -68,7 +68,7 @@ fn each_signal_ends_each_command_while_it_hashes() {
     }
 }
 
-/// Also where whoever started it ignored SIGINT, as a shell does for what it starts with `&`.
+/// Also where the process that started it ignored SIGINT, as a shell does for what it starts with `&`.
 #[test]
 fn each_signal_ends_it_while_it_reads_its_cascade_files() {
     let folder = tempfile::tempdir().unwrap();

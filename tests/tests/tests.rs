@@ -70,7 +70,7 @@ mod swarm;
 
 /// The swarm extension: what `peer seed` and `peer download` tell.
 mod extension;
-/// The swarm extension: many who are of no use, and one who is.
+/// The swarm extension: many peers that are of no use, and one that is.
 mod extension_crowds;
 /// The swarm extension: what `peer download` makes of what it is told.
 mod extension_download;

@@ -4,12 +4,12 @@ use super::interrupt::Ear;
 use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::clock;
-use crate::create::{CreateError, Source, default_block_size, parse_block_size};
+use crate::create::{CreateError, Source, default_block_size};
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::{MetafileOnDisk, SUFFIX};
-use crate::progress::{self, Progress};
-use crate::report::{self, json_line, line};
+use crate::report::{self, FileBar, json_line, line};
 use crate::store::Records;
+use cascade_format::units::parse_nonzero_size;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::num::NonZeroU64;
@@ -26,8 +26,8 @@ pub struct Args {
     /// Name of the .cascade file (one FILE), or the folder that it goes to
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
-    #[arg(short, long, value_name = "SIZE", value_parser = parse_block_size, allow_negative_numbers = true)]
+    /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: length/1024, from 64KiB to 4MiB]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
     /// Print one JSON object a line
     #[arg(long)]
@@ -59,7 +59,7 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     let start = clock::now();
     let source = Source::open(file)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(source.length()));
-    let bar = Progress::new(source.length(), &Name(file).to_string(), progress::on_terminal());
+    let bar = FileBar::new(source.length(), &Name(file).to_string());
     let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
     bar.finish();
     let metafile = result?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Clients wait so long for the first check; after that they hear which blocks are missing yet.
+/// The longest that clients wait for the first check; after that they hear which blocks are missing yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serve the files that .cascade files describe, until interrupted
@@ -92,7 +92,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     })
 }
 
-/// Waits until so many files are being served, or have failed.
+/// Waits until `count` files are being served, or have failed.
 async fn all_ready(mut readies: mpsc::Receiver<()>, count: usize) {
     for _ in 0..count {
         if readies.recv().await.is_none() {

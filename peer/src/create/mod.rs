@@ -9,7 +9,7 @@ mod block_size;
 mod output;
 mod pass;
 
-pub use block_size::{BlockSizeError, default_block_size, parse_block_size};
+pub use block_size::default_block_size;
 
 use crate::human::Name;
 use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};

@@ -3,10 +3,10 @@
 use super::{out, summary, terminal};
 use crate::human::{Count, Span};
 use crate::session::{Event, Observer};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 use std::time::Duration;
 
-const TEMPLATE: &str = "{prefix:.bold} {wide_bar} {bytes}/{total_bytes} {msg}";
+const TEMPLATE: &str = "{prefix:.bold} {wide_bar} {done}/{total} {msg}";
 
 pub(super) struct Bar {
     bars: MultiProgress,
@@ -18,8 +18,8 @@ impl Bar {
     pub(super) fn new(bars: &MultiProgress, name: &str) -> Self {
         // The length comes with the first event; a bar of length 0 would look complete.
         let bar = ProgressBar::new(1);
-        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        if let Some(style) = terminal::style(TEMPLATE, "█▉▊▋▌▍▎▏ ") {
+            bar.set_style(style);
         }
         terminal::set_name(&bar, name);
         Self { bars: bars.clone(), bar: bars.add(bar), name: name.to_owned() }

@@ -3,6 +3,7 @@
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::session::Summary;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
+use std::time::Duration;
 
 /// Mean speed of what was downloaded.
 pub(super) fn speed(summary: &Summary) -> Speed {
@@ -13,7 +14,7 @@ pub(super) fn speed(summary: &Summary) -> Speed {
 pub(super) fn per_second(bytes: f64) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
     let bytes = bytes.max(0.0) as u64;
-    format!("{}/s", Bytes(bytes))
+    Speed { bytes, time: Duration::from_secs(1) }.to_string()
 }
 
 /// Those that gave right blocks.

@@ -13,7 +13,7 @@ const QUEUE: usize = 4;
 
 /// A tracker's answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its number, in the order in which the user named them.
     pub number: u16,
     /// Its address, as the user gave it.
@@ -24,7 +24,7 @@ pub struct Answer {
 
 /// The trackers of one file; they are asked until this is dropped.
 #[derive(Debug)]
-pub struct Announcer {
+pub(crate) struct Announcer {
     answers: mpsc::Receiver<Answer>,
     hungry: watch::Sender<bool>,
     // Dropping the set ends its tasks.
@@ -36,7 +36,7 @@ pub struct Announcer {
 impl Announcer {
     /// Starts asking `trackers`. `hungry`: more peers are wanted.
     #[must_use]
-    pub fn start(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool) -> Self {
+    pub(crate) fn start(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool) -> Self {
         let (send, answers) = mpsc::channel(QUEUE * trackers.len().max(1));
         let (hungry, _) = watch::channel(hungry);
         let mut tasks = JoinSet::new();
@@ -55,7 +55,7 @@ impl Announcer {
     }
 
     /// Waits for the next answer of any tracker.
-    pub async fn next(&mut self) -> Answer {
+    pub(crate) async fn next(&mut self) -> Answer {
         match self.answers.recv().await {
             Some(answer) => answer,
             // Cannot be: a sender is held.
@@ -64,7 +64,7 @@ impl Announcer {
     }
 
     /// Whether more peers are wanted than there are.
-    pub fn set_hungry(&self, hungry: bool) {
+    pub(crate) fn set_hungry(&self, hungry: bool) {
         self.hungry.send_if_modified(|old| std::mem::replace(old, hungry) != hungry);
     }
 }

@@ -246,7 +246,8 @@ impl Session {
             if !data.has_its_name() {
                 return Ok(Some(taken_away(data.path())));
             }
-            // Whoever asks for blocks hears of a change at once; this is for those that nobody asks.
+            // A client's request for a block finds a change at once; this finds changes of a file that no client
+            // asks for.
             let _ = self.shared.is_unchanged();
         }
         if self.recovery.is_none() {

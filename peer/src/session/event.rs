@@ -1,4 +1,4 @@
-//! What a session tells of itself, to whoever shows it.
+//! What a session tells of itself, for its user to see.
 
 use cascade_swarm::ask::{PeerShare, WrongBlock};
 use std::net::SocketAddrV4;
@@ -63,7 +63,7 @@ pub enum Event {
     Dropped(SocketAddrV4, String),
     /// A peer sent a block with a wrong hash.
     WrongBlock(WrongBlock),
-    /// A tracker sent a list of so many peers.
+    /// A tracker sent a list of peers.
     Tracker {
         /// Its address, as the user gave it.
         tracker: String,

@@ -10,20 +10,21 @@
 //! | [`seed`] | checks a file, registers it, serves it |
 //! | [`event`] | what a session tells of itself |
 
-pub mod announcer;
+pub(crate) mod announcer;
 mod conclude;
-pub mod download;
-pub mod download_error;
-pub mod engine;
-pub mod event;
+pub(crate) mod download;
+pub(crate) mod download_error;
+pub(crate) mod engine;
+pub(crate) mod event;
 mod keeper;
 mod links;
 mod rate;
 mod recovery;
-pub mod seed;
+pub(crate) mod seed;
 
 pub use download::Download;
 pub use download_error::DownloadError;
-pub use engine::Engine;
-pub use event::{Event, Observer, Progress, Summary};
+pub(crate) use engine::Engine;
+pub(crate) use event::Observer;
+pub use event::{Event, Progress, Summary};
 pub use seed::{Seed, SeedError};

@@ -102,7 +102,7 @@ impl Seed {
         if engine.paranoid {
             shared.prove_with(Arc::clone(&self.metafile));
         }
-        // Whoever asks before the check is over hears "not yet", not "never heard of it".
+        // A client that asks before the check is over hears "not yet", not "never heard of it".
         engine.catalog.add(Arc::clone(&shared));
         let checked = self.check(engine, shared.data().file(), Trust::Record, observer).await;
         let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;

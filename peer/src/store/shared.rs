@@ -121,8 +121,8 @@ impl Shared {
     }
 
     /// Makes all that was published durable. When it fails, what came since the last good sync is
-    /// withdrawn before anybody hears of it, the file is in doubt, and whoever waits in
-    /// [`Shared::wait_trouble`] wakes. In a file in doubt a sync that goes well changes nothing.
+    /// withdrawn before anybody hears of it, the file is in doubt, and the tasks that wait in
+    /// [`Shared::wait_trouble`] wake. In a file in doubt a sync that goes well changes nothing.
     ///
     /// # Errors
     /// What the disk says. The system's memory of the file is dropped then: what is read next, and is not
@@ -197,7 +197,7 @@ impl Shared {
     }
 
     /// Asks the file system whether the file is what was verified; call it before each answer. When it
-    /// is not, every block is withdrawn at once, and whoever waits in [`Shared::wait_trouble`] wakes.
+    /// is not, every block is withdrawn at once, and the tasks that wait in [`Shared::wait_trouble`] wake.
     pub fn is_unchanged(&self) -> bool {
         if self.changed.load(Ordering::Acquire) {
             return false;
@@ -212,8 +212,8 @@ impl Shared {
         unchanged
     }
 
-    /// A block is not what was verified: every block is withdrawn at once, and whoever waits in
-    /// [`Shared::wait_trouble`] wakes.
+    /// A block is not what was verified: every block is withdrawn at once, and the tasks that wait in
+    /// [`Shared::wait_trouble`] wake.
     pub fn found_wrong(&self) {
         if !self.changed.swap(true, Ordering::AcqRel) {
             self.doubt_all();

@@ -63,7 +63,7 @@ pub(super) struct Ours {
     pub(super) hungry: bool,
 }
 
-/// Our serving side's news, and who reads them.
+/// Our serving side's news, and their readers.
 pub(super) struct News {
     pub(super) board: Board,
     /// In the order of their numbers.

@@ -84,7 +84,7 @@ impl World {
                 let ask = Ask { block: None, offers_seen };
                 conn.into_iter().for_each(|conn| self.ask(conn, [ask]));
             }
-            // Everybody here speaks the protocol, but for those who say nothing: they make room.
+            // Every peer here speaks the protocol, but for those that say nothing: they make room.
             Action::Probe { .. } => {}
             Action::Revoke { link, block } => {
                 let in_time = !self.nodes[id].have.has(block);

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-pub(super) struct Worker<'a> {
+pub(super) struct Checker<'a> {
     job: &'a Job<'a>,
     buffer: PageBuffer,
     /// The blocks of the present claim that are right.
@@ -21,7 +21,7 @@ pub(super) struct Worker<'a> {
 /// A block and what its hash should be.
 type Expected = (Block, BlockHash);
 
-impl<'a> Worker<'a> {
+impl<'a> Checker<'a> {
     pub(super) fn new(job: &'a Job<'a>) -> Self {
         Self { job, buffer: PageBuffer::new(BUFFER_LEN), right: Vec::new() }
     }

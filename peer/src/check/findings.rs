@@ -24,7 +24,7 @@ pub enum WholeFile {
 
 /// What is wrong with a data file.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct Findings {
     layout: Layout,
     /// Blocks that are right.
     right: Have,
@@ -34,7 +34,7 @@ pub struct Verdict {
     pub whole_file: WholeFile,
 }
 
-impl Verdict {
+impl Findings {
     /// Hashes all blocks, and where `whole_file` is set the whole file too, in the same time: from the same bytes,
     /// or its one stream has a core for itself and the blocks have the others.
     ///
@@ -71,7 +71,7 @@ impl Verdict {
         Ok(Self { layout, right, data_len, whole_file })
     }
 
-    /// The verdict where the `.cascade` file is known not to contradict itself: if all blocks are right,
+    /// The findings, where the `.cascade` file is known not to contradict itself: if all blocks are right,
     /// so is the whole.
     #[must_use]
     pub fn of_consistent_metafile(mut self) -> Self {
