@@ -2,9 +2,9 @@
 
 use super::burst::{Burst, Segment};
 use super::connection::Connection;
+use super::conversation::Front;
 use super::large;
 use super::proof::Proof;
-use super::reading::Front;
 use super::socket::{self, Took};
 use super::verdict::{Refusal, Verdict};
 use super::worker::Scratch;
@@ -88,11 +88,13 @@ impl Connection {
         let proof = self.proof.take();
         let mut burst = Burst::new(&file, out, &mut scratch.segments).after(proof.as_deref());
         let mut open = burst.push(verdict, sent) && !verdict.closes();
-        for request in self.queue.iter().skip(1) {
-            if !open || request.cascade_hash != file.cascade_hash() {
+        for at in 1..self.queue.len() {
+            let same_file =
+                self.queue.get(at).is_some_and(|request| request.cascade_hash == file.cascade_hash());
+            if !open || !same_file {
                 break;
             }
-            let Some(verdict) = self.decide_in_burst(request, &file) else { break };
+            let Some(verdict) = self.decide_in_burst(at, &file) else { break };
             open = burst.push(verdict, 0) && !verdict.closes();
         }
         let filled = burst.finish();
@@ -165,11 +167,12 @@ impl Connection {
     /// The first answer is out to its last byte.
     pub(super) fn answered(&mut self, verdict: Verdict) {
         (self.current, self.proof) = (None, None);
-        if let (Verdict::Block(block), Some(reading)) = (verdict, &self.reading)
-            && self.queue.front().is_some_and(|request| reading.is_of(request))
+        if let (Verdict::Block(block), Some(conversation), Some(request)) =
+            (verdict, &self.conversation, self.queue.front())
         {
-            reading.sent(block);
+            conversation.sent(request, block);
         }
+        self.granted = self.granted.saturating_sub(1);
         self.finished = verdict.closes();
         let before = self.queue.len();
         self.queue.pop_front();

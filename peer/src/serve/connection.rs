@@ -8,11 +8,11 @@
 use super::answer::Answer;
 use super::burst_size::BurstSize;
 use super::clients::Slot;
+use super::conversation::Conversation;
 use super::decide::Settled;
 use super::inbox::Inbox;
 use super::place::Place;
 use super::proof::Proof;
-use super::reading::Reading;
 use super::slots::Phase;
 use super::socket::{self, Got};
 use super::verdict::Verdict;
@@ -33,10 +33,10 @@ pub(super) enum Next {
     Turn,
     /// More requests.
     Readable,
-    /// News for the client, or more requests.
-    News,
-    /// Its share of the uplink, which others use.
-    Share,
+    /// News for the client, or more requests; no longer than until then.
+    News(Instant),
+    /// Its share of the uplink, which others use until then.
+    Share(Instant),
     /// Its host's place at the uplink, which another connection has; to be looked at after this time.
     Place(Option<Duration>),
     /// Room in the socket.
@@ -57,8 +57,10 @@ pub(super) struct Connection {
     pub(super) current: Option<Answer>,
     /// What blocks are hashed with before they are sent, while one is under way.
     pub(super) proof: Option<Box<Proof>>,
-    /// The client knows the swarm extension. Boxed: most that idle do not.
-    pub(super) reading: Option<Box<Reading>>,
+    /// About the file that it asked for last. Boxed: most that idle have asked for none.
+    pub(super) conversation: Option<Box<Conversation>>,
+    /// Requests at the front of the queue that are decided: their blocks are given.
+    pub(super) granted: usize,
     pub(super) burst: BurstSize,
     phase: Phase,
     /// A request of it was read.
@@ -71,10 +73,8 @@ pub(super) struct Connection {
     pub(super) finished: bool,
     /// Its place at the uplink, as soon as it was sent a block. Boxed, as above.
     pub(super) place: Option<Box<Place>>,
-    /// The file's bulletin knows its host, as one that tells nothing of itself.
-    pub(super) told_host: bool,
-    /// Since when it waits for its share of the uplink.
-    pub(super) waits_since: Option<Instant>,
+    /// It waits for its share of the uplink.
+    pub(super) waits_for_share: bool,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
 }
@@ -92,7 +92,8 @@ impl Connection {
             queue: VecDeque::new(),
             current: None,
             proof: None,
-            reading: None,
+            conversation: None,
+            granted: 0,
             burst: BurstSize::new(),
             phase: Phase::Idle,
             asked: false,
@@ -100,8 +101,7 @@ impl Connection {
             broken: false,
             finished: false,
             place: None,
-            told_host: false,
-            waits_since: None,
+            waits_for_share: false,
         }
     }
 
@@ -123,8 +123,8 @@ impl Connection {
             match self.settle()? {
                 Settled::Answer => {}
                 Settled::Nothing => return Ok(self.wait_for_requests()),
-                Settled::Parked => return Ok(self.wait_for_news()),
-                Settled::Waits => return Ok(Next::Share),
+                Settled::Parked(until) => return Ok(self.wait_for_news(until)),
+                Settled::Waits(until) => return Ok(Next::Share(until)),
                 Settled::InLine(pause) => return Ok(self.wait_in_line(pause)),
             }
             if self.current.as_ref().is_some_and(|answer| matches!(answer.verdict, Verdict::Block(_))) {
@@ -220,7 +220,7 @@ impl Connection {
     }
 
     /// A question for news waits; whatever else arrives makes it be answered.
-    fn wait_for_news(&mut self) -> Next {
+    fn wait_for_news(&mut self, until: Instant) -> Next {
         if self.ended {
             return Next::Close;
         }
@@ -230,7 +230,7 @@ impl Connection {
         if self.phase != Phase::Idle {
             self.enter(Phase::Idle);
         }
-        Next::News
+        Next::News(until)
     }
 }
 

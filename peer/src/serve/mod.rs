@@ -21,7 +21,7 @@
 //! | `answer` | sending that, and where it stands |
 //! | `inbox` | bytes to requests (pure) |
 //! | `verdict` | requests to statuses (pure) |
-//! | `reading` | what a client is told that knows the swarm extension |
+//! | `conversation` | a client and one file: what it asks is decided by `cascade_swarm::give` |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
 //! | `proof` | hashing blocks before they are sent, for who wants it |
 //! | `large` | one large answer from the page cache (Linux) |
@@ -38,13 +38,13 @@ mod burst;
 mod burst_size;
 mod clients;
 mod connection;
+mod conversation;
 mod decide;
 mod hosts;
 mod inbox;
 mod large;
 mod place;
 mod proof;
-mod reading;
 mod schedule;
 mod slots;
 mod socket;

@@ -147,7 +147,7 @@ impl Connection {
     /// Takes its host's place for this turn, before a block is sent; or says how it waits for it.
     pub(super) fn take_place(&mut self, under_way: bool) -> Result<(), Settled> {
         // Who waits for its class's share keeps the place meanwhile.
-        let fresh = !under_way && self.waits_since.is_none();
+        let fresh = !under_way && !self.waits_for_share;
         let (places, id, stream) = (&self.worker.places, self.id(), &self.stream);
         let place = self.place.get_or_insert_with(|| Box::new(Place::new(places, id, stream)));
         if place.has_turn {
@@ -194,9 +194,9 @@ impl Connection {
     pub(super) fn give_place_back(&mut self) {
         if let Some(place) = &mut self.place
             && place.rest()
-            && let Some(reading) = &self.reading
+            && let Some(conversation) = &self.conversation
         {
-            reading.uplink_is_free();
+            conversation.uplink_is_free();
         }
     }
 
