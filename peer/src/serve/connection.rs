@@ -15,8 +15,8 @@ use super::place::Place;
 use super::proof::Proof;
 use super::slots::Phase;
 use super::socket::{self, Got};
+use super::thread::Worker;
 use super::verdict::Verdict;
-use super::worker::Worker;
 use crate::limits::{QUEUE_LEN, TURN_LEN};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
@@ -113,7 +113,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let scratch = &mut *worker.scratch.borrow_mut();
         self.receive(&mut scratch.requests)?;
-        self.begin_turn();
+        self.place.iter_mut().for_each(|place| place.begin_turn());
         let mut left = TURN_LEN;
         loop {
             let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
@@ -132,7 +132,8 @@ impl Connection {
                 self.slot.takes();
             }
             let took = self.send(scratch, left)?;
-            self.count_sent(took.bytes);
+            let under_way = self.current.is_some();
+            self.place.iter_mut().for_each(|place| place.count_sent(took.bytes, under_way));
             if took.bytes > 0 || self.phase != Phase::Answer {
                 self.enter(Phase::Answer);
             }
@@ -149,10 +150,6 @@ impl Connection {
     /// The number of its slot.
     pub(super) fn id(&self) -> u32 {
         self.slot.index()
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        self.phase
     }
 
     /// Notes progress, and what is waited for from now on.
@@ -199,6 +196,39 @@ impl Connection {
             return 0;
         }
         self.worker.queue_share().saturating_sub(self.queue.len())
+    }
+
+    /// Takes its host's place for this turn, before a block is sent; or says how it waits for it.
+    pub(super) fn take_place(&mut self, under_way: bool) -> Result<(), Settled> {
+        // Who waits for its class's share keeps the place meanwhile.
+        let fresh = !under_way && !self.waits_for_share;
+        let (places, id, stream) = (&self.worker.places, self.id(), &self.stream);
+        let place = self.place.get_or_insert_with(|| Box::new(Place::new(places, id, stream)));
+        place.take(fresh).map_err(Settled::InLine)
+    }
+
+    /// Bytes that are sent with one call.
+    pub(super) fn call_len(&self) -> usize {
+        self.place.as_ref().map_or(usize::MAX, |place| place.call_len())
+    }
+
+    /// It has no block to send for now.
+    pub(super) fn give_place_back(&mut self) {
+        if self.place.as_mut().is_some_and(|place| place.rest())
+            && let Some(conversation) = &self.conversation
+        {
+            conversation.uplink_is_free();
+        }
+    }
+
+    /// It stands in line.
+    fn wait_in_line(&mut self, pause: Option<Duration>) -> Next {
+        let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
+        if !under_way && self.phase != Phase::Idle {
+            // It is we who are slow, not the client.
+            self.enter(Phase::Idle);
+        }
+        Next::Place(pause)
     }
 
     fn wait_for_requests(&mut self) -> Next {

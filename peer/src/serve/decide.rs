@@ -52,7 +52,7 @@ impl Connection {
                         match waits {
                             Settled::Waits(_) => {
                                 self.waits_for_share = true;
-                                self.hold_place_back();
+                                self.place.iter_mut().for_each(|place| place.hold_back());
                             }
                             Settled::InLine(_) => {}
                             Settled::Answer | Settled::Nothing | Settled::Parked(_) => self.give_place_back(),
@@ -117,7 +117,10 @@ impl Connection {
     }
 
     fn waiting(&self) -> Waiting {
-        Waiting { clients: self.worker.places.busy(), counted: self.is_busy() }
+        Waiting {
+            clients: self.worker.places.busy(),
+            counted: self.place.as_ref().is_some_and(|place| place.is_counted()),
+        }
     }
 
     /// The answer to request `at` of the queue, which follows others of a burst; `None`: it is decided by itself.

@@ -12,7 +12,7 @@
 //! | `spare` | a descriptor in hand for when there is none |
 //! | `slots`, `clients` | who holds a connection, who must go, whose time is up (`slots` is pure) |
 //! | `hosts` | how many connections each host holds (pure) |
-//! | `worker` | a thread and the buffers that its connections share |
+//! | `thread`, `worker` | what the connections of a thread share; its life |
 //! | `schedule` | whose turn it is; how a connection ends |
 //! | `connection` | one client: its requests, its answer, its turn |
 //! | `decide` | what it is answered next, if anything yet |
@@ -49,6 +49,7 @@ mod schedule;
 mod slots;
 mod socket;
 mod spare;
+mod thread;
 mod uplink;
 mod verdict;
 mod worker;

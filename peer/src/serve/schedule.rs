@@ -11,7 +11,7 @@ use socket2::SockRef;
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Serves a client until either side ends it. Time limits are not here: a connection whose time is up
 /// is dropped from outside, and with it this future.
@@ -36,12 +36,18 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             Next::Turn => tokio::task::yield_now().await,
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
             Next::Share(until) => Box::pin(tokio::time::sleep_until(until.into())).await,
-            Next::Place(pause) => Box::pin(connection.place_is_free(pause)).await,
+            Next::Place(pause) => Box::pin(place_is_free(connection, pause)).await,
             Next::News(until) => Box::pin(wait_for_news(connection, until)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
             // Boxed, so that those who are not closing need no room for it.
             Next::Close => return Box::pin(close(connection)).await,
         }
+    }
+}
+
+async fn place_is_free(connection: &Connection, pause: Option<Duration>) {
+    if let Some(place) = &connection.place {
+        place.is_free(pause).await;
     }
 }
 
@@ -58,7 +64,9 @@ async fn wait_for_news(connection: &Connection, until: Instant) -> io::Result<()
 /// with bytes unread, and a reset can overtake the answer. So our side ends first, and what the client
 /// still sends is thrown away, for a bounded time and number of bytes.
 async fn close(connection: &mut Connection) -> io::Result<()> {
-    connection.drain_place().await;
+    if let Some(place) = &mut connection.place {
+        place.drain().await;
+    }
     if connection.ended {
         return Ok(());
     }
