@@ -26,13 +26,14 @@
 //! # }
 //! ```
 
+use crate::catalog::Served;
 use crate::clock;
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
 use crate::serve::{self, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
 use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError, Summary};
-use crate::store::{Records, Shared};
+use crate::store::Records;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
@@ -172,9 +173,9 @@ impl Peer {
         let engine = self.engine.clone();
         Transfer::spawn(|mut told| async move {
             let seed = Seed::of(&download);
-            let shared = download.run(&engine, &mut told).await?;
+            let served = download.run(&engine, &mut told).await?;
             let summary = told.summary.take().unwrap_or_default();
-            Ok(Downloaded { summary, shared, seed })
+            Ok(Downloaded { summary, served, seed })
         })
     }
 
@@ -188,8 +189,8 @@ impl Peer {
     /// Goes on serving a file that this peer has downloaded, until the peer is shut down.
     #[must_use]
     pub fn seed_downloaded(&self, file: &Downloaded) -> Transfer<Result<(), SeedError>> {
-        let (engine, seed, shared) = (self.engine.clone(), file.seed.clone(), Arc::clone(&file.shared));
-        Transfer::spawn(|mut told| async move { seed.serve(&engine, &shared, &mut told).await })
+        let (engine, seed, served) = (self.engine.clone(), file.seed.clone(), Arc::clone(&file.served));
+        Transfer::spawn(|mut told| async move { seed.serve(&engine, &served, &mut told).await })
     }
 
     /// Ends all transfers, says goodbye, and lets the answers under way finish for a few seconds.
@@ -229,7 +230,7 @@ fn listen(address: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), StartErr
 pub struct Downloaded {
     /// What the download was like.
     pub summary: Summary,
-    shared: Arc<Shared>,
+    served: Arc<Served>,
     seed: Seed,
 }
 

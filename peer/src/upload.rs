@@ -1,10 +1,11 @@
-//! A board that threads share: hash threads publish, serving threads read it out to their clients.
+//! What is decided about giving one file, as threads share it: hash threads publish blocks, serving threads decide what
+//! their clients are answered.
 
 use crate::clock;
-use cascade_format::extension::Item;
+use crate::store::Listener;
 use cascade_format::{Block, Have, Layout};
 use cascade_swarm::Time;
-use cascade_swarm::give::{Askers, Board, ReaderId, Tuning, Verdict};
+use cascade_swarm::give::{Conversation, Decision, Request, Server, SubscriberId, Tuning, Upload};
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,191 +14,129 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-/// One file's board, behind a lock that is held for one step of it.
+/// One file's [`Upload`], behind a lock that is held for one step of it.
 #[derive(Debug)]
-pub struct Bulletin {
+pub struct SharedUpload {
     start: Instant,
     inner: Mutex<Inner>,
-    met: Notify,
-    /// Readers on the board.
-    readers: AtomicUsize,
-    /// Rings when time alone changes something sooner than was known.
+    /// A peer or a host has shown itself.
+    seen: Notify,
+    /// Subscribers that there are.
+    subscribers: AtomicUsize,
+    /// Time alone changes something sooner than was known.
     sooner: Notify,
 }
 
 #[derive(Debug)]
 struct Inner {
-    board: Board,
-    askers: Askers,
-    /// Wakes the connection of each reader.
-    bells: HashMap<ReaderId, Arc<Notify>>,
-    /// The next board's readers have other names.
-    first_reader: u64,
-    /// When time alone changes something, as [`Bulletin::tick`] knows it.
+    upload: Upload,
+    /// By which the connection of each subscriber is woken.
+    wakers: HashMap<SubscriberId, Arc<Notify>>,
+    /// Peers and hosts that have shown themselves, as [`SharedUpload::seen`] has told.
+    seen: u64,
+    /// When time alone changes something, as [`SharedUpload::tick`] knows it.
     wakeup: Option<Time>,
 }
 
-impl Bulletin {
-    /// A bulletin for a peer that has the blocks of `have`.
+impl SharedUpload {
+    /// The upload of a peer that has the blocks of `have`.
     #[must_use]
     pub fn new(layout: Layout, have: &Have) -> Self {
-        let board = Board::new(layout, have, 0, Tuning::DEFAULT);
-        let inner =
-            Inner { board, askers: Askers::default(), bells: HashMap::new(), first_reader: 0, wakeup: None };
+        let upload = Upload::new(layout, have, Tuning::DEFAULT);
         Self {
             start: clock::now(),
-            inner: Mutex::new(inner),
-            met: Notify::new(),
-            readers: AtomicUsize::new(0),
+            inner: Mutex::new(Inner { upload, wakers: HashMap::new(), seen: 0, wakeup: None }),
+            seen: Notify::new(),
+            subscribers: AtomicUsize::new(0),
             sooner: Notify::new(),
         }
     }
 
-    /// The file was checked again: who reads must begin anew.
-    pub fn restart(&self, layout: Layout, have: &Have) {
-        let mut inner = self.lock();
-        inner.first_reader = inner.board.next_reader();
-        inner.board = Board::new(layout, have, inner.first_reader, Tuning::DEFAULT);
-        inner.bells.drain().for_each(|(_, bell)| bell.notify_one());
+    /// See [`Upload::request`].
+    pub fn request(&self, conversation: &mut Conversation, request: Request, server: Server<'_>) -> Decision {
+        if self.is_free(conversation, request) {
+            return Decision::Give(None);
+        }
+        self.step(|upload, now| upload.request(now, conversation, request, server))
     }
 
-    /// See [`Board::published`].
-    pub fn published(&self, block: Block) {
-        let now = self.now();
-        let mut inner = self.lock();
-        inner.board.published(now, block);
-        self.ring(&mut inner);
+    /// See [`Upload::further_request`].
+    pub fn further_request(
+        &self,
+        conversation: &mut Conversation,
+        request: Request,
+        server: Server<'_>,
+    ) -> bool {
+        self.is_free(conversation, request)
+            || self.step(|upload, now| upload.further_request(now, conversation, request, server))
     }
 
-    /// See [`Board::met`].
+    /// Where nobody subscribes, version 1 must not pay for a lock.
+    fn is_free(&self, conversation: &mut Conversation, request: Request) -> bool {
+        conversation.is_free(request) && self.subscribers.load(Ordering::Relaxed) == 0
+    }
+
+    /// See [`Upload::sent`].
+    pub fn sent(&self, conversation: &Conversation, block: Block) {
+        self.step(|upload, now| upload.sent(now, conversation, block));
+    }
+
+    /// See [`Upload::set_waiting`].
+    pub fn set_waiting(&self, clients: usize) {
+        self.step(|upload, now| upload.set_waiting(now, clients));
+    }
+
+    /// See [`Upload::close`].
+    pub fn close(&self, conversation: &Conversation) {
+        let Some(subscriber) = conversation.subscriber() else { return };
+        self.lock().wakers.remove(&subscriber);
+        self.step(|upload, now| upload.close(now, conversation));
+    }
+
+    /// By which the conversation is woken when its request is to be decided again.
+    #[must_use]
+    pub fn waker(&self, conversation: &Conversation) -> Arc<Notify> {
+        let mut inner = self.lock();
+        match conversation.subscriber() {
+            Some(subscriber) if inner.upload.is_subscriber(subscriber) => {
+                Arc::clone(inner.wakers.entry(subscriber).or_default())
+            }
+            // The file was checked again meanwhile: it is decided anew at once.
+            Some(_) | None => {
+                let woken = Notify::new();
+                woken.notify_one();
+                Arc::new(woken)
+            }
+        }
+    }
+
+    /// A time of [`Decision::Wait`].
+    #[must_use]
+    pub fn instant(&self, time: Time) -> Instant {
+        self.start + time
+    }
+
+    /// See [`Upload::met`].
     pub fn met(&self, addr: SocketAddrV4, extended: bool) {
-        let mut inner = self.lock();
-        inner.board.met(addr, extended);
-        self.ring(&mut inner);
+        self.step(|upload, _| upload.met(addr, extended));
     }
 
-    /// See [`Board::leave`]; tells whether there is anybody to hear it.
+    /// See [`Upload::leave`]; tells whether there is anybody to hear it.
     pub fn leave(&self) -> bool {
-        let mut inner = self.lock();
-        inner.board.leave();
-        self.ring(&mut inner);
-        !inner.bells.is_empty()
+        self.step(|upload, _| {
+            upload.leave();
+            upload.subscribers() > 0
+        })
     }
 
-    /// See [`Board::open`]. The bell rings when there is news for the reader.
-    pub fn open(&self, addr: Option<SocketAddrV4>) -> (ReaderId, Arc<Notify>) {
-        let (now, bell) = (self.now(), Arc::new(Notify::new()));
-        let mut inner = self.lock();
-        let reader = inner.board.open(now, addr);
-        inner.bells.insert(reader, Arc::clone(&bell));
-        self.readers.store(inner.bells.len(), Ordering::Relaxed);
-        self.ring(&mut inner);
-        if addr.is_some() {
-            self.met.notify_one();
-        }
-        (reader, bell)
-    }
-
-    /// Whether the reader is one of the present board's.
-    #[must_use]
-    pub fn knows(&self, reader: ReaderId) -> bool {
-        self.lock().bells.contains_key(&reader)
-    }
-
-    /// See [`Board::asked`].
-    pub fn asked(&self, reader: ReaderId, offers_seen: u32, block: Option<Block>, others: usize) -> Verdict {
-        let now = self.now();
-        let mut inner = self.lock();
-        let verdict = inner.board.asked(now, reader, offers_seen, block, others);
-        self.ring(&mut inner);
-        verdict
-    }
-
-    /// See [`Board::has_news`].
-    #[must_use]
-    pub fn has_news(&self, reader: ReaderId) -> bool {
-        self.lock().board.has_news(reader)
-    }
-
-    /// See [`Board::may_answer`].
-    #[must_use]
-    pub fn may_answer(&self, reader: ReaderId) -> bool {
-        let now = self.now();
-        let mut inner = self.lock();
-        let may = inner.board.may_answer(now, reader);
-        self.ring(&mut inner);
-        may
-    }
-
-    /// See [`Board::answered`].
-    pub fn answered(&self, reader: ReaderId) {
-        self.lock().board.answered(reader);
-    }
-
-    /// See [`Board::news`]. `load`: see [`Board::set_load`].
-    pub fn news(&self, reader: ReaderId, load: usize, have: &dyn Fn(Block) -> bool) -> Option<Vec<Item>> {
-        let now = self.now();
-        let mut inner = self.lock();
-        inner.board.set_load(now, load);
-        let items = inner.board.news(now, reader, have);
-        self.ring(&mut inner);
-        items
-    }
-
-    /// See [`Board::set_load`].
-    pub fn set_load(&self, clients: usize) {
-        let now = self.now();
-        let mut inner = self.lock();
-        inner.board.set_load(now, clients);
-        self.ring(&mut inner);
-    }
-
-    /// See [`Board::sent`].
-    pub fn sent(&self, reader: ReaderId, block: Block) {
-        let now = self.now();
-        let mut inner = self.lock();
-        inner.board.sent(now, reader, block);
-        self.ring(&mut inner);
-    }
-
-    /// A client without the extension has asked for a block, from this host.
-    pub fn asked_from(&self, host: Ipv4Addr) {
-        if self.lock().askers.insert(host) {
-            self.met.notify_one();
-        }
-    }
-
-    /// Hosts of [`Bulletin::asked_from`] since `at`, which is set to where the next call goes on; begin
-    /// with 0.
-    #[must_use]
-    pub fn askers_since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
-        self.lock().askers.since(at)
-    }
-
-    /// See [`Board::plain_asked`].
-    pub fn plain_asked(&self, block: Block, must: bool) -> bool {
-        // Where nobody reads, nobody chooses, and version 1 must not pay for a lock.
-        self.readers.load(Ordering::Relaxed) == 0 || self.lock().board.plain_asked(self.now(), block, must)
-    }
-
-    /// See [`Board::close`].
-    pub fn close(&self, reader: ReaderId) {
-        let now = self.now();
-        let mut inner = self.lock();
-        inner.bells.remove(&reader);
-        self.readers.store(inner.bells.len(), Ordering::Relaxed);
-        inner.board.close(now, reader);
-        self.ring(&mut inner);
-    }
-
-    /// Waits until time alone has changed something, and tells those whom it concerns. The owner of
-    /// the file calls this again and again.
+    /// Waits until time alone has changed something, and wakes the clients that it concerns. The owner of the file
+    /// calls this again and again.
     pub async fn tick(&self) {
         loop {
             let wakeup = {
                 let now = self.now();
                 let mut inner = self.lock();
-                inner.wakeup = inner.board.next_wakeup(now);
+                inner.wakeup = inner.upload.next_wakeup(now);
                 inner.wakeup
             };
             let Some(wakeup) = wakeup else {
@@ -205,35 +144,52 @@ impl Bulletin {
                 continue;
             };
             if timeout_at((self.start + wakeup).into(), self.sooner.notified()).await.is_err() {
-                let now = self.now();
-                let mut inner = self.lock();
-                inner.board.handle_time(now);
-                self.ring(&mut inner);
+                self.step(|upload, now| upload.handle_time(now));
                 return;
             }
         }
     }
 
-    /// Waits until a peer has shown itself; then see [`Bulletin::met_since`] and
-    /// [`Bulletin::askers_since`].
-    pub async fn wait_met(&self) {
-        self.met.notified().await;
+    /// Waits until a peer has shown itself; then see [`SharedUpload::met_since`] and
+    /// [`SharedUpload::askers_since`].
+    pub async fn wait_seen(&self) {
+        self.seen.notified().await;
     }
 
-    /// See [`Board::met_since`].
+    /// See [`Upload::met_since`].
     pub fn met_since(&self, at: &mut u64) -> Vec<SocketAddrV4> {
-        self.lock().board.met_since(at)
+        self.lock().upload.met_since(at)
     }
 
-    /// After every step of the board: wakes those whom it concerns.
-    fn ring(&self, inner: &mut Inner) {
+    /// See [`Upload::askers_since`].
+    #[must_use]
+    pub fn askers_since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+        self.lock().upload.askers_since(at)
+    }
+
+    /// One step, and what follows from it: wakes the clients that it concerns.
+    fn step<T>(&self, step: impl FnOnce(&mut Upload, Time) -> T) -> T {
         let now = self.now();
-        inner.ring(now);
-        let next = inner.board.next_wakeup(now);
+        let mut inner = self.lock();
+        let result = step(&mut inner.upload, now);
+        let Inner { upload, wakers, .. } = &mut *inner;
+        for subscriber in
+            upload.take_woken(now).into_iter().filter(|subscriber| upload.is_subscriber(*subscriber))
+        {
+            // Whether it waits already or only begins to: the permit stays.
+            wakers.entry(subscriber).or_default().notify_one();
+        }
+        self.subscribers.store(inner.upload.subscribers(), Ordering::Relaxed);
+        let seen = inner.upload.seen();
+        if std::mem::replace(&mut inner.seen, seen) != seen {
+            self.seen.notify_one();
+        }
+        let next = inner.upload.next_wakeup(now);
         if next.is_some_and(|next| inner.wakeup.is_none_or(|known| next < known)) {
             inner.wakeup = next;
             self.sooner.notify_one();
         }
+        result
     }
 
     fn now(&self) -> Time {
@@ -245,12 +201,17 @@ impl Bulletin {
     }
 }
 
-impl Inner {
-    fn ring(&mut self, now: Time) {
-        for reader in self.board.take_woken(now) {
-            if let Some(bell) = self.bells.get(&reader) {
-                bell.notify_one();
-            }
-        }
+impl Listener for SharedUpload {
+    fn published(&self, block: Block) {
+        self.step(|upload, now| upload.published(now, block));
+    }
+
+    fn restarted(&self, have: &Have) {
+        let mut inner = self.lock();
+        inner.upload.restart(have);
+        // Those that were there before come as others.
+        inner.wakers.drain().for_each(|(_, waker)| waker.notify_one());
+        drop(inner);
+        self.step(|_, _| ());
     }
 }

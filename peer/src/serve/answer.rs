@@ -2,13 +2,14 @@
 
 use super::burst::{Burst, Segment};
 use super::connection::Connection;
+use super::conversation::Front;
 use super::large;
 use super::proof::Proof;
-use super::reading::Front;
 use super::socket::{self, Took};
+use super::thread::Scratch;
 use super::verdict::{Refusal, Verdict};
-use super::worker::Scratch;
 use crate::store::Shared;
+use cascade_format::Block;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
 use std::io;
 use std::sync::Arc;
@@ -37,12 +38,31 @@ impl Connection {
         }
         match (verdict, file) {
             (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
-                large::send(self, block, file, sent, left)
+                self.send_large(block, file, sent, left)
             }
             (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
             (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
             (Verdict::Block(_) | Verdict::News, None) => Err(io::ErrorKind::InvalidData.into()),
         }
+    }
+
+    /// Sends more of a block from the page cache.
+    fn send_large(&mut self, block: Block, file: Arc<Shared>, sent: u64, left: usize) -> io::Result<Took> {
+        if sent == 0 {
+            large::read_ahead(&file, self.queue.get(1));
+        }
+        let large::Sent { took, copy } =
+            large::send(&self.stream, &file, block, sent, (self.call_len(), left))?;
+        self.copy |= copy;
+        let (verdict, sent) = (Verdict::Block(block), sent + took.bytes as u64);
+        let done = sent == verdict.answer_len(file.layout());
+        self.worker.stats.add_sent(took.bytes, u64::from(done));
+        if done {
+            self.answered(verdict);
+        } else {
+            self.remember(verdict, file, sent);
+        }
+        Ok(took)
     }
 
     /// Sends what stands in front of an answer; the rest follows as if its header had been sent.
@@ -88,11 +108,13 @@ impl Connection {
         let proof = self.proof.take();
         let mut burst = Burst::new(&file, out, &mut scratch.segments).after(proof.as_deref());
         let mut open = burst.push(verdict, sent) && !verdict.closes();
-        for request in self.queue.iter().skip(1) {
-            if !open || request.cascade_hash != file.cascade_hash() {
+        for at in 1..self.queue.len() {
+            let same_file =
+                self.queue.get(at).is_some_and(|request| request.cascade_hash == file.cascade_hash());
+            if !open || !same_file {
                 break;
             }
-            let Some(verdict) = self.decide_in_burst(request, &file) else { break };
+            let Some(verdict) = self.decide_in_burst(at, &file) else { break };
             open = burst.push(verdict, 0) && !verdict.closes();
         }
         let filled = burst.finish();
@@ -157,19 +179,20 @@ impl Connection {
     }
 
     /// Notes where an answer stands that the socket took in part.
-    pub(super) fn remember(&mut self, verdict: Verdict, file: Arc<Shared>, sent: u64) {
+    fn remember(&mut self, verdict: Verdict, file: Arc<Shared>, sent: u64) {
         self.current =
             (sent > 0).then_some(Answer { verdict, file: Some(file), front: None, sent, settled: true });
     }
 
     /// The first answer is out to its last byte.
-    pub(super) fn answered(&mut self, verdict: Verdict) {
+    fn answered(&mut self, verdict: Verdict) {
         (self.current, self.proof) = (None, None);
-        if let (Verdict::Block(block), Some(reading)) = (verdict, &self.reading)
-            && self.queue.front().is_some_and(|request| reading.is_of(request))
+        if let (Verdict::Block(block), Some(conversation), Some(request)) =
+            (verdict, &self.conversation, self.queue.front())
         {
-            reading.sent(block);
+            conversation.sent(request, block);
         }
+        self.granted = self.granted.saturating_sub(1);
         self.finished = verdict.closes();
         let before = self.queue.len();
         self.queue.pop_front();

@@ -8,15 +8,15 @@
 use super::answer::Answer;
 use super::burst_size::BurstSize;
 use super::clients::Slot;
+use super::conversation::Conversation;
 use super::decide::Settled;
 use super::inbox::Inbox;
 use super::place::Place;
 use super::proof::Proof;
-use super::reading::Reading;
 use super::slots::Phase;
 use super::socket::{self, Got};
+use super::thread::Worker;
 use super::verdict::Verdict;
-use super::worker::Worker;
 use crate::limits::{QUEUE_LEN, TURN_LEN};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
@@ -33,10 +33,10 @@ pub(super) enum Next {
     Turn,
     /// More requests.
     Readable,
-    /// News for the client, or more requests.
-    News,
-    /// Its share of the uplink, which others use.
-    Share,
+    /// News for the client, or more requests; no longer than until then.
+    News(Instant),
+    /// Its share of the uplink, which others use until then.
+    Share(Instant),
     /// Its host's place at the uplink, which another connection has; to be looked at after this time.
     Place(Option<Duration>),
     /// Room in the socket.
@@ -57,8 +57,10 @@ pub(super) struct Connection {
     pub(super) current: Option<Answer>,
     /// What blocks are hashed with before they are sent, while one is under way.
     pub(super) proof: Option<Box<Proof>>,
-    /// The client knows the swarm extension. Boxed: most that idle do not.
-    pub(super) reading: Option<Box<Reading>>,
+    /// About the file that it asked for last. Boxed: most that idle have asked for none.
+    pub(super) conversation: Option<Box<Conversation>>,
+    /// Requests at the front of the queue that are decided: their blocks are given.
+    pub(super) granted: usize,
     pub(super) burst: BurstSize,
     phase: Phase,
     /// A request of it was read.
@@ -71,10 +73,8 @@ pub(super) struct Connection {
     pub(super) finished: bool,
     /// Its place at the uplink, as soon as it was sent a block. Boxed, as above.
     pub(super) place: Option<Box<Place>>,
-    /// The file's bulletin knows its host, as one that tells nothing of itself.
-    pub(super) told_host: bool,
-    /// Since when it waits for its share of the uplink.
-    pub(super) waits_since: Option<Instant>,
+    /// It waits for its share of the uplink.
+    pub(super) waits_for_share: bool,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
 }
@@ -92,7 +92,8 @@ impl Connection {
             queue: VecDeque::new(),
             current: None,
             proof: None,
-            reading: None,
+            conversation: None,
+            granted: 0,
             burst: BurstSize::new(),
             phase: Phase::Idle,
             asked: false,
@@ -100,8 +101,7 @@ impl Connection {
             broken: false,
             finished: false,
             place: None,
-            told_host: false,
-            waits_since: None,
+            waits_for_share: false,
         }
     }
 
@@ -113,7 +113,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let scratch = &mut *worker.scratch.borrow_mut();
         self.receive(&mut scratch.requests)?;
-        self.begin_turn();
+        self.place.iter_mut().for_each(|place| place.begin_turn());
         let mut left = TURN_LEN;
         loop {
             let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
@@ -123,8 +123,8 @@ impl Connection {
             match self.settle()? {
                 Settled::Answer => {}
                 Settled::Nothing => return Ok(self.wait_for_requests()),
-                Settled::Parked => return Ok(self.wait_for_news()),
-                Settled::Waits => return Ok(Next::Share),
+                Settled::Parked(until) => return Ok(self.wait_for_news(until)),
+                Settled::Waits(until) => return Ok(Next::Share(until)),
                 Settled::InLine(pause) => return Ok(self.wait_in_line(pause)),
             }
             if self.current.as_ref().is_some_and(|answer| matches!(answer.verdict, Verdict::Block(_))) {
@@ -132,7 +132,8 @@ impl Connection {
                 self.slot.takes();
             }
             let took = self.send(scratch, left)?;
-            self.count_sent(took.bytes);
+            let under_way = self.current.is_some();
+            self.place.iter_mut().for_each(|place| place.count_sent(took.bytes, under_way));
             if took.bytes > 0 || self.phase != Phase::Answer {
                 self.enter(Phase::Answer);
             }
@@ -149,10 +150,6 @@ impl Connection {
     /// The number of its slot.
     pub(super) fn id(&self) -> u32 {
         self.slot.index()
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        self.phase
     }
 
     /// Notes progress, and what is waited for from now on.
@@ -201,6 +198,39 @@ impl Connection {
         self.worker.queue_share().saturating_sub(self.queue.len())
     }
 
+    /// Takes its host's place for this turn, before a block is sent; or says how it waits for it.
+    pub(super) fn take_place(&mut self, under_way: bool) -> Result<(), Settled> {
+        // Who waits for its class's share keeps the place meanwhile.
+        let fresh = !under_way && !self.waits_for_share;
+        let (places, id, stream) = (&self.worker.places, self.id(), &self.stream);
+        let place = self.place.get_or_insert_with(|| Box::new(Place::new(places, id, stream)));
+        place.take(fresh).map_err(Settled::InLine)
+    }
+
+    /// Bytes that are sent with one call.
+    pub(super) fn call_len(&self) -> usize {
+        self.place.as_ref().map_or(usize::MAX, |place| place.call_len())
+    }
+
+    /// It has no block to send for now.
+    pub(super) fn give_place_back(&mut self) {
+        if self.place.as_mut().is_some_and(|place| place.rest())
+            && let Some(conversation) = &self.conversation
+        {
+            conversation.uplink_is_free();
+        }
+    }
+
+    /// It stands in line.
+    fn wait_in_line(&mut self, pause: Option<Duration>) -> Next {
+        let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
+        if !under_way && self.phase != Phase::Idle {
+            // It is we who are slow, not the client.
+            self.enter(Phase::Idle);
+        }
+        Next::Place(pause)
+    }
+
     fn wait_for_requests(&mut self) -> Next {
         if self.ended {
             return Next::Close;
@@ -220,7 +250,7 @@ impl Connection {
     }
 
     /// A question for news waits; whatever else arrives makes it be answered.
-    fn wait_for_news(&mut self) -> Next {
+    fn wait_for_news(&mut self, until: Instant) -> Next {
         if self.ended {
             return Next::Close;
         }
@@ -230,7 +260,7 @@ impl Connection {
         if self.phase != Phase::Idle {
             self.enter(Phase::Idle);
         }
-        Next::News
+        Next::News(until)
     }
 }
 

@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::links::LinkSet;
 use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
+use crate::catalog::Served;
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::store::disk::is_full;
@@ -51,6 +52,7 @@ struct Session {
     engine: Engine,
     start: Instant,
     shared: Arc<Shared>,
+    served: Arc<Served>,
     prefix: Arc<PrefixHash>,
     plan: Plan,
     links: LinkSet,
@@ -69,7 +71,7 @@ struct Session {
     busy: Duration,
     /// How many of the peers that have shown themselves the plan knows.
     met: u64,
-    /// Askers on the bulletin up to here are known to the plan.
+    /// How many of the hosts that have asked without the marker the plan knows.
     askers: u64,
     /// Mends what has happened; no peer is asked meanwhile.
     recovery: Option<(JoinHandle<Result<(), DownloadError>>, Aftermath)>,
@@ -110,8 +112,9 @@ impl Session {
         if !matches!(place, Place::Target { file_hash_checked: true, .. }) {
             prefix.start().map_err(DownloadError::Thread)?;
         }
+        let served = Served::new(Arc::clone(&shared));
         if engine.listen.is_some() {
-            engine.catalog.add(Arc::clone(&shared));
+            engine.catalog.add(Arc::clone(&served));
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
         let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
@@ -126,6 +129,7 @@ impl Session {
             engine,
             start,
             shared,
+            served,
             prefix,
             plan,
             events,
@@ -198,7 +202,7 @@ impl Session {
         tokio::pin!(stopped);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let shared = Arc::clone(&self.shared);
+        let (shared, upload) = (Arc::clone(&self.shared), Arc::clone(&self.served.upload));
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
@@ -218,8 +222,8 @@ impl Session {
                     }
                 }
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
-                () = shared.bulletin().wait_met() => self.learn_met_peers(),
-                () = shared.bulletin().tick() => {}
+                () = upload.wait_seen() => self.learn_met_peers(),
+                () = upload.tick() => {}
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
                 result = mending::recovered(&mut self.recovery) => self.go_on(result)?,
                 Some(source) = folder_failures.recv() => {
@@ -257,9 +261,9 @@ impl Session {
     }
 
     fn learn_met_peers(&mut self) {
-        let met = self.shared.bulletin().met_since(&mut self.met);
+        let met = self.served.upload.met_since(&mut self.met);
         self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
-        let askers = self.shared.bulletin().askers_since(&mut self.askers);
+        let askers = self.served.upload.askers_since(&mut self.askers);
         self.plan.handle_askers(self.start.elapsed(), &askers);
     }
 
@@ -312,7 +316,7 @@ impl Session {
     fn tell_of(&mut self, link: LinkId, extended: bool, outcomes: &[Outcome]) {
         let gave = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Verified(_)));
         if let Some(addr) = self.links.show(link, extended, gave) {
-            self.shared.bulletin().met(addr, extended);
+            self.served.upload.met(addr, extended);
         }
     }
 

@@ -4,6 +4,7 @@ use super::announcer::Announcer;
 use super::download::Download;
 use super::engine::Engine;
 use super::event::{Event, Observer};
+use crate::catalog::Served;
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
 use crate::store::open::{OpenError, open_regular};
@@ -103,7 +104,8 @@ impl Seed {
             shared.prove_with(Arc::clone(&self.metafile));
         }
         // A client that asks before the check is over hears "not yet", not "never heard of it".
-        engine.catalog.add(Arc::clone(&shared));
+        let served = Served::new(Arc::clone(&shared));
+        engine.catalog.add(Arc::clone(&served));
         let checked = self.check(engine, shared.data().file(), Trust::Record, observer).await;
         let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;
         if have.count() == 0 && layout.blocks() > 0 {
@@ -113,7 +115,7 @@ impl Seed {
         }
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
-        self.serve(engine, &shared, observer).await
+        self.serve(engine, &served, observer).await
     }
 
     /// Serves a file that is in the catalog, until the engine is stopped; checks it again when it was
@@ -124,9 +126,10 @@ impl Seed {
     pub async fn serve(
         &self,
         engine: &Engine,
-        shared: &Shared,
+        served: &Served,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
+        let shared = &*served.file;
         let mut announcer = Announcer::start(engine, &self.trackers, shared.cascade_hash(), false);
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
         loop {
@@ -135,7 +138,7 @@ impl Seed {
                     Ok(list) => Event::Tracker { tracker: answer.tracker, peers: list.peers.len() },
                     Err(error) => Event::TrackerFailed { tracker: answer.tracker, error: error.to_string() },
                 }),
-                () = shared.bulletin().tick() => {}
+                () = served.upload.tick() => {}
                 _ = shared.wait_trouble() => self.check_again(engine, shared, observer).await?,
                 () = engine.stop.stopped() => return Ok(()),
             }

@@ -37,5 +37,5 @@ pub use have_map::HaveMap;
 pub use part::Part;
 pub use prepare::{Place, Preparation, PrepareError, Prepared};
 pub use record::{Record, Records};
-pub use shared::{Shared, Trouble};
+pub use shared::{Listener, Shared, Trouble};
 pub use stamp::Stamp;

@@ -3,7 +3,6 @@
 use super::ledger::Ledger;
 use super::{DataFile, HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
-use crate::upload::Bulletin;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +18,15 @@ pub enum Trouble {
     Sync(io::Error),
 }
 
+/// Hears which blocks there are, in the order in which that changes.
+pub trait Listener: std::fmt::Debug + Send + Sync {
+    /// `block` is verified and written, and was not before.
+    fn published(&self, block: Block);
+
+    /// Blocks were withdrawn, or the file was checked: it holds these now.
+    fn restarted(&self, have: &Have);
+}
+
 /// A data file, the blocks of it that are verified, and whether it is still what was verified. This is
 /// the only place where blocks are published, withdrawn and made durable.
 #[derive(Debug)]
@@ -26,8 +34,8 @@ pub struct Shared {
     cascade_hash: CascadeHash,
     data: DataFile,
     have: HaveMap,
-    /// What is told of it to peers that know the swarm extension.
-    bulletin: Bulletin,
+    /// Told under the ledger's lock.
+    listener: OnceLock<Arc<dyn Listener>>,
     /// What the file looked like when it was verified; `None` while it is being downloaded, when this
     /// process writes to it, holds its lock and guards it (see [`DataFile::guard`]).
     stamp: Mutex<Option<Stamp>>,
@@ -48,10 +56,9 @@ impl Shared {
     /// Joins the parts. `stamp` is that of a file which nobody should write to any more.
     #[must_use]
     pub fn new(cascade_hash: CascadeHash, data: DataFile, have: HaveMap, stamp: Option<Stamp>) -> Self {
-        let bulletin = Bulletin::new(*have.layout(), &have.snapshot());
         Self {
             cascade_hash,
-            bulletin,
+            listener: OnceLock::new(),
             stamp: Mutex::new(stamp),
             ledger: Mutex::new(Ledger::new(*have.layout())),
             syncing: Mutex::default(),
@@ -100,10 +107,18 @@ impl Shared {
         &self.have
     }
 
-    /// What is told of the file to peers that know the swarm extension.
-    #[must_use]
-    pub fn bulletin(&self) -> &Bulletin {
-        &self.bulletin
+    /// From now on the listener that `make` makes of the present blocks hears of changes. There is one at most.
+    pub fn listen<L: Listener + 'static>(&self, make: impl FnOnce(&Layout, &Have) -> L) -> Arc<L> {
+        let _ledger = self.ledger();
+        let listener = Arc::new(make(self.layout(), &self.have.snapshot()));
+        let _ = self.listener.set(Arc::<L>::clone(&listener));
+        listener
+    }
+
+    fn restarted(&self) {
+        if let Some(listener) = self.listener.get() {
+            listener.restarted(&self.have.snapshot());
+        }
     }
 
     /// The ledger, for a look or a step; see [`Ledger`].
@@ -115,8 +130,11 @@ impl Shared {
     /// doubt.
     pub fn publish(&self, block: Block) {
         let mut ledger = self.ledger();
-        if ledger.published(block) && self.have.publish(block) {
-            self.bulletin.published(block);
+        if ledger.published(block)
+            && self.have.publish(block)
+            && let Some(listener) = self.listener.get()
+        {
+            listener.published(block);
         }
     }
 
@@ -150,7 +168,7 @@ impl Shared {
             any |= self.have.withdraw(block);
         }
         if any {
-            self.bulletin.restart(*self.layout(), &self.have.snapshot());
+            self.restarted();
         }
     }
 
@@ -160,7 +178,7 @@ impl Shared {
         ledger.doubt_all();
         self.had.fetch_max(self.have.count(), Ordering::Relaxed);
         self.have.withdraw_all();
-        self.bulletin.restart(*self.layout(), &Have::none(self.layout()));
+        self.restarted();
     }
 
     /// Number of blocks that were believed when the whole file came into doubt.
@@ -178,7 +196,7 @@ impl Shared {
         ledger.settled(right, from_disk);
         self.had.store(0, Ordering::Relaxed);
         self.have.replace(right);
-        self.bulletin.restart(*self.layout(), &self.have.snapshot());
+        self.restarted();
         self.changed.store(false, Ordering::Release);
     }
 

@@ -30,7 +30,7 @@ impl World {
         let source = Box::new(move || random.next_u64());
         let mut plan = Plan::new(self.layout, &Have::none(&self.layout), config, source);
         plan.set_own_address(id.addr());
-        Ours { plan, links: Vec::new(), met: 0, tick: 0, hungry: true }
+        Ours { plan, links: Vec::new(), met: 0, askers: 0, tick: 0, hungry: true }
     }
 
     /// Lets the plan act; gives when it wants to be woken.
@@ -38,11 +38,12 @@ impl World {
         let (now, time) = (self.now, self.nodes[id].time(self.now));
         let node = &mut self.nodes[id];
         let Client::Ours(ours) = &mut node.client else { return None };
-        if let Some(news) = &node.news {
-            let met = news.board.met_since(&mut ours.met);
+        if let Some(serving) = &node.serving {
+            let met = serving.upload.met_since(&mut ours.met);
             if !met.is_empty() {
                 ours.plan.handle_peers(time, Source::Swarm, &met);
             }
+            ours.plan.handle_askers(time, &serving.upload.askers_since(&mut ours.askers));
         }
         while let Client::Ours(ours) = &mut self.nodes[id].client
             && let Some(action) = ours.plan.poll_action(time)

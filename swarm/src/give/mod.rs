@@ -7,26 +7,26 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`upload`] | all of it for one file |
-//! | `subscriber` | what one reader has been told, and what is next |
+//! | `subscriber` | what one subscriber has been told, and what is next |
 //! | `admission` | how many may wait for a block |
 //! | `askers` | hosts that ask without telling where they listen |
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
-//! | `offer_queues` | in which order readers get offers, and of each host how many |
+//! | `offer_queues` | in which order subscribers get offers, and of each host how many |
 //! | [`met`] | peers that have shown themselves |
 //! | `news_queue` | who is told next, when more ask than should be told at once |
-//! | `patience` | how long a reader is sent away because others wait, and how often it was |
+//! | `patience` | how long a subscriber is sent away because others wait, and how often it was |
 //! | `version1` | what clients get that know only version 1 |
 //! | `tuning` | the tuned constants |
 
 mod admission;
 mod askers;
+pub mod conversation;
 pub mod have_log;
 pub mod met;
 mod news_queue;
 mod offer_queues;
 pub mod offers;
-mod patience;
 mod subscriber;
 mod tuning;
 pub mod upload;
@@ -35,10 +35,10 @@ mod version1;
 #[cfg(test)]
 mod tests;
 
-pub use askers::Askers;
-pub use subscriber::ReaderId;
+pub use conversation::{Behind, Conversation, Decision, Request, Server, Wanted};
+pub use subscriber::SubscriberId;
 pub use tuning::Tuning;
-pub use upload::{Board, Verdict};
+pub use upload::Upload;
 
 use crate::limits::MAX_TOLD_BLOCKS;
 

@@ -5,8 +5,8 @@
 //! follows them). A leecher that takes what it is offered gets the next; one that does not, or leaves,
 //! or is slow, holds up only its own offers, which go to others.
 
-use super::offer_queues::{Host, Lines, Standing};
-use super::subscriber::ReaderId;
+use super::offer_queues::{Candidate, Host, OfferQueues};
+use super::subscriber::SubscriberId;
 use super::tuning::Tuning;
 use crate::Time;
 use crate::meter::Meter;
@@ -24,7 +24,7 @@ struct Offer {
     run: Run,
     /// Blocks of it that have not been sent.
     unsent: u32,
-    /// The reader's count of offered blocks when it has read this one; `None`: not told yet.
+    /// The subscriber's count of offered blocks when it has read this one; `None`: not told yet.
     told: Option<u32>,
     /// When it was told, until a block of it is asked for.
     idle_since: Option<Time>,
@@ -36,11 +36,11 @@ struct Offer {
     deadline: Time,
 }
 
-/// An offer that a reader did not want.
+/// An offer that a subscriber did not want.
 #[derive(Debug)]
 struct PutOff {
     run: Run,
-    unwilling: ReaderId,
+    unwilling: SubscriberId,
     until: Time,
 }
 
@@ -62,7 +62,7 @@ struct Account {
     offers: VecDeque<Offer>,
     /// Offered blocks told so far, modulo 2³².
     told: u32,
-    /// In the line of those who may get another offer.
+    /// In the queue of those who may get another offer.
     waiting: bool,
     /// It has taken a block.
     proven: bool,
@@ -71,8 +71,8 @@ struct Account {
 }
 
 impl Account {
-    fn standing(&self, reader: ReaderId) -> Standing {
-        Standing { reader, host: self.host, newcomer: !self.proven }
+    fn candidate(&self, subscriber: SubscriberId) -> Candidate {
+        Candidate { subscriber, host: self.host, newcomer: !self.proven }
     }
 }
 
@@ -85,18 +85,18 @@ pub struct Offers {
     given: Have,
     /// Blocks that somebody did not want.
     unwanted: Have,
-    /// Offers that a reader did not want, for others, for some time.
+    /// Offers that a subscriber did not want, for others, for some time.
     put_off: VecDeque<PutOff>,
     /// No block before this number is to be given.
     next: u64,
-    accounts: HashMap<ReaderId, Account>,
-    /// Readers that may get another offer.
-    lines: Lines,
+    accounts: HashMap<SubscriberId, Account>,
+    /// Subscribers that may get another offer.
+    queues: OfferQueues,
     /// When it is the turn of newcomers.
     turn: u32,
     /// Bytes that are offered to newcomers, but for stale offers.
     offered_to_newcomers: u64,
-    /// Readers that have taken a block.
+    /// Subscribers that have taken a block.
     proven: usize,
     /// Bytes that are offered and not sent, but for stale offers.
     offered: u64,
@@ -121,7 +121,7 @@ impl Offers {
             put_off: VecDeque::new(),
             next: 0,
             accounts: HashMap::new(),
-            lines: Lines::default(),
+            queues: OfferQueues::default(),
             turn: 0,
             offered_to_newcomers: 0,
             proven: 0,
@@ -134,63 +134,63 @@ impl Offers {
         }
     }
 
-    /// Whether readers should ask for what they are offered, and for nothing else.
+    /// Whether subscribers should ask for what they are offered, and for nothing else.
     #[must_use]
     pub fn is_choosing(&self, now: Time) -> bool {
         let over = self.opens.is_some_and(|opens| now >= opens);
         !self.fast && !over && self.accounts.len() > 1
     }
 
-    /// Whether `reader` is offered `block`.
+    /// Whether `subscriber` is offered `block`.
     #[must_use]
-    pub fn is_offered(&self, reader: ReaderId, block: Block) -> bool {
-        let account = self.accounts.get(&reader);
+    pub fn is_offered(&self, subscriber: SubscriberId, block: Block) -> bool {
+        let account = self.accounts.get(&subscriber);
         account.is_some_and(|account| account.offers.iter().any(|offer| offer.holds(block)))
     }
 
-    /// Whether another than `reader` got `block` or is offered it.
+    /// Whether another than `subscriber` got `block` or is offered it.
     #[must_use]
-    pub fn is_another_s(&self, reader: ReaderId, block: Block) -> bool {
-        !self.is_offered(reader, block) && self.given.has(block)
+    pub fn is_another_s(&self, subscriber: SubscriberId, block: Block) -> bool {
+        !self.is_offered(subscriber, block) && self.given.has(block)
     }
 
-    /// A reader has come.
-    pub fn open(&mut self, reader: ReaderId, host: Host) {
-        self.accounts.insert(reader, Account { host, ..Account::default() });
-        if self.lines.open(host) {
+    /// A subscriber has come.
+    pub fn open(&mut self, subscriber: SubscriberId, host: Host) {
+        self.accounts.insert(subscriber, Account { host, ..Account::default() });
+        if self.queues.open(host) {
             self.take_back_untaken();
         }
-        self.stand_in_line(reader);
+        self.join_queue(subscriber);
     }
 
-    /// A reader has gone; what it was offered goes to others.
-    pub fn close(&mut self, reader: ReaderId) {
-        let Some(account) = self.accounts.remove(&reader) else { return };
+    /// A subscriber has gone; what it was offered goes to others.
+    pub fn close(&mut self, subscriber: SubscriberId) {
+        let Some(account) = self.accounts.remove(&subscriber) else { return };
         let room = self.room_for_each();
         if account.waiting {
-            self.lines.leave(account.standing(reader), room);
+            self.queues.leave(account.candidate(subscriber), room);
         }
         self.proven -= usize::from(account.proven);
         account.offers.iter().for_each(|offer| self.take_back(account.host, offer));
-        self.lines.close(account.host);
+        self.queues.close(account.host);
     }
 
-    /// The reader asks for `block`.
-    pub fn asked(&mut self, reader: ReaderId, block: Block) {
-        if self.is_passed_on(reader, block) {
+    /// The subscriber asks for `block`.
+    pub fn asked(&mut self, subscriber: SubscriberId, block: Block) {
+        if self.is_passed_on(subscriber, block) {
             self.given.insert(block);
         }
-        let offers = self.accounts.get_mut(&reader).map(|account| account.offers.iter_mut());
+        let offers = self.accounts.get_mut(&subscriber).map(|account| account.offers.iter_mut());
         if let Some(offer) = offers.and_then(|mut offers| offers.find(|offer| offer.holds(block))) {
             offer.idle_since = None;
         }
     }
 
-    /// The reader asks for news, having read `seen` offered blocks: what it was told and did not ask
-    /// for, it does not want. Perhaps others have it; perhaps the reader only thought so. So a block goes
-    /// to another reader once, and when that one does not want it either, it counts as given.
-    pub fn declined(&mut self, now: Time, reader: ReaderId, seen: u32) {
-        let Some(account) = self.accounts.get_mut(&reader) else { return };
+    /// The subscriber asks for news, having read `seen` offered blocks: what it was told and did not ask
+    /// for, it does not want. Perhaps others have it; perhaps the subscriber only thought so. So a block goes
+    /// to another subscriber once, and when that one does not want it either, it counts as given.
+    pub fn declined(&mut self, now: Time, subscriber: SubscriberId, seen: u32) {
+        let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         let host = account.host;
         let read = |told: u32| seen.wrapping_sub(told) < u32::MAX / 2;
         let mut declined = Vec::new();
@@ -204,31 +204,31 @@ impl Offers {
             if untouched && self.unwanted.insert(offer.run.first) {
                 self.put_off.push_back(PutOff {
                     run: offer.run,
-                    unwilling: reader,
+                    unwilling: subscriber,
                     until: now + self.tuning.offer_stale,
                 });
             }
         }
-        self.stand_in_line(reader);
+        self.join_queue(subscriber);
     }
 
-    /// `block` has gone to the reader.
-    pub fn sent(&mut self, now: Time, reader: ReaderId, block: Block) {
+    /// `block` has gone to the subscriber.
+    pub fn sent(&mut self, now: Time, subscriber: SubscriberId, block: Block) {
         let fast = self.tuning.fast;
         self.sent.add(now, self.layout.len_of(block));
         self.fast = if self.fast { self.sent.rate() > fast / 2.0 } else { self.sent.rate() > fast };
-        let passed_on = self.is_passed_on(reader, block);
+        let passed_on = self.is_passed_on(subscriber, block);
         if passed_on {
             self.given.insert(block);
         }
         let room = self.room_for_each();
-        let Some(account) = self.accounts.get_mut(&reader) else { return };
+        let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         account.lazy &= !passed_on;
-        let (host, standing) = (account.host, account.standing(reader));
+        let (host, candidate) = (account.host, account.candidate(subscriber));
         if !core::mem::replace(&mut account.proven, true) {
             self.proven += 1;
             if core::mem::take(&mut account.waiting) {
-                self.lines.leave(standing, room);
+                self.queues.leave(candidate, room);
             }
         }
         if let Some(at) = account.offers.iter().position(|offer| offer.holds(block))
@@ -241,20 +241,20 @@ impl Offers {
                 self.uncount(host, &offer);
             }
         }
-        self.stand_in_line(reader);
+        self.join_queue(subscriber);
     }
 
-    /// Makes offers as long as there should be more; gives the readers that have some to be told.
-    pub fn offer(&mut self, now: Time) -> Vec<ReaderId> {
-        let mut readers = Vec::new();
+    /// Makes offers as long as there should be more; gives the subscribers that have some to be told.
+    pub fn offer(&mut self, now: Time) -> Vec<SubscriberId> {
+        let mut subscribers = Vec::new();
         if !self.is_choosing(now) {
-            return readers;
+            return subscribers;
         }
         while self.offered < self.budget()
-            && let Some(standing) = self.next_in_line()
+            && let Some(candidate) = self.next_candidate()
         {
-            let Standing { reader, host, newcomer } = standing;
-            let Some(run) = self.next_put_off(reader).or_else(|| self.next_run()) else { break };
+            let Candidate { subscriber, host, newcomer } = candidate;
+            let Some(run) = self.next_put_off(subscriber).or_else(|| self.next_run()) else { break };
             self.turn = self.turn.wrapping_add(1);
             let bytes = bytes(&self.layout, run);
             for block in run.blocks(&self.layout) {
@@ -262,10 +262,10 @@ impl Offers {
             }
             self.offered += bytes;
             self.offered_to_newcomers += if newcomer { bytes } else { 0 };
-            self.lines.add(host, bytes);
-            self.lines.leave(standing, self.room_for_each());
+            self.queues.add(host, bytes);
+            self.queues.leave(candidate, self.room_for_each());
             let deadline = now + self.patience();
-            if let Some(account) = self.accounts.get_mut(&reader) {
+            if let Some(account) = self.accounts.get_mut(&subscriber) {
                 account.waiting = false;
                 account.offers.push_back(Offer {
                     run,
@@ -278,22 +278,22 @@ impl Offers {
                     deadline,
                 });
             }
-            self.stand_in_line(reader);
-            readers.push(reader);
+            self.join_queue(subscriber);
+            subscribers.push(subscriber);
         }
-        readers
+        subscribers
     }
 
-    /// Whether the reader has offers that it was not told.
+    /// Whether the subscriber has offers that it was not told.
     #[must_use]
-    pub fn has_untold(&self, reader: ReaderId) -> bool {
-        let account = self.accounts.get(&reader);
+    pub fn has_untold(&self, subscriber: SubscriberId) -> bool {
+        let account = self.accounts.get(&subscriber);
         account.is_some_and(|account| account.offers.back().is_some_and(|offer| offer.told.is_none()))
     }
 
-    /// What the reader is to be told now.
-    pub fn tell(&mut self, now: Time, reader: ReaderId) -> Vec<Run> {
-        let Some(account) = self.accounts.get_mut(&reader) else { return Vec::new() };
+    /// What the subscriber is to be told now.
+    pub fn tell(&mut self, now: Time, subscriber: SubscriberId) -> Vec<Run> {
+        let Some(account) = self.accounts.get_mut(&subscriber) else { return Vec::new() };
         let mut runs = Vec::new();
         for offer in account.offers.iter_mut().filter(|offer| offer.told.is_none()) {
             account.told = account.told.wrapping_add(offer.run.count);
@@ -305,7 +305,7 @@ impl Offers {
 
     /// The offer is over.
     fn uncount(&mut self, host: Host, offer: &Offer) {
-        self.lines.remove(host, bytes(&self.layout, offer.run), self.room_for_each());
+        self.queues.remove(host, bytes(&self.layout, offer.run), self.room_for_each());
         if !offer.stale {
             self.count_less(offer.run, offer.newcomer);
         }
@@ -326,31 +326,31 @@ impl Offers {
         self.next = self.next.min(offer.run.first.number());
     }
 
-    /// Lets a reader stand in line that has room for another offer.
-    fn stand_in_line(&mut self, reader: ReaderId) {
+    /// Lets a subscriber stand in the queue that has room for another offer.
+    fn join_queue(&mut self, subscriber: SubscriberId) {
         let room = self.room_for_each();
-        let Some(account) = self.accounts.get_mut(&reader) else { return };
+        let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         let offered: u64 = account.offers.iter().map(|offer| bytes(&self.layout, offer.run)).sum();
         let own = if account.proven { room } else { 1 };
         if !account.waiting && !account.lazy && offered < own {
             account.waiting = true;
-            let standing = account.standing(reader);
-            self.lines.stand(standing, room);
+            let candidate = account.candidate(subscriber);
+            self.queues.stand(candidate, room);
         }
     }
 
-    /// Whether `block` is thought to reach others when the reader has it. Readers of one host that ask for what
+    /// Whether `block` is thought to reach others when the subscriber has it. Subscribers of one host that ask for what
     /// they were not offered have it for themselves, as far as others can tell.
-    fn is_passed_on(&self, reader: ReaderId, block: Block) -> bool {
-        let crowd = self.accounts.get(&reader).is_some_and(|account| self.lines.is_crowd(account.host));
-        !crowd || self.is_offered(reader, block)
+    fn is_passed_on(&self, subscriber: SubscriberId, block: Block) -> bool {
+        let crowd = self.accounts.get(&subscriber).is_some_and(|account| self.queues.is_crowd(account.host));
+        !crowd || self.is_offered(subscriber, block)
     }
 
     /// Who gets the next offer.
-    fn next_in_line(&self) -> Option<Standing> {
-        let proven = self.lines.first(false);
+    fn next_candidate(&self) -> Option<Candidate> {
+        let proven = self.queues.first(false);
         let room = self.proven == 0 || self.offered_to_newcomers < self.budget() / self.tuning.newcomers_part;
-        let newcomer = self.lines.first(true).filter(|_| room);
+        let newcomer = self.queues.first(true).filter(|_| room);
         if self.turn.is_multiple_of(self.tuning.newcomers_turn) {
             newcomer.or(proven)
         } else {
@@ -358,9 +358,9 @@ impl Offers {
         }
     }
 
-    /// The next offer that another than `reader` did not want.
-    fn next_put_off(&mut self, reader: ReaderId) -> Option<Run> {
-        self.put_off.pop_front_if(|put_off| put_off.unwilling != reader).map(|put_off| put_off.run)
+    /// The next offer that another than `subscriber` did not want.
+    fn next_put_off(&mut self, subscriber: SubscriberId) -> Option<Run> {
+        self.put_off.pop_front_if(|put_off| put_off.unwilling != subscriber).map(|put_off| put_off.run)
     }
 
     /// The next blocks that nobody got or is offered; at most [`Tuning::offer_bytes`] of them, at least one.

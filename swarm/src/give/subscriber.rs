@@ -1,9 +1,10 @@
-//! One reader: what it has been told so far, and what of the blocks and peers is to be told next.
+//! One subscriber: what it has been told so far, and what of the blocks and peers is to be told next.
 
+use super::admission::Admission;
 use super::have_log::HaveLog;
 use super::met::Met;
 use super::news_queue::Place;
-use super::patience::Patience;
+use crate::Time;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -16,11 +17,11 @@ const MAX_EMPTY_PARTS: usize = 2;
 
 /// A connection whose other end has shown that it knows the extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReaderId(pub u64);
+pub struct SubscriberId(pub u64);
 
-/// Where a reader stands.
+/// Where a subscriber stands.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct Subscriber {
     pub(super) addr: Option<SocketAddrV4>,
     /// The first block that it was not told about by a map.
     pub(super) map_at: u64,
@@ -30,23 +31,29 @@ pub(super) struct Reader {
     /// Whether it was told [`Item::Everything`] (false) or [`Item::Choosing`] (true) last.
     pub(super) choosing_told: Option<bool>,
     pub(super) goodbye_told: bool,
-    pub(super) load_told: u16,
+    pub(super) waiting_told: u16,
     pub(super) greeted: bool,
     /// It is to be told that the uplink is free.
     pub(super) invited: bool,
     pub(super) asked: bool,
-    pub(super) patience: Patience,
+    pub(super) admission: Admission,
     /// It knows all that there is.
-    pub(super) quiet: bool,
-    /// Where it stands in the line of those who wait to be told.
+    pub(super) idle: bool,
+    /// Where it stands in the queue of those who wait to be told.
     pub(super) place: Option<Place>,
     /// Its turn has come: it may be told, with news alone, once.
     pub(super) ticket: bool,
+    /// When it was told something last.
+    pub(super) told_at: Option<Time>,
+    /// When a question for news was answered last.
+    pub(super) answered_at: Option<Time>,
+    /// Since when its question for news waits.
+    pub(super) waits_since: Option<Time>,
     /// Times that it was told since it was given a block.
-    pub(super) tellings: u32,
+    pub(super) times_told: u32,
 }
 
-impl Reader {
+impl Subscriber {
     /// One that listens at `addr`, if it does, and is told the blocks from `map_at` on by a map, those that came
     /// since `log_at` one by one, and the last of the peers that were met before `met_end`.
     pub(super) fn new(addr: Option<SocketAddrV4>, map_at: u64, log_at: u64, met_end: u64) -> Self {
@@ -58,15 +65,18 @@ impl Reader {
             peers_told: 0,
             choosing_told: None,
             goodbye_told: false,
-            load_told: 0,
+            waiting_told: 0,
             greeted: false,
             invited: false,
             asked: false,
-            patience: Patience::default(),
-            quiet: false,
+            admission: Admission::default(),
+            idle: false,
             place: None,
             ticket: false,
-            tellings: 0,
+            told_at: None,
+            answered_at: None,
+            waits_since: None,
+            times_told: 0,
         }
     }
 
@@ -94,7 +104,7 @@ impl Reader {
         None
     }
 
-    /// What came since the reader was told the last time, as far as it fits.
+    /// What came since the subscriber was told the last time, as far as it fits.
     pub(super) fn new_blocks(&mut self, log: &HaveLog, released: u64) -> Option<Item> {
         let mut runs: Vec<Run> = Vec::new();
         while self.log_at < released
@@ -111,7 +121,7 @@ impl Reader {
         (!runs.is_empty()).then_some(Item::Have(runs))
     }
 
-    /// Peers that the reader was not told of, as many as fit. An address of this machine alone is nothing
+    /// Peers that the subscriber was not told of, as many as fit. An address of this machine alone is nothing
     /// for others.
     pub(super) fn new_peers(&mut self, met: &Met) -> impl Iterator<Item = Item> + use<> {
         let local = self.addr.is_some_and(|addr| addr.ip().is_loopback());

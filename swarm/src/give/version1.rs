@@ -10,7 +10,7 @@ use core::time::Duration;
 
 /// The account.
 #[derive(Debug)]
-pub(super) struct PlainShare {
+pub(super) struct Version1Share {
     tuning: Tuning,
     /// Bytes that they may still get; negative: that they got too early.
     credit: i64,
@@ -24,7 +24,7 @@ pub(super) struct PlainShare {
     looked_at: Time,
 }
 
-impl PlainShare {
+impl Version1Share {
     pub(super) fn new(tuning: Tuning) -> Self {
         Self {
             tuning,
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn they_get_one_for_ten_while_others_wait() {
-        let (mut share, mut now, mut got) = (PlainShare::new(Tuning::DEFAULT), STEP, 0);
+        let (mut share, mut now, mut got) = (Version1Share::new(Tuning::DEFAULT), STEP, 0);
         for _ in 0..100 {
             share.sent(now, BLOCK);
             got += u32::from(share.asked(now, BLOCK, false));
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn they_get_everything_when_nobody_else_does() {
-        let mut share = PlainShare::new(Tuning::DEFAULT);
+        let mut share = Version1Share::new(Tuning::DEFAULT);
         assert!(share.asked(STEP, BLOCK, false));
         share.sent(STEP, BLOCK);
         assert!(share.asked(STEP, BLOCK, false));
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn one_who_takes_little_does_not_hold_them_up() {
-        let (mut share, mut now) = (PlainShare::new(Tuning::DEFAULT), STEP);
+        let (mut share, mut now) = (Version1Share::new(Tuning::DEFAULT), STEP);
         for _ in 0..50 {
             assert!(share.asked(now, BLOCK * 100, false));
             now += STEP;
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_saved_and_owed_is_bounded() {
-        let mut share = PlainShare::new(Tuning::DEFAULT);
+        let mut share = Version1Share::new(Tuning::DEFAULT);
         (0..10).for_each(|_| share.sent(STEP, 1 << 30));
         let saved = (0..10_000).take_while(|_| share.asked(STEP, BLOCK, false)).count() as u64;
         assert!(saved <= (1 << 20) / BLOCK + 1, "{saved}");

@@ -2,7 +2,7 @@
 //! protocol.
 
 use super::super::verdict::Verdict;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Served};
 use crate::metafile::MetafileOnDisk;
 use crate::serve::{Options, Pool, ServeStats};
 use crate::store::{DataFile, HaveMap, Shared, Stamp};
@@ -21,6 +21,7 @@ pub(in crate::serve) const PATIENCE: Duration = Duration::from_secs(20);
 /// A complete, verified data file of unlike bytes.
 pub(in crate::serve) struct Sample {
     pub(in crate::serve) shared: Arc<Shared>,
+    pub(in crate::serve) served: Arc<Served>,
     pub(in crate::serve) bytes: Vec<u8>,
     path: NamedTempFile,
 }
@@ -47,7 +48,7 @@ impl Sample {
         random.fill(&mut hash);
         let data = DataFile::new(file, path.path(), layout);
         let shared = Arc::new(Shared::new(CascadeHash(hash), data, have, Some(stamp)));
-        Self { shared, bytes, path }
+        Self { served: Served::new(Arc::clone(&shared)), shared, bytes, path }
     }
 
     /// From now on every block is hashed before it is served, and nothing else shows a change of the file.
@@ -117,7 +118,7 @@ impl Server {
     pub(in crate::serve) fn with(samples: &[&Sample], options: Options) -> Self {
         let catalog = Catalog::new();
         for sample in samples {
-            catalog.add(Arc::clone(&sample.shared));
+            catalog.add(Arc::clone(&sample.served));
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let pool = Pool::start(listener, Arc::clone(&catalog), options).unwrap();

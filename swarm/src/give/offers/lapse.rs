@@ -8,7 +8,7 @@ impl Offers {
     pub fn handle_time(&mut self, now: Time) {
         if now >= self.check_at {
             self.check_at = now + self.tuning.offer_stale;
-            self.lines.handle_time(now, self.room_for_each());
+            self.queues.handle_time(now, self.room_for_each());
             self.take_back_late(now, false);
         }
         if self.next_run().is_none() && now >= self.last_check_at {
@@ -23,7 +23,7 @@ impl Offers {
         if !nothing_left || !self.put_off.is_empty() {
             self.opens = None;
         } else if self.opens.is_none() {
-            // What is on offer goes out first; but one slow reader does not hold up the others.
+            // What is on offer goes out first; but one slow subscriber does not hold up the others.
             self.opens =
                 Some(now + self.tuning.settle.max(self.time_for_offers().mul_f64(self.tuning.settle_times)));
         }
@@ -54,9 +54,9 @@ impl Offers {
         // A fixed order: hash maps have none.
         late.sort_by_key(|(_, offer)| offer.run.first);
         for host in
-            late.iter().map(|(host, _)| *host).filter(|host| self.lines.is_crowd(*host)).collect::<Vec<_>>()
+            late.iter().map(|(host, _)| *host).filter(|host| self.queues.is_crowd(*host)).collect::<Vec<_>>()
         {
-            self.lines.rest(host, now + lapses);
+            self.queues.rest(host, now + lapses);
         }
         late.iter().for_each(|(host, offer)| self.take_back(*host, offer));
     }
@@ -64,14 +64,14 @@ impl Offers {
     /// There are several hosts from now on: what one of them was offered alone, and has not asked for, may be more
     /// than its part.
     pub(super) fn take_back_untaken(&mut self) {
-        let (mut back, mut readers) = (Vec::new(), Vec::new());
-        for (reader, account) in &mut self.accounts {
+        let (mut back, mut subscribers) = (Vec::new(), Vec::new());
+        for (subscriber, account) in &mut self.accounts {
             let (untaken, taken): (VecDeque<Offer>, _) = core::mem::take(&mut account.offers)
                 .into_iter()
                 .partition(|offer| offer.unsent == offer.run.count && offer.untaken_since().is_some());
             account.offers = taken;
             if !untaken.is_empty() {
-                readers.push(*reader);
+                subscribers.push(*subscriber);
                 back.extend(untaken.into_iter().map(|offer| (account.host, offer)));
             }
         }
@@ -88,8 +88,8 @@ impl Offers {
         // A fixed order: hash maps have none.
         back.sort_by_key(|(_, offer)| offer.run.first);
         back.iter().for_each(|(host, offer)| self.take_back(*host, offer));
-        readers.sort_unstable();
-        readers.into_iter().for_each(|reader| self.stand_in_line(reader));
+        subscribers.sort_unstable();
+        subscribers.into_iter().for_each(|subscriber| self.join_queue(subscriber));
     }
 
     /// When [`Offers::handle_time`] may have something to do.
