@@ -141,17 +141,17 @@ tuning! {
         stall_timeout: Duration = Duration::from_secs(30),
 
         /// A block goes to another link where that is faster by this factor …
-        theft_factor: f64 = 1.5,
+        take_factor: f64 = 1.5,
         /// … and by this time: an early end against blocks that come twice.
-        theft_margin: Duration = Duration::from_millis(100),
+        take_margin: Duration = Duration::from_millis(100),
         /// Times that margin among leechers who serve each other. Neutral at 1.
         swarm_margins: u32 = 4,
         /// Times longer that a link must be stalled before one without any answer yet takes its block.
         unproven_stalls: u32 = 4,
         /// Times that a block goes to a faster link; after that only from stalled ones.
-        speed_thefts: u32 = 2,
+        fast_takes: u32 = 2,
         /// Doublings of the silence that it takes, one for each time that a block was taken.
-        theft_doublings: u32 = 3,
+        take_doublings: u32 = 3,
         /// Between two looks at who has become slow, while nothing is missing.
         endgame_interval: Duration = Duration::from_millis(100),
     }

@@ -1,9 +1,9 @@
 //! Which missing block is next.
 
-use super::Random;
-use super::blocks::Blocks;
-use super::knowledge::Rarity;
-use super::tuning::Tuning;
+use crate::ask::blocks::Blocks;
+use crate::ask::known::Random;
+use crate::ask::links::Rarity;
+use crate::ask::tuning::Tuning;
 use cascade_format::{Block, Have};
 
 /// The order in which blocks are asked for.
