@@ -69,7 +69,7 @@ impl Known {
 
     /// Whether no progress was made on any link for a while.
     pub(super) fn nothing_flows(&self, now: Time) -> bool {
-        now >= self.flow.last_progress + self.tuning.silent_after
+        now >= self.flow.last_progress + self.tuning.stall_after
     }
 
     /// Puts `blocks`, which are missing, in flight on a link, and asks for them.

@@ -159,7 +159,7 @@ impl Plan {
             self.take_for_the_unlinked(now);
             self.due = self.find_due(now);
         } else {
-            let endgame = self.known.all_asked().then(|| now + self.known.tuning.endgame_interval);
+            let endgame = self.known.all_asked().then(|| now + self.known.tuning.take_margin);
             self.due = [self.due, fed.due, endgame].into_iter().flatten().min();
         }
     }
@@ -192,8 +192,8 @@ impl Plan {
         let room = known.links.len() < self.connecting.max_links(known);
         let peers = known.peers.next_wakeup(now, room);
         let connecting = self.connecting.next_wakeup(known, now);
-        let starving = Some(known.flow.last_verified + known.tuning.starving_after).filter(|at| *at > now);
-        let endgame = known.all_asked().then(|| now + known.tuning.endgame_interval);
+        let starving = Some(known.flow.last_verified + known.tuning.stall_after).filter(|at| *at > now);
+        let endgame = known.all_asked().then(|| now + known.tuning.take_margin);
         let wrong = self.answers.wrong.next_wakeup(now);
         [links, peers, connecting, starving, endgame, wrong].into_iter().flatten().min()
     }
@@ -226,7 +226,7 @@ impl Plan {
     #[must_use]
     pub fn useful(&self, now: Time) -> usize {
         let useful = |link: &Link| {
-            let young = now < link.opened() + self.known.tuning.useless_after;
+            let young = now < link.opened() + self.known.tuning.max_stall;
             link.is_connected() && (young || self.known.peers.get(link.peer).has_given())
         };
         self.known.links.iter().filter(|(_, link)| useful(link)).count()
@@ -235,7 +235,7 @@ impl Plan {
     /// Whether so few links are useful that trackers are asked as often as the protocol allows.
     #[must_use]
     pub fn wants_peers(&self, now: Time) -> bool {
-        self.useful(now) < self.known.tuning.wanted_peers
+        self.useful(now) < self.known.tuning.swarm_links
     }
 
     /// Links that are made.

@@ -115,8 +115,7 @@ impl Wrong {
         let alone = !others_may_have(known, block, false);
         if alone {
             let times = self.times.get(&block).copied().unwrap_or(1);
-            let pause = known.tuning.first_wrong_pause * (1 << times.saturating_sub(1).min(6));
-            let pause = pause.min(known.tuning.max_wrong_pause);
+            let pause = known.tuning.back_off(times);
             known.peers.get_mut(peer).ask_again(now, block, pause);
             self.tell(known, peer, block, Some(pause));
         }

@@ -8,6 +8,9 @@ use crate::ask::known::Known;
 use crate::ask::links::Link;
 use alloc::vec::Vec;
 
+/// With fewer leechers to compare with, none is behind: two that exchange what they have are hardly ever even.
+const MIN_COMPARED: usize = 4;
+
 /// Whether this peer has fewer blocks than the median of the leechers it is linked with, by more than arrives in
 /// [`behind_by`](crate::ask::Tuning::behind_by). Neither a liar moves the median nor a leecher that came with half of
 /// the file. Peers that have everything are not looked at: most of them always had.
@@ -17,7 +20,7 @@ pub(super) fn is_behind(known: &Known) -> bool {
         told.part().map(cascade_format::Have::count)
     };
     let mut counts: Vec<u64> = known.links.iter().filter_map(|(_, link)| count(link)).collect();
-    if counts.len() < known.tuning.compared_links {
+    if counts.len() < MIN_COMPARED {
         return false;
     }
     counts.sort_unstable();

@@ -142,7 +142,8 @@ fn is_starving(known: &Known, now: Time) -> bool {
     let (length, tuning) = (known.blocks.layout().block_size(), known.tuning);
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / known.flow.received.rate());
-    let wait = two_blocks.unwrap_or(tuning.max_starving).clamp(tuning.starving_after, tuning.max_starving);
+    let longest = tuning.max_stall * 2;
+    let wait = two_blocks.unwrap_or(longest).clamp(tuning.stall_after, longest);
     now >= known.flow.last_verified + wait
 }
 

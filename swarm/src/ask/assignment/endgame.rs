@@ -7,9 +7,13 @@ use crate::ask::known::Known;
 use crate::ask::links::pipeline::Pace;
 use crate::ask::links::{Link, LinkId};
 use crate::ask::tuning::Tuning;
+use crate::ask::tuning::doubled;
 use cascade_format::Block;
 use core::time::Duration;
 use hashbrown::HashMap;
+
+/// A link without any answer yet takes a block only from one that is stalled for twice twice as long.
+const UNPROVEN_DOUBLINGS: u32 = 2;
 
 /// Who takes a block.
 #[derive(Debug, Clone, Copy)]
@@ -165,8 +169,8 @@ fn expected_wait(
     times: u32,
     is_end: bool,
 ) -> Option<Duration> {
-    let stall = if proven { holder.stall_time() } else { holder.stall_time() * tuning.unproven_stalls };
-    if holder.stalls_for(now) >= stall * (1 << times.min(tuning.take_doublings)) {
+    let doublings = if proven { times } else { times + UNPROVEN_DOUBLINGS };
+    if holder.stalls_for(now) >= doubled(holder.stall_time(), doublings) {
         return Some(Duration::MAX);
     }
     // A holder that has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no

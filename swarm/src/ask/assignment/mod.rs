@@ -29,7 +29,7 @@ use alloc::vec::Vec;
 use cascade_format::Block;
 use choose::Chooser;
 use endgame::Endgame;
-use room::Room;
+use room::{MIN_REQUESTS, Room};
 
 /// Gives requests to links.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl Assignment {
             state.probed();
             return Some(Action::Probe { link });
         }
-        peer.put_off(now + known.tuning.first_back_off);
+        peer.put_off(now + known.tuning.pause);
         known.close(link)
     }
 
@@ -168,7 +168,7 @@ impl Assignment {
         let mut taken = Vec::new();
         let Some(state) = known.links.get(link) else { return taken };
         let full = state.requests.bytes() > state.pipeline.depth() / 4 * 3;
-        if full && state.requests.len() >= known.tuning.min_requests {
+        if full && state.requests.len() >= MIN_REQUESTS {
             // Some requests with one call are cheaper than each with its own.
             return taken;
         }

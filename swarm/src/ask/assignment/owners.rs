@@ -62,7 +62,7 @@ pub(in crate::ask) fn lack_lasts(known: &Known, link: LinkId, block: Block) -> D
     let (length, rate) = (known.blocks.layout().len_of(block), known.flow.received.rate());
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     let share = length as f64 * leechers.len() as f64 / rate;
-    Duration::try_from_secs_f64(share / 2.0).unwrap_or(Duration::MAX).max(known.tuning.min_lack)
+    Duration::try_from_secs_f64(share / 2.0).unwrap_or(Duration::MAX).max(known.tuning.poll_interval)
 }
 
 #[cfg(test)]

@@ -8,6 +8,10 @@ use crate::ask::peers::Peer;
 use crate::ask::tuning::Tuning;
 use crate::limits::MAX_PIPELINE;
 
+/// Requests under way on any link where the peer takes more than one: the next is there when an answer ends, however
+/// small the product of bandwidth and delay.
+pub(super) const MIN_REQUESTS: usize = 2;
+
 /// Which links may have another block in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
@@ -28,7 +32,7 @@ impl Room {
         }
         let tuning = known.tuning;
         let depth = depth(tuning, known.flow.received.rate(), known.links.round_trip());
-        let unit = known.blocks.layout().block_size().max(tuning.unit_len);
+        let unit = known.blocks.layout().block_size().max(tuning.run_len);
         let leechers = known.rarity.partial as u64 + 1;
         let usual = (tuning.uplink_queue * known.links.connected() as u64).div_ceil(leechers);
         let units = if behind { usual + usual / tuning.behind_part } else { usual };
@@ -66,7 +70,7 @@ pub(super) fn on_link(tuning: &Tuning, now: Time, link: &Link, peer: &Peer, in_s
     }
     // A unit is under way in any case: a leecher with few links must not fall behind those with many.
     let depth = link.pipeline.depth();
-    let depth = if in_swarm { depth.max(tuning.unit_len) } else { depth };
+    let depth = if in_swarm { depth.max(tuning.run_len) } else { depth };
     let fits = link.requests.bytes() < depth && requests < MAX_PIPELINE;
-    fits || (!in_swarm && requests < tuning.min_requests)
+    fits || (!in_swarm && requests < MIN_REQUESTS)
 }

@@ -9,12 +9,16 @@ use super::assignment::Assignment;
 use super::known::Known;
 use super::links::pipeline::Pace;
 use super::peers::Wanted;
-use super::tuning::Tuning;
+use super::tuning::{MAX_DOUBLINGS, Tuning, doubled};
 use crate::Time;
 use alloc::vec;
 use alloc::vec::Vec;
 use cascade_format::Block;
 use core::time::Duration;
+
+/// The spacing while nothing arrives from anybody. It bounds how fast a list of addresses where nobody is makes us
+/// knock.
+const HURRIED_SPACING: Duration = Duration::from_millis(20);
 
 /// Opens links, and closes some for others.
 #[derive(Debug)]
@@ -23,8 +27,7 @@ pub(super) struct Connecting {
     max_links: usize,
     /// Until when the tries of addresses that have never spoken are paid for: each costs the spacing, and the first
     /// ones are given in advance. Newcomers know at first only other newcomers, and a swarm whose first members ask
-    /// each other alone asks the others too little. It also bounds how fast a list of addresses where nobody is makes
-    /// us knock.
+    /// each other alone asks the others too little.
     tries_paid_until: Time,
     /// Before that, no link is closed in favour of another.
     replace_at: Time,
@@ -88,7 +91,7 @@ impl Connecting {
     }
 
     fn spacing(&self, known: &Known, now: Time) -> Duration {
-        if known.nothing_flows(now) { self.tuning.hurried_spacing } else { self.tuning.link_spacing }
+        if known.nothing_flows(now) { HURRIED_SPACING } else { self.tuning.link_spacing }
     }
 
     /// When the passing of time lets more links be opened, or one be closed for another.
@@ -98,9 +101,9 @@ impl Connecting {
         let next = Some(next).filter(|_| self.has_room(known));
         let silent = known.links.iter().filter_map(|(_, link)| link.silent_since());
         let ends = silent.flat_map(|since| {
-            (0..=tuning.silent_doublings).map(move |doubling| since + tuning.silent_after * (1 << doubling))
+            (0..=MAX_DOUBLINGS).map(move |doublings| since + doubled(tuning.stall_after, doublings))
         });
-        let quiet = known.flow.last_progress + tuning.silent_after;
+        let quiet = known.flow.last_progress + tuning.stall_after;
         let silent = ends.map(|end| end.max(quiet)).filter(|at| *at > now).min();
         let replace = Some(self.replace_at).filter(|_| known.links.len() >= tuning.swarm_links);
         [next, silent, replace].into_iter().flatten().filter(|at| *at > now).min()

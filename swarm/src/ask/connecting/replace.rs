@@ -8,6 +8,7 @@ use crate::ask::known::Known;
 use crate::ask::links::told::Told;
 use crate::ask::links::{Link, LinkId};
 use crate::ask::peers::Wanted;
+use crate::ask::tuning::doubled;
 use alloc::vec::Vec;
 
 impl Connecting {
@@ -34,7 +35,7 @@ impl Connecting {
         if now < self.replace_at {
             return false;
         }
-        self.replace_at = now + self.tuning.replace_interval;
+        self.replace_at = now + self.tuning.review_interval;
         if let Some(useless) = useless_link(known, now) {
             actions.extend(close_failed(known, now, useless));
         } else if let Some((id, peer)) = poor_link(known, now) {
@@ -80,7 +81,7 @@ fn silent_link(known: &Known, now: Time, fits: impl Fn(&Link) -> bool) -> Option
     let silent = |link: &Link| {
         // A peer that made room before has more time: it may be a slow one, or one with a queue.
         let peer = known.peers.get(link.peer);
-        let wait = tuning.silent_after * (1 << peer.failures().min(tuning.silent_doublings));
+        let wait = doubled(tuning.stall_after, peer.failures());
         let since = link.silent_since().filter(|since| now >= *since + wait);
         since.filter(|_| !peer.has_spoken() && fits(link))
     };
@@ -93,7 +94,7 @@ fn useless_link(known: &Known, now: Time) -> Option<(LinkId, usize)> {
     let useless = |link: &Link| {
         link.is_connected()
             && link.requests.is_empty()
-            && now >= link.opened() + known.tuning.useless_after
+            && now >= link.opened() + known.tuning.max_stall
             && !known.peers.get(link.peer).has_given()
     };
     let links = known.links.iter().filter(|(_, link)| useless(link));

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Have, Layout};
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -68,12 +69,12 @@ fn the_leecher_that_gives_least_makes_room_and_a_seeder_stays() {
     plan.parts().0.links.get_mut(poor).unwrap().gave(1 << 18);
     plan.parts().0.changed = true;
     assert_eq!(links(&mut plan, now).1, [], "it is too early to judge");
-    now += Tuning::DEFAULT.judged_after + Tuning::DEFAULT.replace_interval;
+    now += Tuning::DEFAULT.judged_after + Tuning::DEFAULT.review_interval;
     plan.parts().0.changed = true;
     let (opened, closed) = links(&mut plan, now);
     assert_eq!((opened.len(), closed), (1, vec![poor]));
     plan.parts().0.changed = true;
-    assert_eq!(links(&mut plan, now + Tuning::DEFAULT.replace_interval).1, [], "the others give alike");
+    assert_eq!(links(&mut plan, now + Tuning::DEFAULT.review_interval).1, [], "the others give alike");
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Link {
 
     /// Whether its peer, which closes after each answer, is about to do so.
     pub(in crate::ask) fn is_closing(&self, now: Time) -> bool {
-        self.answers > 0 && now < self.silence.last_byte() + self.tuning.close_grace
+        self.answers > 0 && now < self.silence.last_byte() + self.tuning.pause
     }
 
     /// Whether the peer owes an answer and has sent nothing for a while.
@@ -215,7 +215,7 @@ impl Link {
 
     /// How long a silence of this peer is nothing special.
     pub(in crate::ask) fn stall_time(&self) -> Duration {
-        self.silence.stall_time(self.pipeline.round_trip())
+        self.silence.stall_time()
     }
 
     /// Whether nothing more is to be hoped of the link.
@@ -238,14 +238,14 @@ impl Link {
             return Some(last_byte + CONNECT_TIMEOUT * 2);
         }
         if !self.requests.is_empty() {
-            return self.silence.next_wakeup(now, self.stall_time());
+            return self.silence.next_wakeup(now);
         }
         let busy = Some(self.busy_until()).filter(|until| *until > now);
         let poll = match &self.told {
             Some(told) if told.polling => Some(last_byte + NEWS_STALL),
             Some(told) if told.leaves => None,
             Some(told) => Some(told.poll_at).filter(|at| *at > now),
-            None => Some(last_byte + self.tuning.close_grace).filter(|at| *at > now && self.answers == 1),
+            None => Some(last_byte + self.tuning.pause).filter(|at| *at > now && self.answers == 1),
         };
         [busy, poll].into_iter().flatten().min()
     }

@@ -74,7 +74,7 @@ impl Pipeline {
         }
         self.sample_bytes += bytes;
         let elapsed = now.saturating_sub(self.sample_start);
-        if elapsed < self.tuning.min_sample.max(self.round_trip()) {
+        if elapsed < self.tuning.turnaround.max(self.round_trip()) {
             return waited;
         }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]

@@ -74,23 +74,24 @@ impl Silence {
         self.usual_wait
     }
 
-    /// After this long without progress a link with this round trip that owes an answer is stalled.
-    pub(super) fn stall_time(&self, round_trip: Duration) -> Duration {
+    /// After this long without progress a link that owes an answer is stalled: where everybody waits in queues, a
+    /// silence is nothing special.
+    pub(super) fn stall_time(&self) -> Duration {
         let tuning = self.tuning;
-        let usual = (round_trip * tuning.stall_trips).max(self.usual_wait * tuning.stall_waits);
-        tuning.stall_after.max(usual).min(tuning.max_stall)
+        tuning.stall_after.max(self.usual_wait * tuning.stall_waits).min(tuning.max_stall)
     }
 
     /// Whether the link has stalled for good.
     pub(super) fn is_over(&self, now: Time) -> bool {
-        now >= self.last_byte + self.tuning.stall_timeout
+        now >= self.last_byte + self.tuning.max_stall * 2
     }
 
     /// When, after `now`, the silence has lasted one, two, four … stall times, or is over.
-    pub(super) fn next_wakeup(&self, now: Time, stall_time: Duration) -> Option<Time> {
-        let mut ends = (0..6).map(|doubling| self.last_progress + stall_time * (1 << doubling));
+    pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
+        let stall_time = self.stall_time();
+        let mut ends = (0..6).map(|doublings| self.last_progress + stall_time * (1 << doublings));
         let end = ends.find(|time| *time > now);
-        let over = Some(self.last_byte + self.tuning.stall_timeout).filter(|time| *time > now);
+        let over = Some(self.last_byte + self.tuning.max_stall * 2).filter(|time| *time > now);
         [end, over].into_iter().flatten().min()
     }
 }
@@ -109,10 +110,10 @@ mod tests {
         assert_eq!(silence.lasts(later), later, "ten bytes");
         silence.received(later, tuning.progress_len);
         assert!(silence.is_progress(later));
-        assert_eq!(silence.stall_time(Duration::ZERO), tuning.stall_after);
+        assert_eq!(silence.stall_time(), tuning.stall_after);
         silence.requested(later, false, Duration::from_secs(1));
-        assert!(silence.stall_time(Duration::ZERO) > tuning.stall_after, "answers take long");
+        assert!(silence.stall_time() > tuning.stall_after, "answers take long");
         silence.requested(later, false, Duration::from_secs(100));
-        assert_eq!(silence.stall_time(Duration::ZERO), tuning.max_stall);
+        assert_eq!(silence.stall_time(), tuning.max_stall);
     }
 }

@@ -96,7 +96,7 @@ impl Told {
             self.pause = self.tuning.poll_interval;
             self.poll_at = self.asked_at + self.pause;
         } else if !hurried {
-            self.pause = (self.pause * 2).min(self.tuning.max_poll_pause);
+            self.pause = (self.pause * 2).min(self.tuning.pause);
             self.poll_at = self.poll_at.max(now + self.pause / 2);
         }
     }

@@ -27,13 +27,11 @@ pub(in crate::ask) struct Lies {
 }
 
 impl Lies {
-    /// The peer sent `block` wrong; for how long it is left alone.
-    pub(super) fn add(&mut self, tuning: &Tuning, block: Block) -> Duration {
-        let doublings = u32::try_from(self.count()).unwrap_or(u32::MAX).min(8);
+    /// The peer sent `block` wrong.
+    pub(super) fn add(&mut self, block: Block) {
         let lie = self.lies.entry(block).or_insert(Lie { times: 0, again: None });
         *lie = Lie { times: lie.times.saturating_add(1), again: None };
         self.in_a_row = self.in_a_row.saturating_add(1);
-        tuning.lie_back_off * (1 << doublings)
     }
 
     /// The peer gave a right block.
@@ -53,7 +51,7 @@ impl Lies {
         if let Some(lie) = self.lies.get_mut(&block) {
             lie.again = Some(now + pause);
         }
-        tuning.first_back_off * (1 << self.in_a_row.saturating_sub(1).min(6))
+        tuning.back_off(self.in_a_row.saturating_sub(1))
     }
 
     /// Somebody else may have `block`: it is not asked of this peer again.

@@ -324,12 +324,12 @@ mod tests {
         let now = Time::ZERO;
         peers.learn(now, Source::Guess, addr(9, 7001));
         peers.get_mut(0).failed(now);
-        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_back_off), None);
+        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_pause), None);
         peers.learn(now, Source::Tracker(0), addr(9, 7001));
-        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_back_off), Some(addr(9, 7001)));
+        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_pause), Some(addr(9, 7001)));
         peers.get_mut(0).failed(now);
         assert_eq!(
-            due(&peers, now + Tuning::DEFAULT.max_back_off),
+            due(&peers, now + Tuning::DEFAULT.max_pause),
             Some(addr(9, 7001)),
             "that was no guess any more"
         );

@@ -12,6 +12,10 @@ use cascade_format::Block;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
+/// After this number of failures in a row an address that only other peers told of is forgotten, and a peer that had
+/// everything counts as gone.
+const MAX_FAILURES: u32 = 4;
+
 /// See [`Peer::rank`].
 pub(super) type Rank = (bool, bool, usize, bool, u32, bool, usize);
 
@@ -107,7 +111,7 @@ impl Peer {
             Source::User => self.retry_at = now,
             // It is there, whatever was found when it was tried.
             Source::Swarm if self.lies.is_empty() => {
-                self.retry_at = self.retry_at.min(now + self.tuning.first_back_off);
+                self.retry_at = self.retry_at.min(now + self.tuning.pause);
             }
             Source::Swarm | Source::Tracker(_) | Source::Guess => {}
         }
@@ -147,12 +151,12 @@ impl Peer {
 
     /// The peer told that it leaves.
     pub(in crate::ask) fn left(&mut self, now: Time) {
-        self.retry_at = self.retry_at.max(now + self.tuning.away);
+        self.retry_at = self.retry_at.max(now + self.tuning.max_pause);
     }
 
     /// Others may give more: it is left alone for a while.
     pub(in crate::ask) fn rests(&mut self, now: Time) {
-        self.retry_at = self.retry_at.max(now + self.tuning.rest);
+        self.retry_at = self.retry_at.max(now + self.tuning.max_pause);
     }
 
     /// Whether it makes sense to ask this peer for `block`.
@@ -256,8 +260,7 @@ impl Peer {
     /// not sent the block wrong. With `at_all`, also if it is gone, and had everything that it was asked for.
     pub(in crate::ask) fn may_offer(&self, block: Block, at_all: bool) -> bool {
         let had_all = self.bytes > 0 && !self.refusals.any();
-        let there = self.failures < self.tuning.gone_failures
-            && (had_all || (self.lies.is_empty() && self.failures == 0));
+        let there = self.failures < MAX_FAILURES && (had_all || (self.lies.is_empty() && self.failures == 0));
         let honest = !self.banned && !self.useless && !self.lies.too_many() && !self.lies.contains(block);
         honest && !self.refusals.any() && (there || (at_all && had_all))
     }
@@ -280,11 +283,9 @@ impl Peer {
     /// The peer did not do what it should, without lying.
     pub(in crate::ask) fn failed(&mut self, now: Time) {
         // A guess is tried once.
-        self.banned |= self.guessed
-            || (self.hearsay && self.bytes == 0 && self.failures >= self.tuning.hearsay_failures);
+        self.banned |= self.guessed || (self.hearsay && self.bytes == 0 && self.failures >= MAX_FAILURES);
         self.failures = self.failures.saturating_add(1);
-        let wait = self.tuning.first_back_off * (1 << self.failures.saturating_sub(1).min(6));
-        self.retry_at = self.retry_at.max(now + wait.min(self.tuning.max_back_off));
+        self.retry_at = self.retry_at.max(now + self.tuning.back_off(self.failures - 1));
     }
 
     /// The peer does not have the file; it may be starting.
@@ -295,7 +296,8 @@ impl Peer {
 
     /// The peer sent a wrong `block`.
     pub(in crate::ask) fn lied_about(&mut self, now: Time, block: Block) {
-        self.retry_at = now + self.lies.add(self.tuning, block);
+        self.lies.add(block);
+        self.retry_at = now + self.tuning.max_pause;
     }
 
     /// Nobody else has `block`, which it sent wrong: it is asked again after `pause`, and for other blocks sooner.

@@ -55,12 +55,17 @@ impl Refusals {
         (self.in_a_row, self.any) = (self.in_a_row + 1, true);
         self.recheck_at = if self.recheck_at > now { self.recheck_at.min(end) } else { end };
         self.lacks_until = self.lacks_until.max(end);
-        if self.in_a_row >= self.tuning.many_misses {
+        if self.in_a_row >= self.tuning.many_refusals {
             // A refusal is cheap, and one block that it has pays for many.
-            let more = self.in_a_row - self.tuning.many_misses;
-            let pause = self.tuning.first_miss_pause * (1 << (more / self.tuning.misses_a_doubling).min(16));
-            self.pause_until = now + pause.min(self.tuning.max_miss_pause);
+            self.pause_until = now + self.next_pause();
         }
+    }
+
+    /// The pause grows with the square of the refusals: slowly at first.
+    fn next_pause(&self) -> Duration {
+        let many = self.tuning.many_refusals;
+        let part = f64::from((self.in_a_row - many).min(many)) / f64::from(many);
+        self.tuning.pause.mul_f64(part * part)
     }
 
     /// The peer gave a block.
@@ -126,7 +131,7 @@ mod tests {
         let mut refusals = Refusals::none(tuning, Time::ZERO);
         layout.iter().for_each(|block| refusals.add(Time::ZERO, block, Duration::MAX));
         assert_eq!((refusals.lacks.len(), refusals.order.len()), (MAX_LACKS, MAX_LACKS));
-        assert!(refusals.is_paused(tuning.max_miss_pause / 2) && !refusals.is_paused(tuning.max_miss_pause));
+        assert!(refusals.is_paused(tuning.pause / 2) && !refusals.is_paused(tuning.pause));
         let last = layout.block(4095).unwrap();
         assert!(refusals.lacks(Time::ZERO, last) && !refusals.lacks(tuning.lack_believed, last));
         refusals.gained(last);
