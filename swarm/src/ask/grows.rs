@@ -2,11 +2,16 @@
 //! whatever it lacked before. A failure names the seed.
 
 use super::*;
+use crate::Time;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use cascade_format::peer_wire::Status;
+use cascade_format::{Block, Have, Layout};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 const BLOCKS: u64 = 120;
 const BLOCK_LEN: u64 = 5_000;

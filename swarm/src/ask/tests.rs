@@ -2,12 +2,15 @@
 //! socket, no sleep; a failure names the world's seed.
 
 use super::*;
+use crate::Time;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec;
 use alloc::vec::Vec;
 use cascade_format::peer_wire::Status;
-use core::net::Ipv4Addr;
+use cascade_format::{Block, Have, Layout};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 /// What a peer of the world does.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,7 +1,7 @@
 //! What is known of the hosts that peers listen on, and how much may be asked of one that has never spoken the
 //! protocol: an address may be a victim whom somebody has put on a list, once for each of its ports.
 
-use super::Time;
+use crate::Time;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -42,11 +42,11 @@ struct Host {
 
 /// The place of a host in the table; it stays while a peer on it is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct HostId(usize);
+pub(in crate::ask) struct HostId(usize);
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Hosts {
+pub(in crate::ask) struct Hosts {
     hosts: Vec<Host>,
     places: HashMap<Ipv4Addr, usize>,
     /// Places without a known peer.
@@ -59,7 +59,7 @@ impl Hosts {
     }
 
     /// A peer at `ip` is remembered; tells how long it must not be tried, because others there were in vain.
-    pub(super) fn learn(&mut self, ip: Ipv4Addr) -> (HostId, Time) {
+    pub(in crate::ask) fn learn(&mut self, ip: Ipv4Addr) -> (HostId, Time) {
         let place = match self.places.get(&ip) {
             Some(known) => *known,
             None => self.place_for(ip),
@@ -90,7 +90,7 @@ impl Hosts {
     }
 
     /// A peer on it without a link, which may have `spoken`, is forgotten.
-    pub(super) fn forget(&mut self, id: HostId, spoken: bool, retry_at: Time) {
+    pub(in crate::ask) fn forget(&mut self, id: HostId, spoken: bool, retry_at: Time) {
         let Some(host) = self.hosts.get_mut(id.0) else { return };
         host.peers = host.peers.saturating_sub(1);
         host.spoken = host.spoken.saturating_sub(u32::from(spoken));
@@ -99,7 +99,7 @@ impl Hosts {
     }
 
     /// A link to a port on it that has never spoken is opened.
-    pub(super) fn try_silent(&mut self, now: Time, id: HostId) {
+    pub(in crate::ask) fn try_silent(&mut self, now: Time, id: HostId) {
         if let Some(host) = self.hosts.get_mut(id.0) {
             host.silent += 1;
             host.debt = host.debt_left(now) + TRY_INTERVAL;
@@ -108,26 +108,26 @@ impl Hosts {
     }
 
     /// So many links to silent ports on it are none any more: they have ended, or the port has spoken.
-    pub(super) fn less_silent(&mut self, id: HostId, links: usize) {
+    pub(in crate::ask) fn less_silent(&mut self, id: HostId, links: usize) {
         if let Some(host) = self.hosts.get_mut(id.0) {
             host.silent = host.silent.saturating_sub(links);
         }
     }
 
     /// A port on it has spoken the protocol.
-    pub(super) fn spoke(&mut self, id: HostId) {
+    pub(in crate::ask) fn spoke(&mut self, id: HostId) {
         if let Some(host) = self.hosts.get_mut(id.0) {
             host.spoken = host.spoken.saturating_add(1);
         }
     }
 
     /// Whether a link to one more silent port of it fits beside those that there are.
-    pub(super) fn has_room(&self, id: HostId) -> bool {
+    pub(in crate::ask) fn has_room(&self, id: HostId) -> bool {
         self.get(id).is_none_or(|host| host.silent < MAX_SILENT_A_HOST + host.spoken as usize)
     }
 
     /// When the next silent port of it may be tried.
-    pub(super) fn try_at(&self, id: HostId) -> Time {
+    pub(in crate::ask) fn try_at(&self, id: HostId) -> Time {
         let Some(host) = self.get(id) else { return Time::ZERO };
         let too_much = host.debt.saturating_sub(TRY_INTERVAL * (TRIES_A_HOST - 1) * host.share());
         if too_much.is_zero() { Time::ZERO } else { host.debt_at + too_much / host.share() }

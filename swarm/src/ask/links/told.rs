@@ -1,10 +1,8 @@
-//! What a link's peer has told of itself through the extension, and how many have each block.
+//! What a link's peer has told of itself through the extension.
 
-use super::Time;
-use super::tuning::Tuning;
+use crate::Time;
+use crate::ask::tuning::Tuning;
 use alloc::collections::VecDeque;
-use alloc::vec;
-use alloc::vec::Vec;
 use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
 use core::time::Duration;
@@ -18,7 +16,7 @@ const TELLINGS_GRACE: u64 = 65_536;
 
 /// Which blocks a peer has.
 #[derive(Debug)]
-pub(super) enum Has {
+pub(in crate::ask) enum Has {
     /// Those that it has told.
     Some(Have),
     /// All, and it may be asked for any.
@@ -29,37 +27,37 @@ pub(super) enum Has {
 
 /// What one link's peer has told.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(in crate::ask) struct Told {
     tuning: &'static Tuning,
-    pub(super) has: Has,
+    pub(in crate::ask) has: Has,
     /// Blocks that it offers and that it was not asked for.
-    pub(super) offered: VecDeque<Block>,
+    pub(in crate::ask) offered: VecDeque<Block>,
     /// Offered blocks told so far, modulo 2³².
-    pub(super) offers_seen: u32,
+    pub(in crate::ask) offers_seen: u32,
     /// Clients that wait for a block there, as it said last.
-    pub(super) load: u16,
+    pub(in crate::ask) load: u16,
     /// It has enough to do until then.
-    pub(super) busy_until: Time,
+    pub(in crate::ask) busy_until: Time,
     /// It has told something, and not only others of it.
-    pub(super) heard: bool,
+    pub(in crate::ask) heard: bool,
     /// A question for news is under way.
-    pub(super) polling: bool,
+    pub(in crate::ask) polling: bool,
     /// When the next one may leave: an answer without news must not make them a flood.
-    pub(super) poll_at: Time,
+    pub(in crate::ask) poll_at: Time,
     /// How far apart the questions are at present, and when the last one left.
     pause: Duration,
     asked_at: Time,
     /// It has told of blocks, or given one, since the last answer to one.
-    pub(super) useful: bool,
+    pub(in crate::ask) useful: bool,
     /// It has said goodbye: it is not asked for news any more.
-    pub(super) leaves: bool,
+    pub(in crate::ask) leaves: bool,
     /// Nothing that it has is missing here; so it stays until it tells more or a block is given back.
-    pub(super) exhausted: bool,
+    pub(in crate::ask) exhausted: bool,
     tellings: u64,
 }
 
 impl Told {
-    pub(super) fn new(tuning: &'static Tuning, layout: &Layout) -> Self {
+    pub(in crate::ask) fn new(tuning: &'static Tuning, layout: &Layout) -> Self {
         Self {
             tuning,
             has: Has::Some(Have::none(layout)),
@@ -79,32 +77,45 @@ impl Told {
         }
     }
 
+    /// Whether the peer may be asked for news now. To ask is to decline what it offers.
+    pub(in crate::ask) fn may_poll(&self, now: Time) -> bool {
+        !self.polling && !self.leaves && self.offered.is_empty() && now >= self.poll_at
+    }
+
     /// A question for news leaves.
-    pub(super) fn poll_begins(&mut self, now: Time) {
+    pub(in crate::ask) fn poll_begins(&mut self, now: Time) {
         self.polling = true;
         (self.asked_at, self.poll_at) = (now, now + self.pause);
     }
 
     /// The answer to a question for news has ended; it was `hurried` if a request stands behind it. What comes at
     /// once and brings nothing makes the next question later.
-    pub(super) fn poll_ended(&mut self, now: Time, hurried: bool) {
+    pub(in crate::ask) fn poll_ended(&mut self, now: Time, hurried: bool) {
         self.polling = false;
         if core::mem::take(&mut self.useful) {
             self.pause = self.tuning.poll_interval;
             self.poll_at = self.asked_at + self.pause;
         } else if !hurried {
-            self.pause = (self.pause * 2).min(self.tuning.max_poll_pause);
+            self.pause = (self.pause * 2).min(self.tuning.pause);
             self.poll_at = self.poll_at.max(now + self.pause / 2);
         }
     }
 
+    /// The blocks that it has, if it has only some.
+    pub(in crate::ask) fn part(&self) -> Option<&Have> {
+        match &self.has {
+            Has::Some(have) => Some(have),
+            Has::Everything | Has::Choosing => None,
+        }
+    }
+
     /// Whether there is nothing to ask for until it tells more.
-    pub(super) fn only_waits(&self) -> bool {
+    pub(in crate::ask) fn only_waits(&self) -> bool {
         self.exhausted && self.polling && self.offered.is_empty()
     }
 
     /// Whether it makes sense to ask the peer for `block`, which it does not offer.
-    pub(super) fn may_give(&self, block: Block) -> bool {
+    pub(in crate::ask) fn may_give(&self, block: Block) -> bool {
         match &self.has {
             Has::Some(have) => have.has(block),
             Has::Everything => true,
@@ -113,13 +124,13 @@ impl Told {
     }
 
     /// Whether it has told that it has `block`.
-    pub(super) fn has_block(&self, block: Block) -> bool {
+    pub(in crate::ask) fn has_block(&self, block: Block) -> bool {
         matches!(self.has, Has::Choosing) || self.may_give(block)
     }
 
     /// The peer has the blocks of `run`; tells which of them are news through `new`. False: it has told
     /// more than any honest peer tells.
-    pub(super) fn has_run(&mut self, layout: &Layout, run: Run, new: &mut dyn FnMut(Block)) -> bool {
+    pub(in crate::ask) fn has_run(&mut self, layout: &Layout, run: Run, new: &mut dyn FnMut(Block)) -> bool {
         self.tellings += u64::from(run.count);
         if self.tellings > layout.blocks() * MAX_TELLINGS + TELLINGS_GRACE {
             return false;
@@ -133,7 +144,7 @@ impl Told {
     }
 
     /// The peer offers the blocks of `run`. False: it offers more than any honest peer offers.
-    pub(super) fn offers_run(&mut self, layout: &Layout, run: Run) -> bool {
+    pub(in crate::ask) fn offers_run(&mut self, layout: &Layout, run: Run) -> bool {
         self.tellings += u64::from(run.count);
         self.offers_seen = self.offers_seen.wrapping_add(run.count);
         self.useful = true;
@@ -144,46 +155,6 @@ impl Told {
 
 /// Offered blocks that are remembered for one link.
 const MAX_OFFERED: usize = 4096;
-
-/// How many of the linked peers that have only some blocks have each block.
-#[derive(Debug, Default)]
-pub(super) struct Rarity {
-    /// Empty until the first such peer tells something.
-    holders: Vec<u16>,
-    /// Linked peers that have only some blocks.
-    pub(super) partial: usize,
-}
-
-impl Rarity {
-    pub(super) fn more(&mut self, layout: &Layout, block: Block) {
-        if self.holders.is_empty() {
-            self.holders = vec![0; usize::try_from(layout.blocks()).unwrap_or(0)];
-        }
-        if let Some(holders) = index(block).and_then(|index| self.holders.get_mut(index)) {
-            *holders = holders.saturating_add(1);
-        }
-    }
-
-    pub(super) fn fewer(&mut self, layout: &Layout, have: &Have) {
-        let mut at = 0;
-        while let Some(number) = have.find(at..layout.blocks(), true) {
-            if let Some(holders) = usize::try_from(number).ok().and_then(|index| self.holders.get_mut(index))
-            {
-                *holders = holders.saturating_sub(1);
-            }
-            at = number + 1;
-        }
-    }
-
-    /// Number of linked peers that have `block`, not counting those that have all.
-    pub(super) fn of(&self, block: Block) -> u16 {
-        index(block).and_then(|index| self.holders.get(index)).copied().unwrap_or(0)
-    }
-}
-
-fn index(block: Block) -> Option<usize> {
-    usize::try_from(block.number()).ok()
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,174 +1,190 @@
-//! The endgame: nothing is missing, and somebody is idle. The block that would arrive last is taken from its link.
+//! The endgame: nothing is missing, and a link is idle. The block that would arrive last is taken from the link that
+//! it was asked of, its holder, and asked of another.
 
-use super::peers::Wanted;
-use super::pipeline::Pace;
-use super::tuning::Tuning;
-use super::{Action, Link, LinkId, Plan, Time};
-use alloc::vec;
+use crate::Time;
+use crate::ask::action::Action;
+use crate::ask::known::Known;
+use crate::ask::links::pipeline::Pace;
+use crate::ask::links::{Link, LinkId};
+use crate::ask::tuning::Tuning;
+use crate::ask::tuning::doubled;
 use cascade_format::Block;
 use core::time::Duration;
+use hashbrown::HashMap;
+
+/// A link without any answer yet takes a block only from one that is stalled for twice twice as long.
+const UNPROVEN_DOUBLINGS: u32 = 2;
 
 /// Who takes a block.
 #[derive(Debug, Clone, Copy)]
-enum Thief {
+pub(in crate::ask) enum Taker {
     /// A link that has nothing to do.
     Link(LinkId),
     /// A peer to which a link is made for it: one that closes after each answer has none that is idle.
     Peer(usize),
 }
 
-/// A block that is to be taken from a link for another, while the driver revokes it.
+/// A block that is to be taken from a link, while the driver revokes it.
 #[derive(Debug)]
-pub(super) struct Theft {
-    thief: Thief,
-    victim: LinkId,
+struct Taking {
+    taker: Taker,
+    holder: LinkId,
     block: Block,
 }
 
-/// What a thief has shown of itself.
+/// What a taker has shown of itself.
 struct Skill {
-    /// It has given something; nobody else takes a block because it is slow.
+    /// It has given something; no other takes a block because it is slow.
     proven: bool,
     pace: Pace,
     /// Round trips until a block begins to arrive.
     trips: u32,
 }
 
-impl Plan {
-    /// Takes a block for `thief`, an idle link, if it is likely to have it sooner.
-    pub(super) fn rob(&mut self, now: Time, thief: LinkId) {
-        let Some(state) = self.links.get(thief) else { return };
-        let peer = self.peers.get(state.peer);
-        let closing = peer.closes() && state.is_closing(now);
-        if !state.is_connected() || state.is_probed() || closing || peer.is_paused(now) || !state.may_rob() {
-            return;
-        }
-        let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
-        let may_ask = |block| has(block) && peer.may_have(now, block) && !state.owes_lost(block);
-        let pace = state.pipeline.pace();
-        let skill = Skill { proven: pace.rate > 0.0, pace, trips: 1 };
-        let prey = self.prey(now, state.peer, &skill, &may_ask);
-        self.take_from(Thief::Link(thief), prey);
+/// A block that is worth taking.
+struct Find {
+    holder: LinkId,
+    block: Block,
+    /// Its holder is stalled.
+    stalled: bool,
+}
+
+/// Takes blocks from links.
+#[derive(Debug, Default)]
+pub(super) struct Endgame {
+    taking: Option<Taking>,
+    /// How often a block was taken; only of those that were.
+    times: HashMap<Block, u32>,
+}
+
+impl Endgame {
+    /// Whether the driver is asked to revoke a block.
+    pub(super) fn is_taking(&self) -> bool {
+        self.taking.is_some()
     }
 
-    /// Takes a block for the best of those peers that have no link, and might have one.
-    pub(super) fn rob_for_the_unlinked(&mut self, now: Time) {
-        let none_missing = self.blocks.missing_bytes() == 0 && !self.is_complete();
-        if !none_missing || self.theft.is_some() || self.links.len() >= self.max_links() {
-            return;
+    /// What was to be revoked is not under way any more.
+    pub(super) fn forget_taking(&mut self) {
+        self.taking = None;
+    }
+
+    /// Takes a block for `taker`, an idle link, if it is likely to have it sooner.
+    pub(super) fn take_for_link(&mut self, known: &mut Known, now: Time, taker: LinkId) -> Option<Action> {
+        let state = known.links.get(taker)?;
+        let peer = known.peers.get(state.peer);
+        let closing = peer.habits.closes() && state.is_closing(now);
+        let paused = closing || peer.refusals.is_paused(now);
+        if !state.is_connected() || state.is_probed() || paused || state.is_snubbed() {
+            return None;
         }
-        let known = !self.may_try(now);
-        let wanted = Wanted { known, ..Wanted::ANY };
-        let Some(best) = self.peers.next_to_connect(now, wanted, &mut self.random) else { return };
-        let peer = self.peers.get(best);
+        let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
+        let may_ask = |block| has(block) && peer.may_have(now, block) && !state.requests.owes_unwanted(block);
+        let pace = state.pipeline.pace();
+        let skill = Skill { proven: pace.rate > 0.0, pace, trips: 1 };
+        let find = self.find(known, now, state.peer, &skill, &may_ask)?;
+        Some(self.take(known, Taker::Link(taker), &find))
+    }
+
+    /// Takes a block for a peer that has no link, if it is likely to have it sooner on a new one.
+    pub(super) fn take_for_peer(&mut self, known: &mut Known, now: Time, taker: usize) -> Option<Action> {
+        let peer = known.peers.get(taker);
         let may_ask = |block| peer.may_have(now, block);
         // The connection is to be made first.
         let skill = Skill { proven: peer.has_given(), pace: peer.pace(), trips: 2 };
-        let prey = self.prey(now, best, &skill, &may_ask);
-        self.take_from(Thief::Peer(best), prey);
+        let find = self.find(known, now, taker, &skill, &may_ask)?;
+        Some(self.take(known, Taker::Peer(taker), &find))
     }
 
-    /// The block that would arrive last, where and whether it is silent, if somebody with this skill should take it.
-    fn prey(
+    /// The block that would arrive last, if a peer with this skill should take it.
+    fn find(
         &self,
+        known: &Known,
         now: Time,
-        thief: usize,
+        taker: usize,
         skill: &Skill,
         may_ask: &dyn Fn(Block) -> bool,
-    ) -> Option<(LinkId, Block, bool)> {
-        let is_end = self.rarity.partial == 0 || self.blocks.missing_bytes() == 0;
-        let mut prey: Option<(Duration, LinkId, Block)> = None;
+    ) -> Option<Find> {
+        let is_end = !known.has_telling_leechers() || known.all_asked();
+        let mut last: Option<(Duration, LinkId, Block)> = None;
         // Several links to one peer share its uplink.
-        for (id, victim) in self.links.iter().filter(|(_, link)| link.peer != thief) {
-            let Some(block) = victim.wanted().rev().find(|block| may_ask(*block)) else {
+        for (id, holder) in known.links.iter().filter(|(_, link)| link.peer != taker) {
+            let Some(block) = holder.requests.wanted().rev().find(|block| may_ask(*block)) else {
                 continue;
             };
-            let thefts = self.thefts.get(&block).copied().unwrap_or(0);
-            let Some(wait) = expected_wait(self.tuning, now, victim, skill.proven, thefts, is_end) else {
-                continue;
-            };
-            // What stands before others in a queue that moves is sent in any case, and the last is as late.
-            if wait != Duration::MAX && victim.wanted().next_back() != Some(block) {
+            let times = self.times.get(&block).copied().unwrap_or(0);
+            let wait = expected_wait(known.tuning, now, holder, skill.proven, times, is_end);
+            let Some(wait) = wait else { continue };
+            // A block that others follow in a queue that moves is sent in any case, and the last is as late.
+            if wait != Duration::MAX && holder.requests.wanted().next_back() != Some(block) {
                 continue;
             }
-            if prey.is_none_or(|(longest, ..)| wait > longest) {
-                prey = Some((wait, id, block));
+            if last.is_none_or(|(longest, ..)| wait > longest) {
+                last = Some((wait, id, block));
             }
         }
-        let (wait, victim, block) = prey?;
-        let own = skill.pace.time_for(self.blocks.layout().len_of(block), skill.trips);
-        let margin = if self.rarity.partial == 0 {
-            self.tuning.theft_margin
-        } else {
-            self.tuning.theft_margin * self.tuning.swarm_margins
-        };
-        (wait > own.mul_f64(self.tuning.theft_factor) + margin).then_some((
-            victim,
-            block,
-            wait == Duration::MAX,
-        ))
+        let (wait, holder, block) = last?;
+        let own = skill.pace.time_for(known.blocks.layout().len_of(block), skill.trips);
+        let margins = if known.has_telling_leechers() { known.tuning.swarm_margins } else { 1 };
+        let enough = own.mul_f64(known.tuning.take_factor) + known.tuning.take_margin * margins;
+        (wait > enough).then_some(Find { holder, block, stalled: wait == Duration::MAX })
     }
 
-    fn take_from(&mut self, thief: Thief, prey: Option<(LinkId, Block, bool)>) {
-        let Some((victim, block, silent)) = prey else { return };
-        if silent && let Some(victim) = self.links.get_mut(victim) {
-            victim.robbed();
+    fn take(&mut self, known: &mut Known, taker: Taker, find: &Find) -> Action {
+        let Find { holder, block, stalled } = *find;
+        if stalled && let Some(holder) = known.links.get_mut(holder) {
+            holder.snubbed();
         }
-        *self.thefts.entry(block).or_insert(0) += 1;
-        self.theft = Some(Theft { thief, victim, block });
-        self.actions.push_back(Action::Revoke { link: victim, block });
+        *self.times.entry(block).or_insert(0) += 1;
+        self.taking = Some(Taking { taker, holder, block });
+        Action::Revoke { link: holder, block }
     }
 
-    /// Whether the driver was in time to forbid the block to the link.
-    pub fn handle_revoked(&mut self, now: Time, victim: LinkId, block: Block, in_time: bool) {
-        self.scan = true;
-        let Some(theft) = self.theft.take() else { return };
-        let is_this = (theft.victim, theft.block) == (victim, block);
-        let taken = in_time && is_this && self.blocks.give_back(block, victim);
-        if taken && let Some(state) = self.links.get_mut(victim) {
-            state.lost(block);
+    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Tells who takes it, and whether it is taken.
+    pub(super) fn revoked(
+        &mut self,
+        known: &mut Known,
+        holder: LinkId,
+        block: Block,
+        in_time: bool,
+    ) -> Option<(Taker, bool)> {
+        let taking = self.taking.take()?;
+        let is_this = (taking.holder, taking.block) == (holder, block);
+        let taken = in_time && is_this && known.blocks.give_back(block, holder);
+        if taken && let Some(state) = known.links.get_mut(holder) {
+            state.requests.taken_away(block);
         }
-        match theft.thief {
-            Thief::Link(thief) => {
-                if taken {
-                    self.request(now, thief, vec![block]);
-                }
-                self.touch(thief);
-            }
-            Thief::Peer(peer) if taken => self.open_with(now, peer, Some(block)),
-            Thief::Peer(_) => {}
-        }
+        Some((taking.taker, taken))
     }
 }
 
-/// How long the last block of `victim` would take to arrive there; `None` where it must be left alone.
+/// How long the last block of `holder` would take to arrive there; `None` where it must be left alone.
 /// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
-/// theft of a block makes the next one of it harder, and a thief that has shown nothing yet must find
-/// a long silence.
+/// time that a block is taken makes the next one harder, and a taker that has shown nothing yet must find
+/// a long stall.
 fn expected_wait(
     tuning: &Tuning,
     now: Time,
-    victim: &Link,
+    holder: &Link,
     proven: bool,
-    thefts: u32,
+    times: u32,
     is_end: bool,
 ) -> Option<Duration> {
-    let patience = if proven { victim.patience() } else { victim.patience() * tuning.unproven_stalls };
-    if victim.silence(now) >= patience * (1 << thefts.min(tuning.theft_doublings)) {
+    let doublings = if proven { times } else { times + UNPROVEN_DOUBLINGS };
+    if holder.stalls_for(now) >= doubled(holder.stall_time(), doublings) {
         return Some(Duration::MAX);
     }
-    // Who has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no
+    // A holder that has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no
     // usual reason.
-    let silence = victim.unusual_silence(now);
-    let wait = victim.pipeline.time_for(victim.under_way()).unwrap_or_default().max(silence);
-    (is_end && proven && thefts < tuning.speed_thefts).then_some(wait)
+    let silence = holder.unusual_silence(now);
+    let wait = holder.pipeline.time_for(holder.requests.bytes()).unwrap_or_default().max(silence);
+    (is_end && proven && times < tuning.fast_takes).then_some(wait)
 }
 
 #[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, reason = "one action is looked for")]
 mod tests {
-    use super::super::{Config, Ended, Order, Outcome, Source};
     use super::*;
+    use crate::ask::{Config, Ended, Order, Outcome, Plan, Source};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
     use cascade_format::peer_wire::Status;

@@ -1,15 +1,37 @@
-//! Which peers are known, and which deserves the next link.
+//! Which peers are known.
+//!
+//! | module | knows |
+//! |---|---|
+//! | [`peer`] | one peer, and when it deserves a link |
+//! | [`habits`] | how it wants to be asked |
+//! | [`refusals`] | what it lacks |
+//! | [`lies`] | which blocks it sent wrong |
+//! | [`hosts`] | how often those are tried that may be victims |
+//! | [`origin`] | by which ways addresses are heard of |
+//! | [`candidates`] | who deserves the next link |
 
-use super::hosts::{HostId, Hosts};
-use super::origin::{Origins, Source};
-use super::peer::{Peer, Rank};
+mod candidates;
+mod habits;
+mod hosts;
+mod lies;
+mod origin;
+mod peer;
+mod refusals;
+
+pub(super) use candidates::Wanted;
+pub use origin::Source;
+pub(super) use peer::Peer;
+
+use super::address;
 use super::report::PeerShare;
 use super::tuning::Tuning;
-use super::{Random, Time};
+use crate::Time;
 use crate::limits::MAX_KNOWN_PEERS;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use hashbrown::HashMap;
+use hosts::Hosts;
+use origin::Origins;
 
 /// Peers told of by other peers are remembered while fewer than so many are known, besides those that a list
 /// named and that never spoke: hearsay must not crowd out what was seen.
@@ -25,51 +47,72 @@ pub(super) struct Peers {
     peers: Vec<Peer>,
     by_addr: HashMap<SocketAddrV4, usize>,
     hosts: Hosts,
-}
-
-/// Who may be given a link.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
-    /// Only those that have a link to this peer.
-    pub(super) mutual: bool,
-    /// Only those that have spoken the protocol, or that the user named.
-    pub(super) known: bool,
-    /// Whether those count whose links are opened with a request; see [`Wanted::with_request`].
-    pub(super) asked: bool,
-    /// Nothing flows.
-    pub(super) quiet: bool,
-    /// Whether those count of which it is not known what they will be asked for when the link is made.
-    pub(super) fresh: bool,
-}
-
-impl Wanted {
-    /// Everybody.
-    pub(super) const ANY: Self = Self { mutual: false, known: false, asked: true, quiet: false, fresh: true };
-
-    /// Whether a link to the peer is opened only with a block to ask for: it closes after each answer, or it speaks
-    /// where nothing flows (`quiet`), and a silent one might be connected sooner and get the block.
-    pub(super) fn with_request(peer: &Peer, quiet: bool) -> bool {
-        peer.closes() || (quiet && peer.has_spoken() && !peer.may_tell())
-    }
-
-    fn fits(&self, peer: &Peer) -> bool {
-        (!self.mutual || peer.is_mutual())
-            && (!self.known || peer.has_spoken() || peer.is_named())
-            && (self.asked || !Self::with_request(peer, self.quiet))
-            && (self.fresh || peer.closes() || peer.may_tell())
-    }
+    /// How this peer is known to others.
+    own: Option<SocketAddrV4>,
+    /// Where it listens.
+    listen: Option<SocketAddrV4>,
 }
 
 impl Peers {
     pub(super) fn new(tuning: &'static Tuning) -> Self {
-        Self { tuning, peers: Vec::new(), by_addr: HashMap::new(), hosts: Hosts::default() }
+        let (peers, by_addr, hosts) = (Vec::new(), HashMap::new(), Hosts::default());
+        Self { tuning, peers, by_addr, hosts, own: None, listen: None }
+    }
+
+    /// This peer is known to others by `addr`.
+    pub(super) fn set_own(&mut self, addr: SocketAddrV4) {
+        self.own = Some(addr);
+    }
+
+    /// This peer listens there, or at all of the machine's addresses.
+    pub(super) fn set_listening(&mut self, listen: SocketAddrV4) {
+        self.listen = Some(listen);
+    }
+
+    /// How this peer is known to others.
+    pub(super) fn own(&self) -> Option<SocketAddrV4> {
+        self.own
+    }
+
+    /// Whether a connection to `addr` would lead to this peer.
+    fn is_own(&self, addr: SocketAddrV4) -> bool {
+        Some(addr) == self.own || self.listen.is_some_and(|listen| address::is_own(addr, listen))
+    }
+
+    /// Whether a peer may listen at `addr`, and it is another than this one.
+    fn is_elsewhere(&self, addr: SocketAddrV4) -> bool {
+        address::is_somewhere(addr, self.own.map(|own| *own.ip())) && !self.is_own(addr)
+    }
+
+    /// These were heard of.
+    pub(super) fn hear(&mut self, now: Time, source: Source, addrs: &[SocketAddrV4]) {
+        for addr in addrs {
+            // The user may know better where somebody listens.
+            let user = source == Source::User;
+            if self.is_elsewhere(*addr) || (user && !self.is_own(*addr)) {
+                self.learn(now, source, *addr);
+            }
+        }
+    }
+
+    /// These hosts have asked this peer for blocks, and do not tell where they listen.
+    pub(super) fn hear_hosts(&mut self, now: Time, hosts: &[Ipv4Addr]) {
+        for host in hosts {
+            if self.own.is_none_or(|own| own.ip() != host) {
+                self.learn_host(now, *host);
+            }
+        }
     }
 
     /// Remembers an address that another peer told, which may have added that it knows the extension.
     pub(super) fn learn_hearsay(&mut self, now: Time, addr: SocketAddrV4, extended: bool) {
         let on_host = || self.peers.iter().filter(|peer| peer.addr().ip() == addr.ip()).count();
         let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
-        if self.shown() < MAX_HEARSAY && !self.by_addr.contains_key(&addr) && fits() {
+        if self.is_elsewhere(addr)
+            && self.shown() < MAX_HEARSAY
+            && !self.by_addr.contains_key(&addr)
+            && fits()
+        {
             self.push(Peer::by_hearsay(self.tuning, now, addr, extended));
         }
     }
@@ -80,15 +123,15 @@ impl Peers {
     }
 
     /// A host has asked for blocks without telling where it listens. Programs with a port of their own are
-    /// all found there: it is tried at the port that this peer (`own`) and those known have in common,
+    /// all found there: it is tried at the port that this peer and those known have in common,
     /// unless a peer on that host is known.
-    pub(super) fn learn_host(&mut self, now: Time, host: Ipv4Addr, own: Option<SocketAddrV4>) {
+    fn learn_host(&mut self, now: Time, host: Ipv4Addr) {
         let known = self.peers.iter().any(|peer| *peer.addr().ip() == host);
         if known || self.shown() >= MAX_HEARSAY {
             return;
         }
         let mut ports: Vec<u16> =
-            self.peers.iter().map(Peer::addr).chain(own).map(|addr| addr.port()).collect();
+            self.peers.iter().map(Peer::addr).chain(self.own).map(|addr| addr.port()).collect();
         ports.sort_unstable();
         let runs = ports.chunk_by(|one, other| one == other);
         let usual = runs.filter(|run| run.len() > 1).max_by_key(|run| run.len()).and_then(<[u16]>::first);
@@ -99,7 +142,7 @@ impl Peers {
 
     /// Remembers an address. At the bound, one that is of no use is forgotten for it: one that failed, of those
     /// that were heard of by the way that has filled the table most.
-    pub(super) fn learn(&mut self, now: Time, source: Source, addr: SocketAddrV4) {
+    fn learn(&mut self, now: Time, source: Source, addr: SocketAddrV4) {
         if let Some(known) = self.by_addr.get(&addr) {
             if let Some(peer) = self.peers.get_mut(*known) {
                 peer.told_of(now, source);
@@ -190,12 +233,6 @@ impl Peers {
         true
     }
 
-    /// Whether its host has had enough of us for now: see [`Hosts`].
-    fn is_spared(&self, now: Time, peer: &Peer) -> bool {
-        let shown = peer.has_spoken() || peer.is_named();
-        !shown && (!self.hosts.has_room(peer.host()) || self.hosts.try_at(peer.host()) > now)
-    }
-
     /// Peer number `index`, which came from this table.
     #[allow(clippy::indexing_slicing, reason = "peers are never removed; indices come from this table")]
     pub(super) fn get(&self, index: usize) -> &Peer {
@@ -208,64 +245,6 @@ impl Peers {
         &mut self.peers[index]
     }
 
-    /// The peer that deserves the next link now.
-    pub(super) fn next_to_connect(&self, now: Time, wanted: Wanted, random: &mut Random) -> Option<usize> {
-        let rivals = self.rivals();
-        let rank = |peer: &Peer| -> Rank {
-            let fewest = peer.origins().iter().filter_map(|kind| rivals.get(kind)).min();
-            peer.rank(fewest.copied().unwrap_or(0))
-        };
-        let due =
-            |(_, peer): &(usize, &Peer)| wanted.fits(peer) && peer.is_due(now) && !self.is_spared(now, peer);
-        // A fair draw among the best, in one pass.
-        let (mut best, mut equals): (Option<(Rank, usize)>, u64) = (None, 0);
-        for (index, peer) in self.peers.iter().enumerate().filter(due) {
-            let rank = rank(peer);
-            if best.is_none_or(|(other, _)| rank < other) {
-                (best, equals) = (Some((rank, index)), 1);
-            } else if best.is_some_and(|(other, _)| rank == other) {
-                equals += 1;
-                if random().is_multiple_of(equals) {
-                    best = Some((rank, index));
-                }
-            }
-        }
-        best.map(|(_, index)| index)
-    }
-
-    /// A host on which a silent port waits for a link until there is room beside the others.
-    pub(super) fn crowded_host(&self, now: Time, wanted: Wanted) -> Option<HostId> {
-        let crowded = |peer: &&Peer| {
-            let host = peer.host();
-            let due = wanted.fits(peer) && peer.is_due(now) && self.is_spared(now, peer);
-            due && !self.hosts.has_room(host) && self.hosts.try_at(host) <= now
-        };
-        self.peers.iter().find(crowded).map(Peer::host)
-    }
-
-    /// For each way by which peers were heard of, the links to those that never spoke.
-    fn rivals(&self) -> [usize; Origins::KINDS] {
-        let mut rivals = [0; Origins::KINDS];
-        for peer in self.peers.iter().filter(|peer| peer.links() > 0 && !peer.has_spoken()) {
-            for kind in peer.origins().iter() {
-                if let Some(count) = rivals.get_mut(kind) {
-                    *count += peer.links();
-                }
-            }
-        }
-        rivals
-    }
-
-    /// When a peer is due for a link (if there is `room` for one), or ends a pause.
-    pub(super) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
-        let spared = |peer: &Peer| {
-            let waits = room && !peer.has_spoken() && peer.is_due(now) && self.is_spared(now, peer);
-            waits.then(|| self.hosts.try_at(peer.host())).filter(|at| *at > now)
-        };
-        let wakeup = |peer: &Peer| [peer.next_wakeup(now, room), spared(peer)].into_iter().flatten().min();
-        self.peers.iter().filter_map(wakeup).min()
-    }
-
     /// All of them, with their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Peer)> {
         self.peers.iter().enumerate()
@@ -276,8 +255,8 @@ impl Peers {
     }
 
     /// The linked peers that are leechers and tell nothing of themselves.
-    pub(super) fn plain_leechers(&self) -> Vec<SocketAddrV4> {
-        self.peers.iter().filter(|peer| peer.is_plain_leecher()).map(Peer::addr).collect()
+    pub(super) fn plain_leechers(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        self.peers.iter().filter(|peer| peer.is_plain_leecher()).map(Peer::addr)
     }
 
     /// Number of linked leechers that have given something.
@@ -311,6 +290,7 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Random;
     use super::*;
     use alloc::boxed::Box;
 
@@ -326,14 +306,15 @@ mod tests {
     #[test]
     fn a_host_is_guessed_at_the_port_that_the_swarm_has_in_common() {
         let mut peers = Peers::new(&Tuning::DEFAULT);
+        peers.set_own(addr(1, 7001));
         let host = *addr(9, 0).ip();
-        peers.learn_host(Time::ZERO, host, Some(addr(1, 7001)));
+        peers.learn_host(Time::ZERO, host);
         assert_eq!(due(&peers, Time::ZERO), None, "one port alone says nothing");
         peers.learn(Time::ZERO, Source::Tracker(0), addr(2, 7001));
         peers.link_to(addr(2, 7001));
-        peers.learn_host(Time::ZERO, *addr(2, 0).ip(), Some(addr(1, 7001)));
+        peers.learn_host(Time::ZERO, *addr(2, 0).ip());
         assert_eq!(peers.len(), 1, "it is known where that host listens");
-        peers.learn_host(Time::ZERO, host, Some(addr(1, 7001)));
+        peers.learn_host(Time::ZERO, host);
         assert_eq!(due(&peers, Time::ZERO), Some(addr(9, 7001)));
     }
 
@@ -343,12 +324,12 @@ mod tests {
         let now = Time::ZERO;
         peers.learn(now, Source::Guess, addr(9, 7001));
         peers.get_mut(0).failed(now);
-        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_back_off), None);
+        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_pause), None);
         peers.learn(now, Source::Tracker(0), addr(9, 7001));
-        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_back_off), Some(addr(9, 7001)));
+        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_pause), Some(addr(9, 7001)));
         peers.get_mut(0).failed(now);
         assert_eq!(
-            due(&peers, now + Tuning::DEFAULT.max_back_off),
+            due(&peers, now + Tuning::DEFAULT.max_pause),
             Some(addr(9, 7001)),
             "that was no guess any more"
         );

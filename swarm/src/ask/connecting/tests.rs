@@ -1,6 +1,7 @@
 //! Places, against peers that only connect.
 
-use super::super::{Config, Order, Source, Tuning};
+use super::super::links::LinkId;
+use super::super::{Config, Order, Plan, Source};
 use super::*;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -8,6 +9,7 @@ use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Have, Layout};
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -62,17 +64,17 @@ fn the_leecher_that_gives_least_makes_room_and_a_seeder_stays() {
     }
     let (seeder, poor) = (all[0], all[7]);
     for link in all.iter().filter(|link| **link != poor && **link != seeder) {
-        plan.links.get_mut(*link).unwrap().gave(1 << 20);
+        plan.parts().0.links.get_mut(*link).unwrap().gave(1 << 20);
     }
-    plan.links.get_mut(poor).unwrap().gave(1 << 18);
-    plan.scan = true;
+    plan.parts().0.links.get_mut(poor).unwrap().gave(1 << 18);
+    plan.parts().0.changed = true;
     assert_eq!(links(&mut plan, now).1, [], "it is too early to judge");
-    now += Tuning::DEFAULT.judged_after + Tuning::DEFAULT.replace_interval;
-    plan.scan = true;
+    now += Tuning::DEFAULT.judged_after + Tuning::DEFAULT.review_interval;
+    plan.parts().0.changed = true;
     let (opened, closed) = links(&mut plan, now);
     assert_eq!((opened.len(), closed), (1, vec![poor]));
-    plan.scan = true;
-    assert_eq!(links(&mut plan, now + Tuning::DEFAULT.replace_interval).1, [], "the others give alike");
+    plan.parts().0.changed = true;
+    assert_eq!(links(&mut plan, now + Tuning::DEFAULT.review_interval).1, [], "the others give alike");
 }
 
 #[test]
@@ -84,14 +86,14 @@ fn who_is_behind_the_others_asks_more_of_them() {
             count += opened.len();
             for link in opened {
                 plan.handle_connected(now, link);
-                let have = Run { first: plan.blocks.layout().block(0).unwrap(), count: blocks };
+                let have = Run { first: plan.parts().0.blocks.layout().block(0).unwrap(), count: blocks };
                 plan.handle_news(now, link, &[Item::Have(vec![have])]);
             }
             now += Tuning::DEFAULT.link_spacing;
         }
         assert!(count >= most, "{count} links where others have {blocks}");
         assert!(blocks > 0 || count == most, "{count} links where others have nothing either");
-        assert_eq!(plan.behind, blocks > 0);
+        assert_eq!(plan.parts().1.is_behind(), blocks > 0);
     }
 }
 

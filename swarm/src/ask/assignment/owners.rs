@@ -5,8 +5,16 @@
 //! same from the addresses alone, so leechers get different blocks from the seeder; where views differ, a
 //! block is only asked of one who does not have it yet.
 
+use crate::ask::blocks::Blocks;
+use crate::ask::known::Known;
+use crate::ask::links::LinkId;
+use alloc::vec::Vec;
 use cascade_format::Block;
 use core::net::SocketAddrV4;
+use core::time::Duration;
+
+/// Missing blocks among which the next is sought of those that somebody owns.
+const MAX_SEARCHED: usize = 2048;
 
 /// The weight of a leecher for a block; the highest one owns it.
 fn weight(leecher: SocketAddrV4, block: Block) -> u64 {
@@ -23,16 +31,44 @@ fn mix(number: u64) -> u64 {
 }
 
 /// Whether `leecher` owns `block` among itself and `others`.
-pub(super) fn owns(leecher: SocketAddrV4, others: &[SocketAddrV4], block: Block) -> bool {
+fn owns(leecher: SocketAddrV4, others: &[SocketAddrV4], block: Block) -> bool {
     let own = weight(leecher, block);
     others.iter().all(|other| *other == leecher || weight(*other, block) < own)
+}
+
+/// The leechers among whom blocks are owned: the linked ones that tell nothing, and this peer.
+pub(super) fn leechers(known: &Known) -> Vec<SocketAddrV4> {
+    known.peers.plain_leechers().chain(known.peers.own()).collect()
+}
+
+/// The first missing block that `owner` owns among `leechers`.
+pub(super) fn next_of(owner: SocketAddrV4, leechers: &[SocketAddrV4], blocks: &mut Blocks) -> Option<Block> {
+    let first = blocks.first_missing()?.number();
+    let mut missing = blocks.find_missing(None, first..blocks.layout().blocks()).take(MAX_SEARCHED);
+    missing.find(|block| owns(owner, leechers, *block))
+}
+
+/// How long the link's peer is not asked again for `block`, which it lacks. A leecher gets what it
+/// owns one after the other: it is asked again when it should have the next.
+pub(in crate::ask) fn lack_lasts(known: &Known, link: LinkId, block: Block) -> Duration {
+    let Some(state) = known.links.get(link).filter(|state| state.told.is_none()) else {
+        return Duration::MAX;
+    };
+    let leechers = leechers(known);
+    let owner = known.peers.get(state.peer);
+    if !owns(owner.addr(), &leechers, block) {
+        return Duration::MAX;
+    }
+    let (length, rate) = (known.blocks.layout().len_of(block), known.flow.received.rate());
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    let share = length as f64 * leechers.len() as f64 / rate;
+    Duration::try_from_secs_f64(share / 2.0).unwrap_or(Duration::MAX).max(known.tuning.poll_interval)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::vec;
-    use alloc::vec::Vec;
     use cascade_format::Layout;
     use core::net::Ipv4Addr;
 

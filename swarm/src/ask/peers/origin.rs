@@ -16,16 +16,16 @@ pub enum Source {
 /// The ways by which an address was heard of: each is given as many tries as the others, so that a long list of
 /// one keeps out nobody of whom another tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origins(u64);
+pub(in crate::ask) struct Origins(u64);
 
 impl Origins {
     /// Another peer told of it.
-    pub(super) const HEARSAY: Self = Self(1);
+    pub(in crate::ask) const HEARSAY: Self = Self(1);
 
     /// Ways that are counted apart; trackers beyond share the last one.
-    pub(super) const KINDS: usize = u64::BITS as usize;
+    pub(in crate::ask) const KINDS: usize = u64::BITS as usize;
 
-    pub(super) fn of(source: Source) -> Self {
+    pub(in crate::ask) fn of(source: Source) -> Self {
         match source {
             Source::Guess => Self::HEARSAY,
             Source::User => Self(2),
@@ -35,12 +35,12 @@ impl Origins {
     }
 
     /// It was heard of by this way, too.
-    pub(super) fn add(&mut self, source: Source) {
+    pub(in crate::ask) fn add(&mut self, source: Source) {
         self.0 |= Self::of(source).0;
     }
 
     /// The numbers of the ways, below [`Origins::KINDS`].
-    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+    pub(in crate::ask) fn iter(self) -> impl Iterator<Item = usize> {
         let mut left = self.0;
         core::iter::from_fn(move || {
             let kind = left.trailing_zeros() as usize;

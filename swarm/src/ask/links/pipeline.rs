@@ -1,12 +1,12 @@
 //! How many bytes are kept under way on a link: about two bandwidth-delay products.
 
-use super::Time;
-use super::tuning::Tuning;
+use crate::Time;
+use crate::ask::tuning::Tuning;
 use core::time::Duration;
 
 /// Bytes to keep under way at `rate` bytes a second: two bandwidth-delay products, and what covers the
 /// turnaround.
-pub(super) fn depth(tuning: &Tuning, rate: f64, round_trip: Duration) -> u64 {
+pub(in crate::ask) fn depth(tuning: &Tuning, rate: f64, round_trip: Duration) -> u64 {
     let seconds = (round_trip * 2 + tuning.turnaround).as_secs_f64();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
     let bytes = (rate * seconds) as u64;
@@ -15,15 +15,15 @@ pub(super) fn depth(tuning: &Tuning, rate: f64, round_trip: Duration) -> u64 {
 
 /// What links to one peer have shown, for the next one.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pace {
+pub(in crate::ask) struct Pace {
     /// Bytes a second; 0 while unknown.
-    pub(super) rate: f64,
-    pub(super) round_trip: Option<Duration>,
+    pub(in crate::ask) rate: f64,
+    pub(in crate::ask) round_trip: Option<Duration>,
 }
 
 impl Pace {
     /// How long `bytes` take that begin to arrive after so many round trips; a guess while the rate is unknown.
-    pub(super) fn time_for(&self, bytes: u64, trips: u32) -> Duration {
+    pub(in crate::ask) fn time_for(&self, bytes: u64, trips: u32) -> Duration {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = if self.rate > 0.0 { bytes as f64 / self.rate } else { 1.0 };
         let longest = Duration::from_secs(u64::from(u32::MAX));
@@ -34,7 +34,7 @@ impl Pace {
 
 /// Rate and round trip of one link, as far as they are known.
 #[derive(Debug)]
-pub(super) struct Pipeline {
+pub(in crate::ask) struct Pipeline {
     tuning: &'static Tuning,
     /// Bytes a second; 0 while unknown.
     rate: f64,
@@ -47,18 +47,18 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     /// A new one, to a peer whose links have shown `pace`.
-    pub(super) fn going_on(tuning: &'static Tuning, pace: Pace) -> Self {
+    pub(in crate::ask) fn going_on(tuning: &'static Tuning, pace: Pace) -> Self {
         let Pace { rate, round_trip } = pace;
         Self { tuning, rate, round_trip, asked_idle: None, sample_start: Time::ZERO, sample_bytes: 0 }
     }
 
     /// What it has shown.
-    pub(super) fn pace(&self) -> Pace {
+    pub(in crate::ask) fn pace(&self) -> Pace {
         Pace { rate: self.rate, round_trip: self.round_trip }
     }
 
     /// A request leaves; `idle`: nothing else was under way.
-    pub(super) fn requested(&mut self, now: Time, idle: bool) {
+    pub(in crate::ask) fn requested(&mut self, now: Time, idle: bool) {
         if idle {
             self.asked_idle = Some(now);
             self.sample_start = now;
@@ -67,14 +67,14 @@ impl Pipeline {
     }
 
     /// Bytes arrive. Tells how long the first of them took, if they answer a request that was alone.
-    pub(super) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
+    pub(in crate::ask) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
         let waited = self.asked_idle.take().map(|asked| now.saturating_sub(asked));
         if let Some(trip) = waited {
             self.round_trip = Some(self.round_trip.map_or(trip, |known| known.min(trip)));
         }
         self.sample_bytes += bytes;
         let elapsed = now.saturating_sub(self.sample_start);
-        if elapsed < self.tuning.min_sample.max(self.round_trip()) {
+        if elapsed < self.tuning.turnaround.max(self.round_trip()) {
             return waited;
         }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
@@ -87,7 +87,7 @@ impl Pipeline {
     }
 
     /// A block has arrived; gives a first rate even where a block is faster than a sample.
-    pub(super) fn answered(&mut self, now: Time) {
+    pub(in crate::ask) fn answered(&mut self, now: Time) {
         let elapsed = now.saturating_sub(self.sample_start);
         if self.rate == 0.0 && !elapsed.is_zero() {
             #[allow(clippy::cast_precision_loss, reason = "an estimate")]
@@ -97,22 +97,22 @@ impl Pipeline {
     }
 
     /// Bytes a second; 0 while unknown.
-    pub(super) fn rate(&self) -> f64 {
+    pub(in crate::ask) fn rate(&self) -> f64 {
         self.rate
     }
 
     /// The shortest time between a request and the first byte of its answer; zero while unknown.
-    pub(super) fn round_trip(&self) -> Duration {
+    pub(in crate::ask) fn round_trip(&self) -> Duration {
         self.round_trip.unwrap_or_default()
     }
 
     /// Bytes to keep under way.
-    pub(super) fn depth(&self) -> u64 {
+    pub(in crate::ask) fn depth(&self) -> u64 {
         depth(self.tuning, self.rate, self.round_trip())
     }
 
     /// How long `bytes` take from now on; `None` while the rate is unknown.
-    pub(super) fn time_for(&self, bytes: u64) -> Option<Duration> {
+    pub(in crate::ask) fn time_for(&self, bytes: u64) -> Option<Duration> {
         if self.rate <= 0.0 {
             return None;
         }

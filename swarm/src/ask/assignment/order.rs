@@ -1,9 +1,9 @@
 //! Which missing block is next.
 
-use super::Random;
-use super::blocks::Blocks;
-use super::knowledge::Rarity;
-use super::tuning::Tuning;
+use crate::ask::blocks::Blocks;
+use crate::ask::known::Random;
+use crate::ask::links::Rarity;
+use crate::ask::tuning::Tuning;
 use cascade_format::{Block, Have};
 
 /// The order in which blocks are asked for.
@@ -21,6 +21,9 @@ const MAX_TRIES: usize = 32;
 
 /// Blocks that are compared to find a rare one.
 const MAX_CANDIDATES: usize = 2048;
+
+/// A spread below this is not worth a second reading, in bytes.
+const MIN_SPREAD: f64 = (16 << 20) as f64;
 
 #[derive(Debug)]
 pub(super) struct Picker {
@@ -153,8 +156,8 @@ impl Picker {
             return all.max(1);
         }
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let bytes = blocks.missing_bytes() as f64 / rate * self.tuning.late_share * self.tuning.hash_rate;
-        if bytes < self.tuning.min_spread {
+        let bytes = blocks.missing_bytes() as f64 / rate * self.tuning.hash_lead;
+        if bytes < MIN_SPREAD {
             return 1;
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]

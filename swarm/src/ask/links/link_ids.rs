@@ -1,7 +1,10 @@
-//! A small set of links.
+//! The names of links, and a small set of them.
 
-use super::LinkId;
 use alloc::vec::Vec;
+
+/// One connection to a peer, or the attempt to make one. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
 
 /// Links, each once. There are never more than [`crate::limits::MAX_LINKS`], so a sorted list is smaller and
 /// faster than a tree.
