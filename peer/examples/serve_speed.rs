@@ -14,7 +14,7 @@
 
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN, RESPONSE_HEADER_LEN};
 use cascade_format::{CascadeHash, Have, Layout};
-use cascade_peer::catalog::Catalog;
+use cascade_peer::catalog::{Catalog, Served};
 use cascade_peer::serve::{Options, Pool};
 use cascade_peer::store::{DataFile, HaveMap, Shared, Stamp};
 use std::io::{Read, Write};
@@ -57,7 +57,7 @@ fn serve(file: &Path, layout: Layout) -> Pool {
     let data = DataFile::new(file_open, file, layout);
     let have = HaveMap::new(layout, &Have::all(&layout));
     let catalog = Catalog::new();
-    catalog.add(Arc::new(Shared::new(HASH, data, have, Some(stamp))));
+    catalog.add(Served::new(Arc::new(Shared::new(HASH, data, have, Some(stamp)))));
     let copy = std::env::var_os("SERVE_COPY").is_some();
     let options = Options { copy, ..Options::default() };
     Pool::start(TcpListener::bind("127.0.0.1:0").unwrap(), catalog, options).unwrap()
