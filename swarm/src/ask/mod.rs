@@ -22,6 +22,7 @@
 //! | [`news`] | takes in what is told |
 //! | [`owners`] | who gets which block first, where nobody tells anything |
 //! | [`choose`] | which block a link is asked for |
+//! | [`fetch`] | apart from all these: who is asked for the `.cascade` file of a link |
 //! | [`connect`] | to which peers links are made, and in place of which |
 //! | [`behind`] | what is done by one who has fallen behind the others |
 //! | [`rob`] | the endgame: which block is taken from whom for whom |
@@ -37,6 +38,7 @@ mod behind;
 mod blocks;
 mod choose;
 mod connect;
+pub mod fetch;
 #[cfg(test)]
 mod grows;
 mod hosts;
