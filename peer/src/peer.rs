@@ -29,9 +29,12 @@
 use crate::clock;
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
+use crate::metafile::MetafileOnDisk;
 use crate::serve::{self, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
-use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError, Summary};
+use crate::session::{
+    Download, DownloadError, Engine, Event, Fetch, FetchError, Observer, Seed, SeedError, Summary,
+};
 use crate::store::{Records, Shared};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
@@ -164,6 +167,13 @@ impl Peer {
     #[must_use]
     pub fn stopper(&self) -> Stop {
         self.engine.stop.clone()
+    }
+
+    /// Fetches the `.cascade` file of a link from other peers.
+    #[must_use]
+    pub fn fetch(&self, fetch: Fetch) -> Transfer<Result<MetafileOnDisk, FetchError>> {
+        let engine = self.engine.clone();
+        Transfer::spawn(|mut told| async move { fetch.run(&engine, &mut told).await })
     }
 
     /// Downloads a file; what is there of it already is kept, and what has arrived is served meanwhile.

@@ -110,8 +110,8 @@ pub enum Heard<'a> {
     Bytes(&'a [u8]),
     /// The part is complete.
     End,
-    /// There is none: the status without bit 7. The rest of the answer is a message that nobody needs.
-    Refused(Status),
+    /// There is none: the status without bit 7, and how many bytes follow that nobody needs.
+    Refused(Status, u64),
 }
 
 /// Reads the answer to one request for a part, however it is cut into pieces. It keeps at most a field.
@@ -175,7 +175,7 @@ impl PartReader {
             return if plain == Status::Block {
                 Err(PartError::Body(header.body_len))
             } else {
-                Ok(Heard::Refused(plain))
+                Ok(Heard::Refused(plain, header.body_len))
             };
         }
         let most = (LENGTH_LEN + MAX_FIELD_LEN) as u64 + u64::from(MAX_PART_LEN);
@@ -269,7 +269,7 @@ mod tests {
                     Heard::Total(said) => total = Some(said),
                     Heard::Bytes(bytes) => part.extend_from_slice(bytes),
                     Heard::End => return Ok((total, part, true)),
-                    Heard::Refused(_) => return Ok((total, part, false)),
+                    Heard::Refused(..) => return Ok((total, part, false)),
                 }
             }
             if later.is_empty() {
@@ -351,7 +351,7 @@ mod tests {
             (77, Status::Other(77)),
         ] {
             let bytes = answer(status, u64::MAX, &[], b"");
-            assert_eq!(PartReader::new(0).read(&mut bytes.as_slice()), Ok(Heard::Refused(plain)), "{status}");
+            assert_eq!(PartReader::new(0).read(&mut bytes.as_slice()), Ok(Heard::Refused(plain, u64::MAX)), "{status}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! `peer demo`: a whole swarm on this machine, over real sockets, to see how it works.
 
-use super::host::{Front, Host, show};
+use super::host::{Front, Host, Listen, show};
 use super::interrupt::Ear;
 use super::shell::quote;
 use super::{CliError, ExitCode};
@@ -9,7 +9,7 @@ use crate::create::{Source, default_block_size};
 use crate::human::{Bytes, Name, Speed};
 use crate::limits::PIECE_LEN;
 use crate::metafile::MetafileOnDisk;
-use crate::peer::{Options, Peer};
+use crate::peer::{ANYWHERE, Options, Peer};
 use crate::report::{Style, line};
 use crate::session::engine::Stop;
 use crate::session::{Download, Event, Seed};
@@ -51,7 +51,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     })?;
     let result = Stage::set(args, &folder, &cancel).and_then(|stage| {
         let options = Options { records: stage.records.clone(), ..Options::default() };
-        let host = Host::start(options, &style, ear).map_err(|error| error.to_string())?;
+        let host =
+            Host::start(options, Listen::At(ANYWHERE), &style, ear).map_err(|error| error.to_string())?;
         host.run(async |front: &mut Front| {
             let (stop, interrupted) = (front.peer.stopper(), Arc::clone(&cancel));
             ear.on_signal(move || {

@@ -4,11 +4,15 @@ mod address;
 pub mod create;
 pub mod demo;
 pub mod download;
+mod fetched;
+mod given;
 mod host;
 pub mod info;
 mod interrupt;
+pub mod link;
 pub mod seed;
 mod shell;
+mod taken;
 mod usage;
 pub mod verify;
 
@@ -37,6 +41,7 @@ pub struct Cli {
 enum Command {
     Create(create::Args),
     Info(info::Args),
+    Link(link::Args),
     Verify(verify::Args),
     Download(download::Args),
     Seed(seed::Args),
@@ -85,6 +90,11 @@ impl CliError {
         Self { message, code: ExitCode::Failed }
     }
 
+    /// The user wants to stop.
+    fn interrupted() -> Self {
+        Self { message: "interrupted".into(), code: ExitCode::Interrupted }
+    }
+
     /// The command line makes no sense.
     #[must_use]
     pub fn usage(message: String) -> Self {
@@ -112,7 +122,8 @@ fn run(cli: &Cli) -> Result<ExitCode, CliError> {
     descriptors::raise_limit();
     match &cli.command {
         Command::Create(args) => create::run(args, &ear),
-        Command::Info(args) => info::run(args),
+        Command::Info(args) => info::run(args, &ear),
+        Command::Link(args) => link::run(args),
         Command::Verify(args) => verify::run(args, &ear),
         Command::Download(args) => download::run(args, &ear),
         Command::Seed(args) => seed::run(args, &ear),

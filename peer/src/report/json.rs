@@ -37,6 +37,18 @@ impl Json {
                 }
                 json!({"event": "checking", "file": self.file, "bytes_done": done, "bytes_total": total})
             }
+            Event::Fetching { done, total, known } => {
+                if !self.is_due() {
+                    return None;
+                }
+                json!({
+                    "event": "fetching", "file": self.file, "cascade_hash": self.hash, "bytes_done": done,
+                    "bytes_total": total, "peers_known": known,
+                })
+            }
+            Event::Fetched { path, bytes } => json!({
+                "event": "fetched", "file": file, "cascade_hash": self.hash, "path": path.to_string_lossy(), "bytes": bytes,
+            }),
             Event::Start(progress) => json!({
                 "event": "start", "file": file, "cascade_hash": self.hash, "length": progress.bytes_total,
                 "blocks": progress.blocks_total, "have": progress.blocks_done,

@@ -41,7 +41,9 @@ impl Connection {
             }
             (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
             (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
-            (Verdict::Block(_) | Verdict::News, None) => Err(io::ErrorKind::InvalidData.into()),
+            (Verdict::Block(_) | Verdict::Part { .. } | Verdict::News, None) => {
+                Err(io::ErrorKind::InvalidData.into())
+            }
         }
     }
 

@@ -4,12 +4,12 @@ use super::answer::Answer;
 use super::connection::Connection;
 use super::large;
 use super::reading::{Behind, Front, Reading};
-use super::verdict::{Refusal, Verdict, judge};
+use super::verdict::{Refusal, Verdict, judge, judge_part};
 use crate::clock;
 use crate::limits::MAX_SHARE_WAIT;
 use crate::store::Shared;
 use cascade_format::Block;
-use cascade_format::extension::{Marker, NEWS};
+use cascade_format::extension::{Marker, NEWS, metafile};
 use cascade_format::peer_wire::BlockRequest;
 use cascade_swarm::give;
 use std::io;
@@ -40,8 +40,7 @@ impl Connection {
             if gone {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            let sends_block = matches!(verdict, Verdict::Block(_));
-            let place = if sends_block { self.take_place(true) } else { Ok(()) };
+            let place = if verdict.gives() { self.take_place(true) } else { Ok(()) };
             return Ok(place.err().unwrap_or(Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
@@ -65,7 +64,7 @@ impl Connection {
             None if self.broken => (Verdict::Refusal(Refusal::BadRequest), None, None),
             None => return Ok(Settled::Nothing),
         };
-        if !matches!(verdict, Verdict::Block(_)) {
+        if !verdict.gives() {
             self.give_place_back();
         }
         // What was told once is not told again: it is decided for good.
@@ -80,6 +79,13 @@ impl Connection {
         request: &BlockRequest,
         file: &Arc<Shared>,
     ) -> Result<(Verdict, Option<Front>), Settled> {
+        if let Some(offset) = self.part_asked(request) {
+            let verdict = judge_part(file, offset);
+            if verdict.gives() {
+                self.take_place(false)?;
+            }
+            return Ok((verdict, None));
+        }
         let verdict = judge(request, file, file.is_unchanged());
         if matches!(verdict, Verdict::Block(_)) {
             self.take_place(false)?;
@@ -101,7 +107,7 @@ impl Connection {
             Verdict::Block(block) if !reading.asked(marker, block, others) => {
                 Verdict::Refusal(Refusal::MissingBlock)
             }
-            Verdict::Block(_) | Verdict::Refusal(_) | Verdict::News => verdict,
+            Verdict::Block(_) | Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::News => verdict,
         };
         let front = reading.front(verdict, load);
         Ok((verdict, front))
@@ -116,6 +122,12 @@ impl Connection {
         } else {
             Behind::Nothing
         }
+    }
+
+    /// The offset in the `.cascade` file that is asked for, if it is that. Here a marker counts also where there is
+    /// nothing to tell of blocks: no plain request has this number.
+    fn part_asked(&self, request: &BlockRequest) -> Option<u32> {
+        if self.worker.extension { metafile::asked(request) } else { None }
     }
 
     /// The marker of a request for `file`, if it shows one that counts.
@@ -149,6 +161,9 @@ impl Connection {
 
     /// The answer to a further request of a burst; `None`: it must be decided by itself.
     pub(super) fn decide_in_burst(&self, request: &BlockRequest, file: &Arc<Shared>) -> Option<Verdict> {
+        if self.part_asked(request).is_some() {
+            return None;
+        }
         // A file that has changed has no blocks by now.
         let verdict = judge(request, file, true);
         if large::is_large(self.copy, file, verdict) {
@@ -158,7 +173,7 @@ impl Connection {
             let plain = self.marker(request, file).is_none();
             let given = |verdict: &Verdict| match verdict {
                 Verdict::Block(block) => file.bulletin().plain_asked(*block, false),
-                Verdict::Refusal(_) | Verdict::News => true,
+                Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::News => true,
             };
             return Some(verdict).filter(|verdict| plain && given(verdict));
         };
@@ -169,7 +184,7 @@ impl Connection {
         let others = self.worker.places.busy().saturating_sub(usize::from(self.is_busy()));
         match verdict {
             Verdict::Block(block) => reading.asked(marker, block, others).then_some(verdict),
-            Verdict::Refusal(_) | Verdict::News => Some(verdict),
+            Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::News => Some(verdict),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | [`download`] | drives a plan until the file is complete |
 //! | [`download_error`] | why that fails |
 //! | [`seed`] | checks a file, registers it, serves it |
+//! | [`fetch`] | gets the `.cascade` file of a link from other peers |
 //! | [`event`] | what a session tells of itself |
 
 pub mod announcer;
@@ -16,6 +17,7 @@ pub mod download;
 pub mod download_error;
 pub mod engine;
 pub mod event;
+pub mod fetch;
 mod keeper;
 mod links;
 mod rate;
@@ -26,4 +28,5 @@ pub use download::Download;
 pub use download_error::DownloadError;
 pub use engine::Engine;
 pub use event::{Event, Observer, Progress, Summary};
+pub use fetch::{Fetch, FetchError};
 pub use seed::{Seed, SeedError};

@@ -40,6 +40,8 @@ pub struct Shared {
     had: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
     trouble_notify: Notify,
+    /// Describes the file; peers that know the swarm extension are given its bytes.
+    metafile: OnceLock<Arc<MetafileOnDisk>>,
     /// Knows each block's hash, if every block is hashed again before it is served.
     proof: OnceLock<Arc<MetafileOnDisk>>,
 }
@@ -59,10 +61,22 @@ impl Shared {
             had: AtomicU64::new(0),
             trouble: Mutex::default(),
             trouble_notify: Notify::new(),
+            metafile: OnceLock::new(),
             proof: OnceLock::new(),
             data,
             have,
         }
+    }
+
+    /// From now on who asks for the `.cascade` file is given `metafile`.
+    pub fn describe_with(&self, metafile: Arc<MetafileOnDisk>) {
+        let _ = self.metafile.set(metafile);
+    }
+
+    /// The `.cascade` file, if it may be given to others.
+    #[must_use]
+    pub fn metafile(&self) -> Option<&MetafileOnDisk> {
+        self.metafile.get().map(|metafile| &**metafile)
     }
 
     /// From now on every block is hashed before it is served, and compared with what `metafile` says.
