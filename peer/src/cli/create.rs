@@ -74,15 +74,16 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
         link::add(&mut link, args.trackers.named(), &[])?;
         Ok(link.to_string())
     });
+    let link = link.ok();
     if args.json {
-        tell_json(file, &metafile, time, link.ok());
+        tell_json(file, &metafile, time, link.as_deref());
     } else {
-        tell(file, &metafile, time, link.ok());
+        tell(file, &metafile, time, link.as_deref());
     }
     Ok(())
 }
 
-fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<String>) {
+fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<&str>) {
     let layout = metafile.layout();
     line(&format!(
         "{}: {} in {} of {}, made in {} ({})",
@@ -107,7 +108,7 @@ fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<Str
     }
 }
 
-fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<String>) {
+fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<&str>) {
     let layout = metafile.layout();
     json_line(&serde_json::json!({
         "event": "created",

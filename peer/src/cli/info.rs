@@ -36,14 +36,20 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     for file in &args.files {
         let shown = match Given::read(file)? {
             Given::File(file) => match MetafileOnDisk::open(&file) {
-                Ok(metafile) => Ok(tell(args, metafile.path(), &metafile)),
+                Ok(metafile) => {
+                    tell(args, metafile.path(), &metafile);
+                    Ok(())
+                }
                 Err(error) => Err((file, CliError::failed(error.to_string()))),
             },
             Given::Link(link) => {
                 let name = PathBuf::from(given::data_name(&link));
                 tell_link(args, &link);
                 match fetched(&link, &args.trackers, &args.peers, ear) {
-                    Ok((metafile, _folder)) => Ok(tell(args, &name, &metafile)),
+                    Ok((metafile, _folder)) => {
+                        tell(args, &name, &metafile);
+                        Ok(())
+                    }
                     Err(error) if error.code == ExitCode::Interrupted => return Ok(ExitCode::Interrupted),
                     Err(error) => Err((name, error)),
                 }

@@ -2,7 +2,7 @@
 
 use super::{out, summary};
 use crate::clock;
-use crate::session::{Event, Observer, Progress};
+use crate::session::{Event, Observer, Progress, Summary};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -79,19 +79,7 @@ impl Json {
             }
             Event::Warning(message) => json!({"event": "warning", "file": file, "message": message}),
             Event::Failed(message) => json!({"event": "error", "file": file, "message": message}),
-            Event::Done(summary) => json!({
-                "event": "done", "file": file, "path": summary.path.to_string_lossy(),
-                "bytes": summary.bytes, "resumed_bytes": summary.resumed_bytes,
-                "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(&summary).bytes_per_second(),
-                "peers_used": summary::givers(&summary).count(), "blocks_refused": summary.blocks_refused,
-                "bytes_duplicate": summary.bytes_duplicate, "downlink_busy": summary.busy,
-                "shares": summary::givers(&summary).map(|share| {
-                    json!({"address": share.addr.to_string(), "bytes": share.bytes})
-                }).collect::<Vec<_>>(),
-                "wrong_blocks": summary::liars(&summary).map(|share| {
-                    json!({"address": share.addr.to_string(), "blocks": share.wrong_blocks})
-                }).collect::<Vec<_>>(),
-            }),
+            Event::Done(summary) => done(file, &summary),
             Event::Seeding { have, blocks } => {
                 json!({"event": "seeding", "file": file, "have": have, "blocks": blocks})
             }
@@ -114,4 +102,20 @@ impl Observer for Json {
             out::json_line(&object);
         }
     }
+}
+
+fn done(file: &str, summary: &Summary) -> Value {
+    json!({
+        "event": "done", "file": file, "path": summary.path.to_string_lossy(),
+        "bytes": summary.bytes, "resumed_bytes": summary.resumed_bytes,
+        "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(summary).bytes_per_second(),
+        "peers_used": summary::givers(summary).count(), "blocks_refused": summary.blocks_refused,
+        "bytes_duplicate": summary.bytes_duplicate, "downlink_busy": summary.busy,
+        "shares": summary::givers(summary).map(|share| {
+            json!({"address": share.addr.to_string(), "bytes": share.bytes})
+        }).collect::<Vec<_>>(),
+        "wrong_blocks": summary::liars(summary).map(|share| {
+            json!({"address": share.addr.to_string(), "blocks": share.wrong_blocks})
+        }).collect::<Vec<_>>(),
+    })
 }

@@ -96,9 +96,11 @@ impl Growing {
             Err(_) if fs::symlink_metadata(out).is_err() => fs::rename(part, out),
             Err(error) => Err(error),
         };
-        named.map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => FetchError::Taken(out.to_owned()),
-            _ => FetchError::Disk { path: out.to_owned(), source },
+        named.map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                return FetchError::Taken(out.to_owned());
+            }
+            FetchError::Disk { path: out.to_owned(), source }
         })?;
         let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // If the disk loses the name, it is fetched again.
