@@ -351,7 +351,11 @@ mod tests {
             (77, Status::Other(77)),
         ] {
             let bytes = answer(status, u64::MAX, &[], b"");
-            assert_eq!(PartReader::new(0).read(&mut bytes.as_slice()), Ok(Heard::Refused(plain, u64::MAX)), "{status}");
+            assert_eq!(
+                PartReader::new(0).read(&mut bytes.as_slice()),
+                Ok(Heard::Refused(plain, u64::MAX)),
+                "{status}"
+            );
         }
     }
 

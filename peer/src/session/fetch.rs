@@ -137,7 +137,11 @@ impl<'a> Session<'a> {
         let mut plan = fetch::Fetch::new();
         engine.listen.into_iter().for_each(|listen| plan.set_own_address(listen));
         let mut names = JoinSet::new();
-        for name in order.peers.clone() {
+        // Those that need not be looked up are asked in the order of the link.
+        let addr = |name: &String| name.parse::<SocketAddrV4>().ok();
+        plan.handle_peers(Source::User, &order.peers.iter().filter_map(addr).collect::<Vec<_>>());
+        for name in order.peers.iter().filter(|name| addr(name).is_none()) {
+            let name = name.clone();
             names.spawn(async move { resolve(&name).await.map_err(|error| format!("peer {name}: {error}")) });
         }
         let (told, events) = mpsc::channel(EVENTS);
