@@ -30,12 +30,13 @@ use crate::clock;
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
 use crate::metafile::MetafileOnDisk;
-use crate::serve::{self, Pool, ServeStats, Warn};
+use crate::serve::{self, Guests, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
 use crate::session::{
     Download, DownloadError, Engine, Event, Fetch, FetchError, Observer, Seed, SeedError, Summary,
 };
-use crate::store::{Records, Shared};
+use crate::store::{Given, Records, Shared};
+use cascade_format::CascadeHash;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub struct Options {
     pub paranoid: bool,
     /// Where it remembers what it has checked.
     pub records: Records,
+    /// Answers those who take this peer for a tracker, if it is one too.
+    pub guests: Option<Guests>,
     /// Hears what concerns the listener and no single file: one line each.
     pub warn: Warn,
 }
@@ -73,7 +76,7 @@ impl Default for Options {
     fn default() -> Self {
         let listen = Some(ANYWHERE);
         let (records, warn) = (Records::from_environment(), Warn::default());
-        Self { listen, extension: true, paranoid: false, records, warn }
+        Self { listen, extension: true, paranoid: false, records, guests: None, warn }
     }
 }
 
@@ -110,6 +113,7 @@ pub struct Peer {
     /// Bound and not served yet.
     listener: Option<TcpListener>,
     pool: Option<Pool>,
+    guests: Option<Guests>,
     warn: Warn,
 }
 
@@ -134,7 +138,7 @@ impl Peer {
         let engine = Engine::new(address, options.extension, options.records, Stop::default());
         let engine = Engine { paranoid: options.paranoid, ..engine.map_err(StartError::Threads)? };
         let listener = listener.map(|(listener, _)| listener);
-        Ok(Self { engine, listener, pool: None, warn: options.warn })
+        Ok(Self { engine, listener, pool: None, guests: options.guests, warn: options.warn })
     }
 
     /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
@@ -144,7 +148,8 @@ impl Peer {
     pub fn open(&mut self) -> Result<(), StartError> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let (extension, warn) = (self.engine.extension, self.warn.clone());
-        let options = serve::Options { extension, warn, ..serve::Options::default() };
+        let guests = self.guests.clone();
+        let options = serve::Options { extension, guests, warn, ..serve::Options::default() };
         let address = SocketAddr::from(self.engine.listen.unwrap_or(ANYWHERE));
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
         self.pool = Some(pool.map_err(|source| StartError::Serve { address, source })?);
@@ -161,6 +166,12 @@ impl Peer {
     #[must_use]
     pub fn given(&self) -> Option<&Arc<ServeStats>> {
         self.pool.as_ref().map(Pool::stats)
+    }
+
+    /// What it has given of one file to other peers, if it serves it.
+    #[must_use]
+    pub fn given_of(&self, hash: &CascadeHash) -> Option<Arc<Given>> {
+        self.engine.catalog.get(hash).map(|file| Arc::clone(file.given()))
     }
 
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.

@@ -3,6 +3,7 @@
 mod address;
 pub mod create;
 pub mod demo;
+mod described;
 pub mod download;
 mod fetched;
 mod given;
@@ -10,7 +11,9 @@ mod host;
 pub mod info;
 mod interrupt;
 pub mod link;
+mod reached;
 pub mod seed;
+pub mod share;
 mod shell;
 mod taken;
 mod usage;
@@ -39,6 +42,7 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Share(share::Args),
     Create(create::Args),
     Info(info::Args),
     Link(link::Args),
@@ -121,6 +125,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CliError> {
     // Before the first file is opened: there may be hundreds.
     descriptors::raise_limit();
     match &cli.command {
+        Command::Share(args) => share::run(args, &ear),
         Command::Create(args) => create::run(args, &ear),
         Command::Info(args) => info::run(args, &ear),
         Command::Link(args) => link::run(args),

@@ -4,10 +4,14 @@ mod bar;
 mod json;
 mod line;
 mod out;
+mod qr;
 mod summary;
 pub(crate) mod terminal;
 
-pub use out::{error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal};
+pub use out::{
+    error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal, stdout_is_terminal,
+};
+pub use qr::qr;
 
 use crate::human::Name;
 use crate::session::Observer;

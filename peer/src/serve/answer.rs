@@ -41,7 +41,7 @@ impl Connection {
             }
             (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
             (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
-            (Verdict::Block(_) | Verdict::Part { .. } | Verdict::News, None) => {
+            (Verdict::Block(_) | Verdict::Part { .. } | Verdict::News | Verdict::Guest, None) => {
                 Err(io::ErrorKind::InvalidData.into())
             }
         }
@@ -54,7 +54,7 @@ impl Connection {
         file: Option<Arc<Shared>>,
         mut front: Front,
     ) -> io::Result<Took> {
-        let alone = verdict == Verdict::News;
+        let alone = matches!(verdict, Verdict::News | Verdict::Guest);
         let rest = front.bytes.get(front.sent..).unwrap_or_default();
         let took =
             if alone { socket::send(&self.stream, rest)? } else { socket::send_more(&self.stream, rest)? };
@@ -156,6 +156,22 @@ impl Connection {
             self.answered(*verdict);
         }
         self.worker.stats.add_sent(bytes, blocks);
+        self.gave(file, bytes as u64);
+    }
+
+    /// Bytes of `file` are on their way to the client.
+    pub(super) fn gave(&mut self, file: &Shared, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        file.given().add(bytes);
+        if !std::mem::replace(&mut self.counted, true)
+            && let Ok(addr) = self.stream.peer_addr()
+        {
+            // Who tells its port is told from others behind the same address.
+            let port = self.reading.as_ref().map_or(0, |reading| reading.port());
+            file.given().to(addr.ip(), port);
+        }
     }
 
     /// Notes where an answer stands that the socket took in part.

@@ -101,7 +101,7 @@ impl<'a> Burst<'a> {
                 place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             }
             // Never goes into a burst.
-            Verdict::News => return false,
+            Verdict::News | Verdict::Guest => return false,
         }
         if self.unreadable {
             return false;

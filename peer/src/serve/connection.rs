@@ -75,6 +75,10 @@ pub(super) struct Connection {
     pub(super) told_host: bool,
     /// Since when it waits for its share of the uplink.
     pub(super) waits_since: Option<Instant>,
+    /// What has come of a tracker's request.
+    pub(super) guest: Option<Box<Vec<u8>>>,
+    /// Whether it was counted among those who were given blocks of the file that it asked for last.
+    pub(super) counted: bool,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
 }
@@ -102,6 +106,8 @@ impl Connection {
             place: None,
             told_host: false,
             waits_since: None,
+            guest: None,
+            counted: false,
         }
     }
 
@@ -146,6 +152,16 @@ impl Connection {
         }
     }
 
+    /// Whether a whole request of it was read.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Bytes of a begun request.
+    pub(super) fn begun(&self) -> usize {
+        self.inbox.begun()
+    }
+
     /// The number of its slot.
     pub(super) fn id(&self) -> u32 {
         self.slot.index()
@@ -172,11 +188,15 @@ impl Connection {
             Got::Nothing => {}
             Got::End => {
                 self.ended = true;
-                self.broken = self.inbox.begun() > 0;
+                self.broken = self.inbox.begun() > 0 && self.guest.is_none();
             }
             Got::Bytes(bytes) => {
-                let (before, queue) = (self.queue.len(), &mut self.queue);
+                let before = self.queue.len();
                 let arrived = buffer.get(..bytes).unwrap_or_default();
+                if self.receive_guest(arrived) {
+                    return Ok(());
+                }
+                let queue = &mut self.queue;
                 self.broken = self.inbox.take(arrived, |request| queue.push_back(request)).is_err();
                 self.worker.count_queued(before, self.queue.len());
                 if self.queue.len() > before {
@@ -211,7 +231,8 @@ impl Connection {
         if socket::may_be_readable(&self.stream) {
             return Next::Turn;
         }
-        let phase = if self.inbox.begun() > 0 { Phase::Request } else { Phase::Idle };
+        let begun = self.inbox.begun() > 0 || self.guest.is_some();
+        let phase = if begun { Phase::Request } else { Phase::Idle };
         // A client that sends its request byte by byte makes no progress by it.
         if phase != self.phase {
             self.enter(phase);

@@ -46,6 +46,10 @@ impl Connection {
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
             return Ok(Settled::Answer);
         }
+        if self.guest.is_some() {
+            self.current = self.answer_guest();
+            return Ok(if self.current.is_some() { Settled::Answer } else { Settled::Nothing });
+        }
         let (verdict, file, front) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
                 Some(file) => match self.decide(&request, &file) {
@@ -107,7 +111,11 @@ impl Connection {
             Verdict::Block(block) if !reading.asked(marker, block, others) => {
                 Verdict::Refusal(Refusal::MissingBlock)
             }
-            Verdict::Block(_) | Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::News => verdict,
+            Verdict::Block(_)
+            | Verdict::Part { .. }
+            | Verdict::Refusal(_)
+            | Verdict::News
+            | Verdict::Guest => verdict,
         };
         let front = reading.front(verdict, load);
         Ok((verdict, front))
@@ -173,7 +181,7 @@ impl Connection {
             let plain = self.marker(request, file).is_none();
             let given = |verdict: &Verdict| match verdict {
                 Verdict::Block(block) => file.bulletin().plain_asked(*block, false),
-                Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::News => true,
+                Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::News | Verdict::Guest => true,
             };
             return Some(verdict).filter(|verdict| plain && given(verdict));
         };
@@ -184,7 +192,7 @@ impl Connection {
         let others = self.worker.places.busy().saturating_sub(usize::from(self.is_busy()));
         match verdict {
             Verdict::Block(block) => reading.asked(marker, block, others).then_some(verdict),
-            Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::News => Some(verdict),
+            Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::News | Verdict::Guest => Some(verdict),
         }
     }
 }

@@ -75,6 +75,7 @@ mod linux {
             }
         }
         connection.worker.stats.add_sent(took.bytes, u64::from(sent == total));
+        connection.gave(&file, took.bytes as u64);
         if sent == total {
             connection.answered(Verdict::Block(block));
         } else {

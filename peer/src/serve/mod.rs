@@ -20,6 +20,7 @@
 //! | `place` | the same for all threads, and a connection's part in it |
 //! | `answer` | sending that, and where it stands |
 //! | `inbox` | bytes to requests (pure) |
+//! | `guest` | a client of the tracker's protocol on the same port |
 //! | `verdict` | requests to statuses (pure) |
 //! | `reading` | what a client is told that knows the swarm extension |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
@@ -39,6 +40,7 @@ mod burst_size;
 mod clients;
 mod connection;
 mod decide;
+mod guest;
 mod hosts;
 mod inbox;
 mod large;
@@ -56,6 +58,6 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use options::{Options, Timeouts, Warn};
+pub use options::{Guests, Options, Timeouts, Warn};
 pub use pool::Pool;
 pub use stats::ServeStats;

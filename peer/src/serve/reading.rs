@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 pub(super) struct Reading {
     file: Arc<Shared>,
     reader: ReaderId,
+    /// Where the client listens, as it says.
+    port: u16,
     bell: Arc<Notify>,
     /// When it was told something last.
     told_at: Option<Instant>,
@@ -73,6 +75,7 @@ impl Reading {
             Box::new(Self {
                 file: Arc::clone(file),
                 reader,
+                port: marker.port,
                 bell,
                 told_at: None,
                 answered_at: None,
@@ -80,6 +83,11 @@ impl Reading {
                 behind: Behind::Nothing,
             })
         })
+    }
+
+    /// The port that the client listens on, 0 if it does not.
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Whether it reads `file`.

@@ -19,6 +19,8 @@ pub(super) enum Verdict {
         /// What stands in front of it.
         head: PartHead,
     },
+    /// The answer of the tracker that shares the port.
+    Guest,
     /// Status 2 without a message, behind what a client that knows the extension is told.
     News,
 }
@@ -72,7 +74,11 @@ impl Verdict {
 
     /// Whether the connection is closed after this answer.
     pub(super) fn closes(self) -> bool {
-        matches!(self, Self::Refusal(refusal) if refusal != Refusal::MissingBlock)
+        match self {
+            Self::Guest => true,
+            Self::Refusal(refusal) => refusal != Refusal::MissingBlock,
+            Self::Block(_) | Self::Part { .. } | Self::News => false,
+        }
     }
 
     /// Length of the answer in bytes, header included.
@@ -82,6 +88,8 @@ impl Verdict {
             Self::Part { head, .. } => PART_HEAD_LEN as u64 + u64::from(head.len),
             Self::Refusal(refusal) => refusal.encode().len() as u64,
             Self::News => RESPONSE_HEADER_LEN as u64,
+            // All of it stands in front.
+            Self::Guest => 0,
         }
     }
 
@@ -91,6 +99,7 @@ impl Verdict {
             Self::Block(_) | Self::Part { .. } => Status::Block,
             Self::Refusal(refusal) => refusal.status(),
             Self::News => Status::MissingBlock,
+            Self::Guest => Status::BadRequest,
         }
     }
 }

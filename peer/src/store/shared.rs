@@ -1,7 +1,7 @@
 //! One data file as the serving threads see it.
 
 use super::ledger::Ledger;
-use super::{DataFile, HaveMap, Stamp};
+use super::{DataFile, Given, HaveMap, Stamp};
 use crate::bulletin::Bulletin;
 use crate::metafile::MetafileOnDisk;
 use cascade_format::{Block, CascadeHash, Have, Layout};
@@ -40,6 +40,8 @@ pub struct Shared {
     had: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
     trouble_notify: Notify,
+    /// What was given of it to others.
+    given: Arc<Given>,
     /// Describes the file; peers that know the swarm extension are given its bytes.
     metafile: OnceLock<Arc<MetafileOnDisk>>,
     /// Knows each block's hash, if every block is hashed again before it is served.
@@ -61,11 +63,18 @@ impl Shared {
             had: AtomicU64::new(0),
             trouble: Mutex::default(),
             trouble_notify: Notify::new(),
+            given: Arc::default(),
             metafile: OnceLock::new(),
             proof: OnceLock::new(),
             data,
             have,
         }
+    }
+
+    /// What was given of it to others.
+    #[must_use]
+    pub fn given(&self) -> &Arc<Given> {
+        &self.given
     }
 
     /// From now on who asks for the `.cascade` file is given `metafile`.

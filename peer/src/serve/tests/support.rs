@@ -88,7 +88,7 @@ pub(in crate::serve) fn answer_of(sample: &Sample, verdict: Verdict) -> Vec<u8> 
     match verdict {
         Verdict::Block(block) => block_answer(sample.block(block.number())),
         Verdict::Refusal(refusal) => refusal.encode(),
-        Verdict::Part { .. } | Verdict::News => Vec::new(),
+        Verdict::Part { .. } | Verdict::News | Verdict::Guest => Vec::new(),
     }
 }
 
