@@ -83,3 +83,5 @@ mod extension_swarm;
 mod links;
 /// Links among peers that give a wrong `.cascade` file, or none.
 mod links_liars;
+/// `peer share`.
+mod share;

@@ -65,7 +65,7 @@ pub(super) struct Open {
 impl Open {
     pub(super) fn new(path: &Path) -> Result<Self, CliError> {
         // By this one it is told what it is, if it cannot be shared.
-        let source = Source::open(path).map_err(told)?;
+        let source = Source::open(path).map_err(|error| told(&error))?;
         let (file, _) = open_regular(path)
             .map_err(|error| CliError::failed(format!("cannot read {}: {error}", Name(path))))?;
         Ok(Self { path: path.to_owned(), file, source })
@@ -100,7 +100,7 @@ impl Open {
         let like = beside.as_ref().and_then(|beside| NonZeroU64::new(beside.layout().block_size()));
         let size = block_size.or(like).unwrap_or_else(|| default_block_size(self.source.length()));
         let kept =
-            kept.ok_or_else(|| Failure::Told(told(CreateError::NoPlace { path: self.path.clone() })))?;
+            kept.ok_or_else(|| Failure::Told(told(&CreateError::NoPlace { path: self.path.clone() })))?;
         let made = self.make(records, &kept, size, cancel)?;
         match beside {
             Some(beside) if beside.cascade_hash() == made.cascade_hash() => {
@@ -130,9 +130,12 @@ impl Open {
         let bar = Progress::new(self.source.length(), &Name(&self.path).to_string(), progress::on_terminal());
         let made = self.source.describe(out, size, &|bytes| bar.inc(bytes), cancel);
         bar.finish();
-        let made = made.map_err(|error| match error {
-            CreateError::Cancelled => Failure::Interrupted,
-            error => Failure::Told(told(error)),
+        let made = made.map_err(|error| {
+            if matches!(error, CreateError::Cancelled) {
+                Failure::Interrupted
+            } else {
+                Failure::Told(told(&error))
+            }
         })?;
         let hash = made.cascade_hash();
         // Without these the file is hashed once more; nothing else is lost.
@@ -145,7 +148,7 @@ impl Open {
     }
 }
 
-fn told(error: CreateError) -> CliError {
+fn told(error: &CreateError) -> CliError {
     CliError::failed(error.to_string())
 }
 

@@ -138,9 +138,12 @@ impl Connection {
     /// Notes which answers of the burst `sent` are done when the socket took `bytes` of it, and where the next
     /// one stands.
     fn account(&mut self, segments: &[Segment], file: &Arc<Shared>, sent: &[u8], bytes: usize) {
-        let (mut left, mut blocks) = (bytes as u64, 0);
+        let (mut left, mut blocks, mut given) = (bytes as u64, 0, 0);
         for segment @ Segment { verdict, part, total } in segments {
             let len = part.end - part.start;
+            if matches!(verdict, Verdict::Block(_)) {
+                given += body_len(part.start, part.start + left.min(len));
+            }
             if left < len || part.end < *total {
                 if file.proof().is_some() {
                     let taken = usize::try_from(left.min(len)).unwrap_or(usize::MAX);
@@ -156,21 +159,23 @@ impl Connection {
             self.answered(*verdict);
         }
         self.worker.stats.add_sent(bytes, blocks);
-        self.gave(file, bytes as u64);
+        self.gave(file, given);
     }
 
-    /// Bytes of `file` are on their way to the client.
+    /// Bytes of blocks of `file` are on their way to the client.
     pub(super) fn gave(&mut self, file: &Shared, bytes: u64) {
         if bytes == 0 {
             return;
         }
         file.given().add(bytes);
-        if !std::mem::replace(&mut self.counted, true)
-            && let Ok(addr) = self.stream.peer_addr()
-        {
+        let name = file.cascade_hash().as_bytes().first_chunk().copied();
+        if self.counted != name {
+            self.counted = name;
             // Who tells its port is told from others behind the same address.
             let port = self.reading.as_ref().map_or(0, |reading| reading.port());
-            file.given().to(addr.ip(), port);
+            if let Ok(addr) = self.stream.peer_addr() {
+                file.given().to(addr.ip(), port);
+            }
         }
     }
 
@@ -193,4 +198,10 @@ impl Connection {
         self.queue.pop_front();
         self.worker.count_queued(before, self.queue.len());
     }
+}
+
+/// Bytes of the block in this range of an answer's bytes.
+pub(super) fn body_len(start: u64, end: u64) -> u64 {
+    let body = |at: u64| at.saturating_sub(RESPONSE_HEADER_LEN as u64);
+    body(end) - body(start)
 }

@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::burst_size::BurstSize;
 use super::clients::Slot;
 use super::decide::Settled;
+use super::guest::Guest;
 use super::inbox::Inbox;
 use super::place::Place;
 use super::proof::Proof;
@@ -76,9 +77,9 @@ pub(super) struct Connection {
     /// Since when it waits for its share of the uplink.
     pub(super) waits_since: Option<Instant>,
     /// What has come of a tracker's request.
-    pub(super) guest: Option<Box<Vec<u8>>>,
-    /// Whether it was counted among those who were given blocks of the file that it asked for last.
-    pub(super) counted: bool,
+    pub(super) guest: Option<Box<Guest>>,
+    /// The start of the name of the file among whose receivers it was counted last.
+    pub(super) counted: Option<[u8; 7]>,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
 }
@@ -107,7 +108,7 @@ impl Connection {
             told_host: false,
             waits_since: None,
             guest: None,
-            counted: false,
+            counted: None,
         }
     }
 

@@ -13,6 +13,10 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Bytes of a guest that are kept: the request, and one that shows that more has come.
 const MAX_GUEST_LEN: usize = REQUEST_LEN + 1;
 
+/// What has come of a tracker's request.
+#[derive(Debug)]
+pub(super) struct Guest(Vec<u8>);
+
 /// Whether a connection that begins so asks a tracker.
 fn is_guest(first: &[u8]) -> bool {
     let fifth = first.get(REQUEST_MAGIC.len());
@@ -34,9 +38,9 @@ impl Connection {
             if !is_guest(&first) {
                 return false;
             }
-            self.guest = Some(Box::new(begun.to_vec()));
+            self.guest = Some(Box::new(Guest(begun.to_vec())));
         }
-        if let Some(guest) = &mut self.guest {
+        if let Some(Guest(guest)) = self.guest.as_deref_mut() {
             let room = MAX_GUEST_LEN.saturating_sub(guest.len());
             guest.extend(arrived.iter().take(room));
         }
@@ -45,7 +49,7 @@ impl Connection {
 
     /// Has the guest answered, if its request is complete, or cannot become one.
     pub(super) fn answer_guest(&mut self) -> Option<Answer> {
-        let (guest, guests) = (self.guest.as_ref()?, self.worker.guests.as_ref()?);
+        let (Guest(guest), guests) = (self.guest.as_deref()?, self.worker.guests.as_ref()?);
         let from = self.stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
         let bytes = guests.0(guest, self.ended, from)?;
         let front = Some(Front { bytes, sent: 0 });

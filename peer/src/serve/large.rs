@@ -31,6 +31,7 @@ pub(super) fn send(_: &mut Connection, _: Block, _: Arc<Shared>, _: u64, _: usiz
 mod linux {
     use super::*;
     use crate::limits::{READ_AHEAD_LEN, TURN_LEN};
+    use crate::serve::answer::body_len;
     use crate::serve::burst::{Range64, file_range};
     use crate::serve::socket;
     use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader};
@@ -75,7 +76,7 @@ mod linux {
             }
         }
         connection.worker.stats.add_sent(took.bytes, u64::from(sent == total));
-        connection.gave(&file, took.bytes as u64);
+        connection.gave(&file, body_len(sent - took.bytes as u64, sent));
         if sent == total {
             connection.answered(Verdict::Block(block));
         } else {

@@ -23,10 +23,13 @@ impl fmt::Debug for Warn {
     }
 }
 
-/// Answers clients of the tracker's protocol on the same port: their first five bytes tell them apart. It is given the
-/// bytes of the request so far, whether no more come, and where they come from; `None`: more are needed.
+/// The whole answer to a tracker's request: of the bytes that have come, whether no more come, and where they come
+/// from; `None`: more are needed.
+type AnswerGuest = dyn Fn(&[u8], bool, IpAddr) -> Option<Vec<u8>> + Send + Sync;
+
+/// Answers clients of the tracker's protocol on the same port: their first five bytes tell them apart.
 #[derive(Clone)]
-pub struct Guests(pub Arc<dyn Fn(&[u8], bool, IpAddr) -> Option<Vec<u8>> + Send + Sync>);
+pub struct Guests(pub Arc<AnswerGuest>);
 
 impl fmt::Debug for Guests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
