@@ -189,7 +189,7 @@ fn wrong_usage_exits_with_2() {
 fn help_lists_the_subcommands() {
     let done = Launch::peer("--help").run();
     done.assert_success();
-    for subcommand in ["create", "info", "link", "verify", "download", "seed", "demo"] {
+    for subcommand in ["share", "create", "info", "link", "verify", "download", "seed", "demo"] {
         assert!(done.stdout.contains(subcommand), "{subcommand}: {done}");
     }
 }
