@@ -39,4 +39,4 @@ pub mod serve;
 pub use cascade_swarm::ask::Order;
 pub use metafile::MetafileOnDisk;
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
-pub use session::{Download, DownloadError, Event, Progress, Seed, SeedError, Summary};
+pub use session::{Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary};

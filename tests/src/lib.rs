@@ -30,6 +30,7 @@ pub mod holder;
 pub mod hostile_text;
 pub mod launch;
 pub mod mapping;
+pub mod metafile_peer;
 pub mod node;
 pub mod outcome;
 mod pace;

@@ -108,7 +108,7 @@ fn a_pipe_or_a_device_is_one_line_wherever_a_file_is_read() {
     let cascade = file.write_cascade(folder.path());
     let pipe = pipe(folder.path());
     for path in [pipe.as_path(), Path::new("/dev/zero")] {
-        for command in ["info", "verify", "download", "seed", "create", "demo"] {
+        for command in ["info", "link", "verify", "download", "seed", "create", "share", "demo"] {
             let done = Launch::peer(command).arg(path).run();
             done.assert_one_line_error(&[path.to_str().unwrap(), "pipe"]);
         }

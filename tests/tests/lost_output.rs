@@ -18,7 +18,7 @@ const SINKS: [fn() -> Sink; 2] = [|| Sink::BrokenPipe, || Sink::Full];
 #[test]
 fn an_error_that_cannot_be_told_is_an_error_all_the_same() {
     for sink in SINKS {
-        for command in ["create", "info", "verify", "download", "seed", "demo"] {
+        for command in ["share", "create", "info", "link", "verify", "download", "seed", "demo"] {
             Launch::peer(command).arg("/nonexistent/x.cascade").stderr(sink()).run().assert_code(1);
         }
         Launch::peer("info").stderr(sink()).run().assert_code(2);

@@ -123,7 +123,7 @@ fn the_demo_needs_nothing_and_leaves_nothing() {
     let done = Launch::peer("demo").arg(&data).env("TMPDIR", &scratch).cwd(folder.path()).run();
     done.assert_success();
     file.assert_same(&data);
-    for part in ["tracker", "peer create", "peer seed", "peer download"] {
+    for part in ["tracker", "peer share", "link cascade:", "peer create", "peer seed", "peer download"] {
         assert!(done.both().contains(part), "the equivalent commands: {part}: {done}");
     }
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "it should clean up: {done}");

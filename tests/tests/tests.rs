@@ -78,3 +78,10 @@ mod extension_download;
 mod extension_liars;
 /// The swarm extension: real peers among themselves.
 mod extension_swarm;
+
+/// Links: the `.cascade` file from other peers, and every command that takes one.
+mod links;
+/// Links among peers that give a wrong `.cascade` file, or none.
+mod links_liars;
+/// `peer share`.
+mod share;

@@ -8,6 +8,7 @@ pub mod link;
 pub mod memory;
 pub mod parallel;
 pub mod restart;
+pub mod share;
 pub mod swarm;
 pub mod tracker;
 pub mod transfer;

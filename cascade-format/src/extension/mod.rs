@@ -9,9 +9,11 @@
 //! |---|---|
 //! | [`marker`] | the sixteen bytes in a request |
 //! | [`field`] | the items in front of an answer's body |
+//! | [`metafile`] | asking for the `.cascade` file itself |
 
 pub mod field;
 pub mod marker;
+pub mod metafile;
 
 pub use field::{FieldError, Item, Run};
 pub use marker::Marker;

@@ -38,6 +38,11 @@ impl Observer for Bar {
                 self.bar.set_position(done);
                 terminal::set_note(&self.bar, "checking");
             }
+            Event::Fetching { done, total, known } => {
+                // Its own length would make the bar look like the data's.
+                let text = summary::fetching(done, total, known);
+                terminal::set_note(&self.bar, &text);
+            }
             Event::Start(progress) | Event::Progress(progress) => {
                 self.bar.set_length(progress.bytes_total);
                 self.bar.set_position(progress.bytes_done);
@@ -62,7 +67,11 @@ impl Observer for Bar {
                 self.bars.suspend(|| out::line(&super::line::seeding(&self.name, have, blocks)));
             }
             // The command line tells it on stderr.
-            Event::Failed(_) | Event::Connected(_) | Event::Dropped(..) | Event::Tracker { .. } => {}
+            Event::Failed(_)
+            | Event::Fetched { .. }
+            | Event::Connected(_)
+            | Event::Dropped(..)
+            | Event::Tracker { .. } => {}
         }
     }
 }

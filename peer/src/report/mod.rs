@@ -5,11 +5,15 @@ mod file_bar;
 mod json;
 mod line;
 mod out;
+mod qr;
 mod summary;
 pub(crate) mod terminal;
 
 pub(crate) use file_bar::FileBar;
-pub(crate) use out::{error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal};
+pub(crate) use out::{
+    error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal, stdout_is_terminal,
+};
+pub(crate) use qr::qr;
 
 use crate::human::Name;
 use crate::session::Observer;

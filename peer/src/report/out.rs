@@ -50,6 +50,13 @@ pub(crate) fn stderr_is_terminal() -> bool {
     stderr().is_terminal()
 }
 
+/// Whether a person sees what goes to stdout.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this is the output module")]
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// For the bars: the terminal behind stderr, if it is one.
 #[allow(clippy::disallowed_methods, reason = "this is the output module")]
 pub(super) fn stderr() -> io::Stderr {

@@ -38,6 +38,14 @@ pub(super) fn wrong_block(wrong: &WrongBlock) -> String {
     format!("block {block} came wrong from {addr}{times}; {then}")
 }
 
+/// What is told while a `.cascade` file is fetched.
+pub(super) fn fetching(done: u64, total: Option<u64>, known: usize) -> String {
+    match total {
+        Some(total) => format!("{done} of {total} bytes of the .cascade file are there"),
+        None => format!("waiting for the .cascade file, {} known", Count(known as u64, "peer")),
+    }
+}
+
 /// Peers named in the summary as those that sent wrong blocks; the JSON names all.
 const MAX_LIARS: usize = 5;
 

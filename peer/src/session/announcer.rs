@@ -5,6 +5,7 @@ use crate::clock;
 use crate::tracker_client::{PeerList, TrackerError, ask};
 use cascade_format::CascadeHash;
 use cascade_swarm::ask::announce::{Announce, Listed, Reply};
+use std::collections::VecDeque;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -26,6 +27,8 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct Announcer {
     answers: mpsc::Receiver<Answer>,
+    /// Answers that are to be heard again.
+    again: VecDeque<Answer>,
     hungry: watch::Sender<bool>,
     // Dropping the set ends its tasks.
     _tasks: JoinSet<()>,
@@ -51,16 +54,24 @@ impl Announcer {
             };
             tasks.spawn(conversation.run());
         }
-        Self { answers, hungry, _tasks: tasks, _open: send }
+        Self { answers, again: VecDeque::new(), hungry, _tasks: tasks, _open: send }
     }
 
     /// Waits for the next answer of any tracker.
     pub(crate) async fn next(&mut self) -> Answer {
+        if let Some(answer) = self.again.pop_front() {
+            return answer;
+        }
         match self.answers.recv().await {
             Some(answer) => answer,
             // Cannot be: a sender is held.
             None => std::future::pending().await,
         }
+    }
+
+    /// The next owner of this hears these answers first.
+    pub(crate) fn put_back(&mut self, answers: impl IntoIterator<Item = Answer>) {
+        self.again.extend(answers);
     }
 
     /// Whether more peers are wanted than there are.

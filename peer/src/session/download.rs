@@ -105,6 +105,7 @@ impl Session {
         if !on_disk {
             shared.ledger().found(&have);
         }
+        shared.describe_with(Arc::clone(&metafile));
         if engine.paranoid {
             shared.prove_with(Arc::clone(&metafile));
         }
@@ -122,7 +123,7 @@ impl Session {
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
         Ok(Self {
-            announcer: Announcer::start(&engine, trackers, hash, true),
+            announcer: engine.announce(trackers, hash, true),
             silent_trackers: trackers.len(),
             links,
             download,

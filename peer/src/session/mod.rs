@@ -8,6 +8,7 @@
 //! | [`download`] | drives a plan until the file is complete |
 //! | [`download_error`] | why that fails |
 //! | [`seed`] | checks a file, registers it, serves it |
+//! | [`fetch`] | gets the `.cascade` file of a link from other peers |
 //! | [`event`] | what a session tells of itself |
 
 pub(crate) mod announcer;
@@ -16,6 +17,7 @@ pub(crate) mod download;
 pub(crate) mod download_error;
 pub(crate) mod engine;
 pub(crate) mod event;
+pub(crate) mod fetch;
 mod keeper;
 mod links;
 mod rate;
@@ -27,4 +29,5 @@ pub use download_error::DownloadError;
 pub(crate) use engine::Engine;
 pub(crate) use event::Observer;
 pub use event::{Event, Progress, Summary};
+pub use fetch::{Fetch, FetchError};
 pub use seed::{Seed, SeedError};

@@ -1,7 +1,7 @@
 //! One data file as the serving threads see it.
 
 use super::ledger::Ledger;
-use super::{DataFile, HaveMap, Stamp};
+use super::{DataFile, Given, HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::io;
@@ -48,6 +48,10 @@ pub struct Shared {
     had: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
     trouble_notify: Notify,
+    /// What was given of it to others.
+    given: Arc<Given>,
+    /// Describes the file; peers that know the swarm extension are given its bytes.
+    metafile: OnceLock<Arc<MetafileOnDisk>>,
     /// Knows each block's hash, if every block is hashed again before it is served.
     proof: OnceLock<Arc<MetafileOnDisk>>,
 }
@@ -66,10 +70,29 @@ impl Shared {
             had: AtomicU64::new(0),
             trouble: Mutex::default(),
             trouble_notify: Notify::new(),
+            given: Arc::default(),
+            metafile: OnceLock::new(),
             proof: OnceLock::new(),
             data,
             have,
         }
+    }
+
+    /// What was given of it to others.
+    #[must_use]
+    pub fn given(&self) -> &Arc<Given> {
+        &self.given
+    }
+
+    /// From now on who asks for the `.cascade` file is given `metafile`.
+    pub fn describe_with(&self, metafile: Arc<MetafileOnDisk>) {
+        let _ = self.metafile.set(metafile);
+    }
+
+    /// The `.cascade` file, if it may be given to others.
+    #[must_use]
+    pub fn metafile(&self) -> Option<&MetafileOnDisk> {
+        self.metafile.get().map(|metafile| &**metafile)
     }
 
     /// From now on every block is hashed before it is served, and compared with what `metafile` says.

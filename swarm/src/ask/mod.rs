@@ -21,6 +21,7 @@
 //! | [`address`] | which addresses are worth a connection |
 //! | [`report`] | what a download tells of itself |
 //! | [`tuning`] | the constants that all these weigh with |
+//! | [`fetch`] | apart from all these: who is asked for the `.cascade` file of a link |
 
 mod action;
 pub mod address;
@@ -29,6 +30,7 @@ mod answers;
 mod assignment;
 mod blocks;
 mod connecting;
+pub mod fetch;
 #[cfg(test)]
 mod grows;
 mod known;

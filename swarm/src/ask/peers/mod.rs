@@ -12,7 +12,7 @@
 
 mod candidates;
 mod habits;
-mod hosts;
+pub(super) mod hosts;
 mod lies;
 mod origin;
 mod peer;
