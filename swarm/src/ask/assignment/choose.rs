@@ -3,7 +3,7 @@
 use super::behind;
 use super::order::{Order, Picker};
 use super::owners;
-use super::room::{self, Room};
+use super::room;
 use crate::Time;
 use crate::ask::known::Known;
 use crate::ask::links::told::Has;
@@ -35,9 +35,9 @@ impl Chooser {
         self.behind
     }
 
-    /// Which links may have another block in flight.
-    pub(super) fn room(&self, known: &Known) -> Room {
-        Room::in_swarm(known, self.behind)
+    /// Whether another block may be in flight.
+    pub(super) fn has_room(&self, known: &Known) -> bool {
+        room::in_swarm(known, self.behind)
     }
 
     /// The next block to ask the link for, if it should be asked for one now.
@@ -53,7 +53,7 @@ impl Chooser {
             || now < state.busy_until()
             || !room::on_link(known.tuning, now, state, peer, known.has_telling_leechers())
             || state.told.as_ref().is_some_and(|told| told.exhausted)
-            || !self.room(known).fits(state)
+            || !self.has_room(known)
         {
             return None;
         }
@@ -70,8 +70,7 @@ impl Chooser {
 
     /// The block that a link is opened with.
     pub(super) fn first_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
-        let fits = self.room(known).fits(known.links.get(link)?);
-        if fits { self.pick_blind(known, now, link) } else { None }
+        if self.has_room(known) { self.pick_blind(known, now, link) } else { None }
     }
 
     /// A block for a link whose peer has told what it has.
