@@ -1,8 +1,8 @@
 //! Sends large blocks from the page cache to the socket, without a copy. On systems that cannot, no
 //! block is large, and all go the way of the small ones, in pieces.
 
+use super::response::Response;
 use super::socket::Took;
-use super::verdict::Verdict;
 use crate::store::Shared;
 use cascade_format::Block;
 use cascade_format::peer_wire::BlockRequest;
@@ -13,12 +13,12 @@ use tokio::net::TcpStream;
 pub(super) use linux::{read_ahead, send};
 
 /// Whether an answer goes this way; `copy` is the connection's.
-pub(super) fn is_large(copy: bool, file: &Shared, verdict: Verdict) -> bool {
+pub(super) fn is_large(copy: bool, file: &Shared, response: Response) -> bool {
     cfg!(target_os = "linux")
         && !copy
         // What goes to the socket by itself cannot be hashed first.
         && file.proof().is_none()
-        && matches!(verdict, Verdict::Block(block) if file.layout().len_of(block) >= crate::limits::SENDFILE_LEN)
+        && matches!(response, Response::Block(block) if file.layout().len_of(block) >= crate::limits::SENDFILE_LEN)
 }
 
 /// What of a large block has left.
