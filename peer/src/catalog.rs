@@ -1,15 +1,34 @@
 //! The files that one listening port serves (protocol §3: a peer serves several).
 
 use crate::store::Shared;
+use crate::upload::SharedUpload;
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+
+/// A file that is served.
+#[derive(Debug)]
+pub struct Served {
+    /// Its blocks.
+    pub file: Arc<Shared>,
+    /// Which client gets them, and what clients are told of them.
+    pub upload: Arc<SharedUpload>,
+}
+
+impl Served {
+    /// Serves `file`, which is served nowhere else.
+    #[must_use]
+    pub fn new(file: Arc<Shared>) -> Arc<Self> {
+        let upload = file.listen(|layout, have| SharedUpload::new(*layout, have));
+        Arc::new(Self { file, upload })
+    }
+}
 
 /// The files of this process by their cascade hash. Read once by a connection for each file that it
 /// asks for, written when a file is added or withdrawn: a lock that is held for one look-up.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    files: RwLock<HashMap<CascadeHash, Arc<Shared>>>,
+    files: RwLock<HashMap<CascadeHash, Arc<Served>>>,
 }
 
 impl Catalog {
@@ -20,9 +39,9 @@ impl Catalog {
     }
 
     /// Serves `file` from now on.
-    pub fn add(&self, file: Arc<Shared>) {
+    pub fn add(&self, file: Arc<Served>) {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
-        files.insert(file.cascade_hash(), file);
+        files.insert(file.file.cascade_hash(), file);
     }
 
     /// Serves the file no longer; connections that hold it finish the block they are at.
@@ -30,15 +49,15 @@ impl Catalog {
         self.files.write().unwrap_or_else(PoisonError::into_inner).remove(hash);
     }
 
-    /// Tells everybody who reads the news of a file that this peer leaves; whether there is anybody.
+    /// Tells all clients with the extension that this peer leaves; whether there is anybody.
     pub fn leave(&self) -> bool {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        files.values().fold(false, |any, file| file.bulletin().leave() | any)
+        files.values().fold(false, |any, file| file.upload.leave() | any)
     }
 
     /// The file named `hash`, if this process has it.
     #[must_use]
-    pub fn get(&self, hash: &CascadeHash) -> Option<Arc<Shared>> {
+    pub fn get(&self, hash: &CascadeHash) -> Option<Arc<Served>> {
         self.files.read().unwrap_or_else(PoisonError::into_inner).get(hash).map(Arc::clone)
     }
 }

@@ -26,14 +26,19 @@
 //! # }
 //! ```
 
+use crate::catalog::Served;
 use crate::clock;
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
+use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
-use crate::serve::{self, Pool, ServeStats, Warn};
+use crate::serve::{self, Guests, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
-use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError, Summary};
-use crate::store::{Records, Shared};
+use crate::session::{
+    Download, DownloadError, Engine, Event, Fetch, FetchError, Observer, Seed, SeedError, Summary,
+};
+use crate::store::{Given, Records};
+use cascade_format::CascadeHash;
 use cascade_swarm::pace::Rate;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
@@ -66,6 +71,8 @@ pub struct Options {
     pub max_down: Option<Rate>,
     /// Where it remembers what it has checked.
     pub records: Records,
+    /// Answers those who take this peer for a tracker, if it is one too.
+    pub guests: Option<Guests>,
     /// Hears what concerns the listener and no single file: one line each.
     pub warn: Warn,
 }
@@ -76,7 +83,8 @@ impl Default for Options {
     fn default() -> Self {
         let listen = Some(ANYWHERE);
         let (records, warn) = (Records::from_environment(), Warn::default());
-        Self { listen, extension: true, paranoid: false, max_up: None, max_down: None, records, warn }
+        let (max_up, max_down) = (None, None);
+        Self { listen, extension: true, paranoid: false, max_up, max_down, records, guests: None, warn }
     }
 }
 
@@ -113,6 +121,7 @@ pub struct Peer {
     /// Bound and not served yet.
     listener: Option<TcpListener>,
     pool: Option<Pool>,
+    guests: Option<Guests>,
     max_up: Option<Limit>,
     warn: Warn,
 }
@@ -140,7 +149,7 @@ impl Peer {
         let engine = Engine { paranoid, max_down, ..engine.map_err(StartError::Threads)? };
         let listener = listener.map(|(listener, _)| listener);
         let max_up = options.max_up.map(Limit::new);
-        Ok(Self { engine, listener, pool: None, max_up, warn: options.warn })
+        Ok(Self { engine, listener, pool: None, guests: options.guests, max_up, warn: options.warn })
     }
 
     /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
@@ -150,8 +159,9 @@ impl Peer {
     pub fn open(&mut self) -> Result<(), StartError> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let (extension, warn) = (self.engine.extension, self.warn.clone());
+        let guests = self.guests.clone();
         let limit = self.max_up.clone();
-        let options = serve::Options { extension, limit, warn, ..serve::Options::default() };
+        let options = serve::Options { extension, guests, limit, warn, ..serve::Options::default() };
         let address = SocketAddr::from(self.engine.listen.unwrap_or(ANYWHERE));
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
         self.pool = Some(pool.map_err(|source| StartError::Serve { address, source })?);
@@ -170,10 +180,23 @@ impl Peer {
         self.pool.as_ref().map(Pool::stats)
     }
 
+    /// What it has given of one file to other peers, if it serves it.
+    #[must_use]
+    pub fn given_of(&self, hash: &CascadeHash) -> Option<Arc<Given>> {
+        self.engine.catalog.get(hash).map(|file| Arc::clone(file.file.given()))
+    }
+
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.
     #[must_use]
     pub fn stopper(&self) -> Stop {
         self.engine.stop.clone()
+    }
+
+    /// Fetches the `.cascade` file of a link from other peers.
+    #[must_use]
+    pub fn fetch(&self, fetch: Fetch) -> Transfer<Result<MetafileOnDisk, FetchError>> {
+        let engine = self.engine.clone();
+        Transfer::spawn(|mut told| async move { fetch.run(&engine, &mut told).await })
     }
 
     /// Downloads a file; what is there of it already is kept, and what has arrived is served meanwhile.
@@ -182,9 +205,9 @@ impl Peer {
         let engine = self.engine.clone();
         Transfer::spawn(|mut told| async move {
             let seed = Seed::of(&download);
-            let shared = download.run(&engine, &mut told).await?;
+            let served = download.run(&engine, &mut told).await?;
             let summary = told.summary.take().unwrap_or_default();
-            Ok(Downloaded { summary, shared, seed })
+            Ok(Downloaded { summary, served, seed })
         })
     }
 
@@ -198,8 +221,8 @@ impl Peer {
     /// Goes on serving a file that this peer has downloaded, until the peer is shut down.
     #[must_use]
     pub fn seed_downloaded(&self, file: &Downloaded) -> Transfer<Result<(), SeedError>> {
-        let (engine, seed, shared) = (self.engine.clone(), file.seed.clone(), Arc::clone(&file.shared));
-        Transfer::spawn(|mut told| async move { seed.serve(&engine, &shared, &mut told).await })
+        let (engine, seed, served) = (self.engine.clone(), file.seed.clone(), Arc::clone(&file.served));
+        Transfer::spawn(|mut told| async move { seed.serve(&engine, &served, &mut told).await })
     }
 
     /// Ends all transfers, says goodbye, and lets the answers under way finish for a few seconds.
@@ -240,7 +263,7 @@ fn listen(address: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), StartErr
 pub struct Downloaded {
     /// What the download was like.
     pub summary: Summary,
-    shared: Arc<Shared>,
+    served: Arc<Served>,
     seed: Seed,
 }
 
@@ -262,8 +285,8 @@ impl<T: Send + 'static> Transfer<T> {
         Self { events: receiver, task: tokio::spawn(work(told)) }
     }
 
-    /// Waits for the next event; `None` when no more come. Whoever reads so slowly that half of
-    /// [`EVENTS_A_TRANSFER`] wait loses those that another one soon replaces, and the transfer does not wait.
+    /// Waits for the next event; `None` when no more come. While half of [`EVENTS_A_TRANSFER`] wait here, events that
+    /// another one soon replaces are dropped, and the transfer does not wait.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }

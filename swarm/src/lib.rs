@@ -9,7 +9,8 @@
 //! | [`give`] | which client gets a block now, and what it is told |
 //! | [`meter`] | how fast bytes go somewhere |
 //! | [`pace`] | who may move bytes when, within a limit |
-//! | [`limits`] | the bounds of all |
+//! | [`limits`] | the bounds of both |
+//! | [`tuning`] | what a struct of tuned constants is made of |
 
 #![no_std]
 extern crate alloc;
@@ -21,6 +22,7 @@ pub mod give;
 pub mod limits;
 pub mod meter;
 pub mod pace;
+pub mod tuning;
 
 /// Time since some start, which is the same for all calls on one object.
 pub type Time = core::time::Duration;

@@ -8,7 +8,7 @@ use cascade_format::tracker_wire::{
 
 /// What is known after some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum Parsed {
     /// The request is not complete.
     Incomplete,
     /// The request is complete.
@@ -44,8 +44,8 @@ impl Default for Intake {
 
 impl Intake {
     /// Takes the next bytes of the connection. Do not call it again after anything but
-    /// [`Progress::Incomplete`].
-    pub fn handle_bytes(&mut self, bytes: &[u8]) -> Progress {
+    /// [`Parsed::Incomplete`].
+    pub fn handle_bytes(&mut self, bytes: &[u8]) -> Parsed {
         let before = self.len;
         let space = self.request.get_mut(before..).unwrap_or_default();
         space.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
@@ -55,18 +55,18 @@ impl Intake {
         // A client that speaks another protocol waits for an answer: it gets one as soon as it shows.
         let wrong_magic = received.iter().zip(REQUEST_MAGIC).any(|(is, should)| *is != should);
         self.wanted = match received.first_chunk::<REQUEST_HEADER_LEN>().map(Form::parse_header) {
-            Some(Err(error)) => return Progress::Refused(error),
+            Some(Err(error)) => return Parsed::Refused(error),
             Some(Ok((form, _))) => form.request_len(),
-            None if wrong_magic => return Progress::Refused(RequestError::Magic),
-            None => return Progress::Incomplete,
+            None if wrong_magic => return Parsed::Refused(RequestError::Magic),
+            None => return Parsed::Incomplete,
         };
         if arrived < self.wanted {
-            return Progress::Incomplete;
+            return Parsed::Incomplete;
         }
         self.len = self.wanted;
         match self.parse() {
-            Ok(request) => Progress::Complete { request, trailing: arrived > self.wanted },
-            Err(error) => Progress::Refused(error),
+            Ok(request) => Parsed::Complete { request, trailing: arrived > self.wanted },
+            Err(error) => Parsed::Refused(error),
         }
     }
 
@@ -110,10 +110,10 @@ mod tests {
         let (bytes, request) = (sample().encode(), sample().into());
         for split in 0..REQUEST_LEN {
             let mut intake = Intake::default();
-            assert_eq!(intake.handle_bytes(&bytes[..split]), Progress::Incomplete, "first {split}");
+            assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
             assert_eq!(intake.handle_end(), CutShort(split, REQUEST_LEN));
             let progress = intake.handle_bytes(&bytes[split..]);
-            assert_eq!(progress, Progress::Complete { request, trailing: false });
+            assert_eq!(progress, Parsed::Complete { request, trailing: false });
         }
     }
 
@@ -127,31 +127,31 @@ mod tests {
         let bytes = wide.encode();
         for split in 0..bytes.len() {
             let mut intake = Intake::default();
-            assert_eq!(intake.handle_bytes(&bytes[..split]), Progress::Incomplete, "first {split}");
+            assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
             let wanted = if split < REQUEST_HEADER_LEN { REQUEST_LEN } else { bytes.len() };
             assert_eq!(intake.handle_end(), CutShort(split, wanted));
             let progress = intake.handle_bytes(&bytes[split..]);
-            assert_eq!(progress, Progress::Complete { request: wide.into(), trailing: false });
+            assert_eq!(progress, Parsed::Complete { request: wide.into(), trailing: false });
         }
         let longer = [&bytes[..], b"x"].concat();
-        assert!(matches!(Intake::default().handle_bytes(&longer), Progress::Complete { trailing: true, .. }));
+        assert!(matches!(Intake::default().handle_bytes(&longer), Parsed::Complete { trailing: true, .. }));
     }
 
     #[test]
     fn trailing_bytes_are_noticed() {
         let bytes = [&sample().encode()[..], b"x"].concat();
         let progress = Intake::default().handle_bytes(&bytes);
-        assert_eq!(progress, Progress::Complete { request: sample().into(), trailing: true });
+        assert_eq!(progress, Parsed::Complete { request: sample().into(), trailing: true });
     }
 
     #[test]
     fn a_wrong_header_is_refused_before_the_rest_arrives() {
-        assert_eq!(Intake::default().handle_bytes(b"GET"), Progress::Refused(RequestError::Magic));
+        assert_eq!(Intake::default().handle_bytes(b"GET"), Parsed::Refused(RequestError::Magic));
         let mut bytes = sample().encode();
         bytes[7] = 2;
         let mut intake = Intake::default();
-        assert_eq!(intake.handle_bytes(&bytes[..15]), Progress::Incomplete);
-        assert_eq!(intake.handle_bytes(&bytes[15..16]), Progress::Refused(RequestError::Version(2)));
+        assert_eq!(intake.handle_bytes(&bytes[..15]), Parsed::Incomplete);
+        assert_eq!(intake.handle_bytes(&bytes[15..16]), Parsed::Refused(RequestError::Version(2)));
     }
 
     proptest! {
@@ -159,20 +159,20 @@ mod tests {
         fn pieces_do_not_matter(mut bytes in prop::collection::vec(any::<u8>(), 0..80), valid in 0usize..=54, pieces in prop::collection::vec(1usize..20, 1..80)) {
             bytes.iter_mut().zip(&sample().encode()[..valid]).for_each(|(to, from)| *to = *from);
             let whole = Intake::default().handle_bytes(&bytes);
-            let (mut intake, mut rest, mut progress) = (Intake::default(), &bytes[..], Progress::Incomplete);
+            let (mut intake, mut rest, mut parsed) = (Intake::default(), &bytes[..], Parsed::Incomplete);
             for piece in pieces.iter().cycle() {
-                if rest.is_empty() || progress != Progress::Incomplete {
+                if rest.is_empty() || parsed != Parsed::Incomplete {
                     break;
                 }
                 let (now, later) = rest.split_at((*piece).min(rest.len()));
-                progress = intake.handle_bytes(now);
+                parsed = intake.handle_bytes(now);
                 rest = later;
             }
-            match (whole, progress) {
-                (Progress::Complete { request, .. }, Progress::Complete { request: other, .. }) => {
+            match (whole, parsed) {
+                (Parsed::Complete { request, .. }, Parsed::Complete { request: other, .. }) => {
                     prop_assert_eq!(request, other);
                 }
-                (whole, progress) => prop_assert_eq!(whole, progress),
+                (whole, parsed) => prop_assert_eq!(whole, parsed),
             }
         }
     }

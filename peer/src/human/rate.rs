@@ -25,7 +25,7 @@ const MAX_DECIMALS: usize = 9;
 
 /// Why a text is no limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RateError {
+pub(crate) enum RateError {
     /// It does not begin with a number, or there is something odd in it.
     #[error("{0:?} is no number, write a number and a unit, as in 10MiB/s or 80Mbit/s")]
     Number(String),
@@ -62,7 +62,7 @@ pub enum RateError {
 ///
 /// # Errors
 /// What is wrong, with an example.
-pub fn parse_rate(text: &str) -> Result<Rate, RateError> {
+pub(crate) fn parse_rate(text: &str) -> Result<Rate, RateError> {
     let text = text.trim();
     let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

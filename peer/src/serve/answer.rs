@@ -2,24 +2,25 @@
 
 use super::burst::{Burst, Segment};
 use super::connection::Connection;
+use super::conversation::Head;
 use super::large;
 use super::proof::Proof;
-use super::reading::Front;
+use super::response::{Refusal, Response};
 use super::socket::{self, Took};
-use super::verdict::{Refusal, Verdict};
-use super::worker::Scratch;
+use super::thread::Scratch;
 use crate::store::Shared;
+use cascade_format::Block;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
 use std::io;
 use std::sync::Arc;
 
 /// An answer that is being sent.
 pub(super) struct Answer {
-    pub(super) verdict: Verdict,
+    pub(super) response: Response,
     /// The file asked for, if it is known.
     pub(super) file: Option<Arc<Shared>>,
     /// What stands in front, header included, as long as the socket has not taken it.
-    pub(super) front: Option<Front>,
+    pub(super) head: Option<Head>,
     /// Bytes of the answer that the socket has taken.
     pub(super) sent: u64,
     /// Decided for good: bytes of it are out or wait for the limit, or the block could not be read.
@@ -29,23 +30,23 @@ pub(super) struct Answer {
 impl Answer {
     /// Whether the client has something of it, or was promised so.
     pub(super) fn has_begun(&self) -> bool {
-        self.sent > 0 || self.front.is_some()
+        self.sent > 0 || self.head.is_some()
     }
 
     /// Whether it was to be a block of a file that has changed.
     pub(super) fn is_gone(&self) -> bool {
-        let file = self.file.as_ref().filter(|_| self.settled && matches!(self.verdict, Verdict::Block(_)));
+        let file = self.file.as_ref().filter(|_| self.settled && matches!(self.response, Response::Block(_)));
         file.is_some_and(|file| !file.is_unchanged())
     }
 
     /// Bytes that are left of one that brings no block.
     pub(super) fn message_len(&self) -> Option<u64> {
-        let Self { verdict, front, sent, .. } = self;
-        match (front, verdict) {
-            (_, Verdict::Block(_)) => None,
-            (Some(front), _) => Some((front.bytes.len() - front.sent) as u64),
-            (None, Verdict::Refusal(refusal)) => Some((refusal.encode().len() as u64).saturating_sub(*sent)),
-            (None, Verdict::News) => Some(RESPONSE_HEADER_LEN as u64),
+        let Self { response, head, sent, .. } = self;
+        match (head, response) {
+            (_, Response::Block(_) | Response::Part { .. }) => None,
+            (Some(head), _) => Some((head.bytes.len() - head.sent) as u64),
+            (None, Response::Refusal(refusal)) => Some((refusal.encode().len() as u64).saturating_sub(*sent)),
+            (None, Response::News | Response::Guest) => Some(RESPONSE_HEADER_LEN as u64),
         }
     }
 }
@@ -53,52 +54,75 @@ impl Answer {
 impl Connection {
     /// Sends some of what is to be sent, in the way that suits it.
     pub(super) fn send(&mut self, scratch: &mut Scratch, left: usize) -> io::Result<Took> {
-        let Some(Answer { verdict, file, sent, front, .. }) = self.current.take() else {
+        let Some(Answer { response, file, sent, head, .. }) = self.current.take() else {
             return Ok(Took { bytes: 0, full: false });
         };
-        if let Some(front) = front {
-            return self.send_front(verdict, file, front);
+        if let Some(head) = head {
+            return self.send_head(response, file, head);
         }
-        match (verdict, file) {
-            (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
-                large::send(self, block, file, sent, left)
+        match (response, file) {
+            (Response::Block(block), Some(file)) if large::is_large(self.copy, &file, response) => {
+                self.send_large(block, file, sent, left)
             }
-            (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
-            (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
-            (Verdict::Block(_) | Verdict::News, None) => Err(io::ErrorKind::InvalidData.into()),
+            (_, Some(file)) => self.send_burst(response, file, sent, scratch),
+            (Response::Refusal(refusal), None) => self.send_refusal(refusal, sent),
+            (Response::Block(_) | Response::Part { .. } | Response::News | Response::Guest, None) => {
+                Err(io::ErrorKind::InvalidData.into())
+            }
         }
     }
 
+    /// Sends more of a block from the page cache.
+    fn send_large(&mut self, block: Block, file: Arc<Shared>, sent: u64, left: usize) -> io::Result<Took> {
+        if sent == 0 {
+            large::read_ahead(&file, self.queue.get(1));
+        }
+        let large::Sent { took, copy } =
+            large::send(&self.stream, &file, block, sent, (self.call_len(), left))?;
+        self.copy |= copy;
+        let given = body_len(sent, sent + took.bytes as u64);
+        let (response, sent) = (Response::Block(block), sent + took.bytes as u64);
+        let done = sent == response.answer_len(file.layout());
+        self.worker.stats.add_sent(took.bytes, u64::from(done));
+        self.gave(&file, given);
+        if done {
+            self.answered(response);
+        } else {
+            self.remember(response, file, sent);
+        }
+        Ok(took)
+    }
+
     /// Sends what stands in front of an answer; the rest follows as if its header had been sent.
-    fn send_front(
+    fn send_head(
         &mut self,
-        verdict: Verdict,
+        response: Response,
         file: Option<Arc<Shared>>,
-        mut front: Front,
+        mut head: Head,
     ) -> io::Result<Took> {
-        let alone = verdict == Verdict::News;
-        let rest = front.bytes.get(front.sent..).unwrap_or_default();
+        let alone = matches!(response, Response::News | Response::Guest);
+        let rest = head.bytes.get(head.sent..).unwrap_or_default();
         let rest = rest.get(..self.promised()).unwrap_or(rest);
         let took =
             if alone { socket::send(&self.stream, rest)? } else { socket::send_more(&self.stream, rest)? };
         self.worker.stats.add_sent(took.bytes, 0);
-        front.sent += took.bytes;
-        let (sent, front) = if front.sent < front.bytes.len() {
-            (0, Some(front))
+        head.sent += took.bytes;
+        let (sent, head) = if head.sent < head.bytes.len() {
+            (0, Some(head))
         } else if alone {
-            self.answered(verdict);
+            self.answered(response);
             return Ok(took);
         } else {
             (RESPONSE_HEADER_LEN as u64, None)
         };
-        self.current = Some(Answer { verdict, file, front, sent, settled: true });
+        self.current = Some(Answer { response, file, head, sent, settled: true });
         Ok(took)
     }
 
     /// Sends this answer and the next ones of the same file with one call.
     fn send_burst(
         &mut self,
-        verdict: Verdict,
+        response: Response,
         file: Arc<Shared>,
         sent: u64,
         scratch: &mut Scratch,
@@ -106,19 +130,21 @@ impl Connection {
         let mut size = self.burst.next().min(self.call_len());
         if file.proof().is_some() {
             // A block that fits is hashed before any of it leaves.
-            let rest = verdict.answer_len(file.layout()).saturating_sub(sent);
+            let rest = response.answer_len(file.layout()).saturating_sub(sent);
             size = size.max(usize::try_from(rest).unwrap_or(usize::MAX).min(scratch.burst.len()));
         }
         let out = scratch.burst.get_mut(..size).unwrap_or_default();
         let proof = self.proof.take();
         let mut burst = Burst::new(&file, out, &mut scratch.segments).after(proof.as_deref());
-        let mut open = burst.push(verdict, sent) && !verdict.closes();
-        for request in self.queue.iter().skip(1) {
-            if !open || request.cascade_hash != file.cascade_hash() {
+        let mut open = burst.push(response, sent) && !response.closes();
+        for at in 1..self.queue.len() {
+            let same_file =
+                self.queue.get(at).is_some_and(|request| request.cascade_hash == file.cascade_hash());
+            if !open || !same_file {
                 break;
             }
-            let Some(verdict) = self.decide_in_burst(request, &file) else { break };
-            open = burst.push(verdict, 0) && !verdict.closes();
+            let Some(response) = self.decide_in_burst(at, &file) else { break };
+            open = burst.push(response, 0) && !response.closes();
         }
         let filled = burst.finish();
         if filled == 0 {
@@ -137,8 +163,8 @@ impl Connection {
         if sent > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let verdict = Verdict::Refusal(Refusal::MissingBlock);
-        self.current = Some(Answer { verdict, file: Some(file), front: None, sent: 0, settled: true });
+        let response = Response::Refusal(Refusal::MissingBlock);
+        self.current = Some(Answer { response, file: Some(file), head: None, sent: 0, settled: true });
         Ok(Took { bytes: 0, full: false })
     }
 
@@ -148,12 +174,12 @@ impl Connection {
         let rest = answer.get(usize::try_from(sent).unwrap_or(usize::MAX)..).unwrap_or_default();
         let took = socket::send(&self.stream, rest)?;
         self.worker.stats.add_sent(took.bytes, 0);
-        let verdict = Verdict::Refusal(refusal);
+        let response = Response::Refusal(refusal);
         if took.bytes == rest.len() {
-            self.answered(verdict);
+            self.answered(response);
         } else {
             let sent = sent + took.bytes as u64;
-            self.current = Some(Answer { verdict, file: None, front: None, sent, settled: sent > 0 });
+            self.current = Some(Answer { response, file: None, head: None, sent, settled: sent > 0 });
         }
         Ok(took)
     }
@@ -161,9 +187,12 @@ impl Connection {
     /// Notes which answers of the burst `sent` are done when the socket took `bytes` of it, and where the next
     /// one stands.
     fn account(&mut self, segments: &[Segment], file: &Arc<Shared>, sent: &[u8], bytes: usize) {
-        let (mut left, mut blocks) = (bytes as u64, 0);
-        for segment @ Segment { verdict, part, total } in segments {
+        let (mut left, mut blocks, mut given) = (bytes as u64, 0, 0);
+        for segment @ Segment { response, part, total } in segments {
             let len = part.end - part.start;
+            if matches!(response, Response::Block(_)) {
+                given += body_len(part.start, part.start + left.min(len));
+            }
             if left < len || part.end < *total {
                 if file.proof().is_some() {
                     let taken = usize::try_from(left.min(len)).unwrap_or(usize::MAX);
@@ -171,33 +200,58 @@ impl Connection {
                     let before = self.proof.take();
                     self.proof = Some(Proof::follow(before, segment, rest.unwrap_or_default(), taken));
                 }
-                self.remember(*verdict, Arc::clone(file), part.start + left.min(len));
+                self.remember(*response, Arc::clone(file), part.start + left.min(len));
                 break;
             }
             left -= len;
-            blocks += u64::from(matches!(verdict, Verdict::Block(_)));
-            self.answered(*verdict);
+            blocks += u64::from(matches!(response, Response::Block(_)));
+            self.answered(*response);
         }
         self.worker.stats.add_sent(bytes, blocks);
+        self.gave(file, given);
+    }
+
+    /// Bytes of blocks of `file` are on their way to the client.
+    pub(super) fn gave(&mut self, file: &Shared, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        file.given().add(bytes);
+        let name = file.cascade_hash().as_bytes().first_chunk().copied();
+        if self.counted != name {
+            self.counted = name;
+            // Clients behind one address are told apart by the ports that they tell.
+            let port = self.conversation.as_ref().map_or(0, |conversation| conversation.port());
+            if let Ok(addr) = self.stream.peer_addr() {
+                file.given().to(addr.ip(), port);
+            }
+        }
     }
 
     /// Notes where an answer stands that the socket took in part.
-    pub(super) fn remember(&mut self, verdict: Verdict, file: Arc<Shared>, sent: u64) {
+    fn remember(&mut self, response: Response, file: Arc<Shared>, sent: u64) {
         self.current =
-            (sent > 0).then_some(Answer { verdict, file: Some(file), front: None, sent, settled: true });
+            (sent > 0).then_some(Answer { response, file: Some(file), head: None, sent, settled: true });
     }
 
     /// The first answer is out to its last byte.
-    pub(super) fn answered(&mut self, verdict: Verdict) {
+    fn answered(&mut self, response: Response) {
         (self.current, self.proof) = (None, None);
-        if let (Verdict::Block(block), Some(reading)) = (verdict, &self.reading)
-            && self.queue.front().is_some_and(|request| reading.is_of(request))
+        if let (Response::Block(block), Some(conversation), Some(request)) =
+            (response, &self.conversation, self.queue.front())
         {
-            reading.sent(block);
+            conversation.sent(request, block);
         }
-        self.finished = verdict.closes();
+        self.granted = self.granted.saturating_sub(1);
+        self.finished = response.closes();
         let before = self.queue.len();
         self.queue.pop_front();
         self.worker.count_queued(before, self.queue.len());
     }
+}
+
+/// Bytes of the block in this range of an answer's bytes.
+pub(super) fn body_len(start: u64, end: u64) -> u64 {
+    let body = |at: u64| at.saturating_sub(RESPONSE_HEADER_LEN as u64);
+    body(end) - body(start)
 }

@@ -8,15 +8,16 @@
 use super::answer::Answer;
 use super::burst_size::BurstSize;
 use super::clients::Slot;
+use super::conversation::Conversation;
 use super::decide::Settled;
+use super::guest::Guest;
 use super::inbox::Inbox;
 use super::place::Place;
 use super::proof::Proof;
-use super::reading::Reading;
+use super::response::Response;
 use super::slots::Phase;
 use super::socket::{self, Got};
-use super::verdict::Verdict;
-use super::worker::Worker;
+use super::thread::ServeThread;
 use crate::limits::{QUEUE_LEN, TURN_LEN};
 use crate::pace::{Allowance, Limit};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
@@ -34,10 +35,10 @@ pub(super) enum Next {
     Turn,
     /// More requests.
     Readable,
-    /// News for the client, or more requests.
-    News,
-    /// Its share of the uplink, which others use.
-    Share,
+    /// News for the client, or more requests; no longer than until then.
+    News(Instant),
+    /// Its share of the uplink, which others use until then.
+    Share(Instant),
     /// Its host's place at the uplink, which another connection has; to be looked at after this time.
     Place(Option<Duration>),
     /// The limit on what leaves, until then.
@@ -53,15 +54,17 @@ pub(super) struct Connection {
     /// Shared with [`Place`].
     pub(super) stream: Arc<TcpStream>,
     slot: Slot,
-    pub(super) worker: Rc<Worker>,
+    pub(super) worker: Rc<ServeThread>,
     inbox: Inbox,
     /// Requests to be answered; the first is the one that `current` answers.
     pub(super) queue: VecDeque<BlockRequest>,
     pub(super) current: Option<Answer>,
     /// What blocks are hashed with before they are sent, while one is under way.
     pub(super) proof: Option<Box<Proof>>,
-    /// The client knows the swarm extension. Boxed: most that idle do not.
-    pub(super) reading: Option<Box<Reading>>,
+    /// About the file that it asked for last. Boxed: most that idle have asked for none.
+    pub(super) conversation: Option<Box<Conversation>>,
+    /// Requests at the front of the queue that are decided: their blocks are given.
+    pub(super) granted: usize,
     pub(super) burst: BurstSize,
     phase: Phase,
     /// A request of it was read.
@@ -74,10 +77,12 @@ pub(super) struct Connection {
     pub(super) finished: bool,
     /// Its place at the uplink, as soon as it was sent a block. Boxed, as above.
     pub(super) place: Option<Box<Place>>,
-    /// The file's bulletin knows its host, as one that tells nothing of itself.
-    pub(super) told_host: bool,
-    /// Since when it waits for its share of the uplink.
-    pub(super) waits_since: Option<Instant>,
+    /// It waits for its share of the uplink.
+    pub(super) waits_for_share: bool,
+    /// What has come of a tracker's request.
+    pub(super) guest: Option<Box<Guest>>,
+    /// The start of the name of the file among whose receivers it was counted last.
+    pub(super) counted: Option<[u8; 7]>,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
     /// What it may send within the limit, if there is one. Boxed, as above.
@@ -86,7 +91,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that has sent nothing yet.
-    pub(super) fn new(stream: TcpStream, slot: Slot, worker: Rc<Worker>) -> Self {
+    pub(super) fn new(stream: TcpStream, slot: Slot, worker: Rc<ServeThread>) -> Self {
         worker.opened();
         let allowance = worker.limit.as_ref().map(Limit::allowance).map(Box::new);
         Self {
@@ -99,7 +104,8 @@ impl Connection {
             queue: VecDeque::new(),
             current: None,
             proof: None,
-            reading: None,
+            conversation: None,
+            granted: 0,
             burst: BurstSize::new(),
             phase: Phase::Idle,
             asked: false,
@@ -107,8 +113,9 @@ impl Connection {
             broken: false,
             finished: false,
             place: None,
-            told_host: false,
-            waits_since: None,
+            waits_for_share: false,
+            guest: None,
+            counted: None,
         }
     }
 
@@ -120,7 +127,7 @@ impl Connection {
         let worker = Rc::clone(&self.worker);
         let scratch = &mut *worker.scratch.borrow_mut();
         self.receive(&mut scratch.requests)?;
-        self.begin_turn();
+        self.place.iter_mut().for_each(|place| place.begin_turn());
         let mut left = TURN_LEN;
         loop {
             let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
@@ -130,8 +137,8 @@ impl Connection {
             let waits = match self.settle()? {
                 Settled::Answer => None,
                 Settled::Nothing => Some(self.wait_for_requests()),
-                Settled::Parked => Some(self.wait_for_news()),
-                Settled::Waits => Some(Next::Share),
+                Settled::Parked(until) => Some(self.wait_for_news(until)),
+                Settled::Waits(until) => Some(Next::Share(until)),
                 Settled::InLine(pause) => Some(self.wait_in_line(pause)),
             };
             if let Some(next) = waits {
@@ -141,13 +148,14 @@ impl Connection {
             if let Some(next) = self.wait_for_limit() {
                 return Ok(next);
             }
-            if self.current.as_ref().is_some_and(|answer| matches!(answer.verdict, Verdict::Block(_))) {
-                // Before it leaves: who has just got a block must not be the one to be evicted.
+            if self.current.as_ref().is_some_and(|answer| matches!(answer.response, Response::Block(_))) {
+                // Before it leaves: a client that has just got a block must not be the one to be evicted.
                 self.slot.takes();
             }
             let took = self.send(scratch, left)?;
-            self.count_sent(took.bytes);
             self.count_limited(took.bytes);
+            let under_way = self.current.is_some();
+            self.place.iter_mut().for_each(|place| place.count_sent(took.bytes, under_way));
             if took.bytes > 0 || self.phase != Phase::Answer {
                 self.enter(Phase::Answer);
             }
@@ -161,13 +169,19 @@ impl Connection {
         }
     }
 
+    /// Whether a whole request of it was read.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Bytes of a begun request.
+    pub(super) fn begun(&self) -> usize {
+        self.inbox.begun()
+    }
+
     /// The number of its slot.
     pub(super) fn id(&self) -> u32 {
         self.slot.index()
-    }
-
-    pub(super) fn phase(&self) -> Phase {
-        self.phase
     }
 
     /// Notes progress, and what is waited for from now on.
@@ -187,11 +201,15 @@ impl Connection {
             Got::Nothing => {}
             Got::End => {
                 self.ended = true;
-                self.broken = self.inbox.begun() > 0;
+                self.broken = self.inbox.begun() > 0 && self.guest.is_none();
             }
             Got::Bytes(bytes) => {
-                let (before, queue) = (self.queue.len(), &mut self.queue);
+                let before = self.queue.len();
                 let arrived = buffer.get(..bytes).unwrap_or_default();
+                if self.receive_guest(arrived) {
+                    return Ok(());
+                }
+                let queue = &mut self.queue;
                 self.broken = self.inbox.take(arrived, |request| queue.push_back(request)).is_err();
                 self.worker.count_queued(before, self.queue.len());
                 if self.queue.len() > before {
@@ -207,7 +225,7 @@ impl Connection {
 
     /// Requests that may be read now, within the connection's share of what the worker's queues hold. None
     /// while the queue is more than half full: a call for a few requests costs as much as one for many.
-    /// None either when nothing that follows can be understood. Who waits for requests without room for
+    /// None either when nothing that follows can be understood. A connection that waits for requests without room for
     /// one would be woken again and again by those that it does not read.
     pub(super) fn room(&self) -> usize {
         if self.ended || self.broken || self.queue.len() > QUEUE_LEN / 2 {
@@ -216,10 +234,18 @@ impl Connection {
         self.worker.queue_share().saturating_sub(self.queue.len())
     }
 
-    /// Bytes that may leave with one call: within the limit, and where many share the system's buffers, no more than
-    /// its part of them.
+    /// Takes its host's place for this turn, before a block is sent; or says how it waits for it.
+    pub(super) fn take_place(&mut self, under_way: bool) -> Result<(), Settled> {
+        // A version 1 client that waits for its share keeps the place meanwhile.
+        let fresh = !under_way && !self.waits_for_share;
+        let (places, id, stream) = (&self.worker.places, self.id(), &self.stream);
+        let place = self.place.get_or_insert_with(|| Box::new(Place::new(places, id, stream)));
+        place.take(fresh).map_err(Settled::InLine)
+    }
+
+    /// Bytes that are sent with one call.
     pub(super) fn call_len(&self) -> usize {
-        self.promised().min(self.place_len())
+        self.place.as_ref().map_or(usize::MAX, |place| place.call_len()).min(self.promised())
     }
 
     /// Bytes that may leave within the limit.
@@ -251,6 +277,25 @@ impl Connection {
         Some(Next::Limit(until))
     }
 
+    /// It has no block to send for now.
+    pub(super) fn give_place_back(&mut self) {
+        if self.place.as_mut().is_some_and(|place| place.rest())
+            && let Some(conversation) = &self.conversation
+        {
+            conversation.uplink_is_free();
+        }
+    }
+
+    /// It waits for its host's place.
+    fn wait_in_line(&mut self, pause: Option<Duration>) -> Next {
+        let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
+        if !under_way && self.phase != Phase::Idle {
+            // It is we who are slow, not the client.
+            self.enter(Phase::Idle);
+        }
+        Next::Place(pause)
+    }
+
     fn wait_for_requests(&mut self) -> Next {
         if self.ended {
             return Next::Close;
@@ -261,7 +306,8 @@ impl Connection {
         if socket::may_be_readable(&self.stream) {
             return Next::Turn;
         }
-        let phase = if self.inbox.begun() > 0 { Phase::Request } else { Phase::Idle };
+        let begun = self.inbox.begun() > 0 || self.guest.is_some();
+        let phase = if begun { Phase::Request } else { Phase::Idle };
         // A client that sends its request byte by byte makes no progress by it.
         if phase != self.phase {
             self.enter(phase);
@@ -270,7 +316,7 @@ impl Connection {
     }
 
     /// A question for news waits; whatever else arrives makes it be answered.
-    fn wait_for_news(&mut self) -> Next {
+    fn wait_for_news(&mut self, until: Instant) -> Next {
         if self.ended {
             return Next::Close;
         }
@@ -280,7 +326,7 @@ impl Connection {
         if self.phase != Phase::Idle {
             self.enter(Phase::Idle);
         }
-        Next::News
+        Next::News(until)
     }
 }
 

@@ -2,20 +2,17 @@
 
 use super::answer::Answer;
 use super::connection::Connection;
+use super::conversation::{Conversation, Head, Waiting, behind, wanted};
 use super::large;
-use super::reading::{Behind, Front, Reading};
-use super::verdict::{Refusal, Verdict, judge};
-use crate::clock;
-use crate::limits::MAX_SHARE_WAIT;
+use super::response::{Refusal, Response, judge, judge_part};
+use crate::catalog::Served;
 use crate::store::Shared;
-use cascade_format::Block;
-use cascade_format::extension::{Marker, NEWS};
+use cascade_format::extension::{Marker, NEWS, metafile};
 use cascade_format::peer_wire::BlockRequest;
-use cascade_swarm::give;
+use cascade_swarm::give::{self, Behind, Decision, Request};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What [`Connection::settle`] found.
 pub(super) enum Settled {
@@ -23,10 +20,10 @@ pub(super) enum Settled {
     Answer,
     /// No request.
     Nothing,
-    /// A question for news, and no news.
-    Parked,
-    /// A block that others are given before.
-    Waits,
+    /// A question for news, and no news; until then, or until it is woken.
+    Parked(Instant),
+    /// A block that others are given before, until then.
+    Waits(Instant),
     /// A block, when its host's place at the uplink is free.
     InLine(Option<Duration>),
 }
@@ -41,137 +38,134 @@ impl Connection {
             }
             self.current = None;
         }
-        if let Some(Answer { verdict, file: Some(_), settled: true, .. }) = &self.current {
-            let sends_block = matches!(verdict, Verdict::Block(_));
-            let place = if sends_block { self.take_place(true) } else { Ok(()) };
+        if let Some(Answer { response, file: Some(_), settled: true, .. }) = &self.current {
+            let place = if response.gives() { self.take_place(true) } else { Ok(()) };
             return Ok(place.err().unwrap_or(Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
             return Ok(Settled::Answer);
         }
-        let (verdict, file, front) = match self.queue.front().copied() {
+        if self.guest.is_some() {
+            self.current = self.answer_guest();
+            return Ok(if self.current.is_some() { Settled::Answer } else { Settled::Nothing });
+        }
+        let (response, file, head) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
-                Some(file) => match self.decide(&request, &file) {
-                    Ok((verdict, front)) => (verdict, Some(file), front),
+                Some(served) => match self.decide(&request, &served) {
+                    Ok((response, head)) => (response, Some(Arc::clone(&served.file)), head),
                     Err(waits) => {
                         match waits {
-                            Settled::Waits => self.hold_place_back(),
+                            Settled::Waits(_) => {
+                                self.waits_for_share = true;
+                                self.place.iter_mut().for_each(|place| place.hold_back());
+                            }
                             Settled::InLine(_) => {}
-                            Settled::Answer | Settled::Nothing | Settled::Parked => self.give_place_back(),
+                            Settled::Answer | Settled::Nothing | Settled::Parked(_) => self.give_place_back(),
                         }
                         return Ok(waits);
                     }
                 },
-                None => (Verdict::Refusal(Refusal::UnknownFile), None, None),
+                None => (Response::Refusal(Refusal::UnknownFile), None, None),
             },
-            None if self.broken => (Verdict::Refusal(Refusal::BadRequest), None, None),
+            None if self.broken => (Response::Refusal(Refusal::BadRequest), None, None),
             None => return Ok(Settled::Nothing),
         };
-        if !matches!(verdict, Verdict::Block(_)) {
+        if !response.gives() {
             self.give_place_back();
         }
         // What was told once is not told again: it is decided for good.
-        self.current = Some(Answer { verdict, file, sent: 0, settled: front.is_some(), front });
+        self.current = Some(Answer { response, file, sent: 0, settled: head.is_some(), head });
         Ok(Settled::Answer)
     }
 
-    /// The answer to a request for `file`, with what stands in front of it for a client that knows the
+    /// The answer to a request for `served`, with what stands in front of it for a client that knows the
     /// swarm extension; or what it waits for.
     fn decide(
         &mut self,
         request: &BlockRequest,
-        file: &Arc<Shared>,
-    ) -> Result<(Verdict, Option<Front>), Settled> {
-        let verdict = judge(request, file, file.is_unchanged());
-        if matches!(verdict, Verdict::Block(_)) {
+        served: &Arc<Served>,
+    ) -> Result<(Response, Option<Head>), Settled> {
+        if let Some(offset) = self.part_asked(request) {
+            let response = judge_part(&served.file, offset);
+            if response.gives() {
+                self.take_place(false)?;
+            }
+            return Ok((response, None));
+        }
+        let marker = self.marker(request, &served.file);
+        let mut response = judge(request, &served.file, served.file.is_unchanged());
+        if marker.is_some() && request.block == NEWS {
+            response = Response::News;
+        }
+        let is_block = matches!(response, Response::Block(_));
+        if is_block {
             self.take_place(false)?;
         }
-        let marker = self.marker(request, file);
-        let Some(marker) = marker else {
-            self.tell_host(file);
-            let waits = matches!(verdict, Verdict::Block(block) if !self.plain_asked(file, block));
-            return if waits { Err(Settled::Waits) } else { Ok((verdict, None)) };
-        };
-        let (behind, load) = (self.behind_first(), self.worker.places.busy());
-        let others = load.saturating_sub(usize::from(self.is_busy()));
-        let reading = Reading::of(&mut self.reading, &self.stream, file, marker);
-        if request.block == NEWS {
-            let front = reading.news(marker, behind, load).ok_or(Settled::Parked)?;
-            return Ok((Verdict::News, Some(front)));
+        if self.granted > 0 && response != Response::News {
+            return Ok((response, None));
         }
-        let verdict = match verdict {
-            Verdict::Block(block) if !reading.asked(marker, block, others) => {
-                Verdict::Refusal(Refusal::MissingBlock)
+        let Some(wanted) = wanted(response) else { return Ok((response, None)) };
+        let request = Request { wanted, marker, behind: behind(&self.queue, self.broken) };
+        let waiting = self.waiting();
+        let conversation = Conversation::about(&mut self.conversation, &self.stream, served);
+        let (response, items) = match conversation.request(request, waiting) {
+            Decision::Wait(until) => {
+                let until = served.upload.instant(until);
+                return Err(if is_block { Settled::Waits(until) } else { Settled::Parked(until) });
             }
-            Verdict::Block(_) | Verdict::Refusal(_) | Verdict::News => verdict,
+            Decision::Give(items) => (response, items),
+            Decision::Refuse(items) => (Response::Refusal(Refusal::MissingBlock), items),
+            Decision::Tell(items) => (Response::News, Some(items)),
         };
-        let front = reading.front(verdict, load);
-        Ok((verdict, front))
+        self.waits_for_share = false;
+        self.granted += usize::from(matches!(response, Response::Block(_)));
+        Ok((response, items.map(|items| Head::new(response, served, &items))))
     }
 
-    /// What waits behind the first request.
-    fn behind_first(&self) -> Behind {
-        if self.broken || self.queue.iter().skip(1).any(|request| request.block != NEWS) {
-            Behind::Requests
-        } else if self.queue.len() > 1 {
-            Behind::Questions
-        } else {
-            Behind::Nothing
-        }
+    /// The offset in the `.cascade` file that is asked for, if it is that. Here a marker counts also where there is
+    /// nothing to tell of blocks: no plain request has this number.
+    fn part_asked(&self, request: &BlockRequest) -> Option<u32> {
+        if self.worker.extension { metafile::asked(request) } else { None }
     }
 
     /// The marker of a request for `file`, if it shows one that counts.
-    fn marker(&self, request: &BlockRequest, file: &Arc<Shared>) -> Option<Marker> {
+    fn marker(&self, request: &BlockRequest, file: &Shared) -> Option<Marker> {
         let counts = self.worker.extension && give::is_told(file.layout().blocks());
         if counts { Marker::of(request) } else { None }
     }
 
-    /// A client that tells nothing of itself has asked for `file`.
-    fn tell_host(&mut self, file: &Arc<Shared>) {
-        if !std::mem::replace(&mut self.told_host, true)
-            && let Ok(SocketAddr::V4(addr)) = self.stream.peer_addr()
-        {
-            file.bulletin().asked_from(*addr.ip());
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            clients: self.worker.places.busy(),
+            counted: self.place.as_ref().is_some_and(|place| place.is_counted()),
         }
     }
 
-    /// A client that knows only version 1 asks for `block`: whether it is given now, or after others.
-    fn plain_asked(&mut self, file: &Arc<Shared>, block: Block) -> bool {
-        if self.current.is_some() {
-            // It was decided; the socket did not take it.
-            return true;
+    /// The answer to request `at` of the queue, which follows others of a burst; `None`: it is decided by itself.
+    pub(super) fn decide_in_burst(&mut self, at: usize, file: &Arc<Shared>) -> Option<Response> {
+        let request = *self.queue.get(at)?;
+        if self.part_asked(&request).is_some() {
+            return None;
         }
-        let since = *self.waits_since.get_or_insert_with(clock::now);
-        let given = file.bulletin().plain_asked(block, since.elapsed() >= MAX_SHARE_WAIT);
-        if given {
-            self.waits_since = None;
-        }
-        given
-    }
-
-    /// The answer to a further request of a burst; `None`: it must be decided by itself.
-    pub(super) fn decide_in_burst(&self, request: &BlockRequest, file: &Arc<Shared>) -> Option<Verdict> {
         // A file that has changed has no blocks by now.
-        let verdict = judge(request, file, true);
-        if large::is_large(self.copy, file, verdict) {
+        let response = judge(&request, file, true);
+        if large::is_large(self.copy, file, response) {
             return None;
         }
-        let Some(reading) = self.reading.as_ref().filter(|reading| reading.reads(file)) else {
-            let plain = self.marker(request, file).is_none();
-            let given = |verdict: &Verdict| match verdict {
-                Verdict::Block(block) => file.bulletin().plain_asked(*block, false),
-                Verdict::Refusal(_) | Verdict::News => true,
-            };
-            return Some(verdict).filter(|verdict| plain && given(verdict));
+        let marker = self.marker(&request, file);
+        let Some(wanted) = wanted(response).filter(|_| marker.is_none() || request.block != NEWS) else {
+            return Some(response).filter(|_| request.block != NEWS);
         };
-        let Some(marker) = self.marker(request, file) else { return Some(verdict) };
-        if request.block == NEWS || reading.is_due(verdict) {
-            return None;
+        if at >= self.granted {
+            let waiting = self.waiting();
+            let conversation =
+                self.conversation.as_mut().filter(|conversation| conversation.is_about(file))?;
+            let request = Request { wanted, marker, behind: Behind::Nothing };
+            if !conversation.further_request(request, waiting) {
+                return None;
+            }
+            self.granted = at + 1;
         }
-        let others = self.worker.places.busy().saturating_sub(usize::from(self.is_busy()));
-        match verdict {
-            Verdict::Block(block) => reading.asked(marker, block, others).then_some(verdict),
-            Verdict::Refusal(_) | Verdict::News => Some(verdict),
-        }
+        Some(response)
     }
 }

@@ -1,31 +1,43 @@
 //! Sends large blocks from the page cache to the socket, without a copy. On systems that cannot, no
 //! block is large, and all go the way of the small ones, in pieces.
 
-use super::connection::Connection;
+use super::response::Response;
 use super::socket::Took;
-use super::verdict::Verdict;
 use crate::store::Shared;
 use cascade_format::Block;
+use cascade_format::peer_wire::BlockRequest;
 use std::io;
-use std::sync::Arc;
+use tokio::net::TcpStream;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::send;
+pub(super) use linux::{read_ahead, send};
 
 /// Whether an answer goes this way; `copy` is the connection's.
-pub(super) fn is_large(copy: bool, file: &Shared, verdict: Verdict) -> bool {
+pub(super) fn is_large(copy: bool, file: &Shared, response: Response) -> bool {
     cfg!(target_os = "linux")
         && !copy
         // What goes to the socket by itself cannot be hashed first.
         && file.proof().is_none()
-        && matches!(verdict, Verdict::Block(block) if file.layout().len_of(block) >= crate::limits::SENDFILE_LEN)
+        && matches!(response, Response::Block(block) if file.layout().len_of(block) >= crate::limits::SENDFILE_LEN)
+}
+
+/// What of a large block has left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) took: Took,
+    /// The file system cannot do it: it is copied from now on.
+    pub(super) copy: bool,
 }
 
 /// Never called, since no block is large.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn send(_: &mut Connection, _: Block, _: Arc<Shared>, _: u64, _: usize) -> io::Result<Took> {
+pub(super) fn send(_: &TcpStream, _: &Shared, _: Block, _: u64, _: (usize, usize)) -> io::Result<Sent> {
     Err(io::ErrorKind::Unsupported.into())
 }
+
+/// Never called, since no block is large.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_ahead(_: &Shared, _: Option<&BlockRequest>) {}
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -35,57 +47,48 @@ mod linux {
     use crate::serve::socket;
     use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader};
 
-    /// Sends as much as the socket takes of the answer that carries `block`, from its byte `sent` on; of
-    /// a long one only the `left` bytes that the turn has left.
+    /// Sends as much as the socket takes of the answer that carries `block`, from its byte `sent` on: with one call
+    /// `most` bytes, and of a long one only what the turn has `left`.
     ///
     /// # Errors
     /// The connection broke, or the file is shorter than it was.
     pub(in crate::serve) fn send(
-        connection: &mut Connection,
+        stream: &TcpStream,
+        file: &Shared,
         block: Block,
-        file: Arc<Shared>,
         mut sent: u64,
-        left: usize,
-    ) -> io::Result<Took> {
+        (most, left): (usize, usize),
+    ) -> io::Result<Sent> {
         let header = ResponseHeader::of_block(file.layout(), block);
         let total = RESPONSE_HEADER_LEN as u64 + header.body_len;
-        if sent == 0 {
-            read_ahead(connection, &file);
-        }
         let mut took = Took { bytes: 0, full: false };
         if sent < RESPONSE_HEADER_LEN as u64 {
             let header = header.encode();
             let rest = header.get(usize::try_from(sent).unwrap_or(0)..).unwrap_or_default();
-            took = socket::send_more(&connection.stream, rest)?;
+            took = socket::send_more(stream, rest)?;
             sent += took.bytes as u64;
         }
-        if !took.full {
-            let range = file_range(&file, block, Range64 { start: sent, end: total });
-            let rest = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-            // A turn ends between two blocks, not a few bytes before the end of one.
-            let len = if rest <= TURN_LEN { rest } else { left }.min(connection.call_len());
-            match socket::send_file(&connection.stream, file.data().file(), range.start, len) {
-                Ok(body) => {
-                    sent += body.bytes as u64;
-                    took = Took { bytes: took.bytes + body.bytes, full: body.full };
-                }
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(error),
-                // The file system cannot (EINVAL, ENOSYS); what else it may be shows when it is copied.
-                Err(_) => connection.copy = true,
+        if took.full {
+            return Ok(Sent { took, copy: false });
+        }
+        let range = file_range(file, block, Range64 { start: sent, end: total });
+        let rest = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        // A turn ends between two blocks, not a few bytes before the end of one.
+        let len = if rest <= TURN_LEN { rest } else { left }.min(most);
+        match socket::send_file(stream, file.data().file(), range.start, len) {
+            Ok(body) => {
+                let took = Took { bytes: took.bytes + body.bytes, full: body.full };
+                Ok(Sent { took, copy: false })
             }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(error),
+            // The file system cannot (EINVAL, ENOSYS); what else it may be shows when it is copied.
+            Err(_) => Ok(Sent { took, copy: true }),
         }
-        connection.worker.stats.add_sent(took.bytes, u64::from(sent == total));
-        if sent == total {
-            connection.answered(Verdict::Block(block));
-        } else {
-            connection.remember(Verdict::Block(block), file, sent);
-        }
-        Ok(took)
     }
 
-    /// Lets the disk work on the next request while this answer goes to the network.
-    fn read_ahead(connection: &Connection, file: &Shared) {
-        let next = connection.queue.get(1).filter(|next| next.cascade_hash == file.cascade_hash());
+    /// Lets the disk work on the next request while an answer goes to the network.
+    pub(in crate::serve) fn read_ahead(file: &Shared, next: Option<&BlockRequest>) {
+        let next = next.filter(|next| next.cascade_hash == file.cascade_hash());
         if let Some(block) = next.and_then(|request| file.layout().block(request.block)) {
             let range = file.layout().range(block);
             file.data().will_need(range.start..range.end.min(range.start.saturating_add(READ_AHEAD_LEN)));

@@ -12,7 +12,7 @@
 //! | `spare` | a descriptor in hand for when there is none |
 //! | `slots`, `clients` | who holds a connection, who must go, whose time is up (`slots` is pure) |
 //! | `hosts` | how many connections each host holds (pure) |
-//! | `worker` | a thread and the buffers that its connections share |
+//! | `thread`, `worker` | what the connections of a thread share; its life |
 //! | `schedule` | whose turn it is; how a connection ends |
 //! | `connection` | one client: its requests, its answer, its turn |
 //! | `decide` | what it is answered next, if anything yet |
@@ -20,8 +20,9 @@
 //! | `place` | the same for all threads, and a connection's part in it |
 //! | `answer` | sending that, and where it stands |
 //! | `inbox` | bytes to requests (pure) |
-//! | `verdict` | requests to statuses (pure) |
-//! | `reading` | what a client is told that knows the swarm extension |
+//! | `guest` | a client of the tracker's protocol on the same port |
+//! | `response` | requests to statuses (pure) |
+//! | `conversation` | a client and one file: what it asks is decided by `cascade_swarm::give` |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
 //! | `proof` | hashing blocks before they are sent, for who wants it |
 //! | `large` | one large answer from the page cache (Linux) |
@@ -38,24 +39,26 @@ mod burst;
 mod burst_size;
 mod clients;
 mod connection;
+mod conversation;
 mod decide;
+mod guest;
 mod hosts;
 mod inbox;
 mod large;
 mod place;
 mod proof;
-mod reading;
+mod response;
 mod schedule;
 mod slots;
 mod socket;
 mod spare;
+mod thread;
 mod uplink;
-mod verdict;
 mod worker;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{Options, Timeouts, Warn};
+pub use options::{Guests, Options, Timeouts, Warn};
 pub use pool::Pool;
 pub use stats::ServeStats;

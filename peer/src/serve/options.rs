@@ -3,6 +3,7 @@
 use crate::limits;
 use crate::pace::Limit;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +24,24 @@ impl fmt::Debug for Warn {
     }
 }
 
+/// The whole answer to a tracker's request: of the bytes that have come, whether no more come, and where they come
+/// from; `None`: more are needed.
+type AnswerGuest = dyn Fn(&[u8], bool, IpAddr) -> Option<Vec<u8>> + Send + Sync;
+
+/// Answers clients of the tracker's protocol on the same port: their first five bytes tell them apart.
+#[derive(Clone)]
+pub struct Guests(pub Arc<AnswerGuest>);
+
+impl fmt::Debug for Guests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guests")
+    }
+}
+
 /// How a [`Pool`](super::Pool) serves. The default is what a user gets; tests shorten the times.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Worker threads; 0 means one for each available core.
+    /// ServeThread threads; 0 means one for each available core.
     pub workers: usize,
     /// Connections held at once; never more than [`limits::MAX_CLIENTS`] and the descriptor limit allow.
     pub max_clients: usize,
@@ -34,6 +49,8 @@ pub struct Options {
     pub copy: bool,
     /// Tell clients that know the swarm extension what they want to know.
     pub extension: bool,
+    /// Answers those who take this peer for a tracker, if it is one.
+    pub guests: Option<Guests>,
     /// What leaves in a second at most; `None`: as much as there is.
     pub limit: Option<Limit>,
     /// How long things may take.
@@ -49,6 +66,7 @@ impl Default for Options {
             max_clients: limits::MAX_CLIENTS,
             copy: false,
             extension: true,
+            guests: None,
             limit: None,
             timeouts: Timeouts::default(),
             warn: Warn::default(),

@@ -1,8 +1,5 @@
 //! A connection's place at the uplink: [`Uplink`] as the threads of a pool share it.
 
-use super::connection::{Connection, Next};
-use super::decide::Settled;
-use super::slots::Phase;
 use super::socket;
 use super::stats::ServeStats;
 use super::uplink::{Asker, FlowId, Reply, Uplink};
@@ -31,7 +28,7 @@ pub(super) struct Places {
 #[derive(Debug)]
 struct Handle {
     stream: Arc<TcpStream>,
-    bell: Notify,
+    waker: Notify,
 }
 
 /// A connection's place, or its wish for one.
@@ -43,7 +40,7 @@ pub(super) struct Place {
     handle: Arc<Handle>,
     /// Bytes that the socket has taken.
     sent: u64,
-    /// It has the place, or stands in line for it.
+    /// It has the place, or waits for it.
     engaged: bool,
     /// It has the place, and need not ask again in this turn.
     has_turn: bool,
@@ -55,8 +52,8 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(stats: Arc<ServeStats>, limit: Option<&Limit>) -> Arc<Self> {
-        let rate = limit.map(Limit::rate);
-        Arc::new(Self { uplink: Mutex::new(Uplink::new(rate)), stats, start: clock::now() })
+        let uplink = Mutex::new(Uplink::new(limit.map(Limit::rate)));
+        Arc::new(Self { uplink, stats, start: clock::now() })
     }
 
     /// Clients that wait for a block, as of the last half second.
@@ -74,7 +71,7 @@ impl Places {
         self.stats.set_busy(uplink.busy());
         let woken = uplink.take_woken();
         drop(uplink);
-        woken.iter().for_each(|handle| handle.bell.notify_one());
+        woken.iter().for_each(|handle| handle.waker.notify_one());
         result
     }
 
@@ -88,10 +85,10 @@ fn queued(handle: &Arc<Handle>) -> u64 {
 }
 
 impl Place {
-    fn new(places: &Arc<Places>, id: FlowId, stream: &Arc<TcpStream>) -> Self {
+    pub(super) fn new(places: &Arc<Places>, id: FlowId, stream: &Arc<TcpStream>) -> Self {
         // One that is gone already fails when something is sent.
         let host = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
-        let handle = Arc::new(Handle { stream: Arc::clone(stream), bell: Notify::new() });
+        let handle = Arc::new(Handle { stream: Arc::clone(stream), waker: Notify::new() });
         let places = Arc::clone(places);
         Self {
             places,
@@ -106,7 +103,12 @@ impl Place {
         }
     }
 
-    fn ask(&mut self, fresh: bool) -> Result<(), Option<Duration>> {
+    /// Takes the host's place for this turn, before a block is sent; or says how it waits for it. `fresh`: no answer
+    /// of it is under way.
+    pub(super) fn take(&mut self, fresh: bool) -> Result<(), Option<Duration>> {
+        if self.has_turn {
+            return Ok(());
+        }
         self.engaged = true;
         let asker = Asker { id: self.id, host: self.host, sent: self.sent, fresh };
         match self.places.with(|uplink, now| uplink.ask(now, asker, &self.handle, &queued)) {
@@ -125,109 +127,62 @@ impl Place {
         }
     }
 
-    fn hold_back(&mut self) {
+    /// A turn begins: whether the place is still its own is asked again.
+    pub(super) fn begin_turn(&mut self) {
+        self.has_turn = false;
+    }
+
+    /// The socket has taken bytes. After a block, or a burst of small ones, others of its host may be next.
+    pub(super) fn count_sent(&mut self, bytes: usize, under_way: bool) {
+        self.sent += bytes as u64;
+        self.has_turn &= under_way;
+    }
+
+    /// Bytes that are sent with one call: where many share the system's buffers, no more than its part of them.
+    pub(super) fn call_len(&self) -> usize {
+        let unsent = self.unsent.filter(|unsent| *unsent < UNSENT_LEN);
+        unsent.and_then(|unsent| usize::try_from(unsent).ok()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether it is one of those that wait for a block.
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    /// It waits for its class's share, not for its client.
+    pub(super) fn hold_back(&mut self) {
         if std::mem::take(&mut self.counted) {
             self.places.with(|uplink, _| uplink.hold_back(self.id));
         }
     }
 
-    /// True: nobody waits for a block any more.
-    fn rest(&mut self) -> bool {
+    /// It has no block to send for now. True: nobody waits for a block any more.
+    pub(super) fn rest(&mut self) -> bool {
         (self.has_turn, self.counted) = (false, false);
         let engaged = std::mem::take(&mut self.engaged);
         engaged && self.places.with(|uplink, _| uplink.rest(self.id, self.sent))
+    }
+
+    /// Waits until it may be free.
+    pub(super) async fn is_free(&self, pause: Option<Duration>) {
+        match pause {
+            Some(pause) => drop(tokio::time::timeout(pause, self.handle.waker.notified()).await),
+            None => self.handle.waker.notified().await,
+        }
+    }
+
+    /// Waits, before the connection is closed, until it keeps nobody of its host waiting: a connection for each block
+    /// must not be a share for each block.
+    pub(super) async fn drain(&mut self) {
+        self.rest();
+        while self.places.with(|uplink, _| uplink.is_waited_for(self.id, &queued)) {
+            tokio::time::sleep(DRAIN_PAUSE).await;
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.places.with(|uplink, _| uplink.leave(self.id));
-    }
-}
-
-impl Connection {
-    /// Takes its host's place for this turn, before a block is sent; or says how it waits for it.
-    pub(super) fn take_place(&mut self, under_way: bool) -> Result<(), Settled> {
-        // Who waits for its class's share keeps the place meanwhile.
-        let fresh = !under_way && self.waits_since.is_none();
-        let (places, id, stream) = (&self.worker.places, self.id(), &self.stream);
-        let place = self.place.get_or_insert_with(|| Box::new(Place::new(places, id, stream)));
-        if place.has_turn {
-            return Ok(());
-        }
-        place.ask(fresh).map_err(Settled::InLine)
-    }
-
-    /// A turn begins: whether the place is still its own is asked again.
-    pub(super) fn begin_turn(&mut self) {
-        if let Some(place) = &mut self.place {
-            place.has_turn = false;
-        }
-    }
-
-    /// The socket has taken bytes. After a block, or a burst of small ones, others of its host may be next.
-    pub(super) fn count_sent(&mut self, bytes: usize) {
-        let under_way = self.current.is_some();
-        if let Some(place) = &mut self.place {
-            place.sent += bytes as u64;
-            place.has_turn &= under_way;
-        }
-    }
-
-    /// Bytes that are sent with one call: where many share the system's buffers, no more than its part of them.
-    pub(super) fn place_len(&self) -> usize {
-        let unsent = self.place.as_ref().and_then(|place| place.unsent).filter(|unsent| *unsent < UNSENT_LEN);
-        unsent.and_then(|unsent| usize::try_from(unsent).ok()).unwrap_or(usize::MAX)
-    }
-
-    /// Whether it is one of those that wait for a block.
-    pub(super) fn is_busy(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| place.counted)
-    }
-
-    /// It waits for its class's share, not for its client.
-    pub(super) fn hold_place_back(&mut self) {
-        if let Some(place) = &mut self.place {
-            place.hold_back();
-        }
-    }
-
-    /// It has no block to send for now.
-    pub(super) fn give_place_back(&mut self) {
-        if let Some(place) = &mut self.place
-            && place.rest()
-            && let Some(reading) = &self.reading
-        {
-            reading.uplink_is_free();
-        }
-    }
-
-    /// It stands in line.
-    pub(super) fn wait_in_line(&mut self, pause: Option<Duration>) -> Next {
-        let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
-        if !under_way && self.phase() != Phase::Idle {
-            // It is we who are slow, not the client.
-            self.enter(Phase::Idle);
-        }
-        Next::Place(pause)
-    }
-
-    /// Waits until the place may be free.
-    pub(super) async fn place_is_free(&self, pause: Option<Duration>) {
-        let Some(place) = &self.place else { return };
-        match pause {
-            Some(pause) => drop(tokio::time::timeout(pause, place.handle.bell.notified()).await),
-            None => place.handle.bell.notified().await,
-        }
-    }
-
-    /// Waits, before it is closed, until it keeps nobody of its host waiting: a connection for each block
-    /// must not be a share for each block.
-    pub(super) async fn drain_place(&mut self) {
-        let Some(place) = &mut self.place else { return };
-        place.rest();
-        while place.places.with(|uplink, _| uplink.is_waited_for(place.id, &queued)) {
-            tokio::time::sleep(DRAIN_PAUSE).await;
-        }
     }
 }

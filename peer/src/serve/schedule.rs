@@ -1,16 +1,17 @@
 //! Whose turn it is.
 //!
-//! The connections of a worker take turns in the order in which they became ready. Who waits for a share of
-//! the uplink, as a board counts it ([`cascade_swarm::give`]), looks again after a pause.
+//! The connections of a worker take turns in the order in which they became ready. One that waits for a share of
+//! the uplink, as [`cascade_swarm::give`] counts it, looks again after a pause.
 
 use super::connection::{Connection, Next};
 use super::slots::Phase;
 use super::socket::{self, Got};
-use crate::limits::{DRAIN_LEN, SHARE_PAUSE};
+use crate::limits::DRAIN_LEN;
 use socket2::SockRef;
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
+use std::time::{Duration, Instant};
 
 /// Serves a client until either side ends it. Time limits are not here: a connection whose time is up
 /// is dropped from outside, and with it this future.
@@ -31,13 +32,13 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
         match connection.turn()? {
             // (Tokio's `readable` and `writable` let several tasks wait for one socket; their futures take
             // a hundred bytes more, for each idle client.)
-            // Goes to the end of the line, after the runtime has looked who else is ready.
+            // Comes last, after the runtime has looked which others are ready.
             Next::Turn => tokio::task::yield_now().await,
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
-            Next::Share => Box::pin(tokio::time::sleep(SHARE_PAUSE)).await,
-            Next::Place(pause) => Box::pin(connection.place_is_free(pause)).await,
+            Next::Share(until) => Box::pin(tokio::time::sleep_until(until.into())).await,
+            Next::Place(pause) => Box::pin(place_is_free(connection, pause)).await,
             Next::Limit(until) => Box::pin(tokio::time::sleep_until(until.into())).await,
-            Next::News => Box::pin(wait_for_news(connection)).await?,
+            Next::News(until) => Box::pin(wait_for_news(connection, until)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
             // Boxed, so that those who are not closing need no room for it.
             Next::Close => return Box::pin(close(connection)).await,
@@ -45,12 +46,18 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
     }
 }
 
+async fn place_is_free(connection: &Connection, pause: Option<Duration>) {
+    if let Some(place) = &connection.place {
+        place.is_free(pause).await;
+    }
+}
+
 /// Waits until there is news for the client, or it asks for something else that can be read.
-async fn wait_for_news(connection: &Connection) -> io::Result<()> {
-    let Some(reading) = &connection.reading else { return Ok(()) };
+async fn wait_for_news(connection: &Connection, until: Instant) -> io::Result<()> {
+    let Some(conversation) = &connection.conversation else { return Ok(()) };
     tokio::select! {
         ready = poll_fn(|context| connection.stream.poll_read_ready(context)), if connection.room() > 0 => ready,
-        () = reading.wait() => Ok(()),
+        () = conversation.wait(until) => Ok(()),
     }
 }
 
@@ -58,7 +65,9 @@ async fn wait_for_news(connection: &Connection) -> io::Result<()> {
 /// with bytes unread, and a reset can overtake the answer. So our side ends first, and what the client
 /// still sends is thrown away, for a bounded time and number of bytes.
 async fn close(connection: &mut Connection) -> io::Result<()> {
-    connection.drain_place().await;
+    if let Some(place) = &mut connection.place {
+        place.drain().await;
+    }
     if connection.ended {
         return Ok(());
     }

@@ -14,14 +14,15 @@ use super::keeper::Keeper;
 use super::links::LinkSet;
 use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
+use crate::catalog::Served;
 use crate::lan::{LanSwarm, found_on};
-use crate::limits::{MAX_LINKS, WANTED_PEERS};
+use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::pace::Limit;
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
-use cascade_swarm::ask::{GivenUp, LinkId, Options, Outcome, Plan, Source};
+use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ struct Session {
     engine: Engine,
     start: Instant,
     shared: Arc<Shared>,
+    served: Arc<Served>,
     prefix: Arc<PrefixHash>,
     plan: Plan,
     links: LinkSet,
@@ -78,7 +80,7 @@ struct Session {
     busy: Duration,
     /// How many of the peers that have shown themselves the plan knows.
     met: u64,
-    /// Askers on the bulletin up to here are known to the plan.
+    /// How many of the hosts that have asked without the marker the plan knows.
     askers: u64,
     /// Mends what has happened; no peer is asked meanwhile.
     recovery: Option<(JoinHandle<Result<(), DownloadError>>, Aftermath)>,
@@ -112,6 +114,7 @@ impl Session {
         if !on_disk {
             shared.ledger().found(&have);
         }
+        shared.describe_with(Arc::clone(&metafile));
         if engine.paranoid {
             shared.prove_with(Arc::clone(&metafile));
         }
@@ -119,16 +122,17 @@ impl Session {
         if !matches!(place, Place::Target { file_hash_checked: true, .. }) {
             prefix.start().map_err(DownloadError::Thread)?;
         }
+        let served = Served::new(Arc::clone(&shared));
         if engine.listen.is_some() {
-            engine.catalog.add(Arc::clone(&shared));
+            engine.catalog.add(Arc::clone(&served));
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
-        let options = Options { order: download.order, max_links: MAX_LINKS };
-        let mut plan = Plan::new(layout, &have, options, Box::new(|| fastrand::u64(..)));
+        let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
         Ok(Self {
-            announcer: Announcer::start(&engine, trackers, hash, true),
+            announcer: engine.announce(trackers, hash, true),
             silent_trackers: trackers.len(),
             lan: (download.lan && !plan.is_complete()).then(|| engine.lan.join(&hash)),
             on_lan: 0,
@@ -137,6 +141,7 @@ impl Session {
             engine,
             start,
             shared,
+            served,
             prefix,
             plan,
             events,
@@ -209,7 +214,7 @@ impl Session {
         tokio::pin!(stopped);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let shared = Arc::clone(&self.shared);
+        let (shared, upload) = (Arc::clone(&self.shared), Arc::clone(&self.served.upload));
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
@@ -233,8 +238,8 @@ impl Session {
                 }
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
                 found = found_on(&mut self.lan) => self.learn_from_lan(&found, observer),
-                () = shared.bulletin().wait_met() => self.learn_met_peers(),
-                () = shared.bulletin().tick() => {}
+                () = upload.wait_seen() => self.learn_met_peers(),
+                () = upload.tick() => {}
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
                 result = mending::recovered(&mut self.recovery) => self.go_on(result)?,
                 Some(source) = folder_failures.recv() => {
@@ -244,7 +249,7 @@ impl Session {
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
                 _ = tick.tick() => {
                     observer.event(Event::Progress(self.progress()));
-                    self.announcer.set_hungry(self.plan.useful(self.start.elapsed()) < WANTED_PEERS);
+                    self.announcer.set_hungry(self.plan.wants_peers(self.start.elapsed()));
                     if let Some(elsewhere) = self.look_around()? {
                         return Ok(Some(elsewhere));
                     }
@@ -261,7 +266,8 @@ impl Session {
             if !data.has_its_name() {
                 return Ok(Some(taken_away(data.path())));
             }
-            // Whoever asks for blocks hears of a change at once; this is for those that nobody asks.
+            // A client's request for a block finds a change at once; this finds changes of a file that no client
+            // asks for.
             let _ = self.shared.is_unchanged();
         }
         if self.recovery.is_none() {
@@ -270,16 +276,10 @@ impl Session {
         Ok(None)
     }
 
-    fn learn_from_lan(&mut self, found: &[SocketAddrV4], observer: &mut dyn Observer) {
-        self.on_lan += found.len();
-        self.plan.handle_peers(self.start.elapsed(), Source::Lan, found);
-        observer.event(Event::Lan { peers: self.on_lan });
-    }
-
     fn learn_met_peers(&mut self) {
-        let met = self.shared.bulletin().met_since(&mut self.met);
+        let met = self.served.upload.met_since(&mut self.met);
         self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
-        let askers = self.shared.bulletin().askers_since(&mut self.askers);
+        let askers = self.served.upload.askers_since(&mut self.askers);
         self.plan.handle_askers(self.start.elapsed(), &askers);
     }
 
@@ -332,7 +332,7 @@ impl Session {
     fn tell_of(&mut self, link: LinkId, extended: bool, outcomes: &[Outcome]) {
         let gave = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Verified(_)));
         if let Some(addr) = self.links.show(link, extended, gave) {
-            self.shared.bulletin().met(addr, extended);
+            self.served.upload.met(addr, extended);
         }
     }
 
@@ -345,6 +345,12 @@ impl Session {
         let from: Vec<String> = addrs.iter().map(ToString::to_string).collect();
         let (target, block) = (self.target.clone(), block.number());
         Err(DownloadError::WrongBlocks { target, block, times: *times, from: from.join(", "), left: *left })
+    }
+
+    fn learn_from_lan(&mut self, found: &[SocketAddrV4], observer: &mut dyn Observer) {
+        self.on_lan += found.len();
+        self.plan.handle_peers(self.start.elapsed(), Source::Lan, found);
+        observer.event(Event::Lan { peers: self.on_lan });
     }
 
     fn handle_tracker(&mut self, answer: Answer, observer: &mut dyn Observer) {

@@ -1,9 +1,9 @@
 //! Seeding one file: checks what is there, registers it, serves it until the end.
 
-use super::announcer::Announcer;
 use super::download::Download;
 use super::engine::Engine;
 use super::event::{Event, Observer};
+use crate::catalog::Served;
 use crate::lan::found_on;
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
@@ -109,11 +109,13 @@ impl Seed {
         let none = HaveMap::new(layout, &Have::none(&layout));
         let hash = self.metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, DataFile::new(file, &self.data, layout), none, None));
+        shared.describe_with(Arc::clone(&self.metafile));
         if engine.paranoid {
             shared.prove_with(Arc::clone(&self.metafile));
         }
-        // Whoever asks before the check is over hears "not yet", not "never heard of it".
-        engine.catalog.add(Arc::clone(&shared));
+        // A client that asks before the check is over hears "not yet", not "never heard of it".
+        let served = Served::new(Arc::clone(&shared));
+        engine.catalog.add(Arc::clone(&served));
         let checked = self.check(engine, shared.data().file(), Trust::Record, observer).await;
         let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;
         if have.count() == 0 && layout.blocks() > 0 {
@@ -123,7 +125,7 @@ impl Seed {
         }
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
-        self.serve(engine, &shared, observer).await
+        self.serve(engine, &served, observer).await
     }
 
     /// Serves a file that is in the catalog, until the engine is stopped; checks it again when it was
@@ -134,10 +136,11 @@ impl Seed {
     pub async fn serve(
         &self,
         engine: &Engine,
-        shared: &Shared,
+        served: &Served,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
-        let mut announcer = Announcer::start(engine, &self.trackers, shared.cascade_hash(), false);
+        let shared = &*served.file;
+        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), false);
         // Others find this peer by it; a seeder looks for nobody.
         let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
@@ -147,7 +150,7 @@ impl Seed {
                     Ok(list) => Event::Tracker { tracker: answer.tracker, peers: list.peers.len() },
                     Err(error) => Event::TrackerFailed { tracker: answer.tracker, error: error.to_string() },
                 }),
-                () = shared.bulletin().tick() => {}
+                () = served.upload.tick() => {}
                 _ = found_on(&mut lan) => {}
                 _ = shared.wait_trouble() => self.check_again(engine, shared, observer).await?,
                 () = engine.stop.stopped() => return Ok(()),

@@ -1,8 +1,7 @@
 //! One data file as the serving threads see it.
 
 use super::ledger::Ledger;
-use super::{DataFile, HaveMap, Stamp};
-use crate::bulletin::Bulletin;
+use super::{DataFile, Given, HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::io;
@@ -19,6 +18,15 @@ pub enum Trouble {
     Sync(io::Error),
 }
 
+/// Hears which blocks there are, in the order in which that changes.
+pub trait Listener: std::fmt::Debug + Send + Sync {
+    /// `block` is verified and written, and was not before.
+    fn published(&self, block: Block);
+
+    /// Blocks were withdrawn, or the file was checked: it holds these now.
+    fn restarted(&self, have: &Have);
+}
+
 /// A data file, the blocks of it that are verified, and whether it is still what was verified. This is
 /// the only place where blocks are published, withdrawn and made durable.
 #[derive(Debug)]
@@ -26,8 +34,8 @@ pub struct Shared {
     cascade_hash: CascadeHash,
     data: DataFile,
     have: HaveMap,
-    /// What is told of it to peers that know the swarm extension.
-    bulletin: Bulletin,
+    /// Told under the ledger's lock.
+    listener: OnceLock<Arc<dyn Listener>>,
     /// What the file looked like when it was verified; `None` while it is being downloaded, when this
     /// process writes to it, holds its lock and guards it (see [`DataFile::guard`]).
     stamp: Mutex<Option<Stamp>>,
@@ -40,6 +48,10 @@ pub struct Shared {
     had: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
     trouble_notify: Notify,
+    /// What was given of it to others.
+    given: Arc<Given>,
+    /// Describes the file; peers that know the swarm extension are given its bytes.
+    metafile: OnceLock<Arc<MetafileOnDisk>>,
     /// Knows each block's hash, if every block is hashed again before it is served.
     proof: OnceLock<Arc<MetafileOnDisk>>,
 }
@@ -48,10 +60,9 @@ impl Shared {
     /// Joins the parts. `stamp` is that of a file which nobody should write to any more.
     #[must_use]
     pub fn new(cascade_hash: CascadeHash, data: DataFile, have: HaveMap, stamp: Option<Stamp>) -> Self {
-        let bulletin = Bulletin::new(*have.layout(), &have.snapshot());
         Self {
             cascade_hash,
-            bulletin,
+            listener: OnceLock::new(),
             stamp: Mutex::new(stamp),
             ledger: Mutex::new(Ledger::new(*have.layout())),
             syncing: Mutex::default(),
@@ -59,10 +70,29 @@ impl Shared {
             had: AtomicU64::new(0),
             trouble: Mutex::default(),
             trouble_notify: Notify::new(),
+            given: Arc::default(),
+            metafile: OnceLock::new(),
             proof: OnceLock::new(),
             data,
             have,
         }
+    }
+
+    /// What was given of it to others.
+    #[must_use]
+    pub fn given(&self) -> &Arc<Given> {
+        &self.given
+    }
+
+    /// From now on who asks for the `.cascade` file is given `metafile`.
+    pub fn describe_with(&self, metafile: Arc<MetafileOnDisk>) {
+        let _ = self.metafile.set(metafile);
+    }
+
+    /// The `.cascade` file, if it may be given to others.
+    #[must_use]
+    pub fn metafile(&self) -> Option<&MetafileOnDisk> {
+        self.metafile.get().map(|metafile| &**metafile)
     }
 
     /// From now on every block is hashed before it is served, and compared with what `metafile` says.
@@ -100,10 +130,18 @@ impl Shared {
         &self.have
     }
 
-    /// What is told of the file to peers that know the swarm extension.
-    #[must_use]
-    pub fn bulletin(&self) -> &Bulletin {
-        &self.bulletin
+    /// From now on the listener that `make` makes of the present blocks hears of changes. There is one at most.
+    pub fn listen<L: Listener + 'static>(&self, make: impl FnOnce(&Layout, &Have) -> L) -> Arc<L> {
+        let _ledger = self.ledger();
+        let listener = Arc::new(make(self.layout(), &self.have.snapshot()));
+        let _ = self.listener.set(Arc::<L>::clone(&listener));
+        listener
+    }
+
+    fn restarted(&self) {
+        if let Some(listener) = self.listener.get() {
+            listener.restarted(&self.have.snapshot());
+        }
     }
 
     /// The ledger, for a look or a step; see [`Ledger`].
@@ -115,14 +153,17 @@ impl Shared {
     /// doubt.
     pub fn publish(&self, block: Block) {
         let mut ledger = self.ledger();
-        if ledger.published(block) && self.have.publish(block) {
-            self.bulletin.published(block);
+        if ledger.published(block)
+            && self.have.publish(block)
+            && let Some(listener) = self.listener.get()
+        {
+            listener.published(block);
         }
     }
 
     /// Makes all that was published durable. When it fails, what came since the last good sync is
-    /// withdrawn before anybody hears of it, the file is in doubt, and whoever waits in
-    /// [`Shared::wait_trouble`] wakes. In a file in doubt a sync that goes well changes nothing.
+    /// withdrawn before anybody hears of it, the file is in doubt, and the tasks that wait in
+    /// [`Shared::wait_trouble`] wake. In a file in doubt a sync that goes well changes nothing.
     ///
     /// # Errors
     /// What the disk says. The system's memory of the file is dropped then: what is read next, and is not
@@ -150,7 +191,7 @@ impl Shared {
             any |= self.have.withdraw(block);
         }
         if any {
-            self.bulletin.restart(*self.layout(), &self.have.snapshot());
+            self.restarted();
         }
     }
 
@@ -160,7 +201,7 @@ impl Shared {
         ledger.doubt_all();
         self.had.fetch_max(self.have.count(), Ordering::Relaxed);
         self.have.withdraw_all();
-        self.bulletin.restart(*self.layout(), &Have::none(self.layout()));
+        self.restarted();
     }
 
     /// Number of blocks that were believed when the whole file came into doubt.
@@ -178,7 +219,7 @@ impl Shared {
         ledger.settled(right, from_disk);
         self.had.store(0, Ordering::Relaxed);
         self.have.replace(right);
-        self.bulletin.restart(*self.layout(), &self.have.snapshot());
+        self.restarted();
         self.changed.store(false, Ordering::Release);
     }
 
@@ -197,7 +238,7 @@ impl Shared {
     }
 
     /// Asks the file system whether the file is what was verified; call it before each answer. When it
-    /// is not, every block is withdrawn at once, and whoever waits in [`Shared::wait_trouble`] wakes.
+    /// is not, every block is withdrawn at once, and the tasks that wait in [`Shared::wait_trouble`] wake.
     pub fn is_unchanged(&self) -> bool {
         if self.changed.load(Ordering::Acquire) {
             return false;
@@ -212,8 +253,8 @@ impl Shared {
         unchanged
     }
 
-    /// A block is not what was verified: every block is withdrawn at once, and whoever waits in
-    /// [`Shared::wait_trouble`] wakes.
+    /// A block is not what was verified: every block is withdrawn at once, and the tasks that wait in
+    /// [`Shared::wait_trouble`] wake.
     pub fn found_wrong(&self) {
         if !self.changed.swap(true, Ordering::AcqRel) {
             self.doubt_all();

@@ -4,7 +4,7 @@ use super::node::NodeId;
 use crate::units::Nanos;
 use cascade_format::Block;
 use cascade_format::extension::Item;
-use cascade_swarm::give::ReaderId;
+use cascade_swarm::give::Conversation;
 use std::collections::VecDeque;
 
 /// A request.
@@ -65,17 +65,15 @@ pub(super) struct Conn {
     pub(super) sending: Option<Sending>,
     /// Bytes that have begun to leave and are not received.
     pub(super) in_flight: u64,
-    /// No piece begins to leave while there are so many.
+    /// The most bytes in flight: no piece begins to leave while there are more.
     pub(super) window: u64,
-    pub(super) reader: Option<ReaderId>,
-    /// Since when a question for news waits at the head of the queue.
-    pub(super) parked: Option<Nanos>,
-    pub(super) last_news: Option<Nanos>,
-    pub(super) due_set: bool,
-    /// Since when a version 1 client waits for its share of the uplink.
-    pub(super) waits_since: Option<Nanos>,
-    pub(super) share_set: bool,
-    pub(super) timeout_set: bool,
+    pub(super) conversation: Conversation,
+    /// What goes in front of the block that waits for the uplink.
+    pub(super) news: Option<Vec<Item>>,
+    /// Until when the first of the queue waits to be decided again.
+    pub(super) waits_until: Option<Nanos>,
+    /// When that is looked at; the next one is the last.
+    pub(super) alarms: Vec<Nanos>,
 
     // On the way to the client, and there.
     pub(super) answers: VecDeque<Answer>,
@@ -100,13 +98,10 @@ impl Conn {
             sending: None,
             in_flight: 0,
             window,
-            reader: None,
-            parked: None,
-            last_news: None,
-            due_set: false,
-            waits_since: None,
-            share_set: false,
-            timeout_set: false,
+            conversation: Conversation::new(Some(*client.addr().ip())),
+            news: None,
+            waits_until: None,
+            alarms: Vec::new(),
             answers: VecDeque::new(),
             got: 0,
             revoked: Vec::new(),

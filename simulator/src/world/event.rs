@@ -37,12 +37,8 @@ pub(super) enum Event {
     End { conn: ConnId },
     /// The client knows of it.
     EndIn { conn: ConnId },
-    /// A question for news may be answered again.
-    NewsDue { conn: ConnId },
-    /// A version 1 client may have its share of the uplink now.
-    Share { conn: ConnId },
-    /// A question for news has waited long enough.
-    NewsTimeout { conn: ConnId },
+    /// A request may have waited until now.
+    Decide { conn: ConnId },
     /// The peer's question is at the tracker.
     TrackerAsked(NodeId),
     /// The tracker's answer is at the peer.

@@ -3,11 +3,11 @@
 use super::World;
 use super::event::Event;
 use super::field::Field;
-use super::node::{Client, News, NodeId, Presence};
+use super::node::{Client, NodeId, Presence, Serving};
 use crate::random::Random;
 use crate::scenario::Habit;
 use crate::units::Nanos;
-use cascade_swarm::give::Board;
+use cascade_swarm::give::Upload;
 
 /// Connections on which a program of the field sends at once.
 const FIELD_TRANSFERS: usize = 64;
@@ -17,10 +17,9 @@ impl World {
         let habit = self.nodes[id].habit;
         self.nodes[id].presence = Presence::There;
         self.nodes[id].start = self.now;
-        let own = self.scenario.extension && (habit.is_ours() || habit == Habit::Seeder);
-        if own {
-            let board = Board::new(self.layout, &self.nodes[id].have, 0);
-            self.nodes[id].news = Some(News { board, readers: Vec::new() });
+        if habit.is_ours() || habit == Habit::Seeder {
+            let upload = Upload::new(self.layout, &self.nodes[id].have, self.scenario.give);
+            self.nodes[id].serving = Some(Serving { upload, subscribers: Vec::new() });
         }
         if habit.is_ours() {
             self.nodes[id].client = Client::Ours(Box::new(self.ours(id)));
@@ -67,23 +66,21 @@ impl World {
             Client::None => false,
         };
         let announce = self.announce(id, hungry);
-        let board = self.turn_board(id);
-        if let Some(at) = [client, announce, board].into_iter().flatten().min() {
+        let upload = self.turn_upload(id);
+        if let Some(at) = [client, announce, upload].into_iter().flatten().min() {
             self.wake_at(id, at);
         }
     }
 
-    fn turn_board(&mut self, id: NodeId) -> Option<Nanos> {
+    fn turn_upload(&mut self, id: NodeId) -> Option<Nanos> {
         let time = self.nodes[id].time(self.now);
-        let board = &mut self.nodes[id].news.as_mut()?.board;
-        board.handle_time(time);
+        self.nodes[id].serving.as_mut()?.upload.handle_time(time);
         self.tell_woken(id);
-        let wakeup = self.nodes[id].news.as_ref()?.board.next_wakeup(time);
-        wakeup.map(|at| self.nodes[id].world_time(at))
+        self.nodes[id].next_wakeup(time)
     }
 
     /// One wake-up is set for each peer; what is later than it is looked at then.
-    fn wake_at(&mut self, id: NodeId, at: Nanos) {
+    pub(super) fn wake_at(&mut self, id: NodeId, at: Nanos) {
         let at = at.max(self.now + self.scenario.network.turn);
         let node = &mut self.nodes[id];
         if at < node.wake_set {

@@ -6,7 +6,7 @@
 //! | [`node`] | one peer |
 //! | [`line`], [`uplink`] | its access link, and whose block leaves next |
 //! | [`conn`], [`wire`] | connections and what is on its way |
-//! | [`serve`] | the answering side, with the board that ships |
+//! | [`serve`] | the answering side, with the decisions that ship |
 //! | [`ours`] | the driver of the plan that ships |
 //! | [`field`] | a program of the field |
 //! | [`tracker`] | the tracker, with the registry that ships |
@@ -42,10 +42,10 @@ use slab::Slab;
 use tracker::Tracker;
 use wire::Wire;
 
-/// The seeder has been there for so long when the first peer starts.
+/// The time between the start of the seeder and that of the first peer.
 const HEAD_START: Nanos = SECOND;
 
-/// After so many times F/u, and [`PATIENCE`] more, a simulation is given up.
+/// A simulation is given up after this number of F/u and [`PATIENCE`] more.
 const LONGEST: f64 = 60.0;
 
 const PATIENCE: Nanos = 3600 * SECOND;
@@ -160,9 +160,7 @@ impl World {
             Event::Unreachable { conn } => self.unreachable(conn),
             Event::End { conn } => self.end_arrives(conn),
             Event::EndIn { conn } => self.end_in(conn),
-            Event::NewsDue { conn } => self.news_due(conn),
-            Event::Share { conn } => self.share_due(conn),
-            Event::NewsTimeout { conn } => self.news_timeout(conn),
+            Event::Decide { conn } => self.decide_due(conn),
             Event::TrackerAsked(node) => self.tracker_asked(node),
             Event::TrackerAnswer { node, ok } => self.tracker_answer(node, ok),
             Event::TrackerDies => self.tracker.die(),

@@ -9,7 +9,7 @@ use cascade_format::tracker_wire::Command;
 use cascade_format::{Have, Layout};
 use cascade_swarm::ask::announce::Announce;
 use cascade_swarm::ask::{LinkId, Plan};
-use cascade_swarm::give::{Board, ReaderId};
+use cascade_swarm::give::{SubscriberId, Upload};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
@@ -57,17 +57,19 @@ pub(super) struct Ours {
     pub(super) plan: Plan,
     /// In the order of their numbers.
     pub(super) links: Vec<(LinkId, ConnId)>,
-    /// How much the plan was told of the peers that the board has met.
+    /// How much the plan was told of the peers that the upload has met …
     pub(super) met: u64,
+    /// … and of the hosts that have asked without the marker.
+    pub(super) askers: u64,
     pub(super) tick: Nanos,
     pub(super) hungry: bool,
 }
 
-/// Our serving side's news, and who reads them.
-pub(super) struct News {
-    pub(super) board: Board,
+/// Our serving side, and the connections of its subscribers.
+pub(super) struct Serving {
+    pub(super) upload: Upload,
     /// In the order of their numbers.
-    pub(super) readers: Vec<(ReaderId, ConnId)>,
+    pub(super) subscribers: Vec<(SubscriberId, ConnId)>,
 }
 
 /// Sums of one peer.
@@ -95,7 +97,7 @@ pub(super) struct Node {
     pub(super) have: Have,
     pub(super) complete: Option<Nanos>,
     pub(super) client: Client,
-    pub(super) news: Option<News>,
+    pub(super) serving: Option<Serving>,
     /// Connections that others have made to it.
     pub(super) inbound: Vec<ConnId>,
     pub(super) announce: Announce,
@@ -105,8 +107,8 @@ pub(super) struct Node {
     pub(super) last_turn: Nanos,
     pub(super) wake_set: Nanos,
     pub(super) counters: Counters,
-    /// Requests for blocks that wait here.
-    pub(super) load: usize,
+    /// Requests for blocks that are queued here.
+    pub(super) queued: usize,
 }
 
 impl Node {
@@ -129,7 +131,7 @@ impl Node {
             have: if seeder { Have::all(layout) } else { Have::none(layout) },
             complete: None,
             client: Client::None,
-            news: None,
+            serving: None,
             inbound: Vec::new(),
             announce: Announce::new(true),
             asked_tracker: None,
@@ -138,13 +140,19 @@ impl Node {
             last_turn: 0,
             wake_set: Nanos::MAX,
             counters: Counters::default(),
-            load: 0,
+            queued: 0,
         }
     }
 
     /// The peer's own time.
     pub(super) fn time(&self, now: Nanos) -> Duration {
         Duration::from_nanos(now.saturating_sub(self.start))
+    }
+
+    /// When time alone changes something for its clients.
+    pub(super) fn next_wakeup(&self, time: Duration) -> Option<Nanos> {
+        let at = self.serving.as_ref()?.upload.next_wakeup(time)?;
+        Some(self.world_time(at))
     }
 
     /// A time of the peer as the world's.

@@ -39,8 +39,8 @@ impl World {
             let rates = self.scenario.rates_of(node.habit);
             let used = |now: Nanos, before: Nanos| now.saturating_sub(before) as f64 / span as f64;
             up.add(used(busy.0, before.0), rates.up);
-            queue.add(node.load as f64, 1.0);
-            longest_queue = longest_queue.max(node.load);
+            queue.add(node.queued as f64, 1.0);
+            longest_queue = longest_queue.max(node.queued);
             unasked.add(f64::from(u8::from(node.up.has_nothing_to_send())), 1.0);
             if node.is_downloading() {
                 down.add(used(busy.1, before.1), rates.down);
@@ -58,7 +58,7 @@ impl World {
             downlinks: down.mean().min(1.0),
             unasked: unasked.mean(),
             asking_nothing: asking_nothing.mean(),
-            seeder_queue: self.nodes[Self::SEEDER].load as f64,
+            seeder_queue: self.nodes[Self::SEEDER].queued as f64,
             queue: queue.mean(),
             longest_queue: longest_queue as f64,
             downloading: asking_nothing.count,

@@ -1,19 +1,18 @@
-//! The answering side: blocks, refusals and news, in the order of the requests of a connection.
+//! The answering side: blocks, refusals and news, in the order of the requests of a connection. What a request is
+//! answered with is decided by the code that ships.
 
 use super::World;
 use super::conn::{Answer, Ask, Kind, Sending};
 use super::event::Event;
-use super::node::{Client, News, Node, NodeId};
+use super::node::{Node, NodeId, Serving};
 use super::slab::ConnId;
 use crate::scenario::Habit;
-use crate::units::{MILLISECOND, Nanos, SECOND};
+use crate::units::{MILLISECOND, Nanos};
 use cascade_format::Block;
-use cascade_format::extension::Item;
 use cascade_format::extension::field::LENGTH_LEN;
+use cascade_format::extension::{Item, Marker};
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
-use cascade_swarm::give::{ReaderId, Verdict};
-use cascade_swarm::limits::{MAX_SHARE_WAIT, NEWS_INTERVAL, NEWS_TIMEOUT, SHARE_PAUSE};
-use std::time::Duration;
+use cascade_swarm::give::{self, Behind, Decision, Request, Wanted};
 
 /// Bytes of the message that says that a block is missing.
 const MESSAGE_LEN: u64 = 48;
@@ -21,38 +20,17 @@ const MESSAGE_LEN: u64 = 48;
 /// Time from the goodbye to the end.
 const GOODBYE: Nanos = 250 * MILLISECOND;
 
-const INTERVAL: Nanos = span(NEWS_INTERVAL);
-const TIMEOUT: Nanos = span(NEWS_TIMEOUT);
-
-const fn span(duration: Duration) -> Nanos {
-    duration.as_secs() * SECOND + duration.subsec_nanos() as Nanos
-}
-
 impl World {
     /// Requests are received.
     pub(super) fn asks_in(&mut self, id: ConnId, count: u32) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let (server, client) = (conn.server, conn.client);
-        if conn.asks.front().is_some_and(|ask| ask.offers_seen.is_none()) {
-            self.asked_plainly(server, client);
-            self.touch(server);
-        }
-        let Some(conn) = self.conns.get_mut(id) else { return };
+        let server = conn.server;
         for ask in conn.asks.drain(..conn.asks.len().min(count as usize)) {
-            self.nodes[server].load += usize::from(ask.block.is_some());
+            self.nodes[server].queued += usize::from(ask.block.is_some());
             conn.queue.push_back(ask);
         }
         self.serve(id);
         self.tell_woken(server);
-    }
-
-    /// The plan hears of a host that does not tell where it listens.
-    fn asked_plainly(&mut self, server: NodeId, client: NodeId) {
-        let node = &mut self.nodes[server];
-        let time = node.time(self.now);
-        if let Client::Ours(ours) = &mut node.client {
-            ours.plan.handle_askers(time, &[*client.addr().ip()]);
-        }
     }
 
     /// Answers what can be answered now.
@@ -62,196 +40,158 @@ impl World {
             && let Some(ask) = conn.queue.front().copied()
         {
             let server = conn.server;
-            self.open_reader(id, ask);
-            if !self.may_have_share(id, ask) {
-                return;
-            }
-            match ask.block {
-                Some(block) if has(&self.nodes[server], block) && self.judge(id, ask) => {
+            match (self.decide(id, ask), ask.block) {
+                (Decision::Give(items), _) => {
                     if let Some(conn) = self.conns.get_mut(id) {
-                        conn.serving = true;
+                        (conn.serving, conn.news) = (true, items);
                     }
                     return self.enqueue(server, id);
                 }
-                Some(block) => self.refuse(id, block),
-                None if !self.answer_news(id, ask) => return,
-                None => {}
+                (Decision::Refuse(items), Some(block)) => self.refuse(id, block, items),
+                (Decision::Tell(items), None) => self.tell(id, items),
+                (Decision::Wait(until), _) => {
+                    let until = self.nodes[server].world_time(until);
+                    return self.decide_again(id, until);
+                }
+                // A block is never told, and news alone is never refused.
+                (Decision::Refuse(_), None) | (Decision::Tell(_), Some(_)) => self.pop(id),
             }
         }
     }
 
-    /// Whether a version 1 client is served now; if not, it looks again soon.
-    fn may_have_share(&mut self, id: ConnId, ask: Ask) -> bool {
-        let Some(conn) = self.conns.get_mut(id) else { return false };
-        let node = &mut self.nodes[conn.server];
-        let time = node.time(self.now);
-        let (None, Some(block), Some(news)) = (ask.offers_seen, ask.block, &mut node.news) else {
-            return true;
-        };
-        let since = *conn.waits_since.get_or_insert(self.now);
-        let must = self.now >= since + span(MAX_SHARE_WAIT);
-        let may = !node.have.has(block) || news.board.plain_asked(time, block, must);
-        if may {
-            conn.waits_since = None;
-        } else if !std::mem::replace(&mut conn.share_set, true) {
-            self.events.push(self.now + span(SHARE_PAUSE), Event::Share { conn: id });
-        }
-        may
-    }
-
-    /// The board hears of a client that shows the marker.
-    fn open_reader(&mut self, id: ConnId, ask: Ask) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        let node = &mut self.nodes[conn.server];
-        let time = node.time(self.now);
-        if let (None, Some(_), Some(news)) = (conn.reader, ask.offers_seen, &mut node.news) {
-            let reader = news.board.open(time, Some(conn.client.addr()));
-            conn.reader = Some(reader);
-            news.readers.push((reader, id));
-            let server = conn.server;
-            self.touch(server);
-        }
-    }
-
-    /// Tells the board of a request whose turn it is; whether its block is to be given.
-    fn judge(&mut self, id: ConnId, ask: Ask) -> bool {
-        let Some(conn) = self.conns.get_mut(id) else { return false };
+    /// What the first request of the queue is answered with.
+    fn decide(&mut self, id: ConnId, ask: Ask) -> Decision {
+        let Some(conn) = self.conns.get_mut(id) else { return Decision::Refuse(None) };
+        conn.waits_until = None;
         let server = conn.server;
         let node = &mut self.nodes[server];
         let time = node.time(self.now);
-        let others = node.up.waiting.len() + node.up.active.len();
-        let verdict = match (conn.reader, ask.offers_seen, &mut node.news) {
-            (Some(reader), Some(seen), Some(news)) => news.board.asked(time, reader, seen, ask.block, others),
-            _ => Verdict::Serve,
+        let wanted = match ask.block {
+            Some(block) if has(node, block) => Wanted::Block(block),
+            Some(_) => Wanted::Missing,
+            None => Wanted::News,
         };
-        if server == Self::SEEDER {
+        let Some(serving) = &mut node.serving else {
+            return if wanted == Wanted::Missing { Decision::Refuse(None) } else { Decision::Give(None) };
+        };
+        let marker =
+            ask.offers_seen.map(|offers_seen| Marker { port: conn.client.addr().port(), offers_seen });
+        let request = Request { wanted, marker, behind: behind(conn.queue.iter().skip(1)) };
+        // It waits for a block itself from now on, if it asks for one.
+        let counted = matches!(wanted, Wanted::Block(_));
+        let waiting = node.up.waiting.len() + node.up.active.len() + usize::from(counted);
+        let have = &node.have;
+        let around = give::Server { waiting, counted, has: &|block| have.has(block) };
+        let (known, seen) = (conn.conversation.subscriber(), serving.upload.seen());
+        let decision = serving.upload.request(time, &mut conn.conversation, request, around);
+        if let Some(subscriber) = conn.conversation.subscriber().filter(|new| Some(*new) != known) {
+            serving.subscribers.push((subscriber, id));
+        }
+        if serving.upload.seen() != seen || server == Self::SEEDER {
             self.touch(server);
         }
-        verdict == Verdict::Serve
+        if let Some(at) = self.nodes[server].next_wakeup(time) {
+            self.wake_at(server, at);
+        }
+        decision
+    }
+
+    /// The first request is decided again at this time, if it still waits then.
+    fn decide_again(&mut self, id: ConnId, until: Nanos) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.waits_until = Some(until);
+        if conn.alarms.last().is_none_or(|next| until < *next) {
+            conn.alarms.push(until);
+            self.events.push(until, Event::Decide { conn: id });
+        }
+    }
+
+    /// A time has come that a request may have waited for.
+    pub(super) fn decide_due(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.alarms.pop();
+        match conn.waits_until {
+            Some(until) if until <= self.now => self.serve(id),
+            Some(until) => self.decide_again(id, until),
+            None => {}
+        }
     }
 
     /// The first request of the queue is for a block that is not given.
-    fn refuse(&mut self, id: ConnId, block: Block) {
+    fn refuse(&mut self, id: ConnId, block: Block, items: Option<Vec<Item>>) {
         self.pop(id);
-        let field = self.field(id);
+        self.count_news(items.as_deref());
         self.counters.refusals += 1;
-        let bytes = RESPONSE_HEADER_LEN as u64 + MESSAGE_LEN + length(field.as_deref());
-        let extended = field.is_some();
-        let field = field.unwrap_or_default();
+        let bytes = RESPONSE_HEADER_LEN as u64 + MESSAGE_LEN + length(items.as_deref());
+        let extended = items.is_some();
+        let field = items.unwrap_or_default();
         self.answer(id, bytes, Answer { kind: Kind::Missing(block), bytes, field, extended });
+    }
+
+    /// The first request of the queue is for news, and is answered.
+    fn tell(&mut self, id: ConnId, items: Vec<Item>) {
+        self.pop(id);
+        self.counters.polls += 1;
+        if !items.is_empty() {
+            self.count_news(Some(&items));
+        }
+        let bytes = RESPONSE_HEADER_LEN as u64 + length(Some(&items));
+        self.answer(id, bytes, Answer { kind: Kind::News, bytes, field: items, extended: true });
+    }
+
+    fn count_news(&mut self, items: Option<&[Item]>) {
+        self.counters.news += u64::from(items.is_some());
+        self.counters.news_bytes += length(items);
     }
 
     /// The first request of the queue is done with.
     fn pop(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.get_mut(id)
-            && let Some(ask) = conn.queue.pop_front()
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(ask) = conn.queue.pop_front() else { return };
+        let server = conn.server;
+        let node = &mut self.nodes[server];
+        let time = node.time(self.now);
+        node.queued = node.queued.saturating_sub(usize::from(ask.block.is_some()));
+        if node.up.waiting.is_empty()
+            && node.up.active.is_empty()
+            && let Some(serving) = &mut node.serving
         {
-            let node = &mut self.nodes[conn.server];
-            let time = node.time(self.now);
-            let load = &mut node.load;
-            *load = load.saturating_sub(usize::from(ask.block.is_some()));
-            let server = conn.server;
-            let up = &self.nodes[server].up;
-            if up.waiting.is_empty()
-                && up.active.is_empty()
-                && let Some(news) = &mut self.nodes[server].news
-            {
-                news.board.set_load(time, 0);
-                self.tell_woken(server);
-            }
+            serving.upload.set_waiting(time, 0);
+            self.tell_woken(server);
         }
-    }
-
-    /// The first request of the queue is for news: answers it, or leaves it waiting (false).
-    fn answer_news(&mut self, id: ConnId, ask: Ask) -> bool {
-        if self.conns.get(id).is_some_and(|conn| conn.parked.is_none()) {
-            self.judge(id, ask);
-        }
-        let Some(conn) = self.conns.get_mut(id) else { return false };
-        let since = *conn.parked.get_or_insert(self.now);
-        let (due, timeout) = (conn.last_news.map_or(0, |last| last + INTERVAL), since + TIMEOUT);
-        let hurry = conn.queue.len() > 1 || self.now >= timeout;
-        let time = self.nodes[conn.server].time(self.now);
-        let news = &mut self.nodes[conn.server].news;
-        let has_news =
-            conn.reader.zip(news.as_mut()).is_some_and(|(reader, news)| news.board.has_news(reader));
-        // When its turn has come, the board wakes it.
-        let stands_in_line = !hurry
-            && has_news
-            && conn
-                .reader
-                .zip(news.as_mut())
-                .is_some_and(|(reader, news)| !news.board.may_answer(time, reader));
-        if stands_in_line {
-            return false;
-        }
-        if !hurry && has_news && self.now < due {
-            if !std::mem::replace(&mut conn.due_set, true) {
-                self.events.push(due, Event::NewsDue { conn: id });
-            }
-            return false;
-        }
-        if !hurry && !has_news {
-            if !std::mem::replace(&mut conn.timeout_set, true) {
-                self.events.push(timeout, Event::NewsTimeout { conn: id });
-            }
-            return false;
-        }
-        conn.parked = None;
-        let field = self.field(id).unwrap_or_default();
-        self.pop(id);
-        self.counters.polls += 1;
-        let bytes = RESPONSE_HEADER_LEN as u64 + length(Some(&field));
-        self.answer(id, bytes, Answer { kind: Kind::News, bytes, field, extended: true });
-        true
-    }
-
-    /// News to put in front of the next answer, if there is some and the last is long enough ago.
-    fn field(&mut self, id: ConnId) -> Option<Vec<Item>> {
-        let conn = self.conns.get_mut(id)?;
-        let time = self.nodes[conn.server].time(self.now);
-        let Node { news, have, up, .. } = &mut self.nodes[conn.server];
-        let reader = conn.reader?;
-        let board = &mut news.as_mut()?.board;
-        if conn.last_news.is_some_and(|last| self.now < last + INTERVAL) {
-            return None;
-        }
-        board.set_load(time, up.waiting.len() + up.active.len());
-        let items = board.news(time, reader, &|block| have.has(block))?;
-        conn.last_news = Some(self.now);
-        self.counters.news += 1;
-        self.counters.news_bytes += length(Some(&items));
-        Some(items)
     }
 
     /// The block that the connection waits for begins to leave. False: the connection is gone.
     pub(super) fn begin_block(&mut self, id: ConnId) -> bool {
-        let Some(conn) = self.conns.get(id) else { return false };
+        let Some(conn) = self.conns.get_mut(id) else { return false };
         let Some(block) = conn.queue.front().and_then(|ask| ask.block) else { return false };
         let habit = self.nodes[conn.server].habit;
-        let field = self.field(id);
-        let bytes = RESPONSE_HEADER_LEN as u64 + length(field.as_deref()) + self.layout.len_of(block);
-        let Some(conn) = self.conns.get_mut(id) else { return false };
+        let items = conn.news.take();
+        let bytes = RESPONSE_HEADER_LEN as u64 + length(items.as_deref()) + self.layout.len_of(block);
         let left = if habit == Habit::Staller { bytes / 2 } else { bytes };
         conn.sending = Some(Sending { block, left });
         let kind = Kind::Block { block, wrong: habit == Habit::Liar };
-        let extended = field.is_some();
-        conn.answers.push_back(Answer { kind, bytes, field: field.unwrap_or_default(), extended });
+        let extended = items.is_some();
+        self.count_news(items.as_deref());
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.answers.push_back(Answer { kind, bytes, field: items.unwrap_or_default(), extended });
+        }
         true
     }
 
     /// An answer with a block is out to its last byte.
     pub(super) fn block_out(&mut self, id: ConnId, block: Block) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let (server, reader) = (conn.server, conn.reader);
+        let server = conn.server;
         conn.serving = false;
+        let with_marker = conn.queue.front().is_some_and(|ask| ask.offers_seen.is_some());
         self.pop(id);
         let length = self.layout.len_of(block);
         let node = &mut self.nodes[server];
         let time = node.time(self.now);
         node.counters.sent += length;
-        if let (Some(news), Some(reader)) = (&mut node.news, reader) {
-            news.board.sent(time, reader, block);
+        if let (Some(serving), Some(conn)) = (&mut node.serving, self.conns.get(id).filter(|_| with_marker)) {
+            serving.upload.sent(time, &conn.conversation, block);
         }
         if node.habit == Habit::Version1Closing {
             self.end(id);
@@ -276,8 +216,8 @@ impl World {
 
     /// Tells everybody, then leaves.
     pub(super) fn say_goodbye(&mut self, id: NodeId) {
-        if let Some(news) = &mut self.nodes[id].news {
-            news.board.leave();
+        if let Some(serving) = &mut self.nodes[id].serving {
+            serving.upload.leave();
         }
         self.tell_woken(id);
         self.events.push(self.now + GOODBYE, Event::Gone(id));
@@ -286,8 +226,8 @@ impl World {
     /// A block is verified.
     pub(super) fn published(&mut self, id: NodeId, block: Block) {
         let time = self.nodes[id].time(self.now);
-        if let Some(news) = &mut self.nodes[id].news {
-            news.board.published(time, block);
+        if let Some(serving) = &mut self.nodes[id].serving {
+            serving.upload.published(time, block);
         }
         self.touch(id);
         self.tell_woken(id);
@@ -296,46 +236,22 @@ impl World {
     /// Answers questions for news that wait at the peer, where there is some now.
     pub(super) fn tell_woken(&mut self, id: NodeId) {
         let time = self.nodes[id].time(self.now);
-        while let Some(news) = &mut self.nodes[id].news {
-            let woken = news.board.take_woken(time);
+        while let Some(serving) = &mut self.nodes[id].serving {
+            let woken = serving.upload.take_woken(time);
             if woken.is_empty() {
                 return;
             }
-            for reader in woken {
-                let Some(conn) = self.nodes[id].news.as_ref().and_then(|news| conn_of(news, reader)) else {
-                    continue;
-                };
-                if self.conns.get(conn).is_some_and(|conn| conn.parked.is_some()) {
-                    self.serve(conn);
-                }
-            }
+            let conns: Vec<ConnId> =
+                woken.into_iter().filter_map(|subscriber| serving.conn_of(subscriber)).collect();
+            conns.into_iter().for_each(|conn| self.serve(conn));
         }
     }
+}
 
-    pub(super) fn news_due(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.due_set = false;
-        if conn.parked.is_some() {
-            self.serve(id);
-        }
-    }
-
-    pub(super) fn share_due(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.share_set = false;
-        self.serve(id);
-    }
-
-    pub(super) fn news_timeout(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.timeout_set = false;
-        let Some(since) = conn.parked else { return };
-        if self.now >= since + TIMEOUT {
-            self.serve(id);
-        } else {
-            conn.timeout_set = true;
-            self.events.push(since + TIMEOUT, Event::NewsTimeout { conn: id });
-        }
+impl Serving {
+    fn conn_of(&self, subscriber: give::SubscriberId) -> Option<ConnId> {
+        let at = self.subscribers.binary_search_by_key(&subscriber, |(other, _)| *other).ok()?;
+        self.subscribers.get(at).map(|(_, conn)| *conn)
     }
 }
 
@@ -343,12 +259,18 @@ fn has(node: &Node, block: Block) -> bool {
     matches!(node.habit, Habit::Liar | Habit::Staller) || node.have.has(block)
 }
 
+/// What has followed a request.
+fn behind<'a>(mut others: impl ExactSizeIterator<Item = &'a Ask>) -> Behind {
+    if others.len() == 0 {
+        Behind::Nothing
+    } else if others.any(|ask| ask.block.is_some()) {
+        Behind::Requests
+    } else {
+        Behind::Questions
+    }
+}
+
 /// Bytes of a field.
 fn length(field: Option<&[Item]>) -> u64 {
     field.map_or(0, |items| (LENGTH_LEN + items.iter().map(Item::encoded_len).sum::<usize>()) as u64)
-}
-
-fn conn_of(news: &News, reader: ReaderId) -> Option<ConnId> {
-    let at = news.readers.binary_search_by_key(&reader, |(other, _)| *other).ok()?;
-    news.readers.get(at).map(|(_, conn)| *conn)
 }

@@ -114,7 +114,7 @@ impl World {
         }
     }
 
-    /// Sends a short answer of so many bytes.
+    /// Sends a short answer of `bytes` bytes.
     pub(super) fn answer(&mut self, id: ConnId, bytes: u64, answer: Answer) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.answers.push_back(answer);
@@ -168,13 +168,13 @@ impl World {
             let node = &mut self.nodes[server];
             node.up.forget(id);
             let waiting = conn.queue.iter().filter(|ask| ask.block.is_some()).count();
-            node.load = node.load.saturating_sub(waiting);
+            node.queued = node.queued.saturating_sub(waiting);
             if let Some(at) = node.inbound.iter().position(|other| *other == id) {
                 node.inbound.swap_remove(at);
             }
-            if let (Some(news), Some(reader)) = (&mut node.news, conn.reader) {
-                news.board.close(time, reader);
-                news.readers.retain(|(other, _)| *other != reader);
+            if let (Some(serving), Some(subscriber)) = (&mut node.serving, conn.conversation.subscriber()) {
+                serving.upload.close(time, &conn.conversation);
+                serving.subscribers.retain(|(other, _)| *other != subscriber);
                 self.tell_woken(server);
             }
             self.fill_uplink(server);

@@ -4,29 +4,29 @@
 //! from one link for another comes no sooner, and what had come of it is lost. So no block is taken, nothing counts as
 //! a drought, and only a link over which no byte comes for long is given up.
 
-use super::{Plan, Time};
+use super::known::Known;
+use crate::Time;
 use core::time::Duration;
 
 /// So long after the driver has told so, the limit still counts.
 const HELD_UP: Duration = Duration::from_secs(1);
 
-impl Plan {
-    /// Links have more to bring than this peer takes: it keeps within a limit of its own. To be told again as long
-    /// as it is so.
-    pub fn handle_held_up(&mut self, now: Time) {
-        self.held_up_until = now + HELD_UP;
-        self.last_flow = now;
-    }
+/// Links have more to bring than this peer takes: it keeps within a limit of its own.
+pub(super) fn hold_up(known: &mut Known, now: Time) {
+    known.flow.held_up_until = now + HELD_UP;
+    known.flow.last_progress = now;
+}
 
+impl Known {
     /// Whether a limit of this peer's own holds up what comes.
     pub(super) fn is_held_up(&self, now: Time) -> bool {
-        now < self.held_up_until
+        now < self.flow.held_up_until
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Action, LinkId, Options, Order, Outcome, Source};
+    use super::super::{Action, Config, LinkId, Order, Outcome, Plan, Source, Tuning};
     use super::*;
     use alloc::boxed::Box;
     use alloc::collections::VecDeque;
@@ -52,7 +52,7 @@ mod tests {
     /// Downloads a file of so many blocks from 10 peers, of whom one may be dumb; the time, and the plan.
     fn download(blocks: u64, dumb: Option<usize>, limited: bool) -> (Time, Plan) {
         let layout = Layout::new(BLOCK * blocks, BLOCK).unwrap();
-        let options = Options { order: Order::Random, max_links: 64 };
+        let options = Config { order: Order::Random, max_links: 64, tuning: &Tuning::DEFAULT };
         let mut random = fastrand::Rng::with_seed(7);
         let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(move || random.u64(..)));
         let addrs: Vec<_> =

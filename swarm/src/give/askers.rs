@@ -10,7 +10,7 @@ const MAX_ASKERS: usize = 256;
 
 /// The latest of them, in the order of their first appearance.
 #[derive(Debug, Default)]
-pub struct Askers {
+pub(super) struct Askers {
     hosts: VecDeque<Ipv4Addr>,
     known: HashSet<Ipv4Addr>,
     /// Number of those that were forgotten.
@@ -19,7 +19,7 @@ pub struct Askers {
 
 impl Askers {
     /// A host has asked; tells whether that is new.
-    pub fn insert(&mut self, host: Ipv4Addr) -> bool {
+    pub(super) fn insert(&mut self, host: Ipv4Addr) -> bool {
         if !self.known.insert(host) {
             return false;
         }
@@ -33,10 +33,15 @@ impl Askers {
         true
     }
 
+    /// Number of hosts that ever appeared.
+    pub(super) fn end(&self) -> u64 {
+        self.base + self.hosts.len() as u64
+    }
+
     /// Those that came since `at`, which is set to where the next call goes on; begin with 0.
-    pub fn since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+    pub(super) fn since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
         let passed = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
-        *at = self.base + self.hosts.len() as u64;
+        *at = self.end();
         self.hosts.iter().skip(passed).copied().collect()
     }
 }

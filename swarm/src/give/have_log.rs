@@ -1,10 +1,10 @@
-//! The order in which blocks came, so that each reader is told what is new for it.
+//! The order in which blocks came, so that each subscriber is told what is new for it.
 
 use crate::limits::HAVE_LOG_LEN;
 use alloc::collections::VecDeque;
 use cascade_format::Block;
 
-/// The latest blocks. A reader that has fallen behind them is told the whole map again.
+/// The latest blocks. A subscriber that has fallen behind them is told the whole map again.
 #[derive(Debug, Default)]
 pub struct HaveLog {
     blocks: VecDeque<Block>,

@@ -6,36 +6,39 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`board`] | all of it for one file |
-//! | `reader` | what one reader has been told, and what is next |
-//! | `crowd` | how many may wait for a block |
+//! | [`upload`] | all of it for one file |
+//! | `subscriber` | what one subscriber has been told, and what is next |
+//! | `admission` | how many may wait for a block |
 //! | `askers` | hosts that ask without telling where they listen |
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
-//! | `lines` | in which order readers get offers, and of each host how many |
+//! | `offer_queues` | in which order subscribers get offers, and of each host how many |
 //! | [`met`] | peers that have shown themselves |
-//! | `news_line` | who is told next, when more ask than should be told at once |
-//! | `patience` | how long a reader is sent away because others wait, and how often it was |
-//! | `plain_share` | what clients get that know only version 1 |
+//! | `news_queue` | who is told next, when more ask than should be told at once |
+//! | `patience` | how long a subscriber is sent away because others wait, and how often it was |
+//! | `version1` | what clients get that know only version 1 |
+//! | `tuning` | the tuned constants |
 
+mod admission;
 mod askers;
-pub mod board;
-mod crowd;
+pub mod conversation;
 pub mod have_log;
-mod lines;
 pub mod met;
-mod news_line;
+mod news_queue;
+mod offer_queues;
 pub mod offers;
-mod patience;
-mod plain_share;
-mod reader;
+mod subscriber;
+mod tuning;
+pub mod upload;
+mod version1;
 
 #[cfg(test)]
 mod tests;
 
-pub use askers::Askers;
-pub use board::{Board, Verdict};
-pub use reader::ReaderId;
+pub use conversation::{Behind, Conversation, Decision, Request, Server, Wanted};
+pub use subscriber::SubscriberId;
+pub use tuning::Tuning;
+pub use upload::Upload;
 
 use crate::limits::MAX_TOLD_BLOCKS;
 

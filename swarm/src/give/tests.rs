@@ -1,11 +1,11 @@
-//! The board as its readers see it.
+//! The upload as its subscribers see it.
 
 use super::*;
 use crate::Time;
-use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE, NEWS_INTERVAL};
+use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_A_SECOND, NEWS_AT_ONCE, NEWS_TIMEOUT};
 use alloc::vec;
 use alloc::vec::Vec;
-use cascade_format::extension::{Item, Run};
+use cascade_format::extension::{Item, Marker, Run};
 use cascade_format::{Block, Have, Layout};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
@@ -24,12 +24,32 @@ fn addr(host: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)
 }
 
-fn seeder() -> Board {
-    Board::new(layout(), &Have::all(&layout()), 0)
+fn seeder() -> Upload {
+    Upload::new(layout(), &Have::all(&layout()), Tuning::DEFAULT)
 }
 
-fn news(board: &mut Board, now: Time, reader: ReaderId) -> Option<Vec<Item>> {
-    board.news(now, reader, &|_| true)
+fn news(upload: &mut Upload, now: Time, subscriber: SubscriberId) -> Option<Vec<Item>> {
+    upload.news(now, subscriber, &|_| true)
+}
+
+fn asked(
+    upload: &mut Upload,
+    now: Time,
+    id: SubscriberId,
+    offers_seen: u32,
+    block: Option<Block>,
+    waiting: usize,
+) -> bool {
+    let Some(block) = block else {
+        upload.declined(now, id, offers_seen);
+        return true;
+    };
+    upload.admits(now, id, block, Server { waiting, counted: false, has: &|_| true })
+}
+
+/// Its question for news waits.
+fn park(upload: &mut Upload, id: SubscriberId) {
+    upload.subscriber(id).unwrap().waits_since = Some(NOW);
 }
 
 fn offered(items: &[Item]) -> Vec<u64> {
@@ -39,18 +59,18 @@ fn offered(items: &[Item]) -> Vec<u64> {
 
 #[test]
 fn a_lone_reader_of_a_seeder_may_ask_for_anything() {
-    let mut board = seeder();
-    let reader = board.open(NOW, Some(addr(1)));
-    assert_eq!(board.asked(NOW, reader, 0, Some(block(5)), 0), Verdict::Serve);
-    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Everything]));
-    assert_eq!(news(&mut board, NOW, reader), None);
+    let mut upload = seeder();
+    let subscriber = upload.open(NOW, Some(addr(1)));
+    assert_eq!(asked(&mut upload, NOW, subscriber, 0, Some(block(5)), 0), true);
+    assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![Item::Everything]));
+    assert_eq!(news(&mut upload, NOW, subscriber), None);
 }
 
 #[test]
 fn two_readers_are_told_of_each_other_and_offered_different_blocks() {
-    let mut board = seeder();
-    let readers = [board.open(NOW, Some(addr(1))), board.open(NOW, Some(addr(2)))];
-    let told = readers.map(|reader| news(&mut board, NOW, reader).unwrap());
+    let mut upload = seeder();
+    let subscribers = [upload.open(NOW, Some(addr(1))), upload.open(NOW, Some(addr(2)))];
+    let told = subscribers.map(|subscriber| news(&mut upload, NOW, subscriber).unwrap());
     assert!(told[0].contains(&Item::Choosing) && told[0].contains(&Item::Peers(vec![addr(2)])), "{told:?}");
     assert!(told[1].contains(&Item::Peers(vec![addr(1)])), "{told:?}");
     let (one, two) = (offered(&told[0]), offered(&told[1]));
@@ -60,24 +80,24 @@ fn two_readers_are_told_of_each_other_and_offered_different_blocks() {
 
 #[test]
 fn a_first_question_for_a_block_that_another_has_is_put_off() {
-    let mut board = seeder();
-    let first = board.open(NOW, Some(addr(1)));
-    let second = board.open(NOW, Some(addr(2)));
-    assert_eq!(board.asked(NOW, first, 0, Some(block(70)), 0), Verdict::Serve);
-    assert_eq!(board.asked(NOW, second, 0, Some(block(70)), 0), Verdict::Later);
-    assert_eq!(board.asked(NOW, second, 0, Some(block(70)), 0), Verdict::Serve, "it insists");
+    let mut upload = seeder();
+    let first = upload.open(NOW, Some(addr(1)));
+    let second = upload.open(NOW, Some(addr(2)));
+    assert_eq!(asked(&mut upload, NOW, first, 0, Some(block(70)), 0), true);
+    assert_eq!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), false);
+    assert_eq!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), true, "it insists");
 }
 
 /// Takes every offer at once until nothing is offered; gives the blocks in order of their offers.
-fn take_all(board: &mut Board, now: Time, readers: &[ReaderId]) -> Vec<u64> {
-    let (mut all, mut seen) = (Vec::new(), vec![0; readers.len()]);
+fn take_all(upload: &mut Upload, now: Time, subscribers: &[SubscriberId]) -> Vec<u64> {
+    let (mut all, mut seen) = (Vec::new(), vec![0; subscribers.len()]);
     loop {
         let before = all.len();
-        for (reader, seen) in readers.iter().zip(&mut seen) {
-            for number in offered(&news(board, now, *reader).unwrap_or_default()) {
+        for (subscriber, seen) in subscribers.iter().zip(&mut seen) {
+            for number in offered(&news(upload, now, *subscriber).unwrap_or_default()) {
                 *seen += 1;
-                assert_eq!(board.asked(now, *reader, *seen, Some(block(number)), 0), Verdict::Serve);
-                board.sent(now, *reader, block(number));
+                assert_eq!(asked(upload, now, *subscriber, *seen, Some(block(number)), 0), true);
+                upload.sent_to(now, *subscriber, block(number));
                 all.push(number);
             }
         }
@@ -89,33 +109,34 @@ fn take_all(board: &mut Board, now: Time, readers: &[ReaderId]) -> Vec<u64> {
 
 #[test]
 fn every_block_is_offered_once_and_then_all_may_be_asked() {
-    let mut board = seeder();
-    let readers = [1, 2, 3].map(|host| board.open(NOW, Some(addr(host))));
-    let mut all = take_all(&mut board, NOW, &readers);
+    let mut upload = seeder();
+    let subscribers = [1, 2, 3].map(|host| upload.open(NOW, Some(addr(host))));
+    let mut all = take_all(&mut upload, NOW, &subscribers);
     all.sort_unstable();
     assert_eq!(all, (0..100).collect::<Vec<_>>());
-    let wakeup = board.next_wakeup(NOW).unwrap();
-    board.take_woken(NOW);
-    board.handle_time(wakeup);
-    assert_eq!(board.take_woken(NOW).len(), 3);
-    assert_eq!(news(&mut board, wakeup, readers[0]), Some(vec![Item::Everything]));
+    let wakeup = upload.next_wakeup(NOW).unwrap();
+    subscribers.iter().for_each(|subscriber| park(&mut upload, *subscriber));
+    upload.take_woken(NOW);
+    upload.handle_time(wakeup);
+    assert_eq!(upload.take_woken(NOW).len(), 3);
+    assert_eq!(news(&mut upload, wakeup, subscribers[0]), Some(vec![Item::Everything]));
 }
 
 #[test]
 fn what_a_reader_leaves_or_lets_lapse_goes_to_others() {
     for leaves in [true, false] {
-        let mut board = seeder();
-        let readers = [1, 2, 3].map(|host| board.open(NOW, Some(addr(host))));
-        let lost = offered(&news(&mut board, NOW, readers[0]).unwrap());
+        let mut upload = seeder();
+        let subscribers = [1, 2, 3].map(|host| upload.open(NOW, Some(addr(host))));
+        let lost = offered(&news(&mut upload, NOW, subscribers[0]).unwrap());
         assert!(!lost.is_empty());
         let mut now = NOW;
         if leaves {
-            board.close(now, readers[0]);
+            upload.unsubscribe(now, subscribers[0]);
         }
-        let mut got = take_all(&mut board, now, &readers[1..]);
+        let mut got = take_all(&mut upload, now, &subscribers[1..]);
         if !leaves {
             now += Duration::from_secs(60);
-            got.extend(take_all(&mut board, now, &readers[1..]));
+            got.extend(take_all(&mut upload, now, &subscribers[1..]));
         }
         assert!(lost.iter().all(|number| got.contains(number)), "leaves {leaves}: {lost:?} of {got:?}");
     }
@@ -123,61 +144,62 @@ fn what_a_reader_leaves_or_lets_lapse_goes_to_others() {
 
 #[test]
 fn a_reader_that_declines_gets_other_offers() {
-    let mut board = seeder();
-    let readers = [1, 2].map(|host| board.open(NOW, Some(addr(host))));
-    let first = offered(&news(&mut board, NOW, readers[0]).unwrap());
-    board.asked(NOW, readers[0], 0, None, 0);
-    assert_eq!(news(&mut board, NOW, readers[0]), None, "it has not read them yet");
-    board.asked(NOW, readers[0], u32::try_from(first.len()).unwrap(), None, 0);
-    let second = offered(&news(&mut board, NOW, readers[0]).unwrap());
+    let mut upload = seeder();
+    let subscribers = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
+    let first = offered(&news(&mut upload, NOW, subscribers[0]).unwrap());
+    asked(&mut upload, NOW, subscribers[0], 0, None, 0);
+    assert_eq!(news(&mut upload, NOW, subscribers[0]), None, "it has not read them yet");
+    asked(&mut upload, NOW, subscribers[0], u32::try_from(first.len()).unwrap(), None, 0);
+    let second = offered(&news(&mut upload, NOW, subscribers[0]).unwrap());
     assert!(!second.is_empty() && second.iter().all(|number| !first.contains(number)), "{second:?}");
 }
 
 #[test]
 fn a_fast_seeder_does_not_choose() {
-    let mut board = seeder();
-    let readers = [1, 2].map(|host| board.open(NOW, Some(addr(host))));
+    let mut upload = seeder();
+    let subscribers = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
     for step in 0..100u64 {
-        board.sent(NOW + Duration::from_millis(step * 4), readers[0], block(step));
+        upload.sent_to(NOW + Duration::from_millis(step * 4), subscribers[0], block(step));
     }
     let now = NOW + Duration::from_secs(1);
-    assert!(news(&mut board, now, readers[0]).unwrap().contains(&Item::Everything));
+    assert!(news(&mut upload, now, subscribers[0]).unwrap().contains(&Item::Everything));
 }
 
 #[test]
 fn a_leecher_tells_its_map_once_and_then_what_is_new() {
     let mut have = Have::none(&layout());
     [3, 4, 50].iter().for_each(|number| assert!(have.insert(block(*number))));
-    let mut board = Board::new(layout(), &have, 0);
-    board.set_load(NOW, 1);
-    let reader = board.open(NOW, None);
+    let mut upload = Upload::new(layout(), &have, Tuning::DEFAULT);
+    upload.set_waiting(NOW, 1);
+    let subscriber = upload.open(NOW, None);
     let mut bits = vec![0; 13];
     (bits[0], bits[6]) = (0b0001_1000, 0b0010_0000);
-    let told = board.news(NOW, reader, &|block| have.has(block));
+    let told = upload.news(NOW, subscriber, &|block| have.has(block));
     assert_eq!(told, Some(vec![Item::Map { first: 0, bits }, Item::Load(1)]));
-    assert_eq!(board.news(NOW, reader, &|block| have.has(block)), None);
-    [7, 8, 20].iter().for_each(|number| board.published(NOW, block(*number)));
-    assert_eq!(board.take_woken(NOW), [reader]);
-    board.handle_time(board.next_wakeup(NOW).unwrap());
+    assert_eq!(upload.news(NOW, subscriber, &|block| have.has(block)), None);
+    [7, 8, 20].iter().for_each(|number| upload.published(NOW, block(*number)));
+    park(&mut upload, subscriber);
+    assert_eq!(upload.take_woken(NOW), [subscriber]);
+    upload.handle_time(upload.next_wakeup(NOW).unwrap());
     let runs = vec![Run { first: block(7), count: 2 }, Run::of(block(20))];
-    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Have(runs)]));
+    assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![Item::Have(runs)]));
 }
 
 #[test]
 fn news_waits_for_more_only_while_others_wait_for_the_uplink() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
-    let reader = board.open(NOW, None);
-    let told = |board: &mut Board| news(board, NOW, reader).is_some_and(|items| !items.is_empty());
-    board.published(NOW, block(1));
-    assert!(told(&mut board));
-    board.published(NOW, block(2));
-    assert!(told(&mut board), "nobody waits for the uplink");
-    board.set_load(NOW, 1);
-    told(&mut board);
-    board.published(NOW, block(3));
-    assert!(!told(&mut board));
-    board.set_load(NOW, 0);
-    assert!(told(&mut board), "nobody waits any more");
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let subscriber = upload.open(NOW, None);
+    let told = |upload: &mut Upload| news(upload, NOW, subscriber).is_some_and(|items| !items.is_empty());
+    upload.published(NOW, block(1));
+    assert!(told(&mut upload));
+    upload.published(NOW, block(2));
+    assert!(told(&mut upload), "nobody waits for the uplink");
+    upload.set_waiting(NOW, 1);
+    told(&mut upload);
+    upload.published(NOW, block(3));
+    assert!(!told(&mut upload));
+    upload.set_waiting(NOW, 0);
+    assert!(told(&mut upload), "nobody waits any more");
 }
 
 #[test]
@@ -186,11 +208,11 @@ fn who_has_many_blocks_lets_more_wait() {
         let layout = Layout::new(100 * size, size).unwrap();
         let mut have = Have::none(&layout);
         layout.iter().take(blocks).for_each(|block| assert!(have.insert(block)));
-        let mut board = Board::new(layout, &have, 0);
-        let reader = board.open(NOW, None);
+        let mut upload = Upload::new(layout, &have, Tuning::DEFAULT);
+        let subscriber = upload.open(NOW, None);
         let first = layout.block(0);
-        assert_eq!(board.asked(NOW, reader, 0, first, most - 1), Verdict::Serve, "{blocks} of {size}");
-        assert_eq!(board.asked(NOW, reader, 0, first, most), Verdict::Later, "{blocks} of {size}");
+        assert_eq!(asked(&mut upload, NOW, subscriber, 0, first, most - 1), true, "{blocks} of {size}");
+        assert_eq!(asked(&mut upload, NOW, subscriber, 0, first, most), false, "{blocks} of {size}");
     }
 }
 
@@ -200,68 +222,66 @@ fn who_was_sent_away_is_let_in_sooner_where_blocks_are_small() {
         let layout = Layout::new(100 * size, size).unwrap();
         let mut have = Have::none(&layout);
         layout.iter().take(80).for_each(|block| assert!(have.insert(block)));
-        let mut board = Board::new(layout, &have, 0);
-        let reader = board.open(NOW, None);
-        let ask = |board: &mut Board, now, others| board.asked(now, reader, 0, layout.block(0), others);
+        let mut upload = Upload::new(layout, &have, Tuning::DEFAULT);
+        let subscriber = upload.open(NOW, None);
+        let ask =
+            |upload: &mut Upload, now, others| asked(upload, now, subscriber, 0, layout.block(0), others);
         let mut now = NOW;
         for _ in 0..6 {
             for _ in 0..3 {
-                assert_eq!(
-                    ask(&mut board, now, most + more),
-                    Verdict::Later,
-                    "blocks of {size}: a bound holds"
-                );
+                assert_eq!(ask(&mut upload, now, most + more), false, "blocks of {size}: a bound holds");
             }
             now += Duration::from_millis(150);
         }
         if more > 0 {
-            assert_eq!(ask(&mut board, now, most + more - 1), Verdict::Serve, "blocks of {size}");
+            assert_eq!(ask(&mut upload, now, most + more - 1), true, "blocks of {size}");
         }
-        board.sent(now, reader, layout.block(0).unwrap());
-        assert_eq!(ask(&mut board, now, most), Verdict::Later, "blocks of {size}: it begins anew");
+        upload.sent_to(now, subscriber, layout.block(0).unwrap());
+        assert_eq!(ask(&mut upload, now, most), false, "blocks of {size}: it begins anew");
     }
 }
 
 #[test]
 fn a_reader_that_was_woken_for_nothing_is_woken_again() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
-    let reader = board.open(NOW, Some(addr(0)));
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let subscriber = upload.open(NOW, Some(addr(0)));
     for host in 1..=250 {
-        board.met(addr(host), true);
-        news(&mut board, NOW, reader);
+        upload.met(addr(host), true);
+        news(&mut upload, NOW, subscriber);
     }
-    board.take_woken(NOW);
-    board.met(addr(251), true);
-    assert_eq!(board.take_woken(NOW), [reader]);
-    assert!(!board.has_news(reader), "it has been told of enough peers");
-    board.published(NOW, block(7));
-    assert_eq!(board.take_woken(NOW), [reader]);
-    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Have(vec![Run::of(block(7))])]));
+    park(&mut upload, subscriber);
+    upload.take_woken(NOW);
+    upload.met(addr(251), true);
+    assert_eq!(upload.take_woken(NOW), [subscriber]);
+    assert!(!upload.has_news(subscriber), "it has been told of enough peers");
+    upload.published(NOW, block(7));
+    assert_eq!(upload.take_woken(NOW), [subscriber]);
+    assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![Item::Have(vec![Run::of(block(7))])]));
 }
 
 #[test]
 fn a_leecher_that_becomes_complete_says_so() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
-    let reader = board.open(NOW, None);
-    assert_eq!(news(&mut board, NOW, reader), Some(vec![]), "the greeting: it knows the extension");
-    layout().iter().for_each(|block| board.published(NOW, block));
-    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Everything]));
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let subscriber = upload.open(NOW, None);
+    assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![]), "the greeting: it knows the extension");
+    layout().iter().for_each(|block| upload.published(NOW, block));
+    assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![Item::Everything]));
 }
 
 #[test]
 fn a_reader_that_falls_behind_is_told_the_map_again() {
     let layout = Layout::new(200_000, 1).unwrap();
-    let mut board = Board::new(layout, &Have::none(&layout), 0);
-    board.set_load(NOW, 1);
-    let reader = board.open(NOW, None);
-    board.news(NOW, reader, &|_| false);
+    let mut upload = Upload::new(layout, &Have::none(&layout), Tuning::DEFAULT);
+    upload.set_waiting(NOW, 1);
+    let subscriber = upload.open(NOW, None);
+    upload.news(NOW, subscriber, &|_| false);
     // Every other block: no two make a run.
     let came: Vec<Block> = layout.iter().filter(|block| block.number() % 2 == 0).collect();
-    came.iter().for_each(|block| board.published(NOW, *block));
-    board.take_woken(NOW);
-    board.handle_time(board.next_wakeup(NOW).unwrap());
+    came.iter().for_each(|block| upload.published(NOW, *block));
+    upload.take_woken(NOW);
+    upload.handle_time(upload.next_wakeup(NOW).unwrap());
     let mut known = Have::none(&layout);
-    while let Some(items) = board.news(NOW, reader, &|block| block.number() % 2 == 0) {
+    while let Some(items) = upload.news(NOW, subscriber, &|block| block.number() % 2 == 0) {
         for item in items {
             let Item::Map { first, bits } = item else { panic!("{item:?}") };
             for (at, byte) in bits.iter().enumerate() {
@@ -276,129 +296,261 @@ fn a_reader_that_falls_behind_is_told_the_map_again() {
 
 #[test]
 fn who_leaves_says_goodbye_once() {
-    let mut board = seeder();
-    let reader = board.open(NOW, None);
-    news(&mut board, NOW, reader);
-    board.leave();
-    assert_eq!(news(&mut board, NOW, reader), Some(vec![Item::Goodbye]));
-    assert_eq!(news(&mut board, NOW, reader), None);
+    let mut upload = seeder();
+    let subscriber = upload.open(NOW, None);
+    news(&mut upload, NOW, subscriber);
+    upload.leave();
+    assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![Item::Goodbye]));
+    assert_eq!(news(&mut upload, NOW, subscriber), None);
 }
 
 #[test]
 fn an_address_of_this_machine_is_told_on_this_machine_alone() {
     let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001);
-    let mut board = seeder();
-    board.met(local, true);
-    let far = board.open(NOW, Some(addr(1)));
-    let near = board.open(NOW, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7002)));
+    let mut upload = seeder();
+    upload.met(local, true);
+    let far = upload.open(NOW, Some(addr(1)));
+    let near = upload.open(NOW, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7002)));
     let peers = |items: Vec<Item>| items.into_iter().find(|item| matches!(item, Item::Peers(_)));
-    let to_far = peers(news(&mut board, NOW, far).unwrap());
+    let to_far = peers(news(&mut upload, NOW, far).unwrap());
     assert_eq!(to_far, None, "both others are of this machine");
-    let to_near = peers(news(&mut board, NOW, near).unwrap());
+    let to_near = peers(news(&mut upload, NOW, near).unwrap());
     assert_eq!(to_near, Some(Item::Peers(vec![local, addr(1)])));
 }
 
 #[test]
 fn many_who_only_listen_get_the_budget_and_who_takes_blocks_goes_first() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
-    let readers: Vec<_> = (0..500).map(|_| board.open(NOW, None)).collect();
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let subscribers: Vec<_> = (0..500).map(|_| upload.open(NOW, None)).collect();
     let mut now = NOW;
-    let mut tellings = vec![0; readers.len()];
+    let mut times_told = vec![0; subscribers.len()];
     for round in 0..50u64 {
-        board.published(now, block(round));
+        upload.published(now, block(round));
         // The first one takes what it hears of.
-        board.sent(now, readers[0], block(round));
-        for (reader, told) in readers.iter().zip(&mut tellings) {
-            if board.has_news(*reader) && board.may_answer(now, *reader) {
-                *told += u32::from(news(&mut board, now, *reader).is_some());
+        upload.sent_to(now, subscribers[0], block(round));
+        for (subscriber, told) in subscribers.iter().zip(&mut times_told) {
+            if upload.has_news(*subscriber) && upload.may_answer(now, *subscriber) {
+                *told += u32::from(news(&mut upload, now, *subscriber).is_some());
             }
         }
-        now += NEWS_INTERVAL;
+        now += Tuning::DEFAULT.news_interval;
     }
-    let all: u32 = tellings.iter().sum();
+    let all: u32 = times_told.iter().sum();
     assert!(all <= NEWS_A_SECOND + NEWS_AT_ONCE, "{all} in a second");
     assert!(all >= NEWS_A_SECOND * 9 / 10, "{all} in a second");
     // All alike until everybody has been told once, which takes a third of the second.
-    assert!(tellings[0] >= 33, "told {} times in 50 rounds", tellings[0]);
-    assert!(tellings[1..].iter().all(|told| *told <= 5), "{tellings:?}");
+    assert!(times_told[0] >= 33, "told {} times in 50 rounds", times_told[0]);
+    assert!(times_told[1..].iter().all(|told| *told <= 5), "{times_told:?}");
 }
 
 #[test]
 fn thirty_links_are_told_as_often_as_ever() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
-    let readers: Vec<_> = (0..30).map(|_| board.open(NOW, None)).collect();
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let subscribers: Vec<_> = (0..30).map(|_| upload.open(NOW, None)).collect();
     let mut now = NOW;
     for round in 0..100u64 {
-        board.published(now, block(round));
-        for reader in &readers {
-            assert!(board.has_news(*reader) && board.may_answer(now, *reader), "round {round}");
-            assert!(news(&mut board, now, *reader).is_some());
+        upload.published(now, block(round));
+        for subscriber in &subscribers {
+            assert!(upload.has_news(*subscriber) && upload.may_answer(now, *subscriber), "round {round}");
+            assert!(news(&mut upload, now, *subscriber).is_some());
         }
-        now += NEWS_INTERVAL;
+        now += Tuning::DEFAULT.news_interval;
     }
 }
 
 #[test]
 fn who_waits_for_its_turn_is_woken_and_not_before() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
-    let readers: Vec<_> = (0..1000).map(|_| board.open(NOW, None)).collect();
-    let waiting: Vec<_> = readers.iter().filter(|reader| !board.may_answer(NOW, **reader)).collect();
-    assert_eq!(waiting.len(), readers.len() - NEWS_AT_ONCE as usize);
-    assert_eq!(board.take_woken(NOW), [], "nobody else's turn has come");
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let subscribers: Vec<_> = (0..1000).map(|_| upload.open(NOW, None)).collect();
+    let waiting: Vec<_> =
+        subscribers.iter().filter(|subscriber| !upload.may_answer(NOW, **subscriber)).collect();
+    assert_eq!(waiting.len(), subscribers.len() - NEWS_AT_ONCE as usize);
+    subscribers.iter().for_each(|subscriber| park(&mut upload, *subscriber));
+    assert_eq!(upload.take_woken(NOW), [], "nobody else's turn has come");
     let (mut now, mut woken) = (NOW, 0);
     while woken < waiting.len() {
-        now = board.next_wakeup(now).expect("somebody waits");
-        board.handle_time(now);
-        woken += board.take_woken(now).len();
+        now = upload.next_wakeup(now).expect("somebody waits");
+        upload.handle_time(now);
+        woken += upload.take_woken(now).len();
     }
     let took = (now - NOW).as_secs_f64() * f64::from(NEWS_A_SECOND);
     assert!((800.0..1000.0).contains(&took), "{took}");
-    assert!(readers.iter().all(|reader| board.may_answer(now, *reader)));
+    assert!(subscribers.iter().all(|subscriber| upload.may_answer(now, *subscriber)));
 }
 
 #[test]
 fn a_goodbye_is_told_to_all_at_once() {
-    let mut board = Board::new(layout(), &Have::none(&layout()), 0);
-    let readers: Vec<_> = (0..1000).map(|_| board.open(NOW, None)).collect();
-    readers.iter().for_each(|reader| drop(news(&mut board, NOW, *reader)));
-    board.take_woken(NOW);
-    board.leave();
-    assert_eq!(board.take_woken(NOW).len(), readers.len());
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let subscribers: Vec<_> = (0..1000).map(|_| upload.open(NOW, None)).collect();
+    subscribers.iter().for_each(|subscriber| drop(news(&mut upload, NOW, *subscriber)));
+    subscribers.iter().for_each(|subscriber| park(&mut upload, *subscriber));
+    upload.take_woken(NOW);
+    upload.leave();
+    assert_eq!(upload.take_woken(NOW).len(), subscribers.len());
 }
 
-/// Takes all that the reader is offered, and returns it.
-fn take_offers(board: &mut Board, now: Time, reader: ReaderId, seen: &mut u32) -> Vec<u64> {
-    let offers = offered(&news(board, now, reader).unwrap_or_default());
+/// Takes all that the subscriber is offered, and returns it.
+fn take_offers(upload: &mut Upload, now: Time, subscriber: SubscriberId, seen: &mut u32) -> Vec<u64> {
+    let offers = offered(&news(upload, now, subscriber).unwrap_or_default());
     *seen += u32::try_from(offers.len()).unwrap();
     for number in &offers {
-        assert_eq!(board.asked(now, reader, *seen, Some(block(*number)), 0), Verdict::Serve);
-        board.sent(now, reader, block(*number));
+        assert_eq!(asked(upload, now, subscriber, *seen, Some(block(*number)), 0), true);
+        upload.sent_to(now, subscriber, block(*number));
     }
     offers
 }
 
 #[test]
 fn many_readers_of_one_host_do_not_keep_what_is_on_offer() {
-    let mut board = seeder();
+    let mut upload = seeder();
     let (mut now, greedy_host) = (NOW, Ipv4Addr::new(10, 0, 0, 9));
-    let greedy: Vec<ReaderId> =
-        (1..=50).map(|port| board.open(now, Some(SocketAddrV4::new(greedy_host, port)))).collect();
+    let greedy: Vec<SubscriberId> =
+        (1..=50).map(|port| upload.open(now, Some(SocketAddrV4::new(greedy_host, port)))).collect();
     let held: usize =
-        greedy.iter().map(|reader| offered(&news(&mut board, now, *reader).unwrap()).len()).sum();
+        greedy.iter().map(|subscriber| offered(&news(&mut upload, now, *subscriber).unwrap()).len()).sum();
     assert!(held > 4, "alone they are offered {held}");
-    let mut honest = [1, 2].map(|host| (board.open(now, Some(addr(host))), 0));
+    let mut honest = [1, 2].map(|host| (upload.open(now, Some(addr(host))), 0));
     let mut got = 0;
     // Long before an offer that nobody asks for lapses.
     for step in 0..40usize {
         now += Duration::from_millis(100);
-        for (reader, seen) in &mut honest {
-            got += take_offers(&mut board, now, *reader, seen).len();
+        for (subscriber, seen) in &mut honest {
+            got += take_offers(&mut upload, now, *subscriber, seen).len();
         }
         // They ask for what they like, and are told what they are offered.
-        let reader = greedy[step % greedy.len()];
-        board.asked(now, reader, 0, Some(block(step as u64)), 0);
-        board.sent(now, reader, block(step as u64));
-        let _ = news(&mut board, now, reader);
+        let subscriber = greedy[step % greedy.len()];
+        asked(&mut upload, now, subscriber, 0, Some(block(step as u64)), 0);
+        upload.sent_to(now, subscriber, block(step as u64));
+        let _ = news(&mut upload, now, subscriber);
     }
     assert!(got >= 97, "two others were offered {got} of 100 blocks");
+}
+
+/// A client that shows the marker.
+const MARKER: Marker = Marker { port: 7001, offers_seen: 0 };
+
+/// What `wanted` is answered with, nothing else waiting here.
+fn ask(
+    upload: &mut Upload,
+    now: Time,
+    client: &mut Conversation,
+    (wanted, marker, behind): (Wanted, Option<Marker>, Behind),
+) -> Decision {
+    let server = Server { waiting: 1, counted: true, has: &|_| true };
+    upload.request(now, client, Request { wanted, marker, behind }, server)
+}
+
+fn poll(upload: &mut Upload, now: Time, client: &mut Conversation, behind: Behind) -> Decision {
+    ask(upload, now, client, (Wanted::News, Some(MARKER), behind))
+}
+
+fn client(host: u8) -> Conversation {
+    Conversation::new(Some(Ipv4Addr::new(10, 0, 0, host)))
+}
+
+#[test]
+fn a_question_for_news_waits_until_there_is_some_or_its_time_is_up() {
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let mut client = client(1);
+    assert_eq!(poll(&mut upload, NOW, &mut client, Behind::Nothing), Decision::Tell(vec![Item::Load(1)]));
+    let until = NOW + NEWS_TIMEOUT;
+    assert_eq!(poll(&mut upload, NOW, &mut client, Behind::Nothing), Decision::Wait(until));
+    upload.published(NOW, block(7));
+    assert_eq!(upload.take_woken(NOW), [client.subscriber().unwrap()]);
+    let due = NOW + Tuning::DEFAULT.news_interval;
+    assert_eq!(poll(&mut upload, NOW, &mut client, Behind::Nothing), Decision::Wait(due));
+    let told = Decision::Tell(vec![Item::Have(vec![Run::of(block(7))])]);
+    assert_eq!(poll(&mut upload, due, &mut client, Behind::Nothing), told);
+    assert_eq!(poll(&mut upload, due, &mut client, Behind::Nothing), Decision::Wait(due + NEWS_TIMEOUT));
+    let late = due + NEWS_TIMEOUT;
+    assert_eq!(poll(&mut upload, late, &mut client, Behind::Nothing), Decision::Tell(vec![]));
+}
+
+#[test]
+fn what_follows_a_question_for_news_hurries_it_and_not_without_end() {
+    for (behind, pause) in
+        [(Behind::Requests, HURRIED_NEWS_INTERVAL), (Behind::Questions, Tuning::DEFAULT.news_interval)]
+    {
+        let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+        let mut client = client(1);
+        assert!(matches!(poll(&mut upload, NOW, &mut client, behind), Decision::Tell(_)));
+        assert_eq!(poll(&mut upload, NOW, &mut client, behind), Decision::Wait(NOW + pause), "{behind:?}");
+        assert_eq!(poll(&mut upload, NOW + pause, &mut client, behind), Decision::Tell(vec![]), "{behind:?}");
+    }
+}
+
+#[test]
+fn news_stands_in_front_of_a_block_and_not_of_every_block() {
+    let mut upload = seeder();
+    let mut client = client(1);
+    let block_0 = (Wanted::Block(block(0)), Some(MARKER), Behind::Nothing);
+    let told = Decision::Give(Some(vec![Item::Everything, Item::Load(1)]));
+    assert_eq!(ask(&mut upload, NOW, &mut client, block_0), told);
+    upload.met(addr(9), true);
+    assert_eq!(ask(&mut upload, NOW, &mut client, block_0), Decision::Give(None), "too soon");
+    let due = NOW + Tuning::DEFAULT.news_interval;
+    let missing = (Wanted::Missing, Some(MARKER), Behind::Nothing);
+    let told = Decision::Refuse(Some(vec![Item::Peers(vec![addr(9)])]));
+    assert_eq!(ask(&mut upload, due, &mut client, missing), told);
+}
+
+#[test]
+fn a_further_request_goes_along_while_there_is_nothing_to_tell() {
+    let mut upload = seeder();
+    let mut client = client(1);
+    let server = Server { waiting: 1, counted: true, has: &|_| true };
+    let request = |wanted, marker| Request { wanted, marker, behind: Behind::Nothing };
+    let marked = request(Wanted::Block(block(1)), Some(MARKER));
+    assert!(!upload.further_request(NOW, &mut client, marked, server), "it is to be greeted");
+    upload.request(NOW, &mut client, marked, server);
+    assert!(upload.further_request(NOW, &mut client, marked, server));
+    upload.met(addr(9), true);
+    assert!(upload.further_request(NOW, &mut client, marked, server), "it was told something just now");
+    let due = NOW + Tuning::DEFAULT.news_interval;
+    assert!(!upload.further_request(due, &mut client, marked, server));
+    assert!(!upload.further_request(NOW, &mut client, request(Wanted::News, Some(MARKER)), server));
+    assert!(upload.further_request(due, &mut client, request(Wanted::Block(block(1)), None), server));
+}
+
+#[test]
+fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let (mut plain, mut marked, mut seen) = (client(1), client(2), 0);
+    let request = (Wanted::Block(block(0)), None, Behind::Nothing);
+    for _ in 0..20 {
+        assert_eq!(ask(&mut upload, NOW, &mut plain, request), Decision::Give(None));
+    }
+    assert_eq!(upload.askers_since(&mut seen), [Ipv4Addr::new(10, 0, 0, 1)]);
+    let mut now = NOW;
+    for number in 0..20 {
+        now += Duration::from_millis(50);
+        ask(&mut upload, now, &mut marked, (Wanted::Block(block(number)), Some(MARKER), Behind::Nothing));
+        upload.sent(now, &marked, block(number));
+    }
+    while ask(&mut upload, now, &mut plain, request) == Decision::Give(None) {}
+    let pause = now + Tuning::DEFAULT.version1_pause;
+    assert_eq!(ask(&mut upload, now, &mut plain, request), Decision::Wait(pause));
+    // The others go on meanwhile.
+    let end = now + Tuning::DEFAULT.version1_max_wait;
+    upload.sent(end, &marked, block(0));
+    assert_eq!(
+        ask(&mut upload, end, &mut plain, request),
+        Decision::Give(None),
+        "it waits no longer than that"
+    );
+}
+
+#[test]
+fn after_the_file_was_checked_again_everybody_is_told_anew() {
+    let mut upload = seeder();
+    let mut client = client(1);
+    assert!(matches!(poll(&mut upload, NOW, &mut client, Behind::Nothing), Decision::Tell(_)));
+    assert!(matches!(poll(&mut upload, NOW, &mut client, Behind::Nothing), Decision::Wait(_)));
+    let before = client.subscriber().unwrap();
+    upload.restart(&Have::none(&layout()));
+    assert_eq!((upload.take_woken(NOW), upload.subscribers()), (vec![before], 0));
+    let told = poll(&mut upload, NOW, &mut client, Behind::Nothing);
+    assert!(matches!(&told, Decision::Tell(items) if !items.contains(&Item::Everything)), "{told:?}");
+    assert_ne!(client.subscriber(), Some(before));
+    assert_eq!(upload.met_since(&mut 0), [addr(1)], "what was met is still known");
 }

@@ -299,7 +299,7 @@ fn a_registry_of_ipv6_addresses_keeps_the_same_rules() {
     }
     assert_eq!(registry.peers(), 44);
     let (mut rng, mut list) = (fastrand::Rng::with_seed(1), Vec::new());
-    let mut crowd = std::collections::BTreeSet::new();
+    let mut crowd = BTreeSet::new();
     for _ in 0..500 {
         registry.list(&file(1), addr(1, 1), NOW + 10, &mut rng, &mut list);
         assert_eq!(list.len(), LIST_MAX);

@@ -28,7 +28,7 @@ fn files_come_and_go_while_clients_are_connected() {
     let mut client = server.connect();
     client.send(&first.request(0));
     client.expect_block(&first, 0);
-    server.catalog.add(Arc::clone(&second.shared));
+    server.catalog.add(Arc::clone(&second.served));
     client.send(&second.request(19));
     client.expect_block(&second, 19);
     server.catalog.remove(&first.shared.cascade_hash());

@@ -1,8 +1,8 @@
 //! Files to serve and clients that ask for them, with plain blocking sockets and the bytes of the
 //! protocol.
 
-use super::super::verdict::Verdict;
-use crate::catalog::Catalog;
+use super::super::response::Response;
+use crate::catalog::{Catalog, Served};
 use crate::metafile::MetafileOnDisk;
 use crate::serve::{Options, Pool, ServeStats};
 use crate::store::{DataFile, HaveMap, Shared, Stamp};
@@ -21,6 +21,7 @@ pub(in crate::serve) const PATIENCE: Duration = Duration::from_secs(20);
 /// A complete, verified data file of unlike bytes.
 pub(in crate::serve) struct Sample {
     pub(in crate::serve) shared: Arc<Shared>,
+    pub(in crate::serve) served: Arc<Served>,
     pub(in crate::serve) bytes: Vec<u8>,
     path: NamedTempFile,
 }
@@ -47,21 +48,25 @@ impl Sample {
         random.fill(&mut hash);
         let data = DataFile::new(file, path.path(), layout);
         let shared = Arc::new(Shared::new(CascadeHash(hash), data, have, Some(stamp)));
-        Self { shared, bytes, path }
+        Self { served: Served::new(Arc::clone(&shared)), shared, bytes, path }
     }
 
     /// From now on every block is hashed before it is served, and nothing else shows a change of the file.
     pub(in crate::serve) fn with_proof(self) -> Self {
+        let metafile = NamedTempFile::new().unwrap();
+        std::fs::write(metafile.path(), self.metafile_bytes()).unwrap();
+        self.shared.prove_with(Arc::new(MetafileOnDisk::open(metafile.path()).unwrap()));
+        self.shared.set_stamp(None);
+        self
+    }
+
+    /// The bytes of its `.cascade` file.
+    pub(in crate::serve) fn metafile_bytes(&self) -> Vec<u8> {
         let layout = *self.shared.layout();
         let hashes = layout.iter().flat_map(|block| Sha256Stream::digest(self.block(block.number())));
         let head = [*b"CASCADE1", [0; 8], layout.length().to_be_bytes(), layout.block_size().to_be_bytes()];
         let whole = Sha256Stream::digest(&self.bytes);
-        let bytes: Vec<u8> = head.concat().into_iter().chain(whole).chain(hashes).collect();
-        let metafile = NamedTempFile::new().unwrap();
-        std::fs::write(metafile.path(), bytes).unwrap();
-        self.shared.prove_with(Arc::new(MetafileOnDisk::open(metafile.path()).unwrap()));
-        self.shared.set_stamp(None);
-        self
+        head.concat().into_iter().chain(whole).chain(hashes).collect()
     }
 
     /// The file, opened to be written to.
@@ -79,12 +84,12 @@ impl Sample {
     }
 }
 
-/// The bytes of the answer `verdict` for a file.
-pub(in crate::serve) fn answer_of(sample: &Sample, verdict: Verdict) -> Vec<u8> {
-    match verdict {
-        Verdict::Block(block) => block_answer(sample.block(block.number())),
-        Verdict::Refusal(refusal) => refusal.encode(),
-        Verdict::News => Vec::new(),
+/// The bytes of the answer `response` for a file.
+pub(in crate::serve) fn answer_of(sample: &Sample, response: Response) -> Vec<u8> {
+    match response {
+        Response::Block(block) => block_answer(sample.block(block.number())),
+        Response::Refusal(refusal) => refusal.encode(),
+        Response::Part { .. } | Response::News | Response::Guest => Vec::new(),
     }
 }
 
@@ -117,7 +122,7 @@ impl Server {
     pub(in crate::serve) fn with(samples: &[&Sample], options: Options) -> Self {
         let catalog = Catalog::new();
         for sample in samples {
-            catalog.add(Arc::clone(&sample.shared));
+            catalog.add(Arc::clone(&sample.served));
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let pool = Pool::start(listener, Arc::clone(&catalog), options).unwrap();

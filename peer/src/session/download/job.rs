@@ -2,13 +2,14 @@
 //! has taken the part file away.
 
 use super::{Ended, Session, TICK};
+use crate::catalog::Served;
 use crate::clock;
 use crate::limits::MAX_BEGINNINGS;
 use crate::metafile::MetafileOnDisk;
 use crate::session::download_error::DownloadError;
 use crate::session::engine::Engine;
 use crate::session::event::{Event, Observer};
-use crate::store::{Preparation, Prepared, Shared};
+use crate::store::{Preparation, Prepared};
 use cascade_swarm::ask::Order;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,7 +79,7 @@ impl Download {
         self,
         engine: &Engine,
         observer: &mut dyn Observer,
-    ) -> Result<Arc<Shared>, DownloadError> {
+    ) -> Result<Arc<Served>, DownloadError> {
         let start = clock::now();
         let mut beginnings = 0;
         loop {
@@ -88,7 +89,7 @@ impl Download {
             let result = session.run(observer).await;
             session.end(matches!(result, Ok(Ended::Done)));
             match result? {
-                Ended::Done => return Ok(session.shared),
+                Ended::Done => return Ok(session.served),
                 Ended::Elsewhere(why) => {
                     observer.event(Event::Warning(format!("{why}; looking at what is there")));
                     beginnings += 1;

@@ -3,23 +3,16 @@
 use super::*;
 use alloc::vec::Vec;
 
-/// When nothing is left to offer, it is looked so often which offers nobody has asked for.
-const LAST_CHECKS: Duration = Duration::from_millis(100);
-
-/// When nothing is left to offer, it takes at least so long until everybody may ask for anything: by then
-/// the leechers have told each other of the last first copies.
-const SETTLE: Duration = Duration::from_millis(500);
-
 impl Offers {
     /// Looks for offers that were not taken in time, and whether everything is given.
     pub fn handle_time(&mut self, now: Time) {
         if now >= self.check_at {
-            self.check_at = now + STALE;
-            self.lines.handle_time(now, self.room_for_each());
+            self.check_at = now + self.tuning.offer_stale;
+            self.queues.handle_time(now, self.room_for_each());
             self.take_back_late(now, false);
         }
         if self.next_run().is_none() && now >= self.last_check_at {
-            self.last_check_at = now + LAST_CHECKS;
+            self.last_check_at = now + self.tuning.last_checks;
             self.take_back_late(now, true);
         }
         let nothing_left = self.next_run().is_none();
@@ -30,8 +23,9 @@ impl Offers {
         if !nothing_left || !self.put_off.is_empty() {
             self.opens = None;
         } else if self.opens.is_none() {
-            // What is on offer goes out first; but one slow reader does not hold up the others.
-            self.opens = Some(now + SETTLE.max(self.time_for_offers().mul_f64(1.5)));
+            // What is on offer goes out first; but one slow subscriber does not hold up the others.
+            self.opens =
+                Some(now + self.tuning.settle.max(self.time_for_offers().mul_f64(self.tuning.settle_times)));
         }
     }
 
@@ -39,13 +33,14 @@ impl Offers {
     fn take_back_late(&mut self, now: Time, nothing_left: bool) {
         let (mut late, mut stale) = (Vec::new(), Vec::new());
         let ahead = self.time_for_offers();
+        let (lapses, stale_after) = (self.tuning.offer_lapses, self.tuning.offer_stale);
         for account in self.accounts.values_mut() {
             let Some(front) = account.offers.front() else { continue };
             // Those behind the first are asked for when its block is out.
             let idle = front.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
             let left_alone =
-                front.untaken_since().is_some_and(|since| now.saturating_sub(since) >= STALE + ahead);
-            if (nothing_left && left_alone) || front.deadline <= now || idle >= PATIENCE + ahead {
+                front.untaken_since().is_some_and(|since| now.saturating_sub(since) >= stale_after + ahead);
+            if (nothing_left && left_alone) || front.deadline <= now || idle >= lapses + ahead {
                 account.lazy = true;
                 late.extend(account.offers.drain(..).map(|offer| (account.host, offer)));
             } else if left_alone {
@@ -59,9 +54,9 @@ impl Offers {
         // A fixed order: hash maps have none.
         late.sort_by_key(|(_, offer)| offer.run.first);
         for host in
-            late.iter().map(|(host, _)| *host).filter(|host| self.lines.is_crowd(*host)).collect::<Vec<_>>()
+            late.iter().map(|(host, _)| *host).filter(|host| self.queues.is_crowd(*host)).collect::<Vec<_>>()
         {
-            self.lines.rest(host, now + PATIENCE);
+            self.queues.rest(host, now + lapses);
         }
         late.iter().for_each(|(host, offer)| self.take_back(*host, offer));
     }
@@ -69,14 +64,14 @@ impl Offers {
     /// There are several hosts from now on: what one of them was offered alone, and has not asked for, may be more
     /// than its part.
     pub(super) fn take_back_untaken(&mut self) {
-        let (mut back, mut readers) = (Vec::new(), Vec::new());
-        for (reader, account) in &mut self.accounts {
+        let (mut back, mut subscribers) = (Vec::new(), Vec::new());
+        for (subscriber, account) in &mut self.accounts {
             let (untaken, taken): (VecDeque<Offer>, _) = core::mem::take(&mut account.offers)
                 .into_iter()
                 .partition(|offer| offer.unsent == offer.run.count && offer.untaken_since().is_some());
             account.offers = taken;
             if !untaken.is_empty() {
-                readers.push(*reader);
+                subscribers.push(*subscriber);
                 back.extend(untaken.into_iter().map(|offer| (account.host, offer)));
             }
         }
@@ -93,8 +88,8 @@ impl Offers {
         // A fixed order: hash maps have none.
         back.sort_by_key(|(_, offer)| offer.run.first);
         back.iter().for_each(|(host, offer)| self.take_back(*host, offer));
-        readers.sort_unstable();
-        readers.into_iter().for_each(|reader| self.stand_in_line(reader));
+        subscribers.sort_unstable();
+        subscribers.into_iter().for_each(|subscriber| self.join_queue(subscriber));
     }
 
     /// When [`Offers::handle_time`] may have something to do.

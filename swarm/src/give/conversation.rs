@@ -1,0 +1,279 @@
+//! What one client is answered, request by request: the one place where that is decided.
+//!
+//! A server keeps a [`Conversation`] with each connection, and calls [`Upload::request`] once for each request when its
+//! turn has come. What comes back says what to send, or until when the request waits.
+
+use super::subscriber::SubscriberId;
+use super::upload::Upload;
+use crate::Time;
+use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_TIMEOUT};
+use alloc::vec::Vec;
+use cascade_format::Block;
+use cascade_format::extension::{Item, Marker};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+
+/// One client's connection, as far as one file goes.
+#[derive(Debug)]
+pub struct Conversation {
+    /// The client's host; `None`: it has no address of version 4.
+    host: Option<Ipv4Addr>,
+    /// As which it is told things, once it has shown the marker.
+    subscriber: Option<SubscriberId>,
+    /// Its host is known as one that asks without the marker.
+    noted: bool,
+    /// Since when a request without the marker waits for its share of the uplink.
+    waits_since: Option<Time>,
+}
+
+impl Conversation {
+    /// With a client at `host` that has asked for nothing yet.
+    #[must_use]
+    pub const fn new(host: Option<Ipv4Addr>) -> Self {
+        Self { host, subscriber: None, noted: false, waits_since: None }
+    }
+
+    /// As which it is told things, if it has shown the marker.
+    #[must_use]
+    pub const fn subscriber(&self) -> Option<SubscriberId> {
+        self.subscriber
+    }
+
+    /// Whether the request is given, and [`Upload::request`] need not be called, if there is no subscriber.
+    pub fn is_free(&mut self, request: Request) -> bool {
+        let free = self.noted && request.marker.is_none() && matches!(request.wanted, Wanted::Block(_));
+        if free {
+            self.waits_since = None;
+        }
+        free
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A block that this peer has.
+    Block(Block),
+    /// A block that it does not have.
+    Missing,
+    /// News alone; only with the marker.
+    News,
+}
+
+/// A request whose turn it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// What it asks for.
+    pub wanted: Wanted,
+    /// Its marker; `None`: the client knows only version 1.
+    pub marker: Option<Marker>,
+    /// What has followed it on its connection.
+    pub behind: Behind,
+}
+
+/// What has followed a request on its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// Nothing.
+    Nothing,
+    /// More questions for news.
+    Questions,
+    /// Something that must not wait for a question for news.
+    Requests,
+}
+
+/// The server at the moment of a request.
+#[derive(Clone, Copy)]
+pub struct Server<'a> {
+    /// Clients that wait for a block, of any file.
+    pub waiting: usize,
+    /// Whether the one that asks is among them.
+    pub counted: bool,
+    /// Which blocks this peer has.
+    pub has: &'a dyn Fn(Block) -> bool,
+}
+
+/// What a request is answered with. The items, if there are some, go in front: also none at all is something to a
+/// client that does not know yet that this peer speaks the extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The block.
+    Give(Option<Vec<Item>>),
+    /// That the block is not there; perhaps it is there later.
+    Refuse(Option<Vec<Item>>),
+    /// News alone.
+    Tell(Vec<Item>),
+    /// Nothing yet: it is decided again at this time, when its subscriber is among [`Upload::take_woken`], and when
+    /// something has followed the request.
+    Wait(Time),
+}
+
+impl Upload {
+    /// Decides what a request is answered with.
+    pub fn request(
+        &mut self,
+        now: Time,
+        conversation: &mut Conversation,
+        request: Request,
+        server: Server<'_>,
+    ) -> Decision {
+        let Some(marker) = request.marker else {
+            return self.version1_request(now, conversation, request.wanted);
+        };
+        let id = self.subscribe(now, conversation, marker);
+        match request.wanted {
+            Wanted::News => self.news_request(now, id, marker, request.behind, server),
+            Wanted::Block(block) if self.admits(now, id, block, server) => {
+                Decision::Give(self.due_news(now, id, true, server))
+            }
+            Wanted::Block(_) | Wanted::Missing => Decision::Refuse(self.due_news(now, id, false, server)),
+        }
+    }
+
+    /// Whether a request that follows another one for a block is answered together with it: at once, and with nothing
+    /// in front. If not, [`Upload::request`] decides when its turn has come.
+    pub fn further_request(
+        &mut self,
+        now: Time,
+        conversation: &mut Conversation,
+        request: Request,
+        server: Server<'_>,
+    ) -> bool {
+        let known = conversation.subscriber.filter(|id| self.is_subscriber(*id));
+        match (request.marker, request.wanted, known) {
+            (None, wanted, _) => {
+                matches!(
+                    self.version1_request(now, conversation, wanted),
+                    Decision::Give(_) | Decision::Refuse(_)
+                )
+            }
+            (Some(_), Wanted::News, _) | (Some(_), _, None) => false,
+            (Some(_), Wanted::Block(block), Some(id)) => {
+                !self.is_news_due(now, id, true) && self.admits(now, id, block, server)
+            }
+            (Some(_), Wanted::Missing, Some(id)) => !self.is_news_due(now, id, false),
+        }
+    }
+
+    /// The answer that carried `block` to a request with the marker is out to its last byte.
+    pub fn sent(&mut self, now: Time, conversation: &Conversation, block: Block) {
+        if let Some(id) = conversation.subscriber {
+            self.sent_to(now, id, block);
+        }
+    }
+
+    /// The connection has ended, or goes on with another file.
+    pub fn close(&mut self, now: Time, conversation: &Conversation) {
+        if let Some(id) = conversation.subscriber {
+            self.unsubscribe(now, id);
+        }
+    }
+
+    /// The client as a subscriber: the one that it is, or a new one, if this is its first marker, or the file was
+    /// checked again since.
+    fn subscribe(&mut self, now: Time, conversation: &mut Conversation, marker: Marker) -> SubscriberId {
+        if let Some(id) = conversation.subscriber.filter(|id| self.is_subscriber(*id)) {
+            return id;
+        }
+        let host = conversation.host.filter(|_| marker.port != 0);
+        let id = self.open(now, host.map(|host| SocketAddrV4::new(host, marker.port)));
+        conversation.subscriber = Some(id);
+        id
+    }
+
+    /// A request of a client that knows only version 1.
+    fn version1_request(&mut self, now: Time, conversation: &mut Conversation, wanted: Wanted) -> Decision {
+        if !core::mem::replace(&mut conversation.noted, true) {
+            conversation.host.into_iter().for_each(|host| self.note_host(host));
+        }
+        let Wanted::Block(block) = wanted else { return Decision::Refuse(None) };
+        let since = conversation.waits_since.unwrap_or(now);
+        let must = now >= since + self.tuning().version1_max_wait;
+        if self.gives_to_version1(now, block, must) {
+            conversation.waits_since = None;
+            Decision::Give(None)
+        } else {
+            conversation.waits_since = Some(since);
+            Decision::Wait(now + self.tuning().version1_pause)
+        }
+    }
+
+    /// Whether there is something to tell in front of an answer: the last telling is long enough ago, and if the
+    /// answer brings no block, it is the subscriber's turn.
+    fn is_news_due(&mut self, now: Time, id: SubscriberId, brings_block: bool) -> bool {
+        let told_at = self.subscriber(id).and_then(|subscriber| subscriber.told_at);
+        after(told_at, self.tuning().news_interval) <= now
+            && self.has_news(id)
+            && (brings_block || self.may_answer(now, id))
+    }
+
+    /// What to put in front of an answer now.
+    fn due_news(
+        &mut self,
+        now: Time,
+        id: SubscriberId,
+        brings_block: bool,
+        server: Server<'_>,
+    ) -> Option<Vec<Item>> {
+        if !self.is_news_due(now, id, brings_block) {
+            return None;
+        }
+        self.set_waiting(now, server.waiting);
+        let items = self.news(now, id, server.has)?;
+        if let Some(subscriber) = self.subscriber(id) {
+            subscriber.told_at = Some(now);
+        }
+        Some(items)
+    }
+
+    /// A question for news: it waits until there is some, or something hurries it.
+    fn news_request(
+        &mut self,
+        now: Time,
+        id: SubscriberId,
+        marker: Marker,
+        behind: Behind,
+        server: Server<'_>,
+    ) -> Decision {
+        let waits_since = self.subscriber(id).and_then(|subscriber| subscriber.waits_since);
+        let since = waits_since.unwrap_or_else(|| {
+            self.declined(now, id, marker.offers_seen);
+            now
+        });
+        let items = self.due_news(now, id, false, server).or_else(|| {
+            let over = now >= since + NEWS_TIMEOUT || now >= self.hurried_at(now, id, behind);
+            over.then(|| {
+                self.answered(id);
+                Vec::new()
+            })
+        });
+        let Some(subscriber) = self.subscriber(id) else { return Decision::Tell(Vec::new()) };
+        if let Some(items) = items {
+            (subscriber.waits_since, subscriber.answered_at) = (None, Some(now));
+            return Decision::Tell(items);
+        }
+        subscriber.waits_since = Some(since);
+        let mut until = since + NEWS_TIMEOUT;
+        let told_at = subscriber.told_at;
+        if self.has_news(id) && self.may_answer(now, id) {
+            until = until.min(after(told_at, self.tuning().news_interval));
+        }
+        Decision::Wait(until.min(self.hurried_at(now, id, behind)))
+    }
+
+    /// When a question for news is answered because of what has followed it. While the subscriber's turn has not come,
+    /// it is woken when it has.
+    fn hurried_at(&mut self, now: Time, id: SubscriberId, behind: Behind) -> Time {
+        let answered_at = self.subscriber(id).and_then(|subscriber| subscriber.answered_at);
+        match behind {
+            Behind::Requests => after(answered_at, HURRIED_NEWS_INTERVAL),
+            Behind::Questions if self.may_answer(now, id) => after(answered_at, self.tuning().news_interval),
+            Behind::Questions | Behind::Nothing => Time::MAX,
+        }
+    }
+}
+
+/// `pause` after `at`; at once, if that never was.
+fn after(at: Option<Time>, pause: Duration) -> Time {
+    at.map_or(Time::ZERO, |at| at + pause)
+}

@@ -1,0 +1,324 @@
+//! What is told about one file, and what is given to those who read it.
+
+use super::askers::Askers;
+use super::conversation::Server;
+use super::have_log::HaveLog;
+use super::met::{Acquaintance, Met};
+use super::news_queue::NewsQueue;
+use super::offers::Offers;
+use super::subscriber::{Subscriber, SubscriberId};
+use super::tuning::Tuning;
+use super::version1::Version1Share;
+use crate::Time;
+use crate::limits::MAX_PEERS_TOLD;
+use crate::meter::Meter;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use cascade_format::{Block, Have, Layout};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use hashbrown::HashMap;
+
+mod news;
+
+/// Who gets what of one file, and what clients are told of it. What a request is answered with is decided by
+/// [`Upload::request`].
+#[derive(Debug)]
+pub struct Upload {
+    tuning: Tuning,
+    layout: Layout,
+    /// Number of blocks that this peer has.
+    have: u64,
+    log: HaveLog,
+    /// What came up to here is told.
+    released: u64,
+    /// What came since is told then.
+    release_at: Time,
+    met: Met,
+    askers: Askers,
+    /// Of a peer that had everything from the start.
+    offers: Option<Offers>,
+    leaving: bool,
+    /// Clients that wait for a block.
+    waiting: u16,
+    /// What goes to subscribers.
+    sent: Meter,
+    /// Blocks that went to subscribers, or were given to others.
+    gone: u64,
+    version1: Version1Share,
+    subscribers: HashMap<SubscriberId, Subscriber>,
+    /// Subscribers that know all that there is, and are woken by what is new.
+    idle: VecDeque<SubscriberId>,
+    /// Subscribers that there is something for.
+    queue: NewsQueue,
+    /// Those whose turn it was, and who have not been woken yet.
+    woken: Vec<SubscriberId>,
+    was_choosing: bool,
+    next: u64,
+}
+
+impl Upload {
+    /// The upload of a peer that has the blocks of `have`. One that has all is a seeder and chooses.
+    #[must_use]
+    pub fn new(layout: Layout, have: &Have, tuning: Tuning) -> Self {
+        let seeder = have.is_complete() && layout.blocks() > 1;
+        Self {
+            tuning,
+            layout,
+            have: have.count(),
+            log: HaveLog::default(),
+            released: 0,
+            release_at: Time::ZERO,
+            met: Met::default(),
+            askers: Askers::default(),
+            offers: seeder.then(|| Offers::new(layout, tuning)),
+            leaving: false,
+            waiting: 0,
+            sent: Meter::new(tuning.rate_window),
+            gone: 0,
+            version1: Version1Share::new(tuning),
+            subscribers: HashMap::new(),
+            idle: VecDeque::new(),
+            queue: NewsQueue::new(tuning.news_batch),
+            woken: Vec::new(),
+            was_choosing: false,
+            next: 0,
+        }
+    }
+
+    /// The file was checked again, and holds the blocks of `have`: the conversations begin anew.
+    pub fn restart(&mut self, have: &Have) {
+        let fresh = Self::new(self.layout, have, self.tuning);
+        let before = core::mem::replace(self, fresh);
+        self.next = before.next;
+        (self.met, self.askers) = (before.met, before.askers);
+        self.waiting = before.waiting;
+        self.woken = before.subscribers.into_keys().collect();
+        // A fixed order: hash maps have none.
+        self.woken.sort_unstable();
+    }
+
+    /// `block` is verified and on disk, and was not before. It is told together with those that come
+    /// soon after it, but at once where nobody waits for a block: an idle uplink is worse than a message more.
+    pub fn published(&mut self, now: Time, block: Block) {
+        self.have += 1;
+        self.log.push(block);
+        if self.is_complete() || now >= self.release_at || self.waiting == 0 {
+            self.release(now);
+        }
+    }
+
+    /// This peer has met another, which listens at `addr`, and may have shown that it knows the extension.
+    pub fn met(&mut self, addr: SocketAddrV4, extended: bool) {
+        if self.met.insert(Acquaintance { addr, extended }) {
+            self.wake_idle();
+        }
+    }
+
+    /// This peer leaves; everybody is told.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+        self.wake_idle();
+    }
+
+    /// So many clients wait for a block of any file. It is told along with other news; when none waits
+    /// any more, a few subscribers are told at once: the uplink is free. And everybody is told what has come.
+    pub fn set_waiting(&mut self, now: Time, clients: usize) {
+        let was_free = self.waiting == 0;
+        self.waiting = u16::try_from(clients).unwrap_or(u16::MAX);
+        if self.waiting > 0 || was_free || self.offers.is_some() {
+            return;
+        }
+        if self.released < self.log.end() {
+            self.release(now);
+        }
+        for _ in 0..self.tuning.invitations.min(self.idle.len()) {
+            // Always others: they come to the end of the queue when they are idle again.
+            let Some(id) = self.idle.pop_front() else { break };
+            if let Some(subscriber) = self.subscribers.get_mut(&id) {
+                (subscriber.idle, subscriber.invited) = (false, true);
+            }
+            self.join_queue(id);
+        }
+    }
+
+    /// A connection has shown the marker. `addr`: where its other end listens, if it does.
+    pub(super) fn open(&mut self, now: Time, addr: Option<SocketAddrV4>) -> SubscriberId {
+        let id = SubscriberId(self.next);
+        self.next += 1;
+        let map_at = if self.have == 0 || self.is_complete() { self.layout.blocks() } else { 0 };
+        let subscriber = Subscriber::new(addr, map_at, self.released, self.met.end());
+        self.subscribers.insert(id, subscriber);
+        if let Some(offers) = &mut self.offers {
+            offers.open(id, addr.map(|addr| *addr.ip()));
+        }
+        if let Some(addr) = addr {
+            self.met(addr, true);
+        }
+        self.look(now);
+        id
+    }
+
+    /// A subscriber asks for `block`, and this peer has it: whether it is given now. If not, enough others wait for
+    /// the uplink, and another peer may have the block, too; or the subscriber did not know yet that this seeder
+    /// chooses.
+    pub(super) fn admits(&mut self, now: Time, id: SubscriberId, block: Block, server: Server<'_>) -> bool {
+        let (tuning, Some(subscriber)) = (&self.tuning, self.subscribers.get_mut(&id)) else { return true };
+        let others = server.waiting.saturating_sub(usize::from(server.counted));
+        let most = subscriber.admission.most(tuning, self.layout.block_size(), self.have);
+        let full = others as u64 >= most && self.sent.rate() < tuning.fast;
+        let first = !core::mem::replace(&mut subscriber.asked, true);
+        let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
+        if subscriber.admission.refuses(tuning, now, full, self.gone) && !is_offered(block) {
+            subscriber.admission.was_refused(tuning, now);
+            return false;
+        }
+        let Some(offers) = &mut self.offers else { return true };
+        let later = first && offers.is_choosing(now) && offers.is_another_s(id, block);
+        if !later {
+            offers.asked(id, block);
+        }
+        self.look(now);
+        !later
+    }
+
+    /// A subscriber asks for news, and has seen so many blocks that it was offered: what it was told, and did not ask
+    /// for before, it does not want.
+    pub(super) fn declined(&mut self, now: Time, id: SubscriberId, offers_seen: u32) {
+        if let Some(subscriber) = self.subscribers.get_mut(&id) {
+            subscriber.asked = true;
+        }
+        if let Some(offers) = &mut self.offers {
+            offers.declined(now, id, offers_seen);
+            self.look(now);
+        }
+    }
+
+    /// An answer that carried `block` to a subscriber is out to its last byte.
+    pub(super) fn sent_to(&mut self, now: Time, id: SubscriberId, block: Block) {
+        self.sent.add(now, self.layout.len_of(block));
+        self.gone += 1;
+        self.version1.sent(now, self.layout.len_of(block));
+        if let Some(subscriber) = self.subscribers.get_mut(&id) {
+            subscriber.admission.got_a_block();
+            subscriber.times_told = 0;
+            if let Some(place) = subscriber.place.take() {
+                self.queue.leave(place);
+                subscriber.place = Some(self.queue.join(id, 0));
+            }
+        }
+        if let Some(offers) = &mut self.offers {
+            offers.sent(now, id, block);
+            self.look(now);
+        }
+    }
+
+    /// A client that knows only version 1 asks for `block`, and has waited long enough (`must`) or not:
+    /// whether it is given now. A seeder that chooses, and a leecher, let it wait while leechers with the
+    /// extension fill the uplink.
+    pub(super) fn gives_to_version1(&mut self, now: Time, block: Block, must: bool) -> bool {
+        if self.subscribers.is_empty() {
+            return true;
+        }
+        let free = (self.is_complete() && !self.was_choosing) || self.sent.rate() >= self.tuning.fast;
+        let given = free || self.version1.asked(now, self.layout.len_of(block), must);
+        self.gone += u64::from(given);
+        given
+    }
+
+    /// A subscriber has gone.
+    pub(super) fn unsubscribe(&mut self, now: Time, id: SubscriberId) {
+        if let Some(subscriber) = self.subscribers.remove(&id) {
+            if subscriber.idle {
+                self.idle.retain(|other| *other != id);
+            }
+            subscriber.place.into_iter().for_each(|place| self.queue.leave(place));
+        }
+        self.woken.retain(|other| *other != id);
+        if let Some(offers) = &mut self.offers {
+            offers.close(id);
+            self.look(now);
+        }
+    }
+
+    /// When to call [`Upload::handle_time`] if nothing happens before.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Time) -> Option<Time> {
+        let offers = self.offers.as_ref().and_then(|offers| offers.next_wakeup(now));
+        let release = (self.released < self.log.end()).then_some(self.release_at);
+        [offers, release, self.queue.next_wakeup()].into_iter().flatten().min()
+    }
+
+    /// Looks whether time has changed something.
+    pub fn handle_time(&mut self, now: Time) {
+        self.look(now);
+    }
+
+    /// The peers that know the extension and were met since `at`, which is set to where the next call goes on; begin with 0.
+    pub fn met_since(&self, at: &mut u64) -> Vec<SocketAddrV4> {
+        let mut peers = Vec::new();
+        while let Some((number, peer)) = self.met.get(*at) {
+            if peer.extended {
+                peers.push(peer.addr);
+            }
+            *at = number + 1;
+        }
+        peers
+    }
+
+    /// Hosts that have asked without the marker since `at`, which is set to where the next call goes on; begin with 0.
+    pub fn askers_since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+        self.askers.since(at)
+    }
+
+    /// Peers and hosts that have shown themselves so far.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.met.end() + self.askers.end()
+    }
+
+    /// Clients that are told things.
+    #[must_use]
+    pub fn subscribers(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    pub(super) fn tuning(&self) -> &Tuning {
+        &self.tuning
+    }
+
+    pub(super) fn subscriber(&mut self, id: SubscriberId) -> Option<&mut Subscriber> {
+        self.subscribers.get_mut(&id)
+    }
+
+    /// Whether there is such a subscriber: since the file was checked again, those from before are none.
+    #[must_use]
+    pub fn is_subscriber(&self, id: SubscriberId) -> bool {
+        self.subscribers.contains_key(&id)
+    }
+
+    /// A client at `host` has asked without the marker.
+    pub(super) fn note_host(&mut self, host: Ipv4Addr) {
+        self.askers.insert(host);
+    }
+
+    fn is_complete(&self) -> bool {
+        self.have == self.layout.blocks()
+    }
+
+    /// Tells what has come, makes offers, and tells everybody when this seeder begins or ceases to choose.
+    fn look(&mut self, now: Time) {
+        if self.released < self.log.end() && now >= self.release_at {
+            self.release(now);
+        }
+        let Some(offers) = &mut self.offers else { return };
+        offers.handle_time(now);
+        for subscriber in offers.offer(now) {
+            self.wake(subscriber);
+        }
+        let choosing = self.offers.as_ref().is_some_and(|offers| offers.is_choosing(now));
+        if choosing != self.was_choosing {
+            self.was_choosing = choosing;
+            self.wake_idle();
+        }
+    }
+}
