@@ -171,6 +171,7 @@ impl Stage {
             trackers: vec![tracker.to_owned()],
             peers: Vec::new(),
             no_wait: false,
+            lan: false,
         };
         show(peer.fetch(fetch), observer).await
     }

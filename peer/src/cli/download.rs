@@ -291,8 +291,9 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
         Place::Chosen(target) => (target, true),
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
-    let fetch = given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait);
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args), lan: args.lan.wanted(true) })))
+    let lan = args.lan.wanted(true);
+    let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait) };
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args), lan })))
 }
 
 /// Where the user wants the data.

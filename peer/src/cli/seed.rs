@@ -204,7 +204,8 @@ fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
                 None => name.clone(),
             };
             let contacts = Contacts::of_link(&link, &args.trackers, &[]);
-            let fetch = given::fetch(link.cascade_hash(), &complete, &contacts, false);
+            let lan = args.lan.wanted(true);
+            let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &complete, &contacts, false) };
             let data = data(args, Ok(name), folder)?;
             let (cascade_hash, trackers) = (link.cascade_hash(), contacts.trackers);
             Ok(Job { cascade_hash, metafile: Metafile::ToFetch(fetch), data, trackers })

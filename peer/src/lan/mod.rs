@@ -19,7 +19,11 @@ use keeper::Keeper;
 use member::Member;
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How long the local network has to answer, where peers are not waited for.
+pub const LAN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Findings that wait to be read.
 const FINDINGS: usize = 64;

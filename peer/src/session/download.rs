@@ -15,7 +15,7 @@ use super::links::LinkSet;
 use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
 use crate::catalog::Served;
-use crate::lan::{LanSwarm, found_on};
+use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::pace::Limit;
@@ -38,9 +38,6 @@ const EVENTS_A_TURN: usize = 64;
 
 /// How often progress is told.
 const TICK: Duration = Duration::from_millis(250);
-
-/// How long the local network has to answer, for who does not want to wait for peers.
-const LAN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A pause between two arrivals up to this long counts as busy: packets come in bunches.
 const BUSY_GAP: Duration = Duration::from_millis(100);
