@@ -23,7 +23,7 @@ tuning! {
         /// Until a link's rate is compared with others': a good set of links sooner against judging by chance. Neutral at
         /// `Duration::MAX`: no link is closed because others give more.
         judged_after: Duration = Duration::from_secs(4),
-        /// Between two looks at which link makes room for another peer, and at who else has a block that came wrong: a good
+        /// Between two looks at which link makes room for another peer, and at which other peers have a block that came wrong: a good
         /// set of links sooner against connections made and closed.
         review_interval: Duration = Duration::from_millis(500),
 
@@ -76,7 +76,7 @@ tuning! {
         take_factor: f64 = 1.5,
         /// … and by this time, after which it is also looked again: an early end against blocks that come twice.
         take_margin: Duration = Duration::from_millis(100),
-        /// Times that margin among leechers who serve each other. Neutral at 1.
+        /// Times that margin among leechers that serve each other. Neutral at 1.
         swarm_margins: u32 = 4,
     }
 }

@@ -122,8 +122,8 @@ impl Chooser {
     }
 }
 
-/// Whether a seeder that knows only version 1 is left to those who have nobody else: the leechers who
-/// are known here keep this peer busy.
+/// Whether a seeder that knows only version 1 is left to leechers that have no other source: the leechers that this peer
+/// is linked with keep it busy.
 fn leechers_suffice(known: &Known, seeder: LinkId) -> bool {
     if known.peers.giving_leechers() == 0 {
         return false;
