@@ -51,6 +51,9 @@ tuning! {
         /// With requests under way at this number of version 1 leechers, a version 1 seeder is not asked for others'
         /// blocks: its copies go further against waiting for leechers.
         busy_leechers: usize = 3,
+        /// Without a block for this, or for twice a block's time, a choosing seeder is asked for what it does not offer: the
+        /// download goes on against refusals, where the block is still offered to another.
+        starving_after: Duration = Duration::from_secs(3),
         /// Small blocks are asked for in runs of this, and count together up to this in a queue: fewer calls at both ends
         /// against variety in the swarm.
         run_len: u64 = 256 << 10,
