@@ -114,7 +114,7 @@ impl World {
         }
     }
 
-    /// Sends a short answer of so many bytes.
+    /// Sends a short answer of `bytes` bytes.
     pub(super) fn answer(&mut self, id: ConnId, bytes: u64, answer: Answer) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.answers.push_back(answer);
