@@ -12,7 +12,7 @@ use cascade_format::layout::MAX_LENGTH;
 use std::cmp::Ordering;
 use std::fmt::Write;
 
-/// Takes entries one by one, in the order of the archive, so that whoever walks a tree need not hold them all.
+/// Takes entries one by one, in the order of the archive, so that a walk of a tree need not hold them all.
 #[derive(Debug)]
 pub struct Builder {
     /// The index; its first line is written at the end.

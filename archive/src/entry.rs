@@ -51,8 +51,8 @@ pub fn seconds(time: i64) -> u64 {
     u64::try_from(time).unwrap_or(0).min(MAX_TIME)
 }
 
-/// The order of two paths in an archive: component by component, each by its bytes. So a folder stands directly
-/// in front of all that is in it, and whoever walks a tree and sorts each folder by the bytes of its names meets
+/// The order of two paths in an archive: component by component, each by its bytes. So a folder comes directly
+/// before all that is in it, and a walk of a tree that sorts each folder by the bytes of its names meets
 /// everything in this order.
 #[must_use]
 pub fn order(a: &str, b: &str) -> Ordering {

@@ -74,7 +74,7 @@ pub enum Fault {
     /// The folder that it is in has no entry.
     #[error("the folder that it is in is missing")]
     NoFolder,
-    /// It stands behind an entry that belongs behind it.
+    /// It follows an entry that should follow it.
     #[error("it is not in its place: entries are sorted")]
     Order,
     /// Its path differs from another one only in case or in how Unicode spells it.

@@ -1,7 +1,7 @@
 //! The front of an archive: the index in the comments of pax global headers.
 //!
 //! The index is cut into pieces of [`PIECE_LEN`] bytes. Each is the comment of one global header; after every
-//! [`MAX_PIECES_IN_A_ROW`] of them, if more follow, stands a header of the shared folder itself. It stands behind
+//! [`MAX_PIECES_IN_A_ROW`] of them, if more follow, comes a header of the shared folder itself. It follows
 //! the index of an empty folder too, for Python's `tarfile` refuses an archive without any entry. So the length of
 //! the index alone decides where everything is.
 
@@ -22,7 +22,7 @@ pub(crate) const FIRST_LINE_LEN: usize =
 /// Bytes of an archive after which it is known whether it is a folder's, and how long its head is.
 pub(crate) const START_LEN: usize = UNIT + "983056 comment=".len() + FIRST_LINE_LEN;
 
-/// Bytes of a piece that is full, with its header; and of a row of them with what stands behind it.
+/// Bytes of a piece that is full, with its header; and of a row of them with the header after it.
 const FULL_LEN: u64 = (UNIT + (FULL_START_LEN + PIECE_LEN + 1).next_multiple_of(UNIT)) as u64;
 const FULL_START_LEN: usize = "983056 comment=".len();
 const ROW_LEN: u64 = FULL_LEN * MAX_PIECES_IN_A_ROW as u64 + UNIT as u64;

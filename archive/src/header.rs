@@ -1,6 +1,6 @@
 //! The bytes of tar headers: ustar, with a pax extended header in front where ustar has no room.
 //!
-//! There is one way to write each entry. Whoever checks an archive makes the bytes and compares.
+//! There is one way to write each entry. A check of an archive makes the bytes and compares.
 
 use crate::line::What;
 
@@ -27,8 +27,8 @@ pub(crate) fn header(number: u32, path: &str, what: What<'_>, mtime: u64) -> Vec
         out.extend_from_slice(records.as_bytes());
         out.resize(out.len().next_multiple_of(UNIT), 0);
     }
-    // Whoever cannot read extended headers gets names that are different, and go nowhere. Empty they must not be:
-    // libarchive makes no link of an entry whose target stands in the extended header alone.
+    // A program that cannot read extended headers gets names that are different, and go nowhere. They must not be
+    // empty: libarchive makes no link of an entry whose target is in the extended header alone.
     let fallback = format!("entry-{number}");
     let (prefix, name) = split(&full).unwrap_or(("", &fallback));
     let (mode, kind, link) = match what {

@@ -7,7 +7,7 @@ use crate::header::{header_len, padded};
 use crate::line::Line;
 use crate::place::Place;
 
-/// Entries from one checkpoint to the next. Finding one reads so many lines at most.
+/// Entries from one checkpoint to the next. Finding one reads at most this number of lines.
 pub(crate) const SPACING: u32 = 64;
 
 /// The folder that is above all others.

@@ -180,7 +180,7 @@ impl Reading {
         if found != claimed {
             return Err(Refused::Count { found, claimed });
         }
-        // Each line is UTF-8, so all are; what stands behind the last one is no line.
+        // Each line is UTF-8, so all are; the bytes after the last one are no line.
         let no_line = |why| Refused::Line { line: self.lines + 1, why };
         if self.line != self.index.len() {
             return Err(no_line(LineError::Field));

@@ -10,7 +10,7 @@ fn main() {
     divan::main();
 }
 
-/// A file of so many blocks of 1 byte.
+/// A file of `blocks` blocks of 1 byte.
 fn layout(blocks: u64) -> Option<Layout> {
     Layout::new(blocks, 1).ok()
 }

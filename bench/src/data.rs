@@ -127,7 +127,7 @@ fn hash_next(source: &mut impl BufRead, length: u64) -> std::io::Result<[u8; 32]
 }
 
 /// Writes and deletes some times `size` bytes in `dir`, which is on tmpfs: on a virtual machine the first
-/// touch of a page costs much more than the next, and would fall on whoever runs first.
+/// touch of a page costs much more than the next, and would count against the contestant that runs first.
 ///
 /// # Errors
 /// The folder has no room for two files of that size at once.

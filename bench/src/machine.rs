@@ -1,9 +1,9 @@
 //! The machine a benchmark ran on: a figure without it says little.
 
 use crate::{clock, data, procfs};
+use cascade_format::units::Bytes;
 use serde::Serialize;
 use std::fs;
-use std::process::Command;
 
 /// A machine, as far as it matters for the figures.
 #[derive(Debug, Clone, Serialize)]
@@ -48,11 +48,11 @@ impl Machine {
     /// Prints it in one line, with a warning when others are at work.
     pub fn print(&self) {
         println!(
-            "{}: {} × {}, {:.1} GiB, Linux {}, SHA-256 {:.2} GB/s a core",
+            "{}: {} × {}, {}, Linux {}, SHA-256 {:.2} GB/s a core",
             self.date,
             self.cores,
             self.cpu,
-            self.memory as f64 / f64::from(1 << 30),
+            Bytes(self.memory),
             self.kernel,
             self.sha256_rate / 1e9
         );
@@ -63,14 +63,6 @@ impl Machine {
             );
         }
     }
-}
-
-/// The first line that `program ARGS` prints, for the version of a tool.
-#[must_use]
-pub fn first_line_of(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).output();
-    let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()
 }
 
 /// The day of a UNIX time in UTC, by the civil calendar (400-year eras of 146,097 days, from 1 March).

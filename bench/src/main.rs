@@ -30,6 +30,8 @@ enum Command {
     Verify(commands::verify::Options),
     /// Restarting the seed of a large file that was checked before
     Restart(commands::restart::Options),
+    /// Sharing a file that is described already: until its link is printed, and until a receiver has something
+    Share(commands::share::Options),
     /// The tracker under load, beside a bare server and other trackers
     Tracker(commands::tracker::Options),
     /// One download over a fast link with a long round trip
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Create(options) => watched(|| commands::create::run(&options)),
         Command::Verify(options) => watched(|| commands::verify::run(&options)),
         Command::Restart(options) => watched(|| commands::restart::run(&options)),
+        Command::Share(options) => watched(|| commands::share::run(&options)),
         Command::Tracker(options) => watched(|| commands::tracker::run(&options)),
         Command::Link(options) => watched(|| commands::link::run(&options)),
         Command::Parallel(options) => watched(|| commands::parallel::run(&options)),

@@ -17,7 +17,7 @@ pub enum LayoutError {
     /// No file system can hold such a file.
     #[error("a length of {0} bytes is more than any file can have")]
     TooLong(u64),
-    /// The hashes of so many blocks fit in no file.
+    /// The hashes of this number of blocks fit in no file.
     #[error("{0} blocks are more than any .cascade file can describe")]
     TooManyBlocks(u64),
 }

@@ -16,6 +16,7 @@
 //! | [`link`] | one line of text that says what to download and where to begin |
 //! | [`name`] | file names that somebody else chose |
 //! | [`text`] | names and messages that others wrote, as they may be shown |
+//! | [`units`] | sizes, speeds and times as people write and read them |
 
 #![no_std]
 extern crate alloc;
@@ -30,6 +31,7 @@ pub mod name;
 pub mod peer_wire;
 pub mod text;
 pub mod tracker_wire;
+pub mod units;
 
 mod field;
 

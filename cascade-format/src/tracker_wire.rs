@@ -25,7 +25,7 @@ pub const RESPONSE_HEADER_LEN: usize = 5;
 /// Length of one peer in a response's body, in bytes.
 pub const ENTRY_LEN: usize = 12;
 
-/// The status that stands in front of a peer list. Any other stands in front of a message.
+/// The status of a response with a peer list. Every other status belongs to a message.
 pub const STATUS_OK: u8 = 0;
 
 /// The status of a refusal.

@@ -2,49 +2,41 @@
 //!
 //! [`Peer`] is the front: it downloads and seeds, and tells what happens as a stream of [`Event`]s. [`create`]
 //! makes `.cascade` files, [`check`] compares data with them. The command line, built on the same front, is the
-//! feature `cli`; whoever embeds the library leaves it out with `default-features = false`.
+//! feature `cli`; a program that embeds the library leaves it out with `default-features = false`.
 //!
 //! Inside, a block's way is straight: socket → disk → hash → *have*. `cascade_swarm` decides, without I/O,
 //! which block is asked of whom and who gets what; `link` is one connection to another peer; `store` is the
 //! data file and what is known of it; `serve` answers other peers; `session` joins them.
 
 pub mod check;
+mod clock;
 pub mod create;
 mod dial;
+mod human;
 pub mod limits;
 pub mod metafile;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
-pub mod session;
+mod session;
 pub mod store;
+mod tracker_client;
+mod upload;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+mod report;
 
-// Not for embedders: these may change at any time.
+// Public for the fuzz targets and the examples of this repository alone: these may change at any time.
 #[doc(hidden)]
 pub mod catalog;
 #[doc(hidden)]
-pub mod clock;
-#[doc(hidden)]
-pub mod human;
-#[doc(hidden)]
 pub mod link;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod progress;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod report;
 #[doc(hidden)]
 pub mod serve;
-#[doc(hidden)]
-pub mod tracker_client;
-#[doc(hidden)]
-pub mod upload;
 
 pub use cascade_swarm::ask::Order;
 pub use metafile::MetafileOnDisk;
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
-pub use session::{Download, DownloadError, Event, Progress, Seed, SeedError, Summary};
+pub use session::{Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary};

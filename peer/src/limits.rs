@@ -33,10 +33,10 @@ pub const TRACKER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections that the listener holds at once, unless the descriptor limit allows fewer.
 pub const MAX_CLIENTS: usize = 16_384;
 
-/// One host (but for this machine itself) holds at most this part of the connections …
+/// One host (but for this machine itself) holds at most this part of the connections, but may hold [`MIN_CLIENTS_A_HOST`].
 pub const HOSTS_A_TABLE: usize = 4;
 
-/// … and so many in any case.
+/// The connections that each host may hold in any case.
 pub const MIN_CLIENTS_A_HOST: usize = 64;
 
 /// Descriptors kept free of clients, besides those that are open when serving begins: data files, links,
@@ -176,7 +176,7 @@ pub const MAX_UNSENT_LEN: u32 = 1 << 20;
 /// Each of many clients has so much, in bytes: less would be a system call for a few packets.
 pub const MIN_UNSENT_LEN: u32 = 8 << 10;
 
-/// Events of one transfer that wait for whoever embeds the peer.
+/// Events of one transfer that wait for the program that embeds the peer.
 pub const EVENTS_A_TRANSFER: usize = 1024;
 
 /// How long a goodbye may take to leave.

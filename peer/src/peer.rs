@@ -30,10 +30,14 @@ use crate::catalog::Served;
 use crate::clock;
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
-use crate::serve::{self, Pool, ServeStats, Warn};
+use crate::metafile::MetafileOnDisk;
+use crate::serve::{self, Guests, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
-use crate::session::{Download, DownloadError, Engine, Event, Observer, Seed, SeedError, Summary};
-use crate::store::Records;
+use crate::session::{
+    Download, DownloadError, Engine, Event, Fetch, FetchError, Observer, Seed, SeedError, Summary,
+};
+use crate::store::{Given, Records};
+use cascade_format::CascadeHash;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
@@ -61,6 +65,8 @@ pub struct Options {
     pub paranoid: bool,
     /// Where it remembers what it has checked.
     pub records: Records,
+    /// Answers those who take this peer for a tracker, if it is one too.
+    pub guests: Option<Guests>,
     /// Hears what concerns the listener and no single file: one line each.
     pub warn: Warn,
 }
@@ -71,7 +77,7 @@ impl Default for Options {
     fn default() -> Self {
         let listen = Some(ANYWHERE);
         let (records, warn) = (Records::from_environment(), Warn::default());
-        Self { listen, extension: true, paranoid: false, records, warn }
+        Self { listen, extension: true, paranoid: false, records, guests: None, warn }
     }
 }
 
@@ -108,6 +114,7 @@ pub struct Peer {
     /// Bound and not served yet.
     listener: Option<TcpListener>,
     pool: Option<Pool>,
+    guests: Option<Guests>,
     warn: Warn,
 }
 
@@ -132,7 +139,7 @@ impl Peer {
         let engine = Engine::new(address, options.extension, options.records, Stop::default());
         let engine = Engine { paranoid: options.paranoid, ..engine.map_err(StartError::Threads)? };
         let listener = listener.map(|(listener, _)| listener);
-        Ok(Self { engine, listener, pool: None, warn: options.warn })
+        Ok(Self { engine, listener, pool: None, guests: options.guests, warn: options.warn })
     }
 
     /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
@@ -142,7 +149,8 @@ impl Peer {
     pub fn open(&mut self) -> Result<(), StartError> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let (extension, warn) = (self.engine.extension, self.warn.clone());
-        let options = serve::Options { extension, warn, ..serve::Options::default() };
+        let guests = self.guests.clone();
+        let options = serve::Options { extension, guests, warn, ..serve::Options::default() };
         let address = SocketAddr::from(self.engine.listen.unwrap_or(ANYWHERE));
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
         self.pool = Some(pool.map_err(|source| StartError::Serve { address, source })?);
@@ -161,10 +169,23 @@ impl Peer {
         self.pool.as_ref().map(Pool::stats)
     }
 
+    /// What it has given of one file to other peers, if it serves it.
+    #[must_use]
+    pub fn given_of(&self, hash: &CascadeHash) -> Option<Arc<Given>> {
+        self.engine.catalog.get(hash).map(|file| Arc::clone(file.file.given()))
+    }
+
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.
     #[must_use]
     pub fn stopper(&self) -> Stop {
         self.engine.stop.clone()
+    }
+
+    /// Fetches the `.cascade` file of a link from other peers.
+    #[must_use]
+    pub fn fetch(&self, fetch: Fetch) -> Transfer<Result<MetafileOnDisk, FetchError>> {
+        let engine = self.engine.clone();
+        Transfer::spawn(|mut told| async move { fetch.run(&engine, &mut told).await })
     }
 
     /// Downloads a file; what is there of it already is kept, and what has arrived is served meanwhile.
@@ -252,8 +273,8 @@ impl<T: Send + 'static> Transfer<T> {
         Self { events: receiver, task: tokio::spawn(work(told)) }
     }
 
-    /// Waits for the next event; `None` when no more come. Whoever reads so slowly that half of
-    /// [`EVENTS_A_TRANSFER`] wait loses those that another one soon replaces, and the transfer does not wait.
+    /// Waits for the next event; `None` when no more come. While half of [`EVENTS_A_TRANSFER`] wait here, events that
+    /// another one soon replaces are dropped, and the transfer does not wait.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }

@@ -1,6 +1,6 @@
 //! Asking the disk for what a pass over a file reads next.
 //!
-//! Whoever reads and hashes in one thread lets the disk rest while it hashes, but for the little that the system
+//! A thread that both reads and hashes lets the disk rest while it hashes, but for the little that the system
 //! reads ahead by itself.
 
 use std::fs::File;

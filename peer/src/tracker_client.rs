@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 /// Why a tracker gave no peer list.
 #[derive(Debug, thiserror::Error)]
-pub enum TrackerError {
+pub(crate) enum TrackerError {
     /// The name has no address that the protocol can carry.
     #[error("{0} has no IPv4 address")]
     NoAddress(String),
@@ -45,7 +45,7 @@ pub enum TrackerError {
 
 /// A peer list.
 #[derive(Debug)]
-pub struct PeerList {
+pub(crate) struct PeerList {
     /// The peers, without the one that asked and without addresses that are worth no connection.
     pub peers: Vec<SocketAddrV4>,
     /// When the others subscribed, the first and the last of them, by the tracker's clock in seconds.
@@ -65,7 +65,7 @@ pub struct Identity {
 ///
 /// # Errors
 /// Everything in [`TrackerError`]; all of them may pass.
-pub async fn ask(
+pub(crate) async fn ask(
     tracker: &str,
     command: Command,
     cascade_hash: CascadeHash,
@@ -80,7 +80,7 @@ pub async fn ask(
 ///
 /// # Errors
 /// The name cannot be looked up, or has no such address.
-pub async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerError> {
+pub(crate) async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerError> {
     let found = lookup_host(host_port).await;
     let mut found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
     let first = found.find_map(|addr| match addr {

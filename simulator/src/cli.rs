@@ -3,6 +3,7 @@
 use crate::preset::{find, presets};
 use crate::scenario::{Habit, Network, Rates, Scenario};
 use crate::units::nanos;
+use cascade_format::units::{Bytes, parse_nonzero_size};
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -24,11 +25,23 @@ pub struct Cli {
     /// Run every scenario of the table and say what passes
     #[arg(long)]
     pub table: bool,
-    /// With --table: only scenarios whose name contains one of these
-    #[arg(long, value_name = "NAME", requires = "table")]
+    /// Halve and double each tuned constant, and say which rows of the table change
+    #[arg(long, conflicts_with = "table")]
+    pub sweep: bool,
+    /// With --sweep: only constants whose name contains one of these (ask.draws)
+    #[arg(long, value_name = "NAME", requires = "sweep")]
+    pub constant: Vec<String>,
+    /// With --sweep: simulations of each row, with a seed each
+    #[arg(long, value_name = "N", requires = "sweep", default_value_t = 5)]
+    pub seeds: u64,
+    /// With --sweep: simulations at a time
+    #[arg(long, value_name = "N", requires = "sweep", default_value_t = 2)]
+    pub threads: usize,
+    /// With --table or --sweep: only scenarios whose name contains one of these
+    #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// With --table: leave out scenarios with more peers
-    #[arg(long, value_name = "N", requires = "table")]
+    /// With --table or --sweep: leave out scenarios with more peers
+    #[arg(long, value_name = "N")]
     pub up_to: Option<usize>,
     /// Name the scenarios
     #[arg(long)]
@@ -81,10 +94,10 @@ pub struct Cli {
     /// The peers start spread over this time; without a value over F/u
     #[arg(long, value_name = "TIME", value_parser = time, num_args = 0..=1, default_missing_value = "0s")]
     pub spread: Option<f64>,
-    /// The seeder leaves when it has sent so many copies
+    /// The seeder leaves when it has sent COPIES copies
     #[arg(long, value_name = "COPIES")]
     pub seeder_leaves: Option<f64>,
-    /// Peers leave so long after they are complete
+    /// Peers leave TIME after they are complete
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub leave_after: Option<f64>,
     /// So many of our peers leave, complete or not, at the time of --quit-at
@@ -233,19 +246,12 @@ pub const MAX_PEERS: usize = 100_000;
 /// Blocks of one simulation.
 pub const MAX_BLOCKS: u64 = 1 << 20;
 
+/// The largest block, and the most bytes that move at once, in bytes.
+pub const MAX_SIZE: u64 = 1 << 30;
+
 fn size(text: &str) -> Result<u64, String> {
-    let (number, factor) = if let Some(number) = text.strip_suffix("MiB") {
-        (number, 1 << 20)
-    } else if let Some(number) = text.strip_suffix("KiB") {
-        (number, 1 << 10)
-    } else {
-        (text, 1)
-    };
-    let number: u64 = number.trim().parse().map_err(|error| format!("{text}: {error}"))?;
-    number
-        .checked_mul(factor)
-        .filter(|bytes| (1..=1 << 30).contains(bytes))
-        .ok_or(format!("{text}: not 1 to 1024 MiB"))
+    let size = parse_nonzero_size(text).map_err(|error| error.to_string())?.get();
+    if size <= MAX_SIZE { Ok(size) } else { Err(format!("at most {:#}", Bytes(MAX_SIZE))) }
 }
 
 fn time(text: &str) -> Result<f64, String> {

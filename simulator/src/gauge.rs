@@ -17,7 +17,7 @@ pub struct Reading {
     pub uplinks: f64,
     /// The same of the seeder alone.
     pub seeder: f64,
-    /// Share of the downlinks' capacity of those who download that was used.
+    /// Share of the capacity of the downloaders' downlinks that was used.
     pub downlinks: f64,
     /// At the end of the span: share of uplinks that nobody asks for anything.
     pub unasked: f64,
@@ -29,7 +29,7 @@ pub struct Reading {
     pub queue: f64,
     /// The same: the most.
     pub longest_queue: f64,
-    /// Number of those who download.
+    /// Number of downloaders.
     pub downloading: usize,
     /// Share of the file that each row has, 255 for all of it.
     #[serde(skip)]
@@ -105,7 +105,7 @@ pub struct Phase {
     pub longest_queue: f64,
     /// Time of all uplinks together in which they were idle, in seconds.
     pub lost_up: f64,
-    /// The same of the downlinks of those who download.
+    /// The same of the downloaders' downlinks.
     pub lost_down: f64,
     /// The same of the seeder's uplink.
     pub lost_seeder: f64,

@@ -3,13 +3,14 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`scenario`] | who takes part, over which links |
+//! | [`scenario`] | the peers that take part, and their links |
 //! | [`preset`] | scenarios with names, and what each must reach |
 //! | [`bound`] | how fast it could be at best |
 //! | [`world`] | the simulation itself |
 //! | [`gauge`] | what is observed while it runs |
 //! | [`outcome`] | what came of it |
 //! | [`report`] | that as a table, as JSON and as a picture |
+//! | [`sweep`] | what each tuned constant is good for |
 //! | [`units`], [`random`] | times, rates, a seeded source of numbers |
 
 pub mod bound;
@@ -21,6 +22,7 @@ pub mod preset;
 pub mod random;
 pub mod report;
 pub mod scenario;
+pub mod sweep;
 pub mod units;
 pub mod world;
 

@@ -4,6 +4,7 @@
 use cascade_simulator::cli::Cli;
 use cascade_simulator::preset::{Preset, among_themselves, presets};
 use cascade_simulator::report::{json, picture, table};
+use cascade_simulator::sweep::Sweep;
 use cascade_simulator::{Outcome, Scenario, World, clock};
 use clap::Parser;
 use std::io::Write;
@@ -29,6 +30,12 @@ fn run(cli: &Cli) -> Result<bool, String> {
     if cli.table {
         return run_table(cli);
     }
+    if cli.sweep {
+        let (rows, only) =
+            (presets().into_iter().filter(|preset| is_chosen(cli, preset)).collect(), cli.constant.clone());
+        let sweep = Sweep { rows, seeds: cli.seeds.max(1), only, threads: cli.threads.max(1) };
+        return sweep.run(&print).map(|()| true);
+    }
     let (outcome, wall) = simulate(cli.scenario()?)?;
     if let Some(path) = &cli.svg {
         std::fs::write(path, picture::draw(&outcome))
@@ -43,14 +50,9 @@ fn run(cli: &Cli) -> Result<bool, String> {
 }
 
 fn run_table(cli: &Cli) -> Result<bool, String> {
-    let chosen = |preset: &Preset| {
-        let named = |name: &String| preset.scenario.name.contains(name.as_str());
-        let fits = cli.up_to.is_none_or(|most| preset.scenario.peers() <= most);
-        fits && (cli.only.is_empty() || cli.only.iter().any(named))
-    };
     let mut all = true;
     print(table::HEAD)?;
-    for mut preset in presets().into_iter().filter(chosen) {
+    for mut preset in presets().into_iter().filter(|preset| is_chosen(cli, preset)) {
         preset.scenario.seed = cli.seed.unwrap_or(preset.scenario.seed);
         let alone = match among_themselves(&preset.scenario) {
             Some(scenario) => Some(simulate(scenario)?.0.times.mean),
@@ -62,6 +64,12 @@ fn run_table(cli: &Cli) -> Result<bool, String> {
         print(&text)?;
     }
     Ok(all)
+}
+
+fn is_chosen(cli: &Cli, preset: &Preset) -> bool {
+    let named = |name: &String| preset.scenario.name.contains(name.as_str());
+    let fits = cli.up_to.is_none_or(|most| preset.scenario.peers() <= most);
+    fits && (cli.only.is_empty() || cli.only.iter().any(named))
 }
 
 fn simulate(scenario: Scenario) -> Result<(Outcome, f64), String> {

@@ -110,7 +110,7 @@ impl Outcome {
         self.times.last / self.unit
     }
 
-    /// Whether everybody who wanted the file (and stayed) has it.
+    /// Whether every downloader that stayed has the file.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.times.complete == self.downloaders

@@ -1,7 +1,7 @@
 //! Who takes part in a swarm, over which links, and what happens to it.
 
 use crate::units::{Nanos, SECOND, nanos};
-use cascade_swarm::give;
+use cascade_swarm::{ask, give};
 
 /// What a peer is and does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -73,7 +73,7 @@ pub struct Rates {
 /// How the network is modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Network {
-    /// Data moves in pieces of so many bytes.
+    /// Bytes of the pieces in which data moves.
     pub piece: u64,
     /// Answers of one peer that are under way at once and share its uplink.
     pub transfers: usize,
@@ -96,7 +96,7 @@ pub struct Scenario {
     pub blocks: u64,
     /// Bytes of a block.
     pub block_size: u64,
-    /// The downloaders and those who only pretend, in groups.
+    /// The downloaders, and the peers that only pretend to be, in groups.
     pub groups: Vec<(Habit, usize)>,
     /// Their links; those of slow ones have a tenth.
     pub rates: Rates,
@@ -108,9 +108,9 @@ pub struct Scenario {
     pub extension: bool,
     /// The peers start within this time, at random.
     pub spread: Nanos,
-    /// The seeder leaves when it has sent so many copies of the file.
+    /// The copies of the file after which the seeder leaves.
     pub seeder_leaves: Option<f64>,
-    /// Downloaders leave so long after they are complete.
+    /// The time that downloaders stay after they are complete.
     pub leave_after: Option<Nanos>,
     /// So many of our ordinary peers leave at this time, complete or not.
     pub quitters: Option<(usize, Nanos)>,
@@ -118,6 +118,9 @@ pub struct Scenario {
     pub tracker_dies: Option<Nanos>,
     /// How the network is modelled.
     pub network: Network,
+    /// The tuned constants of the asking side.
+    #[serde(skip)]
+    pub ask: &'static ask::Tuning,
     /// The tuned constants of the giving side.
     #[serde(skip)]
     pub give: give::Tuning,
@@ -145,13 +148,14 @@ impl Default for Scenario {
             quitters: None,
             tracker_dies: None,
             network: Network::for_blocks(256 << 10),
+            ask: &ask::Tuning::DEFAULT,
             give: give::Tuning::DEFAULT,
         }
     }
 }
 
 impl Network {
-    /// The network for blocks of so many bytes.
+    /// The network for blocks of this size, in bytes.
     #[must_use]
     pub fn for_blocks(block_size: u64) -> Self {
         Self {

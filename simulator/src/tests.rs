@@ -86,7 +86,7 @@ fn programs_of_the_field_help_each_other() {
     for habit in [Habit::Version1, Habit::Version1Closing] {
         let outcome = completed(swarm(vec![(habit, 6)]));
         assert!(outcome.copies < 5.0, "{habit:?}: the seeder sent {} copies to six", outcome.copies);
-        assert!(outcome.traffic.refusals > 0, "{habit:?}: nobody knows who has what");
+        assert!(outcome.traffic.refusals > 0, "{habit:?}: every peer knew which blocks the others have");
     }
 }
 

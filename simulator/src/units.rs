@@ -36,7 +36,7 @@ pub fn whole(value: f64) -> u64 {
 pub struct Pace(u64);
 
 impl Pace {
-    /// The pace of a line of so many bits a second.
+    /// The pace of a line of `bits_per_second`.
     #[must_use]
     pub fn of(bits_per_second: f64) -> Self {
         Self(whole(8e9 * 65536.0 / bits_per_second.max(1.0)).max(1))

@@ -15,20 +15,13 @@ pub const MAX_PIPELINE: usize = 8192;
 /// How long a connection to a peer or tracker may take to be made.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a link may wait for the first byte of an answer, or between two bytes of one, before the
-/// peer counts as stalled and its link is closed.
-pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// A download with fewer links asks its trackers for more peers as often as the protocol allows.
-pub const WANTED_PEERS: usize = 16;
-
 /// Peers that have shown themselves, remembered for one file.
 pub const MAX_MET: usize = 1024;
 
 /// Of them, those with one address: a requester's port is its own claim.
 pub const MAX_MET_A_HOST: usize = 64;
 
-/// A file with more blocks is downloaded by version 1 alone: what each of [`MAX_SWARM_LINKS`] peers has
+/// A file with more blocks is downloaded by version 1 alone: what each of 30 peers has
 /// would take a quarter of a megabyte and more.
 pub const MAX_TOLD_BLOCKS: u64 = 1 << 21;
 
@@ -50,12 +43,6 @@ pub const MAX_HAVE_RUNS: usize = 128;
 
 /// A question for news is answered after so long even if there is none.
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Links that one download seeks among peers that tell what they have: more would tell little new.
-pub const SWARM_LINKS: usize = 20;
-
-/// Links that it makes to such peers when they have one to it, or when it is behind the others.
-pub const MAX_SWARM_LINKS: usize = 30;
 
 /// A question for news that a request for a block has followed is answered no sooner after the one before
 /// on its connection. Those who know the extension leave as much between two questions.

@@ -15,6 +15,8 @@ pub(crate) struct Gate(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     closed: AtomicBool,
+    /// Where the connection comes from behind which nothing is accepted.
+    last: Mutex<Option<SocketAddr>>,
     /// Copies of the open connections' descriptors, to cut them from outside.
     streams: Mutex<BTreeMap<usize, TcpStream>>,
 }
@@ -23,6 +25,15 @@ impl Gate {
     /// Whether it is all over.
     pub(crate) fn is_closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Number of open connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.streams().len()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<SocketAddr>> {
+        self.0.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers a connection that is to be cut in the end.
@@ -62,8 +73,8 @@ impl Acceptor {
             let gate = gate.clone();
             thread::spawn(move || {
                 for number in 0.. {
-                    let Ok((stream, _)) = listener.accept() else { return };
-                    if gate.is_closed() {
+                    let Ok((stream, from)) = listener.accept() else { return };
+                    if gate.is_closed() || *gate.last() == Some(from) {
                         return;
                     }
                     accept(number, stream);
@@ -76,6 +87,17 @@ impl Acceptor {
     /// Where it listens.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Stops to listen, after it has accepted every connection that was made by now. Their connections go on.
+    pub(crate) fn finish(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        // The thread looks at the address of each connection, and waits for this lock before.
+        let mut last = self.gate.last();
+        let own = TcpStream::connect(self.addr).expect("the script listens");
+        *last = own.local_addr().ok();
+        drop(last);
+        drop(thread.join());
     }
 
     /// Stops to listen and cuts every connection, as a killed process does.

@@ -15,7 +15,7 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Opens `size` connections to `addr` (fewer where this process may not have so many descriptors) and
+    /// Opens `size` connections to `addr` (fewer where this process may not have that number of descriptors) and
     /// sends `start` on each. Connections that the server refuses are part of the game.
     #[must_use]
     pub fn gather(addr: SocketAddr, size: usize, start: &[u8]) -> Self {

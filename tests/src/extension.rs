@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 /// Block number of a question for news.
 pub const NEWS: u64 = u64::MAX;
 
-/// Bit 7 of a status: a field stands in front of the body.
+/// Bit 7 of a status: a field precedes the body.
 pub const EXTENDED: u8 = 0x80;
 
 /// What a marker says.

@@ -99,6 +99,25 @@ impl ForeignClient {
         self.receive_body(header)
     }
 
+    /// Reads one response; `None` where the other side closed instead of beginning one.
+    ///
+    /// # Errors
+    /// The connection ends within the response, or nothing comes in time.
+    pub fn receive_unless_closed(&mut self) -> io::Result<Option<Response>> {
+        match self.recv_once(1) {
+            Ok(first) => match first.first() {
+                None => Ok(None),
+                Some(status) => {
+                    let mut header = [*status; 9];
+                    self.stream.read_exact(&mut header[1..])?;
+                    self.receive_body(header).map(Some)
+                }
+            },
+            Err(error) if is_close(error.kind()) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the rest of a response whose header is read.
     ///
     /// # Errors
@@ -173,6 +192,12 @@ impl ForeignClient {
         rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, 4096).expect("SO_RCVBUF");
         self
     }
+}
+
+/// Whether an error says that the other side has closed before everything was read.
+#[must_use]
+pub fn is_close(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
 }
 
 /// Asks for a block over a new connection.

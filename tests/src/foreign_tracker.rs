@@ -194,6 +194,7 @@ fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
             let length = u32::try_from(list.len()).expect("a short list").to_be_bytes();
             for byte in [&[0], &length[..]].concat() {
                 stream.write_all(&[byte])?;
+                // The habit itself: each byte leaves alone, and is read alone.
                 clock::breathe();
             }
             stream.write_all(&list)

@@ -42,7 +42,7 @@ impl Holder {
         Self { port: acceptor.addr().port(), called, _acceptor: acceptor }
     }
 
-    /// So many of its addresses.
+    /// `count` of its addresses.
     pub fn addresses(&self, count: u32) -> impl Iterator<Item = SocketAddr> {
         let port = self.port;
         (0..count).map(move |number| {

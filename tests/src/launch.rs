@@ -100,6 +100,12 @@ impl Launch {
         self
     }
 
+    /// Takes away an environment variable.
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.env.push((name.into(), None));
+        self
+    }
+
     /// Takes away what Cargo tells a test about the test's own package: a build script that looks at it
     /// would be run again by a Cargo inside.
     pub fn without_package_env(mut self) -> Self {

@@ -3,21 +3,19 @@
 
 use crate::acceptor::{Acceptor, Gate};
 use crate::address;
-use crate::clock;
+use crate::pace::Pace;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 /// What is passed on at once, in bytes.
 const STEP: usize = 4096;
 
 struct Shared {
     target: SocketAddr,
-    rate: u64,
-    free_at: Mutex<Option<Instant>>,
+    pace: Pace,
     passed: AtomicU64,
     gate: Gate,
 }
@@ -36,8 +34,7 @@ impl Uplink {
     pub fn to(target: SocketAddr, rate: u64) -> Self {
         let shared = Arc::new(Shared {
             target,
-            rate,
-            free_at: Mutex::default(),
+            pace: Pace::new(Some(rate)),
             passed: AtomicU64::new(0),
             gate: Gate::default(),
         });
@@ -70,7 +67,12 @@ fn join(number: usize, client: &TcpStream, shared: &Arc<Shared>) -> io::Result<(
     let (up, down) = ((client.try_clone()?, peer.try_clone()?), (peer, client.try_clone()?));
     thread::spawn(move || pass(up, |_| {}));
     let shared = Arc::clone(shared);
-    thread::spawn(move || pass(down, |bytes| shared.take(bytes)));
+    thread::spawn(move || {
+        pass(down, |bytes| {
+            shared.passed.fetch_add(bytes as u64, Ordering::Relaxed);
+            shared.pace.take(bytes);
+        });
+    });
     Ok(())
 }
 
@@ -87,20 +89,4 @@ fn pass((mut from, mut to): (TcpStream, TcpStream), wait: impl Fn(usize)) {
     }
     let _ = to.shutdown(Shutdown::Write);
     let _ = from.shutdown(Shutdown::Read);
-}
-
-impl Shared {
-    /// Waits until `bytes` more may pass.
-    fn take(&self, bytes: usize) {
-        self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
-        let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
-        let wait = {
-            let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = clock::now();
-            let start = free_at.map_or(now, |at| at.max(now));
-            *free_at = Some(start + cost);
-            start + cost - now
-        };
-        clock::pause(wait);
-    }
 }

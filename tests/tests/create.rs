@@ -176,7 +176,10 @@ fn wrong_usage_exits_with_2() {
         Launch::peer("juggle"),
         Launch::peer("download").args(["x.cascade", "--listen", "nowhere"]),
         Launch::peer("download").args(["x.cascade", "--peer", "nowhere"]),
-        Launch::peer("create").args(["x", "--tracker", &reserved]),
+        Launch::peer("create").args(["x", "--peer", &reserved]),
+        Launch::peer("create").args(["x", "--tracker", "nowhere"]),
+        Launch::peer("link"),
+        Launch::peer("download").arg("cascade:7f86"),
     ] {
         wrong.run().assert_code(2);
     }
@@ -186,7 +189,7 @@ fn wrong_usage_exits_with_2() {
 fn help_lists_the_subcommands() {
     let done = Launch::peer("--help").run();
     done.assert_success();
-    for subcommand in ["create", "info", "verify", "download", "seed", "demo"] {
+    for subcommand in ["share", "create", "info", "link", "verify", "download", "seed", "demo"] {
         assert!(done.stdout.contains(subcommand), "{subcommand}: {done}");
     }
 }

@@ -63,7 +63,7 @@ fn an_honest_seeder_that_comes_late_is_found_among_a_crowd_that_holds_every_plac
 
 #[test]
 fn an_honest_seeder_in_a_hostile_list_is_reached_in_the_time_that_the_list_takes() {
-    // One block: whoever is asked for it has it for 2 s, and all the others are asked whether they speak at all.
+    // One block: the peer that is asked for it has it for 2 s, and all others are asked whether they speak at all.
     let file = TestFile::random("one-block.bin", 300_000, 300_000);
     let (honest, holder) = (ForeignPeer::honest(&file), Holder::new());
     let tracker = hostile(&holder);
@@ -151,7 +151,7 @@ fn it_does_not_connect_to_itself() {
     let download = download.args(["--listen", &everywhere.to_string(), "-t", &tracker.addr.to_string()]);
     let mut process = download.start();
     process.wait_line("the tracker's list", |line| line.contains("\"tracker\"").then_some(()));
-    // Time in which it would connect.
+    // The time over which it must not connect: nothing tells that it does not.
     clock::pause(Duration::from_secs(1));
     assert!(!process.has_printed("connected"), "{}", process.log());
 }

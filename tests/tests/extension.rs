@@ -22,7 +22,7 @@ fn scene() -> Scene {
     Scene::new(TestFile::random("told.bin", 1_000_000, 10_000), &[])
 }
 
-/// A scene with so long a file that a seeder does not offer all of it at once.
+/// A scene with a file that is too long for a seeder to offer all of it at once.
 fn long_scene() -> Scene {
     Scene::new(TestFile::random("long.bin", 10_000_000, 100_000), &[])
 }

@@ -16,7 +16,7 @@ const BLOCKS: u64 = 100;
 /// The honest peer alone needs two seconds.
 const HONEST_RATE: u64 = 500_000;
 
-/// What a download may take that has an honest peer, whoever else there is.
+/// What a download may take that has an honest peer, whatever other peers there are.
 const QUICK: Duration = Duration::from_secs(5);
 
 /// How often a liar may be tried again over the whole download.

@@ -3,12 +3,11 @@ use cascade_tests::extended_client::ExtendedClient;
 use cascade_tests::extended_peer::{ExtendedPeer, tell_once};
 use cascade_tests::foreign_tracker::ForeignTracker;
 use cascade_tests::launch::Launch;
+use cascade_tests::node::Node;
 use cascade_tests::process::Process;
 use cascade_tests::uplink::Uplink;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use tempfile::TempDir;
 
 /// The seeder's line, in bytes a second: two seconds and a half for one copy.
 const RATE: u64 = 2_500_000;
@@ -17,27 +16,9 @@ fn file() -> TestFile {
     TestFile::random("shared.bin", 6_250_000, 62_500)
 }
 
-/// A real peer in a folder of its own.
-struct Node {
-    folder: TempDir,
-    cascade: PathBuf,
-}
-
-impl Node {
-    fn new(file: &TestFile) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let cascade = file.write_cascade(folder.path());
-        Self { folder, cascade }
-    }
-
-    fn launch(&self, subcommand: &str, tracker: SocketAddr) -> Launch {
-        let launch = Launch::peer(subcommand).arg(&self.cascade).args(["--json", "--extension", "on"]);
-        launch.args(["-l", "127.0.0.1:0", "-t", &tracker.to_string()])
-    }
-
-    fn target(&self, file: &TestFile) -> PathBuf {
-        self.folder.path().join(&file.name)
-    }
+/// A command that knows the extension and tells events.
+fn launch(node: &Node, subcommand: &str, tracker: SocketAddr) -> Launch {
+    node.launch(subcommand, tracker, ([127, 0, 0, 1], 0).into()).args(["--json", "--extension", "on"])
 }
 
 /// Waits for an event, and returns its object.
@@ -60,9 +41,9 @@ fn share(done: &Value, addr: &str) -> u64 {
 
 /// A seeder behind a narrow line.
 fn seeder(node: &Node, file: &TestFile) -> (Process, Uplink) {
-    let _ = file.write_data(node.folder.path());
+    node.write_data(file);
     let tracker = ForeignTracker::listing(&[]);
-    let mut seeder = node.launch("seed", tracker.addr).start();
+    let mut seeder = launch(node, "seed", tracker.addr).start();
     let addr = address(&mut seeder).parse().unwrap();
     let uplink = Uplink::to(addr, RATE);
     (seeder, uplink)
@@ -78,7 +59,7 @@ fn leechers_learn_of_each_other_from_the_seeder_and_go_on_without_a_tracker() {
     let mut leechers: Vec<Process> = nodes
         .iter()
         .zip(&trackers)
-        .map(|(node, tracker)| node.launch("download", tracker.addr).arg("--seed").start())
+        .map(|(node, tracker)| launch(node, "download", tracker.addr).arg("--seed").start())
         .collect();
     let addrs: Vec<String> = leechers.iter_mut().map(address).collect();
     for leecher in &mut leechers {
@@ -99,7 +80,7 @@ fn a_seeder_sends_each_block_about_once() {
     let (_seeder, uplink) = seeder(&nodes[2], &file);
     let tracker = ForeignTracker::listing(&[uplink.addr]);
     let mut leechers: Vec<Process> =
-        nodes[..2].iter().map(|node| node.launch("download", tracker.addr).arg("--seed").start()).collect();
+        nodes[..2].iter().map(|node| launch(node, "download", tracker.addr).arg("--seed").start()).collect();
     let done: Vec<Value> = leechers.iter_mut().map(|leecher| event(leecher, "done", |_| true)).collect();
     let from_seeder: u64 = done.iter().map(|done| share(done, &uplink.addr.to_string())).sum();
     let duplicate: u64 = done.iter().filter_map(|done| done["bytes_duplicate"].as_u64()).sum();
@@ -128,7 +109,7 @@ fn leechers_that_take_and_give_nothing_do_not_hold_up_another() {
     let (_seeder, uplink) = seeder(&nodes[1], &file);
     let idlers = [idler(&file, uplink.addr), idler(&file, uplink.addr)];
     let tracker = ForeignTracker::listing(&[uplink.addr]);
-    let mut leecher = nodes[0].launch("download", tracker.addr).arg("--seed").start();
+    let mut leecher = launch(&nodes[0], "download", tracker.addr).arg("--seed").start();
     let done = event(&mut leecher, "done", |_| true);
     file.assert_same(&nodes[0].target(&file));
     assert!(idlers.iter().all(|(peer, _)| !peer.log().requests.is_empty()), "the idlers were not found");

@@ -94,7 +94,7 @@ fn a_cascade_that_is_missing_or_a_folder_is_one_line() {
     }
 }
 
-/// A pipe that nobody writes to: whoever opens it for reading waits for ever.
+/// A pipe that nobody writes to: a process that opens it for reading waits for ever.
 fn pipe(folder: &Path) -> PathBuf {
     let path = folder.join("pipe.cascade");
     mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
@@ -108,7 +108,7 @@ fn a_pipe_or_a_device_is_one_line_wherever_a_file_is_read() {
     let cascade = file.write_cascade(folder.path());
     let pipe = pipe(folder.path());
     for path in [pipe.as_path(), Path::new("/dev/zero")] {
-        for command in ["info", "verify", "download", "seed", "create", "demo"] {
+        for command in ["info", "link", "verify", "download", "seed", "create", "share", "demo"] {
             let done = Launch::peer(command).arg(path).run();
             done.assert_one_line_error(&[path.to_str().unwrap(), "pipe"]);
         }

@@ -54,12 +54,12 @@ fn create_info_and_verify_show_names_safely() {
 fn errors_about_hostile_names_are_one_safe_line() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join(HOSTILE);
-    for command in ["create", "info", "verify", "download", "seed", "demo"] {
+    for command in ["share", "create", "info", "link", "verify", "download", "seed", "demo"] {
         let done = Launch::peer(command).arg(&missing).run();
         done.assert_tame().assert_one_line_error(&[HOSTILE_SHOWN]);
     }
     fs::create_dir(&missing).unwrap();
-    for command in ["create", "info", "verify", "download", "seed", "demo"] {
+    for command in ["share", "create", "info", "link", "verify", "download", "seed", "demo"] {
         let done = Launch::peer(command).arg(&missing).run();
         done.assert_tame().assert_one_line_error(&[HOSTILE_SHOWN]);
     }

@@ -18,7 +18,7 @@ const SINKS: [fn() -> Sink; 2] = [|| Sink::BrokenPipe, || Sink::Full];
 #[test]
 fn an_error_that_cannot_be_told_is_an_error_all_the_same() {
     for sink in SINKS {
-        for command in ["create", "info", "verify", "download", "seed", "demo"] {
+        for command in ["share", "create", "info", "link", "verify", "download", "seed", "demo"] {
             Launch::peer(command).arg("/nonexistent/x.cascade").stderr(sink()).run().assert_code(1);
         }
         Launch::peer("info").stderr(sink()).run().assert_code(2);
@@ -29,7 +29,7 @@ fn an_error_that_cannot_be_told_is_an_error_all_the_same() {
 }
 
 #[test]
-fn of_two_downloads_the_good_one_is_completed_whoever_listens() {
+fn of_two_downloads_the_good_one_is_completed_whatever_becomes_of_the_output() {
     for stdout in SINKS {
         for stderr in SINKS {
             let peer = ForeignPeer::honest(&file());

@@ -50,8 +50,8 @@ fn ask_all(scene: &Scene, addr: SocketAddr) -> [usize; 3] {
     counts
 }
 
-/// Changes one byte of every second block; true if the change can be seen by who reads the file, and not by
-/// who looks at its times.
+/// Changes one byte of every second block; true if the change can be seen by a reader of the file, and not by
+/// a look at its times.
 fn change(scene: &Scene, data: &Path, mapping: &mut Mapping) -> bool {
     let path = data.join(&scene.file.name);
     let times = || fs::metadata(&path).and_then(|metadata| metadata.modified()).unwrap();

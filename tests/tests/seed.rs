@@ -82,6 +82,7 @@ fn a_request_in_pieces() {
     let mut client = ForeignClient::connect(addr);
     for byte in request(&scene.file.hash, 7) {
         client.send(&[byte]).unwrap();
+        // The habit itself: a slow client.
         clock::breathe();
     }
     client.receive().unwrap().assert_block(&scene.file, 7);

@@ -127,6 +127,7 @@ fn listeners_do_not_slow_a_leecher() {
             client
         })
         .collect();
+    // The time over which the answers are counted.
     clock::pause(Duration::from_secs(3));
     // What is told to all of them together is bounded, whatever their number.
     let mut answers = 0;
@@ -203,7 +204,7 @@ fn held_connections_keep_nobody_out_and_leave_no_trace() {
     };
     let held = Crowd::gather(addr, 200, b"");
     assert_eq!(held.len(), 200);
-    // A newcomer is answered at once, and soon with a block: who takes nothing makes room.
+    // A newcomer is answered at once, and soon with a block: a client that takes nothing makes room.
     let start = clock::now();
     let answer = ForeignClient::connect(addr).ask(&scene.file.hash, 5);
     assert!(start.elapsed() < AT_ONCE, "{answer:?} after {:?}", start.elapsed());

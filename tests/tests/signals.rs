@@ -39,11 +39,11 @@ fn long_scene() -> Scene {
 #[test]
 fn each_signal_ends_each_command_while_it_hashes() {
     for signal in ENDING {
-        for command in ["create", "verify", "download", "seed", "demo"] {
+        for command in ["share", "create", "verify", "download", "seed", "demo"] {
             let scene = long_scene();
             let scratch = tempfile::tempdir().unwrap();
             let launch = match command {
-                "create" => Launch::peer("create").arg(scene.target()),
+                "share" | "create" => Launch::peer(command).arg(scene.target()),
                 "verify" => Launch::peer("verify").arg(&scene.cascade),
                 "download" => scene.download(),
                 "seed" => scene.seed(),
@@ -52,7 +52,7 @@ fn each_signal_ends_each_command_while_it_hashes() {
             let mut process = launch.env("TMPDIR", scratch.path()).start();
             let (pid, target) = (process.pid(), scene.target());
             process.wait_until("it has opened the data", || has_open(pid, &target).then_some(()));
-            if command != "create" {
+            if !["share", "create"].contains(&command) {
                 // What it hashes takes seconds; it has all of its threads by now.
                 process.wait_until("it computes", || (busy_ticks(pid) > 20).then_some(()));
             }
@@ -68,7 +68,7 @@ fn each_signal_ends_each_command_while_it_hashes() {
     }
 }
 
-/// Also where whoever started it ignored SIGINT, as a shell does for what it starts with `&`.
+/// Also where the process that started it ignored SIGINT, as a shell does for what it starts with `&`.
 #[test]
 fn each_signal_ends_it_while_it_reads_its_cascade_files() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,4 @@
 use cascade_tests::cascade_file::{TestFile, sha256};
-use cascade_tests::clock;
 use cascade_tests::foreign_client::{blocks_given, fetch};
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::launch::{Launch, can_inject, can_mount, injected};
@@ -295,6 +294,5 @@ impl Drop for LosingDisk {
     fn drop(&mut self) {
         let script = "umount disk || umount -l disk; umount back || umount -l back; true";
         let _ = Launch::program(Path::new("sh")).args(["-c", script]).cwd(self.folder.path()).run();
-        clock::breathe();
     }
 }

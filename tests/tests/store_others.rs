@@ -127,6 +127,7 @@ fn edits_while_blocks_arrive_are_mended() {
         for block in 0..256 {
             part.write_all_at(&[9; 7], block * 65_536 + round).unwrap();
         }
+        // Spreads the edits over the download.
         cascade_tests::clock::pause(Duration::from_millis(20));
     }
     drop(part);

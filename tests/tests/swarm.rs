@@ -4,36 +4,12 @@ use cascade_tests::cascade_file::TestFile;
 use cascade_tests::foreign_client::ForeignClient;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::launch::Launch;
+use cascade_tests::node::Node;
 use cascade_tests::process::Process;
 use cascade_tests::tracker_client::{LIST, Request};
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use tempfile::TempDir;
-
-/// A peer of its own: a folder with the `.cascade`.
-struct Node {
-    folder: TempDir,
-    cascade: PathBuf,
-}
-
-impl Node {
-    fn new(file: &TestFile) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let cascade = file.write_cascade(folder.path());
-        Self { folder, cascade }
-    }
-
-    fn target(&self, file: &TestFile) -> PathBuf {
-        self.folder.path().join(&file.name)
-    }
-
-    fn launch(&self, subcommand: &str, tracker: SocketAddr, listen: SocketAddr) -> Launch {
-        let launch = Launch::peer(subcommand).arg(&self.cascade);
-        launch.args(["-t", &tracker.to_string(), "-l", &listen.to_string()])
-    }
-}
 
 /// Waits until a real tracker lists `count` peers for the file, of whom `one` must not end before.
 fn registered(tracker: &RunningTracker, file: &TestFile, count: usize, one: &mut Process) {
@@ -56,7 +32,7 @@ fn two_seeders_three_downloaders_and_a_seeder_is_killed_on_the_way() {
     let mut running: Vec<Process> = seeders
         .iter()
         .map(|node| {
-            let _ = file.write_data(node.folder.path());
+            node.write_data(&file);
             node.launch("seed", tracker.addr, any()).start()
         })
         .collect();
@@ -124,7 +100,7 @@ fn downloaders_that_start_together_learn_of_each_other_from_the_tracker() {
     let file = TestFile::random("together.bin", 4 << 20, 64 << 10);
     let tracker = RunningTracker::open();
     let seeder = Node::new(&file);
-    let _ = file.write_data(seeder.folder.path());
+    seeder.write_data(&file);
     let mut seeding = seeder.launch("seed", tracker.addr, any()).start();
     registered(&tracker, &file, 1, &mut seeding);
     let nodes: Vec<_> = (0..4).map(|_| Node::new(&file)).collect();
@@ -147,7 +123,7 @@ fn the_demo_needs_nothing_and_leaves_nothing() {
     let done = Launch::peer("demo").arg(&data).env("TMPDIR", &scratch).cwd(folder.path()).run();
     done.assert_success();
     file.assert_same(&data);
-    for part in ["tracker", "peer create", "peer seed", "peer download"] {
+    for part in ["tracker", "peer share", "link cascade:", "peer create", "peer seed", "peer download"] {
         assert!(done.both().contains(part), "the equivalent commands: {part}: {done}");
     }
     assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "it should clean up: {done}");

@@ -70,7 +70,7 @@ mod swarm;
 
 /// The swarm extension: what `peer seed` and `peer download` tell.
 mod extension;
-/// The swarm extension: many who are of no use, and one who is.
+/// The swarm extension: many peers that are of no use, and one that is.
 mod extension_crowds;
 /// The swarm extension: what `peer download` makes of what it is told.
 mod extension_download;
@@ -78,3 +78,10 @@ mod extension_download;
 mod extension_liars;
 /// The swarm extension: real peers among themselves.
 mod extension_swarm;
+
+/// Links: the `.cascade` file from other peers, and every command that takes one.
+mod links;
+/// Links among peers that give a wrong `.cascade` file, or none.
+mod links_liars;
+/// `peer share`.
+mod share;

@@ -3,6 +3,7 @@
 use crate::file;
 use cascade_format::CascadeHash;
 use cascade_format::hash::HexError;
+use cascade_format::units::Bytes;
 use serde_json::{Map, Value};
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
@@ -90,7 +91,7 @@ pub enum ConfigFileError {
     #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
     /// It is longer than [`MAX_CONFIG_LEN`].
-    #[error("it is longer than {} MiB, the most a configuration can be", MAX_CONFIG_LEN >> 20)]
+    #[error("it is longer than {:#}, the most a configuration can be", Bytes(MAX_CONFIG_LEN))]
     TooLong,
     /// Its content is wrong.
     #[error(transparent)]

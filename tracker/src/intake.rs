@@ -6,7 +6,7 @@ use cascade_format::tracker_wire::{
 
 /// What is known after some bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum Parsed {
     /// The request is not complete.
     Incomplete,
     /// The request is complete.
@@ -40,8 +40,8 @@ impl Default for Intake {
 
 impl Intake {
     /// Takes the next bytes of the connection. Do not call it again after anything but
-    /// [`Progress::Incomplete`].
-    pub fn handle_bytes(&mut self, bytes: &[u8]) -> Progress {
+    /// [`Parsed::Incomplete`].
+    pub fn handle_bytes(&mut self, bytes: &[u8]) -> Parsed {
         let space = self.request.get_mut(self.len..).unwrap_or_default();
         let taken = space.len().min(bytes.len());
         space.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
@@ -49,18 +49,18 @@ impl Intake {
         if self.len == REQUEST_LEN {
             let trailing = bytes.len() > taken;
             return match TrackerRequest::parse(&self.request) {
-                Ok(request) => Progress::Complete { request, trailing },
-                Err(error) => Progress::Refused(error),
+                Ok(request) => Parsed::Complete { request, trailing },
+                Err(error) => Parsed::Refused(error),
             };
         }
         // A client that speaks another protocol waits for an answer: it gets one as soon as it shows.
         let received = self.request.get(..self.len).unwrap_or_default();
         let wrong_magic = received.iter().zip(REQUEST_MAGIC).any(|(is, should)| *is != should);
         match received.first_chunk::<REQUEST_HEADER_LEN>().map(TrackerRequest::parse_header) {
-            Some(Err(error)) => Progress::Refused(error),
-            Some(Ok(_)) => Progress::Incomplete,
-            None if wrong_magic => Progress::Refused(RequestError::Magic),
-            None => Progress::Incomplete,
+            Some(Err(error)) => Parsed::Refused(error),
+            Some(Ok(_)) => Parsed::Incomplete,
+            None if wrong_magic => Parsed::Refused(RequestError::Magic),
+            None => Parsed::Incomplete,
         }
     }
 
@@ -97,28 +97,28 @@ mod tests {
         let (bytes, request) = (sample().encode(), sample());
         for split in 0..REQUEST_LEN {
             let mut intake = Intake::default();
-            assert_eq!(intake.handle_bytes(&bytes[..split]), Progress::Incomplete, "first {split}");
+            assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
             assert_eq!(intake.handle_end(), CutShort(split));
-            let progress = intake.handle_bytes(&bytes[split..]);
-            assert_eq!(progress, Progress::Complete { request, trailing: false });
+            let parsed = intake.handle_bytes(&bytes[split..]);
+            assert_eq!(parsed, Parsed::Complete { request, trailing: false });
         }
     }
 
     #[test]
     fn trailing_bytes_are_noticed() {
         let bytes = [&sample().encode()[..], b"x"].concat();
-        let progress = Intake::default().handle_bytes(&bytes);
-        assert_eq!(progress, Progress::Complete { request: sample(), trailing: true });
+        let parsed = Intake::default().handle_bytes(&bytes);
+        assert_eq!(parsed, Parsed::Complete { request: sample(), trailing: true });
     }
 
     #[test]
     fn a_wrong_header_is_refused_before_the_rest_arrives() {
-        assert_eq!(Intake::default().handle_bytes(b"GET"), Progress::Refused(RequestError::Magic));
+        assert_eq!(Intake::default().handle_bytes(b"GET"), Parsed::Refused(RequestError::Magic));
         let mut bytes = sample().encode();
         bytes[7] = 2;
         let mut intake = Intake::default();
-        assert_eq!(intake.handle_bytes(&bytes[..15]), Progress::Incomplete);
-        assert_eq!(intake.handle_bytes(&bytes[15..16]), Progress::Refused(RequestError::Version(2)));
+        assert_eq!(intake.handle_bytes(&bytes[..15]), Parsed::Incomplete);
+        assert_eq!(intake.handle_bytes(&bytes[15..16]), Parsed::Refused(RequestError::Version(2)));
     }
 
     proptest! {
@@ -126,20 +126,20 @@ mod tests {
         fn pieces_do_not_matter(mut bytes in prop::collection::vec(any::<u8>(), 0..80), valid in 0usize..=54, pieces in prop::collection::vec(1usize..20, 1..80)) {
             bytes.iter_mut().zip(&sample().encode()[..valid]).for_each(|(to, from)| *to = *from);
             let whole = Intake::default().handle_bytes(&bytes);
-            let (mut intake, mut rest, mut progress) = (Intake::default(), &bytes[..], Progress::Incomplete);
+            let (mut intake, mut rest, mut parsed) = (Intake::default(), &bytes[..], Parsed::Incomplete);
             for piece in pieces.iter().cycle() {
-                if rest.is_empty() || progress != Progress::Incomplete {
+                if rest.is_empty() || parsed != Parsed::Incomplete {
                     break;
                 }
                 let (now, later) = rest.split_at((*piece).min(rest.len()));
-                progress = intake.handle_bytes(now);
+                parsed = intake.handle_bytes(now);
                 rest = later;
             }
-            match (whole, progress) {
-                (Progress::Complete { request, .. }, Progress::Complete { request: other, .. }) => {
+            match (whole, parsed) {
+                (Parsed::Complete { request, .. }, Parsed::Complete { request: other, .. }) => {
                     prop_assert_eq!(request, other);
                 }
-                (whole, progress) => prop_assert_eq!(whole, progress),
+                (whole, parsed) => prop_assert_eq!(whole, parsed),
             }
         }
     }

@@ -10,6 +10,7 @@
 
 pub mod allow;
 pub mod config;
+pub mod desk;
 pub mod intake;
 pub mod limits;
 pub mod log;
@@ -23,6 +24,7 @@ mod file;
 mod server;
 
 pub use config::Config;
+pub use desk::Desk;
 pub use driver::{BACKLOG, Tracker};
 pub use policy::Policy;
 pub use server::{DRAIN_MAX, DRAIN_TIMEOUT, REQUEST_TIMEOUT};

@@ -26,7 +26,7 @@ pub const LOG_BURST: u32 = 8192;
 const LOSS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long the writer lets lines gather after the first, so that it is woken (a system call of the
-/// tracker's) at most so often, and writes many lines at once.
+/// tracker's) at most 50 times a second, and writes many lines at once.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// How long [`LogWriter::finish`] waits for a slow reader.
@@ -315,7 +315,7 @@ mod tests {
         assert!(reports <= 101, "{reports} lines tell of lost ones");
     }
 
-    /// Takes what a device takes that has so many bytes left.
+    /// Takes what a device takes that has `room` bytes left.
     struct Device {
         text: Vec<u8>,
         room: usize,

@@ -71,7 +71,7 @@ fn serve(plan: Plan) -> Result<(), String> {
     let local_addr = tracker.local_addr();
     let tracker = tracker.with_log(log).with_max_connections(max_connections);
     let served = runtime.block_on(async {
-        // Before the line is printed: whoever reads it may send a signal at once.
+        // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
         announce(format!("tracker: listening on {local_addr} ({tracked})\n"))?;
         tracker.run(stop).await

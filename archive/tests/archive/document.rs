@@ -84,7 +84,7 @@ fn the_example_of_the_document_is_what_the_crate_reads() {
     assert_eq!(raw::comment(index.as_bytes()), head);
 }
 
-/// The lines of a cell: what stands between backticks, `<U+202E>` for what cannot be shown.
+/// The lines of a cell: the text between backticks, `<U+202E>` for what cannot be shown.
 fn lines(cell: &str) -> Vec<String> {
     let shown = cell.split('`').skip(1).step_by(2);
     let line = |shown: &str| {

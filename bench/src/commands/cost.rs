@@ -1,11 +1,10 @@
 //! `bench cost`: what a transfer over a real link costs in processor time and wake-ups, beside curl, curl with
 //! `sha256sum`, and BitTorrent's programs where they are installed.
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::error::{BenchError, Result};
 use crate::machine::Machine;
 use crate::table::{self, Goal};
-use crate::tools::binaries::{Binaries, BinaryOptions};
 use serde::Serialize;
 
 mod crowd;
@@ -22,9 +21,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 /// What is measured.
@@ -67,10 +64,7 @@ struct Report<'a> {
 /// # Errors
 /// A program fails, a copy differs.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let rows: &[Row] = if options.only.is_empty() { &Row::ALL } else { &options.only };
     let mut all = Vec::new();
     for row in rows {
@@ -91,5 +85,5 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let goals: Vec<Goal> = all.iter().flat_map(|found| found.goals.iter().cloned()).collect();
     table::print_goals(&goals);
-    options.place.write_json(&Report { machine: &machine, rows: &all })
+    options.common.place.write_json(&Report { machine: &machine, rows: &all })
 }

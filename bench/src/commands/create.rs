@@ -1,13 +1,12 @@
 //! `bench create`: `peer create` (both hashes, all cores) beside `openssl dgst` (one hash, one core).
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::contest::{self, Row};
 use crate::data::{self, DataFile};
 use crate::error::Result;
 use crate::machine::Machine;
 use crate::measure::find_program;
 use crate::table::{self, Goal};
-use crate::tools::binaries::{Binaries, BinaryOptions};
 use crate::units::{parse_size, show_size};
 use serde::Serialize;
 use std::process::Command;
@@ -25,9 +24,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 #[derive(Serialize)]
@@ -49,11 +46,8 @@ const MAX_CPU_RATIO: f64 = 1.4;
 /// # Errors
 /// No room, a command that fails.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
     let openssl = find_program("openssl")?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     data::warm_memory(folder.path(), 1 << 20)?;
     let mut rows = vec![Row::new("openssl dgst -sha256", |_| {
@@ -81,5 +75,10 @@ pub fn run(options: &Options) -> Result<()> {
     };
     let goals: Vec<Goal> = rows.iter().skip(1).flat_map(goals_of).collect();
     table::print_goals(&goals);
-    options.place.write_json(&Report { machine: &machine, length: data.length, rows: &rows, goals: &goals })
+    options.common.place.write_json(&Report {
+        machine: &machine,
+        length: data.length,
+        rows: &rows,
+        goals: &goals,
+    })
 }

@@ -1,12 +1,12 @@
 //! `bench greedy`: honest leechers beside clients that ask for more than their share, or take less than they ask
 //! for.
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::clock;
 use crate::data::{CascadeFile, DataFile};
-use crate::error::{BenchError, Result, failed};
+use crate::error::{Result, failed};
 use crate::interrupt;
-use crate::linkemu::Link;
+use crate::linkemu::LinkSpec;
 use crate::linkemu::network::{ETHERNET_MTU, Network};
 use crate::machine::Machine;
 use crate::measure::Measured;
@@ -15,7 +15,6 @@ use crate::stats::Spread;
 use crate::swarm::SEEDER;
 use crate::swarm::clients::{Cascade, Client, Node};
 use crate::table::{self, Goal, Table};
-use crate::tools::binaries::{Binaries, BinaryOptions};
 use crate::units::{parse_size, show_size};
 use serde::Serialize;
 use std::path::Path;
@@ -52,12 +51,10 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
-/// Who stands beside the honest leechers.
+/// The clients beside the honest leechers.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Row {
     name: &'static str,
@@ -142,20 +139,11 @@ struct Report<'a> {
 /// # Errors
 /// A program fails, a copy differs.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    match run_rows(options, &machine) {
-        Err(BenchError::Unavailable(why)) => {
-            println!("skipped: {why}");
-            Ok(())
-        }
-        done => done,
-    }
+    super::skip_unavailable(run_rows(options))
 }
 
-fn run_rows(options: &Options, machine: &Machine) -> Result<()> {
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+fn run_rows(options: &Options) -> Result<()> {
+    let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
     let client = Cascade { name: "cascade", binaries, cascade, extra: Vec::new(), v1_seeder: false };
@@ -174,14 +162,14 @@ fn run_rows(options: &Options, machine: &Machine) -> Result<()> {
     print_rows(&rows);
     let goals = goals(&rows);
     table::print_goals(&goals);
-    options.place.write_json(&Report { machine, rows: &rows, goals: &goals })
+    options.common.place.write_json(&Report { machine: &machine, rows: &rows, goals: &goals })
 }
 
 fn run_one(options: &Options, row: Row, client: &Cascade, data: &DataFile, work: &Path) -> Result<Run> {
     let (delay, queue) = (Duration::from_millis(options.delay), Duration::from_millis(options.queue));
-    let mut links = vec![Link::symmetric(FAST_LINK, delay, queue); 2 + options.leechers + row.addresses];
+    let mut links = vec![LinkSpec::symmetric(FAST_LINK, delay, queue); 2 + options.leechers + row.addresses];
     if let Some(seeder) = links.get_mut(SEEDER) {
-        *seeder = Link::symmetric(options.rate, delay, queue);
+        *seeder = LinkSpec::symmetric(options.rate, delay, queue);
     }
     let network = Network::star(&links, ETHERNET_MTU)?;
     let _tracker = client.start_tracker(&network, work)?;

@@ -1,17 +1,17 @@
 //! `bench link`: one download over a long, fast link: does the pipelining keep it full?
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::clock;
 use crate::data::{self, CascadeFile, DataFile};
 use crate::error::{BenchError, Result, failed};
-use crate::linkemu::Link;
+use crate::linkemu::LinkSpec;
 use crate::linkemu::network::ETHERNET_MTU;
 use crate::machine::Machine;
 use crate::measure::Measured;
 use crate::stats::Spread;
 use crate::table::{self, Goal, Table};
 use crate::tools::TRANSFER_WITHIN;
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::units::{parse_size, show_size};
 use path::Path as LinkPath;
 use serde::Serialize;
@@ -51,9 +51,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 /// How a link is emulated.
@@ -96,10 +94,7 @@ const MIN_SHARE: f64 = 0.9;
 /// # Errors
 /// The link cannot be emulated, a program fails.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
     data::warm_memory(folder.path(), options.size)?;
@@ -113,7 +108,7 @@ pub fn run(options: &Options) -> Result<()> {
     print_runs(options, &plain, &ours);
     let goals = goals(&plain, &ours);
     table::print_goals(&goals);
-    options.place.write_json(&Report {
+    options.common.place.write_json(&Report {
         machine: &machine,
         via: path.via(),
         plain: &plain,
@@ -124,7 +119,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn open_path(options: &Options) -> Result<LinkPath> {
     let one_way = Duration::from_millis(options.round_trip) / 2;
-    let link = Link::symmetric(options.rate, one_way, Duration::from_millis(options.queue));
+    let link = LinkSpec::symmetric(options.rate, one_way, Duration::from_millis(options.queue));
     match options.via {
         Some(Via::Tun) => LinkPath::tun(link, options.mtu, options.tcp_buffer),
         Some(Via::Relay) => Ok(LinkPath::relay(link)),

@@ -1,13 +1,13 @@
 //! `bench memory`: peak memory of both sides, for all block sizes and for many peers.
 
-use super::PlaceOptions;
 use super::goals::MAX_PEAK_MIB;
+use super::{CommonOptions, Start};
 use crate::data::DataFile;
 use crate::error::{Context, Result};
 use crate::machine::Machine;
 use crate::measure::Measured;
 use crate::table::{self, Goal, Table};
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::cascade::{Cascade, Source};
 use crate::tools::{Job, READY_WITHIN, TRANSFER_WITHIN, Tool, free_address, probe};
 use crate::units::{MIB, parse_size, show_size};
@@ -33,9 +33,7 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_size)]
     many_size: u64,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 /// Peaks of one run, in bytes.
@@ -58,10 +56,7 @@ struct Report<'a> {
 /// # Errors
 /// No room, a program that fails.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let mut runs = block_sizes(options, &binaries, folder.path())?;
     let small = super::run_folder(folder.path())?;
     let data = DataFile::random(small.path(), options.many_size)?;
@@ -77,7 +72,7 @@ pub fn run(options: &Options) -> Result<()> {
     let worst = runs.iter().map(|run| run.seeder.max(run.downloader)).max().unwrap_or(0);
     let goals = [Goal::at_most("peak of any side", worst as f64 / MIB as f64, MAX_PEAK_MIB).in_unit("MiB")];
     table::print_goals(&goals);
-    options.place.write_json(&Report { machine: &machine, runs: &runs, goals: &goals })
+    options.common.place.write_json(&Report { machine: &machine, runs: &runs, goals: &goals })
 }
 
 /// One seeder, one downloader, each block size.

@@ -8,15 +8,67 @@ pub mod link;
 pub mod memory;
 pub mod parallel;
 pub mod restart;
+pub mod share;
 pub mod swarm;
 pub mod tracker;
 pub mod transfer;
 pub mod verify;
 
-use crate::error::{Context, Result};
+use crate::error::{BenchError, Context, Result};
+use crate::machine::Machine;
+use crate::tools::binaries::{Binaries, BinaryOptions};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+/// What every benchmark takes besides its own options.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CommonOptions {
+    /// Where it works and writes.
+    #[command(flatten)]
+    pub place: PlaceOptions,
+    /// Which binaries it measures.
+    #[command(flatten)]
+    pub binaries: BinaryOptions,
+}
+
+/// What a benchmark begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// The machine, which has been printed.
+    pub machine: Machine,
+    /// Our binaries, which have been built.
+    pub binaries: Binaries,
+    /// A new folder, removed when dropped.
+    pub folder: TempDir,
+}
+
+impl CommonOptions {
+    /// Prints the machine, builds the binaries and makes the folder.
+    ///
+    /// # Errors
+    /// The binaries do not compile, the folder cannot be made.
+    pub fn start(&self) -> Result<Start> {
+        let machine = Machine::look();
+        machine.print();
+        let binaries = Binaries::prepare(&self.binaries)?;
+        Ok(Start { machine, binaries, folder: self.place.folder()? })
+    }
+}
+
+/// Says why a benchmark cannot run here, which is no failure.
+///
+/// # Errors
+/// Every other error.
+pub fn skip_unavailable(done: Result<()>) -> Result<()> {
+    match done {
+        Err(BenchError::Unavailable(why)) => {
+            println!("skipped: {why}");
+            Ok(())
+        }
+        done => done,
+    }
+}
 
 /// Where a benchmark works and writes, for every subcommand.
 #[derive(Debug, Clone, clap::Args)]

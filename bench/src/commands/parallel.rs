@@ -1,6 +1,6 @@
 //! `bench parallel`: several downloads at once from one seeder, on loopback.
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::data::{self, CascadeFile, DataFile};
 use crate::error::Result;
 use crate::machine::Machine;
@@ -8,7 +8,7 @@ use crate::measure::{Ended, Measured};
 use crate::stats::Spread;
 use crate::table::{self, Goal, Table};
 use crate::tools::TRANSFER_WITHIN;
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Source;
 use crate::units::{mib_per_second, parse_size, show_size};
 use serde::Serialize;
@@ -33,9 +33,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 /// Downloads that were started together.
@@ -63,10 +61,7 @@ struct Report<'a> {
 /// # Errors
 /// No room, a download that fails or differs.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
     data::warm_memory(folder.path(), options.size * options.downloads as u64 / 3)?;
@@ -79,7 +74,7 @@ pub fn run(options: &Options) -> Result<()> {
     print_groups(&groups, &data);
     let goals = goals(&groups, options.downloads);
     table::print_goals(&goals);
-    options.place.write_json(&Report {
+    options.common.place.write_json(&Report {
         machine: &machine,
         length: data.length,
         groups: &groups,

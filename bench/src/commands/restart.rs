@@ -1,12 +1,12 @@
 //! `bench restart`: how soon a seed serves again whose check was completed before.
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::data::CascadeFile;
 use crate::error::{Context, Result, failed};
 use crate::machine::Machine;
 use crate::measure::Measured;
 use crate::table::{self, Goal};
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::{free_address, probe};
 use crate::units::{parse_size, show_size};
 use cascade_format::{BlockHash, CascadeHash, FileHash, Header, Layout, Metafile};
@@ -28,9 +28,7 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = parse_size)]
     block: u64,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 #[derive(Serialize)]
@@ -50,10 +48,7 @@ const CHECK_WITHIN: Duration = Duration::from_secs(3600);
 /// # Errors
 /// The seed does not serve, or serves a block that was changed between two starts.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     println!("hashing {} of zeroes for the .cascade file", show_size(options.size));
     let (data, cascade) = sparse(folder.path(), options.size, options.block)?;
     let first_start = time_to_serve(&binaries, &data, &cascade)?;
@@ -64,7 +59,7 @@ pub fn run(options: &Options) -> Result<()> {
     table::print_goals(&goals);
     must_notice_a_change(&binaries, &data, &cascade)?;
     let report = Report { machine: &machine, length: options.size, first_start, restart, goals: &goals };
-    options.place.write_json(&report)
+    options.common.place.write_json(&report)
 }
 
 /// A sparse file and its `.cascade` file. All full blocks are alike, so one of them is hashed once.

@@ -4,13 +4,12 @@ mod contestants;
 mod report;
 mod table;
 
-use super::PlaceOptions;
+use super::CommonOptions;
 use crate::data::DataFile;
-use crate::error::{BenchError, Result, failed};
+use crate::error::{Result, failed};
 use crate::machine::Machine;
 use crate::swarm;
 use crate::swarm::scenario::Scenario;
-use crate::tools::binaries::BinaryOptions;
 use crate::turns;
 use crate::units::parse_size;
 use contestants::{Contestant, Kind};
@@ -59,10 +58,10 @@ pub struct Options {
     /// Spread the starts over the time that one copy takes
     #[arg(long)]
     spread: bool,
-    /// Stop the seeder when it has sent so many copies
+    /// Stop the seeder when it has sent COPIES copies
     #[arg(long, value_name = "COPIES")]
     seeder_leaves: Option<f64>,
-    /// Stop the tracker so long after the start
+    /// Stop the tracker S seconds after the start
     #[arg(long, value_name = "S")]
     tracker_dies: Option<u64>,
     /// Whether our peers use the swarm extension
@@ -80,7 +79,7 @@ pub struct Options {
     /// With --table: the rows to run (default: all)
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', requires = "table", value_parser = row_names())]
     only_rows: Vec<String>,
-    /// Draw the worst run: who has received how much over time. With several clients or rows, each has its
+    /// Draw the worst run: what each leecher has received over time. With several clients or rows, each has its
     /// name put in before the extension
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -94,9 +93,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 /// The switch of `peer`.
@@ -141,18 +138,12 @@ pub fn run(options: &Options) -> Result<()> {
         let options = if options.short { short(options.clone()) } else { options.clone() };
         run_one(&options, &machine)
     };
-    match done {
-        Err(BenchError::Unavailable(why)) => {
-            println!("skipped: {why}");
-            Ok(())
-        }
-        done => done,
-    }
+    super::skip_unavailable(done)
 }
 
 fn run_one(options: &Options, machine: &Machine) -> Result<()> {
     let scenario = scenario(options)?;
-    let folder = options.place.folder()?;
+    let folder = options.common.place.folder()?;
     let data = DataFile::random(folder.path(), scenario.size)?;
     let mut rows = contestants::find(options, &scenario, &data, folder.path())?;
     println!("{}", scenario.describe());
@@ -176,7 +167,7 @@ fn run_one(options: &Options, machine: &Machine) -> Result<()> {
         check_short(&rows, &scenario)?;
     }
     let (unit, bound) = (scenario.unit(), scenario.bound());
-    options.place.write_json(&Report { machine, scenario: &scenario, unit, bound, rows: &rows })
+    options.common.place.write_json(&Report { machine, scenario: &scenario, unit, bound, rows: &rows })
 }
 
 /// The swarm of `--short`: some seconds.

@@ -1,12 +1,12 @@
 //! `bench tracker`: subscriptions over new connections, beside a bare server with the same exchange.
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::error::{BenchError, Context, Result, failed};
 use crate::load::{self, Answers, Load};
 use crate::machine::Machine;
 use crate::stats::Spread;
 use crate::table::{self, Goal, Table};
-use crate::tools::binaries::{self, Binaries, BinaryOptions};
+use crate::tools::binaries::{self, Binaries};
 use crate::tools::trackers::Kind;
 use crate::turns;
 use crate::units::show_size;
@@ -33,9 +33,7 @@ pub struct Options {
     #[arg(long)]
     scale: bool,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 /// One tracker and its runs.
@@ -70,10 +68,7 @@ const FULL_LIST: u32 = 20 * 12;
 /// # Errors
 /// A tracker that does not start or answer.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let kinds = [Kind::Bare(1), Kind::Bare(machine.cores), Kind::Cascade, Kind::Opentracker, Kind::Aquatic];
     let mut rows: Vec<Row> = Vec::new();
     for kind in kinds {
@@ -95,7 +90,7 @@ pub fn run(options: &Options) -> Result<()> {
     if options.scale {
         registry_scale()?;
     }
-    options.place.write_json(&Report { machine: &machine, rows: &rows, goals: &goals })
+    options.common.place.write_json(&Report { machine: &machine, rows: &rows, goals: &goals })
 }
 
 fn run_once(row: &mut Row, options: &Options, binaries: &Binaries, folder: &Path) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `bench transfer`: the same file by every tool, in turns.
 
-use super::PlaceOptions;
+use super::CommonOptions;
 use crate::data::{self, DataFile};
 use crate::error::{BenchError, Context, Result, failed};
 use crate::machine::Machine;
@@ -8,7 +8,7 @@ use crate::programs::floor::Hashing;
 use crate::stats::Spread;
 use crate::table::{self, Table};
 use crate::tools::aria2::Aria2;
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Cascade;
 use crate::tools::floor::Floor;
 use crate::tools::nginx::CurlNginx;
@@ -32,7 +32,7 @@ pub struct Options {
           default_values = ["1MiB", "10MiB", "64KiB", "10KiB", "1GiB"])]
     block: Vec<u64>,
     /// Size of the file for the row with blocks of 1 KiB; 0 leaves it out
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size_or_zero)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = cascade_format::units::parse_size)]
     small: u64,
     /// Rounds; every round runs every tool once
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -41,13 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
     only: Vec<Kind>,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
-}
-
-fn parse_size_or_zero(text: &str) -> Result<u64, String> {
-    if text == "0" { Ok(0) } else { parse_size(text) }
+    common: CommonOptions,
 }
 
 /// The tools that can be chosen.
@@ -106,7 +100,7 @@ struct Report<'a> {
 pub fn run(options: &Options) -> Result<()> {
     let machine = Machine::look();
     machine.print();
-    let folder = options.place.folder()?;
+    let folder = options.common.place.folder()?;
     let mut entries = contestants(options, folder.path())?;
     println!(
         "{} of random data in {}, {} rounds",
@@ -123,10 +117,10 @@ pub fn run(options: &Options) -> Result<()> {
     print_table(&entries);
     let goals = goals::of_transfers(&entries);
     table::print_goals(&goals);
-    options.place.write_json(&Report { machine: &machine, entries: &entries, goals: &goals })
+    options.common.place.write_json(&Report { machine: &machine, entries: &entries, goals: &goals })
 }
 
-/// Everybody who can take part; tells who cannot.
+/// Every tool that can take part; the others are named on the output.
 fn contestants(options: &Options, folder: &Path) -> Result<Vec<Entry>> {
     let data = DataFile::random(folder, options.size)?;
     let mut entries = Vec::new();
@@ -162,7 +156,7 @@ fn tools_of(kind: Kind, options: &Options, data: &DataFile, folder: &Path) -> Re
 }
 
 fn cascade_entries(options: &Options, data: &DataFile, folder: &Path) -> Result<Vec<Entry>> {
-    let binaries = Binaries::prepare(&options.binaries)?;
+    let binaries = Binaries::prepare(&options.common.binaries)?;
     let mut entries = Vec::new();
     for block in &options.block {
         entries.push(cascade_entry(&binaries, data, folder, *block)?);

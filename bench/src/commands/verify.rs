@@ -1,6 +1,6 @@
 //! `bench verify`: `peer verify`, and the check before seeding, beside what one core hashes.
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::contest::{self, Row};
 use crate::data::{self, DataFile};
 use crate::error::{Context, Result};
@@ -8,7 +8,7 @@ use crate::machine::Machine;
 use crate::measure::Measured;
 use crate::stats::Spread;
 use crate::table::{self, Goal};
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::{READY_WITHIN, free_address, probe};
 use crate::units::parse_size;
 use serde::Serialize;
@@ -27,9 +27,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 #[derive(Serialize)]
@@ -53,10 +51,7 @@ const MIN_RATIO: f64 = 1.8;
 /// # Errors
 /// No room, a command that fails.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
     let row = |name: &str, arguments: &'static [&'static str]| {
@@ -85,7 +80,7 @@ pub fn run(options: &Options) -> Result<()> {
         goal("check before seeding: rate ÷ one core's", median(&seed_ready)),
     ];
     table::print_goals(&goals);
-    options.place.write_json(&Report {
+    options.common.place.write_json(&Report {
         machine: &machine,
         length: data.length,
         block: options.block,

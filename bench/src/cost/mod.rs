@@ -12,7 +12,7 @@ pub mod peers;
 
 use crate::data::DataFile;
 use crate::error::Result;
-use crate::linkemu::Link;
+use crate::linkemu::LinkSpec;
 use crate::linkemu::network::Network;
 use crate::measure::Usage;
 use crate::units::MIB;
@@ -41,8 +41,8 @@ pub struct Way {
 impl Way {
     /// The link of either side.
     #[must_use]
-    pub fn link(&self) -> Link {
-        Link::symmetric(self.rate, Duration::from_millis(self.delay), QUEUE)
+    pub fn link(&self) -> LinkSpec {
+        LinkSpec::symmetric(self.rate, Duration::from_millis(self.delay), QUEUE)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Carrier, Cost, Way};
 use crate::data::DataFile;
 use crate::error::Result;
-use crate::linkemu::Link;
+use crate::linkemu::LinkSpec;
 use crate::linkemu::network::{ETHERNET_MTU, Network};
 use crate::swarm::SEEDER;
 use crate::swarm::clients::{Client, Node};
@@ -25,7 +25,7 @@ impl Carrier for Peers {
     }
 
     fn carry(&self, way: Way, data: &DataFile, work: &Path) -> Result<Cost> {
-        let tracker_link = Link::unlimited(Duration::from_millis(way.delay));
+        let tracker_link = LinkSpec::unlimited(Duration::from_millis(way.delay));
         let network = Network::star(&[tracker_link, way.link(), way.link()], ETHERNET_MTU)?;
         super::set_buffers(&network)?;
         let _tracker = self.client.start_tracker(&network, work)?;

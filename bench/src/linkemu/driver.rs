@@ -1,7 +1,7 @@
 //! The thread between TUN devices and the star.
 
 use super::star::{Counters, Packet, Star};
-use super::{Link, nanoseconds};
+use super::{LinkSpec, nanoseconds};
 use crate::clock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
@@ -39,7 +39,7 @@ pub struct Driver {
 impl Driver {
     /// Joins `devices` by links of the same number.
     #[must_use]
-    pub fn start(devices: Vec<OwnedFd>, links: &[Link]) -> Self {
+    pub fn start(devices: Vec<OwnedFd>, links: &[LinkSpec]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Mutex::new(vec![Counters::default(); links.len()]));
         let mut work = Work {

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// One node's link to the middle of the star.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Link {
+pub struct LinkSpec {
     /// Bits a second from the node; 0 for no limit.
     pub up: u64,
     /// Bits a second to the node; 0 for no limit.
@@ -36,7 +36,7 @@ pub struct Link {
     pub queue: Duration,
 }
 
-impl Link {
+impl LinkSpec {
     /// The same rate both ways, in Mbit/s.
     #[must_use]
     pub fn symmetric(mbit: u64, delay: Duration, queue: Duration) -> Self {

@@ -3,7 +3,7 @@
 use super::driver::{Driver, NETWORK};
 use super::netns::{self, Namespace};
 use super::star::Counters;
-use super::{Link, tun};
+use super::{LinkSpec, tun};
 use crate::error::{BenchError, Result};
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -24,7 +24,7 @@ impl Network {
     ///
     /// # Errors
     /// [`BenchError::Unavailable`] where namespaces or TUN devices are not permitted.
-    pub fn star(links: &[Link], mtu: u32) -> Result<Self> {
+    pub fn star(links: &[LinkSpec], mtu: u32) -> Result<Self> {
         let (mut devices, mut namespaces) = (Vec::new(), Vec::new());
         let tag = std::process::id();
         for node in 0..links.len() {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn two_nodes_are_as_far_apart_as_they_should_be() {
-        let link = Link::symmetric(100, Duration::from_millis(10), Duration::from_millis(50));
+        let link = LinkSpec::symmetric(100, Duration::from_millis(10), Duration::from_millis(50));
         let network = match Network::star(&[link; 2], ETHERNET_MTU) {
             Ok(network) => network,
             Err(BenchError::Unavailable(why)) => return eprintln!("skipped: {why}"),

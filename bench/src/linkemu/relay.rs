@@ -1,11 +1,11 @@
-//! A TCP service behind an emulated link, without privileges: whoever connects to the relay reaches the
+//! A TCP service behind an emulated link, without privileges: a client that connects to the relay reaches the
 //! service through a rate and a delay in each direction.
 //!
 //! It carries bytes, not packets: there is no loss, TCP's own round trip is that of loopback, and a connection
 //! is accepted at once. What remains is what a requester feels: an answer comes a round trip later, at the
 //! link's rate. All connections share the rate.
 
-use super::{Link, nanoseconds, transmission_time};
+use super::{LinkSpec, nanoseconds, transmission_time};
 use crate::clock;
 use crate::error::{Context, Result};
 use std::io::{Read, Write};
@@ -38,7 +38,7 @@ type Due = (Instant, Vec<u8>);
 pub struct Relay {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
-    /// From the service to whoever connected.
+    /// From the service to the clients.
     from_service: Arc<Direction>,
 }
 
@@ -47,7 +47,7 @@ impl Relay {
     ///
     /// # Errors
     /// No port is free.
-    pub fn start(service: SocketAddrV4, link: &Link) -> Result<Self> {
+    pub fn start(service: SocketAddrV4, link: &LinkSpec) -> Result<Self> {
         let listener =
             TcpListener::bind("127.0.0.1:0").context(|| "cannot listen on 127.0.0.1".to_owned())?;
         let address = listener.local_addr().context(|| "no local address".to_owned())?;
@@ -154,7 +154,7 @@ mod tests {
             stream.read_exact(&mut bytes).unwrap();
             stream.write_all(&bytes).unwrap();
         });
-        let link = Link::symmetric(100, Duration::from_millis(15), Duration::from_millis(50));
+        let link = LinkSpec::symmetric(100, Duration::from_millis(15), Duration::from_millis(50));
         let relay = Relay::start(service, &link).unwrap();
         let mut stream = TcpStream::connect(relay.address()).unwrap();
         let bytes: Vec<u8> = (0..100_000).map(|i| u8::try_from(i % 251).unwrap()).collect();

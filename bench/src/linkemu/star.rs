@@ -1,7 +1,7 @@
 //! A star of links: what is offered by a node passes its uplink (rate, drop-tail queue), a delay, and the
 //! other node's downlink (rate, drop-tail queue). Time is an argument, in nanoseconds from any start.
 
-use super::{Link, nanoseconds, transmission_time};
+use super::{LinkSpec, nanoseconds, transmission_time};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -23,7 +23,7 @@ pub struct Counters {
 
 #[derive(Debug)]
 struct Node {
-    link: Link,
+    link: LinkSpec,
     /// When the uplink has sent everything that it has accepted.
     up_free: u64,
     /// When the downlink has sent everything that it has accepted.
@@ -53,8 +53,8 @@ pub struct Star {
 impl Star {
     /// A star without traffic.
     #[must_use]
-    pub fn new(links: &[Link]) -> Self {
-        let node = |link: &Link| Node {
+    pub fn new(links: &[LinkSpec]) -> Self {
+        let node = |link: &LinkSpec| Node {
             link: *link,
             up_free: 0,
             down_free: 0,
@@ -145,7 +145,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn star(up: u64, down: u64) -> Star {
-        let link = |up, down| Link {
+        let link = |up, down| LinkSpec {
             up: up * 1_000_000,
             down: down * 1_000_000,
             delay: Duration::from_millis(5),
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn without_limits_only_the_delay_counts() {
-        let mut star = Star::new(&[Link::unlimited(Duration::from_millis(5)); 2]);
+        let mut star = Star::new(&[LinkSpec::unlimited(Duration::from_millis(5)); 2]);
         star.offer(7, 0, 1, vec![0; 1500]).unwrap();
         assert_eq!(deliveries(&mut star), [7 + 5 * MS]);
     }

@@ -46,7 +46,7 @@ async fn accept_all(listener: TcpListener, reply: Arc<[u8]>) {
 async fn answer(mut stream: TcpStream, reply: Arc<[u8]>) {
     let mut request = [0; REQUEST_LEN];
     if stream.read_exact(&mut request).await.is_ok() {
-        // Whoever has gone away needs no answer.
+        // A client that has gone away needs no answer.
         let _ = stream.write_all(&reply).await;
     }
 }

@@ -1,10 +1,10 @@
 //! A scripted peer of version 1 with the habits of programs in the field, for swarms that hold others than
-//! ours: random order, a few connections, one request at a time on each, no thought of who has what. The same
-//! program plays the bad peers: one that lies, and one that stalls.
+//! ours. It downloads in random order over a few connections, one request at a time on each, and does not mind
+//! which blocks a peer has. Serving and the bytes of both sides are those of the end-to-end tests
+//! (`cascade_tests`). The same program plays the bad peers: one that lies, and one that stalls.
 
 mod download;
 mod peers;
-mod serve;
 mod store;
 mod talk;
 
@@ -12,8 +12,9 @@ use crate::clock;
 use crate::data::DataFile;
 use crate::error::{Context, Result, failed};
 use crate::tools::probe;
+use cascade_format::Metafile;
 use cascade_format::tracker_wire::{Command, TrackerRequest};
-use cascade_format::{CascadeHash, Metafile};
+use cascade_tests::foreign_peer::{Answer, ForeignPeer, Reading, Script};
 use peers::Peers;
 use std::fs;
 use std::net::{SocketAddrV4, TcpListener};
@@ -26,6 +27,12 @@ use store::Store;
 
 /// Between two lists while blocks are missing.
 const LIST_EVERY: Duration = Duration::from_secs(30);
+
+/// Connections that are served at once; more are closed.
+const MAX_CLIENTS: usize = 256;
+
+/// How long a client may be silent, or take to accept an answer.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// Between two subscriptions.
 const SUBSCRIBE_EVERY: Duration = Duration::from_secs(600);
@@ -83,6 +90,13 @@ impl Habits {
         }
     }
 
+    /// How it serves; the same connections at once and the same silence as programs of the field bear.
+    fn script(self) -> Script {
+        let script = Script::default().at_most(MAX_CLIENTS).closing_idle(IDLE);
+        let script = if self.closes { script.closing() } else { script };
+        if self.recv_64 { script.reading(Reading::OneRecv) } else { script }
+    }
+
     /// The same as arguments.
     pub fn arguments(self) -> impl Iterator<Item = &'static str> {
         let all = [(self.closes, "--closes"), (self.recv_64, "--recv-64"), (self.garbage, "--garbage")];
@@ -92,8 +106,7 @@ impl Habits {
 
 /// What all threads of the peer know.
 struct Shared {
-    hash: CascadeHash,
-    store: Store,
+    store: Arc<Store>,
     habits: Habits,
     peers: Mutex<Peers>,
     /// Bytes of blocks that had another hash.
@@ -105,9 +118,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(hash: CascadeHash, store: Store, habits: Habits, ended: SyncSender<Result<()>>) -> Arc<Self> {
+    fn new(store: Store, habits: Habits, ended: SyncSender<Result<()>>) -> Arc<Self> {
         let (peers, wrong_bytes, refusals) = (Mutex::default(), AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { hash, store, habits, peers, wrong_bytes, refusals, ended })
+        Arc::new(Self { store: Arc::new(store), habits, peers, wrong_bytes, refusals, ended })
     }
 
     fn peers(&self) -> MutexGuard<'_, Peers> {
@@ -130,15 +143,16 @@ pub fn run(options: &Options) -> Result<()> {
     let store = match (&options.data, &part) {
         (Some(data), _) => Store::complete(metafile, data)?,
         (None, Some(part)) => Store::empty(metafile, part)?,
-        (None, None) if options.liar => Store::lying(metafile),
-        (None, None) if options.staller => Store::stalling(metafile),
+        (None, None) if options.liar || options.staller => Store::lying(metafile),
         (None, None) => return failed("a scripted peer needs --data, --output, --liar or --staller"),
     };
     let (ended, events) = sync_channel(download::CONNECTIONS);
-    let shared = Shared::new(CascadeHash::of(&bytes), store, options.habits, ended);
+    let shared = Shared::new(store, options.habits, ended);
     let listener =
         TcpListener::bind(options.listen).context(|| format!("cannot listen on {}", options.listen))?;
-    serve::start(listener, &shared);
+    let script = options.habits.script();
+    let script = if options.staller { script.answering(Answer::HalfThenSilence) } else { script };
+    let _serves = ForeignPeer::serving(listener, shared.store.clone(), script);
     download::start(&shared);
     let mut subscribed = None;
     loop {
@@ -169,7 +183,7 @@ fn part_of(output: &Path) -> PathBuf {
 }
 
 fn ask_tracker(shared: &Shared, options: &Options, command: Command) {
-    let request = TrackerRequest { command, cascade_hash: shared.hash, listen: options.listen };
+    let request = TrackerRequest { command, cascade_hash: shared.store.hash, listen: options.listen };
     let list = probe::asked(options.tracker, &request);
     shared.peers().learn(list.into_iter().filter(|peer| *peer != options.listen), clock::now());
 }
@@ -204,12 +218,12 @@ mod tests {
     /// How long a step of the swarm below may take.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// Serves on loopback; its address.
-    fn serving(hash: CascadeHash, store: Store, habits: Habits) -> SocketAddrV4 {
+    /// Serves on loopback; its address, for as long as the peer is kept.
+    fn serving(store: Store, habits: Habits) -> (ForeignPeer, SocketAddrV4) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let SocketAddr::V4(address) = listener.local_addr().unwrap() else { panic!("not IPv4") };
-        serve::start(listener, &Shared::new(hash, store, habits, sync_channel(1).0));
-        address
+        let peer = ForeignPeer::serving(listener, Arc::new(store), habits.script());
+        let SocketAddr::V4(address) = peer.addr else { panic!("not IPv4") };
+        (peer, address)
     }
 
     #[test]
@@ -219,13 +233,13 @@ mod tests {
         let cascade = data.cascade_file(dir.path(), 4096).unwrap();
         let metafile = || Metafile::parse(&fs::read(&cascade.path).unwrap()).unwrap();
         let closes = Habits { closes: true, recv_64: true, garbage: false };
-        let seeder = serving(cascade.hash, Store::complete(metafile(), &data.path).unwrap(), closes);
-        let liar = serving(cascade.hash, Store::lying(metafile()), Habits::default());
+        let (_seeds, seeder) = serving(Store::complete(metafile(), &data.path).unwrap(), closes);
+        let (_lies, liar) = serving(Store::lying(metafile()), Habits::default());
 
         let (part, (ended, events)) = (dir.path().join("part"), sync_channel(1));
         let store = Store::empty(metafile(), &part).unwrap();
         let habits = Habits { garbage: true, ..Habits::default() };
-        let leecher = Shared::new(cascade.hash, store, habits, ended);
+        let leecher = Shared::new(store, habits, ended);
         download::start(&leecher);
         leecher.peers().learn([liar], clock::now());
         let asked = clock::now();

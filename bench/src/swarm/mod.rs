@@ -55,7 +55,7 @@ impl Leecher {
     }
 }
 
-/// Runs one swarm until everybody who wants the file has it; compares every copy.
+/// Runs one swarm until every downloader has the file; compares every copy.
 ///
 /// # Errors
 /// Namespaces are not permitted, a program fails, time is over.
@@ -119,7 +119,7 @@ fn start(
     }
 }
 
-/// Looks who is done.
+/// Notes which leechers are done.
 fn look(leechers: &mut [Leecher], client: &dyn Client, data: &DataFile) -> Result<()> {
     for leecher in leechers.iter_mut().filter(|leecher| leecher.done.is_none()) {
         if leecher.role.downloads() && client.is_done(&leecher.node, data) {
@@ -155,7 +155,7 @@ fn finish(
     let bad = leechers.iter().filter(|leecher| !leecher.role.downloads());
     let bad_sent = bad.filter_map(|leecher| counters.get(leecher.node.number)).map(|c| c.up_bytes).sum();
     leechers.retain(|leecher| leecher.role.downloads());
-    // A summary follows the complete file; those who print none are waited for once.
+    // A summary follows the complete file; clients that print none are waited for once.
     let asked = clock::now();
     let said = |leecher: &Leecher| client.duplicates(&leecher.process.log_text());
     while asked.elapsed() < SUMMARY_WITHIN && leechers.iter().any(|leecher| said(leecher).is_none()) {

@@ -2,7 +2,7 @@
 
 use super::bound;
 use super::role::{self, Role};
-use crate::linkemu::Link;
+use crate::linkemu::LinkSpec;
 use crate::units::show_size;
 use serde::Serialize;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub struct Scenario {
     pub spread: bool,
     /// The seeder leaves when it has sent this many copies of the file.
     pub seeder_leaves: Option<f64>,
-    /// The tracker dies so many seconds after the first start.
+    /// Seconds after the first start at which the tracker dies.
     pub tracker_dies: Option<u64>,
     /// Whether our peers use the swarm extension.
     pub extension: bool,
@@ -106,13 +106,13 @@ impl Scenario {
 
     /// The links of tracker, seeder and leechers.
     #[must_use]
-    pub fn links(&self) -> Vec<Link> {
+    pub fn links(&self) -> Vec<LinkSpec> {
         let (delay, queue) = (Duration::from_millis(self.delay), Duration::from_millis(self.queue));
-        let link = Link::symmetric(self.rate, delay, queue);
-        let slow = Link { up: link.up / 10, down: link.down / 10, ..link };
+        let link = LinkSpec::symmetric(self.rate, delay, queue);
+        let slow = LinkSpec { up: link.up / 10, down: link.down / 10, ..link };
         let of = |role| if role == Role::Slow { slow } else { link };
-        let seeder = Link::symmetric(self.seeder_rate, delay, queue);
-        [Link::unlimited(delay), seeder].into_iter().chain(self.roles().into_iter().map(of)).collect()
+        let seeder = LinkSpec::symmetric(self.seeder_rate, delay, queue);
+        [LinkSpec::unlimited(delay), seeder].into_iter().chain(self.roles().into_iter().map(of)).collect()
     }
 
     /// When a leecher starts.

@@ -1,4 +1,4 @@
-//! What is noted while a swarm runs: who has received how much, what the seeder has sent, how busy the machine
+//! What is noted while a swarm runs: what each leecher has received, what the seeder has sent, how busy the machine
 //! is.
 
 use super::outcome::Reading;
@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 /// Time between two readings.
 const READ_EVERY: Duration = Duration::from_millis(100);
 
-/// The most that somebody has received who is not complete: requests and acknowledgements pass the link too.
+/// The most that an incomplete leecher has received, as a share of the file: requests and acknowledgements pass
+/// the link too.
 const NEARLY_ALL: f64 = 0.999;
 
 /// The counters of a run, and its readings.

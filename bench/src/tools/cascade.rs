@@ -12,7 +12,7 @@ use std::process::Command;
 /// One seeder and its tracker, both on loopback and ready.
 #[derive(Debug)]
 pub struct Source {
-    tracker: Measured,
+    _tracker: Measured,
     seeder: Measured,
     /// Where the tracker listens.
     pub tracker_address: SocketAddrV4,
@@ -40,7 +40,7 @@ impl Source {
             ready.check() && probe::listed(tracker_address, cascade.hash).contains(&seeder_address)
         })?;
         seeder.mark();
-        Ok(Self { tracker, seeder, tracker_address, seeder_address })
+        Ok(Self { _tracker: tracker, seeder, tracker_address, seeder_address })
     }
 
     /// Counts what the seeder uses from here on.
@@ -52,12 +52,6 @@ impl Source {
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.seeder.usage()
-    }
-
-    /// What the tracker has used since its start.
-    #[must_use]
-    pub fn tracker_usage(&self) -> Usage {
-        self.tracker.usage()
     }
 
     /// The command of a download from here into `out`.

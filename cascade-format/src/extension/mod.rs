@@ -2,21 +2,23 @@
 //! version 1, which ignores the reserved bytes of a request and never sets bit 7 of a status.
 //!
 //! A requester shows a [`Marker`] in the reserved bytes of an ordinary block request. A peer that knows
-//! it may answer with bit 7 of the status set ([`EXTENDED`]); then a [`field`] of items stands in front
-//! of the ordinary body, and the header's body length counts both. `docs/protocol.md` has the bytes.
+//! it may answer with bit 7 of the status set ([`EXTENDED`]); then a [`field`] of items precedes
+//! the ordinary body, and the header's body length counts both. `docs/protocol.md` has the bytes.
 //!
 //! | module | what it describes |
 //! |---|---|
 //! | [`marker`] | the sixteen bytes in a request |
 //! | [`field`] | the items in front of an answer's body |
+//! | [`metafile`] | asking for the `.cascade` file itself |
 
 pub mod field;
 pub mod marker;
+pub mod metafile;
 
 pub use field::{FieldError, Item, Run};
 pub use marker::Marker;
 
-/// Bit 7 of an answer's status: a field stands in front of the body.
+/// Bit 7 of an answer's status: a field precedes the body.
 pub const EXTENDED: u8 = 0x80;
 
 /// The block number of a request that asks for news alone. Only a peer that has shown that it knows

@@ -186,7 +186,7 @@ fn global_header(size: usize) -> Vec<u8> {
     unit("././@PaxHeader", "0000644", size, b"g")
 }
 
-/// The header that stands behind the index of an empty folder.
+/// The header that follows the index of an empty folder.
 fn shared_folder() -> Vec<u8> {
     unit("./", "0000755", 0, b"5")
 }

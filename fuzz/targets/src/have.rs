@@ -4,7 +4,7 @@ use crate::Seed;
 use crate::raw::{join, number};
 use cascade_format::{Have, Layout};
 
-/// Reads the first two bytes of `data` as a number of blocks, the rest as the bitmap of so many.
+/// Reads the first two bytes of `data` as a number of blocks, the rest as the bitmap of that number of blocks.
 ///
 /// # Panics
 /// The bitmap is accepted against the rule, refused against it, or read as another set.

@@ -21,6 +21,7 @@ pub mod have;
 pub mod link;
 pub mod link_response;
 pub mod metafile;
+pub mod metafile_message;
 pub mod tracker_config;
 pub mod tracker_request;
 pub mod tracker_response;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "block_response", run: block_response::run, seeds: block_response::seeds },
     Target { name: "extension_marker", run: extension_marker::run, seeds: extension_marker::seeds },
     Target { name: "extension_field", run: extension_field::run, seeds: extension_field::seeds },
+    Target { name: "metafile_message", run: metafile_message::run, seeds: metafile_message::seeds },
     Target { name: "link_response", run: link_response::run, seeds: link_response::seeds },
     Target { name: "tracker_request", run: tracker_request::run, seeds: tracker_request::seeds },
     Target { name: "tracker_response", run: tracker_response::run, seeds: tracker_response::seeds },

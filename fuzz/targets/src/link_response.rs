@@ -11,7 +11,7 @@ use cascade_peer::link::response::{Ask, ResponseReader, Segment};
 const LENGTH: u64 = 1000;
 const BLOCK_SIZE: u64 = 64;
 
-/// What stands for the block number of a question for news.
+/// The block number of a question for news.
 const NEWS: u64 = u64::MAX;
 
 /// Bit of the first byte: requests carry markers.
@@ -21,7 +21,7 @@ const MARKED: u8 = 0x80;
 const WITH_NEWS: u8 = 0x40;
 
 /// What became of a request: the block, the status, and the block's bytes so far. For a refusal, the
-/// number of bytes of its message that are kept, as so many zeroes. For a field, its number of items in
+/// number of bytes of its message that are kept, as zeroes. For a field, its number of items in
 /// the place of the status; for the end of an answer to a question for news, 2.
 type Answer = (u64, Said, Vec<u8>);
 

@@ -5,20 +5,21 @@
 //! is one of thousands in a read, a block of a gigabyte is read in thousands of pieces. Blocks in a
 //! hole of a sparse file are not read at all.
 
+mod checker;
 mod cursor;
+mod findings;
 mod holes;
 mod together;
-mod verdict;
 mod whole;
-mod worker;
 mod zeroes;
 
+pub use findings::{Findings, WholeFile};
 pub use holes::is_empty_of_data;
-pub use verdict::{Verdict, WholeFile};
 pub use whole::file_hash;
 
 use crate::metafile::MetafileOnDisk;
 use cascade_format::Have;
+use checker::Checker;
 use cursor::Cursor;
 use std::fs::File;
 use std::io;
@@ -26,7 +27,6 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use worker::Worker;
 use zeroes::Zeroes;
 
 /// What each thread reads into, in bytes; half of it for either of two blocks. It stays in the
@@ -158,7 +158,7 @@ struct Job<'a> {
 impl Job<'_> {
     /// What each thread does.
     fn work(&self) -> io::Result<()> {
-        let result = Worker::new(self).run();
+        let result = Checker::new(self).run();
         if result.is_err() {
             self.failed.store(true, Ordering::Relaxed);
         }

@@ -160,27 +160,28 @@ fn the_file_hash_is_that_of_the_stated_length() {
     assert_eq!(hash(200_001), FileHash::of(&bytes[..200_001]));
 }
 
-/// Every field of a verdict, with and without the whole-file hash.
+/// Every field of the findings, with and without the whole-file hash.
 #[test]
-fn a_verdict_tells_wrong_from_missing() {
+fn findings_tell_wrong_from_missing() {
     let never = AtomicBool::new(false);
-    let verdict =
-        |sample: &Sample, whole| Verdict::of(&sample.data, &sample.metafile, whole, &|_| (), &never).unwrap();
+    let findings = |sample: &Sample, whole| {
+        Findings::of(&sample.data, &sample.metafile, whole, &|_| (), &never).unwrap()
+    };
     let sample = Sample::new(&noise(10_500), 1000);
-    assert_eq!(verdict(&sample, true).whole_file, WholeFile::Right);
-    assert!(verdict(&sample, true).is_right());
-    assert_eq!(verdict(&sample, false).whole_file, WholeFile::Unchecked);
-    assert!(verdict(&sample, false).is_right());
+    assert_eq!(findings(&sample, true).whole_file, WholeFile::Right);
+    assert!(findings(&sample, true).is_right());
+    assert_eq!(findings(&sample, false).whole_file, WholeFile::Unchecked);
+    assert!(findings(&sample, false).is_right());
 
     sample.data.write_all_at(b"more", 10_500).unwrap();
-    assert_eq!(verdict(&sample, true).extra_bytes(), 4);
-    assert!(!verdict(&sample, true).is_right());
+    assert_eq!(findings(&sample, true).extra_bytes(), 4);
+    assert!(!findings(&sample, true).is_right());
 
     sample.data.set_len(8100).unwrap();
     for at in [0, 3000, 4000, 7999] {
         sample.data.write_all_at(b"?", at).unwrap();
     }
-    let found = verdict(&sample, true);
+    let found = findings(&sample, true);
     assert_eq!((found.right(), found.wrong(), found.missing(), found.extra_bytes()), (4, 4, 3, 0));
     assert_eq!(found.wrong_ranges().collect::<Vec<_>>(), [0..=0, 3..=4, 7..=7]);
     assert_eq!(found.missing_range(), Some(8..=10));
@@ -199,9 +200,9 @@ fn a_false_file_hash_is_found() {
         bytes[40] ^= 1;
         std::fs::write(sample.metafile.path(), bytes).unwrap();
         let metafile = MetafileOnDisk::open(sample.metafile.path()).unwrap();
-        let verdict = Verdict::of(&sample.data, &metafile, true, &|_| (), &never).unwrap();
-        assert_eq!(verdict.whole_file, WholeFile::Wrong, "{len} bytes");
-        assert!(!verdict.is_right());
+        let findings = Findings::of(&sample.data, &metafile, true, &|_| (), &never).unwrap();
+        assert_eq!(findings.whole_file, WholeFile::Wrong, "{len} bytes");
+        assert!(!findings.is_right());
     }
 }
 
@@ -248,7 +249,7 @@ proptest! {
             let progress = |bytes| {
                 told.fetch_add(bytes, Ordering::Relaxed);
             };
-            let check = if together { together::check_together } else { verdict::check_both };
+            let check = if together { together::check_together } else { findings::check_both };
             let (have, hash) = check(&sample.data, &sample.metafile, &progress, &never).unwrap();
             let lacking: Vec<u64> =
                 layout.iter().filter(|block| !have.has(*block)).map(|block| block.number()).collect();

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 static PIECE: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The hashes that were asked for: of the block size, and of the last block's length. The lock is held
-/// while one is computed, because whoever waits for it wants just that.
+/// while one is computed, because a thread that waits for the lock wants just that hash.
 #[derive(Default)]
 pub(super) struct Zeroes(Mutex<Vec<(u64, BlockHash)>>);
 

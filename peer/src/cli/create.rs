@@ -1,17 +1,18 @@
 //! `peer create`: makes `.cascade` files.
 
+use super::given::{self, Trackers};
 use super::interrupt::Ear;
+use super::link;
 use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::clock;
-use crate::create::{CreateError, Source, default_block_size, parse_block_size};
+use crate::create::{CreateError, Source, default_block_size};
 use crate::human::{Bytes, Count, Name, Span, Speed};
-use crate::metafile::{MetafileOnDisk, SUFFIX};
-use crate::progress::{self, Progress};
-use crate::report::{self, json_line, line};
+use crate::metafile::MetafileOnDisk;
+use crate::report::{self, FileBar, json_line, line};
 use crate::store::Records;
+use cascade_format::units::parse_nonzero_size;
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -26,9 +27,11 @@ pub struct Args {
     /// Name of the .cascade file (one FILE), or the folder that it goes to
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
-    #[arg(short, long, value_name = "SIZE", value_parser = parse_block_size, allow_negative_numbers = true)]
+    /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: length/1024, from 64KiB to 4MiB]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
+    #[command(flatten)]
+    trackers: Trackers,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -59,22 +62,28 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     let start = clock::now();
     let source = Source::open(file)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(source.length()));
-    let bar = Progress::new(source.length(), &Name(file).to_string(), progress::on_terminal());
+    let bar = FileBar::new(source.length(), &Name(file).to_string());
     let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
     bar.finish();
     let metafile = result?;
     let time = start.elapsed();
     // Both hashes were computed of the same bytes. Without it the first check takes longer, no more.
     let _ = Records::from_environment().remember_consistent(metafile.cascade_hash());
+    // A name too long for a link has none.
+    let link = given::link_of(&metafile, None).and_then(|mut link| {
+        link::add(&mut link, args.trackers.named(), &[])?;
+        Ok(link.to_string())
+    });
+    let link = link.ok();
     if args.json {
-        tell_json(file, &metafile, time);
+        tell_json(file, &metafile, time, link.as_deref());
     } else {
-        tell(file, &metafile, time);
+        tell(file, &metafile, time, link.as_deref());
     }
     Ok(())
 }
 
-fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
+fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<&str>) {
     let layout = metafile.layout();
     line(&format!(
         "{}: {} in {} of {}, made in {} ({})",
@@ -92,11 +101,14 @@ fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
         _ => format!(" --data {}", quote(file)),
     };
     line(&format!("to seed       peer seed {cascade}{data}"));
-    line(&format!("to download   peer download {}", quote(Path::new(name(metafile.path())))));
+    line(&format!("to download   peer download {}", quote(Path::new(given::file_name(metafile.path())))));
     line("              with the tracker on another machine, add --tracker HOST:8888 to both");
+    if let Some(link) = link {
+        line(&format!("link          {link}"));
+    }
 }
 
-fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
+fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<&str>) {
     let layout = metafile.layout();
     json_line(&serde_json::json!({
         "event": "created",
@@ -108,16 +120,19 @@ fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
         "block_size": layout.block_size(),
         "blocks": layout.blocks(),
         "seconds": time.as_secs_f64(),
+        "link": link,
     }));
 }
 
 /// Where each `.cascade` file goes, checked before anything is begun.
 fn outputs(args: &Args) -> Result<Vec<PathBuf>, CliError> {
     let outputs: Vec<_> = match &args.output {
-        None => args.files.iter().map(|file| with_suffix(file)).collect(),
-        Some(folder) if folder.is_dir() => {
-            args.files.iter().map(|file| folder.join(with_suffix(Path::new(name(file))))).collect()
-        }
+        None => args.files.iter().map(|file| given::metafile_path(file)).collect(),
+        Some(folder) if folder.is_dir() => args
+            .files
+            .iter()
+            .map(|file| folder.join(given::metafile_path(Path::new(given::file_name(file)))))
+            .collect(),
         Some(output) if args.files.len() == 1 => vec![output.clone()],
         Some(output) => {
             let output = Name(output);
@@ -129,17 +144,4 @@ fn outputs(args: &Args) -> Result<Vec<PathBuf>, CliError> {
         Some(twice) => Err(CliError::usage(format!("two of the files would have the same {}", Name(twice)))),
         None => Ok(outputs),
     }
-}
-
-/// `FILE.cascade`.
-fn with_suffix(file: &Path) -> PathBuf {
-    let mut path = file.as_os_str().to_owned();
-    path.push(".");
-    path.push(SUFFIX);
-    path.into()
-}
-
-/// The last part of a path.
-fn name(path: &Path) -> &OsStr {
-    path.file_name().unwrap_or(path.as_os_str())
 }

@@ -1,22 +1,23 @@
 //! `peer demo`: a whole swarm on this machine, over real sockets, to see how it works.
 
-use super::host::{Front, Host, show};
+use super::given::{link_of, metafile_path};
+use super::host::{Front, Host, Listen, show};
 use super::interrupt::Ear;
 use super::shell::quote;
-use super::{CliError, ExitCode};
+use super::{CliError, ExitCode, link};
 use crate::clock;
 use crate::create::{Source, default_block_size};
 use crate::human::{Bytes, Name, Speed};
 use crate::limits::PIECE_LEN;
 use crate::metafile::MetafileOnDisk;
-use crate::peer::{Options, Peer};
+use crate::peer::{ANYWHERE, Options, Peer};
 use crate::report::{Style, line};
 use crate::session::engine::Stop;
-use crate::session::{Download, Event, Seed};
+use crate::session::{Download, Event, Fetch, FetchError, Observer, Seed};
 use crate::store::{DataFile, Records};
 use cascade_swarm::ask::Order;
 use cascade_tracker::{Policy, Tracker};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -51,7 +52,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     })?;
     let result = Stage::set(args, &folder, &cancel).and_then(|stage| {
         let options = Options { records: stage.records.clone(), ..Options::default() };
-        let host = Host::start(options, &style, ear).map_err(|error| error.to_string())?;
+        let host =
+            Host::start(options, Listen::At(ANYWHERE), &style, ear).map_err(|error| error.to_string())?;
         host.run(async |front: &mut Front| {
             let (stop, interrupted) = (front.peer.stopper(), Arc::clone(&cancel));
             ear.on_signal(move || {
@@ -96,7 +98,7 @@ impl Stage {
         let source = Source::open(&original).map_err(|error| error.to_string())?;
         let block_size = default_block_size(source.length());
         let start = clock::now();
-        let out = folder.join(with_suffix(&name));
+        let out = metafile_path(&folder.join(&name));
         let metafile =
             source.describe(&out, block_size, &|_| {}, cancel).map_err(|error| error.to_string())?;
         let speed = Speed { bytes: source.length(), time: start.elapsed() };
@@ -116,7 +118,7 @@ impl Stage {
         Ok(Self { name, original, half, target, metafile: Arc::new(metafile), records })
     }
 
-    /// A tracker, two seeders, one download.
+    /// A tracker, two seeders, one download that begins with a link.
     async fn play(&self, peer: &Peer, style: &Style) -> Result<(), String> {
         let tracker = Tracker::bind(SocketAddr::from((LOCAL, 0)), Policy::open());
         let tracker = tracker.map_err(|error| format!("cannot start the tracker: {error}"))?;
@@ -129,20 +131,47 @@ impl Stage {
         for (what, data) in seeders {
             peers.push(self.seed(what, data, &address, &peer.stopper()).await?);
         }
+        let mut observer = style.observer(Path::new(&self.name), &self.metafile.cascade_hash().to_string());
+        let metafile = match self.fetch(peer, &address, &mut *observer).await {
+            Ok(metafile) => Arc::new(metafile),
+            Err(error) => return Err(error.to_string()),
+        };
         let download = Download {
-            metafile: Arc::clone(&self.metafile),
+            metafile,
             target: self.target.clone(),
             trackers: vec![address],
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
         };
-        let mut observer = style.observer(Path::new(&self.name), &self.metafile.cascade_hash().to_string());
         let done = show(peer.download(download), &mut *observer).await;
         for peer in peers {
             peer.shut_down().await;
         }
         done.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Gets the `.cascade` file as who has only the link does.
+    async fn fetch(
+        &self,
+        peer: &Peer,
+        tracker: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<MetafileOnDisk, FetchError> {
+        // A name too long for a link has none; the rest goes on as if it had.
+        if let Ok(mut link) = link_of(&self.metafile, Some(&self.name.to_string_lossy()))
+            && link::add(&mut link, &[tracker.to_owned()], &[]).is_ok()
+        {
+            line(&format!("demo: the receiver has nothing but the link {link}"));
+        }
+        let fetch = Fetch {
+            cascade_hash: self.metafile.cascade_hash(),
+            out: metafile_path(&self.target),
+            trackers: vec![tracker.to_owned()],
+            peers: Vec::new(),
+            no_wait: false,
+        };
+        show(peer.fetch(fetch), observer).await
     }
 
     /// A seeder with a listener and threads of its own, as in another process, which has registered with the
@@ -186,26 +215,24 @@ impl Stage {
     }
 
     fn explain(&self) {
-        let (name, cascade) = (quote(Path::new(&self.name)), quote(Path::new(&with_suffix(&self.name))));
+        let name = Path::new(&self.name);
+        let (cascade, name) = (quote(&metafile_path(name)), quote(name));
         for text in [
             "",
-            "The same on three machines, A with the file:",
+            "The same on several machines, A with the file:",
+            &format!("  A$ peer share {name}"),
+            "then paste the line that it prints on each of the others, at once or later:",
+            "  B$ peer download 'cascade:…'",
+            "  C$ peer download 'cascade:…'",
+            "Or by hand, with a tracker that stays, and the .cascade file by mail or from a web page:",
             "  A$ tracker",
             &format!("  A$ peer create {name}"),
             &format!("  A$ peer seed {cascade}"),
-            &format!(
-                "copy {cascade} to B and C (by mail, on a web page), then on each, with A's address for A:"
-            ),
-            &format!("  B$ peer download {cascade} --tracker A:8888 --seed"),
-            &format!("  C$ peer download {cascade} --tracker A:8888 --seed"),
+            &format!("  B$ peer download {cascade} --tracker A:8888"),
         ] {
             line(text);
         }
     }
-}
-
-fn with_suffix(name: &OsStr) -> OsString {
-    [name, OsStr::new(".cascade")].into_iter().collect()
 }
 
 /// An error as soon as the work should end.

@@ -1,40 +1,46 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
-use super::host::{Front, Host, require_descriptors, show};
+use super::given::{self, Contacts, Given, Trackers};
+use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
-use super::{CliError, ExitCode, Switch, address};
+use super::{CliError, ExitCode, Switch, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
-use crate::peer::{ANYWHERE, Downloaded, Options, Transfer};
+use crate::peer::{Downloaded, Options, Transfer};
 use crate::report::{self, Style};
-use crate::session::{Download, DownloadError, Event, Observer, SeedError};
+use crate::session::engine::Stop;
+use crate::session::{Download, DownloadError, Event, Fetch, FetchError, Observer, SeedError};
+use cascade_format::CascadeHash;
+use cascade_format::link::Link;
 use cascade_swarm::ask::Order;
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 
 /// Descriptors that each file takes at least: its part file, the watch on it, and one connection to a peer.
 const DESCRIPTORS_A_FILE: usize = 3;
 
-/// Download the files that .cascade files describe
+/// Download what .cascade files or links describe
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files; each data file goes beside its own, under the name without .cascade
-    #[arg(value_name = "FILE.cascade", required = true)]
-    files: Vec<PathBuf>,
-    /// Tracker to ask for peers; may be given several times
-    #[arg(short, long = "tracker", value_name = "HOST:PORT", env = "CASCADE_TRACKER", value_delimiter = ',',
-          default_value = super::DEFAULT_TRACKER, value_parser = address::host_port)]
-    trackers: Vec<String>,
-    /// Address to serve on; port 0 lets the system choose
-    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANYWHERE)]
-    listen: SocketAddrV4,
-    /// Name of the data file (one .cascade file), or the folder that it goes to
+    /// The .cascade files, or links. The data goes beside its .cascade file, under the name without .cascade; that of a
+    /// link goes here
+    #[arg(value_name = "FILE.cascade|LINK", required = true)]
+    files: Vec<OsString>,
+    #[command(flatten)]
+    trackers: Trackers,
+    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
+    /// 8899]
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddrV4>,
+    /// Name of the data file (one .cascade file or link), or the folder that it goes to
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Peer to download from, beside those that trackers know; may be given several times
+    /// Peer to download from, beside those that links name and trackers know; may be given several times
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
     peers: Vec<String>,
     /// Go on serving when everything is complete, until interrupted
@@ -68,32 +74,38 @@ pub struct Args {
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
-    let options = Options {
-        listen: (!args.no_serve).then_some(args.listen),
-        extension: args.extension == Switch::On,
-        paranoid: args.paranoid,
-        ..Options::default()
-    };
-    let host = Host::start(options, &style, ear)?;
+    let options =
+        Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
+    let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
+    let host = Host::start(options, listen, &style, ear)?;
     require_descriptors("download", jobs.len(), DESCRIPTORS_A_FILE)?;
     host.run(async |front: &mut Front| {
         front.open()?;
         let mut tasks = JoinSet::new();
         for job in jobs {
-            let observer = style.observer(&job.target, &job.metafile.cascade_hash().to_string());
-            tasks.spawn(download(front.peer.download(job), observer));
+            let observer = style.observer(job.target(), &job.cascade_hash().to_string());
+            match job {
+                Job::Ready(job) => tasks.spawn(download(front.peer.download(job), observer)),
+                Job::Link(job) => {
+                    let stop = front.peer.stopper();
+                    tasks.spawn(fetch(front.peer.fetch(job.fetch.clone()), job, stop, observer))
+                }
+            };
         }
         let (mut code, mut interrupted) = (ExitCode::Done, false);
         while let Some(result) = tasks.join_next().await {
             match result {
+                Ok(Ok(Step::Fetched(job, observer))) => {
+                    tasks.spawn(download(front.peer.download(job), observer));
+                }
                 Ok(Ok(Step::Downloaded(file, observer))) if args.seed => {
                     tasks.spawn(seed(front.peer.seed_downloaded(&file), observer));
                 }
                 Ok(Ok(_)) => {}
-                Ok(Err(DownloadError::Interrupted)) | Err(_) => interrupted = true,
-                Ok(Err(error)) => {
+                Ok(Err(Failure::Interrupted)) | Err(_) => interrupted = true,
+                Ok(Err(Failure::Told(message))) => {
                     // At once: the others may take hours.
-                    report::error(&error.to_string());
+                    report::error(&message);
                     code = ExitCode::Failed;
                 }
             }
@@ -104,27 +116,117 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
 
 /// What has come to its end.
 enum Step {
+    Fetched(Download, Box<dyn Observer>),
     Downloaded(Downloaded, Box<dyn Observer>),
     Seeded,
+}
+
+/// Why a file is not downloaded.
+enum Failure {
+    Interrupted,
+    /// For the user.
+    Told(String),
+}
+
+impl Failure {
+    /// Tells it to who reads the events, too.
+    fn told(message: String, observer: &mut dyn Observer) -> Self {
+        observer.event(Event::Failed(message.clone()));
+        Self::Told(message)
+    }
+}
+
+/// What is to be done for one argument.
+enum Job {
+    Ready(Download),
+    Link(Box<LinkJob>),
+}
+
+impl Job {
+    fn target(&self) -> &Path {
+        match self {
+            Self::Ready(download) => &download.target,
+            Self::Link(link) => &link.target,
+        }
+    }
+
+    fn cascade_hash(&self) -> CascadeHash {
+        match self {
+            Self::Ready(download) => download.metafile.cascade_hash(),
+            Self::Link(link) => link.fetch.cascade_hash,
+        }
+    }
+}
+
+/// A file of which only a link is there yet.
+struct LinkJob {
+    fetch: Fetch,
+    target: PathBuf,
+    /// The user, and not the link, has chosen the name: what has it may be replaced.
+    chosen: bool,
+    order: Order,
+}
+
+impl LinkJob {
+    fn with(&self, metafile: MetafileOnDisk) -> Download {
+        let Fetch { trackers, peers, no_wait, .. } = self.fetch.clone();
+        let (metafile, target) = (Arc::new(metafile), self.target.clone());
+        Download { metafile, target, trackers, peers, order: self.order, no_wait }
+    }
+}
+
+/// Fetches the `.cascade` file, and sees to it that no file of the user's is in the way.
+async fn fetch(
+    transfer: Transfer<Result<MetafileOnDisk, FetchError>>,
+    job: Box<LinkJob>,
+    stop: Stop,
+    mut observer: Box<dyn Observer>,
+) -> Result<Step, Failure> {
+    let was_there = job.fetch.out.exists();
+    let metafile = match show(transfer, &mut *observer).await {
+        Ok(metafile) => metafile,
+        Err(FetchError::Interrupted) => return Err(Failure::Interrupted),
+        Err(error) => return Err(Failure::told(error.to_string(), &mut *observer)),
+    };
+    let download = job.with(metafile);
+    if job.chosen {
+        return Ok(Step::Fetched(download, observer));
+    }
+    let (metafile, target) = (Arc::clone(&download.metafile), download.target.clone());
+    let cancel = Arc::clone(stop.flag());
+    let looked = tokio::task::spawn_blocking(move || taken::look(&metafile, &target, &cancel)).await;
+    match looked {
+        _ if stop.flag().load(Ordering::Relaxed) => Err(Failure::Interrupted),
+        Ok(None) => Ok(Step::Fetched(download, observer)),
+        Ok(Some(message)) => {
+            if !was_there {
+                // It describes nothing that is here.
+                let _ = std::fs::remove_file(&job.fetch.out);
+            }
+            Err(Failure::told(message, &mut *observer))
+        }
+        Err(_) => Err(Failure::Interrupted),
+    }
 }
 
 async fn download(
     transfer: Transfer<Result<Downloaded, DownloadError>>,
     mut observer: Box<dyn Observer>,
-) -> Result<Step, DownloadError> {
+) -> Result<Step, Failure> {
     match show(transfer, &mut *observer).await {
         Ok(file) => Ok(Step::Downloaded(file, observer)),
-        Err(error) => {
-            observer.event(Event::Failed(error.to_string()));
-            Err(error)
+        Err(DownloadError::Interrupted) => {
+            observer.event(Event::Failed(DownloadError::Interrupted.to_string()));
+            Err(Failure::Interrupted)
         }
+        Err(error) => Err(Failure::told(error.to_string(), &mut *observer)),
     }
 }
 
 async fn seed(
     transfer: Transfer<Result<(), SeedError>>,
     mut observer: Box<dyn Observer>,
-) -> Result<Step, DownloadError> {
+) -> Result<Step, Failure> {
     match show(transfer, &mut *observer).await {
         Ok(()) | Err(SeedError::Interrupted) => {}
         Err(error) => observer.event(Event::Warning(error.to_string())),
@@ -133,36 +235,69 @@ async fn seed(
 }
 
 /// What is to be done, all of it checked before anything is begun.
-fn jobs(args: &Args) -> Result<Vec<Download>, CliError> {
+fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
     let mut jobs = Vec::new();
     let mut targets = HashSet::new();
-    for file in &args.files {
-        let metafile = MetafileOnDisk::open(file).map_err(|error| CliError::failed(error.to_string()))?;
-        let target = target(args, &metafile)?;
-        if !targets.insert(target.clone()) {
-            let target = Name(&target);
+    for given in Given::read_all(&args.files)? {
+        let job = match given {
+            Given::File(file) => file_job(args, &file)?,
+            Given::Link(link) => link_job(args, &link)?,
+        };
+        if !targets.insert(job.target().to_owned()) {
+            let target = Name(job.target());
             return Err(CliError::usage(format!(
                 "two of the files would go to {target}; give them different folders"
             )));
         }
-        jobs.push(Download {
-            metafile: Arc::new(metafile),
-            target,
-            trackers: args.trackers.clone(),
-            peers: args.peers.clone(),
-            order: if args.sequential { Order::Sequential } else { Order::Random },
-            no_wait: args.no_wait,
-        });
+        jobs.push(job);
     }
     Ok(jobs)
 }
 
-fn target(args: &Args, metafile: &MetafileOnDisk) -> Result<PathBuf, CliError> {
+fn order(args: &Args) -> Order {
+    if args.sequential { Order::Sequential } else { Order::Random }
+}
+
+fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
+    let metafile = given::open(file)?;
     let beside = || metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
-    let Some(output) = &args.output else { return beside() };
+    let target = match place(args)? {
+        Place::Beside => beside()?,
+        Place::Folder(folder) => folder.join(given::file_name(&beside()?)),
+        Place::Chosen(target) => target,
+    };
+    Ok(Job::Ready(Download {
+        metafile: Arc::new(metafile),
+        target,
+        trackers: args.trackers.for_file(),
+        peers: args.peers.clone(),
+        order: order(args),
+        no_wait: args.no_wait,
+    }))
+}
+
+fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
+    let (target, chosen) = match place(args)? {
+        Place::Beside => (PathBuf::from(given::data_name(link)), false),
+        Place::Folder(folder) => (folder.join(given::data_name(link)), false),
+        Place::Chosen(target) => (target, true),
+    };
+    let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
+    let fetch = given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait);
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args) })))
+}
+
+/// Where the user wants the data.
+enum Place {
+    Beside,
+    Folder(PathBuf),
+    Chosen(PathBuf),
+}
+
+fn place(args: &Args) -> Result<Place, CliError> {
+    let Some(output) = &args.output else { return Ok(Place::Beside) };
     if output.is_dir() || names_folder(output) {
-        let beside = beside()?;
-        return Ok(output.join(beside.file_name().unwrap_or(beside.as_os_str())));
+        return Ok(Place::Folder(output.clone()));
     }
     if args.files.len() > 1 {
         let output = Name(output);
@@ -170,7 +305,7 @@ fn target(args: &Args, metafile: &MetafileOnDisk) -> Result<PathBuf, CliError> {
             "{output} is not a folder, and there are several files to download"
         )));
     }
-    Ok(output.clone())
+    Ok(Place::Chosen(output.clone()))
 }
 
 /// Whether the user wrote the name as that of a folder.

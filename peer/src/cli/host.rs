@@ -3,11 +3,13 @@
 use super::interrupt::Ear;
 use super::{CliError, LIMITS};
 use crate::human::Count;
-use crate::peer::{Options, Peer, StartError, Transfer};
+use crate::peer::{ANYWHERE, Options, Peer, StartError, Transfer};
 use crate::report::Style;
 use crate::serve::{Warn, descriptors};
 use crate::session::Observer;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -15,6 +17,28 @@ use tokio::runtime::{Builder, Runtime};
 /// Threads of the runtime of sessions and trackers. They only decide and wait; links, hashing and serving
 /// have threads of their own.
 const CONTROL_THREADS: usize = 2;
+
+/// Where a peer listens that is told nothing: on every address, on the first of these ports that is free. So a
+/// firewall's rule can name them.
+const USUAL_PORTS: RangeInclusive<u16> = 8889..=8899;
+
+/// Where a peer listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listen {
+    /// The first of [`USUAL_PORTS`] that is free, else any port.
+    Usual,
+    /// There.
+    At(SocketAddrV4),
+    /// It does not.
+    Nowhere,
+}
+
+impl Listen {
+    /// Where the user wants it.
+    pub(super) fn wanted(address: Option<SocketAddrV4>) -> Self {
+        address.map_or(Self::Usual, Self::At)
+    }
+}
 
 /// How long background work may go on after the end.
 const GRACE: Duration = Duration::from_millis(500);
@@ -37,12 +61,17 @@ pub(super) struct Front {
 
 impl Host {
     /// Takes the address and starts everything that files share. The first signal ends the peer.
-    pub(super) fn start(options: Options, style: &Style, ear: &Ear) -> Result<Self, CliError> {
+    pub(super) fn start(
+        options: Options,
+        listen: Listen,
+        style: &Style,
+        ear: &Ear,
+    ) -> Result<Self, CliError> {
         let runtime = Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build();
         let runtime = runtime.map_err(|error| failed(&StartError::Threads(error)))?;
         let shown = style.clone();
         let warn = Warn(Arc::new(move |text| shown.warning(text)));
-        let peer = Peer::bind(Options { warn, ..options }).map_err(|error| failed(&error))?;
+        let peer = bind(&Options { warn, ..options }, listen).map_err(|error| failed(&error))?;
         let stop = peer.stopper();
         ear.on_signal(move || stop.stop());
         Ok(Self { runtime, front: Front { peer, style: style.clone() } })
@@ -58,6 +87,24 @@ impl Host {
         });
         runtime.shutdown_timeout(GRACE);
         result
+    }
+}
+
+/// Takes the address.
+fn bind(options: &Options, listen: Listen) -> Result<Peer, StartError> {
+    let at = |listen| Peer::bind(Options { listen, ..options.clone() });
+    match listen {
+        Listen::Nowhere => at(None),
+        Listen::At(address) => at(Some(address)),
+        Listen::Usual => {
+            for port in USUAL_PORTS {
+                match at(Some(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))) {
+                    Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {}
+                    bound => return bound,
+                }
+            }
+            at(Some(ANYWHERE))
+        }
     }
 }
 

@@ -1,17 +1,27 @@
 //! `peer info`: what `.cascade` files describe.
 
-use super::{CliError, ExitCode};
+use super::fetched::fetched;
+use super::given::{self, Given, Trackers};
+use super::interrupt::Ear;
+use super::{CliError, ExitCode, address};
 use crate::human::{Bytes, Name};
 use crate::metafile::MetafileOnDisk;
 use crate::report::{self, json_line, line};
-use std::path::PathBuf;
+use cascade_format::link::{Address, Link};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-/// Show what .cascade files describe, and what is wrong with damaged ones
+/// Show what .cascade files or links describe, and what is wrong with damaged ones
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files
-    #[arg(value_name = "FILE.cascade", required = true)]
-    files: Vec<PathBuf>,
+    /// The .cascade files, or links, whose .cascade file is asked of other peers
+    #[arg(value_name = "FILE.cascade|LINK", required = true)]
+    files: Vec<OsString>,
+    #[command(flatten)]
+    trackers: Trackers,
+    /// Peer to ask for the .cascade file of a link; may be given several times
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
+    peers: Vec<String>,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -20,29 +30,70 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// None: a damaged file is told at once, and the others are shown.
-pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+/// A damaged link. A damaged file is told at once, and the others are shown.
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let mut code = ExitCode::Done;
     for file in &args.files {
-        match MetafileOnDisk::open(file) {
-            Ok(metafile) if args.json => tell_json(&metafile),
-            Ok(metafile) => tell(&metafile),
-            Err(error) => {
-                if args.json {
-                    let (file, message) = (file.to_string_lossy(), error.to_string());
-                    json_line(&serde_json::json!({"event": "error", "file": file, "message": message}));
+        let shown = match Given::read(file)? {
+            Given::File(file) => match MetafileOnDisk::open(&file) {
+                Ok(metafile) => {
+                    tell(args, metafile.path(), &metafile);
+                    Ok(())
                 }
-                report::error(&error.to_string());
-                code = ExitCode::Failed;
+                Err(error) => Err((file, CliError::failed(error.to_string()))),
+            },
+            Given::Link(link) => {
+                let name = PathBuf::from(given::data_name(&link));
+                tell_link(args, &link);
+                match fetched(&link, &args.trackers, &args.peers, ear) {
+                    Ok((metafile, _folder)) => {
+                        tell(args, &name, &metafile);
+                        Ok(())
+                    }
+                    Err(error) if error.code == ExitCode::Interrupted => return Ok(ExitCode::Interrupted),
+                    Err(error) => Err((name, error)),
+                }
             }
+        };
+        if let Err((file, error)) = shown {
+            if args.json {
+                let (file, message) = (file.to_string_lossy(), error.to_string());
+                json_line(&serde_json::json!({"event": "error", "file": file, "message": message}));
+            }
+            report::error(&error.to_string());
+            code = ExitCode::Failed;
         }
     }
     Ok(code)
 }
 
-fn tell(metafile: &MetafileOnDisk) {
+/// What a link says by itself. Nothing of it is proved but the hash.
+fn tell_link(args: &Args, link: &Link) {
+    let list = |addresses: &[Address]| addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let (trackers, peers) = (list(link.trackers()), list(link.peers()));
+    if args.json {
+        return json_line(&serde_json::json!({
+            "event": "link", "link": link.to_string(), "name": link.name(), "length": link.length(),
+            "cascade_hash": link.cascade_hash().to_string(), "trackers": trackers, "peers": peers,
+        }));
+    }
+    line("the link says:");
+    line(&format!("  name          {}", link.name().unwrap_or("none")));
+    let length =
+        link.length().map_or_else(|| "none".into(), |length| format!("{} ({length} bytes)", Bytes(length)));
+    line(&format!("  length        {length}"));
+    line(&format!("  cascade hash  {}", link.cascade_hash()));
+    let none = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+    line(&format!("  trackers      {}", none(trackers)));
+    line(&format!("  peers         {}", none(peers)));
+}
+
+fn tell(args: &Args, path: &Path, metafile: &MetafileOnDisk) {
+    if args.json {
+        return tell_json(path, metafile);
+    }
     let layout = metafile.layout();
-    line(&Name(metafile.path()).to_string());
+    line(&Name(path).to_string());
     line(&format!("  length        {} ({} bytes)", Bytes(layout.length()), layout.length()));
     line(&format!("  block size    {} ({} bytes)", Bytes(layout.block_size()), layout.block_size()));
     line(&format!("  blocks        {}", layout.blocks()));
@@ -50,11 +101,11 @@ fn tell(metafile: &MetafileOnDisk) {
     line(&format!("  file hash     {}", metafile.file_hash()));
 }
 
-fn tell_json(metafile: &MetafileOnDisk) {
+fn tell_json(path: &Path, metafile: &MetafileOnDisk) {
     let layout = metafile.layout();
     json_line(&serde_json::json!({
         "event": "info",
-        "file": metafile.path().to_string_lossy(),
+        "file": path.to_string_lossy(),
         "length": layout.length(),
         "block_size": layout.block_size(),
         "blocks": layout.blocks(),

@@ -100,8 +100,8 @@ impl Signals {
     }
 }
 
-/// Whether whoever started this process wants it to outlive the terminal, as `nohup` does. Where the system
-/// does not tell, it is not known to be wanted.
+/// Whether this process was started so that it outlives the terminal, as `nohup` does it. Where the system
+/// does not tell, it was not.
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores_hangup(&status)

@@ -3,12 +3,19 @@
 mod address;
 pub mod create;
 pub mod demo;
+mod described;
 pub mod download;
+mod fetched;
+mod given;
 mod host;
 pub mod info;
 mod interrupt;
+pub mod link;
+mod reached;
 pub mod seed;
+pub mod share;
 mod shell;
+mod taken;
 mod usage;
 pub mod verify;
 
@@ -35,8 +42,10 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Share(share::Args),
     Create(create::Args),
     Info(info::Args),
+    Link(link::Args),
     Verify(verify::Args),
     Download(download::Args),
     Seed(seed::Args),
@@ -85,6 +94,11 @@ impl CliError {
         Self { message, code: ExitCode::Failed }
     }
 
+    /// The user wants to stop.
+    fn interrupted() -> Self {
+        Self { message: "interrupted".into(), code: ExitCode::Interrupted }
+    }
+
     /// The command line makes no sense.
     #[must_use]
     pub fn usage(message: String) -> Self {
@@ -111,8 +125,10 @@ fn run(cli: &Cli) -> Result<ExitCode, CliError> {
     // Before the first file is opened: there may be hundreds.
     descriptors::raise_limit();
     match &cli.command {
+        Command::Share(args) => share::run(args, &ear),
         Command::Create(args) => create::run(args, &ear),
-        Command::Info(args) => info::run(args),
+        Command::Info(args) => info::run(args, &ear),
+        Command::Link(args) => link::run(args),
         Command::Verify(args) => verify::run(args, &ear),
         Command::Download(args) => download::run(args, &ear),
         Command::Seed(args) => seed::run(args, &ear),

@@ -1,13 +1,16 @@
 //! `peer seed`: serves files until it is interrupted.
 
-use super::host::{Front, Host, require_descriptors, show};
+use super::given::{self, Contacts, Given, Trackers};
+use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
-use super::{CliError, ExitCode, Switch, address};
+use super::{CliError, ExitCode, Switch};
 use crate::metafile::MetafileOnDisk;
-use crate::peer::{ANYWHERE, Options};
+use crate::peer::{Options, Transfer};
 use crate::report::{self, Style};
-use crate::session::{Event, Observer, Seed, SeedError};
+use crate::session::{Event, Fetch, FetchError, Observer, Seed, SeedError};
 use crate::store::part::part_path;
+use cascade_format::CascadeHash;
+use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,23 +18,23 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Clients wait so long for the first check; after that they hear which blocks are missing yet.
+/// The longest that clients wait for the first check; after that they hear which blocks are missing yet.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Serve the files that .cascade files describe, until interrupted
+/// Serve what .cascade files or links describe, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files; each data file is expected beside its own, under the name without .cascade
-    #[arg(value_name = "FILE.cascade", required = true)]
-    files: Vec<PathBuf>,
-    /// Tracker to register with; may be given several times
-    #[arg(short, long = "tracker", value_name = "HOST:PORT", env = "CASCADE_TRACKER", value_delimiter = ',',
-          default_value = super::DEFAULT_TRACKER, value_parser = address::host_port)]
-    trackers: Vec<String>,
-    /// Address to serve on; port 0 lets the system choose
-    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANYWHERE)]
-    listen: SocketAddrV4,
-    /// The data file (one .cascade file), or the folder of the data files
+    /// The .cascade files, or links. The data is expected beside its .cascade file, under the name without .cascade; that
+    /// of a link here
+    #[arg(value_name = "FILE.cascade|LINK", required = true)]
+    files: Vec<OsString>,
+    #[command(flatten)]
+    trackers: Trackers,
+    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
+    /// 8899]
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddrV4>,
+    /// The data file (one .cascade file or link), or the folder of the data files
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
@@ -53,26 +56,26 @@ pub struct Args {
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.json);
-    let options = Options {
-        listen: Some(args.listen),
-        extension: args.extension == Switch::On,
-        paranoid: args.paranoid,
-        ..Options::default()
-    };
-    let host = Host::start(options, &style, ear)?;
+    let options =
+        Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
+    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("seed", jobs.len(), 1)?;
     host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
         let mut tasks = JoinSet::new();
         for job in jobs {
-            let inner = style.observer(&job.data, &job.metafile.cascade_hash().to_string());
-            let mut observer = Ready { inner, ready: Some(ready.clone()) };
-            let transfer = front.peer.seed(job);
-            tasks.spawn(async move {
-                let result = show(transfer, &mut observer).await;
-                result.inspect_err(|error| observer.event(Event::Failed(error.to_string())))
-            });
+            let inner = style.observer(&job.data, &job.cascade_hash.to_string());
+            let observer = Ready { inner, ready: Some(ready.clone()) };
+            match job.metafile {
+                Metafile::Open(metafile) => {
+                    let seed = Seed { metafile, data: job.data, trackers: job.trackers };
+                    tasks.spawn(serve(front.peer.seed(seed), observer))
+                }
+                Metafile::ToFetch(order) => {
+                    tasks.spawn(fetch(front.peer.fetch(order), job.data, job.trackers, observer))
+                }
+            };
         }
         drop(ready);
         let _ = tokio::time::timeout(PATIENCE, all_ready(readies, count)).await;
@@ -80,10 +83,13 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         let mut code = ExitCode::Done;
         while let Some(result) = tasks.join_next().await {
             match result {
-                Ok(Ok(()) | Err(SeedError::Interrupted)) | Err(_) => {}
-                Ok(Err(error)) => {
+                Ok(Ok(Some((seed, observer)))) => {
+                    tasks.spawn(serve(front.peer.seed(seed), observer));
+                }
+                Ok(Ok(None)) | Err(_) => {}
+                Ok(Err(message)) => {
                     // At once: the others may go on for weeks.
-                    report::error(&error.to_string());
+                    report::error(&message);
                     code = ExitCode::Failed;
                 }
             }
@@ -92,7 +98,40 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     })
 }
 
-/// Waits until so many files are being served, or have failed.
+/// Serves a file until the end.
+async fn serve(transfer: Transfer<Result<(), SeedError>>, mut observer: Ready) -> Result<Fetched, String> {
+    match show(transfer, &mut observer).await {
+        Ok(()) => Ok(None),
+        Err(error) => {
+            let message = error.to_string();
+            observer.event(Event::Failed(message.clone()));
+            if matches!(error, SeedError::Interrupted) { Ok(None) } else { Err(message) }
+        }
+    }
+}
+
+/// A file whose `.cascade` file has come.
+type Fetched = Option<(Seed, Ready)>;
+
+/// Fetches the `.cascade` file of a link.
+async fn fetch(
+    transfer: Transfer<Result<MetafileOnDisk, FetchError>>,
+    data: PathBuf,
+    trackers: Vec<String>,
+    mut observer: Ready,
+) -> Result<Fetched, String> {
+    match show(transfer, &mut observer).await {
+        Ok(metafile) => Ok(Some((Seed { metafile: Arc::new(metafile), data, trackers }, observer))),
+        Err(FetchError::Interrupted) => Ok(None),
+        Err(error) => {
+            let message = error.to_string();
+            observer.event(Event::Failed(message.clone()));
+            Err(message)
+        }
+    }
+}
+
+/// Waits until `count` files are being served, or have failed.
 async fn all_ready(mut readies: mpsc::Receiver<()>, count: usize) {
     for _ in 0..count {
         if readies.recv().await.is_none() {
@@ -119,32 +158,62 @@ impl Observer for Ready {
     }
 }
 
-fn jobs(args: &Args) -> Result<Vec<Seed>, CliError> {
-    let open =
-        |file: &PathBuf| MetafileOnDisk::open(file).map_err(|error| CliError::failed(error.to_string()));
-    let metafiles = args.files.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+/// What is to be done for one argument.
+struct Job {
+    cascade_hash: CascadeHash,
+    metafile: Metafile,
+    data: PathBuf,
+    trackers: Vec<String>,
+}
+
+/// The `.cascade` file.
+enum Metafile {
+    Open(Arc<MetafileOnDisk>),
+    ToFetch(Fetch),
+}
+
+fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
     let folder = args.data.as_ref().is_some_and(|data| data.is_dir());
-    if metafiles.len() > 1 && args.data.is_some() && !folder {
+    let given = Given::read_all(&args.files)?;
+    let jobs = given.into_iter().map(|given| match given {
+        Given::File(file) => {
+            let metafile = given::open(&file)?;
+            let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
+            let data = data(args, beside, folder)?;
+            let (cascade_hash, trackers) = (metafile.cascade_hash(), args.trackers.for_file());
+            Ok(Job { cascade_hash, metafile: Metafile::Open(Arc::new(metafile)), data, trackers })
+        }
+        Given::Link(link) => {
+            let name = PathBuf::from(given::data_name(&link));
+            let complete = match &args.data {
+                Some(data) if !folder => data.clone(),
+                Some(folder) => folder.join(&name),
+                None => name.clone(),
+            };
+            let contacts = Contacts::of_link(&link, &args.trackers, &[]);
+            let fetch = given::fetch(link.cascade_hash(), &complete, &contacts, false);
+            let data = data(args, Ok(name), folder)?;
+            let (cascade_hash, trackers) = (link.cascade_hash(), contacts.trackers);
+            Ok(Job { cascade_hash, metafile: Metafile::ToFetch(fetch), data, trackers })
+        }
+    });
+    let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+    if jobs.len() > 1 && args.data.is_some() && !folder {
         return Err(CliError::usage(
             "--data names one file, but there are several .cascade files; name a folder".into(),
         ));
     }
-    let seed = |metafile: MetafileOnDisk| {
-        let data = data(args, &metafile, folder)?;
-        Ok(Seed { metafile: Arc::new(metafile), data, trackers: args.trackers.clone() })
-    };
-    metafiles.into_iter().map(seed).collect()
+    Ok(jobs)
 }
 
-/// Where the data is: named, in the named folder, or beside the .cascade file; there also what an
-/// unfinished download left.
-fn data(args: &Args, metafile: &MetafileOnDisk, folder: bool) -> Result<PathBuf, CliError> {
+/// Where the data is: named, in the named folder, or where it belongs; there also what an unfinished download left.
+fn data(args: &Args, beside: Result<PathBuf, CliError>, folder: bool) -> Result<PathBuf, CliError> {
     if let (Some(data), false) = (&args.data, folder) {
         return Ok(data.clone());
     }
-    let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?;
+    let beside = beside?;
     let data = match &args.data {
-        Some(folder) => folder.join(beside.file_name().unwrap_or(beside.as_os_str())),
+        Some(folder) => folder.join(given::file_name(&beside)),
         None => beside,
     };
     let part = part_path(&data);

@@ -1,21 +1,25 @@
 //! `peer verify`: compares a data file with its `.cascade` file.
 
+use super::fetched::fetched;
+use super::given::{self, Given, Trackers};
 use super::interrupt::Ear;
 use super::shell::quote;
-use super::{CliError, ExitCode};
-use crate::check::{Verdict, WholeFile};
+use super::{CliError, ExitCode, address};
+use crate::check::{Findings, WholeFile};
 use crate::clock;
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::MetafileOnDisk;
-use crate::progress::{self, Progress};
-use crate::report::{json_line, line};
+use crate::report::{FileBar, json_line, line};
 use crate::store::Records;
 use crate::store::open::{OpenError, open_regular};
+use cascade_format::link::Link;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Most ranges of wrong blocks that a person is shown.
 const SHOWN_RANGES: usize = 20;
@@ -26,15 +30,20 @@ const JSON_RANGES: usize = 1000;
 /// Compare a data file with its .cascade file
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade file
-    #[arg(value_name = "FILE.cascade")]
-    file: PathBuf,
-    /// The data file [default: beside the .cascade file, under the name without .cascade]
+    /// The .cascade file, or a link
+    #[arg(value_name = "FILE.cascade|LINK")]
+    file: OsString,
+    /// The data file [default: beside the .cascade file, under the name without .cascade; here for a link]
     #[arg(value_name = "DATA")]
     data: Option<PathBuf>,
     /// Only the blocks, on all cores: the whole file's hash is one stream, which one core computes
     #[arg(long)]
     blocks: bool,
+    #[command(flatten)]
+    trackers: Trackers,
+    /// Peer to ask for the .cascade file of a link; may be given several times
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
+    peers: Vec<String>,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -45,46 +54,84 @@ pub struct Args {
 /// # Errors
 /// A file that cannot be read, data that is not right.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
-    let metafile = MetafileOnDisk::open(&args.file).map_err(|error| CliError::failed(error.to_string()))?;
-    let (path, data) = open_data(args, &metafile)?;
+    let described = Described::read(args, ear)?;
+    let metafile = &described.metafile;
+    let (path, data) = open_data(args, &described)?;
     let cancel = ear.flag();
     let start = clock::now();
-    let bar = Progress::new(metafile.layout().length(), &Name(&path).to_string(), progress::on_terminal());
+    let bar = FileBar::new(metafile.layout().length(), &Name(&path).to_string());
     let (records, hash) = (Records::from_environment(), metafile.cascade_hash());
     let consistent = records.is_consistent(hash);
     let stream = !args.blocks && !consistent;
-    let verdict = Verdict::of(&data, &metafile, stream, &|bytes| bar.inc(bytes), &cancel);
+    let findings = Findings::of(&data, metafile, stream, &|bytes| bar.inc(bytes), &cancel);
     bar.finish();
-    let verdict = verdict.map(|verdict| if consistent { verdict.of_consistent_metafile() } else { verdict });
-    let verdict = match verdict {
-        Ok(verdict) => verdict,
+    let findings =
+        findings.map(|findings| if consistent { findings.of_consistent_metafile() } else { findings });
+    let findings = match findings {
+        Ok(findings) => findings,
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(ExitCode::Interrupted),
         Err(error) => return Err(cannot_read(&path, &error)),
     };
-    if verdict.is_right() && verdict.whole_file == WholeFile::Right {
+    if findings.is_right() && findings.whole_file == WholeFile::Right {
         // Without it the next check takes longer; nothing else is lost.
         let _ = records.remember_consistent(hash);
     }
-    if !verdict.is_right() {
+    if !findings.is_right() {
         // An earlier run may remember the file as right; this look was later.
         records.forget(hash, &path);
     }
     if args.json {
-        tell_json(&path, &metafile, &verdict, start.elapsed());
+        tell_json(&path, &described, &findings, start.elapsed());
     } else {
-        tell(&path, &metafile, &verdict, start.elapsed());
+        tell(&path, metafile, &findings, start.elapsed());
     }
-    if verdict.is_right() {
+    if findings.is_right() {
         Ok(ExitCode::Done)
     } else {
-        Err(CliError::failed(fault(&path, &metafile, &verdict)))
+        Err(CliError::failed(fault(&path, &described, &findings)))
     }
 }
 
-fn open_data(args: &Args, metafile: &MetafileOnDisk) -> Result<(PathBuf, File), CliError> {
-    let path = match &args.data {
-        Some(data) => data.clone(),
-        None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
+/// What the data is compared with.
+struct Described {
+    metafile: MetafileOnDisk,
+    link: Option<Box<Link>>,
+    /// Holds a `.cascade` file that was fetched.
+    _folder: Option<TempDir>,
+}
+
+impl Described {
+    fn read(args: &Args, ear: &Ear) -> Result<Self, CliError> {
+        match Given::read(&args.file)? {
+            Given::File(file) => Ok(Self { metafile: given::open(&file)?, link: None, _folder: None }),
+            Given::Link(link) => {
+                let (metafile, folder) = of_link(args, &link, ear)?;
+                Ok(Self { metafile, link: Some(link), _folder: folder })
+            }
+        }
+    }
+}
+
+/// The `.cascade` file of a link: that beside the data if it is the right one, else it is fetched, and goes away
+/// with the folder.
+fn of_link(args: &Args, link: &Link, ear: &Ear) -> Result<(MetafileOnDisk, Option<TempDir>), CliError> {
+    let data = args.data.clone().unwrap_or_else(|| given::data_name(link).into());
+    let beside = MetafileOnDisk::open(given::metafile_path(&data)).ok();
+    match beside.filter(|there| there.cascade_hash() == link.cascade_hash()) {
+        Some(there) => Ok((there, None)),
+        None => {
+            fetched(link, &args.trackers, &args.peers, ear).map(|(metafile, folder)| (metafile, Some(folder)))
+        }
+    }
+}
+
+fn open_data(args: &Args, described: &Described) -> Result<(PathBuf, File), CliError> {
+    let path = match (&args.data, &described.link) {
+        (Some(data), _) => data.clone(),
+        (None, Some(link)) => given::data_name(link).into(),
+        (None, None) => {
+            described.metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?
+        }
     };
     match open_regular(&path) {
         Ok((data, _)) => Ok((path, data)),
@@ -102,31 +149,31 @@ fn cannot_read(path: &Path, error: &io::Error) -> CliError {
     CliError::failed(format!("cannot read {}: {error}{advice}", Name(path)))
 }
 
-fn tell(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict, time: Duration) {
+fn tell(path: &Path, metafile: &MetafileOnDisk, findings: &Findings, time: Duration) {
     let layout = metafile.layout();
     let bytes = layout.length();
     line(&format!(
         "{}: {} of {} right, {} hashed in {} ({})",
         Name(path),
-        verdict.right(),
+        findings.right(),
         Count(layout.blocks(), "block"),
         Bytes(bytes),
         Span(time),
         Speed { bytes, time },
     ));
-    if verdict.wrong() > 0 {
-        let mut ranges = verdict.wrong_ranges();
+    if findings.wrong() > 0 {
+        let mut ranges = findings.wrong_ranges();
         let shown: Vec<_> = ranges.by_ref().take(SHOWN_RANGES).map(|range| range_text(&range)).collect();
         let more = if ranges.next().is_some() { ", …" } else { "" };
-        line(&format!("wrong    {}: {}{more}", Count(verdict.wrong(), "block"), shown.join(", ")));
+        line(&format!("wrong    {}: {}{more}", Count(findings.wrong(), "block"), shown.join(", ")));
     }
-    if let Some(range) = verdict.missing_range() {
-        line(&format!("missing  {}: {}", Count(verdict.missing(), "block"), range_text(&range)));
+    if let Some(range) = findings.missing_range() {
+        line(&format!("missing  {}: {}", Count(findings.missing(), "block"), range_text(&range)));
     }
-    if verdict.extra_bytes() > 0 {
-        line(&format!("beyond the end: {}", Count(verdict.extra_bytes(), "byte")));
+    if findings.extra_bytes() > 0 {
+        line(&format!("beyond the end: {}", Count(findings.extra_bytes(), "byte")));
     }
-    match verdict.whole_file {
+    match findings.whole_file {
         WholeFile::Right => line("the whole-file hash is right"),
         WholeFile::Wrong => line("the whole-file hash is wrong"),
         WholeFile::Unchecked => line("the whole-file hash was not checked"),
@@ -139,22 +186,24 @@ fn range_text(range: &RangeInclusive<u64>) -> String {
     if first == last { first.to_string() } else { format!("{first}-{last}") }
 }
 
-fn tell_json(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict, time: Duration) {
+fn tell_json(path: &Path, described: &Described, findings: &Findings, time: Duration) {
+    let metafile = &described.metafile;
+    let link = described.link.as_ref().map(ToString::to_string);
     let pair = |range: RangeInclusive<u64>| [*range.start(), *range.end()];
     json_line(&serde_json::json!({
         "event": "verified",
-        "file": metafile.path().to_string_lossy(),
+        "file": link.map_or_else(|| metafile.path().to_string_lossy(), Into::into),
         "path": path.to_string_lossy(),
-        "ok": verdict.is_right(),
+        "ok": findings.is_right(),
         "length": metafile.layout().length(),
         "blocks": metafile.layout().blocks(),
-        "right": verdict.right(),
-        "wrong": verdict.wrong(),
-        "wrong_ranges": verdict.wrong_ranges().take(JSON_RANGES).map(pair).collect::<Vec<_>>(),
-        "missing": verdict.missing(),
-        "missing_ranges": verdict.missing_range().map(pair).into_iter().collect::<Vec<_>>(),
-        "extra_bytes": verdict.extra_bytes(),
-        "file_hash": match verdict.whole_file {
+        "right": findings.right(),
+        "wrong": findings.wrong(),
+        "wrong_ranges": findings.wrong_ranges().take(JSON_RANGES).map(pair).collect::<Vec<_>>(),
+        "missing": findings.missing(),
+        "missing_ranges": findings.missing_range().map(pair).into_iter().collect::<Vec<_>>(),
+        "extra_bytes": findings.extra_bytes(),
+        "file_hash": match findings.whole_file {
             WholeFile::Right => "right",
             WholeFile::Wrong => "wrong",
             WholeFile::Unchecked => "unchecked",
@@ -164,23 +213,30 @@ fn tell_json(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict, time: Du
 }
 
 /// One line: what is wrong, and what mends it.
-fn fault(path: &Path, metafile: &MetafileOnDisk, verdict: &Verdict) -> String {
-    let (path, cascade) = (Name(path), Name(metafile.path()));
-    if verdict.whole_file == WholeFile::Wrong {
+fn fault(path: &Path, described: &Described, findings: &Findings) -> String {
+    let mend = match &described.link {
+        Some(link) => format!("'{link}' -o {}", quote(path)),
+        None => quote(described.metafile.path()),
+    };
+    let cascade = match described.link {
+        Some(_) => "the link".to_owned(),
+        None => Name(described.metafile.path()).to_string(),
+    };
+    let path = Name(path);
+    if findings.whole_file == WholeFile::Wrong {
         return format!(
             "{path}: every block is right, but not the whole-file hash: {cascade} contradicts itself; get it \
              again from where it comes from"
         );
     }
     let mut faults = Vec::new();
-    for (blocks, fault) in [(verdict.wrong(), "wrong"), (verdict.missing(), "missing")] {
+    for (blocks, fault) in [(findings.wrong(), "wrong"), (findings.missing(), "missing")] {
         if blocks > 0 {
             faults.push(format!("{} {fault}", Count(blocks, "block")));
         }
     }
-    if verdict.extra_bytes() > 0 {
-        faults.push(format!("{} too many", Count(verdict.extra_bytes(), "byte")));
+    if findings.extra_bytes() > 0 {
+        faults.push(format!("{} too many", Count(findings.extra_bytes(), "byte")));
     }
-    let mend = quote(metafile.path());
     format!("{path} is not what {cascade} describes: {}; peer download {mend} mends it", faults.join(", "))
 }

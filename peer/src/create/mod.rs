@@ -9,7 +9,7 @@ mod block_size;
 mod output;
 mod pass;
 
-pub use block_size::{BlockSizeError, default_block_size, parse_block_size};
+pub use block_size::default_block_size;
 
 use crate::human::Name;
 use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};
@@ -89,6 +89,12 @@ pub enum CreateError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// There is no place for the output.
+    #[error("there is no place for the .cascade file of {}", Name(path))]
+    NoPlace {
+        /// The data file.
+        path: PathBuf,
     },
     /// The complete output cannot be read again.
     #[error(transparent)]

@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use tempfile::NamedTempFile;
 
-/// Hashes are written in pieces of so many bytes.
+/// Bytes of hashes that are written at once.
 const WRITE_LEN: usize = 64 << 10;
 
 /// A temporary file: it goes away unless it is published.

@@ -44,7 +44,7 @@ impl BufferPool {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // Before the permit is given back, so that whoever gets it finds this buffer.
+        // Before the permit is given back, so that the task that gets it finds this buffer.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner).extend(self.bytes.take());
     }
 }

@@ -96,14 +96,15 @@ impl LinkTask {
         let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), 0);
         let lane = Arc::new(Lane::new(id, Arc::clone(&self.file), Arc::clone(&lease)));
         let receiver = Receiver::new(reader, lane, self.buffers.clone(), self.hashers.clone());
-        let link = Link { task: self, receiver, to_send, offers_seen, out };
+        let driver = Driver { task: self, receiver, to_send, offers_seen, out };
         let connecting = threads.count_connecting();
-        threads.spawn(id, link.run(queue, connecting));
+        threads.spawn(id, driver.run(queue, connecting));
         LinkHandle { requests, lease }
     }
 }
 
-struct Link {
+/// The task of one link.
+struct Driver {
     task: LinkTask,
     receiver: Receiver,
     /// What to ask for.
@@ -113,7 +114,7 @@ struct Link {
     out: Vec<u8>,
 }
 
-impl Link {
+impl Driver {
     async fn run(mut self, requests: mpsc::Receiver<Questions>, connecting: Counted) {
         let (ended, reason) = match self.connect().await {
             Ok(stream) => {
@@ -134,7 +135,7 @@ impl Link {
         let unreachable = |error: io::Error| (Ended::Unreachable, error.to_string());
         let stream: TcpStream = connecting.await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        // Whoever listens on every address reaches itself at those that it connects from.
+        // A peer that listens on every address reaches itself at those that it connects from.
         let everywhere = self.task.listen.filter(|listen| listen.ip().is_unspecified());
         let from_there = stream.local_addr().is_ok_and(|from| from.ip() == SocketAddr::V4(to).ip());
         if from_there && everywhere.is_some_and(|listen| listen.port() == to.port()) {

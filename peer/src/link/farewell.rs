@@ -46,7 +46,7 @@ impl Farewell<'_> {
         if self.reader.is_used_to_more() && self.unsent.is_empty() {
             return;
         }
-        // Who has been silent for long is not waited for any longer.
+        // A peer that has been silent for long is not waited for any longer.
         let limit = (since + FAREWELL).min(clock::now() + FAREWELL);
         let _ = timeout_at(limit.into(), self.finish(stream)).await;
     }

@@ -61,7 +61,7 @@ impl HashPool {
         let start = |number: usize| {
             let (queue, jobs) = mpsc::channel(QUEUE);
             let builder = std::thread::Builder::new().name(format!("hash-{number}"));
-            builder.spawn(move || Worker::default().run(jobs)).map(|_| queue)
+            builder.spawn(move || HashThread::default().run(jobs)).map(|_| queue)
         };
         let queues: io::Result<Vec<_>> = (0..threads.max(1)).map(start).collect();
         Ok(Self { queues: queues?.into() })
@@ -79,18 +79,18 @@ impl HashPool {
     }
 }
 
-/// A session is told of a link after so many bytes even if more is waiting to be hashed.
+/// The bytes of a link after which its session is told, even if more is waiting to be hashed.
 const TELL_AFTER: u64 = 4 * PIECE_LEN as u64;
 
 /// One thread. While more is waiting, it hashes on and tells the sessions later: one message for many
 /// small blocks, and none is late when there is nothing to do.
 #[derive(Debug, Default)]
-struct Worker {
+struct HashThread {
     /// The links with something untold, and how many pieces of each.
     untold: Vec<(Arc<Lane>, usize)>,
 }
 
-impl Worker {
+impl HashThread {
     fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         loop {
             let job = match jobs.try_recv() {

@@ -73,7 +73,7 @@ impl Lane {
         self.away.fetch_sub(pieces, Ordering::Release);
     }
 
-    /// Whether no piece is on a hash thread: then the next one may be hashed by whoever has it.
+    /// Whether no piece is on a hash thread: then the next one may be hashed by the thread that has it.
     pub(super) fn is_here(&self) -> bool {
         self.away.load(Ordering::Acquire) == 0
     }

@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The blocks that a link was asked for and must not write any more.
 ///
-/// Two locks, because a write takes long and a publication must not wait for it: whoever takes a block
-/// away first says so (`terms`), and then waits until the write that may not know it is over (`writing`).
+/// Two locks, because a write takes long and a publication must not wait for it: the session that takes a
+/// block away first says so (`terms`), and then waits until the write that may not know it is over (`writing`).
 #[derive(Debug, Default)]
 pub struct Lease {
     terms: Mutex<Terms>,

@@ -46,7 +46,7 @@ pub enum Ask {
     Block(Block),
     /// News alone.
     News,
-    /// A block that does not exist: something had to be asked for, and whoever answers speaks the protocol.
+    /// A block that does not exist: something had to be asked for, and a peer that answers speaks the protocol.
     NoBlock,
 }
 

@@ -5,6 +5,7 @@
 //! memory; longer ones, which only tiny blocks make, stay on disk and are read page by page.
 
 use crate::human::Name;
+use crate::store::Stamp;
 use crate::store::open::{OpenError, open_regular};
 use cascade_format::hash::HASH_LEN;
 use cascade_format::metafile::HEADER_LEN;
@@ -100,6 +101,8 @@ fn mend(error: &MetafileError) -> &'static str {
 pub struct MetafileOnDisk {
     path: PathBuf,
     header: Header,
+    /// The header's bytes: what is reserved in it belongs to the cascade hash.
+    header_bytes: [u8; HEADER_LEN],
     cascade_hash: CascadeHash,
     hashes: Hashes,
 }
@@ -126,7 +129,7 @@ impl MetafileOnDisk {
             return Err(MetafileFileError::TooManyBlocks { path, blocks });
         }
         let (cascade_hash, hashes) = read_hashes(file, &bytes, blocks).map_err(io_error)?;
-        Ok(Self { path, header, cascade_hash, hashes })
+        Ok(Self { path, header, header_bytes: bytes, cascade_hash, hashes })
     }
 
     /// Where the file was opened.
@@ -190,6 +193,32 @@ impl MetafileOnDisk {
         }
     }
 
+    /// Fills `buffer` with the `.cascade` file's own bytes from `offset` on: those that were opened, whatever has the
+    /// name by now.
+    ///
+    /// # Errors
+    /// The file ends before; a list that is not in memory cannot be read, or was overwritten since.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let header =
+            usize::try_from(offset).ok().and_then(|at| self.header_bytes.get(at..)).unwrap_or_default();
+        let (first, rest) = buffer.split_at_mut(header.len().min(buffer.len()));
+        first.iter_mut().zip(header).for_each(|(to, from)| *to = *from);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let start = offset + first.len() as u64;
+        match &self.hashes {
+            Hashes::Resident(hashes) => {
+                let at = usize::try_from(start).ok().and_then(|start| start.checked_sub(HEADER_LEN));
+                let bytes = at.and_then(|at| resident(hashes, at, rest.len()));
+                let bytes = bytes.ok_or(io::ErrorKind::UnexpectedEof)?;
+                rest.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                Ok(())
+            }
+            Hashes::OnDisk(list) => list.read_bytes(rest, start),
+        }
+    }
+
     /// The data file beside it: the path without `.cascade`.
     ///
     /// # Errors
@@ -217,6 +246,7 @@ fn read_header(mut file: &File, len: u64) -> io::Result<Result<([u8; HEADER_LEN]
 
 /// The one pass over the hashes of a file whose length has been checked.
 fn read_hashes(mut file: File, header: &[u8; HEADER_LEN], blocks: u64) -> io::Result<(CascadeHash, Hashes)> {
+    let stamp = Stamp::of(&file)?;
     let mut stream = Sha256Stream::new();
     stream.update(header);
     let resident = blocks <= RESIDENT_HASHES;
@@ -233,8 +263,14 @@ fn read_hashes(mut file: File, header: &[u8; HEADER_LEN], blocks: u64) -> io::Re
         }
         left -= len as u64;
     }
-    let hashes = if resident { Hashes::Resident(hashes) } else { Hashes::OnDisk(HashList::new(file)) };
+    let hashes = if resident { Hashes::Resident(hashes) } else { Hashes::OnDisk(HashList::new(file, stamp)) };
     Ok((CascadeHash(stream.finish()), hashes))
+}
+
+/// `len` bytes of a list in memory from `at` on.
+fn resident(hashes: &[BlockHash], at: usize, len: usize) -> Option<impl Iterator<Item = &u8>> {
+    let from = hashes.get(at / HASH_LEN..).filter(|_| at + len <= hashes.len() * HASH_LEN)?;
+    Some(from.iter().flat_map(BlockHash::as_bytes).skip(at % HASH_LEN).take(len))
 }
 
 #[derive(Debug)]
@@ -249,6 +285,8 @@ enum Hashes {
 #[derive(Debug)]
 struct HashList {
     file: File,
+    /// What it looked like when it was opened.
+    stamp: Stamp,
     /// Page `p` is at index `p % CACHED_PAGES`, if it is there. Held for a look-up in it, or for the
     /// read of a page.
     cache: Mutex<Vec<Option<Page>>>,
@@ -258,8 +296,18 @@ struct HashList {
 type Page = (u64, Vec<BlockHash>);
 
 impl HashList {
-    fn new(file: File) -> Self {
-        Self { file, cache: Mutex::new(vec![None; CACHED_PAGES]) }
+    fn new(file: File, stamp: Stamp) -> Self {
+        Self { file, stamp, cache: Mutex::new(vec![None; CACHED_PAGES]) }
+    }
+
+    /// Bytes of the file, if nobody has written to it.
+    fn read_bytes(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)?;
+        if Stamp::of(&self.file)?.has_bytes_of(&self.stamp) {
+            Ok(())
+        } else {
+            Err(io::Error::other("the .cascade file was overwritten"))
+        }
     }
 
     fn get(&self, number: u64) -> io::Result<Option<BlockHash>> {

@@ -123,3 +123,24 @@ fn a_name_without_the_suffix_tells_no_data_file() {
         assert!(matches!(result, Err(MetafileFileError::NoSuffix { .. })), "{name}: {result:?}");
     }
 }
+
+#[test]
+fn its_own_bytes_can_be_read_from_anywhere() {
+    for blocks in [0, 1, 100, RESIDENT_HASHES + 5] {
+        let mut bytes = sample(blocks, 1).encode();
+        bytes[9] = 77;
+        let (_dir, file) = open(&bytes);
+        let file = file.unwrap();
+        let end = bytes.len();
+        for (from, to) in
+            [(0, end), (0, 10), (60, 64), (9, 70), (63, 65), (64, 97), (90, 101), (end - 1, end), (end, end)]
+        {
+            let (from, to) = (from.min(end), to.min(end));
+            let mut buffer = vec![0; to.saturating_sub(from)];
+            file.read_exact_at(&mut buffer, from as u64).unwrap();
+            assert!(buffer == bytes[from..to.max(from)], "{from}..{to} of {end}");
+        }
+        assert!(file.read_exact_at(&mut [0; 2], end as u64 - 1).is_err());
+        assert!(file.read_exact_at(&mut [0], u64::MAX).is_err());
+    }
+}

@@ -3,10 +3,10 @@
 use super::{out, summary, terminal};
 use crate::human::{Count, Span};
 use crate::session::{Event, Observer};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar};
 use std::time::Duration;
 
-const TEMPLATE: &str = "{prefix:.bold} {wide_bar} {bytes}/{total_bytes} {msg}";
+const TEMPLATE: &str = "{prefix:.bold} {wide_bar} {done}/{total} {msg}";
 
 pub(super) struct Bar {
     bars: MultiProgress,
@@ -18,8 +18,8 @@ impl Bar {
     pub(super) fn new(bars: &MultiProgress, name: &str) -> Self {
         // The length comes with the first event; a bar of length 0 would look complete.
         let bar = ProgressBar::new(1);
-        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+        if let Some(style) = terminal::style(TEMPLATE, "█▉▊▋▌▍▎▏ ") {
+            bar.set_style(style);
         }
         terminal::set_name(&bar, name);
         Self { bars: bars.clone(), bar: bars.add(bar), name: name.to_owned() }
@@ -37,6 +37,11 @@ impl Observer for Bar {
                 self.bar.set_length(total);
                 self.bar.set_position(done);
                 terminal::set_note(&self.bar, "checking");
+            }
+            Event::Fetching { done, total, known } => {
+                // Its own length would make the bar look like the data's.
+                let text = summary::fetching(done, total, known);
+                terminal::set_note(&self.bar, &text);
             }
             Event::Start(progress) | Event::Progress(progress) => {
                 self.bar.set_length(progress.bytes_total);
@@ -62,7 +67,11 @@ impl Observer for Bar {
                 self.bars.suspend(|| out::line(&super::line::seeding(&self.name, have, blocks)));
             }
             // The command line tells it on stderr.
-            Event::Failed(_) | Event::Connected(_) | Event::Dropped(..) | Event::Tracker { .. } => {}
+            Event::Failed(_)
+            | Event::Fetched { .. }
+            | Event::Connected(_)
+            | Event::Dropped(..)
+            | Event::Tracker { .. } => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{out, summary};
 use crate::clock;
-use crate::session::{Event, Observer, Progress};
+use crate::session::{Event, Observer, Progress, Summary};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,18 @@ impl Json {
                 }
                 json!({"event": "checking", "file": self.file, "bytes_done": done, "bytes_total": total})
             }
+            Event::Fetching { done, total, known } => {
+                if !self.is_due() {
+                    return None;
+                }
+                json!({
+                    "event": "fetching", "file": self.file, "cascade_hash": self.hash, "bytes_done": done,
+                    "bytes_total": total, "peers_known": known,
+                })
+            }
+            Event::Fetched { path, bytes } => json!({
+                "event": "fetched", "file": file, "cascade_hash": self.hash, "path": path.to_string_lossy(), "bytes": bytes,
+            }),
             Event::Start(progress) => json!({
                 "event": "start", "file": file, "cascade_hash": self.hash, "length": progress.bytes_total,
                 "blocks": progress.blocks_total, "have": progress.blocks_done,
@@ -67,19 +79,7 @@ impl Json {
             }
             Event::Warning(message) => json!({"event": "warning", "file": file, "message": message}),
             Event::Failed(message) => json!({"event": "error", "file": file, "message": message}),
-            Event::Done(summary) => json!({
-                "event": "done", "file": file, "path": summary.path.to_string_lossy(),
-                "bytes": summary.bytes, "resumed_bytes": summary.resumed_bytes,
-                "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(&summary).bytes_per_second(),
-                "peers_used": summary::givers(&summary).count(), "blocks_refused": summary.blocks_refused,
-                "bytes_duplicate": summary.bytes_duplicate, "downlink_busy": summary.busy,
-                "shares": summary::givers(&summary).map(|share| {
-                    json!({"address": share.addr.to_string(), "bytes": share.bytes})
-                }).collect::<Vec<_>>(),
-                "wrong_blocks": summary::liars(&summary).map(|share| {
-                    json!({"address": share.addr.to_string(), "blocks": share.wrong_blocks})
-                }).collect::<Vec<_>>(),
-            }),
+            Event::Done(summary) => done(file, &summary),
             Event::Seeding { have, blocks } => {
                 json!({"event": "seeding", "file": file, "have": have, "blocks": blocks})
             }
@@ -102,4 +102,20 @@ impl Observer for Json {
             out::json_line(&object);
         }
     }
+}
+
+fn done(file: &str, summary: &Summary) -> Value {
+    json!({
+        "event": "done", "file": file, "path": summary.path.to_string_lossy(),
+        "bytes": summary.bytes, "resumed_bytes": summary.resumed_bytes,
+        "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(summary).bytes_per_second(),
+        "peers_used": summary::givers(summary).count(), "blocks_refused": summary.blocks_refused,
+        "bytes_duplicate": summary.bytes_duplicate, "downlink_busy": summary.busy,
+        "shares": summary::givers(summary).map(|share| {
+            json!({"address": share.addr.to_string(), "bytes": share.bytes})
+        }).collect::<Vec<_>>(),
+        "wrong_blocks": summary::liars(summary).map(|share| {
+            json!({"address": share.addr.to_string(), "blocks": share.wrong_blocks})
+        }).collect::<Vec<_>>(),
+    })
 }

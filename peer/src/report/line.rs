@@ -2,10 +2,13 @@
 
 use super::{out, summary};
 use crate::clock;
-use crate::human::Count;
+use crate::human::{Count, Name};
 use crate::session::{Event, Observer};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+/// A `.cascade` file usually comes within this time, and nothing needs to be told of it.
+const WAITING_AFTER: Duration = Duration::from_secs(2);
 
 /// A line about progress at most so often.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -13,13 +16,23 @@ const INTERVAL: Duration = Duration::from_secs(30);
 pub(super) struct Lines {
     name: String,
     last_progress: Instant,
+    /// That the `.cascade` file is waited for was told.
+    waiting: bool,
+    began: Instant,
     /// What each tracker said last: said once, not every time.
     trackers: HashMap<String, String>,
 }
 
 impl Lines {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), last_progress: clock::now(), trackers: HashMap::new() }
+        let now = clock::now();
+        Self {
+            name: name.to_owned(),
+            last_progress: now,
+            waiting: false,
+            began: now,
+            trackers: HashMap::new(),
+        }
     }
 
     fn tell(&self, text: &str) {
@@ -58,6 +71,16 @@ impl Observer for Lines {
                 if self.is_due() {
                     self.tell(&format!("checked {done} of {total} bytes"));
                 }
+            }
+            Event::Fetching { done, total, known } => {
+                let first = !self.waiting && self.began.elapsed() >= WAITING_AFTER;
+                if first || self.is_due() {
+                    self.waiting = true;
+                    self.tell(&summary::fetching(done, total, known));
+                }
+            }
+            Event::Fetched { path, bytes } => {
+                self.tell(&format!("got {}, {} verified", Name(&path), Count(bytes, "byte")));
             }
             Event::Start(progress) => self.tell(&format!(
                 "{} of {} bytes are there, {} to get",

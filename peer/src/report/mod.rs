@@ -1,13 +1,19 @@
 //! Showing what a session tells: bars to a person, lines to a log, JSON to a program.
 
 mod bar;
+mod file_bar;
 mod json;
 mod line;
 mod out;
+mod qr;
 mod summary;
 pub(crate) mod terminal;
 
-pub use out::{error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal};
+pub(crate) use file_bar::FileBar;
+pub(crate) use out::{
+    error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal, stdout_is_terminal,
+};
+pub(crate) use qr::qr;
 
 use crate::human::Name;
 use crate::session::Observer;
@@ -16,7 +22,7 @@ use std::path::Path;
 
 /// In which form to show.
 #[derive(Debug, Clone)]
-pub enum Style {
+pub(crate) enum Style {
     /// Bars on the terminal (stderr); a summary line on stdout.
     Bars(MultiProgress),
     /// A few lines on stdout.
@@ -28,7 +34,7 @@ pub enum Style {
 impl Style {
     /// The form that fits the user's wish and where the output goes.
     #[must_use]
-    pub fn choose(json: bool) -> Self {
+    pub(crate) fn choose(json: bool) -> Self {
         if json {
             Self::Json
         } else if stderr_is_terminal() {
@@ -41,7 +47,7 @@ impl Style {
     /// Shows the events of one file; `path` is the file's, of which the last part is shown, `hash` its
     /// cascade hash.
     #[must_use]
-    pub fn observer(&self, path: &Path, hash: &str) -> Box<dyn Observer> {
+    pub(crate) fn observer(&self, path: &Path, hash: &str) -> Box<dyn Observer> {
         let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
         match self {
             Self::Bars(bars) => Box::new(bar::Bar::new(bars, &Name(name).to_string())),
@@ -51,7 +57,7 @@ impl Style {
     }
 
     /// Tells what concerns the whole peer, and no file of its own.
-    pub fn warning(&self, text: &str) {
+    pub(crate) fn warning(&self, text: &str) {
         match self {
             Self::Bars(bars) => terminal::above(bars, &format!("peer: {text}")),
             Self::Lines => line(&format!("peer: {text}")),
@@ -60,7 +66,7 @@ impl Style {
     }
 
     /// Tells where this peer listens.
-    pub fn listening(&self, addr: std::net::SocketAddrV4) {
+    pub(crate) fn listening(&self, addr: std::net::SocketAddrV4) {
         match self {
             Self::Bars(bars) => terminal::above(bars, &format!("peer: listening on {addr}")),
             Self::Lines => line(&format!("peer: listening on {addr}")),

@@ -14,40 +14,47 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 
 /// Writes one line to stdout.
-pub fn line(line: &str) {
+pub(crate) fn line(line: &str) {
     to_stdout(&(text::line(line) + "\n"));
 }
 
 /// Writes several lines of the program's own to stdout.
-pub fn lines(lines: &str) {
+pub(crate) fn lines(lines: &str) {
     to_stdout(&text::lines(lines));
 }
 
 /// Writes one JSON object as a line to stdout.
-pub fn json_line(value: &serde_json::Value) {
+pub(crate) fn json_line(value: &serde_json::Value) {
     to_stdout(&(json_text(value) + "\n"));
 }
 
 /// Writes one line to stderr: an error, or what goes beside the output.
-pub fn error(message: &str) {
+pub(crate) fn error(message: &str) {
     to_stderr(&(text::line(&format!("peer: {message}")) + "\n"));
 }
 
 /// Writes several lines of the program's own to stderr.
-pub fn error_lines(lines: &str) {
+pub(crate) fn error_lines(lines: &str) {
     to_stderr(&text::lines(lines));
 }
 
 /// Whether output was lost on stdout, other than by a reader that went away.
 #[must_use]
-pub fn is_incomplete() -> bool {
+pub(crate) fn is_incomplete() -> bool {
     INCOMPLETE.load(Ordering::Relaxed)
 }
 
 /// Whether a person sees what goes to stderr.
 #[must_use]
-pub fn stderr_is_terminal() -> bool {
+pub(crate) fn stderr_is_terminal() -> bool {
     stderr().is_terminal()
+}
+
+/// Whether a person sees what goes to stdout.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this is the output module")]
+pub(crate) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// For the bars: the terminal behind stderr, if it is one.

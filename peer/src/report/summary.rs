@@ -3,6 +3,7 @@
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::session::Summary;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
+use std::time::Duration;
 
 /// Mean speed of what was downloaded.
 pub(super) fn speed(summary: &Summary) -> Speed {
@@ -13,7 +14,7 @@ pub(super) fn speed(summary: &Summary) -> Speed {
 pub(super) fn per_second(bytes: f64) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
     let bytes = bytes.max(0.0) as u64;
-    format!("{}/s", Bytes(bytes))
+    Speed { bytes, time: Duration::from_secs(1) }.to_string()
 }
 
 /// Those that gave right blocks.
@@ -35,6 +36,14 @@ pub(super) fn wrong_block(wrong: &WrongBlock) -> String {
         None => "others are asked for it".into(),
     };
     format!("block {block} came wrong from {addr}{times}; {then}")
+}
+
+/// What is told while a `.cascade` file is fetched.
+pub(super) fn fetching(done: u64, total: Option<u64>, known: usize) -> String {
+    match total {
+        Some(total) => format!("{done} of {total} bytes of the .cascade file are there"),
+        None => format!("waiting for the .cascade file, {} known", Count(known as u64, "peer")),
+    }
 }
 
 /// Peers named in the summary as those that sent wrong blocks; the JSON names all.

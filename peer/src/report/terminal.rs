@@ -1,12 +1,13 @@
 //! Bars on a terminal. What they show of names and messages is made fit here, and whatever else a line
 //! of theirs may hold is taken out before it is drawn, but for colours.
 
-use super::out;
+use super::{out, summary};
+use crate::human::{Bytes, Span};
 use cascade_format::text::{self, Shown};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, TermLike};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 use rustix::termios::tcgetwinsize;
-use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::{fmt, io};
 
 /// How often bars are drawn, at most, a second.
 const DRAWS_PER_SECOND: u8 = 10;
@@ -21,6 +22,27 @@ pub(crate) fn bars() -> MultiProgress {
     } else {
         ProgressDrawTarget::hidden()
     })
+}
+
+/// A bar's style. Besides the template's usual keys there are `done`, `total`, `speed` and `left`, which are printed as
+/// everywhere else.
+pub(super) fn style(template: &str, characters: &str) -> Option<ProgressStyle> {
+    let style = ProgressStyle::with_template(template).ok()?.progress_chars(characters);
+    Some(
+        style
+            .with_key("done", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{}", Bytes(state.pos()));
+            })
+            .with_key("total", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{}", Bytes(state.len().unwrap_or(0)));
+            })
+            .with_key("speed", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = out.write_str(&summary::per_second(state.per_sec()));
+            })
+            .with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{}", Span(state.eta()));
+            }),
+    )
 }
 
 /// Sets a bar's name.
@@ -135,6 +157,72 @@ fn coloured(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    type Paper = Arc<Mutex<String>>;
+
+    /// Keeps what is written, and forgets where.
+    #[derive(Debug)]
+    struct PaperTerminal {
+        paper: Paper,
+        size: (u16, u16),
+    }
+
+    impl TermLike for PaperTerminal {
+        fn width(&self) -> u16 {
+            self.size.0
+        }
+
+        fn height(&self) -> u16 {
+            self.size.1
+        }
+
+        fn move_cursor_up(&self, _n: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _n: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _n: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _n: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, line: &str) -> io::Result<()> {
+            self.write_str(line)
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.paper.lock().unwrap().push_str(text);
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn bars_print_bytes_as_everything_else_does() {
+        let paper = Paper::default();
+        let target =
+            ProgressDrawTarget::term_like(Box::new(PaperTerminal { paper: paper.clone(), size: (120, 24) }));
+        let bar = ProgressBar::with_draw_target(Some(5 << 20), target);
+        bar.set_style(style("<{done} of {total}, {left}>", "=> ").unwrap());
+        bar.set_position(3 << 19);
+        bar.tick();
+        let drawn = paper.lock().unwrap().clone();
+        assert!(drawn.contains("<1.5 MiB of 5.0 MiB, ") && drawn.contains(" s>"), "{drawn:?}");
+    }
 
     #[test]
     fn only_colours_pass() {

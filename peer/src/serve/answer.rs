@@ -42,7 +42,9 @@ impl Connection {
             }
             (_, Some(file)) => self.send_burst(response, file, sent, scratch),
             (Response::Refusal(refusal), None) => self.send_refusal(refusal, sent),
-            (Response::Block(_) | Response::News, None) => Err(io::ErrorKind::InvalidData.into()),
+            (Response::Block(_) | Response::Part { .. } | Response::News | Response::Guest, None) => {
+                Err(io::ErrorKind::InvalidData.into())
+            }
         }
     }
 
@@ -54,9 +56,11 @@ impl Connection {
         let large::Sent { took, copy } =
             large::send(&self.stream, &file, block, sent, (self.call_len(), left))?;
         self.copy |= copy;
+        let given = body_len(sent, sent + took.bytes as u64);
         let (response, sent) = (Response::Block(block), sent + took.bytes as u64);
         let done = sent == response.answer_len(file.layout());
         self.worker.stats.add_sent(took.bytes, u64::from(done));
+        self.gave(&file, given);
         if done {
             self.answered(response);
         } else {
@@ -72,7 +76,7 @@ impl Connection {
         file: Option<Arc<Shared>>,
         mut head: Head,
     ) -> io::Result<Took> {
-        let alone = response == Response::News;
+        let alone = matches!(response, Response::News | Response::Guest);
         let rest = head.bytes.get(head.sent..).unwrap_or_default();
         let took =
             if alone { socket::send(&self.stream, rest)? } else { socket::send_more(&self.stream, rest)? };
@@ -158,9 +162,12 @@ impl Connection {
     /// Notes which answers of the burst `sent` are done when the socket took `bytes` of it, and where the next
     /// one stands.
     fn account(&mut self, segments: &[Segment], file: &Arc<Shared>, sent: &[u8], bytes: usize) {
-        let (mut left, mut blocks) = (bytes as u64, 0);
+        let (mut left, mut blocks, mut given) = (bytes as u64, 0, 0);
         for segment @ Segment { response, part, total } in segments {
             let len = part.end - part.start;
+            if matches!(response, Response::Block(_)) {
+                given += body_len(part.start, part.start + left.min(len));
+            }
             if left < len || part.end < *total {
                 if file.proof().is_some() {
                     let taken = usize::try_from(left.min(len)).unwrap_or(usize::MAX);
@@ -176,6 +183,24 @@ impl Connection {
             self.answered(*response);
         }
         self.worker.stats.add_sent(bytes, blocks);
+        self.gave(file, given);
+    }
+
+    /// Bytes of blocks of `file` are on their way to the client.
+    pub(super) fn gave(&mut self, file: &Shared, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        file.given().add(bytes);
+        let name = file.cascade_hash().as_bytes().first_chunk().copied();
+        if self.counted != name {
+            self.counted = name;
+            // Clients behind one address are told apart by the ports that they tell.
+            let port = self.conversation.as_ref().map_or(0, |conversation| conversation.port());
+            if let Ok(addr) = self.stream.peer_addr() {
+                file.given().to(addr.ip(), port);
+            }
+        }
     }
 
     /// Notes where an answer stands that the socket took in part.
@@ -198,4 +223,10 @@ impl Connection {
         self.queue.pop_front();
         self.worker.count_queued(before, self.queue.len());
     }
+}
+
+/// Bytes of the block in this range of an answer's bytes.
+pub(super) fn body_len(start: u64, end: u64) -> u64 {
+    let body = |at: u64| at.saturating_sub(RESPONSE_HEADER_LEN as u64);
+    body(end) - body(start)
 }

@@ -16,7 +16,9 @@ use super::proof::{Proof, find_wrong};
 use super::response::Response;
 use crate::store::Shared;
 use cascade_format::Block;
+use cascade_format::extension::metafile::PartHead;
 use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader};
+use std::io;
 use std::ops::Range;
 
 /// One answer, or the part of it that fits, in a burst.
@@ -84,6 +86,13 @@ impl<'a> Burst<'a> {
         let part = Range64 { start, end: start + len as u64 };
         match response {
             Response::Block(block) => self.extend_run(block, part),
+            Response::Part { offset, head } => {
+                self.read_run();
+                let place = self.out.get_mut(self.filled..self.filled + len).unwrap_or_default();
+                if read_part(self.file, offset, head, start, place).is_err() {
+                    self.unreadable = true;
+                }
+            }
             Response::Refusal(refusal) => {
                 self.read_run();
                 let answer = refusal.encode();
@@ -92,7 +101,7 @@ impl<'a> Burst<'a> {
                 place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             }
             // Never goes into a burst.
-            Response::News => return false,
+            Response::News | Response::Guest => return false,
         }
         if self.unreadable {
             return false;
@@ -139,6 +148,16 @@ impl<'a> Burst<'a> {
             self.segments.truncate(run.first + index);
         }
     }
+}
+
+/// The bytes of the answer with a part of the `.cascade` file, from its byte `start` on.
+fn read_part(file: &Shared, offset: u32, head: PartHead, start: u64, place: &mut [u8]) -> io::Result<()> {
+    let head = head.encode();
+    let front = usize::try_from(start).ok().and_then(|start| head.get(start..)).unwrap_or_default();
+    let (first, rest) = place.split_at_mut(front.len().min(place.len()));
+    first.iter_mut().zip(front).for_each(|(to, from)| *to = *from);
+    let at = u64::from(offset) + start.saturating_sub(head.len() as u64);
+    file.metafile().ok_or(io::ErrorKind::NotFound)?.read_exact_at(rest, at)
 }
 
 /// Moves the blocks of a run, read to `place[from..]`, to their places, and writes their headers.

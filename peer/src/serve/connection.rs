@@ -10,6 +10,7 @@ use super::burst_size::BurstSize;
 use super::clients::Slot;
 use super::conversation::Conversation;
 use super::decide::Settled;
+use super::guest::Guest;
 use super::inbox::Inbox;
 use super::place::Place;
 use super::proof::Proof;
@@ -75,6 +76,10 @@ pub(super) struct Connection {
     pub(super) place: Option<Box<Place>>,
     /// It waits for its share of the uplink.
     pub(super) waits_for_share: bool,
+    /// What has come of a tracker's request.
+    pub(super) guest: Option<Box<Guest>>,
+    /// The start of the name of the file among whose receivers it was counted last.
+    pub(super) counted: Option<[u8; 7]>,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
 }
@@ -102,6 +107,8 @@ impl Connection {
             finished: false,
             place: None,
             waits_for_share: false,
+            guest: None,
+            counted: None,
         }
     }
 
@@ -147,6 +154,16 @@ impl Connection {
         }
     }
 
+    /// Whether a whole request of it was read.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Bytes of a begun request.
+    pub(super) fn begun(&self) -> usize {
+        self.inbox.begun()
+    }
+
     /// The number of its slot.
     pub(super) fn id(&self) -> u32 {
         self.slot.index()
@@ -169,11 +186,15 @@ impl Connection {
             Got::Nothing => {}
             Got::End => {
                 self.ended = true;
-                self.broken = self.inbox.begun() > 0;
+                self.broken = self.inbox.begun() > 0 && self.guest.is_none();
             }
             Got::Bytes(bytes) => {
-                let (before, queue) = (self.queue.len(), &mut self.queue);
+                let before = self.queue.len();
                 let arrived = buffer.get(..bytes).unwrap_or_default();
+                if self.receive_guest(arrived) {
+                    return Ok(());
+                }
+                let queue = &mut self.queue;
                 self.broken = self.inbox.take(arrived, |request| queue.push_back(request)).is_err();
                 self.worker.count_queued(before, self.queue.len());
                 if self.queue.len() > before {
@@ -241,7 +262,8 @@ impl Connection {
         if socket::may_be_readable(&self.stream) {
             return Next::Turn;
         }
-        let phase = if self.inbox.begun() > 0 { Phase::Request } else { Phase::Idle };
+        let begun = self.inbox.begun() > 0 || self.guest.is_some();
+        let phase = if begun { Phase::Request } else { Phase::Idle };
         // A client that sends its request byte by byte makes no progress by it.
         if phase != self.phase {
             self.enter(phase);

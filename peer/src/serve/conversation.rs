@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 pub(super) struct Conversation {
     served: Arc<Served>,
     state: give::Conversation,
+    /// The port that the client listens on, as its markers say; 0: none.
+    port: u16,
 }
 
 /// The clients that wait for a block at the moment of a request, of any file.
@@ -52,7 +54,7 @@ impl Conversation {
                 Ok(IpAddr::V4(host)) => Some(host),
                 Ok(IpAddr::V6(_)) | Err(_) => None,
             };
-            Box::new(Self { served: Arc::clone(served), state: give::Conversation::new(host) })
+            Box::new(Self { served: Arc::clone(served), state: give::Conversation::new(host), port: 0 })
         })
     }
 
@@ -61,8 +63,14 @@ impl Conversation {
         Arc::ptr_eq(&self.served.file, file)
     }
 
+    /// The port that the client listens on, 0 if it does not say.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Decides what a request is answered with.
     pub(super) fn request(&mut self, request: Request, waiting: Waiting) -> Decision {
+        self.port = request.marker.map_or(self.port, |marker| marker.port);
         let file = &self.served.file;
         self.served.upload.request(&mut self.state, request, waiting.server(&|block| file.have().has(block)))
     }
@@ -120,7 +128,7 @@ pub(super) fn wanted(response: Response) -> Option<Wanted> {
         Response::Block(block) => Some(Wanted::Block(block)),
         Response::Refusal(Refusal::MissingBlock) => Some(Wanted::Missing),
         Response::News => Some(Wanted::News),
-        Response::Refusal(_) => None,
+        Response::Part { .. } | Response::Refusal(_) | Response::Guest => None,
     }
 }
 

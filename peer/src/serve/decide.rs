@@ -4,10 +4,10 @@ use super::answer::Answer;
 use super::connection::Connection;
 use super::conversation::{Conversation, Head, Waiting, behind, wanted};
 use super::large;
-use super::response::{Refusal, Response, judge};
+use super::response::{Refusal, Response, judge, judge_part};
 use crate::catalog::Served;
 use crate::store::Shared;
-use cascade_format::extension::{Marker, NEWS};
+use cascade_format::extension::{Marker, NEWS, metafile};
 use cascade_format::peer_wire::BlockRequest;
 use cascade_swarm::give::{self, Behind, Decision, Request};
 use std::io;
@@ -37,12 +37,15 @@ impl Connection {
             if gone {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            let sends_block = matches!(response, Response::Block(_));
-            let place = if sends_block { self.take_place(true) } else { Ok(()) };
+            let place = if response.gives() { self.take_place(true) } else { Ok(()) };
             return Ok(place.err().unwrap_or(Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
             return Ok(Settled::Answer);
+        }
+        if self.guest.is_some() {
+            self.current = self.answer_guest();
+            return Ok(if self.current.is_some() { Settled::Answer } else { Settled::Nothing });
         }
         let (response, file, head) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
@@ -65,7 +68,7 @@ impl Connection {
             None if self.broken => (Response::Refusal(Refusal::BadRequest), None, None),
             None => return Ok(Settled::Nothing),
         };
-        if !matches!(response, Response::Block(_)) {
+        if !response.gives() {
             self.give_place_back();
         }
         // What was told once is not told again: it is decided for good.
@@ -80,6 +83,13 @@ impl Connection {
         request: &BlockRequest,
         served: &Arc<Served>,
     ) -> Result<(Response, Option<Head>), Settled> {
+        if let Some(offset) = self.part_asked(request) {
+            let response = judge_part(&served.file, offset);
+            if response.gives() {
+                self.take_place(false)?;
+            }
+            return Ok((response, None));
+        }
         let marker = self.marker(request, &served.file);
         let mut response = judge(request, &served.file, served.file.is_unchanged());
         if marker.is_some() && request.block == NEWS {
@@ -110,6 +120,12 @@ impl Connection {
         Ok((response, items.map(|items| Head::new(response, served, &items))))
     }
 
+    /// The offset in the `.cascade` file that is asked for, if it is that. Here a marker counts also where there is
+    /// nothing to tell of blocks: no plain request has this number.
+    fn part_asked(&self, request: &BlockRequest) -> Option<u32> {
+        if self.worker.extension { metafile::asked(request) } else { None }
+    }
+
     /// The marker of a request for `file`, if it shows one that counts.
     fn marker(&self, request: &BlockRequest, file: &Shared) -> Option<Marker> {
         let counts = self.worker.extension && give::is_told(file.layout().blocks());
@@ -126,6 +142,9 @@ impl Connection {
     /// The answer to request `at` of the queue, which follows others of a burst; `None`: it is decided by itself.
     pub(super) fn decide_in_burst(&mut self, at: usize, file: &Arc<Shared>) -> Option<Response> {
         let request = *self.queue.get(at)?;
+        if self.part_asked(&request).is_some() {
+            return None;
+        }
         // A file that has changed has no blocks by now.
         let response = judge(&request, file, true);
         if large::is_large(self.copy, file, response) {

@@ -20,6 +20,7 @@
 //! | `place` | the same for all threads, and a connection's part in it |
 //! | `answer` | sending that, and where it stands |
 //! | `inbox` | bytes to requests (pure) |
+//! | `guest` | a client of the tracker's protocol on the same port |
 //! | `response` | requests to statuses (pure) |
 //! | `conversation` | a client and one file: what it asks is decided by `cascade_swarm::give` |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
@@ -40,6 +41,7 @@ mod clients;
 mod connection;
 mod conversation;
 mod decide;
+mod guest;
 mod hosts;
 mod inbox;
 mod large;
@@ -57,6 +59,6 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use options::{Options, Timeouts, Warn};
+pub use options::{Guests, Options, Timeouts, Warn};
 pub use pool::Pool;
 pub use stats::ServeStats;

@@ -2,6 +2,7 @@
 
 use crate::limits;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,20 @@ impl fmt::Debug for Warn {
     }
 }
 
+/// The whole answer to a tracker's request: of the bytes that have come, whether no more come, and where they come
+/// from; `None`: more are needed.
+type AnswerGuest = dyn Fn(&[u8], bool, IpAddr) -> Option<Vec<u8>> + Send + Sync;
+
+/// Answers clients of the tracker's protocol on the same port: their first five bytes tell them apart.
+#[derive(Clone)]
+pub struct Guests(pub Arc<AnswerGuest>);
+
+impl fmt::Debug for Guests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guests")
+    }
+}
+
 /// How a [`Pool`](super::Pool) serves. The default is what a user gets; tests shorten the times.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -33,6 +48,8 @@ pub struct Options {
     pub copy: bool,
     /// Tell clients that know the swarm extension what they want to know.
     pub extension: bool,
+    /// Answers those who take this peer for a tracker, if it is one.
+    pub guests: Option<Guests>,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// Hears what the user should know.
@@ -46,6 +63,7 @@ impl Default for Options {
             max_clients: limits::MAX_CLIENTS,
             copy: false,
             extension: true,
+            guests: None,
             timeouts: Timeouts::default(),
             warn: Warn::default(),
         }

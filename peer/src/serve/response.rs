@@ -1,6 +1,7 @@
 //! What a request is answered with (protocol §3).
 
 use crate::store::Shared;
+use cascade_format::extension::metafile::{PART_HEAD_LEN, PartHead};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
 use cascade_format::{Block, Layout};
 
@@ -11,6 +12,15 @@ pub(super) enum Response {
     Block(Block),
     /// Another status and a message.
     Refusal(Refusal),
+    /// A part of the `.cascade` file.
+    Part {
+        /// Where it begins.
+        offset: u32,
+        /// What stands in front of it.
+        head: PartHead,
+    },
+    /// The answer of the tracker that shares the port.
+    Guest,
     /// Status 2 without a message, behind what a client that knows the extension is told.
     News,
 }
@@ -47,27 +57,49 @@ pub(super) fn judge(request: &BlockRequest, file: &Shared, unchanged: bool) -> R
     }
 }
 
+/// Decides how a request for the part of the `.cascade` file at `offset` is answered.
+pub(super) fn judge_part(file: &Shared, offset: u32) -> Response {
+    let Some(metafile) = file.metafile() else { return Response::Refusal(Refusal::MissingBlock) };
+    match PartHead::at(metafile.layout().metafile_len(), offset) {
+        Some(head) => Response::Part { offset, head },
+        None => Response::Refusal(Refusal::NoSuchBlock { blocks: file.layout().blocks() }),
+    }
+}
+
 impl Response {
+    /// Whether it carries bytes that others may want at the same time.
+    pub(super) fn gives(self) -> bool {
+        matches!(self, Self::Block(_) | Self::Part { .. })
+    }
+
     /// Whether the connection is closed after this answer.
     pub(super) fn closes(self) -> bool {
-        matches!(self, Self::Refusal(refusal) if refusal != Refusal::MissingBlock)
+        match self {
+            Self::Guest => true,
+            Self::Refusal(refusal) => refusal != Refusal::MissingBlock,
+            Self::Block(_) | Self::Part { .. } | Self::News => false,
+        }
     }
 
     /// Length of the answer in bytes, header included.
     pub(super) fn answer_len(self, layout: &Layout) -> u64 {
         match self {
             Self::Block(block) => RESPONSE_HEADER_LEN as u64 + layout.len_of(block),
+            Self::Part { head, .. } => PART_HEAD_LEN as u64 + u64::from(head.len),
             Self::Refusal(refusal) => refusal.encode().len() as u64,
             Self::News => RESPONSE_HEADER_LEN as u64,
+            // All of it stands in front.
+            Self::Guest => 0,
         }
     }
 
     /// The answer's status.
     pub(super) fn status(self) -> Status {
         match self {
-            Self::Block(_) => Status::Block,
+            Self::Block(_) | Self::Part { .. } => Status::Block,
             Self::Refusal(refusal) => refusal.status(),
             Self::News => Status::MissingBlock,
+            Self::Guest => Status::BadRequest,
         }
     }
 }

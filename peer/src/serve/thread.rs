@@ -2,7 +2,7 @@
 
 use super::burst::Segment;
 use super::clients::{Clients, Slot};
-use super::options::Options;
+use super::options::{Guests, Options};
 use super::place::Places;
 use super::stats::ServeStats;
 use crate::catalog::Catalog;
@@ -51,6 +51,8 @@ pub(super) struct ServeThread {
     pub(super) copy: bool,
     /// Heed the markers of the swarm extension.
     pub(super) extension: bool,
+    /// Answers clients that take this peer for a tracker.
+    pub(super) guests: Option<Guests>,
     pub(super) scratch: RefCell<Scratch>,
     /// Requests in the queues of all connections, beyond the first few of each.
     queued: Cell<usize>,
@@ -83,6 +85,7 @@ impl ServeThread {
             places: Arc::clone(&setup.places),
             copy: setup.options.copy,
             extension: setup.options.extension,
+            guests: setup.options.guests.clone(),
             scratch: RefCell::new(scratch),
             queued: Cell::new(0),
             open: Cell::new(0),

@@ -5,6 +5,7 @@ use crate::clock;
 use crate::tracker_client::{PeerList, TrackerError, ask};
 use cascade_format::CascadeHash;
 use cascade_swarm::ask::announce::{Announce, Listed, Reply};
+use std::collections::VecDeque;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -13,7 +14,7 @@ const QUEUE: usize = 4;
 
 /// A tracker's answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its number, in the order in which the user named them.
     pub number: u16,
     /// Its address, as the user gave it.
@@ -24,8 +25,10 @@ pub struct Answer {
 
 /// The trackers of one file; they are asked until this is dropped.
 #[derive(Debug)]
-pub struct Announcer {
+pub(crate) struct Announcer {
     answers: mpsc::Receiver<Answer>,
+    /// Answers that are to be heard again.
+    again: VecDeque<Answer>,
     hungry: watch::Sender<bool>,
     // Dropping the set ends its tasks.
     _tasks: JoinSet<()>,
@@ -36,7 +39,7 @@ pub struct Announcer {
 impl Announcer {
     /// Starts asking `trackers`. `hungry`: more peers are wanted.
     #[must_use]
-    pub fn start(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool) -> Self {
+    pub(crate) fn start(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool) -> Self {
         let (send, answers) = mpsc::channel(QUEUE * trackers.len().max(1));
         let (hungry, _) = watch::channel(hungry);
         let mut tasks = JoinSet::new();
@@ -51,11 +54,14 @@ impl Announcer {
             };
             tasks.spawn(conversation.run());
         }
-        Self { answers, hungry, _tasks: tasks, _open: send }
+        Self { answers, again: VecDeque::new(), hungry, _tasks: tasks, _open: send }
     }
 
     /// Waits for the next answer of any tracker.
-    pub async fn next(&mut self) -> Answer {
+    pub(crate) async fn next(&mut self) -> Answer {
+        if let Some(answer) = self.again.pop_front() {
+            return answer;
+        }
         match self.answers.recv().await {
             Some(answer) => answer,
             // Cannot be: a sender is held.
@@ -63,8 +69,13 @@ impl Announcer {
         }
     }
 
+    /// The next owner of this hears these answers first.
+    pub(crate) fn put_back(&mut self, answers: impl IntoIterator<Item = Answer>) {
+        self.again.extend(answers);
+    }
+
     /// Whether more peers are wanted than there are.
-    pub fn set_hungry(&self, hungry: bool) {
+    pub(crate) fn set_hungry(&self, hungry: bool) {
         self.hungry.send_if_modified(|old| std::mem::replace(old, hungry) != hungry);
     }
 }

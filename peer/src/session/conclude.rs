@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(super) enum Concluded {
     /// It has its name.
     Named,
-    /// It cannot be believed: the trouble is told to whoever waits for it.
+    /// It cannot be believed: tasks that wait for trouble are told.
     Doubted,
     /// Another file has the name that it should get, or had; here is which.
     Elsewhere(String),

@@ -15,12 +15,12 @@ use super::links::LinkSet;
 use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
 use crate::catalog::Served;
-use crate::limits::{MAX_LINKS, WANTED_PEERS};
+use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
-use cascade_swarm::ask::{GivenUp, LinkId, Options, Outcome, Plan, Source};
+use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,6 +105,7 @@ impl Session {
         if !on_disk {
             shared.ledger().found(&have);
         }
+        shared.describe_with(Arc::clone(&metafile));
         if engine.paranoid {
             shared.prove_with(Arc::clone(&metafile));
         }
@@ -117,12 +118,12 @@ impl Session {
             engine.catalog.add(Arc::clone(&served));
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
-        let options = Options { order: download.order, max_links: MAX_LINKS };
-        let mut plan = Plan::new(layout, &have, options, Box::new(|| fastrand::u64(..)));
+        let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
         Ok(Self {
-            announcer: Announcer::start(&engine, trackers, hash, true),
+            announcer: engine.announce(trackers, hash, true),
             silent_trackers: trackers.len(),
             links,
             download,
@@ -233,7 +234,7 @@ impl Session {
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
                 _ = tick.tick() => {
                     observer.event(Event::Progress(self.progress()));
-                    self.announcer.set_hungry(self.plan.useful(self.start.elapsed()) < WANTED_PEERS);
+                    self.announcer.set_hungry(self.plan.wants_peers(self.start.elapsed()));
                     if let Some(elsewhere) = self.look_around()? {
                         return Ok(Some(elsewhere));
                     }
@@ -250,7 +251,8 @@ impl Session {
             if !data.has_its_name() {
                 return Ok(Some(taken_away(data.path())));
             }
-            // Whoever asks for blocks hears of a change at once; this is for those that nobody asks.
+            // A client's request for a block finds a change at once; this finds changes of a file that no client
+            // asks for.
             let _ = self.shared.is_unchanged();
         }
         if self.recovery.is_none() {

@@ -1,14 +1,17 @@
 //! What all files of the process share: piece buffers, hash threads, the catalog of what is served.
 
+use super::announcer::Announcer;
 use crate::catalog::Catalog;
 use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::store::Records;
 use crate::tracker_client::Identity;
+use cascade_format::CascadeHash;
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
 /// The shared parts.
@@ -36,6 +39,8 @@ pub struct Engine {
     pub checks: Arc<Semaphore>,
     /// Permits to talk to a tracker.
     pub tracker_calls: Arc<Semaphore>,
+    /// Conversations with trackers that whoever downloads or seeds the file goes on with.
+    pub(crate) parked: Arc<Mutex<HashMap<CascadeHash, Announcer>>>,
 }
 
 impl Engine {
@@ -62,7 +67,26 @@ impl Engine {
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
+            parked: Arc::default(),
         })
+    }
+
+    /// Whoever announces this file next goes on with `announcer`.
+    pub(super) fn park(&self, hash: CascadeHash, announcer: Announcer) {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, announcer);
+    }
+
+    /// Announces a file to `trackers`: a conversation that was begun before goes on, as trackers are not to be asked
+    /// twice at once.
+    pub(super) fn announce(&self, trackers: &[String], hash: CascadeHash, hungry: bool) -> Announcer {
+        let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+        match parked {
+            Some(announcer) if !trackers.is_empty() => {
+                announcer.set_hungry(hungry);
+                announcer
+            }
+            _ => Announcer::start(self, trackers, hash, hungry),
+        }
     }
 
     /// The port that requests tell to peers that know the extension, 0 for none; `None`: plain version 1.

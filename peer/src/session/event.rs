@@ -1,4 +1,4 @@
-//! What a session tells of itself, to whoever shows it.
+//! What a session tells of itself, for its user to see.
 
 use cascade_swarm::ask::{PeerShare, WrongBlock};
 use std::net::SocketAddrV4;
@@ -53,6 +53,22 @@ pub enum Event {
         /// Bytes to check, at most.
         total: u64,
     },
+    /// The `.cascade` file is being fetched from other peers, or waited for.
+    Fetching {
+        /// Bytes that are there.
+        done: u64,
+        /// Of how many, as somebody has said.
+        total: Option<u64>,
+        /// Peers that are known.
+        known: usize,
+    },
+    /// The `.cascade` file is there, and right.
+    Fetched {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+    },
     /// The download begins.
     Start(Progress),
     /// About four times a second.
@@ -63,7 +79,7 @@ pub enum Event {
     Dropped(SocketAddrV4, String),
     /// A peer sent a block with a wrong hash.
     WrongBlock(WrongBlock),
-    /// A tracker sent a list of so many peers.
+    /// A tracker sent a list of peers.
     Tracker {
         /// Its address, as the user gave it.
         tracker: String,
@@ -96,7 +112,14 @@ impl Event {
     /// Whether it speaks of a moment that is soon over: nothing is missed by one that is lost.
     #[must_use]
     pub fn is_momentary(&self) -> bool {
-        matches!(self, Self::Checking { .. } | Self::Progress(_) | Self::Connected(_) | Self::Dropped(..))
+        matches!(
+            self,
+            Self::Checking { .. }
+                | Self::Fetching { .. }
+                | Self::Progress(_)
+                | Self::Connected(_)
+                | Self::Dropped(..)
+        )
     }
 }
 

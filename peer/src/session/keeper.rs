@@ -65,7 +65,7 @@ async fn keep(
                 Ok(Err(error)) => {
                     failures += 1;
                     if failures == MAX_FAILED_SYNCS {
-                        // Whoever has ended the download wants no news.
+                        // A download that has ended wants no news.
                         let _ = failed.try_send(error);
                         return;
                     }
@@ -80,7 +80,7 @@ async fn keep(
         // What is in doubt is somebody else's business.
         if shared.ledger().doubtful().is_none() {
             let shared = Arc::clone(&shared);
-            // Whoever waits for trouble hears of a failure.
+            // `Shared` tells the tasks that wait for trouble of a failure.
             let _ = blocking(move || shared.sync()).await;
         }
     }

@@ -8,22 +8,26 @@
 //! | [`download`] | drives a plan until the file is complete |
 //! | [`download_error`] | why that fails |
 //! | [`seed`] | checks a file, registers it, serves it |
+//! | [`fetch`] | gets the `.cascade` file of a link from other peers |
 //! | [`event`] | what a session tells of itself |
 
-pub mod announcer;
+pub(crate) mod announcer;
 mod conclude;
-pub mod download;
-pub mod download_error;
-pub mod engine;
-pub mod event;
+pub(crate) mod download;
+pub(crate) mod download_error;
+pub(crate) mod engine;
+pub(crate) mod event;
+pub(crate) mod fetch;
 mod keeper;
 mod links;
 mod rate;
 mod recovery;
-pub mod seed;
+pub(crate) mod seed;
 
 pub use download::Download;
 pub use download_error::DownloadError;
-pub use engine::Engine;
-pub use event::{Event, Observer, Progress, Summary};
+pub(crate) use engine::Engine;
+pub(crate) use event::Observer;
+pub use event::{Event, Progress, Summary};
+pub use fetch::{Fetch, FetchError};
 pub use seed::{Seed, SeedError};

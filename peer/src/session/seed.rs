@@ -1,6 +1,5 @@
 //! Seeding one file: checks what is there, registers it, serves it until the end.
 
-use super::announcer::Announcer;
 use super::download::Download;
 use super::engine::Engine;
 use super::event::{Event, Observer};
@@ -100,10 +99,11 @@ impl Seed {
         let none = HaveMap::new(layout, &Have::none(&layout));
         let hash = self.metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, DataFile::new(file, &self.data, layout), none, None));
+        shared.describe_with(Arc::clone(&self.metafile));
         if engine.paranoid {
             shared.prove_with(Arc::clone(&self.metafile));
         }
-        // Whoever asks before the check is over hears "not yet", not "never heard of it".
+        // A client that asks before the check is over hears "not yet", not "never heard of it".
         let served = Served::new(Arc::clone(&shared));
         engine.catalog.add(Arc::clone(&served));
         let checked = self.check(engine, shared.data().file(), Trust::Record, observer).await;
@@ -130,7 +130,7 @@ impl Seed {
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
         let shared = &*served.file;
-        let mut announcer = Announcer::start(engine, &self.trackers, shared.cascade_hash(), false);
+        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), false);
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
         loop {
             tokio::select! {

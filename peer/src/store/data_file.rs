@@ -66,7 +66,7 @@ impl DataFile {
         is_at(&self.file, &self.path)
     }
 
-    /// From now on, whoever else writes to the file is found out. It looked like `stamp` when its bytes
+    /// From now on, another program that writes to the file is found out. It looked like `stamp` when its bytes
     /// were known.
     pub fn guard(&self, stamp: Stamp) {
         let mut guard = self.lock();

@@ -36,7 +36,7 @@ impl HaveMap {
     /// Adds a block that is verified and on disk; tells whether it is new.
     pub fn publish(&self, block: Block) -> bool {
         let Some((word, bit)) = self.place(block) else { return false };
-        // Release: whoever sees the bit sees the write of the block's bytes that came before it.
+        // Release: a thread that sees the bit sees the write of the block's bytes that came before it.
         let new = word.fetch_or(bit, Ordering::Release) & bit == 0;
         if new {
             self.count.fetch_add(1, Ordering::Release);

@@ -14,12 +14,14 @@
 //! | [`have_map`] | the blocks that are verified and on disk, shared with the serving threads |
 //! | [`stamp`] | a cheap proof that a file has not changed |
 //! | [`record`] | what was found by checking a file, kept from run to run |
+//! | [`given`] | what was given of it to others |
 //! | [`shared`] | one file as the serving threads see it |
 //! | [`finish`] | giving a complete file its name |
 
 pub mod data_file;
 pub mod disk;
 pub mod finish;
+pub mod given;
 pub mod have_map;
 pub mod ledger;
 pub mod open;
@@ -33,6 +35,7 @@ pub mod stamp;
 pub mod watch;
 
 pub use data_file::DataFile;
+pub use given::Given;
 pub use have_map::HaveMap;
 pub use part::Part;
 pub use prepare::{Place, Preparation, PrepareError, Prepared};

@@ -25,7 +25,7 @@ pub struct OwnWrites {
     false_alarms: u32,
 }
 
-/// With so many of them a file system counts as one whose stamps move by themselves (those of other machines
+/// From this number of them on, a file system counts as one whose stamps move by themselves (those of other machines
 /// do: they tell the time of a write when it has arrived). Then the stamp is not compared any more, but for
 /// the length, and the whole file is checked at the end.
 pub const MAX_FALSE_ALARMS: u32 = 2;
@@ -98,7 +98,7 @@ impl OwnWrites {
         self.heard = true;
     }
 
-    /// Somebody else has closed it, who was able to write (`wrote`) or not.
+    /// Another process has closed it, which was able to write (`wrote`) or not.
     pub fn closed(&mut self, wrote: bool) {
         self.others = self.others.saturating_sub(1);
         self.heard = true;

@@ -112,7 +112,7 @@ fn changed_meanwhile(error: &io::Error) -> bool {
     link || matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
 }
 
-/// Asks for the lock without opening the file for writing: whoever has it would take that for a change.
+/// Asks for the lock without opening the file for writing: the process that holds it would take that for a change.
 fn refuse_busy(path: &Path) -> Result<(), PrepareError> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -144,7 +144,7 @@ pub(super) fn move_aside(part: &Path) -> io::Result<()> {
 /// Removes the part file, if its name still leads to `file`.
 pub fn remove(file: &File, path: &Path) {
     if is_at(file, path) {
-        // Whoever cannot remove it can use it.
+        // A file that cannot be removed can still be used.
         let _ = fs::remove_file(path);
     }
 }

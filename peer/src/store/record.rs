@@ -152,6 +152,20 @@ impl Records {
         }
     }
 
+    /// The folder of the `.cascade` files of what is shared, where there is none beside the data.
+    #[must_use]
+    pub fn shared_folder(&self) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join("shared"))
+    }
+
+    /// Where the `.cascade` file of the data at `path` is kept: one for each path.
+    #[must_use]
+    pub fn shared(&self, path: &Path) -> Option<PathBuf> {
+        let path = absolute(path)?;
+        let key = BlockHash::of(path.as_os_str().as_encoded_bytes());
+        Some(self.shared_folder()?.join(format!("{key}.cascade")))
+    }
+
     fn consistent(&self, hash: CascadeHash) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(format!("{hash}.consistent")))
     }

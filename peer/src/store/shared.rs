@@ -1,7 +1,7 @@
 //! One data file as the serving threads see it.
 
 use super::ledger::Ledger;
-use super::{DataFile, HaveMap, Stamp};
+use super::{DataFile, Given, HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::io;
@@ -48,6 +48,10 @@ pub struct Shared {
     had: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
     trouble_notify: Notify,
+    /// What was given of it to others.
+    given: Arc<Given>,
+    /// Describes the file; peers that know the swarm extension are given its bytes.
+    metafile: OnceLock<Arc<MetafileOnDisk>>,
     /// Knows each block's hash, if every block is hashed again before it is served.
     proof: OnceLock<Arc<MetafileOnDisk>>,
 }
@@ -66,10 +70,29 @@ impl Shared {
             had: AtomicU64::new(0),
             trouble: Mutex::default(),
             trouble_notify: Notify::new(),
+            given: Arc::default(),
+            metafile: OnceLock::new(),
             proof: OnceLock::new(),
             data,
             have,
         }
+    }
+
+    /// What was given of it to others.
+    #[must_use]
+    pub fn given(&self) -> &Arc<Given> {
+        &self.given
+    }
+
+    /// From now on who asks for the `.cascade` file is given `metafile`.
+    pub fn describe_with(&self, metafile: Arc<MetafileOnDisk>) {
+        let _ = self.metafile.set(metafile);
+    }
+
+    /// The `.cascade` file, if it may be given to others.
+    #[must_use]
+    pub fn metafile(&self) -> Option<&MetafileOnDisk> {
+        self.metafile.get().map(|metafile| &**metafile)
     }
 
     /// From now on every block is hashed before it is served, and compared with what `metafile` says.
@@ -139,8 +162,8 @@ impl Shared {
     }
 
     /// Makes all that was published durable. When it fails, what came since the last good sync is
-    /// withdrawn before anybody hears of it, the file is in doubt, and whoever waits in
-    /// [`Shared::wait_trouble`] wakes. In a file in doubt a sync that goes well changes nothing.
+    /// withdrawn before anybody hears of it, the file is in doubt, and the tasks that wait in
+    /// [`Shared::wait_trouble`] wake. In a file in doubt a sync that goes well changes nothing.
     ///
     /// # Errors
     /// What the disk says. The system's memory of the file is dropped then: what is read next, and is not
@@ -215,7 +238,7 @@ impl Shared {
     }
 
     /// Asks the file system whether the file is what was verified; call it before each answer. When it
-    /// is not, every block is withdrawn at once, and whoever waits in [`Shared::wait_trouble`] wakes.
+    /// is not, every block is withdrawn at once, and the tasks that wait in [`Shared::wait_trouble`] wake.
     pub fn is_unchanged(&self) -> bool {
         if self.changed.load(Ordering::Acquire) {
             return false;
@@ -230,8 +253,8 @@ impl Shared {
         unchanged
     }
 
-    /// A block is not what was verified: every block is withdrawn at once, and whoever waits in
-    /// [`Shared::wait_trouble`] wakes.
+    /// A block is not what was verified: every block is withdrawn at once, and the tasks that wait in
+    /// [`Shared::wait_trouble`] wake.
     pub fn found_wrong(&self) {
         if !self.changed.swap(true, Ordering::AcqRel) {
             self.doubt_all();

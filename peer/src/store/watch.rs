@@ -1,6 +1,6 @@
 //! Hearing of others who open and close a file, where the system tells (inotify).
 //!
-//! An opening is told before whoever opens can write, and every closing says whether the file was open
+//! An opening is told before the program that opens can write, and every closing says whether the file was open
 //! for writing. What is not told: a write through a descriptor that was open before this watch began, and
 //! what another machine does to a network file system. Without a watch (no such call, or the user's watches
 //! are used up) the stamps alone must do.

@@ -2,6 +2,7 @@
 
 use super::dump;
 use cascade_format::extension::field::{self, LENGTH_LEN};
+use cascade_format::extension::metafile::{self, Heard, PartHead, PartReader};
 use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, Run};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader};
 use cascade_format::{CascadeHash, Layout};
@@ -71,4 +72,22 @@ fn every_dump_of_the_extension_is_what_the_crate_reads() {
         assert_eq!(field::parse(&layout(), &field[LENGTH_LEN..]), Ok(items), "{name}");
         assert_eq!(plain, body, "{name}");
     }
+}
+
+/// Where the part of the document's example begins.
+const OFFSET: u32 = 64;
+
+#[test]
+fn the_dumps_of_the_cascade_file_are_what_the_crate_writes_and_reads() {
+    let (request, part) = (metafile::request(cascade_hash(), OFFSET, 8889), &dump("metafile")[64..]);
+    assert_eq!(dump("metafile-request"), request);
+    assert_eq!(metafile::asked(&BlockRequest::parse(&request).unwrap()), Some(OFFSET));
+    let head = PartHead::at(128, OFFSET).unwrap();
+    let answer = dump("metafile-part");
+    assert_eq!(answer, [&head.encode()[..], part].concat());
+
+    let (mut reader, mut bytes) = (PartReader::new(OFFSET), answer.as_slice());
+    assert_eq!(reader.read(&mut bytes), Ok(Heard::Total(128)));
+    assert_eq!(reader.read(&mut bytes), Ok(Heard::Bytes(part)));
+    assert_eq!(reader.read(&mut bytes), Ok(Heard::End));
 }

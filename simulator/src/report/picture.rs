@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::gauge::Reading;
+use cascade_format::units::Bytes;
 use cascade_picture::{Chart, Line, Moment, Picture, Span};
 
 /// The share of some capacity that was in use.
@@ -21,11 +22,11 @@ pub fn draw(outcome: &Outcome) -> String {
     let (peers, rows) = (scenario.peers() + 1, outcome.readings.first().map_or(0, |first| first.rows.len()));
     Picture {
         title: format!(
-            "Swarm “{}”: 1 seeder, {} peers, {} blocks of {} KiB",
+            "Swarm “{}”: 1 seeder, {} peers, {} blocks of {:#}",
             scenario.name,
             scenario.peers(),
             scenario.blocks,
-            scenario.block_size / 1024
+            Bytes(scenario.block_size)
         ),
         subtitle: format!(
             "last complete after {:.1} s = {:.3} × F/u = {:.3} × the bound; the seeder sent {:.2} copies; {} of {} complete",

@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::outcome::Times;
 use crate::preset::{Goal, Measure, Preset};
+use cascade_format::units::Bytes;
 use std::fmt::Write;
 
 /// What one simulation gave. `wall`: how long it took, in seconds.
@@ -21,10 +22,10 @@ fn write_outcome(out: &mut String, outcome: &Outcome, wall: f64) -> std::fmt::Re
     writeln!(out, "swarm          {}: 1 seeder, {}", scenario.name, habits.join(", "))?;
     writeln!(
         out,
-        "file           {:.1} MiB, {} blocks of {} KiB, seed {}, extension {}",
-        scenario.length() as f64 / f64::from(1 << 20),
+        "file           {}, {} blocks of {:#}, seed {}, extension {}",
+        Bytes(scenario.length()),
         scenario.blocks,
-        scenario.block_size / 1024,
+        Bytes(scenario.block_size),
         scenario.seed,
         if scenario.extension { "on" } else { "off" },
     )?;

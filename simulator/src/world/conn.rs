@@ -65,7 +65,7 @@ pub(super) struct Conn {
     pub(super) sending: Option<Sending>,
     /// Bytes that have begun to leave and are not received.
     pub(super) in_flight: u64,
-    /// No piece begins to leave while there are as many as this.
+    /// The most bytes in flight: no piece begins to leave while there are more.
     pub(super) window: u64,
     pub(super) conversation: Conversation,
     /// What goes in front of the block that waits for the uplink.

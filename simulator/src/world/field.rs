@@ -1,5 +1,5 @@
-//! A program of the field, version 1: random order, one request at a time on each of a few connections,
-//! and no thought of who has what.
+//! A program of the field, version 1: it asks in random order, one request at a time on each of a few connections,
+//! and does not mind which blocks a peer has.
 
 use super::World;
 use super::conn::{Ask, Kind};
@@ -14,7 +14,7 @@ use std::net::SocketAddrV4;
 /// Connections at once.
 const CONNECTIONS: usize = 4;
 
-/// After so many refusals in a row, another peer is tried.
+/// Refusals in a row after which another peer is tried.
 const MISSES: u32 = 8;
 
 /// Until a peer that had nothing, or failed, is tried again.

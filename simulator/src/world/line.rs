@@ -42,7 +42,7 @@ impl Uplink {
         }
     }
 
-    /// Commits so many bytes (with headers); gives when they are out and how long they take.
+    /// Commits `bytes` bytes (with headers); gives when they are out and how long they take.
     pub(super) fn commit(&mut self, now: Nanos, bytes: u64) -> (Nanos, Nanos) {
         let took = self.pace.time_for(bytes);
         self.free_at = self.free_at.max(now) + took;

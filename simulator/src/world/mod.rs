@@ -42,10 +42,10 @@ use slab::Slab;
 use tracker::Tracker;
 use wire::Wire;
 
-/// The seeder has been there for so long when the first peer starts.
+/// The time between the start of the seeder and that of the first peer.
 const HEAD_START: Nanos = SECOND;
 
-/// After so many times F/u, and [`PATIENCE`] more, a simulation is given up.
+/// A simulation is given up after this number of F/u and [`PATIENCE`] more.
 const LONGEST: f64 = 60.0;
 
 const PATIENCE: Nanos = 3600 * SECOND;

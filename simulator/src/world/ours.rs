@@ -10,8 +10,8 @@ use crate::scenario::Habit;
 use crate::units::{MILLISECOND, Nanos};
 use cascade_format::Have;
 use cascade_format::peer_wire::Status;
-use cascade_swarm::ask::{Action, LinkId, Options, Order, Outcome, Plan, Source};
-use cascade_swarm::limits::{MAX_LINKS, WANTED_PEERS};
+use cascade_swarm::ask::{Action, Config, LinkId, Order, Outcome, Plan, Source};
+use cascade_swarm::limits::MAX_LINKS;
 
 /// How often the driver looks whether more peers are wanted.
 const TICK: Nanos = 250 * MILLISECOND;
@@ -25,10 +25,10 @@ impl Ours {
 
 impl World {
     pub(super) fn ours(&self, id: NodeId) -> Ours {
-        let options = Options { order: Order::Random, max_links: MAX_LINKS };
+        let config = Config { order: Order::Random, max_links: MAX_LINKS, tuning: self.scenario.ask };
         let mut random = Random::new(self.scenario.seed, u64::from(id.0) + 1000);
         let source = Box::new(move || random.next_u64());
-        let mut plan = Plan::new(self.layout, &Have::none(&self.layout), options, source);
+        let mut plan = Plan::new(self.layout, &Have::none(&self.layout), config, source);
         plan.set_own_address(id.addr());
         Ours { plan, links: Vec::new(), met: 0, askers: 0, tick: 0, hungry: true }
     }
@@ -58,7 +58,7 @@ impl World {
         }
         if now >= ours.tick {
             ours.tick = now + TICK;
-            ours.hungry = ours.plan.useful(time) < WANTED_PEERS;
+            ours.hungry = ours.plan.wants_peers(time);
         }
         node.counters.links = node.counters.links.max(ours.links.len());
         let wakeup = ours.plan.next_wakeup(time);
@@ -85,7 +85,7 @@ impl World {
                 let ask = Ask { block: None, offers_seen };
                 conn.into_iter().for_each(|conn| self.ask(conn, [ask]));
             }
-            // Everybody here speaks the protocol, but for those who say nothing: they make room.
+            // Every peer here speaks the protocol, but for those that say nothing: they make room.
             Action::Probe { .. } => {}
             Action::Revoke { link, block } => {
                 let in_time = !self.nodes[id].have.has(block);

@@ -1,6 +1,6 @@
 //! What the plan and its driver tell each other.
 
-use super::LinkId;
+use super::links::LinkId;
 use alloc::vec::Vec;
 use cascade_format::Block;
 use cascade_format::peer_wire::Status;

@@ -1,7 +1,7 @@
 //! When a tracker is asked (protocol §2): subscribe at first and every ten minutes, ask for a fresh
 //! list every five, and no sooner than thirty seconds when peers are wanted.
 
-use super::Time;
+use crate::Time;
 use cascade_format::tracker_wire::Command;
 use core::time::Duration;
 

@@ -1,7 +1,7 @@
 //! In which state each block is. Three states, always disjoint: missing (and asked of nobody), in
 //! flight (asked of one link, which alone may write it), verified.
 
-use super::LinkId;
+use super::links::LinkId;
 use cascade_format::{Block, Have, Layout};
 use core::ops::Range;
 use hashbrown::HashMap;

@@ -2,11 +2,16 @@
 //! whatever it lacked before. A failure names the seed.
 
 use super::*;
+use crate::Time;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use cascade_format::peer_wire::Status;
+use cascade_format::{Block, Have, Layout};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 const BLOCKS: u64 = 120;
 const BLOCK_LEN: u64 = 5_000;
@@ -58,8 +63,8 @@ struct World {
 impl World {
     fn new(order: Order, growth: Growth, seed: u64) -> Self {
         let layout = Layout::new(BLOCKS * BLOCK_LEN, BLOCK_LEN).unwrap();
-        let options = Options { order, max_links: 64 };
-        let mut plan = Plan::new(layout, &Have::none(&layout), options, dice(seed));
+        let config = Config { order, max_links: 64, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, dice(seed));
         plan.handle_peers(Time::ZERO, Source::User, &[SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001)]);
         let mut dice = dice(!seed);
         let mut blocks: Vec<u64> = (0..BLOCKS).collect();

@@ -1,129 +1,112 @@
 //! Takes in what peers tell of themselves.
 
-use super::knowledge::{Has, Told};
-use super::{LinkId, Plan, Time, address};
+use super::action::Action;
+use super::known::Known;
+use super::links::LinkId;
+use super::links::told::{Has, Told};
+use crate::Time;
 use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Layout};
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-impl Plan {
-    /// The peer of the link has shown that it knows the extension, and tells `items`. Call this before
-    /// [`Plan::handle_received`] with the outcomes of the same answer.
-    pub fn handle_news(&mut self, now: Time, link: LinkId, items: &[Item]) {
-        let layout = *self.blocks.layout();
-        let Some(state) = self.links.get_mut(link) else { return };
-        let peer = state.peer;
-        if state.told.is_none() {
-            self.rarity.partial += 1;
-        }
-        let told = state.told.get_or_insert_with(|| Told::new(&layout));
-        (told.exhausted, told.heard) = (false, true);
-        self.scan |= self.peers.spoke(peer);
-        self.peers.get_mut(peer).set_extended(true);
-        let honest = items.iter().all(|item| self.handle_item(now, link, peer, item, &layout));
-        if honest {
-            self.touch(link);
-        } else {
-            self.peers.get_mut(peer).banned();
-            self.close(link);
-        }
+/// A link to a peer that is said to know the extension begins with a question for news.
+pub(super) fn expect(known: &mut Known, link: LinkId) {
+    if let Some(state) = known.links.get_mut(link)
+        && known.peers.get(state.peer).may_tell()
+    {
+        known.rarity.partial += 1;
+        state.told = Some(Told::new(known.tuning, known.blocks.layout()));
     }
+}
 
-    /// A link to a peer that is said to know the extension begins with a question for news.
-    pub(super) fn expect_news(&mut self, link: LinkId) {
-        let layout = *self.blocks.layout();
-        if let Some(state) = self.links.get_mut(link)
-            && self.peers.get(state.peer).may_tell()
-        {
-            self.rarity.partial += 1;
-            state.told = Some(Told::new(&layout));
+/// The peer of the link has shown that it knows the extension, and tells `items`.
+pub(super) fn take_in(known: &mut Known, now: Time, link: LinkId, items: &[Item]) -> Option<Action> {
+    let state = known.links.get_mut(link)?;
+    let peer = state.peer;
+    if state.told.is_none() {
+        known.rarity.partial += 1;
+    }
+    let told = state.told.get_or_insert_with(|| Told::new(known.tuning, known.blocks.layout()));
+    (told.exhausted, told.heard) = (false, true);
+    known.changed |= known.peers.spoke(peer);
+    known.peers.get_mut(peer).set_extended(true);
+    if items.iter().all(|item| take_in_item(known, now, link, peer, item)) {
+        known.links.wake(link);
+        return None;
+    }
+    known.peers.get_mut(peer).banned();
+    known.close(link)
+}
+
+/// The answer to a question for news has ended.
+pub(super) fn end_answer(known: &mut Known, now: Time, link: LinkId) {
+    let Some(state) = known.links.get_mut(link) else { return };
+    let hurried = !state.requests.is_empty();
+    let Some(told) = &mut state.told else { return };
+    told.poll_ended(now, hurried);
+    if !told.heard {
+        // Somebody said that the peer knows the extension; it does not.
+        state.told = None;
+        known.peers.get_mut(state.peer).set_extended(false);
+        known.rarity.partial = known.rarity.partial.saturating_sub(1);
+    }
+    known.links.wake(link);
+}
+
+/// Takes in one item; tells whether an honest peer can have told it.
+fn take_in_item(known: &mut Known, now: Time, link: LinkId, peer: usize, item: &Item) -> bool {
+    let layout = *known.blocks.layout();
+    let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
+    match item {
+        Item::Everything => {
+            // What it refused before it refused for other reasons.
+            known.peers.get_mut(peer).refusals.lacks_nothing();
+            has_all(known, link, Has::Everything);
         }
-    }
-
-    /// Offered blocks that the link's peer has told of so far, modulo 2³²; its next requests say so.
-    #[must_use]
-    pub fn offers_seen(&self, link: LinkId) -> u32 {
-        self.links.get(link).and_then(|state| state.told.as_ref()).map_or(0, |told| told.offers_seen)
-    }
-
-    /// The answer to a question for news has ended.
-    pub(super) fn handle_told(&mut self, now: Time, link: LinkId) {
-        let Some(state) = self.links.get_mut(link) else { return };
-        let hurried = state.requests() > 0;
-        let Some(told) = &mut state.told else { return };
-        told.poll_ended(now, hurried);
-        if !told.heard {
-            // Somebody said that the peer knows the extension; it does not.
-            state.told = None;
-            self.peers.get_mut(state.peer).set_extended(false);
-            self.rarity.partial = self.rarity.partial.saturating_sub(1);
+        Item::Choosing => has_all(known, link, Has::Choosing),
+        Item::Offer(runs) => return runs.iter().all(|run| told.offers_run(&layout, *run)),
+        Item::Have(runs) => return runs.iter().all(|run| has_run(known, link, peer, *run)),
+        Item::Map { first, bits } => {
+            return map_runs(&layout, *first, bits).into_iter().all(|run| has_run(known, link, peer, run));
         }
-        self.touch(link);
-    }
-
-    /// Takes in one item; tells whether an honest peer can have told it.
-    fn handle_item(&mut self, now: Time, link: LinkId, peer: usize, item: &Item, layout: &Layout) -> bool {
-        let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
-        match item {
-            Item::Everything => {
-                // What it refused before it refused for other reasons.
-                self.peers.get_mut(peer).lacks_nothing();
-                self.has_all(link, Has::Everything);
-            }
-            Item::Choosing => self.has_all(link, Has::Choosing),
-            Item::Offer(runs) => return runs.iter().all(|run| told.offers_run(layout, *run)),
-            Item::Have(runs) => return runs.iter().all(|run| self.has_run(link, peer, *run)),
-            Item::Map { first, bits } => {
-                return map_runs(layout, *first, bits).into_iter().all(|run| self.has_run(link, peer, run));
-            }
-            Item::Peers(addrs) => self.learn_hearsay(now, peer, addrs, true),
-            Item::PlainPeers(addrs) => self.learn_hearsay(now, peer, addrs, false),
-            Item::Load(clients) => {
-                told.load = *clients;
-                if *clients == 0 {
-                    told.busy_until = now;
-                }
-            }
-            Item::Goodbye => {
-                told.leaves = true;
-                self.peers.get_mut(peer).left(now);
-            }
-        }
-        true
-    }
-
-    fn learn_hearsay(&mut self, now: Time, teller: usize, addrs: &[SocketAddrV4], extended: bool) {
-        self.scan = true;
-        let teller = self.peers.get(teller).addr();
-        let near = |addr: &&SocketAddrV4| nearness(*addr.ip()) <= nearness(*teller.ip());
-        let own = self.own.map(|own| *own.ip());
-        let somewhere = |addr: &&SocketAddrV4| address::is_somewhere(**addr, own);
-        for addr in addrs.iter().filter(near).filter(somewhere) {
-            if !self.is_own(*addr) {
-                self.peers.learn_hearsay(now, *addr, extended);
-            }
+        Item::Peers(addrs) => learn_hearsay(known, now, peer, addrs, true),
+        Item::PlainPeers(addrs) => learn_hearsay(known, now, peer, addrs, false),
+        // It may be asked again at once if no client waits.
+        Item::Load(0) => told.busy_until = now,
+        Item::Load(_) => {}
+        Item::Goodbye => {
+            told.leaves = true;
+            known.peers.get_mut(peer).left(now);
         }
     }
+    true
+}
 
-    fn has_all(&mut self, link: LinkId, has: Has) {
-        self.scan = true;
-        let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return };
-        if let Has::Some(have) = core::mem::replace(&mut told.has, has) {
-            self.rarity.fewer(self.blocks.layout(), &have);
-            self.rarity.partial = self.rarity.partial.saturating_sub(1);
-        }
+fn learn_hearsay(known: &mut Known, now: Time, teller: usize, addrs: &[SocketAddrV4], extended: bool) {
+    known.changed = true;
+    let teller = known.peers.get(teller).addr();
+    for addr in addrs.iter().filter(|addr| nearness(*addr.ip()) <= nearness(*teller.ip())) {
+        known.peers.learn_hearsay(now, *addr, extended);
     }
+}
 
-    fn has_run(&mut self, link: LinkId, peer: usize, run: Run) -> bool {
-        let layout = *self.blocks.layout();
-        let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
-        let (rarity, peer) = (&mut self.rarity, self.peers.get_mut(peer));
-        told.has_run(&layout, run, &mut |block| {
-            rarity.more(&layout, block);
-            peer.gained(block);
-        })
+fn has_all(known: &mut Known, link: LinkId, has: Has) {
+    known.changed = true;
+    let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return };
+    if let Has::Some(have) = core::mem::replace(&mut told.has, has) {
+        known.rarity.leaves(known.blocks.layout(), &have);
     }
+}
+
+fn has_run(known: &mut Known, link: LinkId, peer: usize, run: Run) -> bool {
+    let layout = *known.blocks.layout();
+    let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
+    let (rarity, peer) = (&mut known.rarity, known.peers.get_mut(peer));
+    told.has_run(&layout, run, &mut |block| {
+        rarity.more(&layout, block);
+        peer.refusals.gained(block);
+    })
 }
 
 /// 0 for the world, 1 for a private network, 2 for one machine. Nobody knows addresses nearer than its own:
@@ -148,7 +131,7 @@ fn map_runs(layout: &Layout, first: u64, bits: &[u8]) -> Vec<Run> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Action, Options, Order, Outcome, Source};
+    use super::super::{Config, Order, Outcome, Plan, Source, Tuning};
     use super::*;
     use alloc::boxed::Box;
     use cascade_format::Have;
@@ -167,8 +150,8 @@ mod tests {
     #[test]
     fn a_seeder_that_chooses_no_more_is_asked_for_what_it_refused() {
         let layout = Layout::new(1 << 20, 1 << 20).unwrap();
-        let options = Options { order: Order::Random, max_links: 4 };
-        let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+        let config = Config { order: Order::Random, max_links: 4, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
         let now = Time::from_millis(1);
         plan.handle_peers(now, Source::User, &[SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001)]);
         let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };

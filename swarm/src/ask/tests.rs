@@ -2,12 +2,15 @@
 //! socket, no sleep; a failure names the world's seed.
 
 use super::*;
+use crate::Time;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec;
 use alloc::vec::Vec;
 use cascade_format::peer_wire::Status;
-use core::net::Ipv4Addr;
+use cascade_format::{Block, Have, Layout};
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 /// What a peer of the world does.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,7 +94,8 @@ fn random(mut seed: u64) -> Random {
 impl World {
     fn new(layout: Layout, order: Order, natures: Vec<Nature>, seed: u64) -> Self {
         let have = Have::none(&layout);
-        let mut plan = Plan::new(layout, &have, Options { order, max_links: 64 }, random(seed));
+        let mut plan =
+            Plan::new(layout, &have, Config { order, max_links: 64, tuning: &Tuning::DEFAULT }, random(seed));
         let addrs: Vec<_> = (0..natures.len()).map(addr).collect();
         plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
         Self {

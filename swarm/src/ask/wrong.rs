@@ -4,22 +4,15 @@
 //! that grow: what was wrong may have been a bit that flipped on the way. In the end the download is given
 //! up, rather than wait without a word; but only when nobody else has ever offered the block.
 
-use super::{Plan, Time};
+use super::known::Known;
+use super::links::told::Told;
+use crate::Time;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cascade_format::Block;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 use hashbrown::HashMap;
-
-/// A block that nobody else has, and that came wrong, is asked of the same peer again after this; the pause doubles.
-const WRONG_PAUSE: Duration = Duration::from_secs(2);
-
-/// Up to this.
-const MAX_WRONG_PAUSE: Duration = Duration::from_secs(60);
-
-/// Who else has a block that came wrong is looked at so often.
-const REVIEW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// When so many wrong blocks have come without a right one in between, or nothing is left but blocks that have come
 /// wrong so often, and nobody else has them, the download ends.
@@ -72,112 +65,106 @@ impl Wrong {
     pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
         (!self.times.is_empty()).then_some(self.review_at).filter(|at| *at > now)
     }
-}
 
-impl Plan {
     /// The next wrong block that was not told yet.
-    pub fn poll_wrong(&mut self) -> Option<WrongBlock> {
-        self.wrong.untold.pop_front()
+    pub(super) fn poll(&mut self) -> Option<WrongBlock> {
+        self.untold.pop_front()
     }
 
-    /// Why the download cannot be completed, if that is so: nobody gives what is left as it should be.
-    #[must_use]
-    pub fn given_up(&self) -> Option<&GivenUp> {
-        self.wrong.given_up.as_ref()
+    /// Why the download cannot be completed, if that is so.
+    pub(super) fn given_up(&self) -> Option<&GivenUp> {
+        self.given_up.as_ref()
     }
 
     /// The peer sent a wrong `block`.
-    pub(super) fn handle_wrong(&mut self, now: Time, peer: usize, block: Block) {
-        self.peers.get_mut(peer).lied_about(now, block);
-        let times = self.wrong.times.entry(block).or_insert(0);
+    pub(super) fn handle(&mut self, known: &mut Known, now: Time, peer: usize, block: Block) {
+        known.peers.get_mut(peer).lied_about(now, block);
+        let times = self.times.entry(block).or_insert(0);
         *times = times.saturating_add(1);
-        self.wrong.in_a_row = self.wrong.in_a_row.saturating_add(1);
-        if !self.ask_again_if_alone(now, peer, block) {
-            self.tell_wrong(peer, block, None);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        if !self.ask_again_if_alone(known, now, peer, block) {
+            self.tell(known, peer, block, None);
         }
     }
 
     /// Looks who else has what came wrong: peers come and go.
-    pub(super) fn review_wrong(&mut self, now: Time) {
-        if self.wrong.times.is_empty() || now < self.wrong.review_at {
+    pub(super) fn review(&mut self, known: &mut Known, now: Time) {
+        if self.times.is_empty() || now < self.review_at {
             return;
         }
-        self.wrong.review_at = now + REVIEW_INTERVAL;
-        let lies: Vec<(usize, Block)> = self
+        self.review_at = now + known.tuning.review_interval;
+        let lies: Vec<(usize, Block)> = known
             .peers
             .iter()
-            .flat_map(|(number, peer)| peer.lies().map(move |(block, _)| (number, block)))
-            .filter(|(_, block)| !self.blocks.is_verified(*block))
+            .flat_map(|(number, peer)| peer.lies.blocks().map(move |block| (number, block)))
+            .filter(|(_, block)| !known.blocks.is_verified(*block))
             .collect();
         for (peer, block) in lies {
-            let state = self.peers.get(peer);
-            match (state.has_another_try(block), self.others_may_have(block, false)) {
-                (true, true) => self.peers.get_mut(peer).ask_no_more(block),
-                (false, false) => drop(self.ask_again_if_alone(now, peer, block)),
+            let state = known.peers.get(peer);
+            match (state.lies.has_another_try(block), others_may_have(known, block, false)) {
+                (true, true) => known.peers.get_mut(peer).lies.ask_no_more(block),
+                (false, false) => drop(self.ask_again_if_alone(known, now, peer, block)),
                 (true, false) | (false, true) => {}
             }
         }
-        self.give_up_if_alone();
+        self.give_up_if_alone(known);
     }
 
     /// Lets the peer be asked for `block` again, and says so, if nobody else has it.
-    fn ask_again_if_alone(&mut self, now: Time, peer: usize, block: Block) -> bool {
-        let alone = !self.others_may_have(block, false);
+    fn ask_again_if_alone(&mut self, known: &mut Known, now: Time, peer: usize, block: Block) -> bool {
+        let alone = !others_may_have(known, block, false);
         if alone {
-            let times = self.wrong.times.get(&block).copied().unwrap_or(1);
-            let pause = (WRONG_PAUSE * (1 << times.saturating_sub(1).min(6))).min(MAX_WRONG_PAUSE);
-            self.peers.get_mut(peer).ask_again(now, block, pause);
-            self.tell_wrong(peer, block, Some(pause));
+            let times = self.times.get(&block).copied().unwrap_or(1);
+            let pause = known.tuning.back_off(times);
+            known.peers.get_mut(peer).ask_again(now, block, pause);
+            self.tell(known, peer, block, Some(pause));
         }
         alone
     }
 
-    fn tell_wrong(&mut self, peer: usize, block: Block, again: Option<Duration>) {
-        let times = self.wrong.times.get(&block).copied().unwrap_or(1);
-        let addr = self.peers.get(peer).addr();
-        self.wrong.untold.push_back(WrongBlock { addr, block, times, again });
+    fn tell(&mut self, known: &Known, peer: usize, block: Block, again: Option<Duration>) {
+        let times = self.times.get(&block).copied().unwrap_or(1);
+        let addr = known.peers.get(peer).addr();
+        self.untold.push_back(WrongBlock { addr, block, times, again });
     }
 
-    /// Whether a peer that has not sent `block` wrong may have it. With `at_all`, also one that is gone.
-    fn others_may_have(&self, block: Block, at_all: bool) -> bool {
-        let told = self.links.iter().any(|(_, link)| {
-            let has = link.told.as_ref().is_some_and(|told| told.heard && told.has_block(block));
-            has && !self.peers.get(link.peer).has_lied_about(block)
-        });
-        // Who tells what it has, and has not told of this block, does not have it.
-        let lacks = |number: usize| {
-            self.links.iter().any(|(_, link)| {
-                let lacks = |told: &super::knowledge::Told| told.heard && !told.has_block(block);
-                link.peer == number && link.told.as_ref().is_some_and(lacks)
-            })
-        };
-        let may = |number: usize, peer: &super::peer::Peer| peer.may_offer(block, at_all) && !lacks(number);
-        told || self.peers.iter().any(|(number, peer)| may(number, peer))
-    }
-
-    fn give_up_if_alone(&mut self) {
+    fn give_up_if_alone(&mut self, known: &Known) {
         let spent = |times: &&u32| **times >= MAX_WRONG;
-        let wrong = || self.wrong.times.iter().filter(|(block, _)| !self.blocks.is_verified(**block));
-        let all_spent = wrong().filter(|(_, times)| spent(times)).count() as u64 == self.blocks.unverified();
-        if (self.wrong.in_a_row < MAX_WRONG && !all_spent) || self.is_complete() {
+        let wrong = || self.times.iter().filter(|(block, _)| !known.blocks.is_verified(**block));
+        let all_spent = wrong().filter(|(_, times)| spent(times)).count() as u64 == known.blocks.unverified();
+        if (self.in_a_row < MAX_WRONG && !all_spent) || known.blocks.is_complete() {
             return;
         }
         // The worst of those that nobody else has.
-        let lonely = wrong().filter(|(block, _)| !self.others_may_have(**block, true));
+        let lonely = wrong().filter(|(block, _)| !others_may_have(known, **block, true));
         let Some((block, times)) = lonely.max_by_key(|(block, times)| (**times, core::cmp::Reverse(**block)))
         else {
             return;
         };
-        let liars = self.peers.iter().filter(|(_, peer)| peer.has_lied_about(*block));
+        let liars = known.peers.iter().filter(|(_, peer)| peer.lies.contains(*block));
         let addrs = liars.map(|(_, peer)| peer.addr()).collect();
-        let (block, times, left) = (*block, *times, self.blocks.unverified());
-        self.wrong.given_up = Some(GivenUp { block, times, addrs, left });
+        let (block, times, left) = (*block, *times, known.blocks.unverified());
+        self.given_up = Some(GivenUp { block, times, addrs, left });
     }
+}
+
+/// Whether a peer that has not sent `block` wrong may have it. With `at_all`, also one that is gone.
+fn others_may_have(known: &Known, block: Block, at_all: bool) -> bool {
+    let told = known.links.iter().any(|(_, link)| {
+        let has = link.told.as_ref().is_some_and(|told| told.heard && told.has_block(block));
+        has && !known.peers.get(link.peer).lies.contains(block)
+    });
+    // A peer that tells what it has, and has not told of this block, does not have it.
+    let lacks = |number: usize| {
+        let lacks = |told: &Told| told.heard && !told.has_block(block);
+        known.links.iter().any(|(_, link)| link.peer == number && link.told.as_ref().is_some_and(lacks))
+    };
+    told || known.peers.iter().any(|(number, peer)| peer.may_offer(block, at_all) && !lacks(number))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Action, LinkId, Options, Order, Outcome, Source};
+    use super::super::{Action, Config, LinkId, Order, Outcome, Plan, Source, Tuning};
     use super::*;
     use alloc::boxed::Box;
     use cascade_format::peer_wire::Status;
@@ -203,8 +190,8 @@ mod tests {
     impl<F: FnMut(u8, Block) -> Option<Outcome>> World<F> {
         fn new(peers: &[u8], outcome: F) -> Self {
             let layout = Layout::new(BLOCKS, 1).unwrap();
-            let options = Options { order: Order::Sequential, max_links: 8 };
-            let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(|| 0));
+            let config = Config { order: Order::Sequential, max_links: 8, tuning: &Tuning::DEFAULT };
+            let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
             let peers: Vec<_> = peers.iter().map(|peer| addr(*peer)).collect();
             plan.handle_peers(Time::ZERO, Source::Tracker(0), &peers);
             let (links, asked, told, now) = (HashMap::new(), Vec::new(), Vec::new(), Time::ZERO);

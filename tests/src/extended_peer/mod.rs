@@ -1,6 +1,6 @@
 //! A scripted peer that knows the swarm extension, or lies in it. It speaks what `docs/protocol.md` says.
 //!
-//! Its rule decides what stands in front of each answer, or what comes in the answer's place.
+//! Its rule decides what precedes each answer, or what comes in the answer's place.
 
 mod connection;
 

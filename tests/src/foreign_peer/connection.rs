@@ -1,8 +1,8 @@
 //! One connection of a foreign peer, served by a thread of its own.
 
 use super::{Answer, Ask, Delivery, Greeting, Reading, Seen, Shared};
-use crate::cascade_file::TestFile;
 use crate::clock;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -41,6 +41,8 @@ impl Connection {
     /// Serves until either side closes. Errors end the connection: they are the other side's doing.
     pub(super) fn serve(mut self) {
         let _ = self.stream.set_nodelay(self.shared.script.delivery != Delivery::TwoSegments);
+        let _ = self.stream.set_read_timeout(self.shared.script.idle);
+        let _ = self.stream.set_write_timeout(self.shared.script.idle);
         let end = match self.shared.script.greeting {
             Greeting::Garbage => self.garbage(),
             Greeting::Serve | Greeting::Close => self.requests(),
@@ -103,11 +105,20 @@ impl Connection {
     fn end(&mut self) -> io::Result<Option<[u8; REQUEST_LEN]>> {
         if self.shared.script.fragile && !self.asked {
             self.message(4, b"could not parse the request")?;
-            // The first write after the other side has closed is answered with a reset; the second one kills.
-            clock::pause(AFTER_CLOSE);
+            // The first write after the other side has closed is answered with a reset; the second one kills. Where
+            // only one direction was closed, no reset comes.
+            self.wait_for_reset()?;
             self.message(4, b"could not parse the request")?;
         }
         Ok(None)
+    }
+
+    /// Waits until the connection is broken, for up to [`AFTER_CLOSE`].
+    fn wait_for_reset(&self) -> io::Result<()> {
+        let limit = Timespec::try_from(AFTER_CLOSE).map_err(io::Error::other)?;
+        // Errors and hang-ups are always told, whatever is asked for.
+        poll(&mut [PollFd::new(&self.stream, PollFlags::empty())], Some(&limit))?;
+        Ok(())
     }
 
     /// Ends the connection behind a response, and notes what was asked too late.
@@ -150,24 +161,24 @@ impl Connection {
             journal.requests.len() - 1
         };
         let shared = Arc::clone(&self.shared);
-        let Some(file) = shared.files.iter().find(|file| file.hash == seen.hash) else {
+        let Some(file) = shared.files.iter().find(|file| file.hash() == seen.hash) else {
             self.message(1, b"no such file here")?;
             return Ok(Then::Close);
         };
-        let Some(block) = file.block(seen.block) else {
+        if file.block_len(seen.block).is_none() {
             self.message(3, b"no such block")?;
             return Ok(Then::Close);
-        };
-        if !shared.holds(seen.block) {
+        }
+        if !shared.holds(seen.block) || !file.has(seen.block) {
             self.message(2, b"not yet")?;
             shared.journal().missing += 1;
             return Ok(Then::Next);
         }
         let answer = (shared.script.rule)(Ask { block: seen.block, nth });
-        self.answer(answer, file, seen.block, block)
+        self.answer(answer, seen.block, &file.read(seen.block)?)
     }
 
-    fn answer(&mut self, answer: Answer, file: &TestFile, number: u64, block: &[u8]) -> io::Result<Then> {
+    fn answer(&mut self, answer: Answer, number: u64, block: &[u8]) -> io::Result<Then> {
         if answer != Answer::Block {
             self.shared.journal().told_a_lie();
         }
@@ -189,11 +200,8 @@ impl Connection {
                 Ok(if close { Then::Close } else { Then::Next })
             }
             Answer::Claim { status, length } => {
-                let start =
-                    usize::try_from(length).map_or(file.block_size, |claim| claim.min(file.block_size));
-                let mut body = block.to_vec();
-                body.resize(start, 0xaa);
-                self.response(status, length, &body)?;
+                let start = usize::try_from(length).map_or(block.len(), |claim| claim.min(block.len()));
+                self.response(status, length, &block[..start])?;
                 Ok(Then::Silence)
             }
             Answer::HalfThenClose => self.response(0, length, half).map(|()| Then::Close),

@@ -9,18 +9,19 @@
 
 mod connection;
 mod journal;
-mod pace;
 mod script;
+mod source;
 
 pub use journal::{Journal, Seen};
 pub use script::{Answer, Ask, Delivery, Greeting, Reading, Script};
+pub use source::Source;
 
 use crate::acceptor::{Acceptor, Gate};
 use crate::address;
 use crate::cascade_file::TestFile;
 use crate::clock;
+use crate::pace::Pace;
 use connection::Connection;
-use pace::Pace;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +29,7 @@ use std::thread;
 
 /// What the threads of one foreign peer share.
 struct Shared {
-    files: Vec<TestFile>,
+    files: Vec<Arc<dyn Source>>,
     /// Blocks that the peer holds of each of its files; `None`: all.
     holds: Mutex<Option<BTreeSet<u64>>>,
     script: Script,
@@ -79,6 +80,7 @@ impl ForeignPeer {
     /// A peer with several files.
     #[must_use]
     pub fn with_files(files: Vec<TestFile>, script: Script) -> Self {
+        let files = files.into_iter().map(|file| Arc::new(file) as Arc<dyn Source>).collect();
         Self::over(address::listener(), files, script)
     }
 
@@ -90,10 +92,16 @@ impl ForeignPeer {
     pub fn start_at(file: &TestFile, script: Script, addr: SocketAddr) -> Self {
         let listener =
             TcpListener::bind(addr).unwrap_or_else(|error| panic!("cannot listen on {addr}: {error}"));
-        Self::over(listener, vec![file.clone()], script)
+        Self::serving(listener, Arc::new(file.clone()), script)
     }
 
-    fn over(listener: TcpListener, files: Vec<TestFile>, mut script: Script) -> Self {
+    /// A peer with one file that is kept elsewhere, and may grow.
+    #[must_use]
+    pub fn serving(listener: TcpListener, file: Arc<dyn Source>, script: Script) -> Self {
+        Self::over(listener, vec![file], script)
+    }
+
+    fn over(listener: TcpListener, files: Vec<Arc<dyn Source>>, mut script: Script) -> Self {
         let shared = Arc::new(Shared {
             files,
             holds: Mutex::new(script.holds.take()),
@@ -132,6 +140,17 @@ impl ForeignPeer {
         condition(&self.shared.journal()).then_some(())
     }
 
+    /// Stops to listen, serves every connection that was made by now until it closes, and tells what the peer saw and
+    /// did.
+    #[must_use]
+    pub fn finish(mut self) -> Journal {
+        self.acceptor.finish();
+        clock::eventually("the end of a foreign peer's connections", || {
+            (self.shared.gate.connections() == 0).then_some(())
+        });
+        self.journal()
+    }
+
     /// Cuts every connection and stops to listen, as a killed process does.
     pub fn vanish(&mut self) {
         self.acceptor.close();
@@ -148,7 +167,8 @@ fn accept(number: usize, stream: TcpStream, shared: &Arc<Shared>) {
         shared.journal().told_a_lie();
         return;
     }
-    if shared.gate.keep(number, &stream).is_err() {
+    let full = shared.script.clients.is_some_and(|most| shared.gate.connections() >= most);
+    if full || shared.gate.keep(number, &stream).is_err() {
         return;
     }
     let shared = Arc::clone(shared);

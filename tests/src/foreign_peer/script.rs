@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a peer reads requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +102,8 @@ pub struct Script {
     pub(super) zeros_only: bool,
     pub(super) holds: Option<BTreeSet<u64>>,
     pub(super) rate: Option<u64>,
+    pub(super) clients: Option<usize>,
+    pub(super) idle: Option<Duration>,
     pub(super) rule: Rule,
 }
 
@@ -116,6 +119,8 @@ impl Default for Script {
             zeros_only: false,
             holds: None,
             rate: None,
+            clients: None,
+            idle: None,
             rule: Arc::new(|_| Answer::Block),
         }
     }
@@ -185,10 +190,24 @@ impl Script {
         self
     }
 
-    /// Sends at most so many bytes a second, over all connections.
+    /// Sends at most `bytes_per_second`, over all connections.
     #[must_use]
     pub fn slow(mut self, bytes_per_second: u64) -> Self {
         self.rate = Some(bytes_per_second);
+        self
+    }
+
+    /// Closes new connections while it has this number of them.
+    #[must_use]
+    pub fn at_most(mut self, clients: usize) -> Self {
+        self.clients = Some(clients);
+        self
+    }
+
+    /// Closes a connection on which nothing comes, or nothing can be sent, for this time.
+    #[must_use]
+    pub fn closing_idle(mut self, after: Duration) -> Self {
+        self.idle = Some(after);
         self
     }
 

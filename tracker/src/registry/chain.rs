@@ -1,24 +1,24 @@
-//! The groups of small swarms, in one pool of links of the same size.
+//! The groups of small swarms, in one pool of nodes of the same size.
 //!
 //! ```text
-//!  Chain { first, len: 5 } ──► [ 4 │   ] ──► [ 2 │ 3 ] ──► [ 0 │ 1 ]       32 bytes a link
+//!  Chain { first, len: 5 } ──► [ 4 │   ] ──► [ 2 │ 3 ] ──► [ 0 │ 1 ]       32 bytes a node
 //! ```
 //!
 //! There may be millions of swarms with a few groups each. A vector for each would be as small, but
 //! leaves the order of allocations and releases to the allocator, which then cleans up for 0.1 s and
-//! more at a moment of its own choice (measured: glibc, four million vectors released). Here a link is
-//! taken from and returned to a list of free ones; links of one size never fragment.
+//! more at a moment of its own choice (measured: glibc, four million vectors released). Here a node is
+//! taken from and returned to a list of free ones; nodes of one size never fragment.
 
 use super::group::Group;
 use super::pages::Pages;
 
-/// Groups of a link. Two waste least: half a link for every second swarm.
-const LINK: u32 = 2;
+/// Groups of a node. Two waste least: half a node for every second swarm.
+const NODE: u32 = 2;
 
-/// The end of a chain, and of the list of free links.
+/// The end of a chain, and of the list of free nodes.
 const NONE: u32 = u32::MAX;
 
-/// A short array of groups. The newest are in its first link.
+/// A short array of groups. The newest are in its first node.
 #[derive(Debug)]
 pub(super) struct Chain {
     first: u32,
@@ -28,17 +28,17 @@ pub(super) struct Chain {
 /// The pool.
 #[derive(Debug)]
 pub(super) struct Chains {
-    links: Pages<Link>,
+    nodes: Pages<Node>,
     free: u32,
 }
 
 #[derive(Debug)]
-struct Link {
-    groups: [Group; LINK as usize],
+struct Node {
+    groups: [Group; NODE as usize],
     next: u32,
 }
 
-const _: () = assert!(size_of::<Link>() == 32, "memory per peer is promised");
+const _: () = assert!(size_of::<Node>() == 32, "memory per peer is promised");
 
 impl Chain {
     pub(super) const fn new() -> Self {
@@ -52,39 +52,39 @@ impl Chain {
 
 impl Chains {
     pub(super) const fn new() -> Self {
-        Self { links: Pages::new(), free: NONE }
+        Self { nodes: Pages::new(), free: NONE }
     }
 
     pub(super) fn get(&self, chain: &Chain, position: u32) -> Option<&Group> {
-        let (link, place) = self.locate(chain, position)?;
-        self.links.get(link)?.groups.get(place)
+        let (node, place) = self.locate(chain, position)?;
+        self.nodes.get(node)?.groups.get(place)
     }
 
     pub(super) fn get_mut(&mut self, chain: &Chain, position: u32) -> Option<&mut Group> {
-        let (link, place) = self.locate(chain, position)?;
-        self.links.get_mut(link)?.groups.get_mut(place)
+        let (node, place) = self.locate(chain, position)?;
+        self.nodes.get_mut(node)?.groups.get_mut(place)
     }
 
     /// The position of the group for which `is_it` holds; it is told position and group.
     pub(super) fn find(&self, chain: &Chain, is_it: impl Fn(u32, &Group) -> bool) -> Option<u32> {
-        let (mut link, mut end) = (chain.first, chain.len);
-        while let Some(there) = self.links.get(link as usize).filter(|_| end > 0) {
-            let start = (end - 1) / LINK * LINK;
+        let (mut node, mut end) = (chain.first, chain.len);
+        while let Some(there) = self.nodes.get(node as usize).filter(|_| end > 0) {
+            let start = (end - 1) / NODE * NODE;
             let used = there.groups.iter().take((end - start) as usize);
             if let Some((_, position)) = used.zip(start..).find(|(group, position)| is_it(*position, group)) {
                 return Some(position);
             }
-            (link, end) = (there.next, start);
+            (node, end) = (there.next, start);
         }
         None
     }
 
     pub(super) fn push(&mut self, chain: &mut Chain, group: Group) {
-        let place = (chain.len % LINK) as usize;
+        let place = (chain.len % NODE) as usize;
         if place == 0 {
-            chain.first = self.take_link(Link { groups: [group; LINK as usize], next: chain.first });
-        } else if let Some(link) = self.links.get_mut(chain.first as usize)
-            && let Some(free) = link.groups.get_mut(place)
+            chain.first = self.take_node(Node { groups: [group; NODE as usize], next: chain.first });
+        } else if let Some(node) = self.nodes.get_mut(chain.first as usize)
+            && let Some(free) = node.groups.get_mut(place)
         {
             *free = group;
         }
@@ -95,36 +95,36 @@ impl Chains {
     pub(super) fn pop(&mut self, chain: &mut Chain) {
         let Some(len) = chain.len.checked_sub(1) else { return };
         chain.len = len;
-        if len.is_multiple_of(LINK)
-            && let Some(link) = self.links.get_mut(chain.first as usize)
+        if len.is_multiple_of(NODE)
+            && let Some(node) = self.nodes.get_mut(chain.first as usize)
         {
             let emptied = chain.first;
-            chain.first = std::mem::replace(&mut link.next, self.free);
+            chain.first = std::mem::replace(&mut node.next, self.free);
             self.free = emptied;
         }
     }
 
-    /// The index of a link with this content.
-    fn take_link(&mut self, content: Link) -> u32 {
+    /// The index of a node with this content.
+    fn take_node(&mut self, content: Node) -> u32 {
         let index = self.free;
-        if let Some(link) = self.links.get_mut(index as usize) {
-            self.free = link.next;
-            *link = content;
+        if let Some(node) = self.nodes.get_mut(index as usize) {
+            self.free = node.next;
+            *node = content;
             return index;
         }
-        self.links.push(content);
-        u32::try_from(self.links.len() - 1).unwrap_or(NONE)
+        self.nodes.push(content);
+        u32::try_from(self.nodes.len() - 1).unwrap_or(NONE)
     }
 
-    /// Index of the link that holds `position`, and the place in it.
+    /// Index of the node that holds `position`, and the place in it.
     fn locate(&self, chain: &Chain, position: u32) -> Option<(usize, usize)> {
         let last = chain.len.checked_sub(1).filter(|last| position <= *last)?;
-        let steps = last / LINK - position / LINK;
-        let mut link = chain.first as usize;
+        let steps = last / NODE - position / NODE;
+        let mut node = chain.first as usize;
         for _ in 0..steps {
-            link = self.links.get(link)?.next as usize;
+            node = self.nodes.get(node)?.next as usize;
         }
-        Some((link, (position % LINK) as usize))
+        Some((node, (position % NODE) as usize))
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
                     pool.push(&mut chains[which], group(n));
                     models[which].push(n);
                 }
-                most = most.max(models.iter().map(|model| model.len().div_ceil(LINK as usize)).sum());
+                most = most.max(models.iter().map(|model| model.len().div_ceil(NODE as usize)).sum());
                 for (chain, model) in chains.iter().zip(&models) {
                     let ports: Vec<u16> =
                         (0..chain.len()).map(|at| port(pool.get(chain, at).unwrap())).collect();
@@ -172,7 +172,7 @@ mod tests {
                     prop_assert_eq!(pool.find(chain, |_, group| port(group) == u16::MAX), None);
                 }
             }
-            prop_assert_eq!(pool.links.len(), most, "links are used again");
+            prop_assert_eq!(pool.nodes.len(), most, "nodes are used again");
         }
     }
 }

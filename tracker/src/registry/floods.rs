@@ -90,7 +90,7 @@ fn the_newest_of_a_source_takes_the_place_of_its_oldest() {
 #[test]
 fn nobody_takes_over_a_registration_of_another_source() {
     let (mut registry, honest) = with_ten_honest_peers(Bounds { source_swarm_peers: 3, ..Bounds::default() });
-    // It registers the honest ones, too, then so many that its own registrations of them are replaced.
+    // It registers the honest ones, too, then enough others that its own registrations of them are replaced.
     for addr in honest.iter().copied().chain((0..50).map(addr)) {
         registry.subscribe(&file(1), by(0, addr), NOW).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Who is registered for which file. A plain data structure: the time and the random source are
+//! The peers that are registered for each file. A plain data structure: the time and the random source are
 //! arguments, and no call takes longer for having millions of peers.
 //!
 //! ```text
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A registration belongs to its [`Source`]. One source has a bounded number of registrations in a
-//! swarm and in all ([`Bounds`]), and lists are drawn over sources first ([`sample`]): so who registers
-//! a million peers gains little, and costs others nothing.
+//! swarm and in all ([`Bounds`]), and lists are drawn over sources first ([`sample`]): so a source that
+//! registers a million peers gains little, and costs others nothing.
 //!
 //! Every structure grows and shrinks in bounded steps ([`pages`], [`index`]), lists are drawn without
 //! copying a swarm, and lapsed peers are removed by a cursor that goes round for ever, and by lists
@@ -59,7 +59,7 @@ pub const MAX_SOURCE_PEERS: usize = 625_000;
 pub const MAX_SOURCE_SWARM_PEERS: usize = 1024;
 
 /// Of these, the most with one address that is not the source's own. Containers, port forwarding and
-/// several addresses of one machine need some; whoever wants to turn a swarm on a stranger wants many.
+/// several addresses of one machine need some; an attacker that turns a swarm on a stranger needs many.
 pub const MAX_SOURCE_PORTS: usize = 128;
 
 /// Sweep work that a registration may do before it is refused because the registry is full.

@@ -1,7 +1,7 @@
 //! A random choice among a swarm's live members, without a copy of the swarm.
 //!
-//! It goes by source first: whoever has registered a thousand peers is drawn no oftener than who has
-//! registered one. Only when every source has its turn behind it do second peers of a source follow.
+//! It goes by source first: a source that has registered a thousand peers is drawn no oftener than one that
+//! has registered one. Only when every source has its turn behind it do second peers of a source follow.
 
 use super::LIST_MAX;
 use super::group::Member;
@@ -10,7 +10,7 @@ use cascade_format::tracker_wire::PeerEntry;
 use std::net::SocketAddrV4;
 use std::ops::Range;
 
-/// Up to so many groups, a choice looks at each of them; beyond, it draws positions at random.
+/// The most groups of which a choice looks at each; among more, it draws positions at random.
 const EXACT_MAX: u32 = 256;
 
 /// Draws for one list. Only a swarm with far more lapsed members than live ones needs more than a few
@@ -18,7 +18,7 @@ const EXACT_MAX: u32 = 256;
 /// lapsed member that is drawn is removed.
 const DRAWS_MAX: u32 = 256;
 
-/// Who asks, and when.
+/// The asker, and when it asks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asker {
     /// Left out of the list.

@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) crowds: Crowds,
     /// How many members there are, by source.
     pub(super) ledger: Ledger,
-    /// Keys of the hash tables: whoever chooses addresses and hashes must not be able to choose
+    /// Keys of the hash tables: a client, which chooses addresses and hashes, must not be able to choose
     /// collisions. They decide where things are stored, never what is answered.
     pub(super) keys: RandomState,
 }

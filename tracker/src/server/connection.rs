@@ -2,7 +2,7 @@
 
 use super::DRAIN_MAX;
 use super::held::Phase;
-use crate::intake::{CutShort, Intake, Progress};
+use crate::intake::{CutShort, Intake, Parsed};
 use cascade_format::tracker_wire::{RequestError, TrackerRequest};
 use mio::net::TcpStream;
 use std::io::{self, Read, Write};
@@ -114,12 +114,12 @@ impl Connection {
                 Some(Outcome::Refuse(cut.into()))
             }
             State::Reading(intake) => match intake.handle_bytes(bytes) {
-                Progress::Incomplete => None,
-                Progress::Complete { request, trailing } => {
+                Parsed::Incomplete => None,
+                Parsed::Complete { request, trailing } => {
                     self.state = if trailing { State::Draining { left: DRAIN_MAX } } else { State::Clean };
                     Some(Outcome::Request(request))
                 }
-                Progress::Refused(why) => {
+                Parsed::Refused(why) => {
                     self.state = State::Draining { left: DRAIN_MAX };
                     Some(Outcome::Refuse(why.into()))
                 }

@@ -198,7 +198,7 @@ impl Server {
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
                 Err(error) if is_passing(&error) => {}
                 Err(_) => {
-                    // No descriptor or memory left: whoever has waited longest makes room.
+                    // No descriptor or memory left: the connection that has waited longest makes room.
                     if !self.evict() {
                         self.accept_again = Some(now + ACCEPT_PAUSE);
                     }

@@ -3,7 +3,7 @@
 use super::Via;
 use crate::data::{CascadeFile, DataFile};
 use crate::error::{Result, failed};
-use crate::linkemu::Link;
+use crate::linkemu::LinkSpec;
 use crate::linkemu::network::Network;
 use crate::linkemu::relay::Relay;
 use crate::measure::Measured;
@@ -32,7 +32,7 @@ pub(super) enum Path {
     /// A relay in front of the sender, made anew for each transfer.
     Relay {
         /// The sender's link.
-        link: Link,
+        link: LinkSpec,
         /// The relay of the transfer that runs.
         current: RefCell<Option<Relay>>,
     },
@@ -40,7 +40,7 @@ pub(super) enum Path {
 
 impl Path {
     /// Two nodes behind the same kind of link. The delay of a link is on the sending side.
-    pub(super) fn tun(link: Link, mtu: u32, tcp_buffer: u64) -> Result<Self> {
+    pub(super) fn tun(link: LinkSpec, mtu: u32, tcp_buffer: u64) -> Result<Self> {
         let network = Network::star(&[link; 2], mtu)?;
         for parameter in ["net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem"] {
             network.set(parameter, &format!("4096 131072 {tcp_buffer}"))?;
@@ -48,7 +48,7 @@ impl Path {
         Ok(Self::Tun(network))
     }
 
-    pub(super) fn relay(link: Link) -> Self {
+    pub(super) fn relay(link: LinkSpec) -> Self {
         Self::Relay { link, current: RefCell::new(None) }
     }
 

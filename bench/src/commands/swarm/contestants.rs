@@ -89,7 +89,7 @@ pub(super) fn prepare(
         let off = (!scenario.extension).then(|| "--extension=off".to_owned());
         Ok(Box::new(Cascade {
             name,
-            binaries: Binaries::prepare(&options.binaries)?,
+            binaries: Binaries::prepare(&options.common.binaries)?,
             cascade: data.cascade_file(folder, scenario.block)?,
             extra: options.peer_arg.iter().cloned().chain(off).collect(),
             v1_seeder: scenario.v1_seeder,

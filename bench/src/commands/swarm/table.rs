@@ -38,7 +38,7 @@ pub(super) fn run(options: &Options, machine: &Machine) -> Result<()> {
     let chosen = |row: &&Row| {
         options.only_rows.is_empty() || options.only_rows.iter().any(|name| name.as_str() == row.name)
     };
-    let folder = options.place.folder()?;
+    let folder = options.common.place.folder()?;
     let mut all = Vec::new();
     for row in ROWS.iter().filter(chosen) {
         let scenario = Scenario {
@@ -58,7 +58,7 @@ pub(super) fn run(options: &Options, machine: &Machine) -> Result<()> {
     }
     println!("\nthe worst of {} runs of each swarm; packet headers count against it", options.runs);
     print(&all);
-    options.place.write_json(&Report { machine, rows: &all })
+    options.common.place.write_json(&Report { machine, rows: &all })
 }
 
 fn run_row(row: &Row, options: &Options, folder: &Path) -> Result<Ran> {

@@ -6,6 +6,7 @@ use super::talk::{self, Answer};
 use crate::clock;
 use crate::error::{Context, Result};
 use cascade_format::Block;
+use cascade_tests::foreign_client::ForeignClient;
 use std::io;
 use std::net::{SocketAddrV4, TcpStream};
 use std::sync::Arc;
@@ -55,12 +56,10 @@ fn work(shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-fn connect(peer: SocketAddrV4) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&peer.into(), CONNECT_WITHIN)?;
-    stream.set_read_timeout(Some(SILENCE))?;
-    stream.set_write_timeout(Some(SILENCE))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+fn connect(peer: SocketAddrV4) -> io::Result<ForeignClient> {
+    let client = ForeignClient::over(TcpStream::connect_timeout(&peer.into(), CONNECT_WITHIN)?);
+    client.set_limit(SILENCE);
+    Ok(client)
 }
 
 /// Asks one peer until there is a reason to leave it.
@@ -68,7 +67,7 @@ fn connect(peer: SocketAddrV4) -> io::Result<TcpStream> {
 /// # Errors
 /// A block cannot be written.
 fn talk_to(shared: &Shared, peer: SocketAddrV4, random: &mut fastrand::Rng) -> Result<Ending> {
-    let Ok(mut stream) = connect(peer) else { return Ok(Ending::Failed) };
+    let Ok(mut client) = connect(peer) else { return Ok(Ending::Failed) };
     let layout = shared.store.layout();
     let mut answers = 0;
     while shared.store.wants_blocks() {
@@ -76,8 +75,8 @@ fn talk_to(shared: &Shared, peer: SocketAddrV4, random: &mut fastrand::Rng) -> R
             thread::sleep(LOOK_AGAIN);
             continue;
         };
-        let request = talk::request(shared.hash, block, shared.habits.garbage.then_some(&mut *random));
-        match talk::ask(&mut stream, &request, &layout, block) {
+        let garbage = shared.habits.garbage.then_some(&mut *random);
+        match talk::ask(&mut client, shared.store.hash, &layout, block, garbage) {
             Ok(Answer::Block(bytes)) if shared.store.verify(block, &bytes) => {
                 answers += 1;
                 shared.peers().answered(peer, false);
@@ -106,7 +105,7 @@ fn talk_to(shared: &Shared, peer: SocketAddrV4, random: &mut fastrand::Rng) -> R
     Ok(Ending::Between)
 }
 
-/// Why a conversation of so many answers ended without another one.
+/// Why a conversation ended after `answers` answers without another one.
 fn ending(last: Option<&Answer>, answers: u64) -> Ending {
     match last {
         // Some close after each answer.

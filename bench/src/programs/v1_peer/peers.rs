@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-/// After so many refusals in a row, another peer is tried.
+/// Refusals in a row after which another peer is tried.
 const MISSES: u32 = 8;
 
 /// Until a peer that had nothing is asked again.

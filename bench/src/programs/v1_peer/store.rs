@@ -1,7 +1,9 @@
 //! What a scripted peer has and gives.
 
 use crate::error::{Context, Result};
-use cascade_format::{Block, BlockHash, Have, Layout, Metafile};
+use cascade_format::{Block, BlockHash, CascadeHash, Have, Layout, Metafile};
+use cascade_tests::foreign_peer::Source;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -12,16 +14,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const WRONG: u8 = 0xc5;
 
 /// Where the bytes of an answer come from.
-enum Source {
+enum Kept {
     File(File),
+    /// Nowhere: every block is wrong.
     Lies,
-    Half,
 }
 
 /// The blocks of one file.
 pub(super) struct Store {
+    /// Its cascade hash.
+    pub(super) hash: CascadeHash,
     metafile: Metafile,
-    source: Source,
+    kept: Kept,
     blocks: Mutex<Blocks>,
 }
 
@@ -31,24 +35,17 @@ struct Blocks {
     missing: Vec<Block>,
 }
 
-/// What is sent for a block.
-pub(super) enum Body {
-    /// This, and the next request may come.
-    Whole(Vec<u8>),
-    /// This, and then nothing more.
-    Stalled(Vec<u8>),
-}
-
 impl Store {
-    fn new(metafile: Metafile, source: Source, have: Have, missing: Vec<Block>) -> Self {
-        Self { metafile, source, blocks: Mutex::new(Blocks { have, missing }) }
+    fn new(metafile: Metafile, kept: Kept, have: Have, missing: Vec<Block>) -> Self {
+        let hash = metafile.cascade_hash();
+        Self { hash, metafile, kept, blocks: Mutex::new(Blocks { have, missing }) }
     }
 
     /// Everything, from a data file that is taken as it is.
     pub(super) fn complete(metafile: Metafile, data: &Path) -> Result<Self> {
         let file = File::open(data).context(|| format!("cannot open {}", data.display()))?;
         let have = Have::all(&metafile.header().layout);
-        Ok(Self::new(metafile, Source::File(file), have, Vec::new()))
+        Ok(Self::new(metafile, Kept::File(file), have, Vec::new()))
     }
 
     /// Nothing yet; blocks go to `part`.
@@ -57,29 +54,18 @@ impl Store {
         let file = options.read(true).write(true).create(true).truncate(true).open(part);
         let file = file.context(|| format!("cannot create {}", part.display()))?;
         let layout = metafile.header().layout;
-        Ok(Self::new(metafile, Source::File(file), Have::none(&layout), layout.iter().collect()))
+        Ok(Self::new(metafile, Kept::File(file), Have::none(&layout), layout.iter().collect()))
     }
 
     /// Wrong bytes for every block.
     pub(super) fn lying(metafile: Metafile) -> Self {
         let have = Have::all(&metafile.header().layout);
-        Self::new(metafile, Source::Lies, have, Vec::new())
-    }
-
-    /// Half of every block.
-    pub(super) fn stalling(metafile: Metafile) -> Self {
-        let have = Have::all(&metafile.header().layout);
-        Self::new(metafile, Source::Half, have, Vec::new())
+        Self::new(metafile, Kept::Lies, have, Vec::new())
     }
 
     /// How the file is divided.
     pub(super) fn layout(&self) -> Layout {
         self.metafile.header().layout
-    }
-
-    /// Whether this peer has `block`, or says so.
-    pub(super) fn has(&self, block: Block) -> bool {
-        self.blocks().have.has(block)
     }
 
     /// Whether blocks are missing.
@@ -106,29 +92,39 @@ impl Store {
 
     /// Writes a verified block; tells whether it was the last that was missing.
     pub(super) fn put(&self, block: Block, bytes: &[u8]) -> io::Result<bool> {
-        if let Source::File(file) = &self.source {
+        if let Kept::File(file) = &self.kept {
             file.write_all_at(bytes, self.layout().start(block))?;
         }
         let have = &mut self.blocks().have;
         Ok(have.insert(block) && have.is_complete())
     }
 
-    /// What is sent for a block.
-    pub(super) fn body(&self, block: Block) -> io::Result<Body> {
-        let length = usize::try_from(self.layout().len_of(block)).map_err(io::Error::other)?;
-        match &self.source {
-            Source::File(file) => {
-                let mut bytes = vec![0; length];
-                file.read_exact_at(&mut bytes, self.layout().start(block))?;
-                Ok(Body::Whole(bytes))
-            }
-            Source::Lies => Ok(Body::Whole(vec![WRONG; length])),
-            Source::Half => Ok(Body::Stalled(vec![WRONG; length / 2])),
-        }
-    }
-
     fn blocks(&self) -> MutexGuard<'_, Blocks> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Store {
+    fn hash(&self) -> [u8; 32] {
+        self.hash.0
+    }
+
+    fn block_len(&self, block: u64) -> Option<usize> {
+        usize::try_from(self.layout().len_of(self.layout().block(block)?)).ok()
+    }
+
+    fn has(&self, block: u64) -> bool {
+        self.layout().block(block).is_some_and(|block| self.blocks().have.has(block))
+    }
+
+    fn read(&self, block: u64) -> io::Result<Cow<'_, [u8]>> {
+        let layout = self.layout();
+        let block = layout.block(block).ok_or(io::ErrorKind::InvalidInput)?;
+        let mut bytes = vec![WRONG; usize::try_from(layout.len_of(block)).map_err(io::Error::other)?];
+        if let Kept::File(file) = &self.kept {
+            file.read_exact_at(&mut bytes, layout.start(block))?;
+        }
+        Ok(Cow::Owned(bytes))
     }
 }
 
@@ -157,22 +153,21 @@ mod tests {
         for block in blocks {
             let range = store.layout().range(block);
             let bytes = &data[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
-            assert!(!store.has(block) && store.wants_blocks());
+            assert!(!store.has(block.number()) && store.wants_blocks());
             assert!(store.verify(block, bytes) && !store.verify(block, b"else"));
             ends.push(store.put(block, bytes).unwrap());
-            assert!(matches!(store.body(block).unwrap(), Body::Whole(body) if body == bytes));
+            assert_eq!(store.read(block.number()).unwrap(), bytes);
         }
         assert_eq!(ends, [false, false, true]);
         assert!(!store.wants_blocks());
     }
 
     #[test]
-    fn bad_peers_have_everything_and_give_nothing_of_it() {
+    fn a_liar_has_everything_and_gives_nothing_of_it() {
         let first = Layout::new(10, 4).unwrap().block(0).unwrap();
         let liar = Store::lying(metafile(b"0123456789", 4));
-        assert!(liar.has(first) && !liar.wants_blocks());
-        assert!(matches!(liar.body(first).unwrap(), Body::Whole(body) if !liar.verify(first, &body)));
-        let staller = Store::stalling(metafile(b"0123456789", 4));
-        assert!(matches!(staller.body(first).unwrap(), Body::Stalled(body) if body.len() == 2));
+        assert!(liar.has(0) && !liar.has(3) && !liar.wants_blocks());
+        assert_eq!((liar.block_len(0), liar.block_len(2), liar.block_len(3)), (Some(4), Some(2), None));
+        assert!(!liar.verify(first, &liar.read(0).unwrap()));
     }
 }

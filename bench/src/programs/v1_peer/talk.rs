@@ -1,11 +1,8 @@
 //! One request and its answer, as the asking side sees them.
 
-use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
 use cascade_format::{Block, CascadeHash, Layout};
-use std::io::{self, Read, Write};
-
-/// The longest message of a refusal that is read, in bytes.
-const MAX_MESSAGE: u64 = 64 * 1024;
+use cascade_tests::foreign_client::{ForeignClient, is_close, request_with};
+use std::io::{self, ErrorKind};
 
 /// What came back.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,91 +17,62 @@ pub(super) enum Answer {
     Closed,
 }
 
-/// The request for a block, with garbage in its reserved bytes if that is the habit.
-pub(super) fn request(hash: CascadeHash, block: Block, garbage: Option<&mut fastrand::Rng>) -> BlockRequest {
-    let mut request = BlockRequest::new(hash, block);
-    if let Some(random) = garbage {
-        random.fill(&mut request.reserved);
-    }
-    request
-}
-
-/// Sends a request with one call and reads the whole answer.
+/// Sends a request with one call and reads the whole answer. The reserved bytes are garbage if that is the habit.
 ///
 /// # Errors
 /// The connection breaks within the answer, or time is over.
 pub(super) fn ask(
-    stream: &mut (impl Read + Write),
-    request: &BlockRequest,
+    client: &mut ForeignClient,
+    hash: CascadeHash,
     layout: &Layout,
     block: Block,
+    garbage: Option<&mut fastrand::Rng>,
 ) -> io::Result<Answer> {
-    let mut header = [0; RESPONSE_HEADER_LEN];
-    let sent = stream.write_all(&request.encode());
-    match sent.and_then(|()| stream.read(&mut header)) {
-        Ok(0) => return Ok(Answer::Closed),
-        Ok(count) => stream.read_exact(header.get_mut(count..).unwrap_or_default())?,
-        Err(error) if is_close(&error) => return Ok(Answer::Closed),
+    let mut reserved = [0; 16];
+    if let Some(random) = garbage {
+        random.fill(&mut reserved);
+    }
+    let sent = client.send(&request_with(&reserved, hash.as_bytes(), block.number()));
+    let response = match sent.and_then(|()| client.receive_unless_closed()) {
+        Ok(Some(response)) => response,
+        Ok(None) => return Ok(Answer::Closed),
+        Err(error) if is_close(error.kind()) => return Ok(Answer::Closed),
+        // A length that no body has.
+        Err(error) if error.kind() == ErrorKind::InvalidData => return Ok(Answer::Refused),
         Err(error) => return Err(error),
-    }
-    let header = ResponseHeader::parse(&header);
-    match header.status {
-        Status::Block if header.body_len == layout.len_of(block) => {
-            let mut body = vec![0; usize::try_from(header.body_len).map_err(io::Error::other)?];
-            stream.read_exact(&mut body)?;
-            Ok(Answer::Block(body))
-        }
-        Status::MissingBlock if header.body_len <= MAX_MESSAGE => {
-            io::copy(&mut stream.take(header.body_len), &mut io::sink())?;
-            Ok(Answer::Missing)
-        }
-        Status::Block
-        | Status::MissingBlock
-        | Status::UnknownFile
-        | Status::NoSuchBlock
-        | Status::BadRequest
-        | Status::Other(_) => Ok(Answer::Refused),
-    }
-}
-
-fn is_close(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | ConnectionAborted)
+    };
+    Ok(match response.status {
+        0 if response.body.len() as u64 == layout.len_of(block) => Answer::Block(response.body),
+        2 => Answer::Missing,
+        _ => Answer::Refused,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
 
-    /// A peer that says `says` and remembers what it heard.
-    struct Peer {
-        says: &'static [u8],
-        heard: Vec<u8>,
-    }
-
-    impl Read for Peer {
-        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-            self.says.read(to)
-        }
-    }
-
-    impl Write for Peer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.heard.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
+    /// What the asking side makes of a peer that reads a request, says this and closes.
     fn answer(says: &'static [u8]) -> io::Result<Answer> {
         let layout = Layout::new(5, 3).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 64];
+            stream.read_exact(&mut request).unwrap();
+            stream.write_all(says).unwrap();
+            request
+        });
+        let mut client = ForeignClient::over(TcpStream::connect(address).unwrap());
+        let mut random = fastrand::Rng::with_seed(1);
         let block = layout.block(1).unwrap();
-        let mut peer = Peer { says, heard: Vec::new() };
-        let answer = ask(&mut peer, &request(CascadeHash([7; 32]), block, None), &layout, block);
-        assert_eq!(peer.heard.len(), 64);
+        let answer = ask(&mut client, CascadeHash([7; 32]), &layout, block, Some(&mut random));
+        let request = peer.join().unwrap();
+        assert_eq!((&request[..8], request[31], &request[32..]), (&b"CASCADE1"[..], 1, &[7; 32][..]));
+        assert_ne!(request[8..24], [0; 16], "the reserved bytes are garbage");
         answer
     }
 
@@ -117,14 +85,5 @@ mod tests {
         assert_eq!(answer(b"\x02\x7f\0\0\0\0\0\0\0").unwrap(), Answer::Refused, "an endless message");
         assert_eq!(answer(b"").unwrap(), Answer::Closed);
         assert!(answer(b"\0\0\0").is_err(), "cut short");
-    }
-
-    #[test]
-    fn garbage_fills_the_reserved_bytes_only() {
-        let block = Layout::new(5, 3).unwrap().block(1).unwrap();
-        let plain = request(CascadeHash([7; 32]), block, None);
-        let garbage = request(CascadeHash([7; 32]), block, Some(&mut fastrand::Rng::with_seed(1)));
-        assert_ne!(garbage.reserved, plain.reserved);
-        assert_eq!(BlockRequest { reserved: plain.reserved, ..garbage }, plain);
     }
 }

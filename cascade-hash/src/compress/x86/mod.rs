@@ -4,13 +4,6 @@
 //! every instruction waits for the one before, leaves half of the unit idle. The instructions of two
 //! streams alternate here, so that each fills the other's gaps.
 //!
-//! Then the unit is the limit, and `sha256msg1` and `sha256msg2`, which run on it too, take a third of
-//! it. Where the processor has AVX-512 (for its rotations), the message schedules move to the ordinary
-//! vector units, of four chunks at a time, one to a 128-bit lane, and ahead of the rounds by as much, so
-//! that both kinds of unit are busy. Four chunks, because a schedule alone is a chain of latencies too.
-//! Not every processor likes that: the SHA instructions exist in the old encoding only, and some that have
-//! both need a hundred times as long where the two encodings meet. So [`super`] measures before it uses one.
-//!
 //! This is the one file of the crate with `unsafe`: the intrinsics themselves are safe to call in a
 //! function that has the features; unsafe are the unaligned loads and stores through pointers, and the
 //! call of such a function from one that has not.
@@ -18,46 +11,30 @@
 
 use super::{CHUNK, State};
 use core::arch::x86_64::{
-    __m128i, __m512i, _mm_add_epi32, _mm_alignr_epi8, _mm_loadu_si128, _mm_set_epi64x, _mm_sha256msg1_epu32,
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_loadu_si128, _mm_set_epi64x, _mm_sha256msg1_epu32,
     _mm_sha256msg2_epu32, _mm_sha256rnds2_epu32, _mm_shuffle_epi8, _mm_shuffle_epi32, _mm_storeu_si128,
-    _mm512_add_epi32, _mm512_alignr_epi8, _mm512_broadcast_i32x4, _mm512_bslli_epi128, _mm512_bsrli_epi128,
-    _mm512_castsi128_si512, _mm512_extracti32x4_epi32, _mm512_inserti32x4, _mm512_ror_epi32,
-    _mm512_setzero_si512, _mm512_srli_epi32, _mm512_ternarylogic_epi32,
 };
-use core::ops::Range;
 
-/// Which instructions there are. Made by [`Kernel::all`] alone, so it is the proof that they exist.
+/// The proof that the processor has every feature that the functions below need.
 #[derive(Clone, Copy)]
-pub(super) struct Kernel {
-    /// Besides SHA there are AVX-512 F and BW.
-    wide: bool,
-}
+pub(super) struct Kernel(());
 
 impl Kernel {
-    /// Every kernel that this processor can run: none without SHA instructions.
-    pub(super) fn all() -> Vec<Self> {
-        let sha = is_x86_feature_detected!("sha")
+    /// For people.
+    pub(super) const NAME: &str = "sha, interleaved";
+
+    /// `None` on a processor without SHA instructions.
+    pub(super) fn detect() -> Option<Self> {
+        let runs = is_x86_feature_detected!("sha")
             && is_x86_feature_detected!("ssse3")
             && is_x86_feature_detected!("sse4.1");
-        let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-        let kernels = [(sha, Self { wide: false }), (sha && wide, Self { wide: true })];
-        kernels.into_iter().filter(|(runs, _)| *runs).map(|(_, kernel)| kernel).collect()
-    }
-
-    /// For people.
-    pub(super) const fn name(self) -> &'static str {
-        if self.wide { "sha + avx512, interleaved" } else { "sha, interleaved" }
+        runs.then_some(Self(()))
     }
 
     /// Feeds the same chunks into both states, with one message schedule.
     pub(super) fn both(self, a: &mut State, b: &mut State, chunks: &[[u8; CHUNK]]) {
-        let (wide, rest) = chunks.split_at(if self.wide { chunks.len() / 4 * 4 } else { 0 });
-        if self.wide {
-            // SAFETY: `self.wide` is set only where the processor has every feature of `both_wide`.
-            unsafe { both_wide(a, b, wide) };
-        }
         // SAFETY: a `Kernel` exists only where the processor has every feature of `both`.
-        unsafe { both(a, b, rest) }
+        unsafe { both(a, b, chunks) }
     }
 
     /// Feeds pairs of chunks into two states; what one slice has more than the other is left out.
@@ -68,14 +45,8 @@ impl Kernel {
         b: &mut State,
         chunks_b: &[[u8; CHUNK]],
     ) {
-        let common = chunks_a.len().min(chunks_b.len());
-        let wide = if self.wide { common / 2 * 2 } else { 0 };
-        if self.wide {
-            // SAFETY: `self.wide` is set only where the processor has every feature of `two_wide`.
-            unsafe { two_wide(a, b, &chunks_a[..wide], &chunks_b[..wide]) };
-        }
         // SAFETY: a `Kernel` exists only where the processor has every feature of `two`.
-        unsafe { two(a, b, &chunks_a[wide..common], &chunks_b[wide..common]) }
+        unsafe { two(a, b, chunks_a, chunks_b) }
     }
 }
 
@@ -143,154 +114,6 @@ fn two(a: &mut State, b: &mut State, chunks_a: &[[u8; CHUNK]], chunks_b: &[[u8; 
     }
     store_state(a, va);
     store_state(b, vb);
-}
-
-/// Like [`both`], four chunks at a time; what remains is left out.
-#[target_feature(enable = "sha,ssse3,sse4.1,avx512f,avx512bw")]
-fn both_wide(a: &mut State, b: &mut State, chunks: &[[u8; CHUNK]]) {
-    let (fours, _) = chunks.as_chunks::<4>();
-    let Some([c0, c1, c2, c3]) = fours.first() else { return };
-    let (mut va, mut vb) = (load_state(a), load_state(b));
-    let (mut now, mut next) = (&mut Words::zero(), &mut Words::zero());
-    let mut ahead = Wide::load([c0, c1, c2, c3]);
-    ahead.first(now);
-    (4..16).for_each(|step| now.0[step] = ahead.step(step));
-    for at in 1..=fours.len() {
-        // With the last four, the schedule of some chunks is computed for nothing.
-        let [c0, c1, c2, c3] = fours.get(at).unwrap_or(&fours[0]);
-        ahead = Wide::load([c0, c1, c2, c3]);
-        ahead.first(next);
-        rounds64::<0, 0, 5>(&mut va, &mut vb, now, &mut ahead, 4..7, next);
-        rounds64::<1, 1, 5>(&mut va, &mut vb, now, &mut ahead, 7..10, next);
-        rounds64::<2, 2, 5>(&mut va, &mut vb, now, &mut ahead, 10..13, next);
-        rounds64::<3, 3, 5>(&mut va, &mut vb, now, &mut ahead, 13..16, next);
-        core::mem::swap(&mut now, &mut next);
-    }
-    store_state(a, va);
-    store_state(b, vb);
-}
-
-/// Like [`two`], two chunks of either stream at a time; what remains is left out.
-#[target_feature(enable = "sha,ssse3,sse4.1,avx512f,avx512bw")]
-fn two_wide(a: &mut State, b: &mut State, chunks_a: &[[u8; CHUNK]], chunks_b: &[[u8; CHUNK]]) {
-    let (twos_a, twos_b) = (chunks_a.as_chunks::<2>().0, chunks_b.as_chunks::<2>().0);
-    let (Some(first_a), Some(first_b)) = (twos_a.first(), twos_b.first()) else { return };
-    let (mut va, mut vb) = (load_state(a), load_state(b));
-    let (mut now, mut next) = (&mut Words::zero(), &mut Words::zero());
-    let mut ahead = Wide::load([&first_a[0], &first_a[1], &first_b[0], &first_b[1]]);
-    ahead.first(now);
-    (4..16).for_each(|step| now.0[step] = ahead.step(step));
-    for at in 1..=twos_a.len().min(twos_b.len()) {
-        // With the last two, the schedule of some chunks is computed for nothing.
-        let [a0, a1] = twos_a.get(at).unwrap_or(first_a);
-        let [b0, b1] = twos_b.get(at).unwrap_or(first_b);
-        ahead = Wide::load([a0, a1, b0, b1]);
-        ahead.first(next);
-        rounds64::<0, 2, 2>(&mut va, &mut vb, now, &mut ahead, 4..10, next);
-        rounds64::<1, 3, 2>(&mut va, &mut vb, now, &mut ahead, 10..16, next);
-        core::mem::swap(&mut now, &mut next);
-    }
-    store_state(a, va);
-    store_state(b, vb);
-}
-
-/// All rounds of one chunk of either stream, whose words are in lanes `A` and `B` of `now`. Between them,
-/// with `EVERY` fourth-rounds to each, it takes the given `steps` of the schedules `ahead`, into `next`.
-#[inline]
-#[target_feature(enable = "sha,ssse3,sse4.1,avx512f,avx512bw")]
-fn rounds64<const A: i32, const B: i32, const EVERY: usize>(
-    a: &mut Vectors,
-    b: &mut Vectors,
-    now: &Words,
-    ahead: &mut Wide,
-    steps: Range<usize>,
-    next: &mut Words,
-) {
-    let (before_a, before_b) = (*a, *b);
-    let (spread, rest) = now.0.split_at(EVERY * steps.len());
-    for (step, words) in steps.zip(spread.as_chunks::<EVERY>().0) {
-        next.0[step] = ahead.step(step);
-        for wk in words {
-            rounds4(a, b, _mm512_extracti32x4_epi32::<A>(*wk), _mm512_extracti32x4_epi32::<B>(*wk));
-        }
-    }
-    for wk in rest {
-        rounds4(a, b, _mm512_extracti32x4_epi32::<A>(*wk), _mm512_extracti32x4_epi32::<B>(*wk));
-    }
-    (*a, *b) = (add(*a, before_a), add(*b, before_b));
-}
-
-/// The message schedules of four chunks plus the round constants, one chunk to a lane, four rounds to a
-/// vector.
-struct Words([__m512i; 16]);
-
-impl Words {
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn zero() -> Self {
-        Self([_mm512_setzero_si512(); 16])
-    }
-}
-
-/// The sixteen words from which the message schedules of four chunks go on, oldest first, one chunk to a
-/// lane.
-struct Wide([__m512i; 4]);
-
-impl Wide {
-    /// The schedules' first sixteen words, which are the chunks'.
-    #[inline]
-    #[target_feature(enable = "sha,ssse3,sse4.1,avx512f,avx512bw")]
-    fn load(chunks: [&[u8; CHUNK]; 4]) -> Self {
-        let [c0, c1, c2, c3] = chunks.map(|chunk| load_chunk(chunk));
-        Self(core::array::from_fn(|i| {
-            let vector = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(c0[i]), c1[i]);
-            _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(vector, c2[i]), c3[i])
-        }))
-    }
-
-    /// Writes the words of the first sixteen rounds.
-    #[inline]
-    #[target_feature(enable = "sha,ssse3,sse4.1,avx512f,avx512bw")]
-    fn first(&self, words: &mut Words) {
-        for ((to, from), k) in words.0.iter_mut().zip(self.0).zip(&K) {
-            *to = _mm512_add_epi32(from, _mm512_broadcast_i32x4(load(k)));
-        }
-    }
-
-    /// The words of rounds `4 * step` to `4 * step + 3`, plus their constants. The steps are taken in
-    /// order, from 4 to 15.
-    #[inline]
-    #[target_feature(enable = "sha,ssse3,sse4.1,avx512f,avx512bw")]
-    fn step(&mut self, step: usize) -> __m512i {
-        let [_, w1, w2, w3] = self.0;
-        let newest = expand_wide(self.0);
-        self.0 = [w1, w2, w3, newest];
-        _mm512_add_epi32(newest, _mm512_broadcast_i32x4(load(&K[step])))
-    }
-}
-
-/// The four words that follow sixteen in a message schedule (FIPS 180-4, §6.2.2, step 1). The last two
-/// of them depend on the first two, so σ1 is computed twice, each time for one half.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn expand_wide([w0, w1, w2, w3]: [__m512i; 4]) -> __m512i {
-    let x = _mm512_alignr_epi8::<4>(w1, w0);
-    let sigma0 = xor3(_mm512_ror_epi32::<7>(x), _mm512_ror_epi32::<18>(x), _mm512_srli_epi32::<3>(x));
-    let sum = _mm512_add_epi32(_mm512_add_epi32(w0, sigma0), _mm512_alignr_epi8::<4>(w3, w2));
-    let sum = _mm512_add_epi32(sum, sigma1(_mm512_bsrli_epi128::<8>(w3)));
-    _mm512_add_epi32(sum, sigma1(_mm512_bslli_epi128::<8>(sum)))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn sigma1(x: __m512i) -> __m512i {
-    xor3(_mm512_ror_epi32::<17>(x), _mm512_ror_epi32::<19>(x), _mm512_srli_epi32::<10>(x))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn xor3(x: __m512i, y: __m512i, z: __m512i) -> __m512i {
-    _mm512_ternarylogic_epi32::<0x96>(x, y, z)
 }
 
 /// Four rounds of either stream; `wk_a` and `wk_b` are the schedule's words plus the constants.

@@ -13,7 +13,7 @@ fn chunks(count: usize, seed: u32) -> Vec<[u8; CHUNK]> {
 
 #[test]
 fn both_is_the_library_twice() {
-    for kernel in Kernel::all() {
+    if let Some(kernel) = Kernel::detect() {
         for count in [0, 1, 2, 3, 4, 5, 16, 33] {
             let input = chunks(count, 7);
             let (mut a, mut b) = ([1; 8], [0xffff_fff0, 2, 3, 4, 5, 6, 7, 8]);
@@ -21,14 +21,14 @@ fn both_is_the_library_twice() {
             kernel.both(&mut a, &mut b, &input);
             one(&mut expected_a, &input);
             one(&mut expected_b, &input);
-            assert_eq!((a, b), (expected_a, expected_b), "{}, {count} chunks", kernel.name());
+            assert_eq!((a, b), (expected_a, expected_b), "{count} chunks");
         }
     }
 }
 
 #[test]
 fn two_is_the_library_twice() {
-    for kernel in Kernel::all() {
+    if let Some(kernel) = Kernel::detect() {
         for count in [0, 1, 2, 3, 16, 33] {
             let (input_a, input_b) = (chunks(count, 1), chunks(count + 1, 2));
             let (mut a, mut b) = ([9; 8], [0x8000_0000, 1, 2, 3, 4, 5, 6, 7]);
@@ -36,7 +36,7 @@ fn two_is_the_library_twice() {
             kernel.two(&mut a, &input_a, &mut b, &input_b);
             one(&mut expected_a, &input_a);
             one(&mut expected_b, &input_b[..count]);
-            assert_eq!((a, b), (expected_a, expected_b), "{}, {count} chunks", kernel.name());
+            assert_eq!((a, b), (expected_a, expected_b), "{count} chunks");
         }
     }
 }

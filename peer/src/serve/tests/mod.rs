@@ -4,6 +4,7 @@ mod answers;
 mod bounds;
 mod changes;
 mod lifecycle;
+mod metafile;
 mod paranoid;
 mod share;
 pub(super) mod support;

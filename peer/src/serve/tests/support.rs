@@ -53,16 +53,20 @@ impl Sample {
 
     /// From now on every block is hashed before it is served, and nothing else shows a change of the file.
     pub(in crate::serve) fn with_proof(self) -> Self {
+        let metafile = NamedTempFile::new().unwrap();
+        std::fs::write(metafile.path(), self.metafile_bytes()).unwrap();
+        self.shared.prove_with(Arc::new(MetafileOnDisk::open(metafile.path()).unwrap()));
+        self.shared.set_stamp(None);
+        self
+    }
+
+    /// The bytes of its `.cascade` file.
+    pub(in crate::serve) fn metafile_bytes(&self) -> Vec<u8> {
         let layout = *self.shared.layout();
         let hashes = layout.iter().flat_map(|block| Sha256Stream::digest(self.block(block.number())));
         let head = [*b"CASCADE1", [0; 8], layout.length().to_be_bytes(), layout.block_size().to_be_bytes()];
         let whole = Sha256Stream::digest(&self.bytes);
-        let bytes: Vec<u8> = head.concat().into_iter().chain(whole).chain(hashes).collect();
-        let metafile = NamedTempFile::new().unwrap();
-        std::fs::write(metafile.path(), bytes).unwrap();
-        self.shared.prove_with(Arc::new(MetafileOnDisk::open(metafile.path()).unwrap()));
-        self.shared.set_stamp(None);
-        self
+        head.concat().into_iter().chain(whole).chain(hashes).collect()
     }
 
     /// The file, opened to be written to.
@@ -85,7 +89,7 @@ pub(in crate::serve) fn answer_of(sample: &Sample, response: Response) -> Vec<u8
     match response {
         Response::Block(block) => block_answer(sample.block(block.number())),
         Response::Refusal(refusal) => refusal.encode(),
-        Response::News => Vec::new(),
+        Response::Part { .. } | Response::News | Response::Guest => Vec::new(),
     }
 }
 

@@ -1,0 +1,115 @@
+//! `bench share`: how soon a file that is described already can be shared, and how soon a receiver has something.
+
+use super::PlaceOptions;
+use crate::clock;
+use crate::data::{CascadeFile, DataFile};
+use crate::error::{Result, failed};
+use crate::machine::Machine;
+use crate::measure::Measured;
+use crate::stats::Spread;
+use crate::table::{self, Goal};
+use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::{READY_WITHIN, free_address, probe};
+use crate::units::parse_size;
+use serde::Serialize;
+use std::path::Path;
+use std::process::Command;
+
+/// Options of `bench share`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Size of the file
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    size: u64,
+    /// Block size
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_size)]
+    block: u64,
+    /// Rounds
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    runs: usize,
+    #[command(flatten)]
+    place: PlaceOptions,
+    #[command(flatten)]
+    binaries: BinaryOptions,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    machine: &'a Machine,
+    length: u64,
+    /// Seconds from the start of `peer share` to its link, the first time: the file is hashed.
+    described: f64,
+    /// The same when it was described before, one for each round.
+    links: &'a [f64],
+    /// Seconds from the start of `peer download LINK` until it serves the first block itself, one for each round.
+    first_bytes: &'a [f64],
+    goals: &'a [Goal],
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// No room, a command that fails or is not ready in time.
+pub fn run(options: &Options) -> Result<()> {
+    let machine = Machine::look();
+    machine.print();
+    let binaries = Binaries::prepare(&options.binaries)?;
+    let folder = options.place.folder()?;
+    let data = DataFile::random(folder.path(), options.size)?;
+    let cascade = data.cascade_file(folder.path(), options.block)?;
+    let described = share(&binaries, &data, folder.path())?.0;
+    println!("described and shared: {described:.3} s");
+    let (mut links, mut first_bytes) = (Vec::new(), Vec::new());
+    for _ in 0..options.runs {
+        let (time, sharer, link) = share(&binaries, &data, folder.path())?;
+        links.push(time);
+        first_bytes.push(first_byte(&binaries, &link, &cascade, folder.path())?);
+        drop(sharer);
+    }
+    let median = |values: &[f64]| Spread::of(values.iter().copied()).map_or(f64::NAN, |spread| spread.median);
+    let (link, first) = (median(&links), median(&first_bytes));
+    println!("described before: link printed after {link:.3} s; link to first verified block {first:.3} s");
+    let goals = [
+        Goal::at_most("start until the link is printed", link, 0.2).in_unit("s"),
+        Goal::at_most("link until the first verified block", first, 1.0).in_unit("s"),
+    ];
+    table::print_goals(&goals);
+    let (length, links, first_bytes) = (options.size, links.as_slice(), first_bytes.as_slice());
+    let report = Report { machine: &machine, length, described, links, first_bytes, goals: &goals };
+    options.place.write_json(&report)
+}
+
+/// Shares the file; the seconds until its link was printed, and the link.
+fn share(binaries: &Binaries, data: &DataFile, folder: &Path) -> Result<(f64, Measured, String)> {
+    let mut command = Command::new(&binaries.peer);
+    command.arg("share").arg(&data.path).args(["-l", &free_address()?.to_string()]);
+    command.env("CASCADE_STATE_DIR", folder.join("state"));
+    let mut sharer = Measured::start("peer share", &mut command, &folder.join("share.log"))?;
+    let log = folder.join("share.log");
+    let printed = sharer.wait_until(READY_WITHIN, |_| printed_link(&log).is_some())?;
+    match printed_link(&log) {
+        Some(link) => Ok((printed.as_secs_f64(), sharer, link)),
+        None => failed("peer share took its link back"),
+    }
+}
+
+fn printed_link(log: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(log).ok()?;
+    let link = text.split_once("peer download '")?.1.split_once('\'')?.0;
+    Some(link.to_owned())
+}
+
+/// Seconds until who has only the link serves the first block to others: it serves none that is not verified.
+fn first_byte(binaries: &Binaries, link: &str, cascade: &CascadeFile, folder: &Path) -> Result<f64> {
+    let Some(block) = cascade.layout.block(0) else { return failed("the file has no block") };
+    let (address, out) = (free_address()?, super::run_folder(folder)?);
+    let mut command = Command::new(&binaries.peer);
+    command.args(["download", link, "--sequential", "-l", &address.to_string(), "-o"]).arg(out.path());
+    command.env("CASCADE_STATE_DIR", out.path().join("state"));
+    let started = clock::now();
+    let mut receiver = Measured::start("peer download", &mut command, &out.path().join("download.log"))?;
+    // A small file may be complete, and its receiver gone, before it was asked.
+    let copy = out.path().join("data.bin");
+    receiver.wait_until(READY_WITHIN, |_| copy.exists() || probe::serves(address, cascade.hash, block))?;
+    Ok(started.elapsed().as_secs_f64())
+}

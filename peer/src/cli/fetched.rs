@@ -1,0 +1,55 @@
+//! The `.cascade` file of a link for a command that only looks: it is fetched to a place of its own, which goes away
+//! afterwards.
+
+use super::CliError;
+use super::given::{Contacts, Trackers, fetch};
+use super::host::{Front, Host, Listen, show};
+use super::interrupt::Ear;
+use crate::metafile::MetafileOnDisk;
+use crate::peer::Options;
+use crate::report::Style;
+use crate::session::{Event, FetchError, Observer};
+use cascade_format::link::Link;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Who only wants to look does not wait longer for somebody who has the file.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Fetches the `.cascade` file of a link. The folder that it is in goes away when it is dropped.
+pub(super) fn fetched(
+    link: &Link,
+    trackers: &Trackers,
+    peers: &[String],
+    ear: &Ear,
+) -> Result<(MetafileOnDisk, TempDir), CliError> {
+    let folder = tempfile::Builder::new().prefix("cascade-link-").tempdir();
+    let folder = folder.map_err(|error| {
+        CliError::failed(format!("cannot make a temporary folder: {error}; name another place with TMPDIR"))
+    })?;
+    let contacts = Contacts::of_link(link, trackers, peers);
+    let order = fetch(link.cascade_hash(), &folder.path().join(Path::new("link")), &contacts, true);
+    let host = Host::start(Options::default(), Listen::Nowhere, &Style::Lines, ear)?;
+    let result = host.run(async |front: &mut Front| {
+        let transfer = front.peer.fetch(order);
+        tokio::time::timeout(PATIENCE, show(transfer, &mut Deaf)).await
+    });
+    match result {
+        Ok(Ok(metafile)) => Ok((metafile, folder)),
+        Ok(Err(FetchError::Interrupted)) => Err(CliError::interrupted()),
+        Ok(Err(error)) => Err(CliError::failed(error.to_string())),
+        Err(_) => Err(CliError::failed(format!(
+            "nobody has given the .cascade file of the link within {} seconds; is whoever shares it there, and can it be \
+             reached?",
+            PATIENCE.as_secs()
+        ))),
+    }
+}
+
+/// Hears nothing: what matters is in the error.
+struct Deaf;
+
+impl Observer for Deaf {
+    fn event(&mut self, _: Event) {}
+}

@@ -1,0 +1,70 @@
+//! `peer link`: prints the links of `.cascade` files.
+
+use super::given::{self, Trackers};
+use super::{CliError, ExitCode, address};
+use crate::human::Name;
+use crate::report::{self, json_line, line};
+use cascade_format::link::{Address, Link, LinkError};
+use std::path::PathBuf;
+
+/// Print the link of each .cascade file, a line to send to those who shall download it
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The .cascade files
+    #[arg(value_name = "FILE.cascade", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    trackers: Trackers,
+    /// Peer to begin with; may be given several times
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
+    peers: Vec<String>,
+    /// Name that the data gets (one .cascade file) [default: the .cascade file's, without .cascade]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage; a file that is damaged.
+pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if args.name.is_some() && args.files.len() > 1 {
+        return Err(CliError::usage("--name is one name, but there are several .cascade files".into()));
+    }
+    for file in &args.files {
+        let mut link = given::link_of(&given::open(file)?, args.name.as_deref())?;
+        add(&mut link, args.trackers.named(), &args.peers)?;
+        if args.json {
+            let file = file.to_string_lossy();
+            json_line(&serde_json::json!({"event": "link", "file": file, "link": link.to_string()}));
+        } else {
+            line(&link.to_string());
+        }
+        if link.trackers().is_empty() && link.peers().is_empty() {
+            let name = Name(file);
+            report::error(&format!(
+                "the link of {name} names nobody to ask; add --tracker HOST:PORT or --peer HOST:PORT"
+            ));
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+/// Adds trackers and peers to a link.
+pub(super) fn add(link: &mut Link, trackers: &[String], peers: &[String]) -> Result<(), CliError> {
+    let wrong = |error: LinkError| CliError::usage(error.to_string());
+    for tracker in trackers {
+        link.add_tracker(parse(tracker)?).map_err(wrong)?;
+    }
+    for peer in peers {
+        link.add_peer(parse(peer)?).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Address, CliError> {
+    text.parse().map_err(|error| CliError::usage(format!("{text:?} cannot be in a link: {error}")))
+}

@@ -1,0 +1,248 @@
+//! `peer share`: describes files, tells others of them by a link, and serves them until it is interrupted.
+
+use super::given::{self, link_of};
+use super::host::{Front, Host, Listen, require_descriptors, show};
+use super::interrupt::Ear;
+use super::reached::{self, Reached};
+use super::{CliError, ExitCode, address, described, link};
+use crate::human::{Bytes, Count, Name};
+use crate::metafile::MetafileOnDisk;
+use crate::peer::{Options, Peer};
+use crate::report::{self, Style, json_line, line};
+use crate::serve::Guests;
+use crate::session::engine::Stop;
+use crate::session::{Event, Seed, SeedError};
+use crate::store::{Given, Records};
+use cascade_format::CascadeHash;
+use cascade_format::units::parse_nonzero_size;
+use cascade_swarm::ask::announce::SUBSCRIBE_INTERVAL;
+use cascade_tracker::{Desk, Policy};
+use std::collections::HashSet;
+use std::net::SocketAddrV4;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Share files with anybody who gets the line that is printed, until interrupted
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to share
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Tracker to register with, instead of one in this process; may be given several times
+    #[arg(short, long = "tracker", value_name = "HOST:PORT", value_delimiter = ',', value_parser = address::host_port)]
+    trackers: Vec<String>,
+    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
+    /// 8899]
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddrV4>,
+    /// Where others reach this machine [default: its own addresses]; the port only where it differs; may be given several
+    /// times
+    #[arg(long = "address", value_name = "HOST[:PORT]")]
+    addresses: Vec<String>,
+    /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
+    block_size: Option<NonZeroU64>,
+    /// Hash every block again before it is sent
+    #[arg(long)]
+    paranoid: bool,
+    /// Print no QR code
+    #[arg(long)]
+    no_qr: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that is shared.
+struct Item {
+    path: PathBuf,
+    metafile: Arc<MetafileOnDisk>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage; a file that cannot be described. Nothing is shared then.
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
+    let records = Records::from_environment();
+    let cancel = ear.flag();
+    let cache = described::Cache::new(&records)?;
+    let sources = args.paths.iter().map(|path| described::Open::new(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut items = Vec::new();
+    for source in sources {
+        let path = source.path().to_owned();
+        match source.describe(&records, &cache, args.block_size, &cancel) {
+            Ok(metafile) => items.push(Item { path, metafile: Arc::new(metafile) }),
+            Err(described::Failure::Interrupted) => return Ok(ExitCode::Interrupted),
+            Err(described::Failure::Told(error)) => return Err(error),
+        }
+    }
+    let style = Style::choose(args.json);
+    let hashes = items.iter().map(|item| item.metafile.cascade_hash());
+    let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
+    let options =
+        Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
+    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    require_descriptors("share", items.len(), 1)?;
+    // When this returns, the last answers have left.
+    let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
+    let (code, given) = served?;
+    for (item, given) in items.iter().zip(&given) {
+        tell_given(args, item, given.as_deref());
+    }
+    Ok(code)
+}
+
+/// Answers those who take this peer for a tracker.
+fn guests(desk: Arc<Desk>) -> Guests {
+    Guests(Arc::new(move |bytes, ended, from| desk.answer(bytes, ended, from)))
+}
+
+/// What was given of each item.
+type AllGiven = Vec<Option<Arc<Given>>>;
+
+async fn serve(
+    args: &Args,
+    front: &mut Front,
+    style: &Style,
+    items: &[Item],
+    desk: Option<Arc<Desk>>,
+) -> Result<(ExitCode, AllGiven), CliError> {
+    let listen = front.peer.address().ok_or_else(|| CliError::failed("it does not listen".into()))?;
+    let reached = reached::reached(listen, &args.addresses)?;
+    let port = listen.port();
+    for item in items {
+        tell_link(args, item, &reached, items.len() == 1)?;
+    }
+    if !args.json {
+        let what = if args.trackers.is_empty() { "peer and tracker" } else { "peer" };
+        line(&format!("sharing until Ctrl-C; others must reach TCP port {port} of this machine ({what})"));
+    }
+    if let Some(desk) = desk {
+        let hashes = items.iter().map(|item| item.metafile.cascade_hash()).collect();
+        tokio::spawn(stay_registered(desk, hashes, reached.listeners, front.peer.stopper()));
+    }
+    let mut tasks = JoinSet::new();
+    let mut seeded = HashSet::new();
+    for item in items {
+        if seeded.insert(item.metafile.cascade_hash()) {
+            tasks.spawn(seed(&front.peer, item, args, style));
+        }
+    }
+    front.open()?;
+    let mut code = ExitCode::Done;
+    let mut given: AllGiven = vec![None; items.len()];
+    // What was counted goes on being counted while the last answers leave.
+    let mut look = |peer: &Peer| {
+        for (given, item) in given.iter_mut().zip(items) {
+            *given = peer.given_of(&item.metafile.cascade_hash()).or(given.take());
+        }
+    };
+    let stop = front.peer.stopper();
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => match ended {
+                None => break,
+                Some(Ok(Err(message))) => {
+                    // At once: the others may go on for weeks.
+                    report::error(&message);
+                    code = ExitCode::Failed;
+                }
+                Some(_) => {}
+            },
+            () = stop.stopped() => break,
+        }
+    }
+    look(&front.peer);
+    Ok((code, given))
+}
+
+/// Serves one item until the end.
+fn seed(
+    peer: &Peer,
+    item: &Item,
+    args: &Args,
+    style: &Style,
+) -> impl Future<Output = Result<(), String>> + use<> {
+    let mut observer = style.observer(&item.path, &item.metafile.cascade_hash().to_string());
+    let (metafile, data) = (Arc::clone(&item.metafile), item.path.clone());
+    let transfer = peer.seed(Seed { metafile, data, trackers: args.trackers.clone() });
+    async move {
+        match show(transfer, &mut *observer).await {
+            Ok(()) | Err(SeedError::Interrupted) => Ok(()),
+            Err(error) => {
+                observer.event(Event::Failed(error.to_string()));
+                Err(error.to_string())
+            }
+        }
+    }
+}
+
+/// Registers this peer with its own tracker, under each of its addresses, until the end.
+async fn stay_registered(
+    desk: Arc<Desk>,
+    hashes: Vec<CascadeHash>,
+    listeners: Vec<SocketAddrV4>,
+    stop: Stop,
+) {
+    loop {
+        for hash in &hashes {
+            listeners.iter().for_each(|listener| desk.subscribe(*hash, *listener));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SUBSCRIBE_INTERVAL) => {}
+            () = stop.stopped() => return,
+        }
+    }
+}
+
+/// The line to paste.
+fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result<(), CliError> {
+    let (metafile, path) = (&item.metafile, &item.path);
+    let name = given::file_name(path).to_string_lossy();
+    let mut link = link_of(metafile, Some(&name))?;
+    let trackers = if args.trackers.is_empty() { reached.tracker.as_slice() } else { &args.trackers };
+    link::add(&mut link, trackers, &reached.peers)?;
+    let layout = metafile.layout();
+    if args.json {
+        json_line(&serde_json::json!({
+            "event": "share", "file": name, "path": path.to_string_lossy(), "length": layout.length(),
+            "cascade_hash": metafile.cascade_hash().to_string(), "link": link.to_string(),
+        }));
+        return Ok(());
+    }
+    let blocks = Count(layout.blocks(), "block");
+    line(&format!(
+        "{}: {} in {blocks} of {}",
+        Name(path),
+        Bytes(layout.length()),
+        Bytes(layout.block_size())
+    ));
+    line(&format!("peer download '{link}'"));
+    if alone && !args.no_qr && report::stdout_is_terminal() {
+        report::qr(&link.to_string());
+    }
+    Ok(())
+}
+
+fn tell_given(args: &Args, item: &Item, given: Option<&Given>) {
+    let (bytes, receivers) = given.map_or((0, 0), |given| (given.bytes(), given.receivers()));
+    #[allow(clippy::cast_precision_loss, reason = "a shown number")]
+    let copies = bytes as f64 / item.metafile.layout().length().max(1) as f64;
+    if args.json {
+        json_line(&serde_json::json!({
+            "event": "given", "file": given::file_name(&item.path).to_string_lossy(), "bytes": bytes, "copies": copies,
+            "receivers": receivers,
+        }));
+        return;
+    }
+    let name = Path::new(given::file_name(&item.path));
+    line(&format!(
+        "{}: gave {} to {}, {copies:.2} copies",
+        Name(name),
+        Bytes(bytes),
+        Count(receivers as u64, "receiver")
+    ));
+}

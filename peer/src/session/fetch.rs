@@ -1,0 +1,330 @@
+//! Fetching the `.cascade` file of a link from other peers. Joins [`ask::fetch`](cascade_swarm::ask::fetch), which
+//! decides, with connections, trackers and the disk.
+
+mod conversation;
+mod file;
+
+use super::announcer::{Announcer, Answer};
+use super::engine::Engine;
+use super::event::{Event, Observer};
+use crate::clock;
+use crate::human::Name;
+use crate::metafile::{MetafileFileError, MetafileOnDisk};
+use crate::store::PrepareError;
+use crate::tracker_client::resolve;
+use cascade_format::CascadeHash;
+use cascade_swarm::ask::Source;
+use cascade_swarm::ask::fetch::{self, Action, AttemptId, Failure};
+use conversation::{Conversation, Told};
+use file::Growing;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Pieces of `.cascade` files that wait to be written.
+const EVENTS: usize = 8;
+
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Why a `.cascade` file could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The name is taken.
+    #[error("{} is there already and is not the .cascade file of the link; move it away, or choose another name with -o", Name(.0))]
+    Taken(PathBuf),
+    /// Version 1 has no such message.
+    #[error(
+        "a link needs the swarm extension, which is switched off; leave out --extension off, or get the .cascade file another way"
+    )]
+    Plain,
+    /// There is nobody to be asked.
+    #[error("the link names no tracker and no peer; name one with --tracker or --peer")]
+    Nowhere,
+    /// Nobody gives it, and it is not waited for.
+    #[error(
+        "nobody gives the .cascade file of the link ({why}); is whoever shares it there, and can it be reached?"
+    )]
+    Nobody {
+        /// What trackers and peers said.
+        why: String,
+    },
+    /// The file to be written cannot be made.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The disk refuses it.
+    #[error("cannot write {}: {source}", Name(.path))]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has the right hash, and cannot be used.
+    #[error(transparent)]
+    Metafile(#[from] MetafileFileError),
+    /// The user wants to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// A `.cascade` file that is to be fetched.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// Which one.
+    pub cascade_hash: CascadeHash,
+    /// Where it goes. What has the name already is taken if it is the right file, and never written to.
+    pub out: PathBuf,
+    /// `HOST:PORT` of each tracker.
+    pub trackers: Vec<String>,
+    /// `HOST:PORT` of peers that the link or the user names.
+    pub peers: Vec<String>,
+    /// Fail rather than wait for somebody who has it.
+    pub no_wait: bool,
+}
+
+impl Fetch {
+    /// Fetches the file, unless it is there.
+    ///
+    /// # Errors
+    /// Everything in [`FetchError`].
+    pub async fn run(
+        self,
+        engine: &Engine,
+        observer: &mut dyn Observer,
+    ) -> Result<MetafileOnDisk, FetchError> {
+        if let Some(there) = file::there(&self.out, self.cascade_hash)? {
+            return Ok(there);
+        }
+        if !engine.extension {
+            return Err(FetchError::Plain);
+        }
+        if self.trackers.is_empty() && self.peers.is_empty() {
+            return Err(FetchError::Nowhere);
+        }
+        let growing = Growing::open(&self.out)?;
+        let mut session = Session::begin(self, engine, growing);
+        let result = session.run(observer).await;
+        session.end(result, observer).await
+    }
+}
+
+struct Session<'a> {
+    order: Fetch,
+    engine: &'a Engine,
+    start: Instant,
+    plan: fetch::Fetch,
+    growing: Growing,
+    announcer: Announcer,
+    silent_trackers: usize,
+    /// The last answer of each tracker.
+    answers: HashMap<u16, Answer>,
+    /// Names of peers that are being looked up.
+    names: JoinSet<Result<SocketAddrV4, String>>,
+    conversations: HashMap<AttemptId, (SocketAddrV4, mpsc::Sender<u32>)>,
+    told: mpsc::Sender<(AttemptId, Told)>,
+    events: mpsc::Receiver<(AttemptId, Told)>,
+    /// What peers said last, for those who do not wait.
+    news: HashMap<String, String>,
+}
+
+impl<'a> Session<'a> {
+    fn begin(order: Fetch, engine: &'a Engine, growing: Growing) -> Self {
+        let mut plan = fetch::Fetch::new();
+        engine.listen.into_iter().for_each(|listen| plan.set_own_address(listen));
+        let mut names = JoinSet::new();
+        // Those that need not be looked up are asked in the order of the link.
+        let addr = |name: &String| name.parse::<SocketAddrV4>().ok();
+        plan.handle_peers(Source::User, &order.peers.iter().filter_map(addr).collect::<Vec<_>>());
+        for name in order.peers.iter().filter(|name| addr(name).is_none()) {
+            let name = name.clone();
+            names.spawn(async move { resolve(&name).await.map_err(|error| format!("peer {name}: {error}")) });
+        }
+        let (told, events) = mpsc::channel(EVENTS);
+        Self {
+            start: clock::now(),
+            plan,
+            growing,
+            announcer: Announcer::start(engine, &order.trackers, order.cascade_hash, true),
+            silent_trackers: order.trackers.len(),
+            answers: HashMap::new(),
+            names,
+            conversations: HashMap::new(),
+            told,
+            events,
+            news: HashMap::new(),
+            order,
+            engine,
+        }
+    }
+
+    async fn run(&mut self, observer: &mut dyn Observer) -> Result<(), FetchError> {
+        let stop = self.engine.stop.clone();
+        let stopped = stop.stopped();
+        tokio::pin!(stopped);
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            self.obey(observer)?;
+            if self.plan.is_done() {
+                return Ok(());
+            }
+            let wakeup = self.start + self.plan.next_wakeup(self.start.elapsed());
+            tokio::select! {
+                Some((id, told)) = self.events.recv() => self.hear(id, told, observer)?,
+                answer = self.announcer.next() => self.hear_tracker(answer, observer),
+                Some(found) = self.names.join_next() => match found {
+                    Ok(Ok(addr)) => self.plan.handle_peers(Source::User, &[addr]),
+                    Ok(Err(why)) => {
+                        observer.event(Event::Warning(why.clone()));
+                        self.news.insert(why.clone(), why);
+                    }
+                    Err(_) => {}
+                },
+                () = tokio::time::sleep_until(wakeup.into()) => {}
+                _ = tick.tick() => {
+                    let (done, total) = self.plan.progress();
+                    observer.event(Event::Fetching { done, total, known: self.plan.known() });
+                    self.give_up_if_hopeless()?;
+                }
+                () = &mut stopped => return Err(FetchError::Interrupted),
+            }
+        }
+    }
+
+    /// Does what the plan says.
+    fn obey(&mut self, observer: &mut dyn Observer) -> Result<(), FetchError> {
+        while let Some(action) = self.plan.poll_action(self.start.elapsed()) {
+            match action {
+                Action::Ask { attempt, addr, offset } => {
+                    let (next, asks) = mpsc::channel(1);
+                    self.conversations.insert(attempt, (addr, next));
+                    let conversation = Conversation {
+                        id: attempt,
+                        hash: self.order.cascade_hash,
+                        from: *self.engine.identity().listen.ip(),
+                        addr,
+                        port: self.engine.marker_port().unwrap_or(0),
+                        asks,
+                        told: self.told.clone(),
+                    };
+                    // It ends by itself soon after its end of `asks` is gone.
+                    tokio::spawn(conversation.run(offset));
+                }
+                Action::Next { attempt, offset } => {
+                    if let Some((_, next)) = self.conversations.get(&attempt) {
+                        // There is room: the one before was answered.
+                        let _ = next.try_send(offset);
+                    }
+                }
+                Action::Leave(attempt) => {
+                    self.conversations.remove(&attempt);
+                }
+                Action::Restart => self.growing.restart()?,
+                Action::Check => {
+                    let right = self.growing.hash() == self.order.cascade_hash;
+                    self.checked(right, observer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn checked(&mut self, right: bool, observer: &mut dyn Observer) {
+        if !right {
+            let givers: Vec<String> = self.plan.givers().map(|giver| giver.to_string()).collect();
+            let givers = givers.join(", ");
+            observer.event(Event::Warning(format!(
+                "the .cascade file that {givers} gave is wrong; asking for it anew"
+            )));
+        }
+        self.plan.handle_checked(self.start.elapsed(), right);
+    }
+
+    fn hear(&mut self, id: AttemptId, told: Told, observer: &mut dyn Observer) -> Result<(), FetchError> {
+        let now = self.start.elapsed();
+        match told {
+            Told::Total(total) => self.plan.handle_total(now, id, total),
+            Told::Bytes(bytes) => {
+                if self.plan.handle_bytes(now, id, bytes.len() as u64) {
+                    self.growing.append(&bytes)?;
+                    let (_, total) = self.plan.progress();
+                    if self.growing.contradicts(total.unwrap_or(0)) {
+                        // Nothing that follows can make it right.
+                        self.checked(false, observer);
+                    }
+                }
+            }
+            Told::End => self.plan.handle_end(now, id),
+            Told::Failed(failure, why) => {
+                if let Some((addr, _)) = self.conversations.remove(&id) {
+                    if failure == Failure::Lied {
+                        observer.event(Event::Warning(format!("peer {addr}: {why}; it is asked no more")));
+                    }
+                    self.news.insert(addr.to_string(), format!("peer {addr}: {why}"));
+                }
+                self.plan.handle_failed(now, id, failure);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_tracker(&mut self, answer: Answer, observer: &mut dyn Observer) {
+        let tracker = answer.tracker.clone();
+        match &answer.list {
+            Ok(list) => {
+                if self.engine.listen.is_some() {
+                    self.plan.set_own_address(list.announced);
+                }
+                self.plan.handle_peers(Source::Tracker(answer.number), &list.peers);
+                self.news
+                    .insert(tracker.clone(), format!("tracker {tracker} knows {} peers", list.peers.len()));
+                observer.event(Event::Tracker { tracker, peers: list.peers.len() });
+            }
+            Err(error) => {
+                self.news.insert(tracker.clone(), format!("tracker {tracker}: {error}"));
+                observer.event(Event::TrackerFailed { tracker, error: error.to_string() });
+            }
+        }
+        if self.answers.insert(answer.number, answer).is_none() {
+            self.silent_trackers = self.silent_trackers.saturating_sub(1);
+        }
+    }
+
+    fn give_up_if_hopeless(&self) -> Result<(), FetchError> {
+        let heard = self.silent_trackers == 0 && self.names.is_empty();
+        if !self.order.no_wait || !heard || !self.plan.is_hopeless() {
+            return Ok(());
+        }
+        let mut news: Vec<_> = self.news.values().cloned().collect();
+        news.sort_unstable();
+        Err(FetchError::Nobody { why: news.join("; ") })
+    }
+
+    /// Gives the file its name, or takes it away. The trackers go on telling whoever downloads or seeds it next.
+    async fn end(
+        mut self,
+        result: Result<(), FetchError>,
+        observer: &mut dyn Observer,
+    ) -> Result<MetafileOnDisk, FetchError> {
+        self.conversations.clear();
+        if let Err(error) = result {
+            self.growing.remove();
+            return Err(error);
+        }
+        if self.engine.listen.is_some() {
+            self.announcer.put_back(self.answers.into_values());
+            self.engine.park(self.order.cascade_hash, self.announcer);
+        }
+        let (hash, out) = (self.order.cascade_hash, self.order.out);
+        let growing = self.growing;
+        let named = tokio::task::spawn_blocking(move || growing.publish(&out, hash)).await;
+        let metafile = named.map_err(|_| FetchError::Interrupted)??;
+        let bytes = metafile.layout().metafile_len();
+        observer.event(Event::Fetched { path: metafile.path().to_owned(), bytes });
+        Ok(metafile)
+    }
+}

@@ -1,0 +1,143 @@
+//! One connection on which parts of a `.cascade` file are asked for.
+
+use crate::dial;
+use crate::limits::CONNECT_TIMEOUT;
+use crate::link::farewell::FAREWELL;
+use cascade_format::CascadeHash;
+use cascade_format::extension::metafile::{Heard, PartReader, request};
+use cascade_swarm::ask::fetch::{AttemptId, Failure};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// What is read at once, and waits to be written as one piece.
+const PIECE_LEN: usize = 64 << 10;
+
+/// The most bytes of a refusal's message that are read, so that a peer does not die of a connection that is closed
+/// while it answers.
+const MAX_MESSAGE_LEN: u64 = 64 << 10;
+
+/// What has come.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A part follows, of a file of so many bytes.
+    Total(u64),
+    /// The next bytes of the part.
+    Bytes(Vec<u8>),
+    /// The part is complete.
+    End,
+    /// Nothing more comes, for this reason.
+    Failed(Failure, String),
+}
+
+/// The connection to be.
+pub(super) struct Conversation {
+    pub(super) id: AttemptId,
+    pub(super) hash: CascadeHash,
+    /// Where connections come from; unspecified: as the system chooses.
+    pub(super) from: Ipv4Addr,
+    pub(super) addr: SocketAddrV4,
+    /// Where this peer listens, 0 if it does not.
+    pub(super) port: u16,
+    /// Offsets to ask for. When the other end is gone, so is the wish for parts.
+    pub(super) asks: mpsc::Receiver<u32>,
+    pub(super) told: mpsc::Sender<(AttemptId, Told)>,
+}
+
+/// Why a conversation ends: nobody listens any more, or it failed.
+enum End {
+    Left,
+    Failed(Failure, String),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(Failure::Broke, error.to_string())
+    }
+}
+
+impl Conversation {
+    /// Asks for the part at `offset`, then for those that it is told to. Once connected, something is asked for in
+    /// any case, and the first answer is read to its end: some programs of the field die of less.
+    pub(super) async fn run(mut self, offset: u32) {
+        let connecting = timeout(CONNECT_TIMEOUT, dial::connect(self.from, self.addr)).await;
+        let mut stream = match connecting.unwrap_or_else(|late| Err(late.into())) {
+            Ok(stream) => stream,
+            Err(error) => {
+                let why = format!("cannot connect: {error}");
+                return drop(self.told.send((self.id, Told::Failed(Failure::Broke, why))).await);
+            }
+        };
+        // Requests are written whole; waiting for more would only delay them.
+        let _ = stream.set_nodelay(true);
+        if let Err(End::Failed(failure, why)) = self.talk(&mut stream, offset).await {
+            let _ = self.told.send((self.id, Told::Failed(failure, why))).await;
+        }
+    }
+
+    async fn talk(&mut self, stream: &mut TcpStream, mut offset: u32) -> Result<(), End> {
+        let mut buffer = vec![0; PIECE_LEN];
+        loop {
+            stream.write_all(&request(self.hash, offset, self.port)).await?;
+            self.read_answer(stream, offset, &mut buffer).await?;
+            let Some(next) = self.asks.recv().await else { return Ok(()) };
+            offset = next;
+        }
+    }
+
+    async fn read_answer(
+        &mut self,
+        stream: &mut TcpStream,
+        offset: u32,
+        buffer: &mut [u8],
+    ) -> Result<(), End> {
+        let mut reader = PartReader::new(offset);
+        loop {
+            let read = if self.asks.is_closed() && self.asks.is_empty() {
+                // It was left: the rest is read so that the peer can finish.
+                match timeout(FAREWELL, stream.read(buffer)).await {
+                    Ok(read) => read?,
+                    Err(_) => return Err(End::Left),
+                }
+            } else {
+                stream.read(buffer).await?
+            };
+            if read == 0 {
+                return Err(End::Failed(Failure::Broke, "it closed the connection".into()));
+            }
+            let mut bytes = buffer.get(..read).unwrap_or_default();
+            loop {
+                let told = match reader.read(&mut bytes) {
+                    Ok(Heard::More) => break,
+                    Ok(Heard::Total(total)) => Told::Total(total),
+                    Ok(Heard::Bytes(part)) => Told::Bytes(part.to_vec()),
+                    Ok(Heard::End) => {
+                        self.tell(Told::End).await;
+                        return Ok(());
+                    }
+                    Ok(Heard::Refused(status, message)) => {
+                        let why = format!(
+                            "it does not have the .cascade file to give (status {})",
+                            u8::from(status)
+                        );
+                        self.tell(Told::Failed(Failure::Refused(status), why)).await;
+                        let left = message.min(MAX_MESSAGE_LEN).saturating_sub(bytes.len() as u64);
+                        let mut rest = Vec::new();
+                        let _ = timeout(FAREWELL, stream.take(left).read_to_end(&mut rest)).await;
+                        return Err(End::Left);
+                    }
+                    Err(error) => return Err(End::Failed(Failure::Lied, error.to_string())),
+                };
+                self.tell(told).await;
+            }
+        }
+    }
+
+    async fn tell(&self, told: Told) {
+        // Nobody may be listening any more; the answer is read to its end all the same.
+        let _ = self.told.send((self.id, told)).await;
+    }
+}

@@ -1,0 +1,161 @@
+//! Which block a link is asked for next, if any.
+
+use super::behind;
+use super::order::{Order, Picker};
+use super::owners;
+use super::room;
+use crate::Time;
+use crate::ask::known::Known;
+use crate::ask::links::told::Has;
+use crate::ask::links::{Link, LinkId};
+use crate::ask::tuning::Tuning;
+use crate::limits::MAX_PIPELINE;
+use cascade_format::Block;
+use core::time::Duration;
+
+/// Chooses blocks.
+#[derive(Debug)]
+pub(super) struct Chooser {
+    picker: Picker,
+    /// See [`behind`]; as of the last comparison.
+    behind: bool,
+}
+
+impl Chooser {
+    pub(super) fn new(tuning: &'static Tuning, order: Order) -> Self {
+        Self { picker: Picker::new(order, tuning), behind: false }
+    }
+
+    /// Compares this peer with the others.
+    pub(super) fn compare(&mut self, known: &Known) {
+        self.behind = behind::is_behind(known);
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Whether another block may be in flight.
+    pub(super) fn has_room(&self, known: &Known) -> bool {
+        room::in_swarm(known, self.behind)
+    }
+
+    /// The next block to ask the link for, if it should be asked for one now.
+    pub(super) fn next_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
+        if let Some(offered) = next_offered(known, now, link) {
+            return Some(offered);
+        }
+        let state = known.links.get(link)?;
+        let peer = known.peers.get(state.peer);
+        if !state.is_connected()
+            || state.is_probed()
+            || peer.refusals.is_paused(now)
+            || now < state.busy_until()
+            || !room::on_link(known.tuning, now, state, peer, known.has_telling_leechers())
+            || state.told.as_ref().is_some_and(|told| told.exhausted)
+            || !self.has_room(known)
+        {
+            return None;
+        }
+        let lacks_anything = peer.lacks_anything();
+        let tells = state.told.is_some();
+        let picked = if tells { self.pick_told(known, now, link) } else { self.pick_blind(known, now, link) };
+        if let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut())
+            && !matches!(told.has, Has::Choosing)
+        {
+            told.exhausted = picked.is_none() && !lacks_anything;
+        }
+        picked
+    }
+
+    /// The block that a link is opened with.
+    pub(super) fn first_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
+        if self.has_room(known) { self.pick_blind(known, now, link) } else { None }
+    }
+
+    /// A block for a link whose peer has told what it has.
+    fn pick_told(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
+        let (in_swarm, starving) = (known.has_telling_leechers(), is_starving(known, now));
+        // The links' own rates count bursts; together they are more than what arrives.
+        let rate = if in_swarm { known.flow.received.rate() } else { known.links.rate() };
+        let state = known.links.get(link)?;
+        let peer = known.peers.get(state.peer);
+        let may_ask = |block| peer.may_have(now, block) && !state.requests.owes_unwanted(block);
+        let (last, scattered) = (state.requests.last(), peer.refusals.in_a_row() > 0);
+        let (blocks, random, rarity) = (&mut known.blocks, &mut known.random, &known.rarity);
+        match &state.told.as_ref()?.has {
+            Has::Choosing if !starving || !state.requests.is_empty() => None,
+            Has::Some(have) => self.picker.rarest(blocks, Some(have), rarity, &may_ask, last, rate, random),
+            Has::Everything if in_swarm => {
+                self.picker.rarest(blocks, None, rarity, &may_ask, last, rate, random)
+            }
+            Has::Everything | Has::Choosing => {
+                self.picker.pick(blocks, &may_ask, scattered, last, rate, random)
+            }
+        }
+    }
+
+    /// A block for a link whose peer tells nothing: what it owns, if it is a leecher; of a seeder, what
+    /// this peer owns; else any. What is owned is asked for in the order of the file: where everybody does
+    /// so, the first block that is missing of a leecher's own is the next one that it gets.
+    fn pick_blind(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
+        let rate = known.links.rate();
+        let leechers = owners::leechers(known);
+        let suffice = leechers_suffice(known, link);
+        let state = known.links.get(link)?;
+        let peer = known.peers.get(state.peer);
+        let seeder = !peer.refusals.any();
+        let may_ask = |block| peer.may_have(now, block) && !state.requests.owes_unwanted(block);
+        let (last, scattered) = (state.requests.last(), peer.refusals.in_a_row() > 0);
+        let owner = if seeder { known.peers.own() } else { Some(peer.addr()) };
+        let (blocks, random) = (&mut known.blocks, &mut known.random);
+        if let Some(owner) = owner.filter(|_| leechers.len() > 1) {
+            let next = owners::next_of(owner, &leechers, blocks);
+            if next.is_some_and(may_ask) {
+                return next;
+            }
+            if seeder && suffice {
+                return None;
+            }
+        }
+        self.picker.pick(blocks, &may_ask, scattered, last, rate, random)
+    }
+}
+
+/// Whether a seeder that knows only version 1 is left to those who have nobody else: the leechers who
+/// are known here keep this peer busy.
+fn leechers_suffice(known: &Known, seeder: LinkId) -> bool {
+    if known.peers.giving_leechers() == 0 {
+        return false;
+    }
+    let gives = |link: &Link| {
+        let refusals = &known.peers.get(link.peer).refusals;
+        !link.requests.is_empty() && refusals.any() && refusals.in_a_row() == 0
+    };
+    let busy = known.links.iter().filter(|(id, link)| *id != seeder && gives(link)).count();
+    busy >= known.tuning.busy_leechers
+}
+
+/// Whether a seeder that chooses must be asked for something that it does not offer.
+fn is_starving(known: &Known, now: Time) -> bool {
+    let (length, tuning) = (known.blocks.layout().block_size(), known.tuning);
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / known.flow.received.rate());
+    let longest = tuning.max_stall * 2;
+    let wait = two_blocks.unwrap_or(longest).clamp(tuning.stall_after, longest);
+    now >= known.flow.last_verified + wait
+}
+
+/// The next missing block of those that the link's peer offers: asked for at once, since it was
+/// chosen for us.
+fn next_offered(known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
+    let state = known.links.get_mut(link)?;
+    while let Some(block) = state.told.as_mut()?.offered.pop_front() {
+        let peer = known.peers.get(state.peer);
+        let may_ask = peer.may_have(now, block) && !state.requests.owes_unwanted(block);
+        if may_ask && known.blocks.is_missing(block) && state.requests.len() < MAX_PIPELINE {
+            return Some(block);
+        }
+    }
+    None
+}

@@ -1,0 +1,223 @@
+//! Which block is asked of which link: filling the links' pipelines.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`choose`] | which block a link is asked for next |
+//! | [`order`] | which missing block is next |
+//! | [`owners`] | who gets which block first, where nobody tells anything |
+//! | [`room`] | whether another request may be under way |
+//! | [`behind`] | whether this peer has fallen behind the others |
+//! | [`endgame`] | which block is taken from which link for another |
+
+mod behind;
+mod choose;
+mod endgame;
+mod order;
+mod owners;
+mod room;
+
+pub(super) use endgame::Taker;
+pub use order::Order;
+pub(super) use owners::lack_lasts;
+
+use super::action::Action;
+use super::known::Known;
+use super::links::{Link, LinkId};
+use super::tuning::Tuning;
+use crate::Time;
+use alloc::vec::Vec;
+use cascade_format::Block;
+use choose::Chooser;
+use endgame::Endgame;
+use room::MIN_REQUESTS;
+
+/// Gives requests to links.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    chooser: Chooser,
+    endgame: Endgame,
+    /// Whether a link owes an answer and is stalled; as of the last look at everything.
+    stalled: bool,
+}
+
+/// What links were given.
+#[derive(Debug, Default)]
+pub(super) struct Fed {
+    pub(super) actions: Vec<Action>,
+    /// When time alone changes something about one of them.
+    pub(super) due: Option<Time>,
+}
+
+impl Assignment {
+    pub(super) fn new(tuning: &'static Tuning, order: Order) -> Self {
+        Self { chooser: Chooser::new(tuning, order), endgame: Endgame::default(), stalled: false }
+    }
+
+    /// Whether this peer has fallen behind the leechers it is linked with; as of the last look at everything.
+    pub(super) fn is_behind(&self) -> bool {
+        self.chooser.is_behind()
+    }
+
+    /// Whether a block is being taken from a link: nothing is asked for until the driver has revoked it.
+    pub(super) fn is_taking(&self) -> bool {
+        self.endgame.is_taking()
+    }
+
+    /// What was under way is not any more.
+    pub(super) fn restart(&mut self) {
+        self.endgame.forget_taking();
+    }
+
+    /// Looks at all links: closes those from which nothing more is to be hoped, and wakes those that may take requests.
+    pub(super) fn review(&mut self, known: &mut Known, now: Time) -> Vec<Action> {
+        let dead = known.links.iter().filter(|(_, link)| link.is_dead(now));
+        let dead: Vec<(LinkId, usize)> = dead.map(|(id, link)| (id, link.peer)).collect();
+        let mut actions = Vec::new();
+        for (id, peer) in dead {
+            known.peers.get_mut(peer).failed(now);
+            actions.extend(known.close(id));
+        }
+        known.links.look();
+        self.stalled = known.links.iter().any(|(_, link)| link.is_stalled(now));
+        if self.stalled {
+            known.links.wake_all();
+        }
+        self.wake_idle(known, now);
+        self.chooser.compare(known);
+        actions
+    }
+
+    /// Where there may be room again: wakes the links that have nothing to do.
+    pub(super) fn refill(&self, known: &mut Known, now: Time) {
+        if self.chooser.has_room(known) {
+            self.wake_idle(known, now);
+        }
+    }
+
+    fn wake_idle(&self, known: &mut Known, now: Time) {
+        let (taking, peers) = (self.may_take(known), &known.peers);
+        known.links.wake_some(|link| {
+            let waits = link.told.as_ref().is_some_and(|told| told.only_waits());
+            link.is_connected()
+                && link.requests.is_empty()
+                && (taking || !waits)
+                && !peers.get(link.peer).refusals.is_paused(now)
+        });
+    }
+
+    /// Whether an idle link may take a block from another. In a swarm, links are idle also because
+    /// nobody has what is missing.
+    fn may_take(&self, known: &Known) -> bool {
+        let in_swarm = known.has_telling_leechers() || known.peers.giving_leechers() > 1;
+        !in_swarm || self.stalled || known.all_asked()
+    }
+
+    /// Gives requests to links that have room, until one needs the driver's help.
+    pub(super) fn feed(&mut self, known: &mut Known, now: Time) -> Fed {
+        let mut fed = Fed::default();
+        while !self.is_taking()
+            && let Some(link) = self.next_to_feed(known, now)
+        {
+            let blocks = self.fill(known, now, link);
+            if !blocks.is_empty() {
+                fed.actions.push(Action::Request { link, blocks });
+            } else if known.links.get(link).is_some_and(|state| state.requests.is_empty()) {
+                fed.actions.extend(poll_news(known, now, link));
+                if self.may_take(known) {
+                    fed.actions.extend(self.endgame.take_for_link(known, now, link));
+                }
+                fed.actions.extend(self.probe_or_close(known, now, link));
+            }
+            let wakeup = known.links.get(link).and_then(|state| state.next_wakeup(now));
+            fed.due = [fed.due, wakeup].into_iter().flatten().min();
+        }
+        fed
+    }
+
+    /// Nothing is left to ask the link for, which was never asked for anything. While nothing flows, those that were
+    /// asked may be of no use, so it is asked whether it speaks the protocol at all. Else what it was made for came
+    /// from others meanwhile, and it is closed: it may keep a peer waiting that serves one connection after the other.
+    fn probe_or_close(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Action> {
+        let nothing_flows = known.nothing_flows(now);
+        let vain = known.all_asked() && !self.is_taking();
+        let fits = |state: &&mut Link| vain && state.is_connected() && !state.was_asked();
+        let state = known.links.get_mut(link).filter(fits)?;
+        let peer = known.peers.get_mut(state.peer);
+        if nothing_flows && !peer.has_spoken() {
+            state.probed();
+            return Some(Action::Probe { link });
+        }
+        peer.put_off(now + known.tuning.pause);
+        known.close(link)
+    }
+
+    /// A link that may take requests. While there is no room in flight, only those that have offers, or that may
+    /// be asked for news: to look at all the others for every block that arrives would be most of the work.
+    fn next_to_feed(&self, known: &mut Known, now: Time) -> Option<LinkId> {
+        if !self.chooser.has_room(known) && !self.may_take(known) {
+            known.links.narrow(|link| link.may_poll(now));
+        }
+        let link = next_ready(known)?;
+        known.links.done(link);
+        Some(link)
+    }
+
+    /// Takes missing blocks for the link until its pipeline is full.
+    fn fill(&self, known: &mut Known, now: Time, link: LinkId) -> Vec<Block> {
+        let mut taken = Vec::new();
+        let Some(state) = known.links.get(link) else { return taken };
+        let full = state.requests.bytes() > state.pipeline.depth() / 4 * 3;
+        if full && state.requests.len() >= MIN_REQUESTS {
+            // Some requests with one call are cheaper than each with its own.
+            return taken;
+        }
+        while let Some(block) = self.chooser.next_for(known, now, link) {
+            known.take(now, link, block);
+            taken.push(block);
+        }
+        taken
+    }
+
+    /// The block that a link to a peer is opened with, chosen as for a link that is there.
+    pub(super) fn first_for(&self, known: &mut Known, now: Time, peer: usize) -> Option<Block> {
+        let state = known.peers.get(peer);
+        let trial = known.links.open(now, peer, state.habits.takes_marks(), state.pace());
+        let block = self.chooser.first_for(known, now, trial);
+        known.links.remove(trial);
+        block
+    }
+
+    /// Takes a block for a peer that has no link, if it is likely to have it sooner on a new one.
+    pub(super) fn take_for_peer(&mut self, known: &mut Known, now: Time, peer: usize) -> Option<Action> {
+        self.endgame.take_for_peer(known, now, peer)
+    }
+
+    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Tells who takes it, and whether it is taken.
+    pub(super) fn revoked(
+        &mut self,
+        known: &mut Known,
+        holder: LinkId,
+        block: Block,
+        in_time: bool,
+    ) -> Option<(Taker, bool)> {
+        self.endgame.revoked(known, holder, block, in_time)
+    }
+}
+
+/// One of the links that may take requests. Where peers tell what they have, it is drawn: an order would be everybody's
+/// order, and its first link would have the longest queue.
+fn next_ready(known: &mut Known) -> Option<LinkId> {
+    let ready = known.links.ready();
+    if ready.len() < 2 || !known.has_telling_leechers() {
+        return ready.first().copied();
+    }
+    let at = usize::try_from((known.random)() % ready.len() as u64).unwrap_or(0);
+    ready.get(at).copied()
+}
+
+/// Asks an idle link's peer for news, if it knows the extension.
+fn poll_news(known: &mut Known, now: Time, link: LinkId) -> Option<Action> {
+    let state = known.links.get_mut(link).filter(|state| state.may_poll(now))?;
+    state.polls(now);
+    Some(Action::Poll { link })
+}

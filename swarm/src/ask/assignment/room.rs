@@ -1,0 +1,48 @@
+//! Whether another request may be under way.
+
+use crate::Time;
+use crate::ask::known::Known;
+use crate::ask::links::Link;
+use crate::ask::links::pipeline::depth;
+use crate::ask::peers::Peer;
+use crate::ask::tuning::Tuning;
+use crate::limits::MAX_PIPELINE;
+
+/// Requests under way on any link where the peer takes more than one: the next is there when an answer ends, however
+/// small the product of bandwidth and delay.
+pub(super) const MIN_REQUESTS: usize = 2;
+
+/// Whether another block may be in flight on any link. Among leechers that serve each other, a request waits for those
+/// of others; more of them than keep every uplink busy only make blocks late. A leecher that is `behind` has half as
+/// many again waiting.
+pub(super) fn in_swarm(known: &Known, behind: bool) -> bool {
+    if !known.has_telling_leechers() {
+        return true;
+    }
+    let tuning = known.tuning;
+    let depth = depth(tuning, known.flow.received.rate(), known.links.round_trip());
+    let unit = known.blocks.layout().block_size().max(tuning.run_len);
+    let leechers = known.rarity.partial as u64 + 1;
+    let usual = (tuning.uplink_queue * known.links.connected() as u64).div_ceil(leechers);
+    let units = if behind { usual + usual / 2 } else { usual };
+    known.links.under_way() < depth + unit * units
+}
+
+/// Whether another request fits into the link's pipeline.
+pub(super) fn on_link(tuning: &Tuning, now: Time, link: &Link, peer: &Peer, in_swarm: bool) -> bool {
+    let requests = link.requests.len();
+    if requests == 0 {
+        // Its end is on the way: a request would be lost.
+        return !(peer.habits.closes() && link.is_closing(now));
+    }
+    // A new link shows first that it answers; so does one whose peer just lacked what was asked.
+    let proven = link.answers() > 0 && peer.refusals.in_a_row() == 0;
+    if peer.habits.takes_one_at_a_time() || !proven {
+        return false;
+    }
+    // A unit is under way in any case: a leecher with few links must not fall behind those with many.
+    let depth = link.pipeline.depth();
+    let depth = if in_swarm { depth.max(tuning.run_len) } else { depth };
+    let fits = link.requests.bytes() < depth && requests < MAX_PIPELINE;
+    fits || (!in_swarm && requests < MIN_REQUESTS)
+}

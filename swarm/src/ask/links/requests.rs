@@ -1,0 +1,113 @@
+//! The requests that are under way on one link.
+
+use alloc::collections::VecDeque;
+use cascade_format::Block;
+
+/// A requested block. It stays in the queue when it is asked of another link: its answer will come.
+#[derive(Debug)]
+struct Pending {
+    block: Block,
+    wanted: bool,
+}
+
+/// Requests in the order in which they were made and will be answered.
+#[derive(Debug, Default)]
+pub(in crate::ask) struct Requests {
+    queue: VecDeque<Pending>,
+    /// Entries of the queue that are not wanted any more.
+    unwanted: usize,
+    bytes: u64,
+    /// More than one was under way at a time.
+    pipelined: bool,
+    last: Option<Block>,
+}
+
+impl Requests {
+    /// `block` of `length` bytes is asked for.
+    pub(super) fn push(&mut self, block: Block, length: u64) {
+        self.queue.push_back(Pending { block, wanted: true });
+        self.pipelined |= self.queue.len() > 1;
+        self.bytes += length;
+        self.last = Some(block);
+    }
+
+    /// The answer for `block` is complete. Tells whether it was still wanted; `None`: it was not asked for.
+    pub(super) fn answered(&mut self, block: Block, length: u64) -> Option<bool> {
+        let at = self.queue.iter().position(|pending| pending.block == block)?;
+        let wanted = self.queue.remove(at).is_some_and(|pending| pending.wanted);
+        self.unwanted -= usize::from(!wanted);
+        self.bytes = self.bytes.saturating_sub(length);
+        Some(wanted)
+    }
+
+    /// `block` is asked of another link now.
+    pub(in crate::ask) fn taken_away(&mut self, block: Block) {
+        if let Some(pending) = self.queue.iter_mut().find(|pending| pending.block == block && pending.wanted)
+        {
+            pending.wanted = false;
+            self.unwanted += 1;
+        }
+    }
+
+    /// Whether an answer is under way for `block` that is not wanted any more. It must be over before the
+    /// block is asked of this link again: the two answers could not be told apart.
+    pub(in crate::ask) fn owes_unwanted(&self, block: Block) -> bool {
+        self.unwanted > 0 && self.queue.iter().any(|pending| pending.block == block)
+    }
+
+    /// The blocks that are still wanted from this link, the next one first.
+    pub(in crate::ask) fn wanted(&self) -> impl DoubleEndedIterator<Item = Block> + '_ {
+        self.queue.iter().filter(|pending| pending.wanted).map(|pending| pending.block)
+    }
+
+    /// The block whose answer is the next.
+    pub(in crate::ask) fn owed(&self) -> Option<Block> {
+        self.queue.front().map(|pending| pending.block)
+    }
+
+    /// The block that was asked for last.
+    pub(in crate::ask) fn last(&self) -> Option<Block> {
+        self.last
+    }
+
+    pub(in crate::ask) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(in crate::ask) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes under way.
+    pub(in crate::ask) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether more than one was ever under way at a time.
+    pub(in crate::ask) fn were_pipelined(&self) -> bool {
+        self.pipelined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cascade_format::Layout;
+
+    #[test]
+    fn a_block_that_is_asked_of_another_link_is_owed_until_its_answer_has_come() {
+        let layout = Layout::new(30, 10).unwrap();
+        let blocks: alloc::vec::Vec<Block> = layout.iter().collect();
+        let mut requests = Requests::default();
+        blocks.iter().for_each(|block| requests.push(*block, 10));
+        requests.taken_away(blocks[1]);
+        assert!(requests.wanted().eq([blocks[0], blocks[2]]));
+        assert!(requests.owes_unwanted(blocks[1]) && requests.were_pipelined());
+        assert_eq!(requests.answered(blocks[0], 10), Some(true));
+        assert_eq!((requests.owed(), requests.bytes()), (Some(blocks[1]), 20));
+        assert_eq!(requests.answered(blocks[1], 10), Some(false));
+        assert_eq!(requests.answered(blocks[1], 10), None, "it is answered already");
+        assert!(!requests.owes_unwanted(blocks[1]));
+        assert_eq!((requests.len(), requests.bytes()), (1, 10));
+    }
+}

@@ -1,0 +1,113 @@
+//! Which of the known peers deserves the next link.
+
+use super::Peers;
+use super::hosts::HostId;
+use super::origin::Origins;
+use super::peer::{Peer, Rank};
+use crate::Time;
+use crate::ask::Random;
+
+/// Who may be given a link.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ask) struct Wanted {
+    /// Only those that have a link to this peer.
+    pub(in crate::ask) mutual: bool,
+    /// Only those that have spoken the protocol, or that the user named.
+    pub(in crate::ask) known: bool,
+    /// Whether those count whose links are opened with a request; see [`Wanted::with_request`].
+    pub(in crate::ask) asked: bool,
+    /// Nothing flows.
+    pub(in crate::ask) quiet: bool,
+    /// Whether those count of which it is not known what they will be asked for when the link is made.
+    pub(in crate::ask) fresh: bool,
+}
+
+impl Wanted {
+    /// Everybody.
+    pub(in crate::ask) const ANY: Self =
+        Self { mutual: false, known: false, asked: true, quiet: false, fresh: true };
+
+    /// Whether a link to the peer is opened only with a block to ask for: it closes after each answer, or it speaks
+    /// where nothing flows (`quiet`), and a silent one might be connected sooner and get the block.
+    pub(in crate::ask) fn with_request(peer: &Peer, quiet: bool) -> bool {
+        peer.habits.closes() || (quiet && peer.has_spoken() && !peer.may_tell())
+    }
+
+    fn fits(&self, peer: &Peer) -> bool {
+        (!self.mutual || peer.is_mutual())
+            && (!self.known || peer.has_spoken() || peer.is_named())
+            && (self.asked || !Self::with_request(peer, self.quiet))
+            && (self.fresh || peer.habits.closes() || peer.may_tell())
+    }
+}
+
+impl Peers {
+    /// Whether its host has had enough of us for now: see [`Hosts`].
+    fn is_spared(&self, now: Time, peer: &Peer) -> bool {
+        let shown = peer.has_spoken() || peer.is_named();
+        !shown && (!self.hosts.has_room(peer.host()) || self.hosts.try_at(peer.host()) > now)
+    }
+
+    /// The peer that deserves the next link now.
+    pub(in crate::ask) fn next_to_connect(
+        &self,
+        now: Time,
+        wanted: Wanted,
+        random: &mut Random,
+    ) -> Option<usize> {
+        let rivals = self.rivals();
+        let rank = |peer: &Peer| -> Rank {
+            let fewest = peer.origins().iter().filter_map(|kind| rivals.get(kind)).min();
+            peer.rank(fewest.copied().unwrap_or(0))
+        };
+        let due =
+            |(_, peer): &(usize, &Peer)| wanted.fits(peer) && peer.is_due(now) && !self.is_spared(now, peer);
+        // A fair draw among the best, in one pass.
+        let (mut best, mut equals): (Option<(Rank, usize)>, u64) = (None, 0);
+        for (index, peer) in self.peers.iter().enumerate().filter(due) {
+            let rank = rank(peer);
+            if best.is_none_or(|(other, _)| rank < other) {
+                (best, equals) = (Some((rank, index)), 1);
+            } else if best.is_some_and(|(other, _)| rank == other) {
+                equals += 1;
+                if random().is_multiple_of(equals) {
+                    best = Some((rank, index));
+                }
+            }
+        }
+        best.map(|(_, index)| index)
+    }
+
+    /// A host on which a silent port waits for a link until there is room beside the others.
+    pub(in crate::ask) fn crowded_host(&self, now: Time, wanted: Wanted) -> Option<HostId> {
+        let crowded = |peer: &&Peer| {
+            let host = peer.host();
+            let due = wanted.fits(peer) && peer.is_due(now) && self.is_spared(now, peer);
+            due && !self.hosts.has_room(host) && self.hosts.try_at(host) <= now
+        };
+        self.peers.iter().find(crowded).map(Peer::host)
+    }
+
+    /// For each way by which peers were heard of, the links to those that never spoke.
+    fn rivals(&self) -> [usize; Origins::KINDS] {
+        let mut rivals = [0; Origins::KINDS];
+        for peer in self.peers.iter().filter(|peer| peer.links() > 0 && !peer.has_spoken()) {
+            for kind in peer.origins().iter() {
+                if let Some(count) = rivals.get_mut(kind) {
+                    *count += peer.links();
+                }
+            }
+        }
+        rivals
+    }
+
+    /// When a peer is due for a link (if there is `room` for one), or ends a pause.
+    pub(in crate::ask) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
+        let spared = |peer: &Peer| {
+            let waits = room && !peer.has_spoken() && peer.is_due(now) && self.is_spared(now, peer);
+            waits.then(|| self.hosts.try_at(peer.host())).filter(|at| *at > now)
+        };
+        let wakeup = |peer: &Peer| [peer.next_wakeup(now, room), spared(peer)].into_iter().flatten().min();
+        self.peers.iter().filter_map(wakeup).min()
+    }
+}
