@@ -534,3 +534,36 @@ fn after_the_file_was_checked_again_everybody_is_told_anew() {
     assert_ne!(client.subscriber(), Some(before));
     assert_eq!(upload.met_since(&mut 0), [addr(1)], "what was met is still known");
 }
+
+#[test]
+fn subscribers_that_take_nothing_do_not_hold_up_another() {
+    let mut upload = seeder();
+    let mut idlers = [1, 2].map(client);
+    let mut leecher = client(3);
+    let (mut now, mut seen, mut got, mut wanted) = (NOW, 0, 0, Vec::new());
+    let server = Server { waiting: 0, counted: false, has: &|_| true };
+    for idler in &mut idlers {
+        poll(&mut upload, now, idler, Behind::Nothing);
+    }
+    // One block of 1 MiB in each 50 ms.
+    while got < 100 {
+        now += Duration::from_millis(25);
+        upload.handle_time(now);
+        let marker = Some(Marker { port: 7001, offers_seen: seen });
+        let news = Request { wanted: Wanted::News, marker, behind: Behind::Nothing };
+        if let Decision::Tell(items) = upload.request(now, &mut leecher, news, server) {
+            let offers = offered(&items);
+            seen += u32::try_from(offers.len()).unwrap();
+            wanted.extend(offers);
+        }
+        now += Duration::from_millis(25);
+        if let Some(number) = wanted.pop() {
+            let marker = Some(Marker { port: 7001, offers_seen: seen });
+            let request = Request { wanted: Wanted::Block(block(number)), marker, behind: Behind::Nothing };
+            assert!(matches!(upload.request(now, &mut leecher, request, server), Decision::Give(_)));
+            upload.sent(now, &leecher, block(number));
+            got += 1;
+        }
+        assert!(now < NOW + Duration::from_secs(8), "{got} of 100 blocks after eight seconds");
+    }
+}
