@@ -6,6 +6,7 @@ use super::large;
 use super::proof::Proof;
 use super::reading::Front;
 use super::socket::{self, Took};
+use super::turn::Turn;
 use super::verdict::{Refusal, Verdict};
 use super::worker::Scratch;
 use crate::store::Shared;
@@ -28,7 +29,7 @@ pub(super) struct Answer {
 
 impl Connection {
     /// Sends some of what is to be sent, in the way that suits it.
-    pub(super) fn send(&mut self, scratch: &mut Scratch, left: usize) -> io::Result<Took> {
+    pub(super) fn send(&mut self, scratch: &mut Scratch, turn: &mut Turn) -> io::Result<Took> {
         let Some(Answer { verdict, file, sent, front, .. }) = self.current.take() else {
             return Ok(Took { bytes: 0, full: false });
         };
@@ -37,7 +38,7 @@ impl Connection {
         }
         match (verdict, file) {
             (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
-                large::send(self, block, file, sent, left)
+                large::send(self, block, file, sent, turn)
             }
             (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
             (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),

@@ -138,8 +138,8 @@ impl Plan {
     fn fill(&mut self, now: Time, link: LinkId) -> Vec<Block> {
         let mut taken = Vec::new();
         let Some(state) = self.links.get(link) else { return taken };
-        if state.requests() >= MIN_PIPELINE && state.under_way() > state.pipeline.depth() / 4 * 3 {
-            // Some requests with one call are cheaper than each with its own.
+        let refill_below = state.pipeline.refill_below(self.rarity.partial > 0);
+        if state.requests() >= MIN_PIPELINE && state.under_way() > refill_below {
             return taken;
         }
         while let Some(block) = self.next_for(now, link) {

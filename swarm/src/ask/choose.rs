@@ -220,7 +220,7 @@ fn has_room(now: Time, link: &super::Link, peer: &super::peer::Peer, in_swarm: b
         return false;
     }
     // A unit is under way in any case: whoever has few links must not fall behind those who have many.
-    let depth = if in_swarm { link.pipeline.depth().max(UNIT) } else { link.pipeline.depth() };
+    let depth = if in_swarm { link.pipeline.depth().max(UNIT) } else { link.pipeline.depth_alone() };
     let fits = link.under_way() < depth && requests < crate::limits::MAX_PIPELINE;
     fits || (!in_swarm && requests < MIN_PIPELINE)
 }
