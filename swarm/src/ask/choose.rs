@@ -9,8 +9,12 @@ use core::time::Duration;
 /// Requests that wait at each uplink of a swarm, as a mean: so many that hardly any has none.
 const REQUESTS_AN_UPLINK: u64 = 16;
 
-/// Small blocks count together up to so many bytes.
+/// Small blocks count together up to so many bytes, and large ones by their bytes …
 const UNIT: u64 = 256 << 10;
+
+/// … but so many large ones may wait in any case. More of them would be asked for long before anybody can give them, and
+/// by a choice that is old when they come.
+const MIN_LARGE: u64 = 4;
 
 /// With requests under way at so many leechers of version 1, its seeders are not asked.
 const BUSY_LEECHERS: usize = 2;
@@ -182,19 +186,25 @@ impl Plan {
             return Room::Any;
         }
         let depth = super::pipeline::depth(self.received.rate(), self.links.round_trip());
-        let unit = self.blocks.layout().block_size().max(UNIT);
+        let block = self.blocks.layout().block_size();
         let leechers = self.rarity.partial as u64 + 1;
         let usual = (REQUESTS_AN_UPLINK * self.links.connected() as u64).div_ceil(leechers);
         let units = self.with_more_if_behind(usual);
+        let waiting = waiting_bytes(block, units);
         let under_way = self.links.under_way();
-        if under_way < depth + unit * units {
+        if under_way < depth + waiting {
             Room::Any
-        } else if under_way < depth + unit * units * 2 {
+        } else if under_way < depth + waiting * 2 {
             Room::Free
         } else {
             Room::None
         }
     }
+}
+
+/// Bytes that may wait at the uplinks of others, of blocks of `block` bytes, where `units` requests for small ones may.
+fn waiting_bytes(block: u64, units: u64) -> u64 {
+    (UNIT * units).max(block.saturating_mul(units.min(MIN_LARGE)))
 }
 
 /// Which links may have another block in flight.
@@ -223,4 +233,19 @@ fn has_room(now: Time, link: &super::Link, peer: &super::peer::Peer, in_swarm: b
     let depth = if in_swarm { link.pipeline.depth().max(UNIT) } else { link.pipeline.depth_alone() };
     let fits = link.under_way() < depth && requests < crate::limits::MAX_PIPELINE;
     fits || (!in_swarm && requests < MIN_PIPELINE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_large_blocks_wait_at_others() {
+        for (block, expected) in
+            [(1 << 10, 16 * UNIT), (UNIT, 16 * UNIT), (1 << 20, 4 << 20), (16 << 20, 64 << 20)]
+        {
+            assert_eq!(waiting_bytes(block, 16), expected, "blocks of {block}");
+        }
+        assert_eq!(waiting_bytes(16 << 20, 2), 32 << 20);
+    }
 }

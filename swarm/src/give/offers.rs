@@ -8,7 +8,7 @@
 use super::lines::{Host, Lines, Standing};
 use super::reader::ReaderId;
 use crate::Time;
-use crate::limits::{MIN_OFFERED_UNITS, OFFERS_A_READER};
+use crate::limits::{MIN_OFFERED_BLOCKS, MIN_OFFERED_UNITS, OFFERS_A_READER};
 use crate::meter::Meter;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -400,7 +400,7 @@ impl Offers {
     fn budget(&self) -> u64 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
         let ahead = (self.sent.rate() * AHEAD.as_secs_f64()) as u64;
-        ahead.max(MIN_OFFERED_UNITS * self.unit())
+        ahead.max((MIN_OFFERED_UNITS * RUN_BYTES).max(MIN_OFFERED_BLOCKS * self.layout.block_size()))
     }
 
     fn room_for_each(&self) -> u64 {
