@@ -7,6 +7,7 @@ use super::large;
 use super::proof::Proof;
 use super::socket::{self, Took};
 use super::thread::Scratch;
+use super::turn::Turn;
 use super::verdict::{Refusal, Verdict};
 use crate::store::Shared;
 use cascade_format::Block;
@@ -29,7 +30,7 @@ pub(super) struct Answer {
 
 impl Connection {
     /// Sends some of what is to be sent, in the way that suits it.
-    pub(super) fn send(&mut self, scratch: &mut Scratch, left: usize) -> io::Result<Took> {
+    pub(super) fn send(&mut self, scratch: &mut Scratch, turn: &mut Turn) -> io::Result<Took> {
         let Some(Answer { verdict, file, sent, front, .. }) = self.current.take() else {
             return Ok(Took { bytes: 0, full: false });
         };
@@ -38,7 +39,7 @@ impl Connection {
         }
         match (verdict, file) {
             (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
-                self.send_large(block, file, sent, left)
+                self.send_large(block, file, sent, turn)
             }
             (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
             (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
@@ -47,12 +48,18 @@ impl Connection {
     }
 
     /// Sends more of a block from the page cache.
-    fn send_large(&mut self, block: Block, file: Arc<Shared>, sent: u64, left: usize) -> io::Result<Took> {
+    fn send_large(
+        &mut self,
+        block: Block,
+        file: Arc<Shared>,
+        sent: u64,
+        turn: &mut Turn,
+    ) -> io::Result<Took> {
         if sent == 0 {
-            large::read_ahead(&file, self.queue.get(1));
+            turn.read_ahead(&file, self.queue.iter().skip(1));
         }
         let large::Sent { took, copy } =
-            large::send(&self.stream, &file, block, sent, (self.call_len(), left))?;
+            large::send(&self.stream, &file, block, sent, (self.call_len(), turn.left))?;
         self.copy |= copy;
         let (verdict, sent) = (Verdict::Block(block), sent + took.bytes as u64);
         let done = sent == verdict.answer_len(file.layout());

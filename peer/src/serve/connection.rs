@@ -1,6 +1,6 @@
 //! One client's connection: what it asked for, where its answer stands, and its turns.
 //!
-//! A turn is synchronous, never waits, sends about [`TURN_LEN`] bytes and borrows the worker's
+//! A turn is synchronous, never waits, sends about [`TURN_LEN`](crate::limits::TURN_LEN) bytes and borrows the worker's
 //! buffers while it lasts. Between turns a connection keeps its begun request and its queue, but no
 //! bytes of a block: an answer that the socket took in part is remembered as a position, and read
 //! again from there.
@@ -16,8 +16,9 @@ use super::proof::Proof;
 use super::slots::Phase;
 use super::socket::{self, Got};
 use super::thread::Worker;
+use super::turn::Turn;
 use super::verdict::Verdict;
-use crate::limits::{QUEUE_LEN, TURN_LEN};
+use crate::limits::QUEUE_LEN;
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
 use std::io;
@@ -114,13 +115,13 @@ impl Connection {
         let scratch = &mut *worker.scratch.borrow_mut();
         self.receive(&mut scratch.requests)?;
         self.place.iter_mut().for_each(|place| place.begin_turn());
-        let mut left = TURN_LEN;
+        let mut turn = Turn::new();
         loop {
             let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
             if self.finished || (worker.is_stopping() && !under_way) {
                 return Ok(Next::Close);
             }
-            match self.settle()? {
+            match self.settle(&mut turn)? {
                 Settled::Answer => {}
                 Settled::Nothing => return Ok(self.wait_for_requests()),
                 Settled::Parked(until) => return Ok(self.wait_for_news(until)),
@@ -131,17 +132,17 @@ impl Connection {
                 // Before it leaves: who has just got a block must not be the one to be evicted.
                 self.slot.takes();
             }
-            let took = self.send(scratch, left)?;
+            let took = self.send(scratch, &mut turn)?;
             let under_way = self.current.is_some();
             self.place.iter_mut().for_each(|place| place.count_sent(took.bytes, under_way));
             if took.bytes > 0 || self.phase != Phase::Answer {
                 self.enter(Phase::Answer);
             }
-            left = left.saturating_sub(took.bytes);
+            turn.left = turn.left.saturating_sub(took.bytes);
             if took.full {
                 return Ok(Next::Writable);
             }
-            if left == 0 {
+            if turn.left == 0 {
                 return Ok(Next::Turn);
             }
         }

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::connection::Connection;
 use super::conversation::{Conversation, Front, Waiting, behind, wanted};
 use super::large;
+use super::turn::Turn;
 use super::verdict::{Refusal, Verdict, judge};
 use crate::catalog::Served;
 use crate::store::Shared;
@@ -30,10 +31,10 @@ pub(super) enum Settled {
 
 impl Connection {
     /// Decides what is answered next, and looks whether it still can be.
-    pub(super) fn settle(&mut self) -> io::Result<Settled> {
+    pub(super) fn settle(&mut self, turn: &mut Turn) -> io::Result<Settled> {
         if let Some(Answer { verdict, file: Some(file), settled: true, .. }) = &self.current {
             // A block is not finished with other bytes than those that it began with.
-            let gone = matches!(verdict, Verdict::Block(_)) && !file.is_unchanged();
+            let gone = matches!(verdict, Verdict::Block(_)) && !turn.is_unchanged(file);
             if gone {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -46,7 +47,7 @@ impl Connection {
         }
         let (verdict, file, front) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
-                Some(served) => match self.decide(&request, &served) {
+                Some(served) => match self.decide(turn, &request, &served) {
                     Ok((verdict, front)) => (verdict, Some(Arc::clone(&served.file)), front),
                     Err(waits) => {
                         match waits {
@@ -77,11 +78,12 @@ impl Connection {
     /// swarm extension; or what it waits for.
     fn decide(
         &mut self,
+        turn: &mut Turn,
         request: &BlockRequest,
         served: &Arc<Served>,
     ) -> Result<(Verdict, Option<Front>), Settled> {
         let marker = self.marker(request, &served.file);
-        let mut verdict = judge(request, &served.file, served.file.is_unchanged());
+        let mut verdict = judge(request, &served.file, turn.is_unchanged(&served.file));
         if marker.is_some() && request.block == NEWS {
             verdict = Verdict::News;
         }

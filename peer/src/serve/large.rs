@@ -5,12 +5,11 @@ use super::socket::Took;
 use super::verdict::Verdict;
 use crate::store::Shared;
 use cascade_format::Block;
-use cascade_format::peer_wire::BlockRequest;
 use std::io;
 use tokio::net::TcpStream;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{read_ahead, send};
+pub(super) use linux::send;
 
 /// Whether an answer goes this way; `copy` is the connection's.
 pub(super) fn is_large(copy: bool, file: &Shared, verdict: Verdict) -> bool {
@@ -35,14 +34,10 @@ pub(super) fn send(_: &TcpStream, _: &Shared, _: Block, _: u64, _: (usize, usize
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Never called, since no block is large.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn read_ahead(_: &Shared, _: Option<&BlockRequest>) {}
-
 #[cfg(target_os = "linux")]
 mod linux {
     use super::*;
-    use crate::limits::{READ_AHEAD_LEN, TURN_LEN};
+    use crate::limits::TURN_LEN;
     use crate::serve::burst::{Range64, file_range};
     use crate::serve::socket;
     use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader};
@@ -83,15 +78,6 @@ mod linux {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(error),
             // The file system cannot (EINVAL, ENOSYS); what else it may be shows when it is copied.
             Err(_) => Ok(Sent { took, copy: true }),
-        }
-    }
-
-    /// Lets the disk work on the next request while an answer goes to the network.
-    pub(in crate::serve) fn read_ahead(file: &Shared, next: Option<&BlockRequest>) {
-        let next = next.filter(|next| next.cascade_hash == file.cascade_hash());
-        if let Some(block) = next.and_then(|request| file.layout().block(request.block)) {
-            let range = file.layout().range(block);
-            file.data().will_need(range.start..range.end.min(range.start.saturating_add(READ_AHEAD_LEN)));
         }
     }
 }

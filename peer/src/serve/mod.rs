@@ -15,6 +15,7 @@
 //! | `thread`, `worker` | what the connections of a thread share; its life |
 //! | `schedule` | whose turn it is; how a connection ends |
 //! | `connection` | one client: its requests, its answer, its turn |
+//! | `turn` | what it knows during a turn |
 //! | `decide` | what it is answered next, if anything yet |
 //! | `uplink` | which connection of which host may send (pure) |
 //! | `place` | the same for all threads, and a connection's part in it |
@@ -50,6 +51,7 @@ mod slots;
 mod socket;
 mod spare;
 mod thread;
+mod turn;
 mod uplink;
 mod verdict;
 mod worker;

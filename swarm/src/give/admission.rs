@@ -33,8 +33,9 @@ impl Admission {
     pub(super) fn most(&self, tuning: &Tuning, block_size: u64, have: u64) -> u64 {
         let small = block_size <= tuning.small_block;
         let factor = if small { 2 } else { 1 };
-        let most =
-            (tuning.max_waiting * factor).min(tuning.min_waiting * factor + have / tuning.blocks_for_another);
+        let large = (tuning.max_waiting * tuning.large_block / block_size.max(1)).max(tuning.large_waiting);
+        let most = (tuning.max_waiting.min(large) * factor)
+            .min(tuning.min_waiting * factor + have / tuning.blocks_for_another);
         // With large blocks one more that waits costs everybody more than it brings this one.
         if small { most + self.refused.min(most / tuning.refused_part) } else { most }
     }
@@ -93,11 +94,18 @@ mod tests {
     #[test]
     fn a_peer_with_many_blocks_lets_more_wait() {
         for (block_size, have, expected) in
-            [(1 << 20, 0, 3), (1 << 20, 8, 4), (1 << 20, 80, 8), (1 << 20, 800, 8)]
+            [(256 << 10, 0, 3), (256 << 10, 8, 4), (256 << 10, 80, 8), (256 << 10, 800, 8)]
         {
             assert_eq!(most(block_size, have, 0), expected, "{have} blocks of {block_size}");
         }
         assert_eq!((most(SMALL_BLOCK, 0, 0), most(SMALL_BLOCK, 800, 0)), (6, 16));
+    }
+
+    #[test]
+    fn fewer_wait_for_large_blocks() {
+        for (block_size, expected) in [(256 << 10, 8), (300 << 10, 6), (512 << 10, 5), (1 << 30, 5)] {
+            assert_eq!(most(block_size, 800, 0), expected, "blocks of {block_size}");
+        }
     }
 
     #[test]

@@ -204,7 +204,7 @@ fn news_waits_for_more_only_while_others_wait_for_the_uplink() {
 
 #[test]
 fn who_has_many_blocks_lets_more_wait() {
-    for (blocks, size, most) in [(8, 1 << 20, 4), (80, 1 << 20, 8), (80, 64 << 10, 16)] {
+    for (blocks, size, most) in [(8, 1 << 20, 4), (80, 1 << 20, 5), (80, 256 << 10, 8), (80, 64 << 10, 16)] {
         let layout = Layout::new(100 * size, size).unwrap();
         let mut have = Have::none(&layout);
         layout.iter().take(blocks).for_each(|block| assert!(have.insert(block)));

@@ -17,6 +17,11 @@ tuning! {
         blocks_for_another: u64 = 8,
         /// Bytes of a block up to which twice as many clients may wait: such a block takes half as long.
         small_block: u64 = 128 << 10,
+        /// Bytes of a block from which on `max_waiting` counts bytes, so that fewer clients wait: eight that share an uplink
+        /// of 20 Mbit/s wait three seconds for a block of 1 MiB, and until then none of them can pass it on.
+        large_block: u64 = 256 << 10,
+        /// Clients that may wait for a large block in any case, if the blocks of this peer allow it: as above.
+        large_waiting: u64 = 5,
         /// Of small blocks, one part in this many more clients may wait if they were refused before: nobody falls
         /// behind because every peer refuses it, against a longer queue for everybody.
         refused_part: u64 = 4,
@@ -58,8 +63,11 @@ tuning! {
         /// Time that everything on offer should last at the present rate: an offer takes two round trips to become a
         /// block on its way; what is on offer to one client cannot go to another.
         offered_ahead: Duration = Duration::from_millis(150),
-        /// Offers that are open in any case, if there are clients to take them.
+        /// Offers of `offer_bytes` that are open in any case, if there are clients to take them, …
         min_offers: u64 = 12,
+        /// … or blocks, where these are more: no client waits for an offer, against the time until one of them has a large
+        /// block that it can pass on.
+        min_offered_blocks: u64 = 6,
         /// Offers that one client may have open, if more would go to few.
         offers_each: u64 = 2,
         /// Time until an offer that nobody asks for goes to another client, besides the time that everything on
