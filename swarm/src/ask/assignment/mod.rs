@@ -166,9 +166,8 @@ impl Assignment {
     fn fill(&self, known: &mut Known, now: Time, link: LinkId) -> Vec<Block> {
         let mut taken = Vec::new();
         let Some(state) = known.links.get(link) else { return taken };
-        let full = state.requests.bytes() > state.pipeline.depth() / 4 * 3;
+        let full = state.requests.bytes() > state.pipeline.refill_below(known.has_telling_leechers());
         if full && state.requests.len() >= MIN_REQUESTS {
-            // Some requests with one call are cheaper than each with its own.
             return taken;
         }
         while let Some(block) = self.chooser.next_for(known, now, link) {
