@@ -9,7 +9,7 @@ const TURNAROUND: Duration = Duration::from_millis(30);
 
 /// Where leechers do not share the uplinks, so many bytes more are kept under way, or as many again as the depth if that
 /// is less, and are asked for together: both ends wake up once for them, instead of once for each block or two.
-const BATCH_LEN: u64 = 384 << 10;
+const BATCH_LEN: u64 = 448 << 10;
 
 /// Shortest time over which a rate is measured.
 const MIN_SAMPLE: Duration = Duration::from_millis(10);
@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn a_link_alone_asks_for_a_batch_at_once() {
-        // 100 Mbit/s, blocks of 128 KiB: some 30 times a second.
-        assert_eq!(at_once(12.5e6, false, 128 << 10), 4);
+        // 100 Mbit/s, blocks of 128 KiB: 19 times a second.
+        assert_eq!(at_once(12.5e6, false, 128 << 10), 5);
         assert_eq!(at_once(12.5e6, true, 128 << 10), 2);
         // On slow links a batch is no more than what is under way in any case, and on fast ones a quarter of it.
         assert_eq!(at_once(0.125e6, false, 1 << 10), 7);
