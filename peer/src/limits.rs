@@ -139,8 +139,7 @@ pub const TURN_LEN: usize = 1 << 20;
 /// are copied, several to a system call. Over loopback both ways cost about the same at this size.
 pub const SENDFILE_LEN: u64 = 64 << 10;
 
-/// How much is asked of the disk while a block is sent, in bytes: the next block, and those behind it in the file that
-/// wait, too.
+/// How much of the next block is asked of the disk while the present one is sent, in bytes.
 pub const READ_AHEAD_LEN: u64 = 4 << 20;
 
 /// How often what a download has written is sent to the disk: what a power loss can cost at most.

@@ -6,7 +6,6 @@ use super::large;
 use super::proof::Proof;
 use super::reading::Front;
 use super::socket::{self, Took};
-use super::turn::Turn;
 use super::verdict::{Refusal, Verdict};
 use super::worker::Scratch;
 use crate::store::Shared;
@@ -29,7 +28,7 @@ pub(super) struct Answer {
 
 impl Connection {
     /// Sends some of what is to be sent, in the way that suits it.
-    pub(super) fn send(&mut self, scratch: &mut Scratch, turn: &mut Turn) -> io::Result<Took> {
+    pub(super) fn send(&mut self, scratch: &mut Scratch, left: usize) -> io::Result<Took> {
         let Some(Answer { verdict, file, sent, front, .. }) = self.current.take() else {
             return Ok(Took { bytes: 0, full: false });
         };
@@ -38,7 +37,7 @@ impl Connection {
         }
         match (verdict, file) {
             (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
-                large::send(self, block, file, sent, turn)
+                large::send(self, block, file, sent, left)
             }
             (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
             (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),

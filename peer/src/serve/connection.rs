@@ -1,6 +1,6 @@
 //! One client's connection: what it asked for, where its answer stands, and its turns.
 //!
-//! A turn is synchronous, never waits, sends about [`TURN_LEN`](crate::limits::TURN_LEN) bytes and borrows the worker's
+//! A turn is synchronous, never waits, sends about [`TURN_LEN`] bytes and borrows the worker's
 //! buffers while it lasts. Between turns a connection keeps its begun request and its queue, but no
 //! bytes of a block: an answer that the socket took in part is remembered as a position, and read
 //! again from there.
@@ -15,10 +15,9 @@ use super::proof::Proof;
 use super::reading::Reading;
 use super::slots::Phase;
 use super::socket::{self, Got};
-use super::turn::Turn;
 use super::verdict::Verdict;
 use super::worker::Worker;
-use crate::limits::QUEUE_LEN;
+use crate::limits::{QUEUE_LEN, TURN_LEN};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
 use std::io;
@@ -115,13 +114,13 @@ impl Connection {
         let scratch = &mut *worker.scratch.borrow_mut();
         self.receive(&mut scratch.requests)?;
         self.begin_turn();
-        let mut turn = Turn::new();
+        let mut left = TURN_LEN;
         loop {
             let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
             if self.finished || (worker.is_stopping() && !under_way) {
                 return Ok(Next::Close);
             }
-            match self.settle(&mut turn)? {
+            match self.settle()? {
                 Settled::Answer => {}
                 Settled::Nothing => return Ok(self.wait_for_requests()),
                 Settled::Parked => return Ok(self.wait_for_news()),
@@ -132,16 +131,16 @@ impl Connection {
                 // Before it leaves: who has just got a block must not be the one to be evicted.
                 self.slot.takes();
             }
-            let took = self.send(scratch, &mut turn)?;
+            let took = self.send(scratch, left)?;
             self.count_sent(took.bytes);
             if took.bytes > 0 || self.phase != Phase::Answer {
                 self.enter(Phase::Answer);
             }
-            turn.left = turn.left.saturating_sub(took.bytes);
+            left = left.saturating_sub(took.bytes);
             if took.full {
                 return Ok(Next::Writable);
             }
-            if turn.left == 0 {
+            if left == 0 {
                 return Ok(Next::Turn);
             }
         }

@@ -4,7 +4,6 @@ use super::answer::Answer;
 use super::connection::Connection;
 use super::large;
 use super::reading::{Behind, Front, Reading};
-use super::turn::Turn;
 use super::verdict::{Refusal, Verdict, judge};
 use crate::clock;
 use crate::limits::MAX_SHARE_WAIT;
@@ -34,10 +33,10 @@ pub(super) enum Settled {
 
 impl Connection {
     /// Decides what is answered next, and looks whether it still can be.
-    pub(super) fn settle(&mut self, turn: &mut Turn) -> io::Result<Settled> {
+    pub(super) fn settle(&mut self) -> io::Result<Settled> {
         if let Some(Answer { verdict, file: Some(file), settled: true, .. }) = &self.current {
             // A block is not finished with other bytes than those that it began with.
-            let gone = matches!(verdict, Verdict::Block(_)) && !turn.is_unchanged(file);
+            let gone = matches!(verdict, Verdict::Block(_)) && !file.is_unchanged();
             if gone {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -50,7 +49,7 @@ impl Connection {
         }
         let (verdict, file, front) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
-                Some(file) => match self.decide(turn, &request, &file) {
+                Some(file) => match self.decide(&request, &file) {
                     Ok((verdict, front)) => (verdict, Some(file), front),
                     Err(waits) => {
                         match waits {
@@ -78,11 +77,10 @@ impl Connection {
     /// swarm extension; or what it waits for.
     fn decide(
         &mut self,
-        turn: &mut Turn,
         request: &BlockRequest,
         file: &Arc<Shared>,
     ) -> Result<(Verdict, Option<Front>), Settled> {
-        let verdict = judge(request, file, turn.is_unchanged(file));
+        let verdict = judge(request, file, file.is_unchanged());
         if matches!(verdict, Verdict::Block(_)) {
             self.take_place(false)?;
         }

@@ -3,7 +3,6 @@
 
 use super::connection::Connection;
 use super::socket::Took;
-use super::turn::Turn;
 use super::verdict::Verdict;
 use crate::store::Shared;
 use cascade_format::Block;
@@ -24,20 +23,20 @@ pub(super) fn is_large(copy: bool, file: &Shared, verdict: Verdict) -> bool {
 
 /// Never called, since no block is large.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn send(_: &mut Connection, _: Block, _: Arc<Shared>, _: u64, _: &mut Turn) -> io::Result<Took> {
+pub(super) fn send(_: &mut Connection, _: Block, _: Arc<Shared>, _: u64, _: usize) -> io::Result<Took> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(target_os = "linux")]
 mod linux {
     use super::*;
-    use crate::limits::TURN_LEN;
+    use crate::limits::{READ_AHEAD_LEN, TURN_LEN};
     use crate::serve::burst::{Range64, file_range};
     use crate::serve::socket;
     use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader};
 
     /// Sends as much as the socket takes of the answer that carries `block`, from its byte `sent` on; of
-    /// a long one only the bytes that the turn has left.
+    /// a long one only the `left` bytes that the turn has left.
     ///
     /// # Errors
     /// The connection broke, or the file is shorter than it was.
@@ -46,12 +45,12 @@ mod linux {
         block: Block,
         file: Arc<Shared>,
         mut sent: u64,
-        turn: &mut Turn,
+        left: usize,
     ) -> io::Result<Took> {
         let header = ResponseHeader::of_block(file.layout(), block);
         let total = RESPONSE_HEADER_LEN as u64 + header.body_len;
         if sent == 0 {
-            turn.read_ahead(&file, connection.queue.iter().skip(1));
+            read_ahead(connection, &file);
         }
         let mut took = Took { bytes: 0, full: false };
         if sent < RESPONSE_HEADER_LEN as u64 {
@@ -64,7 +63,7 @@ mod linux {
             let range = file_range(&file, block, Range64 { start: sent, end: total });
             let rest = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
             // A turn ends between two blocks, not a few bytes before the end of one.
-            let len = if rest <= TURN_LEN { rest } else { turn.left }.min(connection.call_len());
+            let len = if rest <= TURN_LEN { rest } else { left }.min(connection.call_len());
             match socket::send_file(&connection.stream, file.data().file(), range.start, len) {
                 Ok(body) => {
                     sent += body.bytes as u64;
@@ -82,5 +81,14 @@ mod linux {
             connection.remember(Verdict::Block(block), file, sent);
         }
         Ok(took)
+    }
+
+    /// Lets the disk work on the next request while this answer goes to the network.
+    fn read_ahead(connection: &Connection, file: &Shared) {
+        let next = connection.queue.get(1).filter(|next| next.cascade_hash == file.cascade_hash());
+        if let Some(block) = next.and_then(|request| file.layout().block(request.block)) {
+            let range = file.layout().range(block);
+            file.data().will_need(range.start..range.end.min(range.start.saturating_add(READ_AHEAD_LEN)));
+        }
     }
 }

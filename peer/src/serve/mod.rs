@@ -15,7 +15,6 @@
 //! | `worker` | a thread and the buffers that its connections share |
 //! | `schedule` | whose turn it is; how a connection ends |
 //! | `connection` | one client: its requests, its answer, its turn |
-//! | `turn` | what it knows during a turn |
 //! | `decide` | what it is answered next, if anything yet |
 //! | `uplink` | which connection of which host may send (pure) |
 //! | `place` | the same for all threads, and a connection's part in it |
@@ -50,7 +49,6 @@ mod schedule;
 mod slots;
 mod socket;
 mod spare;
-mod turn;
 mod uplink;
 mod verdict;
 mod worker;

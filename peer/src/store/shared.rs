@@ -196,7 +196,7 @@ impl Shared {
         *self.stamp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the file system whether the file is what was verified; call it before an answer. When it
+    /// Asks the file system whether the file is what was verified; call it before each answer. When it
     /// is not, every block is withdrawn at once, and whoever waits in [`Shared::wait_trouble`] wakes.
     pub fn is_unchanged(&self) -> bool {
         if self.changed.load(Ordering::Acquire) {
@@ -210,11 +210,6 @@ impl Shared {
             self.found_wrong();
         }
         unchanged
-    }
-
-    /// Whether it was found that the file is not what was verified. Asks nobody.
-    pub fn is_known_to_have_changed(&self) -> bool {
-        self.changed.load(Ordering::Acquire)
     }
 
     /// A block is not what was verified: every block is withdrawn at once, and whoever waits in
