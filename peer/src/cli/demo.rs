@@ -136,6 +136,7 @@ impl Stage {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
+            lan: false,
         };
         let mut observer = style.observer(Path::new(&self.name), &self.metafile.cascade_hash().to_string());
         let done = show(peer.download(download), &mut *observer).await;
@@ -157,6 +158,7 @@ impl Stage {
             metafile: Arc::clone(&self.metafile),
             data: data.to_owned(),
             trackers: vec![tracker.to_owned()],
+            lan: false,
         });
         let registered = async {
             while let Some(event) = seeding.next().await {

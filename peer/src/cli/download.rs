@@ -2,6 +2,8 @@
 
 use super::host::{Front, Host, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
+use super::rates::Rates;
 use super::{CliError, ExitCode, Switch, address};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -53,6 +55,10 @@ pub struct Args {
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
+    #[command(flatten)]
+    rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -74,7 +80,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         paranoid: args.paranoid,
         ..Options::default()
     };
-    let host = Host::start(options, &style, ear)?;
+    let host = Host::start(args.rates.limit(options), &style, ear)?;
     require_descriptors("download", jobs.len(), DESCRIPTORS_A_FILE)?;
     host.run(async |front: &mut Front| {
         front.open()?;
@@ -152,6 +158,7 @@ fn jobs(args: &Args) -> Result<Vec<Download>, CliError> {
             peers: args.peers.clone(),
             order: if args.sequential { Order::Sequential } else { Order::Random },
             no_wait: args.no_wait,
+            lan: args.lan.wanted(false),
         });
     }
     Ok(jobs)

@@ -7,6 +7,8 @@ pub mod download;
 mod host;
 pub mod info;
 mod interrupt;
+mod lan;
+mod rates;
 pub mod seed;
 mod shell;
 mod usage;

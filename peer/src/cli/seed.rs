@@ -2,6 +2,8 @@
 
 use super::host::{Front, Host, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
+use super::rates::Rates;
 use super::{CliError, ExitCode, Switch, address};
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{ANYWHERE, Options};
@@ -38,6 +40,10 @@ pub struct Args {
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
+    #[command(flatten)]
+    rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -59,7 +65,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         paranoid: args.paranoid,
         ..Options::default()
     };
-    let host = Host::start(options, &style, ear)?;
+    let host = Host::start(args.rates.limit(options), &style, ear)?;
     require_descriptors("seed", jobs.len(), 1)?;
     host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());
@@ -131,7 +137,12 @@ fn jobs(args: &Args) -> Result<Vec<Seed>, CliError> {
     }
     let seed = |metafile: MetafileOnDisk| {
         let data = data(args, &metafile, folder)?;
-        Ok(Seed { metafile: Arc::new(metafile), data, trackers: args.trackers.clone() })
+        Ok(Seed {
+            metafile: Arc::new(metafile),
+            data,
+            trackers: args.trackers.clone(),
+            lan: args.lan.wanted(false),
+        })
     };
     metafiles.into_iter().map(seed).collect()
 }

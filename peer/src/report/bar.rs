@@ -62,7 +62,11 @@ impl Observer for Bar {
                 self.bars.suspend(|| out::line(&super::line::seeding(&self.name, have, blocks)));
             }
             // The command line tells it on stderr.
-            Event::Failed(_) | Event::Connected(_) | Event::Dropped(..) | Event::Tracker { .. } => {}
+            Event::Failed(_)
+            | Event::Connected(_)
+            | Event::Dropped(..)
+            | Event::Tracker { .. }
+            | Event::Lan { .. } => {}
         }
     }
 }

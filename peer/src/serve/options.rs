@@ -1,6 +1,7 @@
 //! What a pool can be told.
 
 use crate::limits;
+use crate::pace::Limit;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Options {
     pub copy: bool,
     /// Tell clients that know the swarm extension what they want to know.
     pub extension: bool,
+    /// What leaves in a second at most; `None`: as much as there is.
+    pub limit: Option<Limit>,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// Hears what the user should know.
@@ -46,6 +49,7 @@ impl Default for Options {
             max_clients: limits::MAX_CLIENTS,
             copy: false,
             extension: true,
+            limit: None,
             timeouts: Timeouts::default(),
             warn: Warn::default(),
         }

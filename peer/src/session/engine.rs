@@ -1,8 +1,10 @@
 //! What all files of the process share: piece buffers, hash threads, the catalog of what is served.
 
 use crate::catalog::Catalog;
+use crate::lan::Lan;
 use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
+use crate::pace::Limit;
 use crate::store::Records;
 use crate::tracker_client::Identity;
 use std::io;
@@ -30,6 +32,10 @@ pub struct Engine {
     pub extension: bool,
     /// Whether every block is hashed again before it is sent.
     pub paranoid: bool,
+    /// What links receive in a second at most.
+    pub max_down: Option<Limit>,
+    /// The local network.
+    pub lan: Lan,
     /// Tells all sessions to end.
     pub stop: Stop,
     /// Permits to check a file.
@@ -59,6 +65,8 @@ impl Engine {
             listen,
             extension,
             paranoid: false,
+            max_down: None,
+            lan: Lan::new(listen),
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
