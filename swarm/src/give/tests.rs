@@ -61,7 +61,7 @@ fn offered(items: &[Item]) -> Vec<u64> {
 fn a_lone_reader_of_a_seeder_may_ask_for_anything() {
     let mut upload = seeder();
     let subscriber = upload.open(NOW, Some(addr(1)));
-    assert_eq!(asked(&mut upload, NOW, subscriber, 0, Some(block(5)), 0), true);
+    assert!(asked(&mut upload, NOW, subscriber, 0, Some(block(5)), 0));
     assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![Item::Everything]));
     assert_eq!(news(&mut upload, NOW, subscriber), None);
 }
@@ -83,9 +83,9 @@ fn a_first_question_for_a_block_that_another_has_is_put_off() {
     let mut upload = seeder();
     let first = upload.open(NOW, Some(addr(1)));
     let second = upload.open(NOW, Some(addr(2)));
-    assert_eq!(asked(&mut upload, NOW, first, 0, Some(block(70)), 0), true);
-    assert_eq!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), false);
-    assert_eq!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), true, "it insists");
+    assert!(asked(&mut upload, NOW, first, 0, Some(block(70)), 0));
+    assert!(!asked(&mut upload, NOW, second, 0, Some(block(70)), 0));
+    assert!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), "it insists");
 }
 
 /// Takes every offer at once until nothing is offered; gives the blocks in order of their offers.
@@ -96,7 +96,7 @@ fn take_all(upload: &mut Upload, now: Time, subscribers: &[SubscriberId]) -> Vec
         for (subscriber, seen) in subscribers.iter().zip(&mut seen) {
             for number in offered(&news(upload, now, *subscriber).unwrap_or_default()) {
                 *seen += 1;
-                assert_eq!(asked(upload, now, *subscriber, *seen, Some(block(number)), 0), true);
+                assert!(asked(upload, now, *subscriber, *seen, Some(block(number)), 0));
                 upload.sent_to(now, *subscriber, block(number));
                 all.push(number);
             }
@@ -211,8 +211,8 @@ fn who_has_many_blocks_lets_more_wait() {
         let mut upload = Upload::new(layout, &have, Tuning::DEFAULT);
         let subscriber = upload.open(NOW, None);
         let first = layout.block(0);
-        assert_eq!(asked(&mut upload, NOW, subscriber, 0, first, most - 1), true, "{blocks} of {size}");
-        assert_eq!(asked(&mut upload, NOW, subscriber, 0, first, most), false, "{blocks} of {size}");
+        assert!(asked(&mut upload, NOW, subscriber, 0, first, most - 1), "{blocks} of {size}");
+        assert!(!asked(&mut upload, NOW, subscriber, 0, first, most), "{blocks} of {size}");
     }
 }
 
@@ -229,15 +229,15 @@ fn who_was_sent_away_is_let_in_sooner_where_blocks_are_small() {
         let mut now = NOW;
         for _ in 0..6 {
             for _ in 0..3 {
-                assert_eq!(ask(&mut upload, now, most + more), false, "blocks of {size}: a bound holds");
+                assert!(!ask(&mut upload, now, most + more), "blocks of {size}: a bound holds");
             }
             now += Duration::from_millis(150);
         }
         if more > 0 {
-            assert_eq!(ask(&mut upload, now, most + more - 1), true, "blocks of {size}");
+            assert!(ask(&mut upload, now, most + more - 1), "blocks of {size}");
         }
         upload.sent_to(now, subscriber, layout.block(0).unwrap());
-        assert_eq!(ask(&mut upload, now, most), false, "blocks of {size}: it begins anew");
+        assert!(!ask(&mut upload, now, most), "blocks of {size}: it begins anew");
     }
 }
 
@@ -394,7 +394,7 @@ fn take_offers(upload: &mut Upload, now: Time, subscriber: SubscriberId, seen: &
     let offers = offered(&news(upload, now, subscriber).unwrap_or_default());
     *seen += u32::try_from(offers.len()).unwrap();
     for number in &offers {
-        assert_eq!(asked(upload, now, subscriber, *seen, Some(block(*number)), 0), true);
+        assert!(asked(upload, now, subscriber, *seen, Some(block(*number)), 0));
         upload.sent_to(now, subscriber, block(*number));
     }
     offers
