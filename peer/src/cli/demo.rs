@@ -143,6 +143,7 @@ impl Stage {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
+            lan: false,
         };
         let done = show(peer.download(download), &mut *observer).await;
         for peer in peers {
@@ -170,6 +171,7 @@ impl Stage {
             trackers: vec![tracker.to_owned()],
             peers: Vec::new(),
             no_wait: false,
+            lan: false,
         };
         show(peer.fetch(fetch), observer).await
     }
@@ -186,6 +188,7 @@ impl Stage {
             metafile: Arc::clone(&self.metafile),
             data: data.to_owned(),
             trackers: vec![tracker.to_owned()],
+            lan: false,
         });
         let registered = async {
             while let Some(event) = seeding.next().await {

@@ -3,6 +3,8 @@
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
+use super::rates::Rates;
 use super::{CliError, ExitCode, Switch, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -59,6 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
+    #[command(flatten)]
+    rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -77,7 +83,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
-    let host = Host::start(options, listen, &style, ear)?;
+    let host = Host::start(args.rates.limit(options), listen, &style, ear)?;
     require_descriptors("download", jobs.len(), DESCRIPTORS_A_FILE)?;
     host.run(async |front: &mut Front| {
         front.open()?;
@@ -169,9 +175,9 @@ struct LinkJob {
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
-        let Fetch { trackers, peers, no_wait, .. } = self.fetch.clone();
+        let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        Download { metafile, target, trackers, peers, order: self.order, no_wait }
+        Download { metafile, target, trackers, peers, order: self.order, no_wait, lan }
     }
 }
 
@@ -273,6 +279,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         peers: args.peers.clone(),
         order: order(args),
         no_wait: args.no_wait,
+        lan: args.lan.wanted(false),
     }))
 }
 
@@ -283,7 +290,11 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
         Place::Chosen(target) => (target, true),
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
-    let fetch = given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait);
+    let fetch = Fetch {
+        no_wait: args.no_wait,
+        lan: args.lan.wanted(true),
+        ..given::fetch(link.cascade_hash(), &target, &contacts)
+    };
     Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args) })))
 }
 

@@ -3,6 +3,8 @@
 use super::given::{self, link_of};
 use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
+use super::rates::Rates;
 use super::reached::{self, Reached};
 use super::{CliError, ExitCode, address, described, link};
 use crate::human::{Bytes, Count, Name};
@@ -44,6 +46,10 @@ pub struct Args {
     /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
+    #[command(flatten)]
+    rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -84,7 +90,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
     let options =
         Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("share", items.len(), 1)?;
     // When this returns, the last answers have left.
     let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
@@ -168,7 +174,8 @@ fn seed(
 ) -> impl Future<Output = Result<(), String>> + use<> {
     let mut observer = style.observer(&item.path, &item.metafile.cascade_hash().to_string());
     let (metafile, data) = (Arc::clone(&item.metafile), item.path.clone());
-    let transfer = peer.seed(Seed { metafile, data, trackers: args.trackers.clone() });
+    let (trackers, lan) = (args.trackers.clone(), args.lan.wanted(true));
+    let transfer = peer.seed(Seed { metafile, data, trackers, lan });
     async move {
         match show(transfer, &mut *observer).await {
             Ok(()) | Err(SeedError::Interrupted) => Ok(()),

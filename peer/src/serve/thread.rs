@@ -7,6 +7,7 @@ use super::place::Places;
 use super::stats::ServeStats;
 use crate::catalog::Catalog;
 use crate::limits::{BURST_LEN, MAX_QUEUED, OWN_QUEUE_LEN, QUEUE_LEN, QUEUE_SHARE};
+use crate::pace::Limit;
 use cascade_format::peer_wire::REQUEST_LEN;
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
@@ -53,6 +54,8 @@ pub(super) struct ServeThread {
     pub(super) extension: bool,
     /// Answers clients that take this peer for a tracker.
     pub(super) guests: Option<Guests>,
+    /// What leaves in a second at most.
+    pub(super) limit: Option<Limit>,
     pub(super) scratch: RefCell<Scratch>,
     /// Requests in the queues of all connections, beyond the first few of each.
     queued: Cell<usize>,
@@ -86,6 +89,7 @@ impl ServeThread {
             copy: setup.options.copy,
             extension: setup.options.extension,
             guests: setup.options.guests.clone(),
+            limit: setup.options.limit.clone(),
             scratch: RefCell::new(scratch),
             queued: Cell::new(0),
             open: Cell::new(0),

@@ -16,12 +16,15 @@ use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
 use super::ticks::Ticks;
 use crate::catalog::Served;
+use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
+use crate::pace::Limit;
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,6 +59,9 @@ struct Session {
     links: LinkSet,
     events: mpsc::Receiver<(LinkId, LinkEvent)>,
     announcer: Announcer,
+    lan: Option<LanSwarm>,
+    /// Peers that were found there.
+    on_lan: usize,
     place: Place,
     target: PathBuf,
     resumed_bytes: u64,
@@ -123,6 +129,8 @@ impl Session {
         Ok(Self {
             announcer: engine.announce(trackers, hash, true),
             silent_trackers: trackers.len(),
+            lan: (download.lan && !plan.is_complete()).then(|| engine.lan.join(&hash)),
+            on_lan: 0,
             links,
             download,
             engine,
@@ -204,6 +212,9 @@ impl Session {
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
+                if self.engine.max_down.as_ref().is_some_and(Limit::holds_up) {
+                    self.plan.handle_held_up(now);
+                }
                 self.links.obey(now, &mut self.plan);
                 self.tell_wrong_blocks(observer)?;
                 if self.plan.is_complete() && !self.is_in_doubt() {
@@ -227,6 +238,7 @@ impl Session {
                     }
                 }
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
+                found = found_on(&mut self.lan) => self.learn_from_lan(&found, observer),
                 () = upload.wait_seen() => self.learn_met_peers(),
                 () = upload.tick() => continue,
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
@@ -264,6 +276,12 @@ impl Session {
             self.give_up_if_hopeless()?;
         }
         Ok(None)
+    }
+
+    fn learn_from_lan(&mut self, found: &[SocketAddrV4], observer: &mut dyn Observer) {
+        self.on_lan += found.len();
+        self.plan.handle_peers(self.start.elapsed(), Source::Lan, found);
+        observer.event(Event::Lan { peers: self.on_lan });
     }
 
     fn learn_met_peers(&mut self) {
@@ -378,7 +396,9 @@ impl Session {
     }
 
     fn give_up_if_hopeless(&self) -> Result<(), DownloadError> {
-        let hopeless = self.download.no_wait && self.silent_trackers == 0 && self.plan.is_hopeless();
+        let looked = self.lan.is_none() || self.start.elapsed() >= LAN_PATIENCE;
+        let hopeless =
+            self.download.no_wait && self.silent_trackers == 0 && looked && self.plan.is_hopeless();
         if hopeless {
             return Err(DownloadError::NoPeers { target: self.target.clone(), why: self.why_no_peers() });
         }
@@ -388,7 +408,8 @@ impl Session {
     fn why_no_peers(&self) -> String {
         let known = self.plan.known_peers();
         let peers = (known > 0).then(|| format!("{known} known, none of them useful"));
-        let news: Vec<String> = self.tracker_news.iter().cloned().chain(peers).collect();
+        let lan = (self.lan.is_some() && self.on_lan == 0).then(|| "nobody on the local network".to_owned());
+        let news: Vec<String> = self.tracker_news.iter().cloned().chain(lan).chain(peers).collect();
         if news.is_empty() { "no tracker and no peer is named".into() } else { news.join("; ") }
     }
 

@@ -8,8 +8,11 @@ use super::announcer::{Announcer, Answer};
 use super::engine::Engine;
 use super::event::{Event, Observer};
 use crate::clock;
+use crate::dial::Dial;
 use crate::human::Name;
+use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::metafile::{MetafileFileError, MetafileOnDisk};
+use crate::pace::Limit;
 use crate::store::PrepareError;
 use crate::tracker_client::resolve;
 use cascade_format::CascadeHash;
@@ -85,6 +88,8 @@ pub struct Fetch {
     pub peers: Vec<String>,
     /// Fail rather than wait for somebody who has it.
     pub no_wait: bool,
+    /// Look for peers on the local network too.
+    pub lan: bool,
 }
 
 impl Fetch {
@@ -103,7 +108,7 @@ impl Fetch {
         if !engine.extension {
             return Err(FetchError::Plain);
         }
-        if self.trackers.is_empty() && self.peers.is_empty() {
+        if self.trackers.is_empty() && self.peers.is_empty() && !self.lan {
             return Err(FetchError::Nowhere);
         }
         let growing = Growing::open(&self.out)?;
@@ -121,6 +126,9 @@ struct Session<'a> {
     growing: Growing,
     announcer: Announcer,
     silent_trackers: usize,
+    lan: Option<LanSwarm>,
+    /// Peers found on the local network.
+    on_lan: usize,
     /// The last answer of each tracker.
     answers: HashMap<u16, Answer>,
     /// Names of peers that are being looked up.
@@ -151,6 +159,8 @@ impl<'a> Session<'a> {
             growing,
             announcer: Announcer::start(engine, &order.trackers, order.cascade_hash, true),
             silent_trackers: order.trackers.len(),
+            lan: order.lan.then(|| engine.lan.look(&order.cascade_hash)),
+            on_lan: 0,
             answers: HashMap::new(),
             names,
             conversations: HashMap::new(),
@@ -176,6 +186,11 @@ impl<'a> Session<'a> {
             tokio::select! {
                 Some((id, told)) = self.events.recv() => self.hear(id, told, observer)?,
                 answer = self.announcer.next() => self.hear_tracker(answer, observer),
+                found = found_on(&mut self.lan) => {
+                    self.on_lan += found.len();
+                    self.plan.handle_peers(Source::Lan, &found);
+                    observer.event(Event::Lan { peers: self.on_lan });
+                }
                 Some(found) = self.names.join_next() => match found {
                     Ok(Ok(addr)) => self.plan.handle_peers(Source::User, &[addr]),
                     Ok(Err(why)) => {
@@ -201,11 +216,14 @@ impl<'a> Session<'a> {
             match action {
                 Action::Ask { attempt, addr, offset } => {
                     let (next, asks) = mpsc::channel(1);
+                    let limit = self.engine.max_down.as_ref();
+                    let window_len = limit.and_then(Limit::window_len);
                     self.conversations.insert(attempt, (addr, next));
                     let conversation = Conversation {
                         id: attempt,
                         hash: self.order.cascade_hash,
-                        from: *self.engine.identity().listen.ip(),
+                        dial: Dial { from: *self.engine.identity().listen.ip(), window_len },
+                        allowance: limit.map(Limit::allowance),
                         addr,
                         port: self.engine.marker_port().unwrap_or(0),
                         asks,
@@ -295,11 +313,13 @@ impl<'a> Session<'a> {
     }
 
     fn give_up_if_hopeless(&self) -> Result<(), FetchError> {
-        let heard = self.silent_trackers == 0 && self.names.is_empty();
+        let looked = self.lan.is_none() || self.start.elapsed() >= LAN_PATIENCE;
+        let heard = self.silent_trackers == 0 && self.names.is_empty() && looked;
         if !self.order.no_wait || !heard || !self.plan.is_hopeless() {
             return Ok(());
         }
-        let mut news: Vec<_> = self.news.values().cloned().collect();
+        let lan = (self.lan.is_some() && self.on_lan == 0).then(|| "nobody on the local network".to_owned());
+        let mut news: Vec<_> = self.news.values().cloned().chain(lan).collect();
         news.sort_unstable();
         Err(FetchError::Nobody { why: news.join("; ") })
     }

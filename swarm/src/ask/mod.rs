@@ -16,6 +16,7 @@
 //! | [`connecting`] | decides to which peers links are made, and in place of which |
 //! | [`answers`] | takes in answers, and the ends of links |
 //! | [`news`] | takes in what peers tell of themselves |
+//! | [`held_up`] | what is different within a limit of this peer's own |
 //! | [`wrong`] | decides what is done about wrong blocks |
 //! | [`announce`] | decides when a tracker is asked |
 //! | [`address`] | which addresses are worth a connection |
@@ -33,6 +34,7 @@ mod connecting;
 pub mod fetch;
 #[cfg(test)]
 mod grows;
+mod held_up;
 mod known;
 mod links;
 mod news;

@@ -101,6 +101,12 @@ impl Plan {
         self.actions.extend(self.answers.closed(&mut self.known, now, link, ended));
     }
 
+    /// Links have more to bring than this peer takes: it keeps within a limit of its own. To be told again as long
+    /// as it is so.
+    pub fn handle_held_up(&mut self, now: Time) {
+        self.known.flow.held_up(now);
+    }
+
     /// Whether the driver was in time to forbid the block to the link.
     pub fn handle_revoked(&mut self, now: Time, link: LinkId, block: Block, in_time: bool) {
         let known = &mut self.known;
@@ -168,6 +174,7 @@ impl Plan {
     fn take_for_the_unlinked(&mut self, now: Time) {
         let known = &mut self.known;
         if known.all_asked()
+            && !known.flow.is_held_up(now)
             && !known.blocks.is_complete()
             && !self.assignment.is_taking()
             && let Some(peer) = self.connecting.best_waiting(known, now)

@@ -1,4 +1,5 @@
 use super::*;
+use cascade_format::tracker_wire::PeerEntry;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -221,7 +222,7 @@ fn model_subscribe(model: &mut Model, of: u8, claim: Claim, now: u32) -> Subscri
         .map(|(key, (then, _))| (*then, *key))
         .collect();
     let same_ip: Vec<_> = others.iter().filter(|(_, (.., there))| there.ip() == addr.ip()).copied().collect();
-    let ports_used_up = !source.is(*addr.ip()) && same_ip.len() >= MODEL_BOUNDS.source_ports;
+    let ports_used_up = !addr.is_own_of(source) && same_ip.len() >= MODEL_BOUNDS.source_ports;
     if ports_used_up {
         others = same_ip;
     }

@@ -31,6 +31,8 @@ pub struct Download {
     pub order: Order,
     /// Fail rather than wait for peers.
     pub no_wait: bool,
+    /// Look for peers on the local network too, and be found there.
+    pub lan: bool,
 }
 
 impl Download {
@@ -45,6 +47,7 @@ impl Download {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
+            lan: false,
         }
     }
 
@@ -59,6 +62,13 @@ impl Download {
     #[must_use]
     pub fn with_peer(mut self, peer: &str) -> Self {
         self.peers.push(peer.to_owned());
+        self
+    }
+
+    /// Whether peers are looked for on the local network too, and this one is found there.
+    #[must_use]
+    pub fn with_lan(mut self, lan: bool) -> Self {
+        self.lan = lan;
         self
     }
 
