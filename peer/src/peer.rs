@@ -83,16 +83,8 @@ impl Default for Options {
     fn default() -> Self {
         let listen = Some(ANYWHERE);
         let (records, warn) = (Records::from_environment(), Warn::default());
-        Self {
-            listen,
-            extension: true,
-            paranoid: false,
-            max_up: None,
-            max_down: None,
-            records,
-            guests: None,
-            warn,
-        }
+        let (max_up, max_down) = (None, None);
+        Self { listen, extension: true, paranoid: false, max_up, max_down, records, guests: None, warn }
     }
 }
 

@@ -110,3 +110,14 @@ fn without_any_network_the_option_does_no_harm() {
         .assert_success();
     here.assert_complete();
 }
+
+#[test]
+fn a_link_without_a_tracker_that_answers_works_on_the_local_network() {
+    let Some(network) = network() else { return };
+    let (there, folder) = (Scene::new(file(), &[]), tempfile::tempdir().unwrap());
+    let _seeder = seeding(&network, &there, "--lan");
+    let link = format!("cascade:{}?name={}&tracker=127.0.0.1%3A1", there.file.hex(), there.file.name);
+    let download = Launch::peer("download").env("XDG_STATE_HOME", there.state()).arg(link).cwd(folder.path());
+    network.on(2, download).run().assert_success();
+    there.file.assert_same(&folder.path().join(&there.file.name));
+}

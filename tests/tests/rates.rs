@@ -19,6 +19,9 @@ const TEN_SECONDS: Duration = Duration::from_secs(10);
 /// What a limit may be missed by, in parts of a hundred.
 const PERCENT: u64 = 5;
 
+/// Times that a busy machine may be too slow.
+const TRIES: usize = 4;
+
 fn assert_within(what: &str, bytes: u64, wanted: u64, percent: u64) {
     let off = bytes.abs_diff(wanted) * 100;
     assert!(off <= wanted * percent, "{what}: {bytes} bytes instead of {wanted}");
@@ -67,11 +70,11 @@ impl Readers {
 
 /// Four clients that know only version 1 ask a limited seeder for everything; what each gets in ten seconds.
 fn four_readers(
-    file: TestFile,
+    file: &TestFile,
     limit: &str,
     meanwhile: impl FnOnce(SocketAddr, &TestFile) + Send,
 ) -> Vec<u64> {
-    let scene = Scene::new(file, &[]);
+    let scene = Scene::new(file.clone(), &[]);
     let _ = scene.file.write_data(scene.folder());
     let mut seeder = scene.seed().args(["--max-up", limit]).start();
     let addr = scene.listening(&mut seeder);
@@ -89,17 +92,30 @@ fn four_readers(
     })
 }
 
-fn assert_shared(read: &[u64], limit: u64) {
-    assert_within("all together", read.iter().sum(), limit * 10, PERCENT);
-    for one in read {
-        assert_within("one of four", *one, limit * 10 / 4, 20);
+/// Fails unless what four readers get is the limit, and each gets its share. A busy machine may make them slower, but
+/// never faster.
+fn assert_shared(limit: u64, readers: impl Fn() -> Vec<u64>) {
+    let mut slow = Vec::new();
+    while slow.len() < TRIES {
+        let read = readers();
+        let all: u64 = read.iter().sum();
+        assert!(all * 100 <= limit * 10 * (100 + PERCENT), "{all} bytes are more than the limit allows");
+        if all * 100 < limit * 10 * (100 - PERCENT) {
+            slow.push(all);
+            continue;
+        }
+        for one in read {
+            assert_within("one of four", one, limit * 10 / 4, 20);
+        }
+        return;
     }
+    panic!("{slow:?} bytes instead of {}", limit * 10);
 }
 
 #[test]
 fn what_goes_up_is_exact_and_shared_by_all_clients() {
     let file = TestFile::random("up.bin", 40_000_000, 1 << 20);
-    assert_shared(&four_readers(file, "2MiB/s", |_, _| {}), 2 << 20);
+    assert_shared(2 << 20, || four_readers(&file, "2MiB/s", |_, _| {}));
 }
 
 #[test]
@@ -117,7 +133,7 @@ fn a_low_limit_on_large_blocks_is_exact_and_keeps_small_answers_moving() {
         let _ = ExtendedClient::connect(addr, file, 0).ask_news();
         assert!(start.elapsed() < Duration::from_secs(1), "news took {:?}", start.elapsed());
     };
-    assert_shared(&four_readers(file, "64KiB/s", small_answers), 64 << 10);
+    assert_shared(64 << 10, || four_readers(&file, "64KiB/s", small_answers));
 }
 
 /// How a limited download went.
@@ -134,30 +150,48 @@ fn done(outcome: &Outcome) -> Done {
     Done { seconds: seconds.unwrap(), duplicate: duplicate.unwrap() }
 }
 
-/// Downloads a file from so many foreign peers within a limit at which that takes ten seconds.
-fn ten_seconds_down(file: TestFile, peers: usize, limit: &str) -> Done {
-    let foreign: Vec<ForeignPeer> = (0..peers).map(|_| ForeignPeer::honest(&file)).collect();
-    let scene = Scene::new(file, &foreign.iter().map(|peer| peer.addr).collect::<Vec<_>>());
-    let outcome = scene.download().args(["--max-down", limit, "--json"]).run();
-    scene.assert_complete();
+/// Downloads a file from `peers` with these arguments, to where no disk is waited for.
+fn download(file: &TestFile, peers: &[SocketAddr], args: &[&str]) -> Done {
+    let scene = Scene::new(file.clone(), peers);
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let outcome = scene.download().args(args).arg("--json").arg("--output").arg(folder.path()).run();
+    file.assert_same(&folder.path().join(&file.name));
     done(&outcome)
 }
 
-fn assert_ten_seconds(done: &Done) {
-    assert!((9.5..10.5).contains(&done.seconds), "{} seconds", done.seconds);
-    assert_eq!(done.duplicate, 0, "bytes came twice");
+/// Fails unless a download takes ten seconds, within the limits of exactness, and brings nothing twice. A busy
+/// machine may make one slower, but never faster.
+fn assert_ten_seconds(download: impl Fn() -> Done) {
+    let mut slow = Vec::new();
+    while slow.len() < TRIES {
+        let Done { seconds, duplicate } = download();
+        assert_eq!(duplicate, 0, "bytes came twice");
+        assert!(seconds > 9.5, "{seconds} seconds are less than the limit allows");
+        if seconds < 10.5 {
+            return;
+        }
+        slow.push(seconds);
+    }
+    panic!("{slow:?} seconds");
+}
+
+/// A file that takes ten seconds within the limit, from so many foreign peers.
+fn ten_seconds_down(file: &TestFile, peers: usize, limit: &str) {
+    let foreign: Vec<ForeignPeer> = (0..peers).map(|_| ForeignPeer::honest(file)).collect();
+    let addrs: Vec<SocketAddr> = foreign.iter().map(|peer| peer.addr).collect();
+    assert_ten_seconds(|| download(file, &addrs, &["--max-down", limit]));
 }
 
 #[test]
 fn what_comes_down_is_exact() {
     let file = TestFile::random("down.bin", 20 << 20, 256 << 10);
-    assert_ten_seconds(&ten_seconds_down(file, 4, "2MiB/s"));
+    ten_seconds_down(&file, 4, "2MiB/s");
 }
 
 #[test]
 fn a_low_limit_shared_by_ten_peers_brings_every_block_once() {
     let file = TestFile::random("slow.bin", 640 << 10, 64 << 10);
-    assert_ten_seconds(&ten_seconds_down(file, 10, "64KiB/s"));
+    ten_seconds_down(&file, 10, "64KiB/s");
 }
 
 #[test]
@@ -214,10 +248,8 @@ fn our_own_peers_keep_the_lower_of_two_limits() {
     let _ = file.write_data(seeding.folder());
     let mut seeder = seeding.seed().args(["--max-up", "1MiB/s"]).start();
     let addr = seeding.listening(&mut seeder);
-    let leeching = Scene::new(file, &[addr]);
-    let outcome = leeching.download().args(["--max-down", "40Mbit/s", "--max-up", "8Mbit/s", "--json"]).run();
-    leeching.assert_complete();
-    assert_ten_seconds(&done(&outcome));
+    let limits = ["--max-down", "40Mbit/s", "--max-up", "8Mbit/s"];
+    assert_ten_seconds(|| download(&file, &[addr], &limits));
 }
 
 #[test]

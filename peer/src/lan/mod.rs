@@ -22,11 +22,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// How long the local network has to answer, where peers are not waited for.
+pub(crate) const LAN_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Findings that wait to be read.
 const FINDINGS: usize = 64;
-
-/// How long the local network has to answer, for a user who does not want to wait for peers.
-pub(crate) const LAN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The local network, as the files of a process share it.
 #[derive(Debug, Clone)]

@@ -52,8 +52,8 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(stats: Arc<ServeStats>, limit: Option<&Limit>) -> Arc<Self> {
-        let rate = limit.map(Limit::rate);
-        Arc::new(Self { uplink: Mutex::new(Uplink::new(rate)), stats, start: clock::now() })
+        let uplink = Mutex::new(Uplink::new(limit.map(Limit::rate)));
+        Arc::new(Self { uplink, stats, start: clock::now() })
     }
 
     /// Clients that wait for a block, as of the last half second.

@@ -278,12 +278,6 @@ impl Session {
         Ok(None)
     }
 
-    fn learn_from_lan(&mut self, found: &[SocketAddrV4], observer: &mut dyn Observer) {
-        self.on_lan += found.len();
-        self.plan.handle_peers(self.start.elapsed(), Source::Lan, found);
-        observer.event(Event::Lan { peers: self.on_lan });
-    }
-
     fn learn_met_peers(&mut self) {
         let met = self.served.upload.met_since(&mut self.met);
         self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
@@ -353,6 +347,12 @@ impl Session {
         let from: Vec<String> = addrs.iter().map(ToString::to_string).collect();
         let (target, block) = (self.target.clone(), block.number());
         Err(DownloadError::WrongBlocks { target, block, times: *times, from: from.join(", "), left: *left })
+    }
+
+    fn learn_from_lan(&mut self, found: &[SocketAddrV4], observer: &mut dyn Observer) {
+        self.on_lan += found.len();
+        self.plan.handle_peers(self.start.elapsed(), Source::Lan, found);
+        observer.event(Event::Lan { peers: self.on_lan });
     }
 
     fn handle_tracker(&mut self, answer: Answer, observer: &mut dyn Observer) {

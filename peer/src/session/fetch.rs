@@ -127,7 +127,7 @@ struct Session<'a> {
     announcer: Announcer,
     silent_trackers: usize,
     lan: Option<LanSwarm>,
-    /// Peers found on the local network.
+    /// Peers that were found there.
     on_lan: usize,
     /// The last answer of each tracker.
     answers: HashMap<u16, Answer>,
@@ -313,9 +313,9 @@ impl<'a> Session<'a> {
     }
 
     fn give_up_if_hopeless(&self) -> Result<(), FetchError> {
+        let heard = self.silent_trackers == 0 && self.names.is_empty();
         let looked = self.lan.is_none() || self.start.elapsed() >= LAN_PATIENCE;
-        let heard = self.silent_trackers == 0 && self.names.is_empty() && looked;
-        if !self.order.no_wait || !heard || !self.plan.is_hopeless() {
+        if !self.order.no_wait || !heard || !looked || !self.plan.is_hopeless() {
             return Ok(());
         }
         let lan = (self.lan.is_some() && self.on_lan == 0).then(|| "nobody on the local network".to_owned());
