@@ -171,14 +171,13 @@ struct LinkJob {
     /// The user, and not the link, has chosen the name: what has it may be replaced.
     chosen: bool,
     order: Order,
-    lan: bool,
 }
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
-        let Fetch { trackers, peers, no_wait, .. } = self.fetch.clone();
+        let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        Download { metafile, target, trackers, peers, order: self.order, no_wait, lan: self.lan }
+        Download { metafile, target, trackers, peers, order: self.order, no_wait, lan }
     }
 }
 
@@ -291,9 +290,12 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
         Place::Chosen(target) => (target, true),
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
-    let lan = args.lan.wanted(true);
-    let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait) };
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args), lan })))
+    let fetch = Fetch {
+        no_wait: args.no_wait,
+        lan: args.lan.wanted(true),
+        ..given::fetch(link.cascade_hash(), &target, &contacts)
+    };
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args) })))
 }
 
 /// Where the user wants the data.

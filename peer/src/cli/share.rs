@@ -46,13 +46,13 @@ pub struct Args {
     /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
-    /// Hash every block again before it is sent
-    #[arg(long)]
-    paranoid: bool,
     #[command(flatten)]
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    /// Hash every block again before it is sent
+    #[arg(long)]
+    paranoid: bool,
     /// Print no QR code
     #[arg(long)]
     no_qr: bool,
@@ -174,8 +174,8 @@ fn seed(
 ) -> impl Future<Output = Result<(), String>> + use<> {
     let mut observer = style.observer(&item.path, &item.metafile.cascade_hash().to_string());
     let (metafile, data) = (Arc::clone(&item.metafile), item.path.clone());
-    let transfer =
-        peer.seed(Seed { metafile, data, trackers: args.trackers.clone(), lan: args.lan.wanted(true) });
+    let (trackers, lan) = (args.trackers.clone(), args.lan.wanted(true));
+    let transfer = peer.seed(Seed { metafile, data, trackers, lan });
     async move {
         match show(transfer, &mut *observer).await {
             Ok(()) | Err(SeedError::Interrupted) => Ok(()),

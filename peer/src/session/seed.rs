@@ -3,6 +3,7 @@
 use super::download::Download;
 use super::engine::Engine;
 use super::event::{Event, Observer};
+use super::ticks::TICK;
 use crate::catalog::Served;
 use crate::lan::found_on;
 use crate::limits::SETTLE;
@@ -16,10 +17,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-/// How often progress is told.
-const TICK: Duration = Duration::from_millis(250);
 
 /// Why a file cannot be seeded.
 #[derive(Debug, thiserror::Error)]
