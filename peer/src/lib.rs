@@ -11,6 +11,7 @@
 pub mod check;
 pub mod create;
 mod dial;
+pub mod folder;
 pub mod limits;
 pub mod metafile;
 mod page_buffer;

@@ -5,11 +5,13 @@ use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::clock;
 use crate::create::{CreateError, Source, default_block_size, parse_block_size};
+use crate::folder::Special;
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::{MetafileOnDisk, SUFFIX};
 use crate::progress::{self, Progress};
 use crate::report::{self, json_line, line};
 use crate::store::Records;
+use cascade_archive::Archive;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::num::NonZeroU64;
@@ -17,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Make the .cascade file of each FILE, with which others can download it
+/// Make the .cascade file of each FILE or folder, with which others can download it
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The data files; each .cascade file goes beside its own, as FILE.cascade
+    /// The data files and folders; each .cascade file goes beside its own, as FILE.cascade
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Name of the .cascade file (one FILE), or the folder that it goes to
@@ -29,6 +31,9 @@ pub struct Args {
     /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_block_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
+    /// Of a folder, leave out devices, pipes, sockets and links that leave it, instead of failing
+    #[arg(long)]
+    skip_special: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -57,7 +62,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
 
 fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Result<(), CreateError> {
     let start = clock::now();
-    let source = Source::open(file)?;
+    let special = if args.skip_special { Special::Skip } else { Special::Refuse };
+    let source = Source::open(file, special, cancel)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(source.length()));
     let bar = Progress::new(source.length(), &Name(file).to_string(), progress::on_terminal());
     let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
@@ -67,17 +73,18 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     // Both hashes were computed of the same bytes. Without it the first check takes longer, no more.
     let _ = Records::from_environment().remember_consistent(metafile.cascade_hash());
     if args.json {
-        tell_json(file, &metafile, time);
+        tell_json(file, &metafile, source.archive(), time);
     } else {
-        tell(file, &metafile, time);
+        tell(file, &metafile, source.archive(), time);
     }
     Ok(())
 }
 
-fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
+fn tell(file: &Path, metafile: &MetafileOnDisk, archive: Option<&Archive>, time: Duration) {
     let layout = metafile.layout();
+    let of_folder = archive.map_or_else(String::new, |archive| format!(" ({} entries)", archive.count()));
     line(&format!(
-        "{}: {} in {} of {}, made in {} ({})",
+        "{}: {}{of_folder} in {} of {}, made in {} ({})",
         Name(metafile.path()),
         Bytes(layout.length()),
         Count(layout.blocks(), "block"),
@@ -96,7 +103,7 @@ fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
     line("              with the tracker on another machine, add --tracker HOST:8888 to both");
 }
 
-fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
+fn tell_json(file: &Path, metafile: &MetafileOnDisk, archive: Option<&Archive>, time: Duration) {
     let layout = metafile.layout();
     json_line(&serde_json::json!({
         "event": "created",
@@ -107,6 +114,7 @@ fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration) {
         "length": layout.length(),
         "block_size": layout.block_size(),
         "blocks": layout.blocks(),
+        "folder": archive.is_some(),
         "seconds": time.as_secs_f64(),
     }));
 }
@@ -133,7 +141,12 @@ fn outputs(args: &Args) -> Result<Vec<PathBuf>, CliError> {
 
 /// `FILE.cascade`.
 fn with_suffix(file: &Path) -> PathBuf {
-    let mut path = file.as_os_str().to_owned();
+    // A folder may be written with a slash behind it, or be called `.`.
+    let named = match file.file_name() {
+        Some(name) => file.with_file_name(name),
+        None => file.canonicalize().unwrap_or_else(|_| file.to_owned()),
+    };
+    let mut path = named.into_os_string();
     path.push(".");
     path.push(SUFFIX);
     path.into()

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         ..Options::default()
     };
     let host = Host::start(options, &style, ear)?;
-    require_descriptors("download", jobs.len(), DESCRIPTORS_A_FILE)?;
+    require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
     host.run(async |front: &mut Front| {
         front.open()?;
         let mut tasks = JoinSet::new();

@@ -81,11 +81,11 @@ pub(super) async fn show<T: Send + 'static>(mut transfer: Transfer<T>, observer:
 }
 
 /// Hundreds of files must not use up the descriptors in the middle of the work: it is found out before. `verb` is
-/// what would be done with the files, each of which takes `each`.
-pub(super) fn require_descriptors(verb: &str, files: usize, each: usize) -> Result<(), CliError> {
+/// what would be done with the files, which take `needed` together.
+pub(super) fn require_descriptors(verb: &str, files: usize, needed: usize) -> Result<(), CliError> {
     let (limit, open) = (descriptors::raise_limit(), descriptors::open_now());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    descriptors::fits(files.saturating_mul(each), limit, open, workers).map_err(|needed| {
+    descriptors::fits(needed, limit, open, workers).map_err(|needed| {
         let files = Count(files as u64, "file");
         CliError::failed(format!(
             "cannot {verb} {files}: that takes {needed} descriptors, and the system allows {limit}; raise the limit \

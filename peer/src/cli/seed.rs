@@ -3,13 +3,14 @@
 use super::host::{Front, Host, require_descriptors, show};
 use super::interrupt::Ear;
 use super::{CliError, ExitCode, Switch, address};
+use crate::folder;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{ANYWHERE, Options};
 use crate::report::{self, Style};
 use crate::session::{Event, Observer, Seed, SeedError};
 use crate::store::part::part_path;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -31,7 +32,7 @@ pub struct Args {
     /// Address to serve on; port 0 lets the system choose
     #[arg(short, long, value_name = "ADDR:PORT", default_value_t = ANYWHERE)]
     listen: SocketAddrV4,
-    /// The data file (one .cascade file), or the folder of the data files
+    /// The data file or shared folder (one .cascade file), or the folder of the data files
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
@@ -60,7 +61,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         ..Options::default()
     };
     let host = Host::start(options, &style, ear)?;
-    require_descriptors("seed", jobs.len(), 1)?;
+    require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors(&job.data)).sum())?;
     host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
@@ -142,11 +143,26 @@ fn data(args: &Args, metafile: &MetafileOnDisk, folder: bool) -> Result<PathBuf,
     if let (Some(data), false) = (&args.data, folder) {
         return Ok(data.clone());
     }
-    let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?;
+    let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
     let data = match &args.data {
-        Some(folder) => folder.join(beside.file_name().unwrap_or(beside.as_os_str())),
-        None => beside,
+        // The folder of the data files, or the shared folder itself.
+        Some(folder) => {
+            let inside = beside.map(|beside| folder.join(beside.file_name().unwrap_or(beside.as_os_str())));
+            match inside {
+                Ok(inside) if args.files.len() > 1 || inside.exists() || part_path(&inside).exists() => {
+                    inside
+                }
+                Err(error) if args.files.len() > 1 => return Err(error),
+                _ => folder.clone(),
+            }
+        }
+        None => beside?,
     };
     let part = part_path(&data);
     Ok(if !data.exists() && part.is_file() { part } else { data })
+}
+
+/// Descriptors that the data takes.
+fn descriptors(data: &Path) -> usize {
+    if data.is_dir() { folder::DESCRIPTORS } else { 1 }
 }

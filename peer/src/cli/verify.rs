@@ -5,16 +5,17 @@ use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::check::{Verdict, WholeFile};
 use crate::clock;
+use crate::folder::{FolderError, Special, Tree};
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::MetafileOnDisk;
 use crate::progress::{self, Progress};
 use crate::report::{json_line, line};
-use crate::store::Records;
 use crate::store::open::{OpenError, open_regular};
-use std::fs::File;
+use crate::store::{Ground, Records};
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Most ranges of wrong blocks that a person is shown.
@@ -23,13 +24,13 @@ const SHOWN_RANGES: usize = 20;
 /// Most ranges of wrong blocks in a JSON object.
 const JSON_RANGES: usize = 1000;
 
-/// Compare a data file with its .cascade file
+/// Compare a data file or folder with its .cascade file
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The .cascade file
     #[arg(value_name = "FILE.cascade")]
     file: PathBuf,
-    /// The data file [default: beside the .cascade file, under the name without .cascade]
+    /// The data file or folder [default: beside the .cascade file, under the name without .cascade]
     #[arg(value_name = "DATA")]
     data: Option<PathBuf>,
     /// Only the blocks, on all cores: the whole file's hash is one stream, which one core computes
@@ -46,14 +47,17 @@ pub struct Args {
 /// A file that cannot be read, data that is not right.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let metafile = MetafileOnDisk::open(&args.file).map_err(|error| CliError::failed(error.to_string()))?;
-    let (path, data) = open_data(args, &metafile)?;
     let cancel = ear.flag();
+    let (path, data) = match open_data(args, &metafile, &cancel)? {
+        Some(opened) => opened,
+        None => return Ok(ExitCode::Interrupted),
+    };
     let start = clock::now();
     let bar = Progress::new(metafile.layout().length(), &Name(&path).to_string(), progress::on_terminal());
     let (records, hash) = (Records::from_environment(), metafile.cascade_hash());
     let consistent = records.is_consistent(hash);
     let stream = !args.blocks && !consistent;
-    let verdict = Verdict::of(&data, &metafile, stream, &|bytes| bar.inc(bytes), &cancel);
+    let verdict = Verdict::of(&*data, &metafile, stream, &|bytes| bar.inc(bytes), &cancel);
     bar.finish();
     let verdict = verdict.map(|verdict| if consistent { verdict.of_consistent_metafile() } else { verdict });
     let verdict = match verdict {
@@ -81,13 +85,25 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     }
 }
 
-fn open_data(args: &Args, metafile: &MetafileOnDisk) -> Result<(PathBuf, File), CliError> {
+/// `None`: the user wants to stop.
+fn open_data(
+    args: &Args,
+    metafile: &MetafileOnDisk,
+    cancel: &AtomicBool,
+) -> Result<Option<(PathBuf, Box<dyn Ground>)>, CliError> {
     let path = match &args.data {
         Some(data) => data.clone(),
         None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
     };
+    if path.is_dir() {
+        return match Tree::walk(&path, Special::Skip, cancel) {
+            Ok(tree) => Ok(Some((path, Box::new(tree)))),
+            Err(FolderError::Interrupted) => Ok(None),
+            Err(error) => Err(CliError::failed(error.to_string())),
+        };
+    }
     match open_regular(&path) {
-        Ok((data, _)) => Ok((path, data)),
+        Ok((data, _)) => Ok(Some((path, Box::new(data)))),
         Err(OpenError::Io(error)) => Err(cannot_read(&path, &error)),
         Err(OpenError::NotRegular(what)) => Err(CliError::failed(format!(
             "{} is {what}, not a data file; name the data file behind the .cascade file",

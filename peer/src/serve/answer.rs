@@ -36,7 +36,7 @@ impl Connection {
             return self.send_front(verdict, file, front);
         }
         match (verdict, file) {
-            (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict) => {
+            (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict, sent) => {
                 large::send(self, block, file, sent, left)
             }
             (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),

@@ -151,7 +151,7 @@ impl Connection {
     pub(super) fn decide_in_burst(&self, request: &BlockRequest, file: &Arc<Shared>) -> Option<Verdict> {
         // A file that has changed has no blocks by now.
         let verdict = judge(request, file, true);
-        if large::is_large(self.copy, file, verdict) {
+        if large::is_large(self.copy, file, verdict, 0) {
             return None;
         }
         let Some(reading) = self.reading.as_ref().filter(|reading| reading.reads(file)) else {

@@ -64,7 +64,7 @@ impl Conclusion {
             return Ok(Concluded::Doubted);
         }
         if self.is_done_already() {
-            part::remove(data.file(), &self.part);
+            data.file().into_iter().for_each(|file| part::remove(file, &self.part));
             let target = self.target.display();
             return Ok(Concluded::Elsewhere(format!("another program has completed {target}")));
         }
@@ -131,7 +131,7 @@ pub(super) fn remember(shared: &Shared, engine: &Engine, target: &Path) {
     let record = Record { have: shared.have().snapshot(), file_hash_checked: true };
     // Without them the next run hashes the file again; nothing else is lost.
     let _ = engine.records.remember_consistent(shared.cascade_hash());
-    let _ = engine.records.save(shared.cascade_hash(), target, shared.data().file(), stamp, &record);
+    let _ = engine.records.save(shared.cascade_hash(), target, shared.data().ground(), stamp, &record);
 }
 
 /// Remembers an unfinished part file as it is, if it can be believed. Nothing is written to it any more.
@@ -152,6 +152,6 @@ pub(super) fn remember_part(shared: &Shared, engine: &Engine) {
         && shared.ledger().doubtful().is_none()
     {
         let record = Record { have: shared.have().snapshot(), file_hash_checked: false };
-        let _ = engine.records.save(hash, data.path(), data.file(), stamp, &record);
+        let _ = engine.records.save(hash, data.path(), data.ground(), stamp, &record);
     }
 }

@@ -392,7 +392,7 @@ impl Session {
         if let Place::Part { path, new, .. } = &self.place {
             if *new && self.shared.have().count() == 0 && !self.is_in_doubt() {
                 // It was made in vain, and holds nothing.
-                part::remove(self.shared.data().file(), path);
+                self.shared.data().file().into_iter().for_each(|file| part::remove(file, path));
             } else {
                 remember_part(&self.shared, &self.engine);
             }

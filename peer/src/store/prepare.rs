@@ -8,7 +8,7 @@ use super::disk::{Disk, SystemDisk};
 use super::ledger::MAX_FAILED_SYNCS;
 use super::open::{OpenError, open_regular};
 use super::part::{self, Part, move_aside, part_path};
-use super::{DataFile, Record, Records, Stamp};
+use super::{DataFile, Ground, Record, Records, Stamp};
 use crate::check::{check, is_empty_of_data};
 use crate::limits::PIECE_LEN;
 use crate::metafile::MetafileOnDisk;
@@ -206,20 +206,24 @@ impl Preparation<'_> {
     }
 
     /// What an existing file holds: by the record of an earlier run, or by hashing it.
-    pub(crate) fn known_or_checked(&self, path: &Path, file: &File) -> Result<Found, PrepareError> {
-        let stamp = Stamp::of(file).map_err(|error| io_error("look at", path, error))?;
+    pub(crate) fn known_or_checked(&self, path: &Path, file: &dyn Ground) -> Result<Found, PrepareError> {
+        let stamp = file.look().map_err(|error| io_error("look at", path, error))?;
         let layout = self.metafile.layout();
-        if let Some(record) = self.records.load(self.metafile.cascade_hash(), path, file, layout) {
+        if let Some(record) = self.records.load(self.metafile.cascade_hash(), path, stamp, layout) {
             (self.progress)(layout.length());
             let Record { have, file_hash_checked } = record;
             return Ok(Found { have, stamp, file_hash_checked, on_disk: true });
         }
-        self.checked(path, file)
+        self.checked_at(path, file, stamp)
     }
 
     /// What a file holds, by its bytes.
-    fn checked(&self, path: &Path, file: &File) -> Result<Found, PrepareError> {
-        let stamp = Stamp::of(file).map_err(|error| io_error("look at", path, error))?;
+    fn checked(&self, path: &Path, file: &dyn Ground) -> Result<Found, PrepareError> {
+        let stamp = file.look().map_err(|error| io_error("look at", path, error))?;
+        self.checked_at(path, file, stamp)
+    }
+
+    fn checked_at(&self, path: &Path, file: &dyn Ground, stamp: Stamp) -> Result<Found, PrepareError> {
         let layout = self.metafile.layout();
         let have = check(file, self.metafile, 0..layout.blocks(), self.progress, self.cancel);
         if self.cancel.load(Ordering::Relaxed) {
@@ -234,13 +238,18 @@ impl Preparation<'_> {
     ///
     /// # Errors
     /// The disk refuses [`MAX_FAILED_SYNCS`] times; the file cannot be read.
-    pub(crate) fn durable(&self, path: &Path, file: &File, trust: Trust) -> Result<Found, PrepareError> {
+    pub(crate) fn durable(
+        &self,
+        path: &Path,
+        file: &dyn Ground,
+        trust: Trust,
+    ) -> Result<Found, PrepareError> {
         let (disk, mut trust) = (SystemDisk, trust);
         // A page that is clean cannot be written to through a mapping without the file system noticing: the
         // change time moves, and the stamp shows it. In a page that is dirty already it would not. (Where
         // there is no disk, as with tmpfs, pages are never clean.)
-        if disk.sync(file).is_err() {
-            disk.drop_cache(file);
+        if file.sync(&disk).is_err() {
+            file.drop_cache(&disk);
             trust = Trust::Bytes;
         }
         durable(&disk, path, file, || match trust {
@@ -367,16 +376,16 @@ enum Old {
 fn durable(
     disk: &dyn Disk,
     path: &Path,
-    file: &File,
+    file: &dyn Ground,
     mut look: impl FnMut() -> Result<Found, PrepareError>,
 ) -> Result<Found, PrepareError> {
     let mut failures = 0;
     loop {
         let found = look()?;
-        let Err(source) = (if found.on_disk { Ok(()) } else { disk.sync(file) }) else {
+        let Err(source) = (if found.on_disk { Ok(()) } else { file.sync(disk) }) else {
             return Ok(Found { on_disk: true, ..found });
         };
-        disk.drop_cache(file);
+        file.drop_cache(disk);
         failures += 1;
         if failures == MAX_FAILED_SYNCS {
             return Err(PrepareError::Disk { path: path.to_owned(), source });

@@ -1,0 +1,27 @@
+//! A folder whose archive is a data file: its bytes are read from the files below it, and nobody stores them.
+//!
+//! | module | what |
+//! |---|---|
+//! | `beneath` | opening what is below a folder, and nothing else |
+//! | `walk` | everything below a folder, in the order of its archive |
+//! | `mark` | a few bytes for each file, by which a change is seen |
+//! | `open_files` | a bounded number of descriptors |
+//! | `tree` | the bytes of the archive |
+
+mod beneath;
+mod error;
+mod mark;
+mod open_files;
+mod tree;
+mod walk;
+
+pub use error::{Changed, FolderError, changed};
+pub use open_files::MAX_OPEN_FILES;
+pub use tree::Tree;
+pub use walk::Special;
+
+/// Descriptors that a folder takes: its own, and those of its files.
+pub const DESCRIPTORS: usize = MAX_OPEN_FILES + 1;
+
+#[cfg(test)]
+mod tests;
