@@ -34,4 +34,5 @@ pub mod outcome;
 pub mod process;
 pub mod scene;
 pub mod tracker_client;
+pub mod tree;
 pub mod uplink;

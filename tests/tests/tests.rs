@@ -25,6 +25,9 @@ mod hostile_cascade;
 mod info;
 mod verify;
 
+/// Folders: described, verified and seeded as the archive that they make.
+mod folder;
+
 /// Names and messages that play with a terminal, given to everything that prints.
 mod hostile_text;
 /// Output that nobody reads, or that is lost.

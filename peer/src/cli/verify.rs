@@ -48,10 +48,11 @@ pub struct Args {
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let metafile = MetafileOnDisk::open(&args.file).map_err(|error| CliError::failed(error.to_string()))?;
     let cancel = ear.flag();
-    let (path, data) = match open_data(args, &metafile, &cancel)? {
-        Some(opened) => opened,
-        None => return Ok(ExitCode::Interrupted),
+    let path = match &args.data {
+        Some(data) => data.clone(),
+        None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
     };
+    let Some(data) = open_data(&path, &cancel)? else { return Ok(ExitCode::Interrupted) };
     let start = clock::now();
     let bar = Progress::new(metafile.layout().length(), &Name(&path).to_string(), progress::on_terminal());
     let (records, hash) = (Records::from_environment(), metafile.cascade_hash());
@@ -86,28 +87,20 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
 }
 
 /// `None`: the user wants to stop.
-fn open_data(
-    args: &Args,
-    metafile: &MetafileOnDisk,
-    cancel: &AtomicBool,
-) -> Result<Option<(PathBuf, Box<dyn Ground>)>, CliError> {
-    let path = match &args.data {
-        Some(data) => data.clone(),
-        None => metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?,
-    };
+fn open_data(path: &Path, cancel: &AtomicBool) -> Result<Option<Box<dyn Ground>>, CliError> {
     if path.is_dir() {
-        return match Tree::walk(&path, Special::Skip, cancel) {
-            Ok(tree) => Ok(Some((path, Box::new(tree)))),
+        return match Tree::walk(path, Special::Skip, cancel) {
+            Ok(tree) => Ok(Some(Box::new(tree))),
             Err(FolderError::Interrupted) => Ok(None),
             Err(error) => Err(CliError::failed(error.to_string())),
         };
     }
-    match open_regular(&path) {
-        Ok((data, _)) => Ok(Some((path, Box::new(data)))),
-        Err(OpenError::Io(error)) => Err(cannot_read(&path, &error)),
+    match open_regular(path) {
+        Ok((data, _)) => Ok(Some(Box::new(data))),
+        Err(OpenError::Io(error)) => Err(cannot_read(path, &error)),
         Err(OpenError::NotRegular(what)) => Err(CliError::failed(format!(
             "{} is {what}, not a data file; name the data file behind the .cascade file",
-            Name(&path)
+            Name(path)
         ))),
     }
 }

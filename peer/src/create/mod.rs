@@ -253,7 +253,11 @@ impl From<FolderError> for CreateError {
         match error {
             FolderError::Changed(path) => Self::Changed { path },
             FolderError::Interrupted => Self::Cancelled,
-            other => Self::Folder(other),
+            other @ (FolderError::Io { .. }
+            | FolderError::Special { .. }
+            | FolderError::Link { .. }
+            | FolderError::NotText(_)
+            | FolderError::Build { .. }) => Self::Folder(other),
         }
     }
 }

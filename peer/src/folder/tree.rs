@@ -107,9 +107,9 @@ impl Tree {
         let whole = offset == 0 && buffer.len() as u64 == entry.kind.size();
         let file = if whole { Arc::new(self.open(entry)?) } else { self.opened(number, entry)? };
         self.compare(number, entry, &file)?;
-        file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.found_changed(entry).into(),
-            _ => self.of_file(entry, &error),
+        file.read_exact_at(buffer, offset).map_err(|error| {
+            let short = error.kind() == io::ErrorKind::UnexpectedEof;
+            if short { self.found_changed(entry).into() } else { self.of_file(entry, &error) }
         })
     }
 

@@ -132,11 +132,20 @@ impl Walk<'_> {
                     Err(fault) => return Err(FolderError::Link { path: self.at(path), fault }),
                 }
             }
-            _ if self.special == Special::Skip => return Ok(None),
-            other => return Err(FolderError::Special { path: self.at(path), what: name_of(other) }),
+            FileType::Fifo => return self.special(path, "a named pipe"),
+            FileType::Socket => return self.special(path, "a socket"),
+            FileType::CharacterDevice | FileType::BlockDevice => return self.special(path, "a device"),
+            FileType::Unknown => return self.special(path, "neither a file nor a folder nor a link"),
         };
         let entry = Entry { path: path.into(), kind, mtime: seconds(mtime(&stat)) };
         Ok(Some((entry, Mark::of(&stat))))
+    }
+
+    fn special<T>(&self, path: &str, what: &'static str) -> Result<Option<T>, FolderError> {
+        match self.special {
+            Special::Skip => Ok(None),
+            Special::Refuse => Err(FolderError::Special { path: self.at(path), what }),
+        }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -154,17 +163,6 @@ impl Walk<'_> {
 
     fn go_on(&self) -> Result<(), FolderError> {
         if self.cancel.load(Ordering::Relaxed) { Err(FolderError::Interrupted) } else { Ok(()) }
-    }
-}
-
-const fn name_of(kind: FileType) -> &'static str {
-    match kind {
-        FileType::Fifo => "a named pipe",
-        FileType::Socket => "a socket",
-        FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        FileType::RegularFile | FileType::Directory | FileType::Symlink | FileType::Unknown => {
-            "neither a file nor a folder nor a link"
-        }
     }
 }
 
