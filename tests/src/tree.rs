@@ -173,6 +173,17 @@ impl FolderScene {
         (seeder, addr)
     }
 
+    /// A new folder with a copy of the `.cascade` file, to download to.
+    #[must_use]
+    pub fn elsewhere(&self) -> Elsewhere {
+        let dir = tempfile::tempdir().unwrap();
+        let name = self.cascade.file_name().unwrap();
+        let cascade = dir.path().join(name);
+        fs::copy(&self.cascade, &cascade).unwrap();
+        let target = dir.path().join(self.source.file_name().unwrap());
+        Elsewhere { dir, state: tempfile::tempdir().unwrap(), cascade, target, hash: self.hash() }
+    }
+
     /// The archive, block by block, as a version 1 client gets it.
     #[must_use]
     pub fn fetch(&self, addr: SocketAddr) -> TestFile {
@@ -189,5 +200,53 @@ impl FolderScene {
         let file = TestFile::of("folder.tar", data, usize::try_from(block_size).unwrap());
         assert!(file.cascade == cascade, "the blocks are not those of {}", self.cascade.display());
         file
+    }
+}
+
+/// Where a folder is downloaded to.
+pub struct Elsewhere {
+    /// The folder of all that is made.
+    pub dir: TempDir,
+    /// Where processes remember what they have found.
+    pub state: TempDir,
+    /// The `.cascade` file.
+    pub cascade: PathBuf,
+    /// The folder, when it is complete.
+    pub target: PathBuf,
+    /// The cascade hash.
+    pub hash: [u8; 32],
+}
+
+impl Elsewhere {
+    /// Writes the `.cascade` file of an archive to a new folder.
+    #[must_use]
+    pub fn of(file: &TestFile) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let cascade = file.write_cascade(dir.path());
+        let (target, state) = (dir.path().join(&file.name), tempfile::tempdir().unwrap());
+        Self { dir, state, cascade, target, hash: file.hash }
+    }
+
+    /// `peer download` from a peer.
+    pub fn download(&self, peer: SocketAddr) -> Launch {
+        let launch = Launch::peer("download").env("XDG_STATE_HOME", self.state.path()).arg(&self.cascade);
+        launch.args(["--listen", "127.0.0.1:0", "--peer"]).arg(peer.to_string())
+    }
+
+    /// Where the folder is until it is complete.
+    #[must_use]
+    pub fn part(&self) -> PathBuf {
+        let mut name = self.target.clone().into_os_string();
+        name.push(".part");
+        name.into()
+    }
+
+    /// What is beside the `.cascade` file.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 }

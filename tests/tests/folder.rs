@@ -192,6 +192,9 @@ fn a_file_that_changes_is_not_served_any_more_until_it_is_checked() {
         (response.status == 0).then(|| response.assert_block(&file, last))
     });
     client.ask(&file.hash, block).unwrap().assert_message(2);
+    // A file that is gone, or shorter, stays so, and is looked at once.
+    fs::write(&large, "short").unwrap();
+    client.ask(&file.hash, block).unwrap().assert_message(2);
     // Its bytes are what they were; its time is not, and no part of the archive that is served.
     fs::write(&large, &before).unwrap();
     client.ask(&file.hash, last).unwrap().assert_block(&file, last);

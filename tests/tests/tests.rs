@@ -27,6 +27,8 @@ mod verify;
 
 /// Folders: described, verified and seeded as the archive that they make.
 mod folder;
+/// Folders: `peer download`.
+mod folder_download;
 
 /// Names and messages that play with a terminal, given to everything that prints.
 mod hostile_text;

@@ -140,6 +140,7 @@ impl Stage {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
+            as_tar: false,
         };
         let mut observer = style.observer(Path::new(&self.name), &self.metafile.cascade_hash().to_string());
         let done = show(peer.download(download), &mut *observer).await;

@@ -43,6 +43,9 @@ pub struct Args {
     /// Download the blocks in order
     #[arg(long)]
     sequential: bool,
+    /// Keep the archive of a folder as one file, NAME.tar
+    #[arg(long)]
+    tar: bool,
     /// Do not serve, and do not register with trackers
     #[arg(long, conflicts_with = "seed")]
     no_serve: bool,
@@ -152,13 +155,17 @@ fn jobs(args: &Args) -> Result<Vec<Download>, CliError> {
             peers: args.peers.clone(),
             order: if args.sequential { Order::Sequential } else { Order::Random },
             no_wait: args.no_wait,
+            as_tar: args.tar,
         });
     }
     Ok(jobs)
 }
 
 fn target(args: &Args, metafile: &MetafileOnDisk) -> Result<PathBuf, CliError> {
-    let beside = || metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
+    let beside = || {
+        let path = metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?;
+        Ok(if args.tar { with_ending(&path, ".tar") } else { path })
+    };
     let Some(output) = &args.output else { return beside() };
     if output.is_dir() || names_folder(output) {
         let beside = beside()?;
@@ -176,4 +183,10 @@ fn target(args: &Args, metafile: &MetafileOnDisk) -> Result<PathBuf, CliError> {
 /// Whether the user wrote the name as that of a folder.
 fn names_folder(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last)))
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }

@@ -42,6 +42,37 @@ impl Beneath {
         self.at(path, PLAIN).map(File::from)
     }
 
+    /// Opens the file at `path`, which is being downloaded to, to be read and written.
+    pub(super) fn part(&self, path: &str) -> io::Result<File> {
+        self.at(path, PLAIN | OFlags::RDWR).map(File::from)
+    }
+
+    /// Makes the file at `path`, and the folders that it is in. There is none yet.
+    pub(super) fn create(&self, path: &str) -> io::Result<File> {
+        let new = PLAIN | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        match self.at(path, new) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_folder(path.rsplit_once('/').map_or("", |(folder, _)| folder))?;
+                self.at(path, new).map(File::from)
+            }
+            opened => opened.map(File::from),
+        }
+    }
+
+    /// Makes the folder at `path`, and those that it is in, as far as they are missing.
+    pub(super) fn make_folder(&self, path: &str) -> io::Result<()> {
+        let mut here: Option<OwnedFd> = None;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            let folder = here.as_ref().map_or(self.root(), AsFd::as_fd);
+            match rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            here = Some(step(folder, name, FOLDER)?);
+        }
+        Ok(())
+    }
+
     fn at(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         match at_once(self.root(), path, flags) {
             // The system has no such call, or a filter that does not know it; the path is too long for one
@@ -58,7 +89,7 @@ impl Beneath {
 fn at_once(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     use rustix::fs::{ResolveFlags, openat2};
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, path, flags, Mode::empty(), resolve)
+    openat2(root, path, flags, mode(flags), resolve)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -78,7 +109,12 @@ fn step_by_step(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::
 }
 
 fn step(folder: BorrowedFd<'_>, name: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    if name == ".." { Err(Errno::XDEV) } else { openat(folder, name, flags, Mode::empty()) }
+    if name == ".." { Err(Errno::XDEV) } else { openat(folder, name, flags, mode(flags)) }
+}
+
+/// The permissions of a new file, of which the process's mask takes off what the user does not want.
+fn mode(flags: OFlags) -> Mode {
+    if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() }
 }
 
 /// What stands at `name` in `folder`, a link itself and not what it leads to.

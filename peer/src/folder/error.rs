@@ -2,6 +2,7 @@
 
 use crate::human::Name;
 use cascade_archive::BuildError;
+use cascade_format::Block;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +71,11 @@ impl From<Changed> for io::Error {
         Self::other(changed)
     }
 }
+
+/// A block with the right hash has other tar headers than the folder's archive can have.
+#[derive(Debug, thiserror::Error)]
+#[error("block {} has a tar header that is not what the folder's index says", .0.number())]
+pub struct HostileArchive(pub Block);
 
 /// The file that is not what it was, if that is the error's cause.
 #[must_use]

@@ -3,7 +3,7 @@
 use super::beneath::{Beneath, is_gone, look};
 use super::error::{Changed, FolderError};
 use super::mark::Mark;
-use super::open_files::OpenFiles;
+use super::open_files::{OpenFile, OpenFiles};
 use super::walk::{Special, Walk};
 use crate::store::disk::Disk;
 use crate::store::ground::{Ground, Guarded, Run};
@@ -17,11 +17,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// Files of so many bytes or more are asked of the disk ahead of the reader; opening smaller ones for it would cost
 /// more than it saves.
 const AHEAD_LEN: u64 = 1 << 20;
+
+/// Files that are opened at the same time, to be kept.
+const OPENINGS: usize = 16;
 
 /// A folder as the archive that it makes.
 ///
@@ -31,13 +34,17 @@ const AHEAD_LEN: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Tree {
     archive: Archive,
-    below: Beneath,
-    path: PathBuf,
-    /// Of each entry; [`Mark::NONE`] of those that are no files.
+    pub(super) below: Beneath,
+    path: RwLock<PathBuf>,
+    /// Of each entry; [`Mark::NONE`] of those that are no files, or not there yet.
     marks: Box<[AtomicU64]>,
     /// Of everything in front of the first entry: all that is known of the folder, but for its files' bytes.
     head: [u8; 32],
-    open: OpenFiles,
+    pub(super) open: OpenFiles,
+    /// It is being downloaded: its files come one after the other, and are written to by this process.
+    is_part: AtomicBool,
+    opening: [Mutex<()>; OPENINGS],
+    any_opening: Mutex<()>,
     changed: AtomicBool,
     /// The first file that was seen to have changed.
     first_changed: Mutex<Option<PathBuf>>,
@@ -59,16 +66,40 @@ impl Tree {
             Ok(())
         })?;
         let archive = builder.finish().map_err(build)?;
-        Ok(Self {
+        Ok(Self::new(archive, below, path, marks.into_boxed_slice(), false))
+    }
+
+    /// The folder at `path` to which `archive` is downloaded.
+    pub(super) fn part(archive: Archive, path: &Path) -> io::Result<Self> {
+        let marks = (0..archive.count()).map(|_| AtomicU64::new(Mark::NONE.number())).collect();
+        Ok(Self::new(archive, Beneath::open(path)?, path, marks, true))
+    }
+
+    fn new(archive: Archive, below: Beneath, path: &Path, marks: Box<[AtomicU64]>, is_part: bool) -> Self {
+        Self {
             head: digest_of_head(&archive),
             archive,
             below,
-            path: path.to_owned(),
-            marks: marks.into_boxed_slice(),
+            path: RwLock::new(path.to_owned()),
+            marks,
             open: OpenFiles::default(),
+            is_part: AtomicBool::new(is_part),
+            opening: Default::default(),
+            any_opening: Mutex::default(),
             changed: AtomicBool::new(false),
             first_changed: Mutex::default(),
-        })
+        }
+    }
+
+    /// From now on the folder is complete, has this name, and nobody writes to it.
+    pub(super) fn completed(&self, path: &Path) {
+        path.clone_into(&mut self.path.write().unwrap_or_else(PoisonError::into_inner));
+        self.open.clear();
+        self.is_part.store(false, Ordering::Release);
+    }
+
+    pub(super) fn is_part(&self) -> bool {
+        self.is_part.load(Ordering::Acquire)
     }
 
     /// What the folder is as a data file.
@@ -77,10 +108,9 @@ impl Tree {
         &self.archive
     }
 
-    /// Where the folder was when it was opened.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Where an entry is.
+    pub(super) fn at(&self, entry: &Entry) -> PathBuf {
+        self.path.read().unwrap_or_else(PoisonError::into_inner).join(&entry.path)
     }
 
     /// Walks the folder once more, and compares all that there is with what there was.
@@ -89,14 +119,15 @@ impl Tree {
     /// Something is not what it was; or everything else in [`FolderError`].
     pub fn check_unchanged(&self, special: Special, cancel: &AtomicBool) -> Result<(), FolderError> {
         let (mut entries, mut marks) = (self.archive.entries(), self.marks.iter());
-        let walk = Walk { below: &self.below, root: &self.path, special, cancel };
+        let root = self.path.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let walk = Walk { below: &self.below, root: &root, special, cancel };
         walk.run(|entry, mark| {
             let same = entries.next().is_some_and(|there| there == *entry)
                 && marks.next().is_some_and(|there| there.load(Ordering::Relaxed) == mark.number());
-            if same { Ok(()) } else { Err(FolderError::Changed(self.path.join(&entry.path))) }
+            if same { Ok(()) } else { Err(FolderError::Changed(self.at(entry))) }
         })?;
         match entries.next() {
-            Some(gone) => Err(FolderError::Changed(self.path.join(gone.path))),
+            Some(gone) => Err(FolderError::Changed(self.at(&gone))),
             None => Ok(()),
         }
     }
@@ -104,58 +135,104 @@ impl Tree {
     /// Reads content of the entry `number`.
     fn read(&self, number: u32, entry: &Entry, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         // A small file is read once, and its descriptor is of no use to others.
-        let whole = offset == 0 && buffer.len() as u64 == entry.kind.size();
-        let file = if whole { Arc::new(self.open(entry)?) } else { self.opened(number, entry)? };
-        self.compare(number, entry, &file)?;
-        file.read_exact_at(buffer, offset).map_err(|error| {
+        let whole = offset == 0 && buffer.len() as u64 == entry.kind.size() && !self.is_part();
+        let open = if whole { OpenFile::new(self.open(number, entry)?) } else { self.opened(number, entry)? };
+        self.compare(number, entry, &open)?;
+        open.file.read_exact_at(buffer, offset).map_err(|error| {
+            // It was as short when it was looked at: nothing new.
             let short = error.kind() == io::ErrorKind::UnexpectedEof;
-            if short { self.found_changed(entry).into() } else { self.of_file(entry, &error) }
+            if short { Changed(self.at(entry)).into() } else { self.of_file(entry, &error) }
         })
     }
 
     /// The open file of an entry, which stays open for the next reader.
-    fn opened(&self, number: u32, entry: &Entry) -> io::Result<Arc<File>> {
-        if let Some(file) = self.open.get(number) {
-            return Ok(file);
+    fn opened(&self, number: u32, entry: &Entry) -> io::Result<Arc<OpenFile>> {
+        if let Some(open) = self.open.get(number) {
+            return Ok(open);
         }
-        let file = Arc::new(self.open(entry)?);
-        self.open.keep(number, &file);
-        Ok(file)
+        let _one = self.opening(number);
+        if let Some(open) = self.open.get(number) {
+            return Ok(open);
+        }
+        let open = OpenFile::new(self.open(number, entry)?);
+        self.open.keep(number, &open);
+        Ok(open)
     }
 
-    fn open(&self, entry: &Entry) -> io::Result<File> {
-        self.below.file(&entry.path).map_err(|error| {
-            if is_gone(&error) { self.found_changed(entry).into() } else { self.of_file(entry, &error) }
+    /// Held while a file is opened to be kept: no file is kept twice.
+    pub(super) fn opening(&self, number: u32) -> MutexGuard<'_, ()> {
+        let lock = self.opening.get(number as usize % OPENINGS).unwrap_or(&self.any_opening);
+        lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, number: u32, entry: &Entry) -> io::Result<File> {
+        let opened = if self.is_part() { self.below.part(&entry.path) } else { self.below.file(&entry.path) };
+        opened.map_err(|error| match is_gone(&error) {
+            // What was not there when it was looked at has not changed.
+            true if self.mark(number) == Mark::NONE => Changed(self.at(entry)).into(),
+            true => self.found_changed(entry).into(),
+            false => self.of_file(entry, &error),
         })
     }
 
     /// Whether it is still the file that it was.
-    fn compare(&self, number: u32, entry: &Entry, file: &File) -> io::Result<()> {
+    fn compare(&self, number: u32, entry: &Entry, open: &OpenFile) -> io::Result<()> {
+        let writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = self.mark(number);
-        let now = Mark::of(&rustix::fs::fstat(file)?);
-        if now == mark && mark != Mark::NONE {
+        let now = Mark::of(&rustix::fs::fstat(&open.file)?);
+        if *writes > 0 || (now == mark && mark != Mark::NONE) {
             return Ok(());
+        }
+        drop(writes);
+        if self.is_part() && mark == Mark::NONE {
+            return Err(Changed(self.at(entry)).into());
         }
         // Another file may have its name by now.
         self.open.forget(number);
         Err(self.found_changed(entry).into())
     }
 
-    fn mark(&self, number: u32) -> Mark {
+    pub(super) fn set_mark(&self, number: u32, mark: Mark) {
+        if let Some(place) = usize::try_from(number).ok().and_then(|number| self.marks.get(number)) {
+            place.store(mark.number(), Ordering::Release);
+        }
+    }
+
+    pub(super) fn mark(&self, number: u32) -> Mark {
         let mark = usize::try_from(number).ok().and_then(|number| self.marks.get(number));
         mark.map_or(Mark::NONE, |mark| Mark::from_number(mark.load(Ordering::Acquire)))
     }
 
-    fn found_changed(&self, entry: &Entry) -> Changed {
-        let path = self.path.join(&entry.path);
+    pub(super) fn found_changed(&self, entry: &Entry) -> Changed {
+        let path = self.at(entry);
         self.first_changed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| path.clone());
         self.changed.store(true, Ordering::Release);
         Changed(path)
     }
 
     /// The error with the name of the file.
-    fn of_file(&self, entry: &Entry, error: &io::Error) -> io::Error {
-        io::Error::new(error.kind(), format!("{}: {error}", self.path.join(&entry.path).display()))
+    pub(super) fn of_file(&self, entry: &Entry, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.at(entry).display()))
+    }
+
+    /// What all files looked like when they were looked at or written to last.
+    pub(super) fn stamp(&self) -> io::Result<Stamp> {
+        let mut stream = Sha256Stream::new();
+        stream.update(&self.head);
+        for (entry, mark) in self.archive.entries().zip(&self.marks) {
+            if matches!(entry.kind, Kind::File { .. }) {
+                stream.update(&mark.load(Ordering::Acquire).to_be_bytes());
+            }
+        }
+        let root = Stamp::of(&File::from(self.below.root().try_clone_to_owned()?))?;
+        Ok(Stamp {
+            device: root.device,
+            inode: root.inode,
+            length: self.archive.total_len(),
+            modified_ns: 0,
+            changed_ns: 0,
+            files: Some(Files::from(stream.finish())),
+        })
     }
 
     /// Goes through all files, as they are now.
@@ -257,9 +334,9 @@ impl Ground for Tree {
         for segment in self.archive.segments(range) {
             if let Segment::File { number, entry, offset, len } = segment
                 && entry.kind.size() >= AHEAD_LEN
-                && let Ok(file) = self.opened(number, &entry)
+                && let Ok(open) = self.opened(number, &entry)
             {
-                crate::read_ahead::will_need(&file, offset..offset + len);
+                crate::read_ahead::will_need(&open.file, offset..offset + len);
             }
         }
     }
@@ -269,23 +346,12 @@ impl Ground for Tree {
         self.changed.store(false, Ordering::Release);
         *self.first_changed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.open.clear();
-        let mut stream = Sha256Stream::new();
-        stream.update(&self.head);
         self.marks_now(|number, mark| {
             if let Some(place) = self.marks.get(number) {
                 place.store(mark.number(), Ordering::Release);
             }
-            stream.update(&mark.number().to_be_bytes());
         });
-        let root = Stamp::of(&File::from(self.below.root().try_clone_to_owned()?))?;
-        Ok(Stamp {
-            device: root.device,
-            inode: root.inode,
-            length: self.archive.total_len(),
-            modified_ns: 0,
-            changed_ns: 0,
-            files: Some(Files::from(stream.finish())),
-        })
+        self.stamp()
     }
 
     fn looks_like(&self, _: &Stamp) -> bool {
@@ -295,9 +361,9 @@ impl Ground for Tree {
     fn run_at(&self, offset: u64) -> Option<Run<'_>> {
         let segment = self.archive.segments(offset..self.archive.total_len()).next()?;
         let Segment::File { number, entry, offset, len } = segment else { return None };
-        let file = self.opened(number, &entry).ok()?;
-        self.compare(number, &entry, &file).ok()?;
-        Some(Run::of_shared(file, offset, len))
+        let open = self.opened(number, &entry).ok()?;
+        self.compare(number, &entry, &open).ok()?;
+        Some(Run::of_shared(open, offset, len))
     }
 
     fn sync(&self, disk: &dyn Disk) -> io::Result<()> {

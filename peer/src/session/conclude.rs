@@ -3,6 +3,7 @@
 use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::recovery::blocking;
+use crate::folder::{FolderError, Place};
 use crate::limits::SYNC_RETRY;
 use crate::metafile::MetafileOnDisk;
 use crate::store::finish::{Finished, finish};
@@ -63,6 +64,9 @@ impl Conclusion {
         if shared.sync().is_err() || !shared.is_unchanged() {
             return Ok(Concluded::Doubted);
         }
+        if data.file().is_none() {
+            return self.name_folder();
+        }
         if self.is_done_already() {
             data.file().into_iter().for_each(|file| part::remove(file, &self.part));
             let target = self.target.display();
@@ -81,6 +85,35 @@ impl Conclusion {
             Finished::Meddled if data.has_its_name() && !shared.is_unchanged() => Ok(Concluded::Doubted),
             Finished::Meddled => Ok(Concluded::Elsewhere(taken_away(&self.part))),
         }
+    }
+
+    /// Of a folder: first all that its files have besides their bytes.
+    fn name_folder(&self) -> Result<Concluded, DownloadError> {
+        let (shared, data) = (&self.shared, self.shared.data());
+        match data.complete(self.engine.stop.flag()) {
+            Ok(()) => {}
+            Err(_) if !shared.is_unchanged() => return Ok(Concluded::Doubted),
+            Err(FolderError::Interrupted) => return Err(DownloadError::Interrupted),
+            Err(FolderError::Io { path, source }) => return Err(DownloadError::Finish { path, source }),
+            Err(FolderError::Changed(path) | FolderError::Special { path, .. }) => {
+                return Err(DownloadError::Stranger(path));
+            }
+            Err(FolderError::Link { path, .. } | FolderError::NotText(path)) => {
+                return Err(DownloadError::Stranger(path));
+            }
+            Err(FolderError::Build { path, .. }) => return Err(DownloadError::Stranger(path)),
+        }
+        let (part, target) = (self.part.clone(), self.target.clone());
+        match data.rename(&self.target) {
+            Ok(Some(stamp)) => shared.set_stamp(Some(stamp)),
+            Ok(None) if data.has_its_name() && !shared.is_unchanged() => return Ok(Concluded::Doubted),
+            Ok(None) => return Ok(Concluded::Elsewhere(taken_away(&self.part))),
+            Err(source) => return Err(DownloadError::Rename { part, target, source }),
+        }
+        if let Some(place) = Place::of_files(&self.part) {
+            place.remove();
+        }
+        Ok(Concluded::Named)
     }
 
     /// Whether another program has made the target meanwhile, and it is complete and right.

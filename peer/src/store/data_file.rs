@@ -4,12 +4,14 @@ use super::Stamp;
 use super::disk::{Disk, SystemDisk};
 use super::ground::{Ground, Guarded, Run};
 use super::guarded::GuardedFile;
-use cascade_format::Layout;
+use crate::folder::FolderError;
+use cascade_format::{Block, Layout};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// An open data file, complete or not, and its layout. What is written to a guarded one goes through
 /// here, so that the writes of others can be told from ours. No position is shared, so any thread may use it.
@@ -150,6 +152,29 @@ impl DataFile {
     /// The file system's own: no space, an I/O error.
     pub fn write_all_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
         if slices.is_empty() { Ok(()) } else { self.ground.write_all_at(slices, offset) }
+    }
+
+    /// Whether what was written to `block` is what this archive can have there; always, where it is no archive of a
+    /// folder. Asked when the block has the right hash.
+    #[must_use]
+    pub fn is_canonical(&self, block: Block) -> bool {
+        self.ground.is_canonical(block)
+    }
+
+    /// Makes what a complete folder has besides its files' bytes, and compares all that there is.
+    ///
+    /// # Errors
+    /// Something is not as it should be.
+    pub fn complete(&self, cancel: &AtomicBool) -> Result<(), FolderError> {
+        self.ground.complete(cancel)
+    }
+
+    /// Gives a complete folder the name `to`, which nobody has. `None`: it was taken away, or written to.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn rename(&self, to: &Path) -> io::Result<Option<Stamp>> {
+        self.ground.rename(&*self.disk, &self.path, to)
     }
 
     /// Gives the file the length of its layout.

@@ -3,13 +3,16 @@
 use super::Stamp;
 use super::disk::Disk;
 use crate::check::is_hole;
+use crate::folder::FolderError;
+use cascade_format::Block;
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Bytes at places, and whether they are what they were. No place is shared, so any thread may read.
 pub trait Ground: Debug + Send + Sync {
@@ -93,6 +96,30 @@ pub trait Guarded: Ground {
     /// The file system's own: no space, an I/O error.
     fn write_all_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()>;
 
+    /// Whether the bytes that were written to `block` are ones that this archive can have there: always, where it is
+    /// no archive of a folder. Asked when the block has the right hash.
+    fn is_canonical(&self, _: Block) -> bool {
+        true
+    }
+
+    /// Everything is written and verified: makes what has no bytes, sets times and permissions, and compares all
+    /// that there is with what there should be. Only for folders.
+    ///
+    /// # Errors
+    /// Something is not as it should be.
+    fn complete(&self, _: &AtomicBool) -> Result<(), FolderError> {
+        Ok(())
+    }
+
+    /// Gives what is complete the name `to`, which nobody has, in place of `from`. `None`: the name did not lead
+    /// here, or somebody has written to it. Only for folders.
+    ///
+    /// # Errors
+    /// The file system's own.
+    fn rename(&self, _: &dyn Disk, _from: &Path, _to: &Path) -> io::Result<Option<Stamp>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Gives it this length.
     ///
     /// # Errors
@@ -113,15 +140,20 @@ pub struct Run<'a> {
     pub len: u64,
 }
 
+/// Holds an open file.
+pub(crate) trait AsFile: Debug + Send + Sync {
+    fn as_file(&self) -> &File;
+}
+
 #[derive(Debug)]
 enum Holder<'a> {
     Borrowed(&'a File),
-    Shared(Arc<File>),
+    Shared(Arc<dyn AsFile>),
 }
 
 impl Run<'_> {
     /// In a file that stays open as long as this.
-    pub(crate) const fn of_shared(file: Arc<File>, offset: u64, len: u64) -> Self {
+    pub(crate) fn of_shared(file: Arc<dyn AsFile>, offset: u64, len: u64) -> Self {
         Self { file: Holder::Shared(file), offset, len }
     }
 
@@ -130,7 +162,7 @@ impl Run<'_> {
     pub fn file(&self) -> &File {
         match &self.file {
             Holder::Borrowed(file) => file,
-            Holder::Shared(file) => file.deref(),
+            Holder::Shared(file) => file.as_file(),
         }
     }
 }

@@ -166,6 +166,11 @@ impl Guard {
     }
 }
 
+/// Writes `slices` one after the other at `offset`, in one system call where the system can.
+pub(crate) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+    positioned::write_all_at(file, slices, offset)
+}
+
 mod positioned {
     use super::*;
 

@@ -23,7 +23,7 @@ pub mod data_file;
 pub mod disk;
 pub mod finish;
 pub mod ground;
-mod guarded;
+pub(crate) mod guarded;
 pub mod have_map;
 pub mod ledger;
 pub mod open;

@@ -53,6 +53,9 @@ impl Plan {
             return None;
         }
         let lacks_anything = peer.lacks_anything();
+        if let Some(first) = self.next_first(now, link) {
+            return Some(first);
+        }
         let picked =
             if state.told.is_some() { self.pick_told(now, link) } else { self.pick_blind(now, link) };
         if let Some(told) = self.links.get_mut(link).and_then(|state| state.told.as_mut())

@@ -11,6 +11,7 @@
 //! | [`blocks`] | in which of three states each block is: missing, in flight, verified |
 //! | [`origin`] | where an address comes from |
 //! | [`order`] | which missing block is next |
+//! | `first` | blocks that are wanted before all others |
 //! | [`pipeline`] | how many requests are kept under way on a link |
 //! | [`origin`] | by which ways addresses are heard of |
 //! | [`peer`] | what one peer has shown of itself, and when it deserves a link |
@@ -37,6 +38,7 @@ mod behind;
 mod blocks;
 mod choose;
 mod connect;
+mod first;
 #[cfg(test)]
 mod grows;
 mod hosts;
@@ -73,6 +75,7 @@ use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
 use choose::{Room, STARVING};
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::ops::Range;
 use core::time::Duration;
 use hashbrown::HashMap;
 use knowledge::{Has, Rarity};
@@ -101,6 +104,8 @@ pub struct Plan {
     options: Options,
     blocks: Blocks,
     order: order::Picker,
+    /// Blocks that are asked for before all others.
+    first: Range<u64>,
     peers: Peers,
     links: Links,
     rarity: Rarity,
@@ -152,6 +157,7 @@ impl Plan {
             options,
             blocks: Blocks::new(layout, have),
             order: order::Picker::new(options.order),
+            first: 0..0,
             peers: Peers::default(),
             links: Links::default(),
             rarity: Rarity::default(),

@@ -22,7 +22,7 @@ impl Session {
     pub(super) fn halt(&mut self, cause: Cause, observer: &mut dyn Observer) {
         let told_already =
             matches!(cause, Cause::Full(_)) && self.full_at == Some(self.shared.have().count());
-        if let Some(warning) = cause.warning(self.shared.data().path())
+        if let Some(warning) = cause.warning(&self.shared.data().changed_path())
             && !told_already
         {
             observer.event(Event::Warning(warning));
