@@ -27,6 +27,7 @@ pub mod foreign_client;
 pub mod foreign_peer;
 pub mod foreign_tracker;
 pub mod holder;
+pub mod hostile_archive;
 pub mod hostile_text;
 pub mod launch;
 pub mod mapping;

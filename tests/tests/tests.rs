@@ -29,6 +29,8 @@ mod verify;
 mod folder;
 /// Folders: `peer download`.
 mod folder_download;
+/// Folders: `peer download` of archives that no honest peer makes.
+mod folder_hostile;
 
 /// Names and messages that play with a terminal, given to everything that prints.
 mod hostile_text;
