@@ -6,7 +6,7 @@ use super::mark::Mark;
 use super::tree::Tree;
 use super::walk::Special;
 use cascade_archive::{Entry, Kind};
-use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens, utimensat};
+use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens, utimensat};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,7 +20,7 @@ pub(super) fn complete(tree: &Tree, cancel: &AtomicBool) -> Result<(), FolderErr
     let mut parents = Parents::default();
     for (number, entry) in (0..).zip(tree.archive().entries()) {
         let done = match &entry.kind {
-            Kind::File { executable, .. } => file(tree, number, &entry, *executable),
+            Kind::File { executable, .. } => file(tree, &mut parents, number, &entry, *executable),
             Kind::Folder => tree.below.make_folder(&entry.path),
             Kind::Link { target } => link(tree, &mut parents, &entry, target),
         };
@@ -34,31 +34,31 @@ pub(super) fn complete(tree: &Tree, cancel: &AtomicBool) -> Result<(), FolderErr
     tree.check_unchanged(Special::Refuse, cancel)
 }
 
-fn file(tree: &Tree, number: u32, entry: &Entry, executable: bool) -> io::Result<()> {
-    let file = match tree.below.part(&entry.path) {
+fn file(tree: &Tree, parents: &mut Parents, number: u32, entry: &Entry, executable: bool) -> io::Result<()> {
+    let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+    let folder = parents.open(tree, folder)?.as_fd();
+    let mut stat = look(folder, name);
+    if stat.err() == Some(Errno::NOENT) && entry.kind.size() == 0 {
         // Nobody writes to an empty file.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && entry.kind.size() == 0 => {
-            let file = tree.below.create(&entry.path)?;
-            tree.set_mark(number, Mark::of(&rustix::fs::fstat(&file)?));
-            file
-        }
-        opened => opened?,
+        stat = Ok(rustix::fs::fstat(tree.below.create(&entry.path)?)?);
+        tree.set_mark(number, stat.as_ref().map_or(Mark::NONE, Mark::of));
+    }
+    let stat = match stat {
+        Ok(stat) if Mark::of(&stat) == tree.mark(number) => stat,
+        Err(error) if error != Errno::NOENT => return Err(error.into()),
+        Ok(_) | Err(_) => return Err(tree.found_changed(entry).into()),
     };
-    let before = rustix::fs::fstat(&file)?;
-    if Mark::of(&before) != tree.mark(number) {
-        return Err(tree.found_changed(entry).into());
-    }
-    if u64::try_from(before.st_size).ok() != Some(entry.kind.size()) {
-        file.set_len(entry.kind.size())?;
-    }
-    let mode = before.st_mode & 0o777;
+    let mode = stat.st_mode & 0o777;
     // Whoever may read it may run it.
     let wanted = if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
-    if mode != wanted {
+    let longer = u64::try_from(stat.st_size).ok() != Some(entry.kind.size());
+    if mode != wanted || longer {
+        let file = tree.below.part(&entry.path)?;
+        file.set_len(entry.kind.size())?;
         fchmod(&file, Mode::from_raw_mode(wanted))?;
     }
-    futimens(&file, &times(entry))?;
-    tree.set_mark(number, Mark::of(&rustix::fs::fstat(&file)?));
+    utimensat(folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?;
+    tree.set_mark(number, Mark::of(&look(folder, name)?));
     Ok(())
 }
 
@@ -70,15 +70,10 @@ fn link(tree: &Tree, parents: &mut Parents, entry: &Entry, target: &str) -> io::
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error.into()),
     }
-    let is_link = look(folder.as_fd(), name)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
-    if is_link {
-        utimensat(folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?;
-    }
-    Ok(())
+    Ok(utimensat(folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-/// The folder in which a link was made last.
+/// The folder that the last entry was in.
 #[derive(Default)]
 struct Parents(Option<(String, OwnedFd)>);
 

@@ -12,6 +12,9 @@ impl Mark {
     /// Of what is not there, or is no regular file.
     pub(super) const NONE: Self = Self(0);
 
+    /// Of a file that was made a moment ago, and not written to yet.
+    pub(super) const NEW: Self = Self(1);
+
     /// Of a regular file.
     pub(super) fn of(stat: &Stat) -> Self {
         if !is_file(stat) {
@@ -28,7 +31,7 @@ impl Mark {
         for number in [stat.st_mtime_nsec, stat.st_ctime_nsec] {
             hasher.write_i128(i128::from(number));
         }
-        Self(hasher.finish().max(1))
+        Self(hasher.finish().max(2))
     }
 
     pub(super) const fn number(self) -> u64 {

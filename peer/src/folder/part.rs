@@ -50,7 +50,10 @@ impl FolderPart {
         let open = self.opened(number, entry)?;
         {
             let mut writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
-            if *writes == 0 {
+            let len = slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
+            let whole = offset == 0 && len == entry.kind.size();
+            // One that was made a moment ago, and is written at once, needs no look.
+            if *writes == 0 && !(whole && self.tree.mark(number) == Mark::NEW) {
                 self.prepare(number, entry, &open.file)?;
             }
             *writes += 1;
@@ -68,7 +71,7 @@ impl FolderPart {
     fn prepare(&self, number: u32, entry: &Entry, file: &File) -> io::Result<()> {
         let stat = rustix::fs::fstat(file)?;
         let mark = self.tree.mark(number);
-        if mark != Mark::NONE && Mark::of(&stat) != mark {
+        if !matches!(mark, Mark::NONE | Mark::NEW) && Mark::of(&stat) != mark {
             // It is told to whoever asks whether the folder is ours; what is written is checked then.
             let _ = self.tree.found_changed(entry);
         }
@@ -99,11 +102,19 @@ impl FolderPart {
     }
 
     fn open_or_create(&self, number: u32, entry: &Entry) -> io::Result<File> {
-        match self.tree.below.part(&entry.path) {
-            Err(error) if is_gone(&error) => {
-                if self.tree.mark(number) != Mark::NONE {
-                    let _ = self.tree.found_changed(entry);
+        if self.tree.mark(number) == Mark::NONE {
+            match self.tree.below.create(&entry.path) {
+                Ok(file) => {
+                    self.tree.set_mark(number, Mark::NEW);
+                    return Ok(file);
                 }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match self.tree.below.part(&entry.path) {
+            Err(error) if is_gone(&error) && self.tree.mark(number) != Mark::NONE => {
+                let _ = self.tree.found_changed(entry);
                 self.tree.below.create(&entry.path)
             }
             opened => opened,

@@ -184,7 +184,7 @@ impl Tree {
             return Ok(());
         }
         drop(writes);
-        if self.is_part() && mark == Mark::NONE {
+        if self.is_part() && matches!(mark, Mark::NONE | Mark::NEW) {
             return Err(Changed(self.at(entry)).into());
         }
         // Another file may have its name by now.
