@@ -49,6 +49,9 @@ pub struct Args {
     /// Download the blocks in order
     #[arg(long)]
     sequential: bool,
+    /// Keep the archive of a folder as one file, NAME.tar
+    #[arg(long)]
+    tar: bool,
     /// Do not serve, and do not register with trackers
     #[arg(long, conflicts_with = "seed")]
     no_serve: bool,
@@ -78,7 +81,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
     let host = Host::start(options, listen, &style, ear)?;
-    require_descriptors("download", jobs.len(), DESCRIPTORS_A_FILE)?;
+    require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
     host.run(async |front: &mut Front| {
         front.open()?;
         let mut tasks = JoinSet::new();
@@ -165,13 +168,14 @@ struct LinkJob {
     /// The user, and not the link, has chosen the name: what has it may be replaced.
     chosen: bool,
     order: Order,
+    as_tar: bool,
 }
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
         let Fetch { trackers, peers, no_wait, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        Download { metafile, target, trackers, peers, order: self.order, no_wait }
+        Download { metafile, target, trackers, peers, order: self.order, no_wait, as_tar: self.as_tar }
     }
 }
 
@@ -262,8 +266,8 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
     let metafile = given::open(file)?;
     let beside = || metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
     let target = match place(args)? {
-        Place::Beside => beside()?,
-        Place::Folder(folder) => folder.join(given::file_name(&beside()?)),
+        Place::Beside => with_tar(args, beside()?),
+        Place::Folder(folder) => with_tar(args, folder.join(given::file_name(&beside()?))),
         Place::Chosen(target) => target,
     };
     Ok(Job::Ready(Download {
@@ -273,18 +277,20 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         peers: args.peers.clone(),
         order: order(args),
         no_wait: args.no_wait,
+        as_tar: args.tar,
     }))
 }
 
 fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
+    let name = with_tar(args, given::data_name(link).into());
     let (target, chosen) = match place(args)? {
-        Place::Beside => (PathBuf::from(given::data_name(link)), false),
-        Place::Folder(folder) => (folder.join(given::data_name(link)), false),
+        Place::Beside => (name, false),
+        Place::Folder(folder) => (folder.join(name), false),
         Place::Chosen(target) => (target, true),
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
     let fetch = given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait);
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args) })))
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args), as_tar: args.tar })))
 }
 
 /// Where the user wants the data.
@@ -311,4 +317,9 @@ fn place(args: &Args) -> Result<Place, CliError> {
 /// Whether the user wrote the name as that of a folder.
 fn names_folder(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last)))
+}
+
+/// With `--tar` the archive of a folder has another name than the folder.
+fn with_tar(args: &Args, path: PathBuf) -> PathBuf {
+    if args.tar { given::with_ending(&path, ".tar") } else { path }
 }

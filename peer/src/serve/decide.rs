@@ -147,7 +147,7 @@ impl Connection {
         }
         // A file that has changed has no blocks by now.
         let verdict = judge(&request, file, true);
-        if large::is_large(self.copy, file, verdict) {
+        if large::is_large(self.copy, file, verdict, 0) {
             return None;
         }
         let marker = self.marker(&request, file);

@@ -1,8 +1,10 @@
 //! Downloading one file: prepares the disk, drives the plan, finishes the file.
 
+mod head;
 mod job;
 mod mending;
 
+use head::{head, hostile, is_hostile};
 pub use job::Download;
 
 use super::announcer::{Announcer, Answer};
@@ -15,6 +17,7 @@ use super::links::LinkSet;
 use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
 use crate::catalog::Served;
+use crate::folder::Head;
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::store::disk::is_full;
@@ -45,6 +48,25 @@ enum Ended {
     Done,
     /// The part file is not where it was: here is why. What is there now must be looked at.
     Elsewhere(String),
+    /// The file is the archive of a folder.
+    Folder,
+}
+
+/// Why blocks are not fetched any more, though not all are there.
+enum Halted {
+    /// The part file is not where it was.
+    Elsewhere(String),
+    /// The file is the archive of a folder.
+    Folder,
+}
+
+impl From<Halted> for Ended {
+    fn from(halted: Halted) -> Self {
+        match halted {
+            Halted::Elsewhere(why) => Self::Elsewhere(why),
+            Halted::Folder => Self::Folder,
+        }
+    }
 }
 
 struct Session {
@@ -83,6 +105,8 @@ struct Session {
     read_again: Option<Aftermath>,
     /// Times that the hash of the whole file was wrong.
     wrong_hashes: u32,
+    /// Looks whether the file is the archive of a folder, as long as that is not known.
+    head: Option<Head>,
 }
 
 impl Session {
@@ -119,6 +143,7 @@ impl Session {
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
         let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
+        let head = head(&download, &shared, &place);
         let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
@@ -149,6 +174,7 @@ impl Session {
             full_at: None,
             read_again: None,
             wrong_hashes: 0,
+            head,
         })
     }
 
@@ -158,8 +184,13 @@ impl Session {
             self.learn_named_peers(observer).await;
         }
         loop {
-            if let Some(elsewhere) = self.fetch_and_keep(observer).await? {
-                return Ok(Ended::Elsewhere(elsewhere));
+            if let Some(halted) = self.fetch_and_keep(observer).await? {
+                return Ok(halted.into());
+            }
+            while self.head.is_some() {
+                if self.look_at_head()? {
+                    return Ok(Ended::Folder);
+                }
             }
             observer.event(Event::Progress(self.progress()));
             match self.conclude(observer).await? {
@@ -174,7 +205,7 @@ impl Session {
 
     /// Fetches every block, while what is there is kept on the disk. `Some`: the part file is not where it
     /// was.
-    async fn fetch_and_keep(&mut self, observer: &mut dyn Observer) -> Result<Option<String>, DownloadError> {
+    async fn fetch_and_keep(&mut self, observer: &mut dyn Observer) -> Result<Option<Halted>, DownloadError> {
         if self.plan.is_complete() && self.recovery.is_none() && !self.is_in_doubt() {
             return Ok(None);
         }
@@ -197,7 +228,7 @@ impl Session {
         &mut self,
         observer: &mut dyn Observer,
         folder_failures: &mut mpsc::Receiver<std::io::Error>,
-    ) -> Result<Option<String>, DownloadError> {
+    ) -> Result<Option<Halted>, DownloadError> {
         let stop = self.engine.stop.clone();
         let stopped = stop.stopped();
         tokio::pin!(stopped);
@@ -207,6 +238,9 @@ impl Session {
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
+                if self.look_at_head()? {
+                    return Ok(Some(Halted::Folder));
+                }
                 self.links.obey(now, &mut self.plan);
                 self.tell_wrong_blocks(observer)?;
                 if self.plan.is_complete() && !self.is_in_doubt() {
@@ -236,7 +270,7 @@ impl Session {
                     observer.event(Event::Progress(self.progress()));
                     self.announcer.set_hungry(self.plan.wants_peers(self.start.elapsed()));
                     if let Some(elsewhere) = self.look_around()? {
-                        return Ok(Some(elsewhere));
+                        return Ok(Some(Halted::Elsewhere(elsewhere)));
                     }
                 }
                 () = &mut stopped => return Err(DownloadError::Interrupted),
@@ -306,6 +340,9 @@ impl Session {
                 }
             }
             LinkEvent::Disk(source) if is_full(&source) => self.halt(Cause::Full(source), observer),
+            LinkEvent::Disk(source) if is_hostile(&source) => {
+                return Err(hostile(&self.target, &source));
+            }
             LinkEvent::Disk(source) => {
                 return Err(DownloadError::Disk { path: self.shared.data().path().to_owned(), source });
             }
@@ -388,17 +425,17 @@ impl Session {
     }
 
     /// Nothing is written after this. An unfinished part file is remembered as it is.
-    fn end(&mut self, done: bool) {
+    fn end(&mut self, ended: Option<&Ended>) {
         self.links.clear();
         self.prefix.stop();
-        if done {
+        if matches!(ended, Some(Ended::Done | Ended::Folder)) {
             return;
         }
         self.engine.catalog.remove(&self.shared.cascade_hash());
         if let Place::Part { path, new, .. } = &self.place {
             if *new && self.shared.have().count() == 0 && !self.is_in_doubt() {
                 // It was made in vain, and holds nothing.
-                part::remove(self.shared.data().file(), path);
+                self.shared.data().file().into_iter().for_each(|file| part::remove(file, path));
             } else {
                 remember_part(&self.shared, &self.engine);
             }
