@@ -141,6 +141,7 @@ impl Stage {
             order: Order::Random,
             no_wait: false,
             as_tar: false,
+            from: None,
         };
         let mut observer = style.observer(Path::new(&self.name), &self.metafile.cascade_hash().to_string());
         let done = show(peer.download(download), &mut *observer).await;

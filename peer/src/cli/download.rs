@@ -43,6 +43,9 @@ pub struct Args {
     /// Download the blocks in order
     #[arg(long)]
     sequential: bool,
+    /// Earlier version of the file or folder, of which what is still right is copied
+    #[arg(long, value_name = "OLD")]
+    from: Option<PathBuf>,
     /// Keep the archive of a folder as one file, NAME.tar
     #[arg(long)]
     tar: bool,
@@ -137,6 +140,15 @@ async fn seed(
 
 /// What is to be done, all of it checked before anything is begun.
 fn jobs(args: &Args) -> Result<Vec<Download>, CliError> {
+    if let Some(from) = &args.from {
+        if args.files.len() > 1 {
+            return Err(CliError::usage(
+                "--from names one earlier version, but there are several .cascade files".into(),
+            ));
+        }
+        let there = std::fs::metadata(from);
+        there.map_err(|error| CliError::failed(format!("cannot read {}: {error}", Name(from))))?;
+    }
     let mut jobs = Vec::new();
     let mut targets = HashSet::new();
     for file in &args.files {
@@ -156,6 +168,7 @@ fn jobs(args: &Args) -> Result<Vec<Download>, CliError> {
             order: if args.sequential { Order::Sequential } else { Order::Random },
             no_wait: args.no_wait,
             as_tar: args.tar,
+            from: args.from.clone(),
         });
     }
     Ok(jobs)
