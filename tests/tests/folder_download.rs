@@ -225,3 +225,56 @@ fn links_and_strange_files_in_an_unfinished_folder_lead_nowhere() {
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
     }
 }
+
+/// A folder of 40 files, and the next version of it: one file has other bytes, one is longer, one is new and stands
+/// before all others, one is gone.
+#[test]
+fn of_an_earlier_version_only_what_changed_is_downloaded() {
+    let make = |root: &Path| {
+        for number in 0..40 {
+            fs::write(
+                root.join(format!("file {number:02}")),
+                TestFile::random(&number.to_string(), 50_000, 50_000).data,
+            )
+            .unwrap();
+        }
+    };
+    let old = FolderScene::new("photos", "4096", make);
+    let new = FolderScene::new("photos", "4096", |root| {
+        make(root);
+        fs::write(root.join("a new one"), "new").unwrap();
+        fs::remove_file(root.join("file 39")).unwrap();
+        let open = |name: &str| OpenOptions::new().write(true).open(root.join(name)).unwrap();
+        open("file 07").write_all_at(b"other bytes", 20_000).unwrap();
+        open("file 20").write_all_at(b"more", 50_000).unwrap();
+    });
+    let (_seeder, addr) = new.seeding();
+    let file = TestFile { name: "photos".into(), ..new.fetch(addr) };
+    let before = tree::walk(&old.source);
+    let (peer, elsewhere) = (ForeignPeer::honest(&file), Elsewhere::of(&file));
+    let done = elsewhere.download(peer.addr).arg("--from").arg(&old.source).run();
+    done.assert_success();
+    tree::assert_same(&new.source, &elsewhere.target);
+    assert_eq!(tree::walk(&old.source), before, "the earlier version is untouched");
+    let asked = peer.journal().asked().len();
+    // The head, what came before it was known to be a folder, and a block or two for each change.
+    assert!(
+        asked < 30 && (asked as u64) < file.blocks() / 10,
+        "{asked} of {} blocks were asked for",
+        file.blocks()
+    );
+    let missing = elsewhere.download(peer.addr).args(["--from", "/nonexistent/old"]).run();
+    missing.assert_one_line_error(&["/nonexistent/old"]);
+}
+
+#[test]
+fn of_an_earlier_version_of_a_file_what_is_right_is_copied() {
+    let file = TestFile::random("film.bin", 1_000_000, 10_000);
+    let (peer, elsewhere) = (ForeignPeer::honest(&file), Elsewhere::of(&file));
+    let old = elsewhere.dir.path().join("old version");
+    fs::write(&old, file.data_with(|block| block % 10 == 0)).unwrap();
+    elsewhere.download(peer.addr).arg("--from").arg(&old).run().assert_success();
+    file.assert_same(&elsewhere.target);
+    assert_eq!(peer.journal().asked().len(), 10);
+    assert_eq!(elsewhere.names(), ["film.bin", "film.bin.cascade", "old version"]);
+}

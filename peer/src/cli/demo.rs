@@ -148,6 +148,7 @@ impl Stage {
             order: Order::Random,
             no_wait: false,
             as_tar: false,
+            from: None,
         };
         let done = show(peer.download(download), &mut *observer).await;
         for peer in peers {

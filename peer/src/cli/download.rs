@@ -49,6 +49,9 @@ pub struct Args {
     /// Download the blocks in order
     #[arg(long)]
     sequential: bool,
+    /// Earlier version of the file or folder, of which what is still right is copied
+    #[arg(long, value_name = "OLD")]
+    from: Option<PathBuf>,
     /// Keep the archive of a folder as one file, NAME.tar
     #[arg(long)]
     tar: bool,
@@ -169,13 +172,15 @@ struct LinkJob {
     chosen: bool,
     order: Order,
     as_tar: bool,
+    from: Option<PathBuf>,
 }
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
         let Fetch { trackers, peers, no_wait, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        Download { metafile, target, trackers, peers, order: self.order, no_wait, as_tar: self.as_tar }
+        let (order, as_tar, from) = (self.order, self.as_tar, self.from.clone());
+        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from }
     }
 }
 
@@ -240,6 +245,15 @@ async fn seed(
 
 /// What is to be done, all of it checked before anything is begun.
 fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
+    if let Some(from) = &args.from {
+        if args.files.len() > 1 {
+            return Err(CliError::usage(
+                "--from names one earlier version, but there are several .cascade files or links".into(),
+            ));
+        }
+        let there = std::fs::metadata(from);
+        there.map_err(|error| CliError::failed(format!("cannot read {}: {error}", Name(from))))?;
+    }
     let mut jobs = Vec::new();
     let mut targets = HashSet::new();
     for given in Given::read_all(&args.files)? {
@@ -278,6 +292,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         order: order(args),
         no_wait: args.no_wait,
         as_tar: args.tar,
+        from: args.from.clone(),
     }))
 }
 
@@ -290,7 +305,8 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
     let fetch = given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait);
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args), as_tar: args.tar })))
+    let (order, as_tar, from) = (order(args), args.tar, args.from.clone());
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from })))
 }
 
 /// Where the user wants the data.

@@ -19,7 +19,8 @@ pub(super) fn look(metafile: &MetafileOnDisk, target: &Path, cancel: &AtomicBool
         let right = tree.is_ok_and(|tree| is_right(metafile, target, &tree, cancel));
         return (!right).then(|| {
             format!(
-                "{path} is there already and is not the folder of the link; choose another name or folder with -o"
+                "{path} is there already and is not the folder of the link; choose another name or folder with -o, and \
+                 if it is an older version, add --from {name}"
             )
         });
     }

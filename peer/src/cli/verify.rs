@@ -234,10 +234,11 @@ fn fault(path: &Path, described: &Described, findings: &Findings) -> String {
         Some(_) => "the link".to_owned(),
         None => Name(described.metafile.path()).to_string(),
     };
-    let mends = match path.is_dir() {
+    let mends = if path.is_dir() {
         // A download changes nothing in a folder that is there.
-        true => format!("move it away, and peer download {mend} gets it again"),
-        false => format!("peer download {mend} mends it"),
+        format!("when it is renamed, peer download {mend} --from ITS-NEW-NAME mends it")
+    } else {
+        format!("peer download {mend} mends it")
     };
     let path = Name(path);
     if findings.whole_file == WholeFile::Wrong {

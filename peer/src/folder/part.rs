@@ -1,6 +1,6 @@
 //! A folder that is being downloaded: what is written to its archive goes to its files.
 
-use super::beneath::is_gone;
+use super::beneath::{Beneath, is_gone};
 use super::error::FolderError;
 use super::finish;
 use super::mark::{Mark, is_file};
@@ -13,10 +13,10 @@ use crate::store::{HaveMap, Stamp};
 use cascade_archive::{Archive, Entry, Segment};
 use cascade_format::{Block, Have, Layout};
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
 /// The files of a folder as they come. Content goes to the files. Headers and zeroes are not written anywhere: they
@@ -38,6 +38,33 @@ impl FolderPart {
     pub(crate) fn open(archive: Archive, path: &Path, head: File, layout: Layout) -> io::Result<Self> {
         let odd = HaveMap::new(layout, &Have::none(&layout));
         Ok(Self { tree: Tree::part(archive, path)?, layout, odd, _head: head })
+    }
+
+    /// Copies what files of the same paths below `old` hold into those that are not there yet: an earlier version,
+    /// of which much may be right. What of it is right is found by [looking](Ground::look) and checking.
+    ///
+    /// # Errors
+    /// There is no folder; a file of ours cannot be made or written. A file that cannot be read is left out.
+    pub(crate) fn copy_from(&self, old: &Path, cancel: &AtomicBool) -> io::Result<()> {
+        let old = Beneath::open(old)?;
+        for entry in self.tree.archive().entries() {
+            let size = entry.kind.size();
+            let from = if size > 0 { old.file(&entry.path).ok() } else { None };
+            let Some(from) = from.filter(|from| from.metadata().is_ok_and(|there| there.is_file())) else {
+                continue;
+            };
+            if cancel.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let to = match self.tree.below.create(&entry.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => created?,
+            };
+            // Where the file system can, it is shared and not copied (`copy_file_range`).
+            io::copy(&mut (&from).take(size), &mut &to).map_err(|error| self.tree.of_file(&entry, &error))?;
+            to.set_len(size)?;
+        }
+        Ok(())
     }
 
     fn write_content(

@@ -128,6 +128,7 @@ impl Conclusion {
             records: &self.engine.records,
             progress: &|_| (),
             cancel: self.engine.stop.flag(),
+            from: None,
         };
         // What cannot be read is not complete; it gives way to what is.
         preparation.durable(&self.target, &file, Trust::Record).is_ok_and(|found| found.have.is_complete())

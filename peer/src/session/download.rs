@@ -187,7 +187,7 @@ impl Session {
             if let Some(halted) = self.fetch_and_keep(observer).await? {
                 return Ok(halted.into());
             }
-            while self.head.is_some() {
+            while self.head.is_some() && self.shared.have().is_complete() {
                 if self.look_at_head()? {
                     return Ok(Ended::Folder);
                 }

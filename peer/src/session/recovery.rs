@@ -139,11 +139,15 @@ impl Recovery {
     /// Waits until nobody writes to the file any more.
     async fn settle(&self) -> Result<(), DownloadError> {
         self.shared.doubt_all();
-        let stamp = || self.shared.data().ground().look().ok();
-        let mut before = stamp();
+        // Of a folder that is a look at every file.
+        let stamp = || {
+            let shared = Arc::clone(&self.shared);
+            blocking(move || shared.data().ground().look().ok())
+        };
+        let mut before = stamp().await?;
         loop {
             tokio::time::sleep(SETTLE).await;
-            let now = stamp();
+            let now = stamp().await?;
             if now == before {
                 return Ok(());
             }

@@ -224,7 +224,7 @@ impl Seed {
                     done.fetch_add(bytes, Ordering::Relaxed);
                 };
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-                let preparation = Preparation { metafile, records, progress: &progress, cancel };
+                let preparation = Preparation { metafile, records, progress: &progress, cancel, from: None };
                 // What only the system's memory has is not announced.
                 let found = preparation.durable(&path, data, trust)?;
                 let (stamp, file_hash_checked) = (found.stamp, found.file_hash_checked);

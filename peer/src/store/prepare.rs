@@ -137,6 +137,8 @@ pub struct Preparation<'a> {
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// Ends the preparation early.
     pub cancel: &'a AtomicBool,
+    /// An earlier version of the file or folder, of which what is right is copied.
+    pub from: Option<&'a Path>,
 }
 
 impl Preparation<'_> {
@@ -173,6 +175,10 @@ impl Preparation<'_> {
             None => None,
         };
         let old_stamp = old.as_ref().and_then(|(file, _)| Stamp::of(file).ok());
+        let old = match (old, self.from.filter(|from| !from.is_dir())) {
+            (None, Some(from)) => Some(self.earlier(from)?),
+            (old, _) => old,
+        };
         let (part, mut have, on_disk) = self.open_part(&target, folder)?;
         let stamp = Stamp::of(&part.file).map_err(|error| io_error("look at", &part.path, error))?;
         let data = DataFile::new(part.file, &part.path, *self.metafile.layout());
@@ -210,6 +216,16 @@ impl Preparation<'_> {
         let Found { have, stamp, file_hash_checked, on_disk } = found;
         let place = Place::Target { stamp, file_hash_checked };
         Ok(Some(Old::Complete(Box::new(Prepared { data, have, on_disk, place, target: target.to_owned() }))))
+    }
+
+    /// What an earlier version of the file holds.
+    fn earlier(&self, from: &Path) -> Result<(File, Have), PrepareError> {
+        let (file, _) = open_regular(from).map_err(|error| match error {
+            OpenError::Io(error) => io_error("open", from, error),
+            OpenError::NotRegular(what) => PrepareError::NotAFile { path: from.to_owned(), what },
+        })?;
+        let found = self.known_or_checked(from, &file)?;
+        Ok((file, found.have))
     }
 
     /// The target is complete, perhaps by another program's work: a part file of ours, which holds a block of
@@ -320,7 +336,8 @@ impl Preparation<'_> {
 
     /// A folder that is there already.
     fn complete_folder(&self, target: &Path) -> Result<Prepared, PrepareError> {
-        let other = "a directory with other content";
+        let other =
+            "a directory with other content (an older version is used with --from when it is renamed)";
         let differs = || PrepareError::NotAFile { path: target.to_owned(), what: other };
         let tree = match Tree::walk(target, Special::Skip, self.cancel) {
             Ok(tree) if tree.archive().total_len() == self.metafile.layout().length() => tree,
@@ -402,6 +419,9 @@ impl Preparation<'_> {
         }
         let lock = head.try_clone().map_err(failed)?;
         let part = FolderPart::open(archive, &files, lock, layout).map_err(failed)?;
+        if let Some(from) = self.from {
+            part.copy_from(from, self.cancel).map_err(|error| self.interrupted_or("copy", from, error))?;
+        }
         let data = DataFile::of(Box::new(part), &files, layout);
         let found = self.known_or_checked(&files, data.ground())?;
         let (mut have, mut on_disk) = (found.have, found.on_disk);

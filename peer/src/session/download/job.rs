@@ -35,6 +35,8 @@ pub struct Download {
     pub no_wait: bool,
     /// Keep the archive of a folder as one file.
     pub as_tar: bool,
+    /// An earlier version of the file or folder, of which what is right is copied.
+    pub from: Option<PathBuf>,
 }
 
 impl Download {
@@ -50,6 +52,7 @@ impl Download {
             order: Order::Random,
             no_wait: false,
             as_tar: false,
+            from: None,
         }
     }
 
@@ -125,7 +128,8 @@ async fn prepare(
     let done = Arc::new(AtomicU64::new(0));
     let total = download.metafile.layout().length();
     let work = {
-        let (metafile, target) = (Arc::clone(&download.metafile), download.target.clone());
+        let (metafile, target, from) =
+            (Arc::clone(&download.metafile), download.target.clone(), download.from.clone());
         let (records, cancel, done) =
             (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
         move || {
@@ -133,7 +137,8 @@ async fn prepare(
                 done.fetch_add(bytes, Ordering::Relaxed);
             };
             let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-            Preparation { metafile, records, progress: &progress, cancel }.run(&target)
+            let from = from.as_deref();
+            Preparation { metafile, records, progress: &progress, cancel, from }.run(&target)
         }
     };
     let mut work = tokio::task::spawn_blocking(work);
