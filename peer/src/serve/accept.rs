@@ -8,10 +8,10 @@
 
 use super::clients::Clients;
 use super::options::Warn;
+use super::response::Refusal;
 use super::spare::Spare;
 use super::stats::ServeStats;
 use super::thread::{Handover, Running};
-use super::verdict::Refusal;
 use crate::limits::{ACCEPT_BACKOFF, DRAIN_TIMEOUT, MAX_REFUSALS, REFUSAL_DRAIN_LEN};
 use socket2::SockRef;
 use std::io;

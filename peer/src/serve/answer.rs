@@ -2,12 +2,12 @@
 
 use super::burst::{Burst, Segment};
 use super::connection::Connection;
-use super::conversation::Front;
+use super::conversation::Head;
 use super::large;
 use super::proof::Proof;
+use super::response::{Refusal, Response};
 use super::socket::{self, Took};
 use super::thread::Scratch;
-use super::verdict::{Refusal, Verdict};
 use crate::store::Shared;
 use cascade_format::Block;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 /// An answer that is being sent.
 pub(super) struct Answer {
-    pub(super) verdict: Verdict,
+    pub(super) response: Response,
     /// The file asked for, if it is known.
     pub(super) file: Option<Arc<Shared>>,
     /// What stands in front, header included, as long as the socket has not taken it.
-    pub(super) front: Option<Front>,
+    pub(super) head: Option<Head>,
     /// Bytes of the answer that the socket has taken.
     pub(super) sent: u64,
     /// Decided for good: bytes of it are out, or the block could not be read.
@@ -30,19 +30,19 @@ pub(super) struct Answer {
 impl Connection {
     /// Sends some of what is to be sent, in the way that suits it.
     pub(super) fn send(&mut self, scratch: &mut Scratch, left: usize) -> io::Result<Took> {
-        let Some(Answer { verdict, file, sent, front, .. }) = self.current.take() else {
+        let Some(Answer { response, file, sent, head, .. }) = self.current.take() else {
             return Ok(Took { bytes: 0, full: false });
         };
-        if let Some(front) = front {
-            return self.send_front(verdict, file, front);
+        if let Some(head) = head {
+            return self.send_head(response, file, head);
         }
-        match (verdict, file) {
-            (Verdict::Block(block), Some(file)) if large::is_large(self.copy, &file, verdict, sent) => {
+        match (response, file) {
+            (Response::Block(block), Some(file)) if large::is_large(self.copy, &file, response, sent) => {
                 self.send_large(block, file, sent, left)
             }
-            (_, Some(file)) => self.send_burst(verdict, file, sent, scratch),
-            (Verdict::Refusal(refusal), None) => self.send_refusal(refusal, sent),
-            (Verdict::Block(_) | Verdict::Part { .. } | Verdict::News | Verdict::Guest, None) => {
+            (_, Some(file)) => self.send_burst(response, file, sent, scratch),
+            (Response::Refusal(refusal), None) => self.send_refusal(refusal, sent),
+            (Response::Block(_) | Response::Part { .. } | Response::News | Response::Guest, None) => {
                 Err(io::ErrorKind::InvalidData.into())
             }
         }
@@ -57,47 +57,47 @@ impl Connection {
             large::send(&self.stream, &file, block, sent, (self.call_len(), left))?;
         self.copy |= copy;
         let given = body_len(sent, sent + took.bytes as u64);
-        let (verdict, sent) = (Verdict::Block(block), sent + took.bytes as u64);
-        let done = sent == verdict.answer_len(file.layout());
+        let (response, sent) = (Response::Block(block), sent + took.bytes as u64);
+        let done = sent == response.answer_len(file.layout());
         self.worker.stats.add_sent(took.bytes, u64::from(done));
         self.gave(&file, given);
         if done {
-            self.answered(verdict);
+            self.answered(response);
         } else {
-            self.remember(verdict, file, sent);
+            self.remember(response, file, sent);
         }
         Ok(took)
     }
 
     /// Sends what stands in front of an answer; the rest follows as if its header had been sent.
-    fn send_front(
+    fn send_head(
         &mut self,
-        verdict: Verdict,
+        response: Response,
         file: Option<Arc<Shared>>,
-        mut front: Front,
+        mut head: Head,
     ) -> io::Result<Took> {
-        let alone = matches!(verdict, Verdict::News | Verdict::Guest);
-        let rest = front.bytes.get(front.sent..).unwrap_or_default();
+        let alone = matches!(response, Response::News | Response::Guest);
+        let rest = head.bytes.get(head.sent..).unwrap_or_default();
         let took =
             if alone { socket::send(&self.stream, rest)? } else { socket::send_more(&self.stream, rest)? };
         self.worker.stats.add_sent(took.bytes, 0);
-        front.sent += took.bytes;
-        let (sent, front) = if front.sent < front.bytes.len() {
-            (0, Some(front))
+        head.sent += took.bytes;
+        let (sent, head) = if head.sent < head.bytes.len() {
+            (0, Some(head))
         } else if alone {
-            self.answered(verdict);
+            self.answered(response);
             return Ok(took);
         } else {
             (RESPONSE_HEADER_LEN as u64, None)
         };
-        self.current = Some(Answer { verdict, file, front, sent, settled: true });
+        self.current = Some(Answer { response, file, head, sent, settled: true });
         Ok(took)
     }
 
     /// Sends this answer and the next ones of the same file with one call.
     fn send_burst(
         &mut self,
-        verdict: Verdict,
+        response: Response,
         file: Arc<Shared>,
         sent: u64,
         scratch: &mut Scratch,
@@ -105,21 +105,21 @@ impl Connection {
         let mut size = self.burst.next().min(self.call_len());
         if file.proof().is_some() {
             // A block that fits is hashed before any of it leaves.
-            let rest = verdict.answer_len(file.layout()).saturating_sub(sent);
+            let rest = response.answer_len(file.layout()).saturating_sub(sent);
             size = size.max(usize::try_from(rest).unwrap_or(usize::MAX).min(scratch.burst.len()));
         }
         let out = scratch.burst.get_mut(..size).unwrap_or_default();
         let proof = self.proof.take();
         let mut burst = Burst::new(&file, out, &mut scratch.segments).after(proof.as_deref());
-        let mut open = burst.push(verdict, sent) && !verdict.closes();
+        let mut open = burst.push(response, sent) && !response.closes();
         for at in 1..self.queue.len() {
             let same_file =
                 self.queue.get(at).is_some_and(|request| request.cascade_hash == file.cascade_hash());
             if !open || !same_file {
                 break;
             }
-            let Some(verdict) = self.decide_in_burst(at, &file) else { break };
-            open = burst.push(verdict, 0) && !verdict.closes();
+            let Some(response) = self.decide_in_burst(at, &file) else { break };
+            open = burst.push(response, 0) && !response.closes();
         }
         let filled = burst.finish();
         if filled == 0 {
@@ -140,8 +140,8 @@ impl Connection {
         if sent > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let verdict = Verdict::Refusal(Refusal::MissingBlock);
-        self.current = Some(Answer { verdict, file: Some(file), front: None, sent: 0, settled: true });
+        let response = Response::Refusal(Refusal::MissingBlock);
+        self.current = Some(Answer { response, file: Some(file), head: None, sent: 0, settled: true });
         Ok(Took { bytes: 0, full: false })
     }
 
@@ -151,12 +151,12 @@ impl Connection {
         let rest = answer.get(usize::try_from(sent).unwrap_or(usize::MAX)..).unwrap_or_default();
         let took = socket::send(&self.stream, rest)?;
         self.worker.stats.add_sent(took.bytes, 0);
-        let verdict = Verdict::Refusal(refusal);
+        let response = Response::Refusal(refusal);
         if took.bytes == rest.len() {
-            self.answered(verdict);
+            self.answered(response);
         } else {
             let sent = sent + took.bytes as u64;
-            self.current = Some(Answer { verdict, file: None, front: None, sent, settled: sent > 0 });
+            self.current = Some(Answer { response, file: None, head: None, sent, settled: sent > 0 });
         }
         Ok(took)
     }
@@ -165,9 +165,9 @@ impl Connection {
     /// one stands.
     fn account(&mut self, segments: &[Segment], file: &Arc<Shared>, sent: &[u8], bytes: usize) {
         let (mut left, mut blocks, mut given) = (bytes as u64, 0, 0);
-        for segment @ Segment { verdict, part, total } in segments {
+        for segment @ Segment { response, part, total } in segments {
             let len = part.end - part.start;
-            if matches!(verdict, Verdict::Block(_)) {
+            if matches!(response, Response::Block(_)) {
                 given += body_len(part.start, part.start + left.min(len));
             }
             if left < len || part.end < *total {
@@ -177,12 +177,12 @@ impl Connection {
                     let before = self.proof.take();
                     self.proof = Some(Proof::follow(before, segment, rest.unwrap_or_default(), taken));
                 }
-                self.remember(*verdict, Arc::clone(file), part.start + left.min(len));
+                self.remember(*response, Arc::clone(file), part.start + left.min(len));
                 break;
             }
             left -= len;
-            blocks += u64::from(matches!(verdict, Verdict::Block(_)));
-            self.answered(*verdict);
+            blocks += u64::from(matches!(response, Response::Block(_)));
+            self.answered(*response);
         }
         self.worker.stats.add_sent(bytes, blocks);
         self.gave(file, given);
@@ -206,21 +206,21 @@ impl Connection {
     }
 
     /// Notes where an answer stands that the socket took in part.
-    fn remember(&mut self, verdict: Verdict, file: Arc<Shared>, sent: u64) {
+    fn remember(&mut self, response: Response, file: Arc<Shared>, sent: u64) {
         self.current =
-            (sent > 0).then_some(Answer { verdict, file: Some(file), front: None, sent, settled: true });
+            (sent > 0).then_some(Answer { response, file: Some(file), head: None, sent, settled: true });
     }
 
     /// The first answer is out to its last byte.
-    fn answered(&mut self, verdict: Verdict) {
+    fn answered(&mut self, response: Response) {
         (self.current, self.proof) = (None, None);
-        if let (Verdict::Block(block), Some(conversation), Some(request)) =
-            (verdict, &self.conversation, self.queue.front())
+        if let (Response::Block(block), Some(conversation), Some(request)) =
+            (response, &self.conversation, self.queue.front())
         {
             conversation.sent(request, block);
         }
         self.granted = self.granted.saturating_sub(1);
-        self.finished = verdict.closes();
+        self.finished = response.closes();
         let before = self.queue.len();
         self.queue.pop_front();
         self.worker.count_queued(before, self.queue.len());

@@ -13,7 +13,7 @@
 //! the cache, for a slice a block and a system call that not every system has.)
 
 use super::proof::{Proof, find_wrong};
-use super::verdict::Verdict;
+use super::response::Response;
 use crate::store::Shared;
 use cascade_format::Block;
 use cascade_format::extension::metafile::PartHead;
@@ -24,7 +24,7 @@ use std::ops::Range;
 /// One answer, or the part of it that fits, in a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
-    pub(super) verdict: Verdict,
+    pub(super) response: Response,
     /// Which bytes of the answer.
     pub(super) part: Range64,
     /// Length of the whole answer, in bytes.
@@ -74,26 +74,26 @@ impl<'a> Burst<'a> {
         Self { proof, ..self }
     }
 
-    /// Adds the answer `verdict` from its byte `start` on. Only the first answer of a burst is cut where
+    /// Adds the answer `response` from its byte `start` on. Only the first answer of a burst is cut where
     /// the buffer ends; false means that another has no room, and nothing more can be added.
-    pub(super) fn push(&mut self, verdict: Verdict, start: u64) -> bool {
-        let total = verdict.answer_len(self.file.layout());
+    pub(super) fn push(&mut self, response: Response, start: u64) -> bool {
+        let total = response.answer_len(self.file.layout());
         let wanted = usize::try_from(total.saturating_sub(start)).unwrap_or(usize::MAX);
         let len = wanted.min(self.out.len() - self.filled);
         if len < wanted && !self.segments.is_empty() {
             return false;
         }
         let part = Range64 { start, end: start + len as u64 };
-        match verdict {
-            Verdict::Block(block) => self.extend_run(block, part),
-            Verdict::Part { offset, head } => {
+        match response {
+            Response::Block(block) => self.extend_run(block, part),
+            Response::Part { offset, head } => {
                 self.read_run();
                 let place = self.out.get_mut(self.filled..self.filled + len).unwrap_or_default();
                 if read_part(self.file, offset, head, start, place).is_err() {
                     self.unreadable = true;
                 }
             }
-            Verdict::Refusal(refusal) => {
+            Response::Refusal(refusal) => {
                 self.read_run();
                 let answer = refusal.encode();
                 let bytes = answer.iter().skip(usize::try_from(start).unwrap_or(usize::MAX));
@@ -101,12 +101,12 @@ impl<'a> Burst<'a> {
                 place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             }
             // Never goes into a burst.
-            Verdict::News | Verdict::Guest => return false,
+            Response::News | Response::Guest => return false,
         }
         if self.unreadable {
             return false;
         }
-        self.segments.push(Segment { verdict, part, total });
+        self.segments.push(Segment { response, part, total });
         self.filled += len;
         true
     }
@@ -163,8 +163,8 @@ fn read_part(file: &Shared, offset: u32, head: PartHead, start: u64, place: &mut
 /// Moves the blocks of a run, read to `place[from..]`, to their places, and writes their headers.
 fn spread(file: &Shared, place: &mut [u8], mut from: usize, segments: &[Segment]) {
     let mut to = 0;
-    for Segment { verdict, part, .. } in segments {
-        let Verdict::Block(block) = *verdict else { return };
+    for Segment { response, part, .. } in segments {
+        let Response::Block(block) = *response else { return };
         let header = ResponseHeader::of_block(file.layout(), block).encode();
         let [start, end] = [part.start, part.end]
             .map(|at| usize::try_from(at).unwrap_or(usize::MAX).min(RESPONSE_HEADER_LEN));
@@ -189,8 +189,8 @@ pub(super) fn file_range(file: &Shared, block: Block, part: Range64) -> Range<u6
 
 #[cfg(test)]
 mod tests {
+    use super::super::response::Refusal;
     use super::super::tests::support::{Sample, answer_of};
-    use super::super::verdict::Refusal;
     use super::*;
     use proptest::prelude::*;
 
@@ -205,27 +205,27 @@ mod tests {
         ) {
             let sample = Sample::new(length, block_size);
             let layout = *sample.shared.layout();
-            let verdicts: Vec<Verdict> = asked
+            let responses: Vec<Response> = asked
                 .iter()
                 .enumerate()
                 .map(|(at, number)| match number {
                     // Mostly consecutive numbers, as clients ask.
                     Some(jump) => {
                         let number = if *jump < 50 { at as u64 } else { *jump } % layout.blocks();
-                        Verdict::Block(layout.block(number).unwrap())
+                        Response::Block(layout.block(number).unwrap())
                     }
-                    None => Verdict::Refusal(Refusal::MissingBlock),
+                    None => Response::Refusal(Refusal::MissingBlock),
                 })
                 .collect();
-            let expected: Vec<u8> = verdicts.iter().flat_map(|verdict| answer_of(&sample, *verdict)).collect();
+            let expected: Vec<u8> = responses.iter().flat_map(|response| answer_of(&sample, *response)).collect();
             let (mut got, mut next, mut start, mut segments) = (Vec::new(), 0, 0, Vec::new());
             let mut sizes = sizes.iter().cycle();
-            while next < verdicts.len() {
+            while next < responses.len() {
                 let mut out = vec![0; *sizes.next().unwrap()];
                 let mut burst = Burst::new(&sample.shared, &mut out, &mut segments);
                 let mut from = start;
-                for verdict in &verdicts[next..] {
-                    if !burst.push(*verdict, from) {
+                for response in &responses[next..] {
+                    if !burst.push(*response, from) {
                         break;
                     }
                     from = 0;
@@ -249,7 +249,7 @@ mod tests {
     fn an_unreadable_block_ends_the_burst_before_it() {
         let sample = Sample::new(300, 100);
         sample.file().set_len(250).unwrap();
-        let block = |number| Verdict::Block(sample.shared.layout().block(number).unwrap());
+        let block = |number| Response::Block(sample.shared.layout().block(number).unwrap());
         let (mut out, mut segments) = ([0; 1000], Vec::new());
         let mut burst = Burst::new(&sample.shared, &mut out, &mut segments);
         assert!(burst.push(block(0), 0));

@@ -14,10 +14,10 @@ use super::guest::Guest;
 use super::inbox::Inbox;
 use super::place::Place;
 use super::proof::Proof;
+use super::response::Response;
 use super::slots::Phase;
 use super::socket::{self, Got};
-use super::thread::Worker;
-use super::verdict::Verdict;
+use super::thread::ServeThread;
 use crate::limits::{QUEUE_LEN, TURN_LEN};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
@@ -51,7 +51,7 @@ pub(super) struct Connection {
     /// Shared with [`Place`].
     pub(super) stream: Arc<TcpStream>,
     slot: Slot,
-    pub(super) worker: Rc<Worker>,
+    pub(super) worker: Rc<ServeThread>,
     inbox: Inbox,
     /// Requests to be answered; the first is the one that `current` answers.
     pub(super) queue: VecDeque<BlockRequest>,
@@ -86,7 +86,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that has sent nothing yet.
-    pub(super) fn new(stream: TcpStream, slot: Slot, worker: Rc<Worker>) -> Self {
+    pub(super) fn new(stream: TcpStream, slot: Slot, worker: Rc<ServeThread>) -> Self {
         worker.opened();
         Self {
             stream: Arc::new(stream),
@@ -134,8 +134,8 @@ impl Connection {
                 Settled::Waits(until) => return Ok(Next::Share(until)),
                 Settled::InLine(pause) => return Ok(self.wait_in_line(pause)),
             }
-            if self.current.as_ref().is_some_and(|answer| matches!(answer.verdict, Verdict::Block(_))) {
-                // Before it leaves: who has just got a block must not be the one to be evicted.
+            if self.current.as_ref().is_some_and(|answer| matches!(answer.response, Response::Block(_))) {
+                // Before it leaves: a client that has just got a block must not be the one to be evicted.
                 self.slot.takes();
             }
             let took = self.send(scratch, left)?;
@@ -210,7 +210,7 @@ impl Connection {
 
     /// Requests that may be read now, within the connection's share of what the worker's queues hold. None
     /// while the queue is more than half full: a call for a few requests costs as much as one for many.
-    /// None either when nothing that follows can be understood. Who waits for requests without room for
+    /// None either when nothing that follows can be understood. A connection that waits for requests without room for
     /// one would be woken again and again by those that it does not read.
     pub(super) fn room(&self) -> usize {
         if self.ended || self.broken || self.queue.len() > QUEUE_LEN / 2 {
@@ -221,7 +221,7 @@ impl Connection {
 
     /// Takes its host's place for this turn, before a block is sent; or says how it waits for it.
     pub(super) fn take_place(&mut self, under_way: bool) -> Result<(), Settled> {
-        // Who waits for its class's share keeps the place meanwhile.
+        // A version 1 client that waits for its share keeps the place meanwhile.
         let fresh = !under_way && !self.waits_for_share;
         let (places, id, stream) = (&self.worker.places, self.id(), &self.stream);
         let place = self.place.get_or_insert_with(|| Box::new(Place::new(places, id, stream)));
@@ -242,7 +242,7 @@ impl Connection {
         }
     }
 
-    /// It stands in line.
+    /// It waits for its host's place.
     fn wait_in_line(&mut self, pause: Option<Duration>) -> Next {
         let under_way = self.current.as_ref().is_some_and(|answer| answer.sent > 0);
         if !under_way && self.phase != Phase::Idle {

@@ -1,6 +1,6 @@
 //! A connection's conversation about one file: what it asks is decided by [`cascade_swarm::give`].
 
-use super::verdict::{Refusal, Verdict};
+use super::response::{Refusal, Response};
 use crate::catalog::Served;
 use crate::store::Shared;
 use cascade_format::Block;
@@ -32,7 +32,7 @@ pub(super) struct Waiting {
 
 /// What stands in front of an answer's ordinary body: the header, and the extension's field.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct Head {
     pub(super) bytes: Vec<u8>,
     /// Bytes of it that the socket has taken.
     pub(super) sent: usize,
@@ -122,13 +122,13 @@ impl Waiting {
     }
 }
 
-/// What `verdict` is to the one that decides; `None`: nothing, it is for the server alone.
-pub(super) fn wanted(verdict: Verdict) -> Option<Wanted> {
-    match verdict {
-        Verdict::Block(block) => Some(Wanted::Block(block)),
-        Verdict::Refusal(Refusal::MissingBlock) => Some(Wanted::Missing),
-        Verdict::News => Some(Wanted::News),
-        Verdict::Part { .. } | Verdict::Refusal(_) | Verdict::Guest => None,
+/// What `response` is to the one that decides; `None`: nothing, it is for the server alone.
+pub(super) fn wanted(response: Response) -> Option<Wanted> {
+    match response {
+        Response::Block(block) => Some(Wanted::Block(block)),
+        Response::Refusal(Refusal::MissingBlock) => Some(Wanted::Missing),
+        Response::News => Some(Wanted::News),
+        Response::Part { .. } | Response::Refusal(_) | Response::Guest => None,
     }
 }
 
@@ -143,12 +143,12 @@ pub(super) fn behind(queue: &VecDeque<BlockRequest>, broken: bool) -> Behind {
     }
 }
 
-impl Front {
-    pub(super) fn new(verdict: Verdict, served: &Served, items: &[Item]) -> Self {
+impl Head {
+    pub(super) fn new(response: Response, served: &Served, items: &[Item]) -> Self {
         let field = field::encode(items);
-        let status = u8::from(verdict.status()) | EXTENDED;
+        let status = u8::from(response.status()) | EXTENDED;
         let layout = served.file.layout();
-        let body_len = verdict.answer_len(layout) - RESPONSE_HEADER_LEN as u64 + field.len() as u64;
+        let body_len = response.answer_len(layout) - RESPONSE_HEADER_LEN as u64 + field.len() as u64;
         let header = ResponseHeader { status: Status::from(status), body_len };
         Self { bytes: [header.encode().as_slice(), &field].concat(), sent: 0 }
     }

@@ -2,9 +2,9 @@
 
 use super::answer::Answer;
 use super::connection::Connection;
-use super::conversation::{Conversation, Front, Waiting, behind, wanted};
+use super::conversation::{Conversation, Head, Waiting, behind, wanted};
 use super::large;
-use super::verdict::{Refusal, Verdict, judge, judge_part};
+use super::response::{Refusal, Response, judge, judge_part};
 use crate::catalog::Served;
 use crate::store::Shared;
 use cascade_format::extension::{Marker, NEWS, metafile};
@@ -31,13 +31,13 @@ pub(super) enum Settled {
 impl Connection {
     /// Decides what is answered next, and looks whether it still can be.
     pub(super) fn settle(&mut self) -> io::Result<Settled> {
-        if let Some(Answer { verdict, file: Some(file), settled: true, .. }) = &self.current {
+        if let Some(Answer { response, file: Some(file), settled: true, .. }) = &self.current {
             // A block is not finished with other bytes than those that it began with.
-            let gone = matches!(verdict, Verdict::Block(_)) && !file.is_unchanged();
+            let gone = matches!(response, Response::Block(_)) && !file.is_unchanged();
             if gone {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            let place = if verdict.gives() { self.take_place(true) } else { Ok(()) };
+            let place = if response.gives() { self.take_place(true) } else { Ok(()) };
             return Ok(place.err().unwrap_or(Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
@@ -47,10 +47,10 @@ impl Connection {
             self.current = self.answer_guest();
             return Ok(if self.current.is_some() { Settled::Answer } else { Settled::Nothing });
         }
-        let (verdict, file, front) = match self.queue.front().copied() {
+        let (response, file, head) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
                 Some(served) => match self.decide(&request, &served) {
-                    Ok((verdict, front)) => (verdict, Some(Arc::clone(&served.file)), front),
+                    Ok((response, head)) => (response, Some(Arc::clone(&served.file)), head),
                     Err(waits) => {
                         match waits {
                             Settled::Waits(_) => {
@@ -63,16 +63,16 @@ impl Connection {
                         return Ok(waits);
                     }
                 },
-                None => (Verdict::Refusal(Refusal::UnknownFile), None, None),
+                None => (Response::Refusal(Refusal::UnknownFile), None, None),
             },
-            None if self.broken => (Verdict::Refusal(Refusal::BadRequest), None, None),
+            None if self.broken => (Response::Refusal(Refusal::BadRequest), None, None),
             None => return Ok(Settled::Nothing),
         };
-        if !verdict.gives() {
+        if !response.gives() {
             self.give_place_back();
         }
         // What was told once is not told again: it is decided for good.
-        self.current = Some(Answer { verdict, file, sent: 0, settled: front.is_some(), front });
+        self.current = Some(Answer { response, file, sent: 0, settled: head.is_some(), head });
         Ok(Settled::Answer)
     }
 
@@ -82,42 +82,42 @@ impl Connection {
         &mut self,
         request: &BlockRequest,
         served: &Arc<Served>,
-    ) -> Result<(Verdict, Option<Front>), Settled> {
+    ) -> Result<(Response, Option<Head>), Settled> {
         if let Some(offset) = self.part_asked(request) {
-            let verdict = judge_part(&served.file, offset);
-            if verdict.gives() {
+            let response = judge_part(&served.file, offset);
+            if response.gives() {
                 self.take_place(false)?;
             }
-            return Ok((verdict, None));
+            return Ok((response, None));
         }
         let marker = self.marker(request, &served.file);
-        let mut verdict = judge(request, &served.file, served.file.is_unchanged());
+        let mut response = judge(request, &served.file, served.file.is_unchanged());
         if marker.is_some() && request.block == NEWS {
-            verdict = Verdict::News;
+            response = Response::News;
         }
-        let is_block = matches!(verdict, Verdict::Block(_));
+        let is_block = matches!(response, Response::Block(_));
         if is_block {
             self.take_place(false)?;
         }
-        if self.granted > 0 && verdict != Verdict::News {
-            return Ok((verdict, None));
+        if self.granted > 0 && response != Response::News {
+            return Ok((response, None));
         }
-        let Some(wanted) = wanted(verdict) else { return Ok((verdict, None)) };
+        let Some(wanted) = wanted(response) else { return Ok((response, None)) };
         let request = Request { wanted, marker, behind: behind(&self.queue, self.broken) };
         let waiting = self.waiting();
         let conversation = Conversation::about(&mut self.conversation, &self.stream, served);
-        let (verdict, items) = match conversation.request(request, waiting) {
+        let (response, items) = match conversation.request(request, waiting) {
             Decision::Wait(until) => {
                 let until = served.upload.instant(until);
                 return Err(if is_block { Settled::Waits(until) } else { Settled::Parked(until) });
             }
-            Decision::Give(items) => (verdict, items),
-            Decision::Refuse(items) => (Verdict::Refusal(Refusal::MissingBlock), items),
-            Decision::Tell(items) => (Verdict::News, Some(items)),
+            Decision::Give(items) => (response, items),
+            Decision::Refuse(items) => (Response::Refusal(Refusal::MissingBlock), items),
+            Decision::Tell(items) => (Response::News, Some(items)),
         };
         self.waits_for_share = false;
-        self.granted += usize::from(matches!(verdict, Verdict::Block(_)));
-        Ok((verdict, items.map(|items| Front::new(verdict, served, &items))))
+        self.granted += usize::from(matches!(response, Response::Block(_)));
+        Ok((response, items.map(|items| Head::new(response, served, &items))))
     }
 
     /// The offset in the `.cascade` file that is asked for, if it is that. Here a marker counts also where there is
@@ -140,19 +140,19 @@ impl Connection {
     }
 
     /// The answer to request `at` of the queue, which follows others of a burst; `None`: it is decided by itself.
-    pub(super) fn decide_in_burst(&mut self, at: usize, file: &Arc<Shared>) -> Option<Verdict> {
+    pub(super) fn decide_in_burst(&mut self, at: usize, file: &Arc<Shared>) -> Option<Response> {
         let request = *self.queue.get(at)?;
         if self.part_asked(&request).is_some() {
             return None;
         }
         // A file that has changed has no blocks by now.
-        let verdict = judge(&request, file, true);
-        if large::is_large(self.copy, file, verdict, 0) {
+        let response = judge(&request, file, true);
+        if large::is_large(self.copy, file, response, 0) {
             return None;
         }
         let marker = self.marker(&request, file);
-        let Some(wanted) = wanted(verdict).filter(|_| marker.is_none() || request.block != NEWS) else {
-            return Some(verdict).filter(|_| request.block != NEWS);
+        let Some(wanted) = wanted(response).filter(|_| marker.is_none() || request.block != NEWS) else {
+            return Some(response).filter(|_| request.block != NEWS);
         };
         if at >= self.granted {
             let waiting = self.waiting();
@@ -164,6 +164,6 @@ impl Connection {
             }
             self.granted = at + 1;
         }
-        Some(verdict)
+        Some(response)
     }
 }

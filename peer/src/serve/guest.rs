@@ -4,8 +4,8 @@
 
 use super::answer::Answer;
 use super::connection::Connection;
-use super::conversation::Front;
-use super::verdict::Verdict;
+use super::conversation::Head;
+use super::response::Response;
 use cascade_format::metafile::MAGIC;
 use cascade_format::tracker_wire::{REQUEST_LEN, REQUEST_MAGIC};
 use std::net::{IpAddr, Ipv4Addr};
@@ -52,8 +52,8 @@ impl Connection {
         let (Guest(guest), guests) = (self.guest.as_deref()?, self.worker.guests.as_ref()?);
         let from = self.stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
         let bytes = guests.0(guest, self.ended, from)?;
-        let front = Some(Front { bytes, sent: 0 });
-        Some(Answer { verdict: Verdict::Guest, file: None, front, sent: 0, settled: true })
+        let head = Some(Head { bytes, sent: 0 });
+        Some(Answer { response: Response::Guest, file: None, head, sent: 0, settled: true })
     }
 }
 

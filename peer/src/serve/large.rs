@@ -1,8 +1,8 @@
 //! Sends large blocks from the page cache to the socket, without a copy. On systems that cannot, no
 //! block is large, and all go the way of the small ones, in pieces.
 
+use super::response::Response;
 use super::socket::Took;
-use super::verdict::Verdict;
 use crate::limits::SENDFILE_LEN;
 use crate::store::Shared;
 use cascade_format::Block;
@@ -13,14 +13,14 @@ use tokio::net::TcpStream;
 #[cfg(target_os = "linux")]
 pub(super) use linux::{read_ahead, send};
 
-/// Whether an answer of which `sent` bytes are out goes on this way; `copy` is the connection's. What follows must
+/// Whether a response of which `sent` bytes are out goes on this way; `copy` is the connection's. What follows must
 /// lie in a file as it is: in a folder's archive, headers and small files are copied.
-pub(super) fn is_large(copy: bool, file: &Shared, verdict: Verdict, sent: u64) -> bool {
+pub(super) fn is_large(copy: bool, file: &Shared, response: Response, sent: u64) -> bool {
     cfg!(target_os = "linux")
         && !copy
         // What goes to the socket by itself cannot be hashed first.
         && file.proof().is_none()
-        && matches!(verdict, Verdict::Block(block) if file.layout().len_of(block) >= SENDFILE_LEN && {
+        && matches!(response, Response::Block(block) if file.layout().len_of(block) >= SENDFILE_LEN && {
             let at = file.layout().start(block) + sent.saturating_sub(RESPONSE_HEADER_LEN as u64);
             file.data().run_at(at).is_some_and(|run| run.len >= SENDFILE_LEN)
         })

@@ -21,7 +21,7 @@
 //! | `answer` | sending that, and where it stands |
 //! | `inbox` | bytes to requests (pure) |
 //! | `guest` | a client of the tracker's protocol on the same port |
-//! | `verdict` | requests to statuses (pure) |
+//! | `response` | requests to statuses (pure) |
 //! | `conversation` | a client and one file: what it asks is decided by `cascade_swarm::give` |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
 //! | `proof` | hashing blocks before they are sent, for who wants it |
@@ -47,13 +47,13 @@ mod inbox;
 mod large;
 mod place;
 mod proof;
+mod response;
 mod schedule;
 mod slots;
 mod socket;
 mod spare;
 mod thread;
 mod uplink;
-mod verdict;
 mod worker;
 
 #[cfg(test)]

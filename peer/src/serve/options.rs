@@ -40,7 +40,7 @@ impl fmt::Debug for Guests {
 /// How a [`Pool`](super::Pool) serves. The default is what a user gets; tests shorten the times.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Worker threads; 0 means one for each available core.
+    /// ServeThread threads; 0 means one for each available core.
     pub workers: usize,
     /// Connections held at once; never more than [`limits::MAX_CLIENTS`] and the descriptor limit allow.
     pub max_clients: usize,

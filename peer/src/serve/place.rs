@@ -27,7 +27,7 @@ pub(super) struct Places {
 #[derive(Debug)]
 struct Handle {
     stream: Arc<TcpStream>,
-    bell: Notify,
+    waker: Notify,
 }
 
 /// A connection's place, or its wish for one.
@@ -39,7 +39,7 @@ pub(super) struct Place {
     handle: Arc<Handle>,
     /// Bytes that the socket has taken.
     sent: u64,
-    /// It has the place, or stands in line for it.
+    /// It has the place, or waits for it.
     engaged: bool,
     /// It has the place, and need not ask again in this turn.
     has_turn: bool,
@@ -69,7 +69,7 @@ impl Places {
         self.stats.set_busy(uplink.busy());
         let woken = uplink.take_woken();
         drop(uplink);
-        woken.iter().for_each(|handle| handle.bell.notify_one());
+        woken.iter().for_each(|handle| handle.waker.notify_one());
         result
     }
 
@@ -86,7 +86,7 @@ impl Place {
     pub(super) fn new(places: &Arc<Places>, id: FlowId, stream: &Arc<TcpStream>) -> Self {
         // One that is gone already fails when something is sent.
         let host = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
-        let handle = Arc::new(Handle { stream: Arc::clone(stream), bell: Notify::new() });
+        let handle = Arc::new(Handle { stream: Arc::clone(stream), waker: Notify::new() });
         let places = Arc::clone(places);
         Self {
             places,
@@ -164,8 +164,8 @@ impl Place {
     /// Waits until it may be free.
     pub(super) async fn is_free(&self, pause: Option<Duration>) {
         match pause {
-            Some(pause) => drop(tokio::time::timeout(pause, self.handle.bell.notified()).await),
-            None => self.handle.bell.notified().await,
+            Some(pause) => drop(tokio::time::timeout(pause, self.handle.waker.notified()).await),
+            None => self.handle.waker.notified().await,
         }
     }
 

@@ -7,7 +7,7 @@
 //! stopped; so the hash follows what the socket took, not what was read.
 
 use super::burst::Segment;
-use super::verdict::Verdict;
+use super::response::Response;
 use crate::store::Shared;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
 use cascade_format::{Block, BlockHash};
@@ -57,7 +57,7 @@ pub(super) fn find_wrong(
     let mut at = 0;
     for (index, segment) in segments.iter().enumerate() {
         let bytes = place.get(at..).unwrap_or_default();
-        if let Verdict::Block(block) = segment.verdict
+        if let Response::Block(block) = segment.response
             && segment.part.end == segment.total
         {
             let proof = before.filter(|_| continues(segment)).cloned().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Whose turn it is.
 //!
-//! The connections of a worker take turns in the order in which they became ready. Who waits for a share of
+//! The connections of a worker take turns in the order in which they became ready. One that waits for a share of
 //! the uplink, as [`cascade_swarm::give`] counts it, looks again after a pause.
 
 use super::connection::{Connection, Next};
@@ -32,7 +32,7 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
         match connection.turn()? {
             // (Tokio's `readable` and `writable` let several tasks wait for one socket; their futures take
             // a hundred bytes more, for each idle client.)
-            // Goes to the end of the line, after the runtime has looked who else is ready.
+            // Comes last, after the runtime has looked which others are ready.
             Next::Turn => tokio::task::yield_now().await,
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
             Next::Share(until) => Box::pin(tokio::time::sleep_until(until.into())).await,

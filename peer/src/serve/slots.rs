@@ -5,7 +5,7 @@
 //!
 //! A connection's progress is written into atomics of its own, without a lock, at every turn. The
 //! table keeps the connections in the order in which they give way, as it was when it last looked; one that
-//! has taken something since is put at its place only when it comes to the front. So making room for one
+//! has taken something since is put at its place only when it comes to the head. So making room for one
 //! client looks at one connection, or at some that are then not looked at again for the time of an eviction;
 //! there is no walk over all of them for each new client, and no lock on the way of data.
 

@@ -43,7 +43,7 @@ pub(super) struct Setup {
 }
 
 /// The thread, as its connections know it.
-pub(super) struct Worker {
+pub(super) struct ServeThread {
     pub(super) catalog: Arc<Catalog>,
     pub(super) stats: Arc<ServeStats>,
     pub(super) places: Arc<Places>,
@@ -72,7 +72,7 @@ pub(super) struct Scratch {
     pub(super) segments: Vec<Segment>,
 }
 
-impl Worker {
+impl ServeThread {
     pub(super) fn new(setup: &Setup) -> Rc<Self> {
         let scratch = Scratch {
             requests: vec![0; QUEUE_LEN * REQUEST_LEN].into(),

@@ -3,7 +3,7 @@
 use super::clients::Clients;
 use super::connection::Connection;
 use super::schedule;
-use super::thread::{Handover, Running, Setup, Worker};
+use super::thread::{Handover, Running, ServeThread, Setup};
 use crate::clock;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 
 /// The life of worker `index`: takes connections until the pool stops, then sees the last ones out.
 pub(super) async fn work(index: usize, setup: Setup, mut arriving: mpsc::Receiver<Handover>) {
-    let worker = Worker::new(&setup);
+    let worker = ServeThread::new(&setup);
     let mut running = setup.running.clone();
     LocalSet::new()
         .run_until(async {
@@ -38,7 +38,7 @@ pub(super) async fn work(index: usize, setup: Setup, mut arriving: mpsc::Receive
 }
 
 /// Begins to serve an accepted connection; one that broke meanwhile is dropped.
-fn begin(worker: &Rc<Worker>, clients: &Clients, Handover { stream, slot }: Handover) {
+fn begin(worker: &Rc<ServeThread>, clients: &Clients, Handover { stream, slot }: Handover) {
     // Answers are written whole: waiting for more bytes to fill a packet would only delay them.
     let _ = stream.set_nodelay(true);
     if let Ok(stream) = tokio::net::TcpStream::from_std(stream) {
@@ -50,7 +50,7 @@ fn begin(worker: &Rc<Worker>, clients: &Clients, Handover { stream, slot }: Hand
 }
 
 /// Waits until the last connection is closed, but no longer than the time for it.
-async fn finish(worker: &Worker, setup: &Setup) {
+async fn finish(worker: &ServeThread, setup: &Setup) {
     let timeouts = &setup.options.timeouts;
     let end = clock::now() + timeouts.stop;
     while worker.open.get() > 0 {

@@ -72,12 +72,9 @@ fn take_in_item(known: &mut Known, now: Time, link: LinkId, peer: usize, item: &
         }
         Item::Peers(addrs) => learn_hearsay(known, now, peer, addrs, true),
         Item::PlainPeers(addrs) => learn_hearsay(known, now, peer, addrs, false),
-        Item::Load(clients) => {
-            told.load = *clients;
-            if *clients == 0 {
-                told.busy_until = now;
-            }
-        }
+        // It may be asked again at once if no client waits.
+        Item::Load(0) => told.busy_until = now,
+        Item::Load(_) => {}
         Item::Goodbye => {
             told.leaves = true;
             known.peers.get_mut(peer).left(now);

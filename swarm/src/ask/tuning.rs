@@ -12,12 +12,10 @@ pub(super) const MAX_DOUBLINGS: u32 = 3;
 tuning! {
     /// What a download's decisions weigh. Lengths are in bytes, rates in bytes a second.
     pub struct Tuning {
-        /// Links to peers that tell what they have, and links that are useful from which on trackers are asked less often:
-        /// more of them find rare blocks sooner, and cost messages.
+        /// Links to peers that tell what they have; half as many again with links to peers that have one to this peer, and
+        /// of a leecher that is behind. With as many useful links trackers are asked less often. More links find rare
+        /// blocks sooner, and cost messages.
         swarm_links: usize = 20,
-        /// The same with links to peers that have one to this peer, and of a leecher that is behind to any: each peer has
-        /// about as many askers as it asks, against messages. Neutral at `swarm_links`.
-        max_swarm_links: usize = 30,
         /// Links that are opened at once: a quick start against a burst of connections.
         first_links: u32 = 16,
         /// Between opening one link and the next after those: newcomers are met as well against a quick start.
@@ -28,41 +26,31 @@ tuning! {
         /// Between two looks at which link makes room for another peer, and at who else has a block that came wrong: a good
         /// set of links sooner against connections made and closed.
         review_interval: Duration = Duration::from_millis(500),
-        /// Connections at once to a peer that closes each after one answer: its rate against its descriptors.
-        links_to_closer: usize = 3,
 
         /// The first pause after a failure, doubling; the longest between two questions to a peer whose answers bring
         /// nothing; and for which a peer that closes after each answer is not asked again: a quick return against useless
         /// questions.
         pause: Duration = Duration::from_secs(1),
-        /// The longest pause after failures, and that after a wrong block, a goodbye, or giving less than others.
+        /// The longest pause after failures, and that after a wrong block, or giving less than others.
         max_pause: Duration = Duration::from_secs(60),
         /// For which a peer that refused a block is not asked for it: useless requests against blocks found late.
         lack_believed: Duration = Duration::from_secs(5),
         /// Refusals in a row from which on there is a pause after each, up to `pause` with twice as many: useless requests
-        /// against blocks found late.
-        /// Neutral at `u32::MAX`.
+        /// against blocks found late. Neutral at `u32::MAX`.
         many_refusals: u32 = 64,
         /// Between two questions for news: fresh knowledge against messages.
         poll_interval: Duration = Duration::from_millis(10),
         /// For which a peer with too many requests waiting is not asked: its queue against its idle uplink.
         busy_pause: Duration = Duration::from_millis(150),
 
-        /// Links that are drawn for the next request, of which the least loaded gets it: short queues against everybody
-        /// choosing the same peer. Neutral at 1.
-        draws: usize = 3,
         /// Requests waiting at each uplink of a swarm, as a mean: busy uplinks against late blocks.
         uplink_queue: u64 = 16,
-        /// Times that many may wait at peers whose queue is empty. Neutral at 1.
-        free_uplink_factor: u64 = 2,
         /// A leecher with fewer blocks than the median of its links, by what arrives in this time, is behind: it catches
         /// up against others' queues. Neutral at `Duration::MAX`.
         behind_by: Duration = Duration::from_millis(100),
-        /// A leecher that is behind has one part in this number more waiting. Neutral at `u64::MAX`.
-        behind_part: u64 = 2,
         /// With requests under way at this number of version 1 leechers, a version 1 seeder is not asked for others'
         /// blocks: its copies go further against waiting for leechers.
-        busy_leechers: usize = 4,
+        busy_leechers: usize = 3,
         /// Small blocks are asked for in runs of this, and count together up to this in a queue: fewer calls at both ends
         /// against variety in the swarm.
         run_len: u64 = 256 << 10,
@@ -84,16 +72,12 @@ tuning! {
         /// A link is stalled after this, however long answers take, and closed after twice as long; one that never gave
         /// anything makes room for another.
         max_stall: Duration = Duration::from_secs(15),
-        /// Bytes that are progress: a peer that trickles is as good as silent.
-        progress_len: u64 = 8 << 10,
         /// A block goes to another link where that is faster by this factor …
         take_factor: f64 = 1.5,
         /// … and by this time, after which it is also looked again: an early end against blocks that come twice.
         take_margin: Duration = Duration::from_millis(100),
         /// Times that margin among leechers who serve each other. Neutral at 1.
         swarm_margins: u32 = 4,
-        /// Times that a block goes to a faster link; after that only from stalled ones.
-        fast_takes: u32 = 2,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files to serve and clients that ask for them, with plain blocking sockets and the bytes of the
 //! protocol.
 
-use super::super::verdict::Verdict;
+use super::super::response::Response;
 use crate::catalog::{Catalog, Served};
 use crate::metafile::MetafileOnDisk;
 use crate::serve::{Options, Pool, ServeStats};
@@ -84,12 +84,12 @@ impl Sample {
     }
 }
 
-/// The bytes of the answer `verdict` for a file.
-pub(in crate::serve) fn answer_of(sample: &Sample, verdict: Verdict) -> Vec<u8> {
-    match verdict {
-        Verdict::Block(block) => block_answer(sample.block(block.number())),
-        Verdict::Refusal(refusal) => refusal.encode(),
-        Verdict::Part { .. } | Verdict::News | Verdict::Guest => Vec::new(),
+/// The bytes of the answer `response` for a file.
+pub(in crate::serve) fn answer_of(sample: &Sample, response: Response) -> Vec<u8> {
+    match response {
+        Response::Block(block) => block_answer(sample.block(block.number())),
+        Response::Refusal(refusal) => refusal.encode(),
+        Response::Part { .. } | Response::News | Response::Guest => Vec::new(),
     }
 }
 

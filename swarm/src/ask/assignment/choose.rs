@@ -4,7 +4,7 @@ use super::behind;
 use super::first::First;
 use super::order::{Order, Picker};
 use super::owners;
-use super::room::{self, Room};
+use super::room;
 use crate::Time;
 use crate::ask::known::Known;
 use crate::ask::links::told::Has;
@@ -43,9 +43,9 @@ impl Chooser {
         self.behind
     }
 
-    /// Which links may have another block in flight.
-    pub(super) fn room(&self, known: &Known) -> Room {
-        Room::in_swarm(known, self.behind)
+    /// Whether another block may be in flight.
+    pub(super) fn has_room(&self, known: &Known) -> bool {
+        room::in_swarm(known, self.behind)
     }
 
     /// The next block to ask the link for, if it should be asked for one now.
@@ -61,7 +61,7 @@ impl Chooser {
             || now < state.busy_until()
             || !room::on_link(known.tuning, now, state, peer, known.has_telling_leechers())
             || state.told.as_ref().is_some_and(|told| told.exhausted)
-            || !self.room(known).fits(state)
+            || !self.has_room(known)
         {
             return None;
         }
@@ -81,7 +81,7 @@ impl Chooser {
 
     /// The block that a link is opened with.
     pub(super) fn first_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
-        if !self.room(known).fits(known.links.get(link)?) {
+        if !self.has_room(known) {
             return None;
         }
         self.first.next_for(known, now, link).or_else(|| self.pick_blind(known, now, link))

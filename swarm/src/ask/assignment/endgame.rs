@@ -6,7 +6,6 @@ use crate::ask::action::Action;
 use crate::ask::known::Known;
 use crate::ask::links::pipeline::Pace;
 use crate::ask::links::{Link, LinkId};
-use crate::ask::tuning::Tuning;
 use crate::ask::tuning::doubled;
 use cascade_format::Block;
 use core::time::Duration;
@@ -112,7 +111,7 @@ impl Endgame {
                 continue;
             };
             let times = self.times.get(&block).copied().unwrap_or(0);
-            let wait = expected_wait(known.tuning, now, holder, skill.proven, times, is_end);
+            let wait = expected_wait(now, holder, skill.proven, times, is_end);
             let Some(wait) = wait else { continue };
             // A block that others follow in a queue that moves is sent in any case, and the last is as late.
             if wait != Duration::MAX && holder.requests.wanted().next_back() != Some(block) {
@@ -161,14 +160,7 @@ impl Endgame {
 /// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
 /// time that a block is taken makes the next one harder, and a taker that has shown nothing yet must find
 /// a long stall.
-fn expected_wait(
-    tuning: &Tuning,
-    now: Time,
-    holder: &Link,
-    proven: bool,
-    times: u32,
-    is_end: bool,
-) -> Option<Duration> {
+fn expected_wait(now: Time, holder: &Link, proven: bool, times: u32, is_end: bool) -> Option<Duration> {
     let doublings = if proven { times } else { times + UNPROVEN_DOUBLINGS };
     if holder.stalls_for(now) >= doubled(holder.stall_time(), doublings) {
         return Some(Duration::MAX);
@@ -177,14 +169,14 @@ fn expected_wait(
     // usual reason.
     let silence = holder.unusual_silence(now);
     let wait = holder.pipeline.time_for(holder.requests.bytes()).unwrap_or_default().max(silence);
-    (is_end && proven && times < tuning.fast_takes).then_some(wait)
+    (is_end && proven).then_some(wait)
 }
 
 #[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, reason = "one action is looked for")]
 mod tests {
     use super::*;
-    use crate::ask::{Config, Ended, Order, Outcome, Plan, Source};
+    use crate::ask::{Config, Ended, Order, Outcome, Plan, Source, Tuning};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
     use cascade_format::peer_wire::Status;

@@ -32,7 +32,7 @@ use cascade_format::Block;
 use choose::Chooser;
 use core::ops::Range;
 use endgame::Endgame;
-use room::{MIN_REQUESTS, Room};
+use room::MIN_REQUESTS;
 
 /// Gives requests to links.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Assignment {
 
     /// Where there may be room again: wakes the links that have nothing to do.
     pub(super) fn refill(&self, known: &mut Known, now: Time) {
-        if self.chooser.room(known) != Room::None {
+        if self.chooser.has_room(known) {
             self.wake_idle(known, now);
         }
     }
@@ -162,9 +162,8 @@ impl Assignment {
     /// A link that may take requests. While there is no room in flight, only those that have offers, or that may
     /// be asked for news: to look at all the others for every block that arrives would be most of the work.
     fn next_to_feed(&self, known: &mut Known, now: Time) -> Option<LinkId> {
-        let room = self.chooser.room(known);
-        if room != Room::Any && !self.may_take(known) {
-            known.links.narrow(|link| room == Room::Free && link.load() == 0 || link.may_poll(now));
+        if !self.chooser.has_room(known) && !self.may_take(known) {
+            known.links.narrow(|link| link.may_poll(now));
         }
         let link = next_ready(known)?;
         known.links.done(link);
@@ -213,24 +212,15 @@ impl Assignment {
     }
 }
 
-/// One of the links that may take requests. Of a few that are drawn, the one whose peer has the fewest
-/// waiting: the best of all would be everybody's best, and have the longest queue a moment later.
+/// One of the links that may take requests. Where peers tell what they have, it is drawn: an order would be everybody's
+/// order, and its first link would have the longest queue.
 fn next_ready(known: &mut Known) -> Option<LinkId> {
     let ready = known.links.ready();
-    let first = ready.first().copied()?;
-    if ready.len() == 1 || !known.has_telling_leechers() {
-        return Some(first);
+    if ready.len() < 2 || !known.has_telling_leechers() {
+        return ready.first().copied();
     }
-    let mut best: Option<(u16, LinkId)> = None;
-    for _ in 0..known.tuning.draws {
-        let at = usize::try_from((known.random)() % ready.len() as u64).unwrap_or(0);
-        let drawn = ready.get(at).copied().unwrap_or(first);
-        let load = known.links.get(drawn).map_or(0, Link::load);
-        if best.is_none_or(|(least, _)| load < least) {
-            best = Some((load, drawn));
-        }
-    }
-    best.map(|(_, link)| link)
+    let at = usize::try_from((known.random)() % ready.len() as u64).unwrap_or(0);
+    ready.get(at).copied()
 }
 
 /// Asks an idle link's peer for news, if it knows the extension.

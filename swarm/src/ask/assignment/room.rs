@@ -12,48 +12,20 @@ use crate::limits::MAX_PIPELINE;
 /// small the product of bandwidth and delay.
 pub(super) const MIN_REQUESTS: usize = 2;
 
-/// Which links may have another block in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    /// Every one.
-    Any,
-    /// Those to peers at which no client waits.
-    Free,
-    /// None.
-    None,
-}
-
-impl Room {
-    /// Among leechers that serve each other, a request waits for those of others; more of them than keep every uplink
-    /// busy only make blocks late. A leecher that is `behind` has some more waiting.
-    pub(super) fn in_swarm(known: &Known, behind: bool) -> Self {
-        if !known.has_telling_leechers() {
-            return Self::Any;
-        }
-        let tuning = known.tuning;
-        let depth = depth(tuning, known.flow.received.rate(), known.links.round_trip());
-        let unit = known.blocks.layout().block_size().max(tuning.run_len);
-        let leechers = known.rarity.partial as u64 + 1;
-        let usual = (tuning.uplink_queue * known.links.connected() as u64).div_ceil(leechers);
-        let units = if behind { usual + usual / tuning.behind_part } else { usual };
-        let under_way = known.links.under_way();
-        if under_way < depth + unit * units {
-            Self::Any
-        } else if under_way < depth + unit * units * tuning.free_uplink_factor {
-            Self::Free
-        } else {
-            Self::None
-        }
+/// Whether another block may be in flight on any link. Among leechers that serve each other, a request waits for those
+/// of others; more of them than keep every uplink busy only make blocks late. A leecher that is `behind` has half as
+/// many again waiting.
+pub(super) fn in_swarm(known: &Known, behind: bool) -> bool {
+    if !known.has_telling_leechers() {
+        return true;
     }
-
-    /// Whether a link may have another block in flight. A peer whose uplink is free does not keep it waiting.
-    pub(super) fn fits(self, link: &Link) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Free => link.load() == 0,
-            Self::None => false,
-        }
-    }
+    let tuning = known.tuning;
+    let depth = depth(tuning, known.flow.received.rate(), known.links.round_trip());
+    let unit = known.blocks.layout().block_size().max(tuning.run_len);
+    let leechers = known.rarity.partial as u64 + 1;
+    let usual = (tuning.uplink_queue * known.links.connected() as u64).div_ceil(leechers);
+    let units = if behind { usual + usual / 2 } else { usual };
+    known.links.under_way() < depth + unit * units
 }
 
 /// Whether another request fits into the link's pipeline.

@@ -155,7 +155,7 @@ impl Connecting {
 
     /// Links that are worth having.
     pub(super) fn max_links(&self, known: &Known) -> usize {
-        let enough = if known.has_telling_leechers() { self.tuning.max_swarm_links } else { usize::MAX };
+        let enough = if known.has_telling_leechers() { self.tuning.swarm_links * 3 / 2 } else { usize::MAX };
         self.max_links.min(enough)
     }
 }

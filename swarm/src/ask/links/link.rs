@@ -116,11 +116,6 @@ impl Link {
         self.told.as_ref().map_or(Time::ZERO, |told| told.busy_until)
     }
 
-    /// Clients that wait for a block at the peer, as far as is known.
-    pub(in crate::ask) fn load(&self) -> u16 {
-        self.told.as_ref().map_or(0, |told| told.load)
-    }
-
     /// Bytes arrive; see [`Pipeline::received`].
     pub(in crate::ask) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
         self.silence.received(now, bytes);

@@ -4,6 +4,9 @@ use crate::Time;
 use crate::ask::tuning::Tuning;
 use core::time::Duration;
 
+/// A peer that sends less than this, in bytes, is as good as silent.
+const PROGRESS_LEN: u64 = 8 << 10;
+
 /// When something arrived on one link.
 #[derive(Debug)]
 pub(in crate::ask) struct Silence {
@@ -11,7 +14,7 @@ pub(in crate::ask) struct Silence {
     /// Anything has ever arrived.
     heard: bool,
     last_byte: Time,
-    /// When [`Tuning::progress_len`] more had come, or a whole answer; and what has come since.
+    /// When [`PROGRESS_LEN`] more had come, or a whole answer; and what has come since.
     last_progress: Time,
     since_progress: u64,
     /// How long the links' first bytes took when the last request left.
@@ -41,7 +44,7 @@ impl Silence {
     pub(super) fn received(&mut self, now: Time, bytes: u64) {
         (self.last_byte, self.heard) = (now, true);
         self.since_progress += bytes;
-        if self.since_progress >= self.tuning.progress_len {
+        if self.since_progress >= PROGRESS_LEN {
             (self.last_progress, self.since_progress) = (now, 0);
         }
     }
@@ -108,7 +111,7 @@ mod tests {
         let later = Time::from_secs(3);
         silence.received(later, 10);
         assert_eq!(silence.lasts(later), later, "ten bytes");
-        silence.received(later, tuning.progress_len);
+        silence.received(later, PROGRESS_LEN);
         assert!(silence.is_progress(later));
         assert_eq!(silence.stall_time(), tuning.stall_after);
         silence.requested(later, false, Duration::from_secs(1));

@@ -34,8 +34,6 @@ pub(in crate::ask) struct Told {
     pub(in crate::ask) offered: VecDeque<Block>,
     /// Offered blocks told so far, modulo 2³².
     pub(in crate::ask) offers_seen: u32,
-    /// Clients that wait for a block there, as it said last.
-    pub(in crate::ask) load: u16,
     /// It has enough to do until then.
     pub(in crate::ask) busy_until: Time,
     /// It has told something, and not only others of it.
@@ -63,7 +61,6 @@ impl Told {
             has: Has::Some(Have::none(layout)),
             offered: VecDeque::new(),
             offers_seen: 0,
-            load: 0,
             busy_until: Time::ZERO,
             heard: false,
             polling: false,
@@ -191,7 +188,6 @@ mod tests {
         let run = Run { first: layout.block(7).unwrap(), count: 3 };
         let count = questions(&mut told, |told| {
             told.has_run(&layout, run, &mut |_| {});
-            told.load ^= 1;
         });
         assert!(count <= 18, "{count} questions in ten seconds");
     }

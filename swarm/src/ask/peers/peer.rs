@@ -16,6 +16,9 @@ use core::time::Duration;
 /// everything counts as gone.
 const MAX_FAILURES: u32 = 4;
 
+/// Connections at once to a peer that closes each after one answer.
+const LINKS_TO_CLOSER: usize = 3;
+
 /// See [`Peer::rank`].
 pub(super) type Rank = (bool, bool, usize, bool, u32, bool, usize);
 
@@ -151,7 +154,7 @@ impl Peer {
 
     /// The peer told that it leaves.
     pub(in crate::ask) fn left(&mut self, now: Time) {
-        self.retry_at = self.retry_at.max(now + self.tuning.max_pause);
+        self.retry_at = self.retry_at.max(now + self.tuning.back_off(MAX_FAILURES));
     }
 
     /// Others may give more: it is left alone for a while.
@@ -320,7 +323,7 @@ impl Peer {
     }
 
     fn max_links(&self) -> usize {
-        if self.habits.closes() { self.tuning.links_to_closer } else { 1 }
+        if self.habits.closes() { LINKS_TO_CLOSER } else { 1 }
     }
 
     fn wants_link(&self) -> bool {

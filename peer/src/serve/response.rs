@@ -7,7 +7,7 @@ use cascade_format::{Block, Layout};
 
 /// The answer to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Response {
     /// Status 0 and the block's bytes.
     Block(Block),
     /// Another status and a message.
@@ -48,25 +48,25 @@ pub(super) enum Refusal {
 
 /// Decides how `request`, which names `file`, is answered. `unchanged` is what
 /// [`Shared::is_unchanged`] said just before.
-pub(super) fn judge(request: &BlockRequest, file: &Shared, unchanged: bool) -> Verdict {
+pub(super) fn judge(request: &BlockRequest, file: &Shared, unchanged: bool) -> Response {
     let layout = file.layout();
     match layout.block(request.block) {
-        None => Verdict::Refusal(Refusal::NoSuchBlock { blocks: layout.blocks() }),
-        Some(block) if unchanged && file.have().has(block) => Verdict::Block(block),
-        Some(_) => Verdict::Refusal(Refusal::MissingBlock),
+        None => Response::Refusal(Refusal::NoSuchBlock { blocks: layout.blocks() }),
+        Some(block) if unchanged && file.have().has(block) => Response::Block(block),
+        Some(_) => Response::Refusal(Refusal::MissingBlock),
     }
 }
 
 /// Decides how a request for the part of the `.cascade` file at `offset` is answered.
-pub(super) fn judge_part(file: &Shared, offset: u32) -> Verdict {
-    let Some(metafile) = file.metafile() else { return Verdict::Refusal(Refusal::MissingBlock) };
+pub(super) fn judge_part(file: &Shared, offset: u32) -> Response {
+    let Some(metafile) = file.metafile() else { return Response::Refusal(Refusal::MissingBlock) };
     match PartHead::at(metafile.layout().metafile_len(), offset) {
-        Some(head) => Verdict::Part { offset, head },
-        None => Verdict::Refusal(Refusal::NoSuchBlock { blocks: file.layout().blocks() }),
+        Some(head) => Response::Part { offset, head },
+        None => Response::Refusal(Refusal::NoSuchBlock { blocks: file.layout().blocks() }),
     }
 }
 
-impl Verdict {
+impl Response {
     /// Whether it carries bytes that others may want at the same time.
     pub(super) fn gives(self) -> bool {
         matches!(self, Self::Block(_) | Self::Part { .. })
@@ -153,7 +153,7 @@ mod tests {
         ] {
             let answer = refusal.encode();
             assert_eq!(answer.first(), Some(&status), "{refusal:?}");
-            assert_eq!(Verdict::Refusal(refusal).closes(), closes, "{refusal:?}");
+            assert_eq!(Response::Refusal(refusal).closes(), closes, "{refusal:?}");
             let body = answer.get(9..).unwrap();
             assert_eq!(answer.get(1..9).unwrap(), (body.len() as u64).to_be_bytes());
             let text = std::str::from_utf8(body).unwrap();
