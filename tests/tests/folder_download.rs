@@ -289,7 +289,8 @@ fn a_disk_that_is_full_or_keeps_nothing_is_waited_for_or_told() {
     let (scene, file) = archive();
     let peer = ForeignPeer::honest(&file);
     for (fault, succeeds) in [
-        ("pwritev:error=ENOSPC:when=3", true),
+        ("pwritev:error=ENOSPC:when=2", true),
+        ("pwritev:error=ENOSPC:when=7", true),
         ("syncfs:error=EIO:when=1", true),
         ("syncfs:error=EIO:when=1+", false),
     ] {
