@@ -2,6 +2,7 @@ use cascade_tests::cascade_file::TestFile;
 use cascade_tests::foreign_client::blocks_given;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::foreign_tracker::ForeignTracker;
+use cascade_tests::launch::{can_inject, injected};
 use cascade_tests::process::{Process, Signal};
 use cascade_tests::tree::{self, Elsewhere, FolderScene};
 use std::fs::{self, OpenOptions};
@@ -277,4 +278,33 @@ fn of_an_earlier_version_of_a_file_what_is_right_is_copied() {
     file.assert_same(&elsewhere.target);
     assert_eq!(peer.journal().asked().len(), 10);
     assert_eq!(elsewhere.names(), ["film.bin", "film.bin.cascade", "old version"]);
+}
+
+/// One write finds no room, one sync fails, every sync fails.
+#[test]
+fn a_disk_that_is_full_or_keeps_nothing_is_waited_for_or_told() {
+    if !can_inject() {
+        return;
+    }
+    let (scene, file) = archive();
+    let peer = ForeignPeer::honest(&file);
+    for (fault, succeeds) in [
+        ("pwritev:error=ENOSPC:when=2", true),
+        ("pwritev:error=ENOSPC:when=7", true),
+        ("syncfs:error=EIO:when=1", true),
+        ("syncfs:error=EIO:when=1+", false),
+    ] {
+        let elsewhere = Elsewhere::of(&file);
+        let log = elsewhere.dir.path().join("strace.log");
+        let done = elsewhere.download(peer.addr).with_faults(fault, &log).run();
+        assert!(injected(&log) >= 1, "{fault}: {done}");
+        if succeeds {
+            done.assert_success();
+        } else {
+            done.assert_code(1).assert_error_mentions(&["photos", "disk"]);
+            assert!(!elsewhere.target.exists(), "a folder that is not on the disk has the name: {done}");
+            elsewhere.download(peer.addr).run().assert_success();
+        }
+        tree::assert_same(&scene.source, &elsewhere.target);
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::beneath::look;
 use super::error::FolderError;
-use super::mark::Mark;
+use super::mark::{Mark, is_file};
+use super::part::IN_THE_WAY;
 use super::tree::Tree;
 use super::walk::Special;
 use cascade_archive::{Entry, Kind};
@@ -48,6 +49,10 @@ fn file(tree: &Tree, parents: &mut Parents, number: u32, entry: &Entry, executab
         Err(error) if error != Errno::NOENT => return Err(error.into()),
         Ok(_) | Err(_) => return Err(tree.found_changed(entry).into()),
     };
+    if !is_file(&stat) || stat.st_nlink != 1 {
+        // It may be somebody's file in another place, too.
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, IN_THE_WAY));
+    }
     let mode = stat.st_mode & 0o777;
     // Whoever may read it may run it.
     let wanted = if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };

@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 
+/// What is said of what has the name of a file and is none that may be written to.
+pub(super) const IN_THE_WAY: &str = "it is in the way, and not a regular file with one name; move it away";
+
 /// The files of a folder as they come. Content goes to the files. Headers and zeroes are not written anywhere: they
 /// are compared with what they must be.
 #[derive(Debug)]
@@ -104,8 +107,7 @@ impl FolderPart {
         }
         if !is_file(&stat) || stat.st_nlink > 1 {
             // A second name would show our writes in another place; and what is no file takes none.
-            let in_the_way = "it is in the way, and not a regular file with one name; move it away";
-            let error = io::Error::new(io::ErrorKind::AlreadyExists, in_the_way);
+            let error = io::Error::new(io::ErrorKind::AlreadyExists, IN_THE_WAY);
             return Err(self.tree.of_file(entry, &error));
         }
         if u64::try_from(stat.st_size).ok() != Some(entry.kind.size()) {

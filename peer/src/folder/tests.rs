@@ -2,7 +2,9 @@ use super::*;
 use crate::store::Ground;
 use crate::store::Guarded;
 use cascade_archive::{Archive, Kind, Segment};
+use cascade_format::Layout;
 use std::fs;
+use std::io::IoSlice;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -254,4 +256,93 @@ fn a_deep_tree_takes_few_descriptors() {
     let mut read = vec![0; bytes.len()];
     tree.fill(&mut read, 0).unwrap();
     assert!(read == bytes);
+}
+
+/// A folder that is being downloaded, into which `bytes` were written in pieces of any length, in any order.
+fn written(source: &Tree, bytes: &[u8], block_size: u64) -> (tempfile::TempDir, FolderPart) {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(bytes.len() as u64, block_size).unwrap();
+    let lock = tempfile::tempfile().unwrap();
+    let part = FolderPart::open(source.archive().clone(), dir.path(), lock, layout).unwrap();
+    let mut random = fastrand::Rng::with_seed(block_size);
+    let mut blocks: Vec<_> = layout.iter().collect();
+    random.shuffle(&mut blocks);
+    for block in blocks {
+        let range = layout.range(block);
+        let (mut at, end) = (usize::try_from(range.start).unwrap(), usize::try_from(range.end).unwrap());
+        while at < end {
+            let len = random.usize(1..3000).min(end - at);
+            let (one, two) = bytes[at..at + len].split_at(random.usize(..=len));
+            part.write_all_at(&mut [IoSlice::new(one), IoSlice::new(two)], at as u64).unwrap();
+            at += len;
+        }
+    }
+    (dir, part)
+}
+
+#[test]
+fn what_is_written_to_the_archive_becomes_the_folder() {
+    let dir = sample();
+    let tree = walk(dir.path()).unwrap();
+    let bytes = plain(tree.archive(), dir.path());
+    for block_size in [500, 4096, 1 << 30] {
+        let (copy, part) = written(&tree, &bytes, block_size);
+        let mut read = vec![0; bytes.len()];
+        part.fill(&mut read, 0).unwrap();
+        assert!(read == bytes && part.is_ours());
+        let layout = Layout::new(bytes.len() as u64, block_size).unwrap();
+        assert!(layout.iter().all(|block| part.is_canonical(block)));
+        part.complete(&NEVER).unwrap();
+        let again = walk(copy.path()).unwrap();
+        assert!(again.archive() == tree.archive(), "times, permissions and links, too");
+        let stamp = part.last_stamp().unwrap();
+        assert_eq!(part.look().unwrap(), stamp, "nobody has written but we");
+    }
+}
+
+#[test]
+fn a_block_with_other_headers_than_the_index_says_is_noted_until_it_is_written_again() {
+    let dir = sample();
+    let tree = walk(dir.path()).unwrap();
+    let bytes = plain(tree.archive(), dir.path());
+    let layout = Layout::new(bytes.len() as u64, 1000).unwrap();
+    let (_copy, part) = written(&tree, &bytes, 1000);
+    // A header, what fills up a unit, and a file's content.
+    let content = place(&tree, "a-b");
+    for (at, odd) in [(content - 500, true), (bytes.len() as u64 - 1, true), (content + 5, false)] {
+        let block = layout.block_at(at).unwrap();
+        let range = layout.range(block);
+        let mut wrong =
+            bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()].to_vec();
+        let right = wrong.clone();
+        wrong[usize::try_from(at - range.start).unwrap()] ^= 1;
+        part.write_all_at(&mut [IoSlice::new(&wrong)], range.start).unwrap();
+        assert_eq!(part.is_canonical(block), !odd, "{at}");
+        assert_eq!(layout.iter().filter(|block| !part.is_canonical(*block)).count(), usize::from(odd));
+        part.write_all_at(&mut [IoSlice::new(&right)], range.start).unwrap();
+        assert!(part.is_canonical(block));
+    }
+}
+
+#[test]
+fn a_file_with_a_second_name_is_not_written_to() {
+    let (dir, outside) = (sample(), tempfile::tempdir().unwrap());
+    let tree = walk(dir.path()).unwrap();
+    let bytes = plain(tree.archive(), dir.path());
+    let (copy, part) = written(&tree, &bytes, 4096);
+    let precious = outside.path().join("precious");
+    fs::write(&precious, "precious").unwrap();
+    for open in [false, true] {
+        fs::remove_file(copy.path().join("a-b")).unwrap();
+        fs::hard_link(&precious, copy.path().join("a-b")).unwrap();
+        if open {
+            // Its descriptor is kept by a reader.
+            part.look().unwrap();
+            let _ = part.fill(&mut [0], place(&tree, "a-b"));
+        }
+        let _ = part.write_all_at(&mut [IoSlice::new(&[1; 10])], place(&tree, "a-b"));
+        assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    }
+    assert!(part.complete(&NEVER).is_err());
+    assert_eq!(fs::read(&precious).unwrap(), b"precious");
 }

@@ -4,7 +4,7 @@
 //! version, the work of another program) is used block by block, and the target itself is not touched
 //! until everything is verified (invariant *untouched target*).
 
-use super::disk::{Disk, SystemDisk};
+use super::disk::{Disk, SystemDisk, is_full};
 use super::ledger::MAX_FAILED_SYNCS;
 use super::open::{OpenError, open_regular};
 use super::part::{self, Part, move_aside, part_path};
@@ -429,8 +429,15 @@ impl Preparation<'_> {
         // What came before it was known that it is a folder.
         let came = check(head, self.metafile, 0..layout.blocks(), &|_| (), self.cancel);
         let came = came.map_err(|error| self.interrupted_or("read", &place.head(), error))?;
-        on_disk &= !self.copy(head, &came, &data, &mut have, target)?;
-        head.set_len(head_end).map_err(|error| io_error("cut", &place.head(), error))?;
+        match self.copy(head, &came, &data, &mut have, target) {
+            Ok(copied) => {
+                on_disk &= !copied;
+                head.set_len(head_end).map_err(|error| io_error("cut", &place.head(), error))?;
+            }
+            // What finds no room is fetched again when there is some, or copied by the next run.
+            Err(PrepareError::Io { source, .. }) if is_full(&source) => on_disk = false,
+            Err(error) => return Err(error),
+        }
         let place = Place::Part { path: files, new: false, target: None };
         Ok(Prepared { data, have, on_disk, place, target: target.to_owned() })
     }
