@@ -31,6 +31,8 @@ mod folder;
 mod folder_download;
 /// Folders: `peer download` of archives that no honest peer makes.
 mod folder_hostile;
+/// Folders: links to them, and `peer share`.
+mod folder_link;
 
 /// Names and messages that play with a terminal, given to everything that prints.
 mod hostile_text;
