@@ -201,7 +201,7 @@ fn terminal() -> (File, File) {
     let name = ptsname(&reader, Vec::new()).unwrap();
     let path = Path::new(OsStr::from_bytes(name.as_bytes()));
     let open = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
-    let terminal = rustix::fs::open(path, open, rustix::fs::Mode::empty()).unwrap();
+    let terminal = rustix::fs::open(path, open, Mode::empty()).unwrap();
     (terminal.into(), reader.into())
 }
 
