@@ -2,39 +2,26 @@
 
 use core::time::Duration;
 
-/// Time over which one sample is taken, unless it is said.
-pub(crate) const WINDOW: Duration = Duration::from_millis(200);
+/// Time over which one sample is taken.
+const WINDOW: Duration = Duration::from_millis(200);
 
 /// A rate as a mean of the last windows, each counting half as much as the next.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Meter {
-    window: Duration,
     start: Duration,
     bytes: u64,
     rate: f64,
 }
 
-impl Default for Meter {
-    fn default() -> Self {
-        Self::new(WINDOW)
-    }
-}
-
 impl Meter {
-    /// A meter that takes one sample in each `window`.
-    #[must_use]
-    pub const fn new(window: Duration) -> Self {
-        Self { window, start: Duration::ZERO, bytes: 0, rate: 0.0 }
-    }
-
     /// `bytes` have gone.
     pub fn add(&mut self, now: Duration, bytes: u64) {
         let elapsed = now.saturating_sub(self.start);
-        if elapsed >= self.window {
+        if elapsed >= WINDOW {
             #[allow(clippy::cast_precision_loss, reason = "an estimate")]
             let sample = self.bytes as f64 / elapsed.as_secs_f64();
             // After a pause the old rate says nothing.
-            let afresh = self.rate == 0.0 || elapsed >= self.window * 5;
+            let afresh = self.rate == 0.0 || elapsed >= WINDOW * 5;
             self.rate = if afresh { sample } else { f64::midpoint(self.rate, sample) };
             (self.start, self.bytes) = (now, 0);
         }

@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    /// Tells everybody, then leaves.
+    /// Tells all clients, then leaves.
     pub(super) fn say_goodbye(&mut self, id: NodeId) {
         if let Some(serving) = &mut self.nodes[id].serving {
             serving.upload.leave();

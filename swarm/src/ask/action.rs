@@ -31,7 +31,7 @@ pub enum Action {
         /// On which link.
         link: LinkId,
     },
-    /// Ask for a block that does not exist: whoever answers speaks the protocol.
+    /// Ask for a block that does not exist: a peer that answers speaks the protocol.
     Probe {
         /// On which link.
         link: LinkId,

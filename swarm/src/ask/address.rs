@@ -1,5 +1,5 @@
 //! Which addresses are worth a connection. A list costs a liar nothing, and a connection of ours is something that
-//! happens to whoever lives at the address.
+//! happens to the machine at the address.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -15,16 +15,16 @@ pub fn is_somewhere(addr: SocketAddrV4, ours: Option<Ipv4Addr>) -> bool {
     !nobody && near
 }
 
-/// Whether `addr` is worth a connection when somebody at `teller` tells of it, whom we speak to from `ours`. Only
-/// who lives on this machine knows anything of its loopback addresses: others would make us knock at our own
-/// doors. Private addresses are taken from everybody: a laboratory behind one router may have its tracker outside.
+/// Whether `addr` is worth a connection when a peer or tracker at `teller` tells of it, which we speak to from `ours`.
+/// Only a program on this machine knows anything of its loopback addresses: others would make us connect to our own
+/// services. Private addresses are taken from all: a laboratory behind one router may have its tracker outside.
 #[must_use]
 pub fn may_be_told(addr: SocketAddrV4, teller: Ipv4Addr, ours: Ipv4Addr) -> bool {
     let here = teller.is_loopback() || teller == ours;
     is_somewhere(addr, Some(ours)) && (here || !addr.ip().is_loopback())
 }
 
-/// Whether who listens at `listen` would reach itself at `addr`.
+/// Whether a peer that listens at `listen` would reach itself at `addr`.
 #[must_use]
 pub fn is_own(addr: SocketAddrV4, listen: SocketAddrV4) -> bool {
     let everywhere = listen.ip().is_unspecified() && addr.ip().is_loopback();

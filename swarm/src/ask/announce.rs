@@ -18,7 +18,7 @@ pub const MIN_LIST_INTERVAL: Duration = Duration::from_secs(30);
 /// [`LIST_INTERVAL`].
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 
-/// A tracker that comes back knows this peer again after so long at most.
+/// Longest wait after a tracker could not be reached: one that comes back knows this peer again after it.
 const MAX_RETRY: Duration = Duration::from_secs(60);
 
 /// What a tracker answered.

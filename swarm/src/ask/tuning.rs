@@ -23,7 +23,7 @@ tuning! {
         /// Until a link's rate is compared with others': a good set of links sooner against judging by chance. Neutral at
         /// `Duration::MAX`: no link is closed because others give more.
         judged_after: Duration = Duration::from_secs(4),
-        /// Between two looks at which link makes room for another peer, and at who else has a block that came wrong: a good
+        /// Between two looks at which link makes room for another peer, and at which other peers have a block that came wrong: a good
         /// set of links sooner against connections made and closed.
         review_interval: Duration = Duration::from_millis(500),
 
@@ -51,6 +51,9 @@ tuning! {
         /// With requests under way at this number of version 1 leechers, a version 1 seeder is not asked for others'
         /// blocks: its copies go further against waiting for leechers.
         busy_leechers: usize = 3,
+        /// Without a block for this, or for twice a block's time, a choosing seeder is asked for what it does not offer: the
+        /// download goes on against refusals, where the block is still offered to another.
+        starving_after: Duration = Duration::from_secs(3),
         /// Small blocks are asked for in runs of this, and count together up to this in a queue: fewer calls at both ends
         /// against variety in the swarm.
         run_len: u64 = 256 << 10,
@@ -76,7 +79,7 @@ tuning! {
         take_factor: f64 = 1.5,
         /// … and by this time, after which it is also looked again: an early end against blocks that come twice.
         take_margin: Duration = Duration::from_millis(100),
-        /// Times that margin among leechers who serve each other. Neutral at 1.
+        /// Times that margin among leechers that serve each other. Neutral at 1.
         swarm_margins: u32 = 4,
     }
 }

@@ -1,4 +1,4 @@
-//! Wrong blocks: who sent them, and when they are asked of the same peer again.
+//! Wrong blocks: which peers sent them, and when they are asked of the same peer again.
 //!
 //! A block that came wrong is asked of others. Where nobody else has it, the same peer is asked again, after pauses
 //! that grow: what was wrong may have been a bit that flipped on the way. In the end the download is given
@@ -14,8 +14,8 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 use hashbrown::HashMap;
 
-/// When so many wrong blocks have come without a right one in between, or nothing is left but blocks that have come
-/// wrong so often, and nobody else has them, the download ends.
+/// The download ends with this number of wrong blocks without a right one in between, or when each block that is left has
+/// come wrong this many times, if no other peer has them.
 const MAX_WRONG: u32 = 5;
 
 /// A block came with a wrong hash.
@@ -38,7 +38,7 @@ pub struct GivenUp {
     pub block: Block,
     /// How often, from anybody.
     pub times: u32,
-    /// Who sent it wrong.
+    /// The peers that sent it wrong.
     pub addrs: Vec<SocketAddrV4>,
     /// Blocks that are still to get.
     pub left: u64,
@@ -61,7 +61,7 @@ impl Wrong {
         self.in_a_row = 0;
     }
 
-    /// When it is to be looked again who else has what came wrong.
+    /// When it is to be looked again which other peers have what came wrong.
     pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
         (!self.times.is_empty()).then_some(self.review_at).filter(|at| *at > now)
     }
@@ -87,7 +87,7 @@ impl Wrong {
         }
     }
 
-    /// Looks who else has what came wrong: peers come and go.
+    /// Looks which other peers have what came wrong: peers come and go.
     pub(super) fn review(&mut self, known: &mut Known, now: Time) {
         if self.times.is_empty() || now < self.review_at {
             return;

@@ -118,12 +118,15 @@ impl Upload {
         server: Server<'_>,
     ) -> Decision {
         let Some(marker) = request.marker else {
-            return self.version1_request(now, conversation, request.wanted);
+            return self.version1_request(now, conversation, request.wanted, server);
         };
         let id = self.subscribe(now, conversation, marker);
+        // What came before it is out, or came to nothing.
+        self.grant(id, |_| 0);
         match request.wanted {
             Wanted::News => self.news_request(now, id, marker, request.behind, server),
             Wanted::Block(block) if self.admits(now, id, block, server) => {
+                self.grant(id, |_| 1);
                 Decision::Give(self.due_news(now, id, true, server))
             }
             Wanted::Block(_) | Wanted::Missing => Decision::Refuse(self.due_news(now, id, false, server)),
@@ -143,13 +146,15 @@ impl Upload {
         match (request.marker, request.wanted, known) {
             (None, wanted, _) => {
                 matches!(
-                    self.version1_request(now, conversation, wanted),
+                    self.version1_request(now, conversation, wanted, server),
                     Decision::Give(_) | Decision::Refuse(_)
                 )
             }
             (Some(_), Wanted::News, _) | (Some(_), _, None) => false,
             (Some(_), Wanted::Block(block), Some(id)) => {
-                !self.is_news_due(now, id, true) && self.admits(now, id, block, server)
+                let given = !self.is_news_due(now, id, true) && self.admits(now, id, block, server);
+                self.grant(id, |before| before + u32::from(given));
+                given
             }
             (Some(_), Wanted::Missing, Some(id)) => !self.is_news_due(now, id, false),
         }
@@ -182,19 +187,25 @@ impl Upload {
     }
 
     /// A request of a client that knows only version 1.
-    fn version1_request(&mut self, now: Time, conversation: &mut Conversation, wanted: Wanted) -> Decision {
+    fn version1_request(
+        &mut self,
+        now: Time,
+        conversation: &mut Conversation,
+        wanted: Wanted,
+        server: Server<'_>,
+    ) -> Decision {
         if !core::mem::replace(&mut conversation.noted, true) {
             conversation.host.into_iter().for_each(|host| self.note_host(host));
         }
         let Wanted::Block(block) = wanted else { return Decision::Refuse(None) };
         let since = conversation.waits_since.unwrap_or(now);
         let must = now >= since + self.tuning().version1_max_wait;
-        if self.gives_to_version1(now, block, must) {
+        if self.gives_to_version1(block, must, server) {
             conversation.waits_since = None;
             Decision::Give(None)
         } else {
             conversation.waits_since = Some(since);
-            Decision::Wait(now + self.tuning().version1_pause)
+            Decision::Wait(now + self.tuning().news_interval)
         }
     }
 

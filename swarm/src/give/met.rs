@@ -38,7 +38,7 @@ impl Met {
         if self.peers.len() > MAX_MET
             && let Some(oldest) = self.peers.pop_front()
         {
-            // One that has shown the extension since is in the line a second time.
+            // One that has shown the extension since is remembered a second time.
             if self.known.get(&oldest.addr) == Some(&oldest.extended) {
                 self.known.remove(&oldest.addr);
             }
@@ -47,7 +47,7 @@ impl Met {
         true
     }
 
-    /// Whether the host has shown so many ports that it does it to be told of. A port is a claim; on this
+    /// Whether the host has shown as many ports as one host may. A port is a claim; on this
     /// machine itself there may be a whole swarm.
     fn is_crowd(&self, addr: SocketAddrV4) -> bool {
         let ports = self.known.keys().filter(|known| known.ip() == addr.ip()).count();

@@ -14,8 +14,7 @@
 //! | [`offers`] | which block a seeder gives to whom |
 //! | `offer_queues` | in which order subscribers get offers, and of each host how many |
 //! | [`met`] | peers that have shown themselves |
-//! | `news_queue` | who is told next, when more ask than should be told at once |
-//! | `patience` | how long a subscriber is sent away because others wait, and how often it was |
+//! | `news_queue` | which client is told next, when more ask than should be told at once |
 //! | `version1` | what clients get that know only version 1 |
 //! | `tuning` | the tuned constants |
 
@@ -42,7 +41,7 @@ pub use upload::Upload;
 
 use crate::limits::MAX_TOLD_BLOCKS;
 
-/// Whether peers tell each other of a file with so many blocks. Of one with a single block there is nothing
+/// Whether peers tell each other of a file with this number of blocks. Of one with a single block there is nothing
 /// to tell, and a version 1 client that sends a request on as it came would show our marker.
 #[must_use]
 pub fn is_told(blocks: u64) -> bool {

@@ -1,8 +1,8 @@
-//! Who is told something next, when more subscribers ask for news than should be told at once.
+//! Which subscriber is told something next, when more ask for news than should be told at once.
 //!
 //! A client that only asks for news costs itself 64 bytes a question. So the answers with news alone have a
-//! budget for each file, whatever the number of those who ask. Who has been told least since it was
-//! given a block comes first: a leecher that takes what it hears of does not wait for those who only listen.
+//! budget for each file, whatever the number of clients that ask. The subscriber comes first that was told least often
+//! since it was given a block: a leecher that takes what it hears of does not wait for those that only listen.
 
 use super::subscriber::SubscriberId;
 use crate::Time;
@@ -13,10 +13,10 @@ use core::time::Duration;
 /// The queue and its budget.
 #[derive(Debug)]
 pub(super) struct NewsQueue {
-    /// Those who wait for the budget are called together, so often: see [`Tuning::news_batch`](super::Tuning).
+    /// Interval at which those that wait for the budget are called together: see [`Tuning::news_interval`](super::Tuning).
     batch: Duration,
-    queue: BTreeSet<Place>,
-    /// Places ever given.
+    queue: BTreeSet<Position>,
+    /// Positions ever given.
     places: u64,
     /// When the budget is whole again.
     whole_at: Time,
@@ -24,7 +24,7 @@ pub(super) struct NewsQueue {
 
 /// A place in the queue: the smallest is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Position {
     times_told: u32,
     number: u64,
     subscriber: SubscriberId,
@@ -35,16 +35,16 @@ impl NewsQueue {
         Self { batch, queue: BTreeSet::new(), places: 0, whole_at: Time::ZERO }
     }
 
-    /// `subscriber` stands in the queue from now on. It has been told so many times since it was given a block.
-    pub(super) fn join(&mut self, subscriber: SubscriberId, times_told: u32) -> Place {
+    /// `subscriber` is in the queue from now on. It was told `times_told` times since it was given a block.
+    pub(super) fn join(&mut self, subscriber: SubscriberId, times_told: u32) -> Position {
         self.places += 1;
-        let place = Place { times_told, number: self.places, subscriber };
+        let place = Position { times_told, number: self.places, subscriber };
         self.queue.insert(place);
         place
     }
 
     /// The one at `place` does not wait any more.
-    pub(super) fn leave(&mut self, place: Place) {
+    pub(super) fn leave(&mut self, place: Position) {
         self.queue.remove(&place);
     }
 
@@ -77,7 +77,7 @@ mod tests {
 
     const BATCH: Duration = Duration::from_millis(10);
 
-    /// Everybody in `queue` who is told at `now`.
+    /// All in `queue` that are told at `now`.
     fn told(queue: &mut NewsQueue, now: Time) -> Vec<u64> {
         core::iter::from_fn(|| queue.next(now, false)).map(|subscriber| subscriber.0).collect()
     }

@@ -45,7 +45,7 @@ struct Members {
 }
 
 impl Members {
-    /// Whether another of them may stand in the queue while there are several hosts.
+    /// Whether another of them may be in the queue while there are several hosts.
     fn has_room(&self, room: u64, now: Time) -> bool {
         self.candidate == 0 && self.offered < room && self.rests_until <= now
     }
@@ -66,7 +66,7 @@ impl OfferQueues {
         second
     }
 
-    /// A subscriber has gone; it stands in no queue.
+    /// A subscriber has gone; it is in no queue.
     pub(super) fn close(&mut self, host: Host) {
         let Some(members) = self.hosts.get_mut(&host) else { return };
         members.subscribers -= 1;
@@ -89,7 +89,7 @@ impl OfferQueues {
         if newcomer { self.newcomers.front().copied() } else { self.proven.front().copied() }
     }
 
-    /// A subscriber that stands nowhere stands in the queue, or behind others of its host. `room`: bytes that a host may be
+    /// A subscriber that is in no queue joins one, or waits behind others of its host. `room`: bytes that a host may be
     /// offered.
     pub(super) fn stand(&mut self, candidate: Candidate, room: u64) {
         let several = self.hosts.len() > 1;
@@ -160,7 +160,7 @@ impl OfferQueues {
         rested.into_iter().for_each(|host| self.advance(host, room));
     }
 
-    /// The next of `host` stands in the queue, if it may.
+    /// The next of `host` joins its queue, if it may.
     fn advance(&mut self, host: Host, room: u64) {
         let Some(members) = self.hosts.get_mut(&host) else { return };
         if members.has_room(room, self.now)

@@ -19,6 +19,9 @@ use hashbrown::HashMap;
 
 mod lapse;
 
+/// Longest time that everything on offer is thought to take: the rate may be next to nothing.
+const MAX_OFFERED_TIME: Duration = Duration::from_secs(60);
+
 #[derive(Debug)]
 struct Offer {
     run: Run,
@@ -28,7 +31,7 @@ struct Offer {
     told: Option<u32>,
     /// When it was told, until a block of it is asked for.
     idle_since: Option<Time>,
-    /// Not counted in [`Offers::offered`]: see [`Tuning::offer_stale`].
+    /// Not counted in [`Offers::offered`]: see [`Tuning::idle`].
     stale: bool,
     made: Time,
     /// It was made to one that had not taken anything yet.
@@ -62,7 +65,7 @@ struct Account {
     offers: VecDeque<Offer>,
     /// Offered blocks told so far, modulo 2³².
     told: u32,
-    /// In the queue of those who may get another offer.
+    /// In the queue of those that may get another offer.
     waiting: bool,
     /// It has taken a block.
     proven: bool,
@@ -92,8 +95,6 @@ pub struct Offers {
     accounts: HashMap<SubscriberId, Account>,
     /// Subscribers that may get another offer.
     queues: OfferQueues,
-    /// When it is the turn of newcomers.
-    turn: u32,
     /// Bytes that are offered to newcomers, but for stale offers.
     offered_to_newcomers: u64,
     /// Subscribers that have taken a block.
@@ -102,7 +103,7 @@ pub struct Offers {
     offered: u64,
     sent: Meter,
     fast: bool,
-    /// There is nothing left to offer; then everybody may ask for anything.
+    /// There is nothing left to offer; then all may ask for anything.
     opens: Option<Time>,
     check_at: Time,
     /// The same when nothing is left to offer.
@@ -122,11 +123,10 @@ impl Offers {
             next: 0,
             accounts: HashMap::new(),
             queues: OfferQueues::default(),
-            turn: 0,
             offered_to_newcomers: 0,
             proven: 0,
             offered: 0,
-            sent: Meter::new(tuning.rate_window),
+            sent: Meter::default(),
             fast: false,
             opens: None,
             check_at: Time::ZERO,
@@ -205,7 +205,7 @@ impl Offers {
                 self.put_off.push_back(PutOff {
                     run: offer.run,
                     unwilling: subscriber,
-                    until: now + self.tuning.offer_stale,
+                    until: now + self.tuning.idle,
                 });
             }
         }
@@ -255,7 +255,6 @@ impl Offers {
         {
             let Candidate { subscriber, host, newcomer } = candidate;
             let Some(run) = self.next_put_off(subscriber).or_else(|| self.next_run()) else { break };
-            self.turn = self.turn.wrapping_add(1);
             let bytes = bytes(&self.layout, run);
             for block in run.blocks(&self.layout) {
                 self.given.insert(block);
@@ -264,7 +263,7 @@ impl Offers {
             self.offered_to_newcomers += if newcomer { bytes } else { 0 };
             self.queues.add(host, bytes);
             self.queues.leave(candidate, self.room_for_each());
-            let deadline = now + self.patience();
+            let deadline = now + self.lapse_after();
             if let Some(account) = self.accounts.get_mut(&subscriber) {
                 account.waiting = false;
                 account.offers.push_back(Offer {
@@ -326,7 +325,7 @@ impl Offers {
         self.next = self.next.min(offer.run.first.number());
     }
 
-    /// Lets a subscriber stand in the queue that has room for another offer.
+    /// Puts a subscriber into its queue that has room for another offer.
     fn join_queue(&mut self, subscriber: SubscriberId) {
         let room = self.room_for_each();
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
@@ -346,16 +345,13 @@ impl Offers {
         !crowd || self.is_offered(subscriber, block)
     }
 
-    /// Who gets the next offer.
+    /// The subscriber that gets the next offer.
     fn next_candidate(&self) -> Option<Candidate> {
-        let proven = self.queues.first(false);
-        let room = self.proven == 0 || self.offered_to_newcomers < self.budget() / self.tuning.newcomers_part;
-        let newcomer = self.queues.first(true).filter(|_| room);
-        if self.turn.is_multiple_of(self.tuning.newcomers_turn) {
-            newcomer.or(proven)
-        } else {
-            proven.or(newcomer)
-        }
+        let (proven, newcomer) = (self.queues.first(false), self.queues.first(true));
+        // One part is kept for those that have taken nothing yet, and no more: a stranger may come with many
+        // connections that take nothing.
+        let room = self.offered_to_newcomers < self.budget() / self.tuning.newcomers_part;
+        if room { newcomer.or(proven) } else { proven.or(newcomer.filter(|_| self.proven == 0)) }
     }
 
     /// The next offer that another than `subscriber` did not want.
@@ -389,15 +385,15 @@ impl Offers {
         (self.budget() / self.accounts.len().max(1) as u64).max(self.tuning.offers_each * self.unit())
     }
 
-    fn patience(&self) -> Duration {
-        self.tuning.offer_lapses + self.time_for_offers() * 2
+    fn lapse_after(&self) -> Duration {
+        self.tuning.lapse + self.time_for_offers() * 2
     }
 
     /// How long everything on offer takes at the present rate; nothing while that is unknown.
     fn time_for_offers(&self) -> Duration {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = self.offered as f64 / self.sent.rate();
-        Duration::try_from_secs_f64(seconds).unwrap_or_default().min(self.tuning.max_offered_time)
+        Duration::try_from_secs_f64(seconds).unwrap_or_default().min(MAX_OFFERED_TIME)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::admission::Admission;
 use super::have_log::HaveLog;
 use super::met::Met;
-use super::news_queue::Place;
+use super::news_queue::Position;
 use crate::Time;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
 use alloc::vec;
@@ -36,11 +36,13 @@ pub(super) struct Subscriber {
     /// It is to be told that the uplink is free.
     pub(super) invited: bool,
     pub(super) asked: bool,
+    /// Blocks that it is given and that are not out yet.
+    pub(super) granted: u32,
     pub(super) admission: Admission,
     /// It knows all that there is.
     pub(super) idle: bool,
-    /// Where it stands in the queue of those who wait to be told.
-    pub(super) place: Option<Place>,
+    /// Its position in the queue of those that wait to be told.
+    pub(super) place: Option<Position>,
     /// Its turn has come: it may be told, with news alone, once.
     pub(super) ticket: bool,
     /// When it was told something last.
@@ -69,6 +71,7 @@ impl Subscriber {
             greeted: false,
             invited: false,
             asked: false,
+            granted: 0,
             admission: Admission::default(),
             idle: false,
             place: None,
@@ -82,7 +85,7 @@ impl Subscriber {
 
     /// The next part of the map; parts without any block are passed over.
     pub(super) fn map_part(&mut self, layout: &Layout, have: &dyn Fn(Block) -> bool) -> Option<Item> {
-        // So many parts without any block at a time: this is done behind a lock, for whoever asks.
+        // A few parts without any block at a time: this is done behind a lock, for any client that asks.
         for _ in 0..MAX_EMPTY_PARTS {
             if self.map_at >= layout.blocks() {
                 return None;

@@ -61,7 +61,7 @@ fn offered(items: &[Item]) -> Vec<u64> {
 fn a_lone_reader_of_a_seeder_may_ask_for_anything() {
     let mut upload = seeder();
     let subscriber = upload.open(NOW, Some(addr(1)));
-    assert_eq!(asked(&mut upload, NOW, subscriber, 0, Some(block(5)), 0), true);
+    assert!(asked(&mut upload, NOW, subscriber, 0, Some(block(5)), 0));
     assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![Item::Everything]));
     assert_eq!(news(&mut upload, NOW, subscriber), None);
 }
@@ -83,9 +83,9 @@ fn a_first_question_for_a_block_that_another_has_is_put_off() {
     let mut upload = seeder();
     let first = upload.open(NOW, Some(addr(1)));
     let second = upload.open(NOW, Some(addr(2)));
-    assert_eq!(asked(&mut upload, NOW, first, 0, Some(block(70)), 0), true);
-    assert_eq!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), false);
-    assert_eq!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), true, "it insists");
+    assert!(asked(&mut upload, NOW, first, 0, Some(block(70)), 0));
+    assert!(!asked(&mut upload, NOW, second, 0, Some(block(70)), 0));
+    assert!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), "it insists");
 }
 
 /// Takes every offer at once until nothing is offered; gives the blocks in order of their offers.
@@ -96,7 +96,7 @@ fn take_all(upload: &mut Upload, now: Time, subscribers: &[SubscriberId]) -> Vec
         for (subscriber, seen) in subscribers.iter().zip(&mut seen) {
             for number in offered(&news(upload, now, *subscriber).unwrap_or_default()) {
                 *seen += 1;
-                assert_eq!(asked(upload, now, *subscriber, *seen, Some(block(number)), 0), true);
+                assert!(asked(upload, now, *subscriber, *seen, Some(block(number)), 0));
                 upload.sent_to(now, *subscriber, block(number));
                 all.push(number);
             }
@@ -203,41 +203,16 @@ fn news_waits_for_more_only_while_others_wait_for_the_uplink() {
 }
 
 #[test]
-fn who_has_many_blocks_lets_more_wait() {
-    for (blocks, size, most) in [(8, 1 << 20, 4), (80, 1 << 20, 8), (80, 64 << 10, 16)] {
+fn a_peer_with_many_blocks_lets_more_wait() {
+    for (blocks, size, most) in [(8, 1 << 20, 4), (80, 1 << 20, 12), (80, 64 << 10, 12)] {
         let layout = Layout::new(100 * size, size).unwrap();
         let mut have = Have::none(&layout);
         layout.iter().take(blocks).for_each(|block| assert!(have.insert(block)));
         let mut upload = Upload::new(layout, &have, Tuning::DEFAULT);
         let subscriber = upload.open(NOW, None);
         let first = layout.block(0);
-        assert_eq!(asked(&mut upload, NOW, subscriber, 0, first, most - 1), true, "{blocks} of {size}");
-        assert_eq!(asked(&mut upload, NOW, subscriber, 0, first, most), false, "{blocks} of {size}");
-    }
-}
-
-#[test]
-fn who_was_sent_away_is_let_in_sooner_where_blocks_are_small() {
-    for (size, most, more) in [(64 << 10, 16, 4), (1 << 20, 8, 0)] {
-        let layout = Layout::new(100 * size, size).unwrap();
-        let mut have = Have::none(&layout);
-        layout.iter().take(80).for_each(|block| assert!(have.insert(block)));
-        let mut upload = Upload::new(layout, &have, Tuning::DEFAULT);
-        let subscriber = upload.open(NOW, None);
-        let ask =
-            |upload: &mut Upload, now, others| asked(upload, now, subscriber, 0, layout.block(0), others);
-        let mut now = NOW;
-        for _ in 0..6 {
-            for _ in 0..3 {
-                assert_eq!(ask(&mut upload, now, most + more), false, "blocks of {size}: a bound holds");
-            }
-            now += Duration::from_millis(150);
-        }
-        if more > 0 {
-            assert_eq!(ask(&mut upload, now, most + more - 1), true, "blocks of {size}");
-        }
-        upload.sent_to(now, subscriber, layout.block(0).unwrap());
-        assert_eq!(ask(&mut upload, now, most), false, "blocks of {size}: it begins anew");
+        assert!(asked(&mut upload, NOW, subscriber, 0, first, most - 1), "{blocks} of {size}");
+        assert!(!asked(&mut upload, NOW, subscriber, 0, first, most), "{blocks} of {size}");
     }
 }
 
@@ -394,7 +369,7 @@ fn take_offers(upload: &mut Upload, now: Time, subscriber: SubscriberId, seen: &
     let offers = offered(&news(upload, now, subscriber).unwrap_or_default());
     *seen += u32::try_from(offers.len()).unwrap();
     for number in &offers {
-        assert_eq!(asked(upload, now, subscriber, *seen, Some(block(*number)), 0), true);
+        assert!(asked(upload, now, subscriber, *seen, Some(block(*number)), 0));
         upload.sent_to(now, subscriber, block(*number));
     }
     offers
@@ -516,28 +491,33 @@ fn a_further_request_goes_along_while_there_is_nothing_to_tell() {
 fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
     let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
     let (mut plain, mut marked, mut seen) = (client(1), client(2), 0);
-    let request = (Wanted::Block(block(0)), None, Behind::Nothing);
-    for _ in 0..20 {
-        assert_eq!(ask(&mut upload, NOW, &mut plain, request), Decision::Give(None));
+    let has: &dyn Fn(Block) -> bool = &|_| true;
+    // The other one waits for a block, too.
+    let server = Server { waiting: 2, counted: true, has };
+    let of = |block, marker| Request { wanted: Wanted::Block(block), marker, behind: Behind::Nothing };
+    for number in 0..20 {
+        let decision = upload.request(NOW, &mut plain, of(block(number), None), server);
+        assert_eq!(decision, Decision::Give(None));
     }
     assert_eq!(upload.askers_since(&mut seen), [Ipv4Addr::new(10, 0, 0, 1)]);
-    let mut now = NOW;
-    for number in 0..20 {
-        now += Duration::from_millis(50);
-        ask(&mut upload, now, &mut marked, (Wanted::Block(block(number)), Some(MARKER), Behind::Nothing));
-        upload.sent(now, &marked, block(number));
+    let mut given = 0;
+    for number in 0..50 {
+        let decision = upload.request(NOW, &mut marked, of(block(number), Some(MARKER)), server);
+        assert!(matches!(decision, Decision::Give(_)), "{decision:?}");
+        given +=
+            u32::from(upload.request(NOW, &mut plain, of(block(0), None), server) == Decision::Give(None));
+        upload.sent(NOW, &marked, block(number));
     }
-    while ask(&mut upload, now, &mut plain, request) == Decision::Give(None) {}
-    let pause = now + Tuning::DEFAULT.version1_pause;
-    assert_eq!(ask(&mut upload, now, &mut plain, request), Decision::Wait(pause));
-    // The others go on meanwhile.
-    let end = now + Tuning::DEFAULT.version1_max_wait;
-    upload.sent(end, &marked, block(0));
-    assert_eq!(
-        ask(&mut upload, end, &mut plain, request),
-        Decision::Give(None),
-        "it waits no longer than that"
-    );
+    assert!((4..=5).contains(&given), "{given} of 50");
+    upload.request(NOW, &mut marked, of(block(50), Some(MARKER)), server);
+    let pause = NOW + Tuning::DEFAULT.news_interval;
+    assert_eq!(upload.request(NOW, &mut plain, of(block(0), None), server), Decision::Wait(pause));
+    let alone = Server { waiting: 1, ..server };
+    let decision = upload.request(NOW, &mut client(3), of(block(0), None), alone);
+    assert_eq!(decision, Decision::Give(None), "the other one takes nothing of what it is sent");
+    let end = NOW + Tuning::DEFAULT.version1_max_wait;
+    let decision = upload.request(end, &mut plain, of(block(0), None), server);
+    assert_eq!(decision, Decision::Give(None), "it waits no longer than that");
 }
 
 #[test]
@@ -553,4 +533,37 @@ fn after_the_file_was_checked_again_everybody_is_told_anew() {
     assert!(matches!(&told, Decision::Tell(items) if !items.contains(&Item::Everything)), "{told:?}");
     assert_ne!(client.subscriber(), Some(before));
     assert_eq!(upload.met_since(&mut 0), [addr(1)], "what was met is still known");
+}
+
+#[test]
+fn subscribers_that_take_nothing_do_not_hold_up_another() {
+    let mut upload = seeder();
+    let mut idlers = [1, 2].map(client);
+    let mut leecher = client(3);
+    let (mut now, mut seen, mut got, mut wanted) = (NOW, 0, 0, Vec::new());
+    let server = Server { waiting: 0, counted: false, has: &|_| true };
+    for idler in &mut idlers {
+        poll(&mut upload, now, idler, Behind::Nothing);
+    }
+    // One block of 1 MiB in each 50 ms.
+    while got < 100 {
+        now += Duration::from_millis(25);
+        upload.handle_time(now);
+        let marker = Some(Marker { port: 7001, offers_seen: seen });
+        let news = Request { wanted: Wanted::News, marker, behind: Behind::Nothing };
+        if let Decision::Tell(items) = upload.request(now, &mut leecher, news, server) {
+            let offers = offered(&items);
+            seen += u32::try_from(offers.len()).unwrap();
+            wanted.extend(offers);
+        }
+        now += Duration::from_millis(25);
+        if let Some(number) = wanted.pop() {
+            let marker = Some(Marker { port: 7001, offers_seen: seen });
+            let request = Request { wanted: Wanted::Block(block(number)), marker, behind: Behind::Nothing };
+            assert!(matches!(upload.request(now, &mut leecher, request, server), Decision::Give(_)));
+            upload.sent(now, &leecher, block(number));
+            got += 1;
+        }
+        assert!(now < NOW + Duration::from_secs(8), "{got} of 100 blocks after eight seconds");
+    }
 }

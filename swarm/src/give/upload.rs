@@ -1,5 +1,6 @@
-//! What is told about one file, and what is given to those who read it.
+//! What all clients of one file have in common.
 
+use super::admission;
 use super::askers::Askers;
 use super::conversation::Server;
 use super::have_log::HaveLog;
@@ -20,7 +21,7 @@ use hashbrown::HashMap;
 
 mod news;
 
-/// Who gets what of one file, and what clients are told of it. What a request is answered with is decided by
+/// Which client gets what of one file, and what clients are told of it. What a request is answered with is decided by
 /// [`Upload::request`].
 #[derive(Debug)]
 pub struct Upload {
@@ -46,6 +47,8 @@ pub struct Upload {
     gone: u64,
     version1: Version1Share,
     subscribers: HashMap<SubscriberId, Subscriber>,
+    /// Subscribers that are given a block which is not out yet.
+    granted: usize,
     /// Subscribers that know all that there is, and are woken by what is new.
     idle: VecDeque<SubscriberId>,
     /// Subscribers that there is something for.
@@ -73,12 +76,13 @@ impl Upload {
             offers: seeder.then(|| Offers::new(layout, tuning)),
             leaving: false,
             waiting: 0,
-            sent: Meter::new(tuning.rate_window),
+            sent: Meter::default(),
             gone: 0,
-            version1: Version1Share::new(tuning),
+            version1: Version1Share::default(),
             subscribers: HashMap::new(),
+            granted: 0,
             idle: VecDeque::new(),
-            queue: NewsQueue::new(tuning.news_batch),
+            queue: NewsQueue::new(tuning.news_interval),
             woken: Vec::new(),
             was_choosing: false,
             next: 0,
@@ -114,14 +118,14 @@ impl Upload {
         }
     }
 
-    /// This peer leaves; everybody is told.
+    /// This peer leaves; all are told.
     pub fn leave(&mut self) {
         self.leaving = true;
         self.wake_idle();
     }
 
-    /// So many clients wait for a block of any file. It is told along with other news; when none waits
-    /// any more, a few subscribers are told at once: the uplink is free. And everybody is told what has come.
+    /// This many clients wait for a block of any file. It is told along with other news; when none waits
+    /// any more, a few subscribers are told at once: the uplink is free. And all are told what has come.
     pub fn set_waiting(&mut self, now: Time, clients: usize) {
         let was_free = self.waiting == 0;
         self.waiting = u16::try_from(clients).unwrap_or(u16::MAX);
@@ -164,12 +168,11 @@ impl Upload {
     pub(super) fn admits(&mut self, now: Time, id: SubscriberId, block: Block, server: Server<'_>) -> bool {
         let (tuning, Some(subscriber)) = (&self.tuning, self.subscribers.get_mut(&id)) else { return true };
         let others = server.waiting.saturating_sub(usize::from(server.counted));
-        let most = subscriber.admission.most(tuning, self.layout.block_size(), self.have);
+        let most = admission::most(tuning, self.have);
         let full = others as u64 >= most && self.sent.rate() < tuning.fast;
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
         if subscriber.admission.refuses(tuning, now, full, self.gone) && !is_offered(block) {
-            subscriber.admission.was_refused(tuning, now);
             return false;
         }
         let Some(offers) = &mut self.offers else { return true };
@@ -181,7 +184,7 @@ impl Upload {
         !later
     }
 
-    /// A subscriber asks for news, and has seen so many blocks that it was offered: what it was told, and did not ask
+    /// A subscriber asks for news, and has seen `offers_seen` offered blocks: what it was told, and did not ask
     /// for before, it does not want.
     pub(super) fn declined(&mut self, now: Time, id: SubscriberId, offers_seen: u32) {
         if let Some(subscriber) = self.subscribers.get_mut(&id) {
@@ -197,9 +200,9 @@ impl Upload {
     pub(super) fn sent_to(&mut self, now: Time, id: SubscriberId, block: Block) {
         self.sent.add(now, self.layout.len_of(block));
         self.gone += 1;
-        self.version1.sent(now, self.layout.len_of(block));
+        self.grant(id, |before| before.saturating_sub(1));
+        self.version1.sent(self.layout.len_of(block), self.tuning.version1_part);
         if let Some(subscriber) = self.subscribers.get_mut(&id) {
-            subscriber.admission.got_a_block();
             subscriber.times_told = 0;
             if let Some(place) = subscriber.place.take() {
                 self.queue.leave(place);
@@ -212,21 +215,28 @@ impl Upload {
         }
     }
 
-    /// A client that knows only version 1 asks for `block`, and has waited long enough (`must`) or not:
-    /// whether it is given now. A seeder that chooses, and a leecher, let it wait while leechers with the
-    /// extension fill the uplink.
-    pub(super) fn gives_to_version1(&mut self, now: Time, block: Block, must: bool) -> bool {
-        if self.subscribers.is_empty() {
-            return true;
-        }
+    /// A client that knows only version 1 asks for `block`, and has waited long enough (`must`) or not: whether it is
+    /// given now. A seeder that chooses, and a leecher, let it wait while leechers with the extension wait for blocks.
+    pub(super) fn gives_to_version1(&mut self, block: Block, must: bool, server: Server<'_>) -> bool {
         let free = (self.is_complete() && !self.was_choosing) || self.sent.rate() >= self.tuning.fast;
-        let given = free || self.version1.asked(now, self.layout.len_of(block), must);
+        // Those that take nothing of what they are sent are granted blocks, too, but do not count at the uplink.
+        let others = server.waiting > usize::from(server.counted) && self.granted > 0;
+        let given = free || self.version1.gives(self.layout.len_of(block), others, must);
         self.gone += u64::from(given);
         given
     }
 
+    /// The blocks that a subscriber is given, and that are not out yet, were `before`, and are what this makes of it.
+    pub(super) fn grant(&mut self, id: SubscriberId, after: impl FnOnce(u32) -> u32) {
+        let Some(subscriber) = self.subscribers.get_mut(&id) else { return };
+        let before = subscriber.granted;
+        subscriber.granted = after(before);
+        self.granted = self.granted + usize::from(subscriber.granted > 0) - usize::from(before > 0);
+    }
+
     /// A subscriber has gone.
     pub(super) fn unsubscribe(&mut self, now: Time, id: SubscriberId) {
+        self.grant(id, |_| 0);
         if let Some(subscriber) = self.subscribers.remove(&id) {
             if subscriber.idle {
                 self.idle.retain(|other| *other != id);
@@ -305,7 +315,7 @@ impl Upload {
         self.have == self.layout.blocks()
     }
 
-    /// Tells what has come, makes offers, and tells everybody when this seeder begins or ceases to choose.
+    /// Tells what has come, makes offers, and tells all when this seeder begins or ceases to choose.
     fn look(&mut self, now: Time) {
         if self.released < self.log.end() && now >= self.release_at {
             self.release(now);

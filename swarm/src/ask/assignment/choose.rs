@@ -136,8 +136,8 @@ impl Chooser {
     }
 }
 
-/// Whether a seeder that knows only version 1 is left to those who have nobody else: the leechers who
-/// are known here keep this peer busy.
+/// Whether a seeder that knows only version 1 is left to leechers that have no other source: the leechers that this peer
+/// is linked with keep it busy.
 fn leechers_suffice(known: &Known, seeder: LinkId) -> bool {
     if known.peers.giving_leechers() == 0 {
         return false;
@@ -156,7 +156,7 @@ fn is_starving(known: &Known, now: Time) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / known.flow.received.rate());
     let longest = tuning.max_stall * 2;
-    let wait = two_blocks.unwrap_or(longest).clamp(tuning.stall_after, longest);
+    let wait = two_blocks.unwrap_or(longest).clamp(tuning.starving_after, longest);
     now >= known.flow.last_verified + wait
 }
 

@@ -11,10 +11,10 @@ use cascade_format::Block;
 use core::time::Duration;
 use hashbrown::HashMap;
 
-/// A link without any answer yet takes a block only from one that is stalled for twice twice as long.
+/// A link without any answer yet takes a block only from one that is stalled for four times as long.
 const UNPROVEN_DOUBLINGS: u32 = 2;
 
-/// Who takes a block.
+/// What takes a block.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::ask) enum Taker {
     /// A link that has nothing to do.
@@ -138,7 +138,7 @@ impl Endgame {
         Action::Revoke { link: holder, block }
     }
 
-    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Tells who takes it, and whether it is taken.
+    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, and whether it is taken.
     pub(super) fn revoked(
         &mut self,
         known: &mut Known,

@@ -5,7 +5,7 @@
 //! | [`choose`] | which block a link is asked for next |
 //! | [`first`] | which blocks are asked for before all others |
 //! | [`order`] | which missing block is next |
-//! | [`owners`] | who gets which block first, where nobody tells anything |
+//! | [`owners`] | which leecher gets which block first, where no peer tells anything |
 //! | [`room`] | whether another request may be under way |
 //! | [`behind`] | whether this peer has fallen behind the others |
 //! | [`endgame`] | which block is taken from which link for another |
@@ -200,7 +200,7 @@ impl Assignment {
         self.endgame.take_for_peer(known, now, peer)
     }
 
-    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Tells who takes it, and whether it is taken.
+    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, and whether it is taken.
     pub(super) fn revoked(
         &mut self,
         known: &mut Known,

@@ -16,7 +16,7 @@ pub enum Order {
     Sequential,
 }
 
-/// Blocks that a peer lacks are passed over so many times before the search ends.
+/// Blocks that a peer lacks and that are passed over before the search ends.
 const MAX_TRIES: usize = 32;
 
 /// Blocks that are compared to find a rare one.
@@ -75,7 +75,7 @@ impl Picker {
 
 impl Picker {
     /// The rarest missing block of those in `have` (`None`: of all), for a link whose last one was
-    /// `last`. Among equally rare ones the draw decides, so that leechers who see the same take
+    /// `last`. Among equally rare ones the draw decides, so that leechers that see the same take
     /// different ones.
     #[allow(clippy::too_many_arguments, reason = "all that the choice depends on")]
     pub(super) fn rarest(
@@ -112,7 +112,7 @@ impl Picker {
         let start = start - start % self.run_blocks(blocks);
         let window = first.number().saturating_add(spread);
         let near = find(start..window).chain(find(0..start));
-        // A fair draw among the rarest: the first one found would be that of all who look.
+        // A fair draw among the rarest: the first one found would be the same for all leechers.
         let (mut best, mut equals): (Option<(u16, Block)>, u64) = (None, 0);
         for block in near.chain(find(window..all).take(1)) {
             let holders = rarity.of(block);

@@ -1,9 +1,9 @@
-//! Who should get which block first, among peers that know only version 1 and tell nothing.
+//! Which leecher should get which block first, among peers that know only version 1 and tell nothing.
 //!
 //! Each block has an owner among the leechers that are known (rendezvous hashing: the one with the highest
 //! weight for it). The owner asks a seeder for it, the others ask the owner. Everybody computes the
 //! same from the addresses alone, so leechers get different blocks from the seeder; where views differ, a
-//! block is only asked of one who does not have it yet.
+//! block is at worst asked of a peer that does not have it yet.
 
 use crate::ask::blocks::Blocks;
 use crate::ask::known::Known;
@@ -13,7 +13,7 @@ use cascade_format::Block;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-/// Missing blocks among which the next is sought of those that somebody owns.
+/// Missing blocks among which the next is sought of those that a leecher owns.
 const MAX_SEARCHED: usize = 2048;
 
 /// The weight of a leecher for a block; the highest one owns it.

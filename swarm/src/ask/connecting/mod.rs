@@ -44,7 +44,7 @@ impl Connecting {
     pub(super) fn connect(&mut self, known: &mut Known, now: Time, assignment: &Assignment) -> Vec<Action> {
         let (mut actions, mut asked) = (Vec::new(), true);
         while !known.blocks.is_complete() {
-            // While nothing flows, those that hold all blocks may be of no use, and others are asked who they are.
+            // While nothing flows, the links that all blocks are asked of may be of no use, and others are tried.
             let quiet = known.nothing_flows(now);
             if known.all_asked() {
                 if !quiet {

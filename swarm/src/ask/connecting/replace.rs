@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 impl Connecting {
     /// All places are taken, and a peer may wait for one: gives it the place of one that has given nothing
     /// for long, or little, if there is such a link. Addresses cost a liar nothing: those that are of no use must
-    /// not keep out those that may be. And everybody knows those who came first, who have no time for so many.
+    /// not keep out those that may be. And every peer knows the first ones in a swarm, which cannot serve all.
     /// Tells whether a link was closed for the other.
     pub(super) fn make_room(
         &mut self,

@@ -97,7 +97,7 @@ fn who_is_behind_the_others_asks_more_of_them() {
     }
 }
 
-/// Who is connected to, in order, by the plan of one that knows these.
+/// The addresses that the plan connects to now, in order.
 fn addrs(plan: &mut Plan, now: Time) -> Vec<SocketAddrV4> {
     let mut addrs = Vec::new();
     while let Some(action) = plan.poll_action(now) {

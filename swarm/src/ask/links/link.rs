@@ -10,7 +10,7 @@ use crate::limits::{CONNECT_TIMEOUT, NEWS_TIMEOUT};
 use cascade_format::Block;
 use core::time::Duration;
 
-/// A question for news waits at the other end; after so long it is not there any more.
+/// A question for news waits at the other end for [`NEWS_TIMEOUT`] at most; after twice as long it is lost.
 const NEWS_STALL: Duration = Duration::from_secs(NEWS_TIMEOUT.as_secs() * 2);
 
 /// One link.

@@ -22,7 +22,7 @@ pub(in crate::ask) struct Pace {
 }
 
 impl Pace {
-    /// How long `bytes` take that begin to arrive after so many round trips; a guess while the rate is unknown.
+    /// How long `bytes` take that begin to arrive after `trips` round trips; a guess while the rate is unknown.
     pub(in crate::ask) fn time_for(&self, bytes: u64, trips: u32) -> Duration {
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
         let seconds = if self.rate > 0.0 { bytes as f64 / self.rate } else { 1.0 };

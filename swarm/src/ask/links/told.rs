@@ -8,7 +8,7 @@ use cascade_format::{Block, Have, Layout};
 use core::time::Duration;
 
 /// A peer tells every block once, or a few times when its map is told again. One that tells more than
-/// so many times what there is does it to keep us busy.
+/// this many times what there is does it to keep us busy.
 const MAX_TELLINGS: u64 = 4;
 
 /// Telling a few blocks often is nothing special.

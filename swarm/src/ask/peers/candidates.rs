@@ -7,7 +7,7 @@ use super::peer::{Peer, Rank};
 use crate::Time;
 use crate::ask::Random;
 
-/// Who may be given a link.
+/// Which peers may be given a link.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::ask) struct Wanted {
     /// Only those that have a link to this peer.

@@ -11,10 +11,10 @@ use hashbrown::HashMap;
 /// have.
 const MAX_SILENT_A_HOST: usize = 2;
 
-/// Tries of such ports that a host is spared no longer than so many …
+/// Tries of such ports without a pause …
 const TRIES_A_HOST: u32 = 30;
 
-/// … and then one more after so long: 60 in any hour. Where ports have spoken, so many times more of both.
+/// … and the time for each further one: 60 in any hour. Both grow with the number of ports that have spoken.
 const TRY_INTERVAL: Duration = Duration::from_secs(120);
 
 /// More ports that have spoken are not counted.
@@ -107,7 +107,7 @@ impl Hosts {
         }
     }
 
-    /// So many links to silent ports on it are none any more: they have ended, or the port has spoken.
+    /// This number of links to silent ports on it are none any more: they have ended, or the port has spoken.
     pub(in crate::ask) fn less_silent(&mut self, id: HostId, links: usize) {
         if let Some(host) = self.hosts.get_mut(id.0) {
             host.silent = host.silent.saturating_sub(links);

@@ -8,7 +8,7 @@
 //! | [`lies`] | which blocks it sent wrong |
 //! | [`hosts`] | how often those are tried that may be victims |
 //! | [`origin`] | by which ways addresses are heard of |
-//! | [`candidates`] | who deserves the next link |
+//! | [`candidates`] | which peer deserves the next link |
 
 mod candidates;
 mod habits;
@@ -33,7 +33,7 @@ use hashbrown::HashMap;
 use hosts::Hosts;
 use origin::Origins;
 
-/// Peers told of by other peers are remembered while fewer than so many are known, besides those that a list
+/// Peers told of by other peers are remembered while fewer than this are known, besides those that a list
 /// named and that never spoke: hearsay must not crowd out what was seen.
 const MAX_HEARSAY: usize = 128;
 

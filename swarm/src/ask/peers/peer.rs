@@ -357,9 +357,9 @@ impl Peer {
         retry.into_iter().chain(pauses).filter(|time| *time > now).min()
     }
 
-    /// Better ones first: those that gave something, those that spoke the protocol, those of whom somebody told who
-    /// has few links (`rivals`) to others that never spoke, those that are more than hearsay, those never
-    /// tried, those that have a link to this peer (so that everybody has about as many who ask as it asks).
+    /// Better ones first: peers that gave something; that spoke the protocol; that were heard of by the way with the
+    /// fewest links (`rivals`) to peers that never spoke; that are more than hearsay; with fewer failures; with a link to
+    /// this peer (so that each has about as many askers as it asks); with fewer links.
     pub(in crate::ask) fn rank(&self, rivals: usize) -> Rank {
         (self.bytes == 0, !self.spoken, rivals, self.hearsay, self.failures, !self.mutual, self.links)
     }

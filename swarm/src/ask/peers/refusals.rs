@@ -98,7 +98,7 @@ impl Refusals {
         !self.lacks.is_empty()
     }
 
-    /// Whether the peer has refused so often that it is not asked for the moment.
+    /// Whether the peer is not asked for the moment because of its refusals.
     pub(in crate::ask) fn is_paused(&self, now: Time) -> bool {
         now < self.pause_until
     }

@@ -3,29 +3,31 @@
 use super::*;
 use alloc::vec::Vec;
 
+/// When nothing else is left to offer, it is looked this many times more often for offers that nobody asks for.
+const LAST_CHECKS: u32 = 10;
+
 impl Offers {
     /// Looks for offers that were not taken in time, and whether everything is given.
     pub fn handle_time(&mut self, now: Time) {
         if now >= self.check_at {
-            self.check_at = now + self.tuning.offer_stale;
+            self.check_at = now + self.tuning.idle;
             self.queues.handle_time(now, self.room_for_each());
             self.take_back_late(now, false);
         }
         if self.next_run().is_none() && now >= self.last_check_at {
-            self.last_check_at = now + self.tuning.last_checks;
+            self.last_check_at = now + self.tuning.idle / LAST_CHECKS;
             self.take_back_late(now, true);
         }
         let nothing_left = self.next_run().is_none();
         if nothing_left {
-            // They go first: whoever could take them has had the time.
+            // They go first: others have had the time to take them.
             while self.put_off.pop_front_if(|put_off| put_off.until <= now).is_some() {}
         }
         if !nothing_left || !self.put_off.is_empty() {
             self.opens = None;
         } else if self.opens.is_none() {
-            // What is on offer goes out first; but one slow subscriber does not hold up the others.
-            self.opens =
-                Some(now + self.tuning.settle.max(self.time_for_offers().mul_f64(self.tuning.settle_times)));
+            // What is on offer goes out first, and the leechers tell each other of the last first copies; but one slow subscriber does not hold up the others.
+            self.opens = Some(now + (self.tuning.idle / 2).max(self.time_for_offers() * 2));
         }
     }
 
@@ -33,14 +35,14 @@ impl Offers {
     fn take_back_late(&mut self, now: Time, nothing_left: bool) {
         let (mut late, mut stale) = (Vec::new(), Vec::new());
         let ahead = self.time_for_offers();
-        let (lapses, stale_after) = (self.tuning.offer_lapses, self.tuning.offer_stale);
+        let (lapse, stale_after) = (self.tuning.lapse, self.tuning.idle);
         for account in self.accounts.values_mut() {
             let Some(front) = account.offers.front() else { continue };
             // Those behind the first are asked for when its block is out.
             let idle = front.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
             let left_alone =
                 front.untaken_since().is_some_and(|since| now.saturating_sub(since) >= stale_after + ahead);
-            if (nothing_left && left_alone) || front.deadline <= now || idle >= lapses + ahead {
+            if (nothing_left && left_alone) || front.deadline <= now || idle >= lapse + ahead {
                 account.lazy = true;
                 late.extend(account.offers.drain(..).map(|offer| (account.host, offer)));
             } else if left_alone {
@@ -56,7 +58,7 @@ impl Offers {
         for host in
             late.iter().map(|(host, _)| *host).filter(|host| self.queues.is_crowd(*host)).collect::<Vec<_>>()
         {
-            self.queues.rest(host, now + lapses);
+            self.queues.rest(host, now + lapse);
         }
         late.iter().for_each(|(host, offer)| self.take_back(*host, offer));
     }

@@ -1,6 +1,7 @@
 //! What subscribers are told, and when it is whose turn.
 
 use super::*;
+use crate::limits::NEWS_AT_ONCE;
 use cascade_format::extension::Item;
 
 impl Upload {
@@ -29,7 +30,7 @@ impl Upload {
         !subscriber.greeted || subscriber.invited || has_blocks || has_offers || has_peers || has_goodbye
     }
 
-    /// Whether the subscriber may have an answer that brings no block now. If not, it stands in the queue, and is woken
+    /// Whether the subscriber may have an answer that brings no block now. If not, it joins the queue, and is woken
     /// when its turn has come.
     pub(in crate::give) fn may_answer(&mut self, now: Time, id: SubscriberId) -> bool {
         self.join_queue(id);
@@ -78,12 +79,12 @@ impl Upload {
         woken
     }
 
-    /// Lets everybody know what has come.
+    /// Lets all know what has come.
     pub(in crate::give) fn release(&mut self, now: Time) {
         self.released = self.log.end();
-        // So many subscribers, so many messages: together they stay below a bound.
+        // Each subscriber gets a message of it: together they stay below a bound.
         let subscribers = u32::try_from(self.subscribers.len()).unwrap_or(u32::MAX);
-        self.release_at = now + self.tuning.news_spacing * subscribers.min(self.tuning.news_spacing_clients);
+        self.release_at = now + self.tuning.news_spacing * subscribers.min(NEWS_AT_ONCE);
         self.wake_idle();
     }
 
