@@ -10,7 +10,9 @@
 //! | [`layout`] | how a length is divided into blocks; the only offset arithmetic there is |
 //! | [`metafile`] | the `.cascade` file |
 //! | [`tracker_wire`] | peer ↔ tracker |
+//! | [`tracker_wide`] | the same with addresses of both families |
 //! | [`peer_wire`] | peer ↔ peer |
+//! | [`address`] | where a peer listens, in either family |
 //! | [`extension`] | what our own peers tell each other besides |
 //! | [`have`] | which blocks a peer has |
 //! | [`link`] | one line of text that says what to download and where to begin |
@@ -21,6 +23,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod address;
 pub mod extension;
 pub mod hash;
 pub mod have;
@@ -30,11 +33,13 @@ pub mod metafile;
 pub mod name;
 pub mod peer_wire;
 pub mod text;
+pub mod tracker_wide;
 pub mod tracker_wire;
 pub mod units;
 
 mod field;
 
+pub use address::PeerAddr;
 pub use hash::{BlockHash, CascadeHash, FileHash};
 pub use have::Have;
 pub use layout::{Block, Layout, LayoutError};

@@ -49,12 +49,15 @@ pub enum RequestError {
     /// The version is not 1.
     #[error("protocol version {0} is not supported, only version 1 is")]
     Version(u32),
-    /// The command is neither 1 nor 2.
+    /// The command is none that is known.
     #[error("unknown command {0}: 1 lists peers, 2 subscribes")]
     Command(u32),
     /// The stated length is not 38.
     #[error("the length of a request's body is 38, not {0}")]
     Length(u32),
+    /// The stated length of a request for both families is not 50.
+    #[error("the length of the body of command 3 or 4 is 50, not {0}")]
+    WideLength(u32),
 }
 
 /// A request to a tracker.
@@ -175,10 +178,16 @@ impl PeerEntry {
     }
 }
 
-/// A peer list's body has a length that is no multiple of 12.
+/// A peer list's body has a length that is no multiple of an entry's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a peer list of {0} bytes is not a sequence of 12-byte entries")]
-pub struct PeerListError(pub usize);
+#[error("a peer list of {0} bytes is not a sequence of {1}-byte entries")]
+pub struct PeerListError(pub usize, pub usize);
+
+impl PeerListError {
+    pub(crate) const fn wide(length: usize) -> Self {
+        Self(length, crate::tracker_wide::ENTRY_LEN)
+    }
+}
 
 /// The entries in the body of a response with status 0.
 ///
@@ -186,7 +195,11 @@ pub struct PeerListError(pub usize);
 /// A length that is no multiple of [`ENTRY_LEN`].
 pub fn parse_peer_list(body: &[u8]) -> Result<impl ExactSizeIterator<Item = PeerEntry> + '_, PeerListError> {
     let (entries, rest) = body.as_chunks::<ENTRY_LEN>();
-    if rest.is_empty() { Ok(entries.iter().map(PeerEntry::parse)) } else { Err(PeerListError(body.len())) }
+    if rest.is_empty() {
+        Ok(entries.iter().map(PeerEntry::parse))
+    } else {
+        Err(PeerListError(body.len(), ENTRY_LEN))
+    }
 }
 
 fn address_at(message: &[u8], offset: usize) -> SocketAddrV4 {
@@ -239,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_ragged_peer_list_is_refused() {
-        assert_eq!(parse_peer_list(&[0; 25]).err(), Some(PeerListError(25)));
+        assert_eq!(parse_peer_list(&[0; 25]).err(), Some(PeerListError(25, 12)));
         assert_eq!(parse_peer_list(&[0; 24]).unwrap().len(), 2);
     }
 

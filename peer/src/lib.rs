@@ -16,6 +16,8 @@ pub mod folder;
 mod human;
 pub mod limits;
 pub mod metafile;
+#[doc(hidden)]
+pub mod pace;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
@@ -33,11 +35,14 @@ mod report;
 #[doc(hidden)]
 pub mod catalog;
 #[doc(hidden)]
+pub mod lan;
+#[doc(hidden)]
 pub mod link;
 #[doc(hidden)]
 pub mod serve;
 
 pub use cascade_swarm::ask::Order;
+pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
 pub use session::{Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary};

@@ -31,6 +31,7 @@ use crate::clock;
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
 use crate::metafile::MetafileOnDisk;
+use crate::pace::Limit;
 use crate::serve::{self, Guests, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
 use crate::session::{
@@ -38,6 +39,7 @@ use crate::session::{
 };
 use crate::store::{Given, Records};
 use cascade_format::CascadeHash;
+use cascade_swarm::pace::Rate;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::sync::Arc;
@@ -63,6 +65,10 @@ pub struct Options {
     pub extension: bool,
     /// Whether every block is hashed again before it is sent.
     pub paranoid: bool,
+    /// What it gives to other peers in a second at most: all that it answers. `None`: as much as there is.
+    pub max_up: Option<Rate>,
+    /// What it takes from other peers in a second at most.
+    pub max_down: Option<Rate>,
     /// Where it remembers what it has checked.
     pub records: Records,
     /// Answers those who take this peer for a tracker, if it is one too.
@@ -77,7 +83,8 @@ impl Default for Options {
     fn default() -> Self {
         let listen = Some(ANYWHERE);
         let (records, warn) = (Records::from_environment(), Warn::default());
-        Self { listen, extension: true, paranoid: false, records, guests: None, warn }
+        let (max_up, max_down) = (None, None);
+        Self { listen, extension: true, paranoid: false, max_up, max_down, records, guests: None, warn }
     }
 }
 
@@ -115,6 +122,7 @@ pub struct Peer {
     listener: Option<TcpListener>,
     pool: Option<Pool>,
     guests: Option<Guests>,
+    max_up: Option<Limit>,
     warn: Warn,
 }
 
@@ -137,9 +145,11 @@ impl Peer {
         let listener = options.listen.map(listen).transpose()?;
         let address = listener.as_ref().map(|(_, address)| *address);
         let engine = Engine::new(address, options.extension, options.records, Stop::default());
-        let engine = Engine { paranoid: options.paranoid, ..engine.map_err(StartError::Threads)? };
+        let (paranoid, max_down) = (options.paranoid, options.max_down.map(Limit::new));
+        let engine = Engine { paranoid, max_down, ..engine.map_err(StartError::Threads)? };
         let listener = listener.map(|(listener, _)| listener);
-        Ok(Self { engine, listener, pool: None, guests: options.guests, warn: options.warn })
+        let max_up = options.max_up.map(Limit::new);
+        Ok(Self { engine, listener, pool: None, guests: options.guests, max_up, warn: options.warn })
     }
 
     /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
@@ -150,7 +160,8 @@ impl Peer {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let (extension, warn) = (self.engine.extension, self.warn.clone());
         let guests = self.guests.clone();
-        let options = serve::Options { extension, guests, warn, ..serve::Options::default() };
+        let limit = self.max_up.clone();
+        let options = serve::Options { extension, guests, limit, warn, ..serve::Options::default() };
         let address = SocketAddr::from(self.engine.listen.unwrap_or(ANYWHERE));
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
         self.pool = Some(pool.map_err(|source| StartError::Serve { address, source })?);
@@ -225,6 +236,7 @@ impl Peer {
             // A panic in there has been told already, and everything is closed either way.
             let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
         }
+        self.engine.lan.shut_down().await;
         // Connections that were given up may have an answer under way: see `link::farewell`.
         let start = clock::now();
         let links = &self.engine.links;

@@ -1,6 +1,6 @@
 //! Asking a tracker (protocol §2): one connection, one request, one answer.
 
-use crate::dial;
+use crate::dial::Dial;
 use crate::limits::{CONNECT_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
 use cascade_format::tracker_wire::{
     Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
@@ -97,7 +97,8 @@ async fn converse(
     identity: Identity,
 ) -> Result<PeerList, TrackerError> {
     let addr_of_tracker = resolve(tracker).await?;
-    let connecting = timeout(CONNECT_TIMEOUT, dial::connect(*identity.listen.ip(), addr_of_tracker)).await;
+    let connecting =
+        timeout(CONNECT_TIMEOUT, Dial::from(*identity.listen.ip()).connect(addr_of_tracker)).await;
     let mut stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
     let ours = local_ip(&stream).map_err(TrackerError::Io)?;
     let announced = announced(identity, ours);

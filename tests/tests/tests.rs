@@ -74,6 +74,11 @@ mod seed_crowds;
 /// What `peer seed` and `peer download` may serve, and what never.
 mod serve_only_verified;
 
+/// `--lan`: peers of one network.
+mod lan;
+/// `--max-up` and `--max-down`.
+mod rates;
+
 /// Trackers, seeders and downloaders together, all of them real.
 mod swarm;
 

@@ -2,7 +2,7 @@
 
 use cascade_tracker::{Config, Policy, allow};
 use clap::Parser;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Where a tracker listens that is told nothing else.
@@ -20,7 +20,7 @@ pub(crate) struct Cli {
     #[arg(value_name = "CONFIG.json")]
     config: Option<PathBuf>,
 
-    /// Listen here [default: 0.0.0.0:8888, or CONFIG's port]; port 0 takes a free one
+    /// Listen here [default: every address, IPv4 and IPv6, port 8888 or CONFIG's]; port 0 takes a free one
     #[arg(short, long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 
@@ -38,6 +38,8 @@ pub(crate) struct Cli {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) listen: SocketAddr,
+    /// Where to listen instead if this system has no IPv6; `None`: nowhere.
+    pub(crate) or_else: Option<SocketAddr>,
     pub(crate) policy: Policy,
 }
 
@@ -56,7 +58,8 @@ impl Cli {
             allowed.push(allow::resolve(text).map_err(|error| format!("--allow {text}: {error}"))?);
         }
         let port = config.as_ref().map_or(DEFAULT_PORT, |config| config.port);
-        let listen = self.listen.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, port).into());
+        let or_else = self.listen.is_none().then(|| (Ipv4Addr::UNSPECIFIED, port).into());
+        let listen = self.listen.unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, port).into());
         let own_only = self.own_address_only || config.as_ref().is_some_and(|config| config.own_address_only);
         let policy = match config {
             Some(config) => Policy::only(config.allowed.into_iter().chain(allowed))
@@ -66,7 +69,7 @@ impl Cli {
             None => Policy::only(allowed),
         };
         let policy = policy.with_own_address_only(own_only);
-        Ok(Plan { listen, policy })
+        Ok(Plan { listen, or_else, policy })
     }
 }
 
@@ -87,7 +90,9 @@ mod tests {
     fn open_without_config_and_allow_else_closed() {
         let hash = "ab".repeat(32);
         assert_eq!(plan(&[]).policy.allowed(), None);
-        assert_eq!(plan(&[]).listen, ([0, 0, 0, 0], 8888).into());
+        assert_eq!(plan(&[]).listen, "[::]:8888".parse().unwrap());
+        assert_eq!(plan(&[]).or_else, Some(([0, 0, 0, 0], 8888).into()));
+        assert_eq!(plan(&["-l", "127.0.0.1:0"]).or_else, None);
         assert_eq!(plan(&["--allow", &hash]).policy.allowed(), Some(1));
         assert_eq!(plan(&["-l", "127.0.0.1:0"]).listen, ([127, 0, 0, 1], 0).into());
     }

@@ -1,5 +1,6 @@
 //! A tracker that shares a port with something else: somebody else accepts, reads and writes.
 
+use crate::ask::Ask;
 use crate::clock;
 use crate::intake::{Intake, Parsed};
 use crate::policy::Policy;
@@ -45,11 +46,11 @@ impl Desk {
 
     /// Registers a peer of the process itself. It lapses as others do: to be called again every ten minutes.
     pub fn subscribe(&self, cascade_hash: CascadeHash, listen: SocketAddrV4) {
-        let request = TrackerRequest { command: Command::Subscribe, cascade_hash, listen };
+        let request = TrackerRequest { command: Command::Subscribe, cascade_hash, listen }.into();
         self.respond(&request, IpAddr::V4(*listen.ip()), &mut Vec::new());
     }
 
-    fn respond(&self, request: &TrackerRequest, from: IpAddr, answer: &mut Vec<u8>) {
+    fn respond(&self, request: &Ask, from: IpAddr, answer: &mut Vec<u8>) {
         let steady = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
         let now = Now { steady, unix: clock::unix_now() };
         let mut responder = self.responder.lock().unwrap_or_else(PoisonError::into_inner);

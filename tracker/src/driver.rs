@@ -124,6 +124,10 @@ fn flatten(result: Result<io::Result<()>, oneshot::error::RecvError>) -> io::Res
 /// A listener with a backlog for many clients at once.
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() && addr.ip().is_unspecified() {
+        // Every address of both families, whatever this system's custom is.
+        socket.set_only_v6(false)?;
+    }
     // A restart must not wait for the last run's connections to time out.
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;

@@ -1,5 +1,7 @@
 //! From the bytes of a connection, in whatever pieces they arrive, to a request. No I/O.
 
+use crate::ask::Ask;
+use cascade_format::tracker_wide::{self, Form, WideRequest};
 use cascade_format::tracker_wire::{
     REQUEST_HEADER_LEN, REQUEST_LEN, REQUEST_MAGIC, RequestError, TrackerRequest,
 };
@@ -12,7 +14,7 @@ pub enum Parsed {
     /// The request is complete.
     Complete {
         /// It.
-        request: TrackerRequest,
+        request: Ask,
         /// Whether more bytes followed, against the protocol. They are ignored.
         trailing: bool,
     },
@@ -22,19 +24,21 @@ pub enum Parsed {
 
 /// The connection ended in the middle of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the request was cut short: it has {REQUEST_LEN} bytes, {0} arrived")]
-pub struct CutShort(pub usize);
+#[error("the request was cut short: it has {1} bytes, {0} arrived")]
+pub struct CutShort(pub usize, pub usize);
 
 /// The bytes of one connection so far.
 #[derive(Debug)]
 pub struct Intake {
-    request: [u8; REQUEST_LEN],
+    request: [u8; tracker_wide::REQUEST_LEN],
     len: usize,
+    /// Length of the request: that of version 1 until its header says otherwise.
+    wanted: usize,
 }
 
 impl Default for Intake {
     fn default() -> Self {
-        Self { request: [0; REQUEST_LEN], len: 0 }
+        Self { request: [0; tracker_wide::REQUEST_LEN], len: 0, wanted: REQUEST_LEN }
     }
 }
 
@@ -42,32 +46,41 @@ impl Intake {
     /// Takes the next bytes of the connection. Do not call it again after anything but
     /// [`Parsed::Incomplete`].
     pub fn handle_bytes(&mut self, bytes: &[u8]) -> Parsed {
-        let space = self.request.get_mut(self.len..).unwrap_or_default();
-        let taken = space.len().min(bytes.len());
+        let before = self.len;
+        let space = self.request.get_mut(before..).unwrap_or_default();
         space.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        self.len += taken;
-        if self.len == REQUEST_LEN {
-            let trailing = bytes.len() > taken;
-            return match TrackerRequest::parse(&self.request) {
-                Ok(request) => Parsed::Complete { request, trailing },
-                Err(error) => Parsed::Refused(error),
-            };
-        }
-        // A client that speaks another protocol waits for an answer: it gets one as soon as it shows.
+        let arrived = before.saturating_add(bytes.len());
+        self.len = arrived.min(self.request.len());
         let received = self.request.get(..self.len).unwrap_or_default();
+        // A client that speaks another protocol waits for an answer: it gets one as soon as it shows.
         let wrong_magic = received.iter().zip(REQUEST_MAGIC).any(|(is, should)| *is != should);
-        match received.first_chunk::<REQUEST_HEADER_LEN>().map(TrackerRequest::parse_header) {
-            Some(Err(error)) => Parsed::Refused(error),
-            Some(Ok(_)) => Parsed::Incomplete,
-            None if wrong_magic => Parsed::Refused(RequestError::Magic),
-            None => Parsed::Incomplete,
+        self.wanted = match received.first_chunk::<REQUEST_HEADER_LEN>().map(Form::parse_header) {
+            Some(Err(error)) => return Parsed::Refused(error),
+            Some(Ok((form, _))) => form.request_len(),
+            None if wrong_magic => return Parsed::Refused(RequestError::Magic),
+            None => return Parsed::Incomplete,
+        };
+        if arrived < self.wanted {
+            return Parsed::Incomplete;
+        }
+        self.len = self.wanted;
+        match self.parse() {
+            Ok(request) => Parsed::Complete { request, trailing: arrived > self.wanted },
+            Err(error) => Parsed::Refused(error),
+        }
+    }
+
+    fn parse(&self) -> Result<Ask, RequestError> {
+        match self.request.first_chunk::<REQUEST_LEN>() {
+            Some(plain) if self.wanted == REQUEST_LEN => TrackerRequest::parse(plain).map(Ask::from),
+            Some(_) | None => WideRequest::parse(&self.request).map(Ask::from),
         }
     }
 
     /// Takes note that the connection ended.
     #[must_use]
     pub const fn handle_end(&self) -> CutShort {
-        CutShort(self.len)
+        CutShort(self.len, self.wanted)
     }
 
     /// Number of bytes of the request that arrived.
@@ -94,21 +107,41 @@ mod tests {
 
     #[test]
     fn any_split_gives_the_request() {
-        let (bytes, request) = (sample().encode(), sample());
+        let (bytes, request) = (sample().encode(), sample().into());
         for split in 0..REQUEST_LEN {
             let mut intake = Intake::default();
             assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
-            assert_eq!(intake.handle_end(), CutShort(split));
-            let parsed = intake.handle_bytes(&bytes[split..]);
-            assert_eq!(parsed, Parsed::Complete { request, trailing: false });
+            assert_eq!(intake.handle_end(), CutShort(split, REQUEST_LEN));
+            let progress = intake.handle_bytes(&bytes[split..]);
+            assert_eq!(progress, Parsed::Complete { request, trailing: false });
         }
+    }
+
+    #[test]
+    fn any_split_gives_a_request_for_both_families() {
+        let wide = WideRequest {
+            command: Command::List,
+            cascade_hash: CascadeHash([9; 32]),
+            listen: "[2001:db8::7]:4".parse::<std::net::SocketAddr>().unwrap().into(),
+        };
+        let bytes = wide.encode();
+        for split in 0..bytes.len() {
+            let mut intake = Intake::default();
+            assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
+            let wanted = if split < REQUEST_HEADER_LEN { REQUEST_LEN } else { bytes.len() };
+            assert_eq!(intake.handle_end(), CutShort(split, wanted));
+            let progress = intake.handle_bytes(&bytes[split..]);
+            assert_eq!(progress, Parsed::Complete { request: wide.into(), trailing: false });
+        }
+        let longer = [&bytes[..], b"x"].concat();
+        assert!(matches!(Intake::default().handle_bytes(&longer), Parsed::Complete { trailing: true, .. }));
     }
 
     #[test]
     fn trailing_bytes_are_noticed() {
         let bytes = [&sample().encode()[..], b"x"].concat();
-        let parsed = Intake::default().handle_bytes(&bytes);
-        assert_eq!(parsed, Parsed::Complete { request: sample(), trailing: true });
+        let progress = Intake::default().handle_bytes(&bytes);
+        assert_eq!(progress, Parsed::Complete { request: sample().into(), trailing: true });
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod allow;
+pub mod ask;
 pub mod config;
 pub mod desk;
 pub mod intake;

@@ -230,7 +230,7 @@ mod tests {
 
     fn registration(port: u16) -> News {
         let peer = std::net::SocketAddrV4::new([1, 2, 3, 4].into(), port);
-        News { what: What::Registered, file: CascadeHash([0xab; 32]), peer }
+        News { what: What::Registered, file: CascadeHash([0xab; 32]), peer: peer.into() }
     }
 
     /// Passes what is written to the test, and waits for its permission before each write.

@@ -18,7 +18,7 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Cli::try_parse() {
-        Ok(cli) => cli.plan().and_then(serve),
+        Ok(cli) => cli.plan().and_then(|plan| serve(&plan)),
         Err(usage) if usage.use_stderr() => return wrong_usage(&usage),
         // Help, or the version.
         Err(asked) => {
@@ -56,15 +56,14 @@ fn told(written: io::Result<()>) -> Result<(), String> {
 }
 
 /// Serves until SIGINT or SIGTERM.
-fn serve(plan: Plan) -> Result<(), String> {
+fn serve(plan: &Plan) -> Result<(), String> {
     let max_connections = limits::raise_descriptor_limit();
     let tracked = match plan.policy.allowed() {
         None => "open: any file".to_owned(),
         Some(1) => "1 file allowed".to_owned(),
         Some(count) => format!("{count} files allowed"),
     };
-    let tracker =
-        Tracker::bind(plan.listen, plan.policy).map_err(|error| cannot_listen(plan.listen, &error))?;
+    let tracker = bind(plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let (log, writer) = Log::to(io::stderr()).map_err(|error| format!("cannot start the log: {error}"))?;
@@ -78,6 +77,18 @@ fn serve(plan: Plan) -> Result<(), String> {
     });
     writer.finish();
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
+}
+
+/// Takes the address: of both families where the system has both.
+fn bind(plan: &Plan) -> Result<Tracker, String> {
+    let bind = |addr| Tracker::bind(addr, plan.policy.clone());
+    match (bind(plan.listen), plan.or_else) {
+        (Ok(tracker), _) => Ok(tracker),
+        (Err(error), Some(addr)) if error.kind() != io::ErrorKind::AddrInUse => {
+            bind(addr).map_err(|error| cannot_listen(addr, &error))
+        }
+        (Err(error), _) => Err(cannot_listen(plan.listen, &error)),
+    }
 }
 
 /// Prints the line that says where the tracker listens, by a thread of its own: where nobody reads what is

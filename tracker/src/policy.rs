@@ -1,10 +1,11 @@
 //! What an operator allows: which files, which addresses. No I/O; the connection's address is an
 //! argument.
 
-use cascade_format::CascadeHash;
-use cascade_format::tracker_wire::{Command, TrackerRequest};
+use crate::ask::Ask;
+use cascade_format::tracker_wire::Command;
+use cascade_format::{CascadeHash, PeerAddr};
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// An operator's rules (protocol §2). The default tracks any file and trusts no address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,14 +25,14 @@ pub enum PolicyRefusal {
     NotAllowed(CascadeHash),
     /// The address can only be reached inside some network, and the operator wants no such.
     #[error("{0} is a private address, and this tracker refuses those")]
-    Private(Ipv4Addr),
+    Private(IpAddr),
     /// Somebody else tries to register an address that others are told to prefer.
     #[error(
         "{claimed} is on this tracker's list of good addresses and registers itself only, not from {from}"
     )]
     NotYours {
         /// The address in the request.
-        claimed: Ipv4Addr,
+        claimed: IpAddr,
         /// Where the connection comes from.
         from: IpAddr,
     },
@@ -39,7 +40,7 @@ pub enum PolicyRefusal {
     #[error("this tracker registers a peer only at the address that it comes from: {from}, not {claimed}")]
     NotOwn {
         /// The address in the request.
-        claimed: Ipv4Addr,
+        claimed: IpAddr,
         /// Where the connection comes from.
         from: IpAddr,
     },
@@ -93,6 +94,10 @@ impl Policy {
         self.good.contains(&ip)
     }
 
+    fn is_on_list(&self, ip: IpAddr) -> bool {
+        matches!(ip, IpAddr::V4(ip) if self.is_good(ip))
+    }
+
     /// Checks a request that came over a connection from `from`.
     ///
     /// # Errors
@@ -100,8 +105,8 @@ impl Policy {
     /// registered from somewhere else. Any other address is believed, as version 1 does, unless the
     /// operator wants otherwise: a peer behind a forwarded port has no other way to name the address it
     /// is reached at.
-    pub fn check(&self, request: &TrackerRequest, from: IpAddr) -> Result<(), PolicyRefusal> {
-        let claimed = *request.listen.ip();
+    pub fn check(&self, request: &Ask, from: IpAddr) -> Result<(), PolicyRefusal> {
+        let claimed = request.listen.ip();
         if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&request.cascade_hash)) {
             return Err(PolicyRefusal::NotAllowed(request.cascade_hash));
         }
@@ -110,7 +115,7 @@ impl Policy {
         }
         // On a socket for both families an IPv4 connection has an IPv6 address.
         let from = from.to_canonical();
-        if request.command == Command::Subscribe && self.is_good(claimed) && from != claimed {
+        if request.command == Command::Subscribe && self.is_on_list(claimed) && from != claimed {
             return Err(PolicyRefusal::NotYours { claimed, from });
         }
         if request.command == Command::Subscribe && self.own_address_only && from != claimed {
@@ -120,33 +125,40 @@ impl Policy {
     }
 }
 
-/// Whether a peer can listen at an address: not at port 0, and not at an address of "this network"
-/// (0.0.0.0/8), for many at once (224.0.0.0/4), or without a purpose (240.0.0.0/4, the broadcast address
-/// among them).
+/// Whether a peer can listen at an address: see [`PeerAddr::is_somewhere`].
 #[must_use]
-pub fn can_listen(addr: SocketAddrV4) -> bool {
-    let [first, ..] = addr.ip().octets();
-    addr.port() != 0 && (1..224).contains(&first)
+pub const fn can_listen(addr: PeerAddr) -> bool {
+    addr.is_somewhere()
 }
 
-/// Whether an address means something only inside one network or host: RFC 1918, loopback, link-local
-/// (RFC 3927), shared with a carrier (RFC 6598), and "this network" (RFC 1122).
-fn is_private(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    let shared = a == 100 && b & 0xc0 == 64;
-    ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared || a == 0
+/// Whether an address means something only inside one network or host. IPv4: RFC 1918, loopback, link-local
+/// (RFC 3927), shared with a carrier (RFC 6598), and "this network" (RFC 1122). IPv6: loopback, unique local (RFC 4193),
+/// link-local, and nobody's.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            let shared = a == 100 && b & 0xc0 == 64;
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared || a == 0
+        }
+        IpAddr::V6(ip) => {
+            ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cascade_format::tracker_wire::TrackerRequest;
+    use std::net::{SocketAddr, SocketAddrV4};
 
     const FILE: CascadeHash = CascadeHash([1; 32]);
     const OTHER: CascadeHash = CascadeHash([2; 32]);
     const PUBLIC: [u8; 4] = [203, 0, 113, 5];
 
-    fn request(command: Command, file: CascadeHash, ip: [u8; 4]) -> TrackerRequest {
-        TrackerRequest { command, cascade_hash: file, listen: SocketAddrV4::new(ip.into(), 9000) }
+    fn request(command: Command, file: CascadeHash, ip: [u8; 4]) -> Ask {
+        TrackerRequest { command, cascade_hash: file, listen: SocketAddrV4::new(ip.into(), 9000) }.into()
     }
 
     #[test]
@@ -197,7 +209,7 @@ mod tests {
 
     #[test]
     fn nobody_listens_at_port_0_or_where_no_host_is() {
-        let can = |ip: [u8; 4], port| can_listen(SocketAddrV4::new(ip.into(), port));
+        let can = |ip: [u8; 4], port| can_listen(SocketAddrV4::new(ip.into(), port).into());
         for nowhere in [[0, 0, 0, 0], [0, 9, 9, 9], [224, 0, 0, 1], [239, 1, 1, 1], [240, 0, 0, 1], [255; 4]]
         {
             assert!(!can(nowhere, 80), "{nowhere:?}");
@@ -228,5 +240,29 @@ mod tests {
         for ip in [PUBLIC, [172, 32, 0, 1], [100, 128, 0, 1], [8, 8, 8, 8]] {
             assert_eq!(policy.check(&request(Command::Subscribe, FILE, ip), PUBLIC.into()), Ok(()), "{ip:?}");
         }
+    }
+
+    #[test]
+    fn the_same_holds_of_ipv6_addresses() {
+        let subscribe = |text: &str| Ask {
+            listen: PeerAddr::from(SocketAddr::new(text.parse().unwrap(), 9000)),
+            ..request(Command::Subscribe, FILE, PUBLIC)
+        };
+        let strict = Policy::open().with_ban_private(true);
+        for private in ["::1", "fd12::1", "fc00::1", "fe80::1", "::ffff:10.0.0.1"] {
+            let ask = subscribe(private);
+            assert_eq!(
+                strict.check(&ask, ask.listen.ip()),
+                Err(PolicyRefusal::Private(ask.listen.ip())),
+                "{private}"
+            );
+            assert_eq!(Policy::open().check(&ask, ask.listen.ip()), Ok(()));
+        }
+        let (ask, other) = (subscribe("2001:db8::1"), "2001:db8::2".parse().unwrap());
+        assert_eq!(strict.check(&ask, other), Ok(()));
+        let own = Policy::open().with_own_address_only(true);
+        assert_eq!(own.check(&ask, ask.listen.ip()), Ok(()));
+        let refused = PolicyRefusal::NotOwn { claimed: ask.listen.ip(), from: other };
+        assert_eq!(own.check(&ask, other), Err(refused));
     }
 }

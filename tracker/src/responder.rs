@@ -1,14 +1,15 @@
 //! From a request to an answer: policy and registry together. No I/O, no clock.
 
+use crate::ask::Ask;
 use crate::policy::{Policy, can_listen};
-use crate::registry::{Bounds, Claim, Registry, Source, Subscribed};
-use cascade_format::CascadeHash;
+use crate::registry::{AddressV6, Bounds, Claim, LIST_MAX, Registry, RegistryFull, Source, Subscribed};
+use cascade_format::tracker_wide::{self, Form, WideEntry};
 use cascade_format::tracker_wire::{
-    Command, ENTRY_LEN, PeerEntry, RESPONSE_HEADER_LEN, STATUS_OK, STATUS_REFUSED, TrackerRequest,
-    TrackerResponseHeader,
+    Command, ENTRY_LEN, PeerEntry, RESPONSE_HEADER_LEN, STATUS_OK, STATUS_REFUSED, TrackerResponseHeader,
 };
+use cascade_format::{CascadeHash, PeerAddr};
 use std::fmt::{self, Display};
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::IpAddr;
 
 /// Something worth a line in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct News {
     /// The file.
     pub file: CascadeHash,
     /// Where the peer listens, or says so.
-    pub peer: SocketAddrV4,
+    pub peer: PeerAddr,
 }
 
 /// What happens to peers.
@@ -61,8 +62,11 @@ impl Now {
 pub struct Responder {
     policy: Policy,
     registry: Registry,
+    registry_v6: Registry<AddressV6>,
     rng: fastrand::Rng,
+    /// Lists while they are made.
     entries: Vec<PeerEntry>,
+    entries_v6: Vec<WideEntry>,
 }
 
 impl Responder {
@@ -70,18 +74,19 @@ impl Responder {
     #[must_use]
     pub fn new(policy: Policy, bounds: Bounds, seed: u64) -> Self {
         let rng = fastrand::Rng::with_seed(seed);
-        Self { policy, registry: Registry::new(bounds), rng, entries: Vec::new() }
+        Self {
+            policy,
+            registry: Registry::new(bounds),
+            registry_v6: Registry::new(bounds.for_v6()),
+            rng,
+            entries: Vec::new(),
+            entries_v6: Vec::new(),
+        }
     }
 
     /// Writes the answer to `request`, which came over a connection from `from`, into `answer` (which
     /// it clears). Returns what is worth a line in the log.
-    pub fn answer(
-        &mut self,
-        request: &TrackerRequest,
-        from: IpAddr,
-        now: Now,
-        answer: &mut Vec<u8>,
-    ) -> Option<News> {
+    pub fn answer(&mut self, request: &Ask, from: IpAddr, now: Now, answer: &mut Vec<u8>) -> Option<News> {
         if let Err(refusal) = self.policy.check(request, from) {
             refuse(&refusal, answer);
             return None;
@@ -92,9 +97,7 @@ impl Responder {
             // Programs that do not know their own address subscribe for the list alone.
             what = Some(What::NotListening);
         } else if request.command == Command::Subscribe {
-            let good = self.policy.is_good(*peer.ip());
-            let claim = Claim { addr: peer, source: Source::of(from), good };
-            match self.registry.subscribe(&file, claim, now.steady) {
+            match self.subscribe(&file, peer, from, now) {
                 Ok(Subscribed::New) => what = Some(What::Registered),
                 Ok(Subscribed::Renewed) => {}
                 Err(full) => {
@@ -103,21 +106,77 @@ impl Responder {
                 }
             }
         }
-        self.registry.list(&file, peer, now.steady, &mut self.rng, &mut self.entries);
-        list_peers(&self.entries, now, answer);
+        self.registry.list(&file, peer.v4(), now.steady, &mut self.rng, &mut self.entries);
+        match request.form {
+            Form::Plain => list_peers(&self.entries, now, answer),
+            Form::Wide => {
+                let (rng, entries) = (&mut self.rng, &mut self.entries_v6);
+                self.registry_v6.list(&file, AddressV6::of(peer), now.steady, rng, entries);
+                let entries = both_families(&self.entries, &self.entries_v6, self.rng.bool());
+                list_both(entries, now, answer);
+            }
+        }
         what.map(|what| News { what, file, peer })
     }
 
-    /// The registrations.
+    fn subscribe(
+        &mut self,
+        file: &CascadeHash,
+        peer: PeerAddr,
+        from: IpAddr,
+        now: Now,
+    ) -> Result<Subscribed, RegistryFull> {
+        let source = Source::of(from);
+        if let Some(addr) = AddressV6::of(peer) {
+            return self.registry_v6.subscribe(file, Claim { addr, source, good: false }, now.steady);
+        }
+        let Some(addr) = peer.v4() else { return Ok(Subscribed::Renewed) };
+        let good = self.policy.is_good(*addr.ip());
+        self.registry.subscribe(file, Claim { addr, source, good }, now.steady)
+    }
+
+    /// The registrations of IPv4 addresses.
     #[must_use]
     pub const fn registry(&self) -> &Registry {
         &self.registry
     }
 
+    /// Number of registrations in both families.
+    #[must_use]
+    pub const fn peers(&self) -> usize {
+        self.registry.peers() + self.registry_v6.peers()
+    }
+
     /// Removes some lapsed registrations: see [`Registry::sweep`].
     pub fn sweep(&mut self, now: Now, work: u32) -> usize {
-        self.registry.sweep(now.steady, work)
+        self.registry.sweep(now.steady, work) + self.registry_v6.sweep(now.steady, work)
     }
+}
+
+/// At most [`LIST_MAX`] peers of both families, good ones first: as many of one as of the other while both have
+/// more, so that a crowd in one family hides nobody in the other.
+fn both_families(v4: &[PeerEntry], v6: &[WideEntry], v6_first: bool) -> Vec<WideEntry> {
+    let v4 = v4.iter().map(|entry| WideEntry {
+        addr: entry.addr.into(),
+        subscribed: entry.subscribed,
+        good: entry.good,
+    });
+    let (v4, v6): (Vec<_>, Vec<_>) = (v4.collect(), v6.to_vec());
+    let (first, second) = if v6_first { (v6, v4) } else { (v4, v6) };
+    let mut list = Vec::with_capacity(LIST_MAX);
+    for good in [true, false] {
+        let mut ranks =
+            [&first, &second].map(|entries| entries.iter().filter(move |entry| entry.good == good));
+        loop {
+            let before = list.len();
+            list.extend(ranks.iter_mut().filter_map(Iterator::next));
+            if list.len() == before {
+                break;
+            }
+        }
+    }
+    list.truncate(LIST_MAX);
+    list
 }
 
 /// Writes a refusal with `why` as its message into `answer` (which it clears). The message ends with a
@@ -136,6 +195,14 @@ fn list_peers(entries: &[PeerEntry], now: Now, answer: &mut Vec<u8>) {
     }
 }
 
+fn list_both(entries: Vec<WideEntry>, now: Now, answer: &mut Vec<u8>) {
+    start(STATUS_OK, entries.len() * tracker_wide::ENTRY_LEN, answer);
+    for entry in entries {
+        let entry = WideEntry { subscribed: now.unix_of(entry.subscribed), ..entry };
+        answer.extend_from_slice(&entry.encode());
+    }
+}
+
 fn start(status: u8, body_len: usize, answer: &mut Vec<u8>) {
     let body_len = u32::try_from(body_len).unwrap_or(u32::MAX);
     answer.clear();
@@ -146,7 +213,8 @@ fn start(status: u8, body_len: usize, answer: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cascade_format::tracker_wire::parse_peer_list;
+    use cascade_format::tracker_wire::{TrackerRequest, parse_peer_list};
+    use std::net::{SocketAddr, SocketAddrV4};
 
     const FILE: CascadeHash = CascadeHash([1; 32]);
     const NOW: Now = Now { steady: 5000, unix: 1_800_000_000 };
@@ -161,7 +229,7 @@ mod tests {
 
     fn ask_at(responder: &mut Responder, request: &TrackerRequest, now: Now) -> (Option<News>, u8, Vec<u8>) {
         let mut answer = b"left over".to_vec();
-        let news = responder.answer(request, [9, 8, 7, 6].into(), now, &mut answer);
+        let news = responder.answer(&(*request).into(), [9, 8, 7, 6].into(), now, &mut answer);
         let (header, body) = answer.split_first_chunk().unwrap();
         let header = TrackerResponseHeader::parse(header);
         assert_eq!(header.body_len as usize, body.len());
@@ -173,7 +241,7 @@ mod tests {
         let mut responder = Responder::new(Policy::open(), Bounds::default(), 1);
         assert_eq!(ask(&mut responder, Command::List, 1), (None, 0, vec![]));
         let peer = request(Command::List, 1).listen;
-        let news = Some(News { what: What::Registered, file: FILE, peer });
+        let news = Some(News { what: What::Registered, file: FILE, peer: peer.into() });
         assert_eq!(ask(&mut responder, Command::Subscribe, 1), (news, 0, vec![]));
         assert_eq!(ask(&mut responder, Command::Subscribe, 1), (None, 0, vec![]));
         let (_, status, body) = ask(&mut responder, Command::List, 2);
@@ -212,7 +280,7 @@ mod tests {
             let listen = SocketAddrV4::new(ip.into(), port);
             let request = TrackerRequest { listen, ..request(Command::Subscribe, 1) };
             let (news, status, body) = ask_at(&mut responder, &request, NOW);
-            assert_eq!(news, Some(News { what: What::NotListening, file: FILE, peer: listen }));
+            assert_eq!(news, Some(News { what: What::NotListening, file: FILE, peer: listen.into() }));
             assert_eq!((status, body.len()), (0, ENTRY_LEN), "{listen}");
             assert_eq!(responder.registry().peers(), 1, "{listen}");
         }
@@ -244,5 +312,66 @@ mod tests {
         ask(&mut responder, Command::Subscribe, 1);
         let (_, _, body) = ask(&mut responder, Command::List, 2);
         assert_eq!(body.get(10), Some(&1));
+    }
+
+    fn wide(responder: &mut Responder, command: Command, listen: &str) -> (u8, Vec<WideEntry>) {
+        let listen: SocketAddr = listen.parse().unwrap();
+        let ask = Ask { form: Form::Wide, command, cascade_hash: FILE, listen: listen.into() };
+        let mut answer = Vec::new();
+        responder.answer(&ask, listen.ip(), NOW, &mut answer);
+        let (header, body) = answer.split_first_chunk().unwrap();
+        let status = TrackerResponseHeader::parse(header).status;
+        (status, tracker_wide::parse_peer_list(body).map(Iterator::collect).unwrap_or_default())
+    }
+
+    fn shown(entries: &[WideEntry]) -> Vec<String> {
+        let mut shown: Vec<_> = entries.iter().map(|entry| entry.addr.to_string()).collect();
+        shown.sort();
+        shown
+    }
+
+    #[test]
+    fn each_form_lists_what_it_can_hold() {
+        let mut responder = Responder::new(Policy::open(), Bounds::default(), 1);
+        wide(&mut responder, Command::Subscribe, "[2001:db8::1]:1");
+        wide(&mut responder, Command::Subscribe, "9.8.7.6:1");
+        let (status, all) = wide(&mut responder, Command::List, "[2001:db8::9]:9");
+        assert_eq!((status, shown(&all)), (0, vec!["9.8.7.6:1".to_owned(), "[2001:db8::1]:1".to_owned()]));
+        assert!(all.iter().all(|entry| entry.subscribed == NOW.unix));
+        let (_, _, body) = ask(&mut responder, Command::List, 2);
+        let plain: Vec<_> = parse_peer_list(&body).unwrap().map(|entry| entry.addr.to_string()).collect();
+        assert_eq!(plain, ["9.8.7.6:1"]);
+        // Who asks is left out, in either family.
+        assert_eq!(shown(&wide(&mut responder, Command::Subscribe, "[2001:db8::1]:1").1), ["9.8.7.6:1"]);
+        assert_eq!(shown(&wide(&mut responder, Command::List, "9.8.7.6:1").1), ["[2001:db8::1]:1"]);
+        assert_eq!(responder.peers(), 2);
+    }
+
+    #[test]
+    fn a_crowd_in_one_family_hides_nobody_in_the_other() {
+        let mut responder = Responder::new(Policy::open(), Bounds::default(), 1);
+        for site in 0..500 {
+            wide(&mut responder, Command::Subscribe, &format!("[2001:db8:{site:x}::1]:1"));
+        }
+        for port in 1..=8 {
+            wide(&mut responder, Command::Subscribe, &format!("9.8.7.{port}:1"));
+        }
+        for _ in 0..20 {
+            let (_, list) = wide(&mut responder, Command::List, "[2001:db8:ffff::9]:9");
+            assert_eq!(list.len(), LIST_MAX);
+            assert_eq!(list.iter().filter(|entry| entry.addr.v4().is_some()).count(), 8);
+        }
+    }
+
+    #[test]
+    fn ipv6_registrations_lapse_and_nobody_listens_nowhere() {
+        let mut responder = Responder::new(Policy::open(), Bounds::default(), 1);
+        for nowhere in ["[::]:1", "[fe80::1]:1", "[ff02::1]:1", "[2001:db8::1]:0"] {
+            assert_eq!(wide(&mut responder, Command::Subscribe, nowhere), (0, vec![]), "{nowhere}");
+        }
+        assert_eq!(responder.peers(), 0);
+        wide(&mut responder, Command::Subscribe, "[2001:db8::1]:1");
+        let later = Now { steady: NOW.steady + 1801, ..NOW };
+        assert_eq!((responder.sweep(later, 100), responder.peers()), (1, 0));
     }
 }

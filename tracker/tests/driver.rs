@@ -200,3 +200,94 @@ fn dropping_the_future_stops_the_tracker() {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// A request for both families of the peer at `ip`, for the file whose hash is `file` 32 times.
+fn wide_request(command: u32, file: u8, ip: std::net::IpAddr, port: u16) -> Vec<u8> {
+    let ip = match ip {
+        std::net::IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        std::net::IpAddr::V6(ip) => ip,
+    };
+    let head =
+        [b"CASC".as_slice(), &1u32.to_be_bytes(), &command.to_be_bytes(), &50u32.to_be_bytes()].concat();
+    [head.as_slice(), &[file; 32], &ip.octets(), &port.to_be_bytes()].concat()
+}
+
+/// The addresses in a list for both families, sorted.
+fn wide_entries(answer: &[u8]) -> Vec<std::net::SocketAddr> {
+    let (header, body) = answer.split_at(5);
+    assert_eq!(header[0], 0, "refused: {}", String::from_utf8_lossy(body));
+    assert_eq!(header[1..], u32::try_from(body.len()).unwrap().to_be_bytes());
+    assert_eq!(body.len() % 24, 0, "{body:?}");
+    let entry = |entry: &[u8]| {
+        let ip: [u8; 16] = entry[..16].try_into().unwrap();
+        let port = u16::from_be_bytes([entry[16], entry[17]]);
+        (std::net::IpAddr::from(ip).to_canonical(), port).into()
+    };
+    let mut entries: Vec<_> = body.chunks(24).map(entry).collect();
+    entries.sort();
+    entries
+}
+
+#[test]
+fn both_families_are_registered_and_listed_to_whom_wants_them() {
+    const LIST_BOTH: u32 = 3;
+    const SUBSCRIBE_BOTH: u32 = 4;
+    let tracker = open();
+    let (v6, v4) = ("2001:db8::7".parse().unwrap(), "203.0.113.9".parse().unwrap());
+    assert_eq!(wide_entries(&exchange(&tracker, &wide_request(SUBSCRIBE_BOTH, 1, v6, 9001))), []);
+    exchange(&tracker, &wide_request(SUBSCRIBE_BOTH, 1, v4, 9002));
+    exchange(&tracker, &request(SUBSCRIBE, 1, 9003));
+    let all = wide_entries(&exchange(&tracker, &wide_request(LIST_BOTH, 1, v6, 1)));
+    let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["203.0.113.7:9003", "203.0.113.9:9002", "[2001:db8::7]:9001"]);
+    let mut plain = entries(&exchange(&tracker, &request(LIST, 1, 1)));
+    plain.sort_unstable();
+    assert_eq!(plain, [9002, 9003], "version 1 hears of IPv4 alone");
+    assert_eq!(wide_entries(&exchange(&tracker, &wide_request(LIST_BOTH, 2, v6, 1))), [], "another file");
+}
+
+#[test]
+fn a_request_for_both_families_may_arrive_in_pieces_and_is_refused_when_it_is_wrong() {
+    let tracker = open();
+    let bytes = wide_request(3, 1, "2001:db8::7".parse().unwrap(), 9000);
+    for split in [1, 15, 16, 17, 53, 54, 65] {
+        let mut client = connect(&tracker);
+        client.write_all(&bytes[..split]).unwrap();
+        exchange(&tracker, &request(LIST, 1, 9000));
+        client.write_all(&bytes[split..]).unwrap();
+        assert_eq!(read_answer(&mut client).unwrap(), [0; 5], "split at {split}");
+    }
+    let mut wrong = bytes.clone();
+    wrong[15] = 38;
+    assert!(message(&exchange(&tracker, &wrong)).contains("is 50, not 38"));
+    let mut cut = connect(&tracker);
+    cut.write_all(&bytes[..60]).unwrap();
+    cut.shutdown(Shutdown::Write).unwrap();
+    assert!(message(&read_answer(&mut cut).unwrap()).contains("it has 66 bytes, 60 arrived"));
+}
+
+#[test]
+fn one_socket_serves_both_families() {
+    // Some machines have no IPv6 at all.
+    let Ok(tracker) = Tracker::bind("[::]:0".parse().unwrap(), Policy::open()) else { return };
+    let policy = Policy::open().with_own_address_only(true);
+    let own = Tracker::bind("[::]:0".parse().unwrap(), policy).unwrap();
+    let (tracker, own) = (Running::start(tracker), Running::start(own));
+    let over = |tracker: &Running, host: &str, bytes: &[u8]| {
+        let mut client = TcpStream::connect((host, tracker.addr.port())).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        client.write_all(bytes).unwrap();
+        read_answer(&mut client).unwrap()
+    };
+    for host in ["127.0.0.1", "::1"] {
+        let ip = host.parse().unwrap();
+        assert_eq!(over(&tracker, host, &wide_request(4, 1, ip, 9001))[0], 0, "{host}");
+        // The address that a connection comes from is known for what it is.
+        assert_eq!(over(&own, host, &wide_request(4, 1, ip, 9001))[0], 0, "{host}");
+    }
+    assert_eq!(over(&own, "::1", &wide_request(4, 1, "127.0.0.1".parse().unwrap(), 9001))[0], 1);
+    let list = wide_entries(&over(&tracker, "::1", &wide_request(3, 1, "::1".parse().unwrap(), 1)));
+    let texts: Vec<String> = list.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["127.0.0.1:9001", "[::1]:9001"]);
+    assert_eq!(entries(&over(&tracker, "127.0.0.1", &request(LIST, 1, 1))), [9001]);
+}

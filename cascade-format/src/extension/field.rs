@@ -1,6 +1,7 @@
 //! The field in front of an extended answer's body: its length (2 bytes), then items, each with a type
 //! (1 byte), a length (2 bytes) and a value. Items of an unknown type are skipped.
 
+use crate::address::{PEER_ADDR_LEN, PeerAddr};
 use crate::field::{bytes, u64_at};
 use crate::{Block, Layout};
 use alloc::vec::Vec;
@@ -34,6 +35,8 @@ const PEERS: u8 = 6;
 const GOODBYE: u8 = 7;
 const LOAD: u8 = 8;
 const PLAIN_PEERS: u8 = 9;
+const WIDE_PEERS: u8 = 10;
+const WIDE_PLAIN_PEERS: u8 = 11;
 
 /// Consecutive blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,10 @@ pub enum Item {
     Peers(Vec<SocketAddrV4>),
     /// Peers that it has met and that have not shown that they know the extension.
     PlainPeers(Vec<SocketAddrV4>),
+    /// As [`Item::Peers`], with addresses of either family; IPv6 ones stand here alone.
+    WidePeers(Vec<PeerAddr>),
+    /// As [`Item::PlainPeers`], with addresses of either family.
+    WidePlainPeers(Vec<PeerAddr>),
     /// It leaves, and will answer no more.
     Goodbye,
     /// Number of requests that wait there, of all who ask.
@@ -128,6 +135,8 @@ impl Item {
             Self::Goodbye => GOODBYE,
             Self::Load(_) => LOAD,
             Self::PlainPeers(_) => PLAIN_PEERS,
+            Self::WidePeers(_) => WIDE_PEERS,
+            Self::WidePlainPeers(_) => WIDE_PLAIN_PEERS,
         }
     }
 
@@ -140,6 +149,7 @@ impl Item {
                 Self::Map { bits, .. } => 8 + bits.len(),
                 Self::Have(runs) | Self::Offer(runs) => runs.len() * RUN_LEN,
                 Self::Peers(peers) | Self::PlainPeers(peers) => peers.len() * PEER_LEN,
+                Self::WidePeers(peers) | Self::WidePlainPeers(peers) => peers.len() * PEER_ADDR_LEN,
                 Self::Load(_) => 2,
             }
     }
@@ -165,6 +175,9 @@ impl Item {
                     out.extend_from_slice(&peer.ip().octets());
                     out.extend_from_slice(&peer.port().to_be_bytes());
                 }
+            }
+            Self::WidePeers(peers) | Self::WidePlainPeers(peers) => {
+                peers.iter().for_each(|peer| out.extend_from_slice(&peer.encode()));
             }
             Self::Load(requests) => out.extend_from_slice(&requests.to_be_bytes()),
         }
@@ -194,6 +207,15 @@ impl Item {
                 let (peers, []) = value.as_chunks::<PEER_LEN>() else { return Err(length) };
                 let peers = peers.iter().map(peer).collect();
                 Ok(Some(if kind == PEERS { Self::Peers(peers) } else { Self::PlainPeers(peers) }))
+            }
+            WIDE_PEERS | WIDE_PLAIN_PEERS => {
+                let (peers, []) = value.as_chunks::<PEER_ADDR_LEN>() else { return Err(length) };
+                let peers = peers.iter().map(PeerAddr::parse).collect();
+                Ok(Some(if kind == WIDE_PEERS {
+                    Self::WidePeers(peers)
+                } else {
+                    Self::WidePlainPeers(peers)
+                }))
             }
             _ => Ok(None),
         }
@@ -273,8 +295,12 @@ mod tests {
         layout().block(number).unwrap()
     }
 
+    fn wide(text: &str) -> PeerAddr {
+        text.parse::<core::net::SocketAddr>().unwrap().into()
+    }
+
     /// Each item once, with its bytes as `docs/protocol.md` prints them.
-    fn golden() -> [(Item, Vec<u8>); 9] {
+    fn golden() -> [(Item, Vec<u8>); 11] {
         let run = Run { first: block(5), count: 3 };
         [
             (Item::Everything, [1, 0, 0].into()),
@@ -295,6 +321,15 @@ mod tests {
                 Item::PlainPeers([SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 7), 7001)].into()),
                 [9, 0, 6, 10, 0, 0, 7, 0x1b, 0x59].into(),
             ),
+            (
+                Item::WidePeers([wide("[2001:db8::7]:7001"), wide("10.0.0.7:7001")].into()),
+                [
+                    &[10, 0, 36, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0x1b, 0x59][..],
+                    &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 7, 0x1b, 0x59],
+                ]
+                .concat(),
+            ),
+            (Item::WidePlainPeers([].into()), [11, 0, 0].into()),
         ]
     }
 
@@ -305,7 +340,7 @@ mod tests {
             assert_eq!(item.encoded_len(), part.len(), "{item:?}");
         }
         let bytes = encode(&items);
-        assert_eq!(bytes[..2], [0, 75]);
+        assert_eq!(bytes[..2], [0, 117]);
         assert_eq!(bytes[2..], parts.concat());
         assert_eq!(parse(&layout(), &bytes[2..]), Ok(items));
     }
@@ -322,6 +357,8 @@ mod tests {
         assert_eq!(wrong(&[1, 0, 1]), FieldError::Cut);
         assert_eq!(wrong(&[1, 0, 1, 0]), FieldError::Length { kind: 1, length: 1 });
         assert_eq!(wrong(&[6, 0, 1, 0]), FieldError::Length { kind: 6, length: 1 });
+        assert_eq!(wrong(&[10, 0, 1, 0]), FieldError::Length { kind: 10, length: 1 });
+        assert_eq!(wrong(&[11, 0, 1, 0]), FieldError::Length { kind: 11, length: 1 });
         let past_the_end = [4, 0, 12, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 2];
         assert_eq!(wrong(&past_the_end), FieldError::NoSuchBlock(4));
         let none = [4, 0, 12, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 0];

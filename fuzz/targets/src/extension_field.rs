@@ -48,7 +48,7 @@ pub(crate) fn items(layout: &Layout, mut field: &[u8]) -> Option<Vec<Vec<u8>>> {
         if count > 16 || !is_right(layout, kind, value) {
             return None;
         }
-        if (1..=9).contains(&kind) {
+        if (1..=11).contains(&kind) {
             known.push(item.to_vec());
         }
         field = field.get(end..)?;
@@ -71,6 +71,7 @@ fn is_right(layout: &Layout, kind: u64, value: &[u8]) -> bool {
         }
         4 | 5 => value.len().is_multiple_of(12) && value.chunks(12).all(|run| is_run(run, blocks)),
         6 | 9 => value.len().is_multiple_of(6),
+        10 | 11 => value.len().is_multiple_of(18),
         8 => value.len() == 2,
         _ => true,
     }
@@ -93,6 +94,8 @@ fn check_item(layout: &Layout, item: &Item) {
         | Item::Choosing
         | Item::Peers(_)
         | Item::PlainPeers(_)
+        | Item::WidePeers(_)
+        | Item::WidePlainPeers(_)
         | Item::Goodbye
         | Item::Load(_) => {}
     }
@@ -117,6 +120,7 @@ pub fn seeds() -> Vec<Seed> {
     };
     let run = |first: u64, count: u32| join(&[&first.to_be_bytes(), &count.to_be_bytes()]);
     let map = |first: u64, bits: &[u8]| item(3, &join(&[&first.to_be_bytes(), bits]));
+    let wide = join(&[&[0x20, 1, 0x0d, 0xb8], &[0; 11], &[7, 0x1b, 0x59]]);
     let (everything, goodbye) = (item(1, &[]), item(7, &[]));
     vec![
         ("nothing", field(&[])),
@@ -134,6 +138,8 @@ pub fn seeds() -> Vec<Seed> {
         ("have-number-overflows", field(&[&item(4, &run(u64::MAX, u32::MAX))])),
         ("peers", field(&[&item(6, &[10, 0, 0, 7, 0x1b, 0x59]), &item(9, &[10, 0, 0, 8, 0, 0])])),
         ("peers-cut", field(&[&item(6, &[10, 0, 0, 7, 0x1b])])),
+        ("wide-peers", field(&[&item(10, &wide), &item(11, &wide.repeat(2))])),
+        ("wide-peers-cut", field(&[&item(11, &[0; 17])])),
         ("load-and-goodbye", field(&[&item(8, &[1, 2]), &goodbye])),
         ("load-too-long", field(&[&item(8, &[0, 1, 2])])),
         ("unknown-items", field(&[&item(0, b"?"), &item(99, b"later"), &goodbye])),
@@ -175,6 +181,7 @@ mod tests {
             "have-nothing",
             "have-number-overflows",
             "peers-cut",
+            "wide-peers-cut",
             "load-too-long",
             "seventeen-items",
             "an-item-that-is-cut",

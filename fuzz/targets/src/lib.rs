@@ -25,6 +25,7 @@ pub mod metafile_message;
 pub mod tracker_config;
 pub mod tracker_request;
 pub mod tracker_response;
+pub mod tracker_wide_request;
 
 mod layouts;
 mod raw;
@@ -54,6 +55,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "link_response", run: link_response::run, seeds: link_response::seeds },
     Target { name: "tracker_request", run: tracker_request::run, seeds: tracker_request::seeds },
     Target { name: "tracker_response", run: tracker_response::run, seeds: tracker_response::seeds },
+    Target {
+        name: "tracker_wide_request",
+        run: tracker_wide_request::run,
+        seeds: tracker_wide_request::seeds,
+    },
     Target { name: "tracker_config", run: tracker_config::run, seeds: tracker_config::seeds },
     Target { name: "link", run: link::run, seeds: link::seeds },
     Target { name: "folder_index", run: folder_index::run, seeds: folder_index::seeds },

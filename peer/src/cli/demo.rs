@@ -149,6 +149,7 @@ impl Stage {
             no_wait: false,
             as_tar: false,
             from: None,
+            lan: false,
         };
         let done = show(peer.download(download), &mut *observer).await;
         for peer in peers {
@@ -176,6 +177,7 @@ impl Stage {
             trackers: vec![tracker.to_owned()],
             peers: Vec::new(),
             no_wait: false,
+            lan: false,
         };
         show(peer.fetch(fetch), observer).await
     }
@@ -192,6 +194,7 @@ impl Stage {
             metafile: Arc::clone(&self.metafile),
             data: data.to_owned(),
             trackers: vec![tracker.to_owned()],
+            lan: false,
         });
         let registered = async {
             while let Some(event) = seeding.next().await {

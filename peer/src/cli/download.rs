@@ -3,6 +3,8 @@
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
+use super::rates::Rates;
 use super::{CliError, ExitCode, Switch, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -65,6 +67,10 @@ pub struct Args {
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
+    #[command(flatten)]
+    rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -83,7 +89,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
-    let host = Host::start(options, listen, &style, ear)?;
+    let host = Host::start(args.rates.limit(options), listen, &style, ear)?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
     host.run(async |front: &mut Front| {
         front.open()?;
@@ -173,14 +179,15 @@ struct LinkJob {
     order: Order,
     as_tar: bool,
     from: Option<PathBuf>,
+    lan: bool,
 }
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
         let Fetch { trackers, peers, no_wait, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        let (order, as_tar, from) = (self.order, self.as_tar, self.from.clone());
-        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from }
+        let (order, as_tar, from, lan) = (self.order, self.as_tar, self.from.clone(), self.lan);
+        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, lan }
     }
 }
 
@@ -293,6 +300,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         no_wait: args.no_wait,
         as_tar: args.tar,
         from: args.from.clone(),
+        lan: args.lan.wanted(false),
     }))
 }
 
@@ -304,9 +312,10 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
         Place::Chosen(target) => (target, true),
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
-    let fetch = given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait);
+    let lan = args.lan.wanted(true);
+    let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait) };
     let (order, as_tar, from) = (order(args), args.tar, args.from.clone());
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from })))
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from, lan })))
 }
 
 /// Where the user wants the data.

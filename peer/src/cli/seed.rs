@@ -3,6 +3,8 @@
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
+use super::rates::Rates;
 use super::{CliError, ExitCode, Switch};
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Transfer};
@@ -41,6 +43,10 @@ pub struct Args {
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
+    #[command(flatten)]
+    rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -58,7 +64,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let style = Style::choose(args.json);
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
     host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());
@@ -69,11 +75,19 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             let observer = Ready { inner, ready: Some(ready.clone()) };
             match job.metafile {
                 Metafile::Open(metafile) => {
-                    let seed = Seed { metafile, data: job.data, trackers: job.trackers };
+                    let lan = args.lan.wanted(false);
+                    let seed = Seed { metafile, data: job.data, trackers: job.trackers, lan };
                     tasks.spawn(serve(front.peer.seed(seed), observer))
                 }
                 Metafile::ToFetch(order) => {
-                    tasks.spawn(fetch(front.peer.fetch(order), job.data, job.trackers, observer))
+                    let lan = args.lan.wanted(true);
+                    let fetched = move |metafile: MetafileOnDisk| Seed {
+                        metafile: Arc::new(metafile),
+                        data: job.data,
+                        trackers: job.trackers,
+                        lan,
+                    };
+                    tasks.spawn(fetch(front.peer.fetch(order), fetched, observer))
                 }
             };
         }
@@ -116,12 +130,11 @@ type Fetched = Option<(Seed, Ready)>;
 /// Fetches the `.cascade` file of a link.
 async fn fetch(
     transfer: Transfer<Result<MetafileOnDisk, FetchError>>,
-    data: PathBuf,
-    trackers: Vec<String>,
+    fetched: impl FnOnce(MetafileOnDisk) -> Seed,
     mut observer: Ready,
 ) -> Result<Fetched, String> {
     match show(transfer, &mut observer).await {
-        Ok(metafile) => Ok(Some((Seed { metafile: Arc::new(metafile), data, trackers }, observer))),
+        Ok(metafile) => Ok(Some((fetched(metafile), observer))),
         Err(FetchError::Interrupted) => Ok(None),
         Err(error) => {
             let message = error.to_string();
@@ -186,7 +199,8 @@ fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
         Given::Link(link) => {
             let complete = complete(args, Ok(given::data_name(&link).into()), folder)?;
             let contacts = Contacts::of_link(&link, &args.trackers, &[]);
-            let fetch = given::fetch(link.cascade_hash(), &complete, &contacts, false);
+            let lan = args.lan.wanted(true);
+            let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &complete, &contacts, false) };
             let data = or_part(complete);
             let (cascade_hash, trackers) = (link.cascade_hash(), contacts.trackers);
             Ok(Job { cascade_hash, metafile: Metafile::ToFetch(fetch), data, trackers })

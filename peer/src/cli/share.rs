@@ -3,6 +3,8 @@
 use super::given::{self, link_of};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
+use super::rates::Rates;
 use super::reached::{self, Reached};
 use super::{CliError, ExitCode, address, described, link};
 use crate::folder::Special;
@@ -52,6 +54,10 @@ pub struct Args {
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
+    #[command(flatten)]
+    rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Print no QR code
     #[arg(long)]
     no_qr: bool,
@@ -85,7 +91,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
     let options =
         Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
     let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
@@ -187,7 +193,8 @@ fn seed(
 ) -> impl Future<Output = Result<(), String>> + use<> {
     let mut observer = style.observer(&item.path, &item.metafile.cascade_hash().to_string());
     let (metafile, data) = (Arc::clone(&item.metafile), item.path.clone());
-    let transfer = peer.seed(Seed { metafile, data, trackers: args.trackers.clone() });
+    let transfer =
+        peer.seed(Seed { metafile, data, trackers: args.trackers.clone(), lan: args.lan.wanted(true) });
     async move {
         match show(transfer, &mut *observer).await {
             Ok(()) | Err(SeedError::Interrupted) => Ok(()),

@@ -1,5 +1,11 @@
 //! Numbers and names as people read them.
 
+#[cfg(feature = "cli")]
+mod rate;
+
+#[cfg(feature = "cli")]
+pub(crate) use rate::parse_rate;
+
 use cascade_format::text::Shown;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;

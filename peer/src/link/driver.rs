@@ -11,8 +11,10 @@ use super::receive::{End, Receiver};
 use super::response::{Ask, ResponseReader};
 use super::threads::{Counted, LinkThreads};
 use super::{FileContext, LinkEvent};
+use crate::clock;
+use crate::dial::Dial;
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
-use crate::{clock, dial};
+use crate::pace::Limit;
 use cascade_format::extension::{Marker, NEWS};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use cascade_swarm::ask::{Ended, LinkId};
@@ -83,6 +85,8 @@ pub struct LinkTask {
     pub buffers: BufferPool,
     /// The process's hash threads.
     pub hashers: HashPool,
+    /// What the process receives in a second at most.
+    pub limit: Option<Limit>,
 }
 
 impl LinkTask {
@@ -95,7 +99,8 @@ impl LinkTask {
         let reader = ResponseReader::new(*self.file.shared.layout(), self.marker_port.is_some());
         let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), 0);
         let lane = Arc::new(Lane::new(id, Arc::clone(&self.file), Arc::clone(&lease)));
-        let receiver = Receiver::new(reader, lane, self.buffers.clone(), self.hashers.clone());
+        let receiver =
+            Receiver::new(reader, lane, self.buffers.clone(), self.hashers.clone(), self.limit.as_ref());
         let driver = Driver { task: self, receiver, to_send, offers_seen, out };
         let connecting = threads.count_connecting();
         threads.spawn(id, driver.run(queue, connecting));
@@ -131,7 +136,8 @@ impl Driver {
     async fn connect(&self) -> Result<TcpStream, End> {
         let to = self.task.addr;
         let from = self.task.listen.map_or(Ipv4Addr::UNSPECIFIED, |listen| *listen.ip());
-        let connecting = async { tokio::time::timeout(CONNECT_TIMEOUT, dial::connect(from, to)).await? };
+        let dial = Dial { from, window_len: self.task.limit.as_ref().and_then(Limit::window_len) };
+        let connecting = async { tokio::time::timeout(CONNECT_TIMEOUT, dial.connect(to)).await? };
         let unreachable = |error: io::Error| (Ended::Unreachable, error.to_string());
         let stream: TcpStream = connecting.await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
@@ -186,7 +192,8 @@ impl Driver {
         let hash = self.task.file.shared.cascade_hash();
         let (unsent, last_sign) = (std::mem::take(&mut self.out), self.receiver.last_sign);
         self.receiver.wakeup.set(stream, Wait::BYTE);
-        Farewell { reader: &mut self.receiver.reader, unsent, hash, last_sign }.say(stream).await;
+        let Receiver { reader, allowance, .. } = &mut self.receiver;
+        Farewell { reader, unsent, hash, last_sign, allowance: allowance.as_mut() }.say(stream).await;
     }
 
     /// Sends requests, many with one call, until the socket takes no more.

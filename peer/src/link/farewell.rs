@@ -6,6 +6,7 @@
 
 use super::response::{Ask, ResponseReader};
 use crate::clock;
+use crate::pace::Allowance;
 use cascade_format::CascadeHash;
 use cascade_format::peer_wire::BlockRequest;
 use std::io;
@@ -29,6 +30,8 @@ pub(super) struct Farewell<'a> {
     pub(super) hash: CascadeHash,
     /// When something was asked for, or came, last.
     pub(super) last_sign: Instant,
+    /// What may be read within the limit, if there is one.
+    pub(super) allowance: Option<&'a mut Allowance>,
 }
 
 impl Farewell<'_> {
@@ -51,6 +54,17 @@ impl Farewell<'_> {
         let _ = timeout_at(limit.into(), self.finish(stream)).await;
     }
 
+    /// Bytes that may be read now.
+    async fn allowed(&mut self) -> usize {
+        let Some(allowance) = &mut self.allowance else { return usize::MAX };
+        loop {
+            match allowance.take(PIECE_LEN as u64) {
+                Ok(allowed) => return allowed,
+                Err(until) => tokio::time::sleep_until(until.into()).await,
+            }
+        }
+    }
+
     async fn finish(&mut self, stream: &TcpStream) -> io::Result<()> {
         let mut piece = vec![0; PIECE_LEN];
         while !self.unsent.is_empty() {
@@ -63,7 +77,13 @@ impl Farewell<'_> {
         }
         while self.reader.owed() > 0 && !self.reader.is_used_to_more() {
             stream.readable().await?;
-            match stream.try_read(&mut piece) {
+            let allowed = self.allowed().await;
+            let room = piece.len().min(allowed);
+            let read = stream.try_read(piece.get_mut(..room).unwrap_or_default());
+            if let Some(allowance) = &mut self.allowance {
+                allowance.used(*read.as_ref().unwrap_or(&0));
+            }
+            match read {
                 Ok(0) => break,
                 Ok(read) => {
                     let bytes = piece.get(..read).unwrap_or_default();

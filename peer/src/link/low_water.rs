@@ -64,6 +64,11 @@ impl LowWater {
         }
     }
 
+    /// The link has taken `bytes`, and left what else is there where it is.
+    pub fn received_in_part(&mut self, bytes: u64) {
+        self.sample += bytes;
+    }
+
     /// Whether so little comes that the link's own thread can hash it too.
     #[must_use]
     pub fn is_calm(&self) -> bool {

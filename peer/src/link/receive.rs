@@ -9,6 +9,7 @@ use super::response::{Lie, ResponseReader, Segment};
 use super::wakeup::{After, Wakeup, fill};
 use crate::clock;
 use crate::limits::PIECE_LEN;
+use crate::pace::{Allowance, Limit};
 use cascade_swarm::ask::Ended;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub(super) struct Receiver {
     told: Option<Instant>,
     /// When something was asked for where nothing was under way, or came, last.
     pub(super) last_sign: Instant,
+    /// What may be received within the limit, if there is one.
+    pub(super) allowance: Option<Allowance>,
 }
 
 impl Receiver {
@@ -46,21 +49,34 @@ impl Receiver {
         lane: Arc<Lane>,
         buffers: BufferPool,
         hashers: HashPool,
+        limit: Option<&Limit>,
     ) -> Self {
         let (wakeup, water) = (Wakeup::new(cfg!(target_os = "linux")), LowWater::default());
-        Self { reader, wakeup, lane, buffers, hashers, water, told: None, last_sign: clock::now() }
+        let (allowance, last_sign) = (limit.map(Limit::allowance), clock::now());
+        Self { reader, wakeup, lane, buffers, hashers, water, told: None, last_sign, allowance }
     }
 
     /// Receives what is there, and decides what to wait for.
     pub(super) async fn receive(&mut self, stream: &TcpStream) -> Result<(), End> {
-        let mut received = 0;
+        let (mut received, mut rests_until) = (0, None);
         for _ in 0..PIECES_A_TURN {
+            let allowed = match self.allowance.as_mut().map_or(Ok(PIECE_LEN), |limit| limit.take(u64::MAX)) {
+                Ok(allowed) => allowed,
+                Err(until) => {
+                    rests_until = Some(until);
+                    break;
+                }
+            };
             let mut buffer = self.buffers.take().await;
-            let (length, after) = fill(stream, &mut buffer);
+            let room = buffer.len().min(allowed);
+            let (length, after) = fill(stream, buffer.get_mut(..room).unwrap_or_default());
+            if let Some(allowance) = &mut self.allowance {
+                allowance.used(length);
+            }
             received += length as u64;
             if length > 0 {
                 // With more in the socket, or soon, this thread has enough to do.
-                let busy = matches!(after, After::More) || !self.water.is_calm();
+                let busy = (matches!(after, After::More) && length == PIECE_LEN) || !self.water.is_calm();
                 self.take_in(buffer, length, busy).await?;
             }
             match after {
@@ -74,14 +90,26 @@ impl Receiver {
         if received > 0 {
             self.last_sign = now;
         }
+        if let Some(until) = rests_until {
+            self.wakeup.rest(until);
+            self.water.received_in_part(received);
+            self.tell(now, Wait { mark: 1, hold: Some(HOLD) }).await;
+            return Ok(());
+        }
         self.water.received(now, received);
         let body = self.reader.left_of_body();
         // The last answer may come in two parts of which the second waits for an acknowledgement of the first.
         let expected = if self.reader.owed() > 1 { self.reader.expected() } else { body };
-        let wait = self.water.next(body, expected);
+        let wait = self.within_limit(self.water.next(body, expected));
         self.wakeup.set(stream, wait);
         self.tell(now, wait).await;
         Ok(())
+    }
+
+    /// Where there is a limit, no more is waited for than is read at once.
+    fn within_limit(&self, wait: Wait) -> Wait {
+        let most = self.allowance.as_ref().map_or(wait.mark, |allowance| allowance.limit().piece_len());
+        Wait { mark: wait.mark.min(most), ..wait }
     }
 
     /// Tells the session what was hashed here: at once what its plan waits for, now and then what is progress

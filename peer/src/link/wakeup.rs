@@ -26,12 +26,14 @@ pub(super) struct Wakeup {
     marks: bool,
     /// When to look, whatever has come.
     until: Option<Instant>,
+    /// Whether nothing is to be read before that, whatever has come.
+    rests: bool,
 }
 
 impl Wakeup {
     /// The next byte wakes. Without `marks` the socket is told nothing.
     pub(super) const fn new(marks: bool) -> Self {
-        Self { mark: 1, widened: false, marks, until: None }
+        Self { mark: 1, widened: false, marks, until: None, rests: false }
     }
 
     /// Waits for `wait` from now on.
@@ -44,8 +46,14 @@ impl Wakeup {
             self.marks = set_low_water(stream, wait.mark).is_ok();
             self.mark = wait.mark;
         }
+        self.rests = false;
         let hold = wait.hold.map(|hold| if self.marks { hold } else { hold.min(SOON) });
         self.until = hold.map(|hold| clock::now() + hold);
+    }
+
+    /// Reads nothing until then: the system's buffer fills, and holds the sender back.
+    pub(super) const fn rest(&mut self, until: Instant) {
+        (self.rests, self.until) = (true, Some(until));
     }
 
     /// When to look, whatever has come.
@@ -55,7 +63,7 @@ impl Wakeup {
 
     /// Whether the socket says when enough is there.
     pub(super) const fn is_told_by_socket(&self) -> bool {
-        self.marks || self.until.is_none()
+        !self.rests && (self.marks || self.until.is_none())
     }
 }
 

@@ -71,7 +71,8 @@ impl Observer for Bar {
             | Event::Fetched { .. }
             | Event::Connected(_)
             | Event::Dropped(..)
-            | Event::Tracker { .. } => {}
+            | Event::Tracker { .. }
+            | Event::Lan { .. } => {}
         }
     }
 }

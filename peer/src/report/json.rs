@@ -74,6 +74,7 @@ impl Json {
             Event::Tracker { tracker, peers } => {
                 json!({"event": "tracker", "file": file, "tracker": tracker, "peers": peers})
             }
+            Event::Lan { peers } => json!({"event": "lan", "file": file, "peers": peers}),
             Event::TrackerFailed { tracker, error } => {
                 json!({"event": "tracker", "file": file, "tracker": tracker, "error": error})
             }

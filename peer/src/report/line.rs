@@ -103,6 +103,9 @@ impl Observer for Lines {
                 let text = format!("knows {}", Count(peers as u64, "other peer"));
                 self.tell_tracker(tracker, text);
             }
+            Event::Lan { peers } => {
+                self.tell(&format!("{} on the local network", Count(peers as u64, "peer")));
+            }
             Event::TrackerFailed { tracker, error } => self.tell_tracker(tracker, error),
             Event::WrongBlock(wrong) => self.tell(&summary::wrong_block(&wrong)),
             Event::Warning(text) => self.tell(&text),

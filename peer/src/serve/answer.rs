@@ -23,8 +23,32 @@ pub(super) struct Answer {
     pub(super) head: Option<Head>,
     /// Bytes of the answer that the socket has taken.
     pub(super) sent: u64,
-    /// Decided for good: bytes of it are out, or the block could not be read.
+    /// Decided for good: bytes of it are out or wait for the limit, or the block could not be read.
     pub(super) settled: bool,
+}
+
+impl Answer {
+    /// Whether the client has something of it, or was promised so.
+    pub(super) fn has_begun(&self) -> bool {
+        self.sent > 0 || self.head.is_some()
+    }
+
+    /// Whether it was to be a block of a file that has changed.
+    pub(super) fn is_gone(&self) -> bool {
+        let file = self.file.as_ref().filter(|_| self.settled && matches!(self.response, Response::Block(_)));
+        file.is_some_and(|file| !file.is_unchanged())
+    }
+
+    /// Bytes that are left of one that brings no block.
+    pub(super) fn message_len(&self) -> Option<u64> {
+        let Self { response, head, sent, .. } = self;
+        match (head, response) {
+            (_, Response::Block(_) | Response::Part { .. }) => None,
+            (Some(head), _) => Some((head.bytes.len() - head.sent) as u64),
+            (None, Response::Refusal(refusal)) => Some((refusal.encode().len() as u64).saturating_sub(*sent)),
+            (None, Response::News | Response::Guest) => Some(RESPONSE_HEADER_LEN as u64),
+        }
+    }
 }
 
 impl Connection {
@@ -78,6 +102,7 @@ impl Connection {
     ) -> io::Result<Took> {
         let alone = matches!(response, Response::News | Response::Guest);
         let rest = head.bytes.get(head.sent..).unwrap_or_default();
+        let rest = rest.get(..self.promised()).unwrap_or(rest);
         let took =
             if alone { socket::send(&self.stream, rest)? } else { socket::send_more(&self.stream, rest)? };
         self.worker.stats.add_sent(took.bytes, 0);
@@ -125,7 +150,7 @@ impl Connection {
         if filled == 0 {
             return self.cannot_read(file, sent);
         }
-        let sent = scratch.burst.get(..filled).unwrap_or_default();
+        let sent = scratch.burst.get(..filled.min(self.promised())).unwrap_or_default();
         let took = socket::send(&self.stream, sent)?;
         self.burst.took(took.bytes, took.full);
         self.proof = proof;

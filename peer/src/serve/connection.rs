@@ -19,6 +19,7 @@ use super::slots::Phase;
 use super::socket::{self, Got};
 use super::thread::ServeThread;
 use crate::limits::{QUEUE_LEN, TURN_LEN};
+use crate::pace::{Allowance, Limit};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use std::collections::VecDeque;
 use std::io;
@@ -40,6 +41,8 @@ pub(super) enum Next {
     Share(Instant),
     /// Its host's place at the uplink, which another connection has; to be looked at after this time.
     Place(Option<Duration>),
+    /// The limit on what leaves, until then.
+    Limit(Instant),
     /// Room in the socket.
     Writable,
     /// To be closed: all that it will get is on its way.
@@ -82,13 +85,17 @@ pub(super) struct Connection {
     pub(super) counted: Option<[u8; 7]>,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
+    /// What it may send within the limit, if there is one. Boxed, as above.
+    allowance: Option<Box<Allowance>>,
 }
 
 impl Connection {
     /// A connection that has sent nothing yet.
     pub(super) fn new(stream: TcpStream, slot: Slot, worker: Rc<ServeThread>) -> Self {
         worker.opened();
+        let allowance = worker.limit.as_ref().map(Limit::allowance).map(Box::new);
         Self {
+            allowance,
             stream: Arc::new(stream),
             slot,
             copy: worker.copy,
@@ -127,18 +134,26 @@ impl Connection {
             if self.finished || (worker.is_stopping() && !under_way) {
                 return Ok(Next::Close);
             }
-            match self.settle()? {
-                Settled::Answer => {}
-                Settled::Nothing => return Ok(self.wait_for_requests()),
-                Settled::Parked(until) => return Ok(self.wait_for_news(until)),
-                Settled::Waits(until) => return Ok(Next::Share(until)),
-                Settled::InLine(pause) => return Ok(self.wait_in_line(pause)),
+            let waits = match self.settle()? {
+                Settled::Answer => None,
+                Settled::Nothing => Some(self.wait_for_requests()),
+                Settled::Parked(until) => Some(self.wait_for_news(until)),
+                Settled::Waits(until) => Some(Next::Share(until)),
+                Settled::InLine(pause) => Some(self.wait_in_line(pause)),
+            };
+            if let Some(next) = waits {
+                self.count_limited(0);
+                return Ok(next);
+            }
+            if let Some(next) = self.wait_for_limit() {
+                return Ok(next);
             }
             if self.current.as_ref().is_some_and(|answer| matches!(answer.response, Response::Block(_))) {
                 // Before it leaves: a client that has just got a block must not be the one to be evicted.
                 self.slot.takes();
             }
             let took = self.send(scratch, left)?;
+            self.count_limited(took.bytes);
             let under_way = self.current.is_some();
             self.place.iter_mut().for_each(|place| place.count_sent(took.bytes, under_way));
             if took.bytes > 0 || self.phase != Phase::Answer {
@@ -230,7 +245,36 @@ impl Connection {
 
     /// Bytes that are sent with one call.
     pub(super) fn call_len(&self) -> usize {
-        self.place.as_ref().map_or(usize::MAX, |place| place.call_len())
+        self.place.as_ref().map_or(usize::MAX, |place| place.call_len()).min(self.promised())
+    }
+
+    /// Bytes that may leave within the limit.
+    pub(super) fn promised(&self) -> usize {
+        self.allowance.as_ref().map_or(usize::MAX, |allowance| allowance.promised())
+    }
+
+    /// So many bytes have left within the limit.
+    fn count_limited(&mut self, bytes: usize) {
+        match &mut self.allowance {
+            Some(allowance) if bytes > 0 => allowance.used(bytes),
+            Some(allowance) => allowance.give_back(),
+            None => {}
+        }
+    }
+
+    /// There is something to send: how it waits for the limit, if it must.
+    fn wait_for_limit(&mut self) -> Option<Next> {
+        let allowance = self.allowance.as_mut()?;
+        // A message takes no more of the limit than it has bytes.
+        let wanted = self.current.as_ref().and_then(Answer::message_len).unwrap_or(u64::MAX);
+        let until = allowance.take(wanted).err()?;
+        if let Some(answer) = &mut self.current {
+            // It keeps its place at the uplink, and what it took part in to get it.
+            answer.settled = true;
+        }
+        // It is we who are slow, not the client.
+        self.enter(Phase::Answer);
+        Some(Next::Limit(until))
     }
 
     /// It has no block to send for now.

@@ -31,12 +31,14 @@ pub(super) enum Settled {
 impl Connection {
     /// Decides what is answered next, and looks whether it still can be.
     pub(super) fn settle(&mut self) -> io::Result<Settled> {
-        if let Some(Answer { response, file: Some(file), settled: true, .. }) = &self.current {
+        if self.current.as_ref().is_some_and(Answer::is_gone) {
             // A block is not finished with other bytes than those that it began with.
-            let gone = matches!(response, Response::Block(_)) && !file.is_unchanged();
-            if gone {
+            if self.current.as_ref().is_some_and(Answer::has_begun) {
                 return Err(io::ErrorKind::InvalidData.into());
             }
+            self.current = None;
+        }
+        if let Some(Answer { response, file: Some(_), settled: true, .. }) = &self.current {
             let place = if response.gives() { self.take_place(true) } else { Ok(()) };
             return Ok(place.err().unwrap_or(Settled::Answer));
         }

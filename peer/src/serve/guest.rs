@@ -7,10 +7,11 @@ use super::connection::Connection;
 use super::conversation::Head;
 use super::response::Response;
 use cascade_format::metafile::MAGIC;
-use cascade_format::tracker_wire::{REQUEST_LEN, REQUEST_MAGIC};
+use cascade_format::tracker_wide::REQUEST_LEN;
+use cascade_format::tracker_wire::REQUEST_MAGIC;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Bytes of a guest that are kept: the request, and one that shows that more has come.
+/// Bytes of a guest that are kept: the longest request, and one that shows that more has come.
 const MAX_GUEST_LEN: usize = REQUEST_LEN + 1;
 
 /// What has come of a tracker's request.

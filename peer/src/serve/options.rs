@@ -1,6 +1,7 @@
 //! What a pool can be told.
 
 use crate::limits;
+use crate::pace::Limit;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub struct Options {
     pub extension: bool,
     /// Answers those who take this peer for a tracker, if it is one.
     pub guests: Option<Guests>,
+    /// What leaves in a second at most; `None`: as much as there is.
+    pub limit: Option<Limit>,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// Hears what the user should know.
@@ -64,6 +67,7 @@ impl Default for Options {
             copy: false,
             extension: true,
             guests: None,
+            limit: None,
             timeouts: Timeouts::default(),
             warn: Warn::default(),
         }

@@ -5,6 +5,7 @@ use super::stats::ServeStats;
 use super::uplink::{Asker, FlowId, Reply, Uplink};
 use crate::clock;
 use crate::limits::UNSENT_LEN;
+use crate::pace::Limit;
 use cascade_swarm::Time;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,8 +51,9 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(stats: Arc<ServeStats>) -> Arc<Self> {
-        Arc::new(Self { uplink: Mutex::new(Uplink::new()), stats, start: clock::now() })
+    pub(super) fn new(stats: Arc<ServeStats>, limit: Option<&Limit>) -> Arc<Self> {
+        let uplink = Mutex::new(Uplink::new(limit.map(Limit::rate)));
+        Arc::new(Self { uplink, stats, start: clock::now() })
     }
 
     /// Clients that wait for a block, as of the last half second.

@@ -46,7 +46,7 @@ impl Pool {
         let clients = Clients::new(max_clients, workers, &options, Arc::clone(&stats));
         let (running, watching) = watch::channel(Running::Yes);
         let sweep_every = options.timeouts.sweep_interval();
-        let (warn, places) = (options.warn.clone(), Places::new(Arc::clone(&stats)));
+        let (warn, places) = (options.warn.clone(), Places::new(Arc::clone(&stats), options.limit.as_ref()));
         let setup = Setup { catalog, clients, stats: Arc::clone(&stats), places, options, running: watching };
         // From here on a failure drops the pool, and that ends the threads that run already.
         let mut pool = Self { address, stats, running, threads: Vec::new() };

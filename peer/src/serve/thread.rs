@@ -7,6 +7,7 @@ use super::place::Places;
 use super::stats::ServeStats;
 use crate::catalog::Catalog;
 use crate::limits::{BURST_LEN, MAX_QUEUED, OWN_QUEUE_LEN, QUEUE_LEN, QUEUE_SHARE};
+use crate::pace::Limit;
 use cascade_format::peer_wire::REQUEST_LEN;
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
@@ -51,6 +52,8 @@ pub(super) struct ServeThread {
     pub(super) copy: bool,
     /// Heed the markers of the swarm extension.
     pub(super) extension: bool,
+    /// What leaves in a second at most.
+    pub(super) limit: Option<Limit>,
     /// Answers clients that take this peer for a tracker.
     pub(super) guests: Option<Guests>,
     pub(super) scratch: RefCell<Scratch>,
@@ -85,6 +88,7 @@ impl ServeThread {
             places: Arc::clone(&setup.places),
             copy: setup.options.copy,
             extension: setup.options.extension,
+            limit: setup.options.limit.clone(),
             guests: setup.options.guests.clone(),
             scratch: RefCell::new(scratch),
             queued: Cell::new(0),

@@ -9,6 +9,7 @@
 
 use crate::limits::{MAX_UNSENT_LEN, MIN_UNSENT_LEN, UNSENT_LEN};
 use cascade_swarm::Time;
+use cascade_swarm::pace::Rate;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub(super) struct Uplink<H> {
     /// Connections that wait for a block, but for those in a line.
     busy: usize,
     looked_at: Time,
+    /// What leaves in a second at most.
+    limit: Option<Rate>,
     woken: Vec<H>,
 }
 
@@ -108,7 +111,7 @@ struct Host {
 }
 
 impl<H: Clone> Uplink<H> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limit: Option<Rate>) -> Self {
         Self {
             flows: HashMap::new(),
             hosts: HashMap::new(),
@@ -117,6 +120,7 @@ impl<H: Clone> Uplink<H> {
             lines: 0,
             busy: 0,
             looked_at: Time::ZERO,
+            limit,
             woken: Vec::new(),
         }
     }

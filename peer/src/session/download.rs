@@ -18,12 +18,16 @@ use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
 use crate::catalog::Served;
 use crate::folder::Head;
+use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
+use crate::metafile::MetafileOnDisk;
+use crate::pace::Limit;
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -80,6 +84,9 @@ struct Session {
     links: LinkSet,
     events: mpsc::Receiver<(LinkId, LinkEvent)>,
     announcer: Announcer,
+    lan: Option<LanSwarm>,
+    /// Peers that were found there.
+    on_lan: usize,
     place: Place,
     target: PathBuf,
     resumed_bytes: u64,
@@ -129,10 +136,7 @@ impl Session {
         if !on_disk {
             shared.ledger().found(&have);
         }
-        shared.describe_with(Arc::clone(&metafile));
-        if engine.paranoid {
-            shared.prove_with(Arc::clone(&metafile));
-        }
+        describe(&shared, &metafile, &engine);
         let prefix = PrefixHash::new(Arc::clone(&shared));
         if !matches!(place, Place::Target { file_hash_checked: true, .. }) {
             prefix.start().map_err(DownloadError::Thread)?;
@@ -150,6 +154,8 @@ impl Session {
         Ok(Self {
             announcer: engine.announce(trackers, hash, true),
             silent_trackers: trackers.len(),
+            lan: (download.lan && !plan.is_complete()).then(|| engine.lan.join(&hash)),
+            on_lan: 0,
             links,
             download,
             engine,
@@ -241,6 +247,9 @@ impl Session {
                 if self.look_at_head()? {
                     return Ok(Some(Halted::Folder));
                 }
+                if self.engine.max_down.as_ref().is_some_and(Limit::holds_up) {
+                    self.plan.handle_held_up(now);
+                }
                 self.links.obey(now, &mut self.plan);
                 self.tell_wrong_blocks(observer)?;
                 if self.plan.is_complete() && !self.is_in_doubt() {
@@ -257,6 +266,7 @@ impl Session {
                     }
                 }
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
+                found = found_on(&mut self.lan) => self.learn_from_lan(&found, observer),
                 () = upload.wait_seen() => self.learn_met_peers(),
                 () = upload.tick() => {}
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
@@ -369,6 +379,12 @@ impl Session {
         Err(DownloadError::WrongBlocks { target, block, times: *times, from: from.join(", "), left: *left })
     }
 
+    fn learn_from_lan(&mut self, found: &[SocketAddrV4], observer: &mut dyn Observer) {
+        self.on_lan += found.len();
+        self.plan.handle_peers(self.start.elapsed(), Source::Lan, found);
+        observer.event(Event::Lan { peers: self.on_lan });
+    }
+
     fn handle_tracker(&mut self, answer: Answer, observer: &mut dyn Observer) {
         self.silent_trackers = self.silent_trackers.saturating_sub(1);
         let tracker = answer.tracker;
@@ -410,7 +426,9 @@ impl Session {
     }
 
     fn give_up_if_hopeless(&self) -> Result<(), DownloadError> {
-        let hopeless = self.download.no_wait && self.silent_trackers == 0 && self.plan.is_hopeless();
+        let looked = self.lan.is_none() || self.start.elapsed() >= LAN_PATIENCE;
+        let hopeless =
+            self.download.no_wait && self.silent_trackers == 0 && looked && self.plan.is_hopeless();
         if hopeless {
             return Err(DownloadError::NoPeers { target: self.target.clone(), why: self.why_no_peers() });
         }
@@ -420,7 +438,8 @@ impl Session {
     fn why_no_peers(&self) -> String {
         let known = self.plan.known_peers();
         let peers = (known > 0).then(|| format!("{known} known, none of them useful"));
-        let news: Vec<String> = self.tracker_news.iter().cloned().chain(peers).collect();
+        let lan = (self.lan.is_some() && self.on_lan == 0).then(|| "nobody on the local network".to_owned());
+        let news: Vec<String> = self.tracker_news.iter().cloned().chain(lan).chain(peers).collect();
         if news.is_empty() { "no tracker and no peer is named".into() } else { news.join("; ") }
     }
 
@@ -467,5 +486,13 @@ impl Session {
             bytes_duplicate: totals.bytes_duplicate,
             busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }
+    }
+}
+
+/// Lets `metafile` be given to others, and blocks be hashed before they are, if they should be.
+fn describe(shared: &Shared, metafile: &Arc<MetafileOnDisk>, engine: &Engine) {
+    shared.describe_with(Arc::clone(metafile));
+    if engine.paranoid {
+        shared.prove_with(Arc::clone(metafile));
     }
 }

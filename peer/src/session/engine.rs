@@ -2,8 +2,10 @@
 
 use super::announcer::Announcer;
 use crate::catalog::Catalog;
+use crate::lan::Lan;
 use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
+use crate::pace::Limit;
 use crate::store::Records;
 use crate::tracker_client::Identity;
 use cascade_format::CascadeHash;
@@ -33,6 +35,10 @@ pub struct Engine {
     pub extension: bool,
     /// Whether every block is hashed again before it is sent.
     pub paranoid: bool,
+    /// What links receive in a second at most.
+    pub max_down: Option<Limit>,
+    /// The local network.
+    pub lan: Lan,
     /// Tells all sessions to end.
     pub stop: Stop,
     /// Permits to check a file.
@@ -64,6 +70,8 @@ impl Engine {
             listen,
             extension,
             paranoid: false,
+            max_down: None,
+            lan: Lan::new(listen),
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),

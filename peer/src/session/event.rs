@@ -86,6 +86,11 @@ pub enum Event {
         /// Peers in its list.
         peers: usize,
     },
+    /// So many peers were found on the local network so far.
+    Lan {
+        /// How many.
+        peers: usize,
+    },
     /// A tracker sent none.
     TrackerFailed {
         /// Its address, as the user gave it.

@@ -9,6 +9,7 @@ use super::engine::Engine;
 use super::event::{Event, Observer};
 use crate::clock;
 use crate::human::Name;
+use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::metafile::{MetafileFileError, MetafileOnDisk};
 use crate::store::PrepareError;
 use crate::tracker_client::resolve;
@@ -85,6 +86,8 @@ pub struct Fetch {
     pub peers: Vec<String>,
     /// Fail rather than wait for somebody who has it.
     pub no_wait: bool,
+    /// Look for peers on the local network too.
+    pub lan: bool,
 }
 
 impl Fetch {
@@ -103,7 +106,7 @@ impl Fetch {
         if !engine.extension {
             return Err(FetchError::Plain);
         }
-        if self.trackers.is_empty() && self.peers.is_empty() {
+        if self.trackers.is_empty() && self.peers.is_empty() && !self.lan {
             return Err(FetchError::Nowhere);
         }
         let growing = Growing::open(&self.out)?;
@@ -121,6 +124,9 @@ struct Session<'a> {
     growing: Growing,
     announcer: Announcer,
     silent_trackers: usize,
+    lan: Option<LanSwarm>,
+    /// Peers that were found there.
+    on_lan: usize,
     /// The last answer of each tracker.
     answers: HashMap<u16, Answer>,
     /// Names of peers that are being looked up.
@@ -151,6 +157,8 @@ impl<'a> Session<'a> {
             growing,
             announcer: Announcer::start(engine, &order.trackers, order.cascade_hash, true),
             silent_trackers: order.trackers.len(),
+            lan: order.lan.then(|| engine.lan.join(&order.cascade_hash)),
+            on_lan: 0,
             answers: HashMap::new(),
             names,
             conversations: HashMap::new(),
@@ -176,6 +184,11 @@ impl<'a> Session<'a> {
             tokio::select! {
                 Some((id, told)) = self.events.recv() => self.hear(id, told, observer)?,
                 answer = self.announcer.next() => self.hear_tracker(answer, observer),
+                found = found_on(&mut self.lan) => {
+                    self.on_lan += found.len();
+                    self.plan.handle_peers(Source::Lan, &found);
+                    observer.event(Event::Lan { peers: self.on_lan });
+                }
                 Some(found) = self.names.join_next() => match found {
                     Ok(Ok(addr)) => self.plan.handle_peers(Source::User, &[addr]),
                     Ok(Err(why)) => {
@@ -296,10 +309,12 @@ impl<'a> Session<'a> {
 
     fn give_up_if_hopeless(&self) -> Result<(), FetchError> {
         let heard = self.silent_trackers == 0 && self.names.is_empty();
-        if !self.order.no_wait || !heard || !self.plan.is_hopeless() {
+        let looked = self.lan.is_none() || self.start.elapsed() >= LAN_PATIENCE;
+        if !self.order.no_wait || !heard || !looked || !self.plan.is_hopeless() {
             return Ok(());
         }
-        let mut news: Vec<_> = self.news.values().cloned().collect();
+        let lan = (self.lan.is_some() && self.on_lan == 0).then(|| "nobody on the local network".to_owned());
+        let mut news: Vec<_> = self.news.values().cloned().chain(lan).collect();
         news.sort_unstable();
         Err(FetchError::Nobody { why: news.join("; ") })
     }

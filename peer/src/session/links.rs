@@ -37,6 +37,7 @@ impl LinkSet {
                         threads: self.engine.links.clone(),
                         buffers: self.engine.buffers.clone(),
                         hashers: self.engine.hashers.clone(),
+                        limit: self.engine.max_down.clone(),
                     };
                     self.links.insert(link, (addr, task.start()));
                 }

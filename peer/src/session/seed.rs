@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::event::{Event, Observer};
 use crate::catalog::Served;
 use crate::folder::{FolderError, Special, Tree};
+use crate::lan::found_on;
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
 use crate::store::open::{OpenError, open_regular};
@@ -68,13 +69,15 @@ pub struct Seed {
     pub data: PathBuf,
     /// `HOST:PORT` of each tracker.
     pub trackers: Vec<String>,
+    /// Whether it can be found on the local network.
+    pub lan: bool,
 }
 
 impl Seed {
     /// The file that `metafile` describes, whose bytes are at `data`, without trackers.
     #[must_use]
     pub fn new(metafile: MetafileOnDisk, data: &Path) -> Self {
-        Self { metafile: Arc::new(metafile), data: data.to_owned(), trackers: Vec::new() }
+        Self { metafile: Arc::new(metafile), data: data.to_owned(), trackers: Vec::new(), lan: false }
     }
 
     /// Registers with this tracker too, a `HOST:PORT`.
@@ -84,10 +87,17 @@ impl Seed {
         self
     }
 
+    /// Whether it can be found on the local network, without any tracker.
+    #[must_use]
+    pub fn with_lan(mut self, lan: bool) -> Self {
+        self.lan = lan;
+        self
+    }
+
     /// The file of a download when it is complete.
     pub(crate) fn of(download: &Download) -> Self {
         let (metafile, trackers) = (Arc::clone(&download.metafile), download.trackers.clone());
-        Self { metafile, data: download.target.clone(), trackers }
+        Self { metafile, data: download.target.clone(), trackers, lan: download.lan }
     }
 
     /// Checks the data and serves it until the engine is stopped.
@@ -152,6 +162,8 @@ impl Seed {
     ) -> Result<(), SeedError> {
         let shared = &served.file;
         let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), false);
+        // Others find this peer by it; a seeder looks for nobody.
+        let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
         loop {
             tokio::select! {
@@ -160,6 +172,7 @@ impl Seed {
                     Err(error) => Event::TrackerFailed { tracker: answer.tracker, error: error.to_string() },
                 }),
                 () = served.upload.tick() => {}
+                _ = found_on(&mut lan) => {}
                 _ = shared.wait_trouble() => self.check_again(engine, shared, observer).await?,
                 () = engine.stop.stopped() => return Ok(()),
             }

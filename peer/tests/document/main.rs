@@ -4,9 +4,11 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod extension;
+mod lan;
 mod links;
 
 use cascade_format::peer_wire::{BlockRequest, ResponseHeader};
+use cascade_format::tracker_wide::{self, WideEntry, WideRequest};
 use cascade_format::tracker_wire::{
     Command, PeerEntry, TrackerRequest, TrackerResponseHeader, parse_peer_list,
 };
@@ -54,6 +56,24 @@ fn every_dump_in_the_document_is_what_the_crate_writes() {
     assert_eq!(dump("block-request"), BlockRequest::new(cascade_hash, block).encode());
     let response = [&ResponseHeader::of_block(&layout, block).encode()[..], &DATA[8..]].concat();
     assert_eq!(dump("block-response"), response);
+}
+
+#[test]
+fn every_dump_of_both_families_is_what_the_crate_writes_and_reads() {
+    let at = |text: &str| text.parse::<std::net::SocketAddr>().unwrap().into();
+    let (command, cascade_hash) = (Command::Subscribe, metafile().cascade_hash());
+    let request = WideRequest { command, cascade_hash, listen: at("[2001:db8::10]:8889") };
+    assert_eq!(dump("wide-subscribe"), request.encode());
+    let bytes: [u8; 66] = dump("wide-subscribe").try_into().unwrap();
+    assert_eq!(WideRequest::parse(&bytes), Ok(request));
+
+    let entry = |text| WideEntry { addr: at(text), subscribed: 1_767_225_600, good: false };
+    let entries = [entry("192.0.2.20:8889"), entry("[2001:db8::20]:8889")];
+    let body: Vec<u8> = entries.iter().flat_map(WideEntry::encode).collect();
+    let header = TrackerResponseHeader { status: 0, body_len: 48 };
+    assert_eq!(dump("wide-peer-list"), [&header.encode()[..], &body].concat());
+    let read: Vec<_> = tracker_wide::parse_peer_list(&body).unwrap().collect();
+    assert_eq!(read, entries);
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(super) struct Flow {
     pub(super) last_progress: Time,
     /// When a block was verified last.
     pub(super) last_verified: Time,
+    /// See [`held_up`](super::held_up).
+    pub(super) held_up_until: Time,
 }
 
 /// What is known of the swarm.

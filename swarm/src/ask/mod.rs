@@ -14,6 +14,7 @@
 //! | [`peers`] | which peers are known, and what each has shown of itself |
 //! | [`assignment`] | decides which block is asked of which link |
 //! | [`connecting`] | decides to which peers links are made, and in place of which |
+//! | [`held_up`] | what is different within a limit of this peer's own |
 //! | [`answers`] | takes in answers, and the ends of links |
 //! | [`news`] | takes in what peers tell of themselves |
 //! | [`wrong`] | decides what is done about wrong blocks |
@@ -33,6 +34,7 @@ mod connecting;
 pub mod fetch;
 #[cfg(test)]
 mod grows;
+mod held_up;
 mod known;
 mod links;
 mod news;

@@ -72,6 +72,8 @@ fn take_in_item(known: &mut Known, now: Time, link: LinkId, peer: usize, item: &
         }
         Item::Peers(addrs) => learn_hearsay(known, now, peer, addrs, true),
         Item::PlainPeers(addrs) => learn_hearsay(known, now, peer, addrs, false),
+        // No connection is made over IPv6 yet, and the IPv4 addresses are in the others.
+        Item::WidePeers(_) | Item::WidePlainPeers(_) => {}
         // It may be asked again at once if no client waits.
         Item::Load(0) => told.busy_until = now,
         Item::Load(_) => {}

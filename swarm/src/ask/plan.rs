@@ -75,6 +75,12 @@ impl Plan {
         self.known.peers.hear_hosts(now, hosts);
     }
 
+    /// Links have more to bring than this peer takes: it keeps within a limit of its own. To be told again as long
+    /// as it is so.
+    pub fn handle_held_up(&mut self, now: Time) {
+        super::held_up::hold_up(&mut self.known, now);
+    }
+
     /// The link is made.
     pub fn handle_connected(&mut self, now: Time, link: LinkId) {
         self.known.changed = true;
@@ -175,6 +181,7 @@ impl Plan {
         let known = &mut self.known;
         if known.all_asked()
             && !known.blocks.is_complete()
+            && !known.is_held_up(now)
             && !self.assignment.is_taking()
             && let Some(peer) = self.connecting.best_waiting(known, now)
         {

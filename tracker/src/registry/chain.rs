@@ -9,8 +9,10 @@
 //! more at a moment of its own choice (measured: glibc, four million vectors released). Here a node is
 //! taken from and returned to a list of free ones; nodes of one size never fragment.
 
+use super::address::Address;
 use super::group::Group;
 use super::pages::Pages;
+use std::net::SocketAddrV4;
 
 /// Groups of a node. Two waste least: half a node for every second swarm.
 const NODE: u32 = 2;
@@ -27,14 +29,14 @@ pub(super) struct Chain {
 
 /// The pool.
 #[derive(Debug)]
-pub(super) struct Chains {
-    nodes: Pages<Node>,
+pub(super) struct Chains<A = SocketAddrV4> {
+    nodes: Pages<Node<A>>,
     free: u32,
 }
 
 #[derive(Debug)]
-struct Node {
-    groups: [Group; NODE as usize],
+struct Node<A = SocketAddrV4> {
+    groups: [Group<A>; NODE as usize],
     next: u32,
 }
 
@@ -50,23 +52,23 @@ impl Chain {
     }
 }
 
-impl Chains {
+impl<A: Address> Chains<A> {
     pub(super) const fn new() -> Self {
         Self { nodes: Pages::new(), free: NONE }
     }
 
-    pub(super) fn get(&self, chain: &Chain, position: u32) -> Option<&Group> {
+    pub(super) fn get(&self, chain: &Chain, position: u32) -> Option<&Group<A>> {
         let (node, place) = self.locate(chain, position)?;
         self.nodes.get(node)?.groups.get(place)
     }
 
-    pub(super) fn get_mut(&mut self, chain: &Chain, position: u32) -> Option<&mut Group> {
+    pub(super) fn get_mut(&mut self, chain: &Chain, position: u32) -> Option<&mut Group<A>> {
         let (node, place) = self.locate(chain, position)?;
         self.nodes.get_mut(node)?.groups.get_mut(place)
     }
 
     /// The position of the group for which `is_it` holds; it is told position and group.
-    pub(super) fn find(&self, chain: &Chain, is_it: impl Fn(u32, &Group) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, chain: &Chain, is_it: impl Fn(u32, &Group<A>) -> bool) -> Option<u32> {
         let (mut node, mut end) = (chain.first, chain.len);
         while let Some(there) = self.nodes.get(node as usize).filter(|_| end > 0) {
             let start = (end - 1) / NODE * NODE;
@@ -79,7 +81,7 @@ impl Chains {
         None
     }
 
-    pub(super) fn push(&mut self, chain: &mut Chain, group: Group) {
+    pub(super) fn push(&mut self, chain: &mut Chain, group: Group<A>) {
         let place = (chain.len % NODE) as usize;
         if place == 0 {
             chain.first = self.take_node(Node { groups: [group; NODE as usize], next: chain.first });
@@ -105,7 +107,7 @@ impl Chains {
     }
 
     /// The index of a node with this content.
-    fn take_node(&mut self, content: Node) -> u32 {
+    fn take_node(&mut self, content: Node<A>) -> u32 {
         let index = self.free;
         if let Some(node) = self.nodes.get_mut(index as usize) {
             self.free = node.next;

@@ -3,6 +3,7 @@
 //! Nearly every source has one peer in a swarm, and that one stands in the [`Group`] itself. More of
 //! them are a [`Crowd`], in a pool beside.
 
+use super::address::Address;
 use super::is_lapsed;
 use super::pages::Pages;
 use super::source::Source;
@@ -10,17 +11,17 @@ use std::net::SocketAddrV4;
 
 /// One registered peer, 10 bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Member {
-    pub(super) addr: SocketAddrV4,
+pub(super) struct Member<A = SocketAddrV4> {
+    pub(super) addr: A,
     subscribed: [u8; 4],
 }
 
 /// The peers of one source, 14 bytes. Whether they are good, its position in the swarm tells.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Group {
+pub(super) struct Group<A = SocketAddrV4> {
     source: [u8; 4],
     /// The only member; or, with the time [`CROWD`], a crowd, whose index is where the address is.
-    member: Member,
+    member: Member<A>,
 }
 
 const _: () = assert!(size_of::<Group>() == 14, "memory per peer is promised");
@@ -33,22 +34,25 @@ const NONE: u32 = u32::MAX;
 
 /// Two or more members of one source, in no order.
 #[derive(Debug)]
-pub(super) struct Crowd {
-    pub(super) members: Vec<Member>,
+pub(super) struct Crowd<A = SocketAddrV4> {
+    pub(super) members: Vec<Member<A>>,
     /// No member has subscribed before; perhaps all did later. In a free crowd: the next free one.
     oldest: u32,
 }
 
 /// All crowds.
 #[derive(Debug)]
-pub(super) struct Crowds {
-    crowds: Pages<Crowd>,
+pub(super) struct Crowds<A = SocketAddrV4> {
+    crowds: Pages<Crowd<A>>,
     free: u32,
 }
 
-impl Member {
+impl<A> Member<A> {
     /// `subscribed` is in seconds of the caller's clock.
-    pub(super) const fn new(addr: SocketAddrV4, subscribed: u32) -> Self {
+    pub(super) const fn new(addr: A, subscribed: u32) -> Self
+    where
+        A: Copy,
+    {
         let subscribed = if subscribed == CROWD { CROWD - 1 } else { subscribed };
         Self { addr, subscribed: subscribed.to_be_bytes() }
     }
@@ -59,15 +63,15 @@ impl Member {
     }
 }
 
-impl Group {
+impl<A: Address> Group<A> {
     /// A group of one.
-    pub(super) const fn one(source: Source, member: Member) -> Self {
+    pub(super) const fn one(source: Source, member: Member<A>) -> Self {
         Self { source: source.to_bytes(), member }
     }
 
     /// A group whose members are crowd number `index`.
-    pub(super) const fn crowd(source: Source, index: u32) -> Self {
-        let addr = SocketAddrV4::new(std::net::Ipv4Addr::from_bits(index), 0);
+    pub(super) fn crowd(source: Source, index: u32) -> Self {
+        let addr = A::from_number(index);
         Self { source: source.to_bytes(), member: Member { addr, subscribed: CROWD.to_be_bytes() } }
     }
 
@@ -77,29 +81,29 @@ impl Group {
     }
 
     /// The index of the crowd, where this is one.
-    pub(super) const fn crowd_index(&self) -> Option<u32> {
-        if self.member.subscribed() == CROWD { Some(self.member.addr.ip().to_bits()) } else { None }
+    pub(super) fn crowd_index(&self) -> Option<u32> {
+        if self.member.subscribed() == CROWD { Some(self.member.addr.number()) } else { None }
     }
 
     /// The only member, where this is no crowd.
-    pub(super) const fn member(&self) -> &Member {
+    pub(super) const fn member(&self) -> &Member<A> {
         &self.member
     }
 
     /// The same, to be changed.
-    pub(super) const fn member_mut(&mut self) -> &mut Member {
+    pub(super) const fn member_mut(&mut self) -> &mut Member<A> {
         &mut self.member
     }
 
     /// The only member, unless this is a crowd or the member has lapsed: the quick way to most members.
-    pub(super) fn live_member(&self, now: u32) -> Option<Member> {
+    pub(super) fn live_member(&self, now: u32) -> Option<Member<A>> {
         let live = self.crowd_index().is_none() && !is_lapsed(self.member.subscribed(), now);
         live.then_some(self.member)
     }
 }
 
-impl Crowd {
-    pub(super) fn push(&mut self, member: Member) {
+impl<A> Crowd<A> {
+    pub(super) fn push(&mut self, member: Member<A>) {
         self.oldest = self.oldest.min(member.subscribed());
         self.members.push(member);
     }
@@ -121,21 +125,21 @@ impl Crowd {
     }
 }
 
-impl Crowds {
+impl<A> Crowds<A> {
     pub(super) const fn new() -> Self {
         Self { crowds: Pages::new(), free: NONE }
     }
 
-    pub(super) fn get(&self, index: u32) -> Option<&Crowd> {
+    pub(super) fn get(&self, index: u32) -> Option<&Crowd<A>> {
         self.crowds.get(index as usize)
     }
 
-    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Crowd> {
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Crowd<A>> {
         self.crowds.get_mut(index as usize)
     }
 
     /// Adds a crowd of two; returns its index.
-    pub(super) fn add(&mut self, first: Member, second: Member) -> u32 {
+    pub(super) fn add(&mut self, first: Member<A>, second: Member<A>) -> u32 {
         let oldest = first.subscribed().min(second.subscribed());
         let crowd = Crowd { members: vec![first, second], oldest };
         let index = self.free;
@@ -174,7 +178,7 @@ mod tests {
             assert_eq!(one.source(), source);
         }
         for index in [0, 1, 1 << 31, u32::MAX] {
-            assert_eq!(Group::crowd(source, index).crowd_index(), Some(index));
+            assert_eq!(Group::<SocketAddrV4>::crowd(source, index).crowd_index(), Some(index));
         }
     }
 

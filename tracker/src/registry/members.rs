@@ -3,11 +3,11 @@
 //! A registration belongs to the source that made it: nobody else can renew it, replace it or bring
 //! about its end. So one address and port may be registered by several sources; lists show it once.
 
+use super::address::Address;
 use super::group::{Group, Member};
 use super::source::Source;
 use super::swarm::{Key, Shared, Swarm};
 use super::{Subscribed, is_lapsed};
-use std::net::SocketAddrV4;
 
 /// What one source may register in one swarm.
 #[derive(Debug, Clone, Copy)]
@@ -29,9 +29,9 @@ pub(super) struct Purged {
     pub(super) gone: bool,
 }
 
-impl Swarm {
+impl<A: Address> Swarm<A> {
     /// The members of the group at `position`.
-    pub(super) fn members<'s>(&'s self, position: u32, shared: &'s Shared) -> &'s [Member] {
+    pub(super) fn members<'s>(&'s self, position: u32, shared: &'s Shared<A>) -> &'s [Member<A>] {
         let Some(group) = self.get(position, shared) else { return &[] };
         match group.crowd_index() {
             None => std::slice::from_ref(group.member()),
@@ -40,7 +40,11 @@ impl Swarm {
     }
 
     /// The same, to be changed.
-    pub(super) fn members_mut<'s>(&'s mut self, position: u32, shared: &'s mut Shared) -> &'s mut [Member] {
+    pub(super) fn members_mut<'s>(
+        &'s mut self,
+        position: u32,
+        shared: &'s mut Shared<A>,
+    ) -> &'s mut [Member<A>] {
         match self.get(position, shared).map(Group::crowd_index) {
             None => &mut [],
             Some(None) => match self.get_mut(position, shared) {
@@ -60,12 +64,12 @@ impl Swarm {
     pub(super) fn renew_or_replace(
         &mut self,
         key: Key,
-        new: Member,
+        new: Member<A>,
         allowance: Allowance,
-        shared: &mut Shared,
+        shared: &mut Shared<A>,
     ) -> Option<Subscribed> {
         let (position, now) = (self.find(key, shared)?, new.subscribed());
-        let is_it = |member: &&mut Member| member.addr == new.addr;
+        let is_it = |member: &&mut Member<A>| member.addr == new.addr;
         if let Some(member) = self.members_mut(position, shared).iter_mut().find(is_it) {
             let lapsed = is_lapsed(member.subscribed(), now);
             *member = new;
@@ -75,9 +79,10 @@ impl Swarm {
             return None;
         }
         let members = self.members_mut(position, shared);
-        let ip = *new.addr.ip();
-        let same_ip = |member: &&mut Member| *member.addr.ip() == ip;
-        let victim = if !key.source.is(ip) && members.iter_mut().filter(same_ip).count() >= allowance.ports {
+        let same_ip = |member: &&mut Member<A>| member.addr.same_ip(new.addr);
+        let victim = if !new.addr.is_own_of(key.source)
+            && members.iter_mut().filter(same_ip).count() >= allowance.ports
+        {
             members.iter_mut().filter(same_ip).min_by_key(|member| member.subscribed())
         } else if members.len() >= allowance.peers {
             members.iter_mut().min_by_key(|member| member.subscribed())
@@ -89,7 +94,7 @@ impl Swarm {
     }
 
     /// Adds a member, which is not in its group yet.
-    pub(super) fn add(&mut self, key: Key, member: Member, shared: &mut Shared) {
+    pub(super) fn add(&mut self, key: Key, member: Member<A>, shared: &mut Shared<A>) {
         shared.ledger.add(key.source);
         let Some(position) = self.find(key, shared) else {
             return self.insert(Group::one(key.source, member), key.good, shared);
@@ -111,7 +116,7 @@ impl Swarm {
     }
 
     /// Removes the member with this address, if it is there.
-    pub(super) fn take(&mut self, key: Key, addr: SocketAddrV4, shared: &mut Shared) {
+    pub(super) fn take(&mut self, key: Key, addr: A, shared: &mut Shared<A>) {
         let Some(position) = self.find(key, shared) else { return };
         let Some(at) = self.members(position, shared).iter().position(|member| member.addr == addr) else {
             return;
@@ -129,7 +134,7 @@ impl Swarm {
     }
 
     /// Removes the lapsed members of the group at `position`.
-    pub(super) fn purge(&mut self, position: u32, now: u32, shared: &mut Shared) -> Purged {
+    pub(super) fn purge(&mut self, position: u32, now: u32, shared: &mut Shared<A>) -> Purged {
         let nothing = Purged { looked: 1, removed: 0, gone: false };
         let Some(group) = self.get(position, shared).copied() else { return nothing };
         let Some(index) = group.crowd_index() else {
@@ -150,7 +155,7 @@ impl Swarm {
     }
 
     /// Makes a crowd that has shrunk to one member, or none, what it is. Returns whether it is gone.
-    fn settle(&mut self, position: u32, source: Source, index: u32, shared: &mut Shared) -> bool {
+    fn settle(&mut self, position: u32, source: Source, index: u32, shared: &mut Shared<A>) -> bool {
         let Some(crowd) = shared.crowds.get(index) else { return false };
         let last = match crowd.members.as_slice() {
             [] => None,
@@ -165,7 +170,7 @@ impl Swarm {
         last.is_none()
     }
 
-    fn put(&mut self, position: u32, group: Group, shared: &mut Shared) {
+    fn put(&mut self, position: u32, group: Group<A>, shared: &mut Shared<A>) {
         if let Some(place) = self.get_mut(position, shared) {
             *place = group;
         }

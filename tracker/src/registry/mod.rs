@@ -16,6 +16,7 @@
 //! copying a swarm, and lapsed peers are removed by a cursor that goes round for ever, and by lists
 //! that meet them.
 
+mod address;
 mod chain;
 mod group;
 mod index;
@@ -26,8 +27,8 @@ mod sample;
 mod source;
 mod swarm;
 
+pub use address::{Address, AddressV6};
 use cascade_format::CascadeHash;
-use cascade_format::tracker_wire::PeerEntry;
 use group::Member;
 use index::Index;
 use members::Allowance;
@@ -46,6 +47,9 @@ pub const LIFETIME_SECS: u32 = 1800;
 
 /// The most registrations. Together with [`MAX_SWARMS`] it keeps the registry below 1 GiB.
 pub const MAX_PEERS: usize = 12 << 20;
+
+/// The most registrations of IPv6 addresses: each takes up to 30 bytes instead of 14, so 64 MiB beside the others.
+pub const MAX_PEERS_V6: usize = 2 << 20;
 
 /// The most files with registered peers.
 pub const MAX_SWARMS: usize = 10_000_000;
@@ -83,6 +87,15 @@ pub struct Bounds {
     pub source_ports: usize,
 }
 
+impl Bounds {
+    /// The same for IPv6 addresses.
+    #[must_use]
+    pub fn for_v6(self) -> Self {
+        let peers = self.peers.min(MAX_PEERS_V6);
+        Self { peers, swarms: self.swarms.min(peers), ..self }
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         Self {
@@ -97,20 +110,20 @@ impl Default for Bounds {
 
 /// A peer that somebody wants to register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
+pub struct Claim<A = SocketAddrV4> {
     /// Where it listens.
-    pub addr: SocketAddrV4,
+    pub addr: A,
     /// Where the claim comes from.
     pub source: Source,
     /// Whether it is listed before others.
     pub good: bool,
 }
 
-impl Claim {
+impl<A: Address> Claim<A> {
     /// A peer that registers itself, over a connection from its own address.
     #[must_use]
-    pub fn own(addr: SocketAddrV4) -> Self {
-        Self { addr, source: Source::of((*addr.ip()).into()), good: false }
+    pub fn own(addr: A) -> Self {
+        Self { addr, source: Source::of(addr.host()), good: false }
     }
 }
 
@@ -137,23 +150,23 @@ pub enum RegistryFull {
     Source(usize),
 }
 
-/// All registrations of a tracker.
+/// All registrations of a tracker, of peers in one family.
 #[derive(Debug)]
-pub struct Registry {
-    slots: Pages<Slot>,
+pub struct Registry<A = SocketAddrV4> {
+    slots: Pages<Slot<A>>,
     /// The first of the free slots.
     free: Option<u32>,
     /// From cascade hash to slot.
     directory: Index,
-    shared: Shared,
+    shared: Shared<A>,
     cursor: Cursor,
     swarms: usize,
     bounds: Bounds,
 }
 
 #[derive(Debug)]
-enum Slot {
-    Used(Swarm),
+enum Slot<A = SocketAddrV4> {
+    Used(Swarm<A>),
     Free { next: Option<u32> },
 }
 
@@ -166,7 +179,7 @@ struct Cursor {
     position: u32,
 }
 
-impl Registry {
+impl<A: Address> Registry<A> {
     /// An empty registry.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
@@ -203,7 +216,7 @@ impl Registry {
     pub fn subscribe(
         &mut self,
         file: &CascadeHash,
-        claim: Claim,
+        claim: Claim<A>,
         now: u32,
     ) -> Result<Subscribed, RegistryFull> {
         let Claim { addr, source, good } = claim;
@@ -234,15 +247,15 @@ impl Registry {
     pub fn list(
         &mut self,
         file: &CascadeHash,
-        asker: SocketAddrV4,
+        asker: impl Into<Option<A>>,
         now: u32,
         rng: &mut fastrand::Rng,
-        list: &mut Vec<PeerEntry>,
+        list: &mut Vec<A::Entry>,
     ) {
         list.clear();
         let Some(slot) = self.find(file) else { return };
         let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize) else { return };
-        sample::sample(swarm, Asker { addr: asker, now }, &mut self.shared, rng, list);
+        sample::sample(swarm, Asker { addr: asker.into(), now }, &mut self.shared, rng, list);
         self.drop_if_empty(slot);
     }
 
@@ -346,7 +359,7 @@ const fn is_lapsed(subscribed: u32, now: u32) -> bool {
     now.saturating_sub(subscribed) > LIFETIME_SECS
 }
 
-fn hash_at(slots: &Pages<Slot>, slot: u32, keys: &RandomState) -> u64 {
+fn hash_at<A: Address>(slots: &Pages<Slot<A>>, slot: u32, keys: &RandomState) -> u64 {
     match slots.get(slot as usize) {
         Some(Slot::Used(swarm)) => keys.hash_one(swarm.hash),
         Some(Slot::Free { .. }) | None => 0,

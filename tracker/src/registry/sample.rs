@@ -4,10 +4,9 @@
 //! has registered one. Only when every source has its turn behind it do second peers of a source follow.
 
 use super::LIST_MAX;
+use super::address::Address;
 use super::group::Member;
 use super::swarm::{Shared, Swarm};
-use cascade_format::tracker_wire::PeerEntry;
-use std::net::SocketAddrV4;
 use std::ops::Range;
 
 /// The most groups of which a choice looks at each; among more, it draws positions at random.
@@ -20,9 +19,9 @@ const DRAWS_MAX: u32 = 256;
 
 /// The asker, and when it asks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asker {
-    /// Left out of the list.
-    pub(super) addr: SocketAddrV4,
+pub(super) struct Asker<A> {
+    /// Left out of the list, if it is of this family.
+    pub(super) addr: Option<A>,
     /// Seconds of the registry's clock.
     pub(super) now: u32,
 }
@@ -35,7 +34,7 @@ enum Rank {
 }
 
 impl Rank {
-    fn positions(self, swarm: &Swarm) -> Range<u32> {
+    fn positions<A: Address>(self, swarm: &Swarm<A>) -> Range<u32> {
         match self {
             Self::Good => 0..swarm.good(),
             Self::Other => swarm.good()..swarm.len(),
@@ -45,12 +44,12 @@ impl Rank {
 
 /// Fills `list` with at most [`LIST_MAX`] entries: good peers first, random order within each rank.
 /// Removes the lapsed members that it meets.
-pub(super) fn sample(
-    swarm: &mut Swarm,
-    asker: Asker,
-    shared: &mut Shared,
+pub(super) fn sample<A: Address>(
+    swarm: &mut Swarm<A>,
+    asker: Asker<A>,
+    shared: &mut Shared<A>,
     rng: &mut fastrand::Rng,
-    list: &mut Vec<PeerEntry>,
+    list: &mut Vec<A::Entry>,
 ) {
     list.clear();
     for rank in [Rank::Good, Rank::Other] {
@@ -59,13 +58,13 @@ pub(super) fn sample(
 }
 
 /// Draws groups of a large rank at random; leaves a small one to [`choose`].
-fn draw(
-    swarm: &mut Swarm,
+fn draw<A: Address>(
+    swarm: &mut Swarm<A>,
     rank: Rank,
-    asker: Asker,
-    shared: &mut Shared,
+    asker: Asker<A>,
+    shared: &mut Shared<A>,
     rng: &mut fastrand::Rng,
-    list: &mut Vec<PeerEntry>,
+    list: &mut Vec<A::Entry>,
 ) {
     for _ in 0..DRAWS_MAX {
         let positions = rank.positions(swarm);
@@ -88,13 +87,13 @@ fn draw(
 
 /// Removes every lapsed member of a small rank, then takes the others in random order: one of each
 /// group, then a second one of each, until the list is full.
-fn choose(
-    swarm: &mut Swarm,
+fn choose<A: Address>(
+    swarm: &mut Swarm<A>,
     rank: Rank,
-    asker: Asker,
-    shared: &mut Shared,
+    asker: Asker<A>,
+    shared: &mut Shared<A>,
     rng: &mut fastrand::Rng,
-    list: &mut Vec<PeerEntry>,
+    list: &mut Vec<A::Entry>,
 ) {
     // Downwards: a removal puts only groups in the hole that were looked at already.
     for position in rank.positions(swarm).rev() {
@@ -138,16 +137,21 @@ fn choose(
 }
 
 /// The only member of a group, if it has one member and that is live.
-fn live_member(swarm: &Swarm, position: u32, asker: Asker, shared: &Shared) -> Option<Member> {
+fn live_member<A: Address>(
+    swarm: &Swarm<A>,
+    position: u32,
+    asker: Asker<A>,
+    shared: &Shared<A>,
+) -> Option<Member<A>> {
     swarm.get(position, shared)?.live_member(asker.now)
 }
 
 /// Adds a member, unless it asks itself or is on the list already.
-fn add(member: Option<Member>, rank: Rank, asker: Asker, list: &mut Vec<PeerEntry>) {
+fn add<A: Address>(member: Option<Member<A>>, rank: Rank, asker: Asker<A>, list: &mut Vec<A::Entry>) {
     let Some(member) = member else { return };
-    if member.addr != asker.addr && !list.iter().any(|entry| entry.addr == member.addr) {
+    if Some(member.addr) != asker.addr && !list.iter().any(|entry| A::of_entry(entry) == member.addr) {
         let good = matches!(rank, Rank::Good);
-        list.push(PeerEntry { addr: member.addr, subscribed: member.subscribed(), good });
+        list.push(member.addr.entry(member.subscribed(), good));
     }
 }
 

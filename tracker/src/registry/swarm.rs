@@ -9,6 +9,7 @@
 //! from source to position. Both have positions, so that a random group is one look-up. What happens
 //! to the peers of a group is in [`super::members`].
 
+use super::address::Address;
 use super::chain::{Chain, Chains};
 use super::group::{Crowds, Group};
 use super::index::Index;
@@ -17,17 +18,18 @@ use super::pages::Pages;
 use super::source::Source;
 use cascade_format::CascadeHash;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddrV4;
 
 /// The most groups that are searched one by one, without an index.
 const SMALL_MAX: u32 = 32;
 
 /// What all swarms share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct Shared<A = SocketAddrV4> {
     /// The groups of small swarms.
-    chains: Chains,
+    chains: Chains<A>,
     /// The members of groups of more than one.
-    pub(super) crowds: Crowds,
+    pub(super) crowds: Crowds<A>,
     /// How many members there are, by source.
     pub(super) ledger: Ledger,
     /// Keys of the hash tables: a client, which chooses addresses and hashes, must not be able to choose
@@ -35,7 +37,7 @@ pub(super) struct Shared {
     pub(super) keys: RandomState,
 }
 
-impl Shared {
+impl<A: Address> Shared<A> {
     pub(super) fn new() -> Self {
         Self { chains: Chains::new(), crowds: Crowds::new(), ledger: Ledger::new(), keys: RandomState::new() }
     }
@@ -50,25 +52,25 @@ pub(super) struct Key {
 
 /// The groups of one swarm. None is empty.
 #[derive(Debug)]
-pub(super) struct Swarm {
+pub(super) struct Swarm<A = SocketAddrV4> {
     pub(super) hash: CascadeHash,
     good: u32,
-    groups: Groups,
+    groups: Groups<A>,
 }
 
 #[derive(Debug)]
-enum Groups {
+enum Groups<A = SocketAddrV4> {
     Small(Chain),
-    Large(Box<Large>),
+    Large(Box<Large<A>>),
 }
 
 #[derive(Debug)]
-struct Large {
-    pages: Pages<Group>,
+struct Large<A = SocketAddrV4> {
+    pages: Pages<Group<A>>,
     index: Index,
 }
 
-impl Swarm {
+impl<A: Address> Swarm<A> {
     pub(super) const fn new(hash: CascadeHash) -> Self {
         Self { hash, good: 0, groups: Groups::Small(Chain::new()) }
     }
@@ -86,7 +88,7 @@ impl Swarm {
         self.good
     }
 
-    pub(super) fn get<'s>(&'s self, position: u32, shared: &'s Shared) -> Option<&'s Group> {
+    pub(super) fn get<'s>(&'s self, position: u32, shared: &'s Shared<A>) -> Option<&'s Group<A>> {
         match &self.groups {
             Groups::Small(chain) => shared.chains.get(chain, position),
             Groups::Large(large) => large.pages.get(position as usize),
@@ -94,7 +96,11 @@ impl Swarm {
     }
 
     /// A group to be changed; its source must stay the same.
-    pub(super) fn get_mut<'s>(&'s mut self, position: u32, shared: &'s mut Shared) -> Option<&'s mut Group> {
+    pub(super) fn get_mut<'s>(
+        &'s mut self,
+        position: u32,
+        shared: &'s mut Shared<A>,
+    ) -> Option<&'s mut Group<A>> {
         match &mut self.groups {
             Groups::Small(chain) => shared.chains.get_mut(chain, position),
             Groups::Large(large) => large.pages.get_mut(position as usize),
@@ -102,11 +108,11 @@ impl Swarm {
     }
 
     /// The position of a group.
-    pub(super) fn find(&self, key: Key, shared: &Shared) -> Option<u32> {
+    pub(super) fn find(&self, key: Key, shared: &Shared<A>) -> Option<u32> {
         if key.good && self.good == 0 {
             return None;
         }
-        let is_it = |at: u32, group: &Group| group.source() == key.source && (at < self.good) == key.good;
+        let is_it = |at: u32, group: &Group<A>| group.source() == key.source && (at < self.good) == key.good;
         match &self.groups {
             Groups::Small(chain) => shared.chains.find(chain, is_it),
             Groups::Large(large) => large.index.find(hash_of(key.source, &shared.keys), |at| {
@@ -116,7 +122,7 @@ impl Swarm {
     }
 
     /// Adds a group, which is not in the swarm yet.
-    pub(super) fn insert(&mut self, group: Group, good: bool, shared: &mut Shared) {
+    pub(super) fn insert(&mut self, group: Group<A>, good: bool, shared: &mut Shared<A>) {
         let last = self.len();
         self.push(group, shared);
         if good {
@@ -126,7 +132,7 @@ impl Swarm {
     }
 
     /// Removes the group at `position`. The last group takes its place (two move if it is good).
-    pub(super) fn remove(&mut self, mut position: u32, shared: &mut Shared) {
+    pub(super) fn remove(&mut self, mut position: u32, shared: &mut Shared<A>) {
         let Some(last) = self.len().checked_sub(1) else { return };
         if position < self.good {
             self.good -= 1;
@@ -137,7 +143,7 @@ impl Swarm {
         self.pop(shared);
     }
 
-    fn push(&mut self, group: Group, shared: &mut Shared) {
+    fn push(&mut self, group: Group<A>, shared: &mut Shared<A>) {
         if matches!(&self.groups, Groups::Small(chain) if chain.len() == SMALL_MAX) {
             self.enlarge(shared);
         }
@@ -147,7 +153,7 @@ impl Swarm {
         }
     }
 
-    fn pop(&mut self, shared: &mut Shared) {
+    fn pop(&mut self, shared: &mut Shared<A>) {
         match &mut self.groups {
             Groups::Small(chain) => shared.chains.pop(chain),
             Groups::Large(large) => large.pop(&shared.keys),
@@ -159,7 +165,7 @@ impl Swarm {
     }
 
     /// From a chain to pages and index.
-    fn enlarge(&mut self, shared: &mut Shared) {
+    fn enlarge(&mut self, shared: &mut Shared<A>) {
         let mut large = Box::new(Large { pages: Pages::new(), index: Index::new() });
         for position in 0..self.len() {
             if let Some(group) = self.get(position, shared) {
@@ -172,7 +178,7 @@ impl Swarm {
     }
 
     /// From pages and index to a chain.
-    fn reduce(&mut self, shared: &mut Shared) {
+    fn reduce(&mut self, shared: &mut Shared<A>) {
         let mut chain = Chain::new();
         for position in 0..self.len() {
             if let Some(group) = self.get(position, shared).copied() {
@@ -182,7 +188,7 @@ impl Swarm {
         self.groups = Groups::Small(chain);
     }
 
-    fn swap(&mut self, a: u32, b: u32, shared: &mut Shared) {
+    fn swap(&mut self, a: u32, b: u32, shared: &mut Shared<A>) {
         let (Some(&at_a), Some(&at_b)) = (self.get(a, shared), self.get(b, shared)) else { return };
         if a == b {
             return;
@@ -193,18 +199,18 @@ impl Swarm {
             }
         }
         if let Groups::Large(large) = &mut self.groups {
-            let hash = |group: Group| hash_of(group.source(), &shared.keys);
+            let hash = |group: Group<A>| hash_of(group.source(), &shared.keys);
             large.index.swap(hash(at_a), a, hash(at_b), b);
         }
     }
 }
 
-impl Large {
+impl<A: Address> Large<A> {
     fn len(&self) -> u32 {
         u32::try_from(self.pages.len()).unwrap_or(u32::MAX)
     }
 
-    fn push(&mut self, group: Group, keys: &RandomState) {
+    fn push(&mut self, group: Group<A>, keys: &RandomState) {
         let position = self.len();
         self.pages.push(group);
         let pages = &self.pages;
@@ -223,7 +229,7 @@ fn hash_of(source: Source, keys: &RandomState) -> u64 {
     keys.hash_one(source)
 }
 
-fn hash_at(pages: &Pages<Group>, position: u32, keys: &RandomState) -> u64 {
+fn hash_at<A: Address>(pages: &Pages<Group<A>>, position: u32, keys: &RandomState) -> u64 {
     pages.get(position as usize).map_or(0, |group| hash_of(group.source(), keys))
 }
 
@@ -233,7 +239,7 @@ mod tests {
     use crate::registry::group::Member;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-    use std::net::{Ipv4Addr, SocketAddrV4};
+    use std::net::Ipv4Addr;
 
     fn source(n: u16) -> Source {
         Source::of(Ipv4Addr::from_bits(u32::from(n)).into())

@@ -1,4 +1,5 @@
 use super::*;
+use cascade_format::tracker_wire::PeerEntry;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -221,7 +222,7 @@ fn model_subscribe(model: &mut Model, of: u8, claim: Claim, now: u32) -> Subscri
         .map(|(key, (then, _))| (*then, *key))
         .collect();
     let same_ip: Vec<_> = others.iter().filter(|(_, (.., there))| there.ip() == addr.ip()).copied().collect();
-    let ports_used_up = !source.is(*addr.ip()) && same_ip.len() >= MODEL_BOUNDS.source_ports;
+    let ports_used_up = !addr.is_own_of(source) && same_ip.len() >= MODEL_BOUNDS.source_ports;
     if ports_used_up {
         others = same_ip;
     }
@@ -280,4 +281,34 @@ proptest! {
             prop_assert!(registry.shared.ledger.of(*by) >= count);
         }
     }
+}
+
+#[test]
+fn a_registry_of_ipv6_addresses_keeps_the_same_rules() {
+    let addr = |site: u16, port: u16| {
+        let addr = std::net::SocketAddrV6::new([0x2001, 0xdb8, site, 0, 0, 0, 0, 1].into(), port, 0, 0);
+        AddressV6::of(addr.into()).unwrap()
+    };
+    let mut registry = Registry::new(Bounds { source_swarm_peers: 4, ..Bounds::default() }.for_v6());
+    // One site has a crowd of four at most, forty others have one peer each.
+    for port in 1..=6 {
+        registry.subscribe(&file(1), Claim::own(addr(0, port)), NOW + u32::from(port)).unwrap();
+    }
+    for site in 1..=40 {
+        registry.subscribe(&file(1), Claim::own(addr(site, 1)), NOW + 10).unwrap();
+    }
+    assert_eq!(registry.peers(), 44);
+    let (mut rng, mut list) = (fastrand::Rng::with_seed(1), Vec::new());
+    let mut crowd = BTreeSet::new();
+    for _ in 0..500 {
+        registry.list(&file(1), addr(1, 1), NOW + 10, &mut rng, &mut list);
+        assert_eq!(list.len(), LIST_MAX);
+        assert!(list.iter().all(|entry| AddressV6::of_entry(entry) != addr(1, 1)), "the asker is listed");
+        let of_crowd = list.iter().filter(|entry| AddressV6::of_entry(entry).same_ip(addr(0, 0)));
+        crowd.extend(of_crowd.map(|entry| entry.addr.port()));
+    }
+    assert_eq!(crowd.into_iter().collect::<Vec<_>>(), [3, 4, 5, 6], "the newest four of the crowd");
+    assert_eq!(registry.sweep(NOW + 1800 + 6, 100_000), 3, "ports 3, 4 and 5 have lapsed");
+    assert_eq!(registry.sweep(NOW + 3000, 100_000), 41);
+    assert_eq!((registry.peers(), registry.swarms()), (0, 0));
 }

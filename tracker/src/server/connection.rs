@@ -2,8 +2,9 @@
 
 use super::DRAIN_MAX;
 use super::held::Phase;
+use crate::ask::Ask;
 use crate::intake::{CutShort, Intake, Parsed};
-use cascade_format::tracker_wire::{RequestError, TrackerRequest};
+use cascade_format::tracker_wire::RequestError;
 use mio::net::TcpStream;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -41,7 +42,7 @@ pub(super) enum Outcome {
     /// The connection is over.
     Over,
     /// Answer this.
-    Request(TrackerRequest),
+    Request(Ask),
     /// Refuse because of this.
     Refuse(Refusal),
 }

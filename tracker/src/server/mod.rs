@@ -15,10 +15,10 @@
 mod connection;
 mod held;
 
+use crate::ask::Ask;
 use crate::clock;
 use crate::log::Log;
 use crate::responder::{Now, Responder, refuse};
-use cascade_format::tracker_wire::TrackerRequest;
 use connection::{Connection, Outcome};
 use held::{Held, Phase};
 use mio::net::{TcpListener, TcpStream};
@@ -179,7 +179,7 @@ impl Server {
 
     /// How long the poll may wait.
     fn time_to_wait(&self, now: Instant) -> Option<Duration> {
-        let sweep = (self.responder.registry().peers() > 0).then_some(self.next_sweep);
+        let sweep = (self.responder.peers() > 0).then_some(self.next_sweep);
         let accept = self.acceptable.then_some(self.accept_again.unwrap_or(now));
         let next = [self.held.next_deadline(), sweep, accept].into_iter().flatten().min();
         next.map(|deadline| deadline.saturating_duration_since(now))
@@ -243,7 +243,7 @@ impl Server {
         }
     }
 
-    fn respond(&mut self, request: &TrackerRequest, from: IpAddr, time: Now) {
+    fn respond(&mut self, request: &Ask, from: IpAddr, time: Now) {
         self.requests += 1;
         if let Some(news) = self.responder.answer(request, from, time, &mut self.answer) {
             self.log.tell(news);

@@ -2,6 +2,7 @@
 
 use super::{FlowId, RECENT, Stage, Uplink};
 use cascade_swarm::Time;
+use cascade_swarm::pace::Rate;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,11 +35,18 @@ impl<H: Clone> Uplink<H> {
         let takes = |look: &&Look| look.queued > 0 || look.taken.is_some_and(|taken| taken > 0.0);
         let moving: Vec<f64> = looks.iter().filter(takes).filter_map(|look| look.taken).collect();
         let mean = moving.iter().sum::<f64>() / elapsed.as_secs_f64() / (moving.len().max(1) as f64);
-        let least = (mean / SLOW_PART).max(MIN_TAKEN) * elapsed.as_secs_f64();
+        let least = (mean / SLOW_PART).max(self.min_taken()) * elapsed.as_secs_f64();
         for look in looks {
             self.judge(now, &look, least);
         }
         self.forget_hosts(now);
+    }
+
+    /// Who takes less, in bytes a second, is slow. Where a limit leaves each less than that, they are not: it is we.
+    fn min_taken(&self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let share = |limit: Rate| limit.bytes_a_second() as f64 / self.flows.len().max(1) as f64;
+        self.limit.map_or(MIN_TAKEN, |limit| MIN_TAKEN.min(share(limit) / SLOW_PART))
     }
 
     /// What each connection's client has taken since the last look.

@@ -41,7 +41,7 @@ fn host(number: u8) -> IpAddr {
 
 impl World {
     fn new() -> Self {
-        Self { uplink: Uplink::new(), clients: Vec::new(), now: STEP }
+        Self { uplink: Uplink::new(None), clients: Vec::new(), now: STEP }
     }
 
     fn join(&mut self, connections: usize, from: u8, rate: u64, pipelined: bool) {

@@ -37,6 +37,8 @@ pub struct Download {
     pub as_tar: bool,
     /// An earlier version of the file or folder, of which what is right is copied.
     pub from: Option<PathBuf>,
+    /// Look for peers on the local network too, and be found there.
+    pub lan: bool,
 }
 
 impl Download {
@@ -53,6 +55,7 @@ impl Download {
             no_wait: false,
             as_tar: false,
             from: None,
+            lan: false,
         }
     }
 
@@ -67,6 +70,13 @@ impl Download {
     #[must_use]
     pub fn with_peer(mut self, peer: &str) -> Self {
         self.peers.push(peer.to_owned());
+        self
+    }
+
+    /// Whether peers are looked for on the local network too, and this one is found there.
+    #[must_use]
+    pub fn with_lan(mut self, lan: bool) -> Self {
+        self.lan = lan;
         self
     }
 

@@ -1,6 +1,6 @@
 //! One connection on which parts of a `.cascade` file are asked for.
 
-use crate::dial;
+use crate::dial::Dial;
 use crate::limits::CONNECT_TIMEOUT;
 use crate::link::farewell::FAREWELL;
 use cascade_format::CascadeHash;
@@ -63,7 +63,7 @@ impl Conversation {
     /// Asks for the part at `offset`, then for those that it is told to. Once connected, something is asked for in
     /// any case, and the first answer is read to its end: some programs of the field die of less.
     pub(super) async fn run(mut self, offset: u32) {
-        let connecting = timeout(CONNECT_TIMEOUT, dial::connect(self.from, self.addr)).await;
+        let connecting = timeout(CONNECT_TIMEOUT, Dial::from(self.from).connect(self.addr)).await;
         let mut stream = match connecting.unwrap_or_else(|late| Err(late.into())) {
             Ok(stream) => stream,
             Err(error) => {

@@ -86,7 +86,7 @@ impl Assignment {
             actions.extend(known.close(id));
         }
         known.links.look();
-        self.stalled = known.links.iter().any(|(_, link)| link.is_stalled(now));
+        self.stalled = !known.is_held_up(now) && known.links.iter().any(|(_, link)| link.is_stalled(now));
         if self.stalled {
             known.links.wake_all();
         }
@@ -103,7 +103,7 @@ impl Assignment {
     }
 
     fn wake_idle(&self, known: &mut Known, now: Time) {
-        let (taking, peers) = (self.may_take(known), &known.peers);
+        let (taking, peers) = (self.may_take(known, now), &known.peers);
         known.links.wake_some(|link| {
             let waits = link.told.as_ref().is_some_and(|told| told.only_waits());
             link.is_connected()
@@ -115,9 +115,9 @@ impl Assignment {
 
     /// Whether an idle link may take a block from another. In a swarm, links are idle also because
     /// nobody has what is missing.
-    fn may_take(&self, known: &Known) -> bool {
+    fn may_take(&self, known: &Known, now: Time) -> bool {
         let in_swarm = known.has_telling_leechers() || known.peers.giving_leechers() > 1;
-        !in_swarm || self.stalled || known.all_asked()
+        !known.is_held_up(now) && (!in_swarm || self.stalled || known.all_asked())
     }
 
     /// Gives requests to links that have room, until one needs the driver's help.
@@ -131,7 +131,7 @@ impl Assignment {
                 fed.actions.push(Action::Request { link, blocks });
             } else if known.links.get(link).is_some_and(|state| state.requests.is_empty()) {
                 fed.actions.extend(poll_news(known, now, link));
-                if self.may_take(known) {
+                if self.may_take(known, now) {
                     fed.actions.extend(self.endgame.take_for_link(known, now, link));
                 }
                 fed.actions.extend(self.probe_or_close(known, now, link));
@@ -162,7 +162,7 @@ impl Assignment {
     /// A link that may take requests. While there is no room in flight, only those that have offers, or that may
     /// be asked for news: to look at all the others for every block that arrives would be most of the work.
     fn next_to_feed(&self, known: &mut Known, now: Time) -> Option<LinkId> {
-        if !self.chooser.has_room(known) && !self.may_take(known) {
+        if !self.chooser.has_room(known) && !self.may_take(known, now) {
             known.links.narrow(|link| link.may_poll(now));
         }
         let link = next_ready(known)?;

@@ -7,6 +7,8 @@ pub enum Source {
     User,
     /// The tracker of this number listed it.
     Tracker(u16),
+    /// It was found on the local network.
+    Lan,
     /// It has asked this peer for blocks, and told where it listens.
     Swarm,
     /// A host that has asked this peer for blocks, and the port that the swarm's peers use.
@@ -30,7 +32,8 @@ impl Origins {
             Source::Guess => Self::HEARSAY,
             Source::User => Self(2),
             Source::Swarm => Self(4),
-            Source::Tracker(number) => Self(1 << (u32::from(number) + 3).min(u64::BITS - 1)),
+            Source::Lan => Self(8),
+            Source::Tracker(number) => Self(1 << (u32::from(number) + 4).min(u64::BITS - 1)),
         }
     }
 

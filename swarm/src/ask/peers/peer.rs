@@ -116,7 +116,7 @@ impl Peer {
             Source::Swarm if self.lies.is_empty() => {
                 self.retry_at = self.retry_at.min(now + self.tuning.pause);
             }
-            Source::Swarm | Source::Tracker(_) | Source::Guess => {}
+            Source::Swarm | Source::Lan | Source::Tracker(_) | Source::Guess => {}
         }
     }
 

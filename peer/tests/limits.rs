@@ -1,0 +1,62 @@
+//! Limits on speed, by the library's front.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use cascade_format::{BlockHash, FileHash, Header, Layout, Metafile};
+use cascade_peer::store::Records;
+use cascade_peer::{Download, Event, MetafileOnDisk, Options, Peer, Rate, Seed};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const BLOCK_SIZE: u64 = 32 << 10;
+
+/// Bytes that take two seconds at the limit.
+const RATE: u64 = 512 << 10;
+const LENGTH: usize = 1 << 20;
+
+/// A data file and its `.cascade` file.
+fn describe(folder: &Path) -> (PathBuf, PathBuf) {
+    let data: Vec<u8> = (0..LENGTH).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect();
+    let layout = Layout::new(data.len() as u64, BLOCK_SIZE).unwrap();
+    let hashes = data.chunks(usize::try_from(BLOCK_SIZE).unwrap()).map(BlockHash::of).collect();
+    let metafile = Metafile::new(Header { layout, file_hash: FileHash::of(&data) }, hashes).unwrap();
+    let (file, cascade) = (folder.join("data"), folder.join("data.cascade"));
+    std::fs::write(&file, data).unwrap();
+    std::fs::write(&cascade, metafile.encode()).unwrap();
+    (file, cascade)
+}
+
+fn options(folder: &Path) -> Options {
+    let listen = Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+    Options { listen, records: Records::in_folder(&folder.join("state")), ..Options::default() }
+}
+
+/// How long a download takes from a seeder within these limits.
+async fn takes(up: Option<Rate>, down: Option<Rate>) -> Duration {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, cascade) = describe(folder.path());
+    let seeder = Peer::start(Options { max_up: up, ..options(folder.path()) }).unwrap();
+    let mut seeding = seeder.seed(Seed::new(MetafileOnDisk::open(&cascade).unwrap(), &data));
+    while !matches!(seeding.next().await, Some(Event::Seeding { .. })) {}
+    let leecher = Peer::start(Options { max_down: down, ..options(folder.path()) }).unwrap();
+    let copy = folder.path().join("copy");
+    let download = Download::new(MetafileOnDisk::open(&cascade).unwrap(), &copy)
+        .with_peer(&seeder.address().unwrap().to_string());
+    let done = leecher.download(download).finish().await.unwrap();
+    assert!(std::fs::read(&data).unwrap() == std::fs::read(&copy).unwrap());
+    leecher.shut_down().await;
+    seeder.shut_down().await;
+    done.summary.time
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_keeps_its_limits_in_both_directions() {
+    let rate = Rate::new(RATE);
+    assert!(takes(None, None).await < Duration::from_millis(1500), "there is no limit");
+    for (up, down) in [(rate, None), (None, rate)] {
+        let took = takes(up, down).await;
+        let within = Duration::from_millis(1700)..Duration::from_millis(3000);
+        assert!(within.contains(&took), "up {up:?}, down {down:?}: {took:?} instead of 2 s");
+    }
+}
