@@ -68,4 +68,5 @@ pub use builder::Builder;
 pub use entry::{Entry, Kind, order, seconds};
 pub use error::{BuildError, Fault, LineError, NotCanonical, Refused, Shown};
 pub use parser::Parser;
+pub use path::check_link;
 pub use segments::{Segment, Segments};

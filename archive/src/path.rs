@@ -58,9 +58,23 @@ pub(crate) fn check_target(target: &str, depth: usize) -> Result<(), Fault> {
     if up > depth { Err(Fault::TargetLeaves) } else { Ok(()) }
 }
 
+/// Whether a symbolic link at `path` may have this target: for those who walk a tree and leave out the others.
+///
+/// # Errors
+/// What is wrong with the target.
+pub fn check_link(path: &str, target: &str) -> Result<(), Fault> {
+    check_target(target, path.bytes().filter(|byte| *byte == b'/').count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_depth_of_a_link_is_that_of_its_path() {
+        assert_eq!(check_link("a/b", "../c"), Ok(()));
+        assert_eq!(check_link("a", "../c"), Err(Fault::TargetLeaves));
+    }
 
     #[test]
     fn a_component_is_checked() {

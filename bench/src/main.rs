@@ -5,7 +5,7 @@
 use cascade_bench::commands;
 use cascade_bench::error::{BenchError, Result};
 use cascade_bench::interrupt;
-use cascade_bench::programs::{announce, bare_tracker, floor, greedy, idle_clients, tcp, v1_peer};
+use cascade_bench::programs::{announce, bare_tracker, floor, greedy, idle_clients, tar, tcp, v1_peer};
 use cascade_bench::tools::probe;
 use clap::{Parser, Subcommand};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -24,6 +24,8 @@ struct Cli {
 enum Command {
     /// One file from a seeder to a new peer, by every tool that is installed
     Transfer(commands::transfer::Options),
+    /// Folders: a few large files beside one, and many small ones by every tool that is installed
+    Folder(commands::folder::Options),
     /// Creating a .cascade file, beside openssl
     Create(commands::create::Options),
     /// Verifying a file and checking it before seeding, beside one core's SHA-256
@@ -71,6 +73,10 @@ enum Program {
         listen: SocketAddr,
     },
     #[command(hide = true)]
+    TarSend { folder: PathBuf },
+    #[command(hide = true)]
+    TarReceive { sender: SocketAddr, folder: PathBuf },
+    #[command(hide = true)]
     TcpSend { listen: SocketAddr, length: u64 },
     #[command(hide = true)]
     TcpReceive { sender: SocketAddr },
@@ -90,6 +96,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Program(program) => run_program(program),
         Command::Transfer(options) => watched(|| commands::transfer::run(&options)),
+        Command::Folder(options) => watched(|| commands::folder::run(&options)),
         Command::Create(options) => watched(|| commands::create::run(&options)),
         Command::Verify(options) => watched(|| commands::verify::run(&options)),
         Command::Restart(options) => watched(|| commands::restart::run(&options)),
@@ -126,6 +133,8 @@ fn run_program(program: Program) -> Result<()> {
         }
         Program::BareTracker { body_len, threads } => bare_tracker::serve(body_len, threads),
         Program::AnnounceTracker { listen } => announce::serve(listen),
+        Program::TarSend { folder } => tar::send(tcp::ANY_LOOPBACK, &folder),
+        Program::TarReceive { sender, folder } => tar::receive(sender, &folder),
         Program::TcpSend { listen, length } => tcp::send(listen, length),
         Program::TcpReceive { sender } => tcp::receive(sender),
         Program::WaitForPort { address } => probe::wait_for_port(address),

@@ -12,6 +12,7 @@ pub mod check;
 mod clock;
 pub mod create;
 mod dial;
+pub mod folder;
 mod human;
 mod lan;
 pub mod limits;

@@ -3,6 +3,7 @@
 //! A thread that both reads and hashes lets the disk rest while it hashes, but for the little that the system
 //! reads ahead by itself.
 
+use crate::store::ground::Ground;
 use std::fs::File;
 use std::ops::Range;
 
@@ -15,15 +16,15 @@ const AHEAD: u64 = 16 << 20;
 /// How far a file was asked for.
 #[derive(Debug)]
 pub(crate) struct ReadAhead<'a> {
-    file: &'a File,
+    data: &'a dyn Ground,
     length: u64,
     asked: u64,
 }
 
 impl<'a> ReadAhead<'a> {
-    /// Nothing of the first `length` bytes of `file` was asked for.
-    pub(crate) const fn of(file: &'a File, length: u64) -> Self {
-        Self { file, length, asked: 0 }
+    /// Nothing of the first `length` bytes of `data` was asked for.
+    pub(crate) const fn of(data: &'a dyn Ground, length: u64) -> Self {
+        Self { data, length, asked: 0 }
     }
 
     /// The reader is at `at`. Asks for what is due.
@@ -31,7 +32,7 @@ impl<'a> ReadAhead<'a> {
         self.asked = self.asked.max(at);
         while self.asked < self.length && self.asked < at + AHEAD {
             let window = WINDOW.min(self.length - self.asked);
-            will_need(self.file, self.asked..self.asked + window);
+            self.data.will_need(self.asked..self.asked + window);
             self.asked += window;
         }
     }

@@ -99,10 +99,9 @@ fn json_tells_the_cascade_hash() {
 }
 
 #[test]
-fn folders_missing_files_and_missing_places_are_one_line() {
+fn devices_missing_files_and_missing_places_are_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().to_str().unwrap();
-    Launch::peer("create").arg(path).run().assert_one_line_error(&[path, "director"]);
+    Launch::peer("create").arg("/dev/null").run().assert_one_line_error(&["/dev/null", "device"]);
     Launch::peer("create").arg("/nonexistent/data").run().assert_one_line_error(&["/nonexistent/data"]);
     let data = TestFile::random("placed", 10, 1).write_data(folder.path());
     let out = "/nonexistent/out.cascade";

@@ -6,6 +6,7 @@ use cascade_tests::launch::{Launch, Sink};
 use cascade_tests::outcome::Outcome;
 use cascade_tests::process::Signal;
 use cascade_tests::scene::Scene;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -58,7 +59,9 @@ fn errors_about_hostile_names_are_one_safe_line() {
         let done = Launch::peer(command).arg(&missing).run();
         done.assert_tame().assert_one_line_error(&[HOSTILE_SHOWN]);
     }
+    // A folder can be shared, but not with a pipe in it.
     fs::create_dir(&missing).unwrap();
+    mknodat(CWD, missing.join(HOSTILE), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     for command in ["share", "create", "info", "link", "verify", "download", "seed", "demo"] {
         let done = Launch::peer(command).arg(&missing).run();
         done.assert_tame().assert_one_line_error(&[HOSTILE_SHOWN]);
@@ -198,7 +201,7 @@ fn terminal() -> (File, File) {
     let name = ptsname(&reader, Vec::new()).unwrap();
     let path = Path::new(OsStr::from_bytes(name.as_bytes()));
     let open = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
-    let terminal = rustix::fs::open(path, open, rustix::fs::Mode::empty()).unwrap();
+    let terminal = rustix::fs::open(path, open, Mode::empty()).unwrap();
     (terminal.into(), reader.into())
 }
 

@@ -25,6 +25,15 @@ mod hostile_cascade;
 mod info;
 mod verify;
 
+/// Folders: described, verified and seeded as the archive that they make.
+mod folder;
+/// Folders: `peer download`.
+mod folder_download;
+/// Folders: `peer download` of archives that no honest peer makes.
+mod folder_hostile;
+/// Folders: links to them, and `peer share`.
+mod folder_link;
+
 /// Names and messages that play with a terminal, given to everything that prints.
 mod hostile_text;
 /// Output that nobody reads, or that is lost.

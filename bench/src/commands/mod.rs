@@ -2,6 +2,7 @@
 
 pub mod cost;
 pub mod create;
+pub mod folder;
 pub mod goals;
 pub mod greedy;
 pub mod link;

@@ -7,6 +7,7 @@ pub mod bare_tracker;
 pub mod floor;
 pub mod greedy;
 pub mod idle_clients;
+pub mod tar;
 pub mod tcp;
 pub mod v1_peer;
 

@@ -4,6 +4,7 @@ pub mod aria2;
 pub mod binaries;
 pub mod cascade;
 pub mod floor;
+pub mod folders;
 pub mod nginx;
 pub mod probe;
 pub mod rqbit;

@@ -1,13 +1,12 @@
 //! One hashing thread.
 
-use super::holes::is_hole;
 use super::{BUFFER_LEN, Job};
+use crate::folder::changed;
 use crate::page_buffer::PageBuffer;
 use cascade_format::{Block, BlockHash};
 use cascade_hash::{Sha256Stream, digest_pair, finish_pair, update_two};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -57,7 +56,23 @@ impl<'a> Checker<'a> {
                 .chunk_by(adjacent)
                 .flat_map(|run| run.chunks((BUFFER_LEN / block_size).max(1)))
                 .try_for_each(|blocks| self.small(blocks)),
-            _ => expected.chunks(2).try_for_each(|blocks| self.large(blocks)),
+            _ => expected.chunks(2).try_for_each(|blocks| self.apart(blocks, Self::large)),
+        }
+    }
+
+    /// Does `hash` with blocks. If a file below a folder is not what it was, it does so with each block apart, and
+    /// those that cannot be read are not right.
+    fn apart(
+        &mut self,
+        blocks: &[Expected],
+        hash: fn(&mut Self, &[Expected]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match (hash(self, blocks), blocks) {
+            (Err(error), [_]) if changed(&error).is_some() => Ok(()),
+            (Err(error), _) if changed(&error).is_some() => {
+                blocks.iter().try_for_each(|block| self.apart(std::slice::from_ref(block), hash))
+            }
+            (result, _) => result,
         }
     }
 
@@ -68,9 +83,17 @@ impl<'a> Checker<'a> {
         let (Some((first, _)), Some((last, _))) = (blocks.first(), blocks.last()) else { return Ok(()) };
         let range = layout.start(*first)..layout.range(*last).end;
         (self.job.progress)(range.end - range.start);
-        if self.job.find_holes && is_hole(self.job.data, &range) {
+        if self.job.find_holes && self.job.data.is_hole(&range) {
             return blocks.iter().try_for_each(|expected| self.compare_with_zeroes(*expected));
         }
+        self.apart(blocks, Self::at_once)
+    }
+
+    /// Adjacent blocks, read at once.
+    fn at_once(&mut self, blocks: &[Expected]) -> io::Result<()> {
+        let layout = self.job.metafile.layout();
+        let (Some((first, _)), Some((last, _))) = (blocks.first(), blocks.last()) else { return Ok(()) };
+        let range = layout.start(*first)..layout.range(*last).end;
         let len = usize::try_from(range.end - range.start).unwrap_or(0).min(self.buffer.len());
         let Some(buffer) = self.buffer.get_mut(..len) else { return Ok(()) };
         let bytes = read_at(self.job, buffer, range.start)?;
@@ -97,7 +120,7 @@ impl<'a> Checker<'a> {
         let mut on_disk = Vec::with_capacity(2);
         for expected in blocks {
             let range = layout.range(expected.0);
-            if self.job.find_holes && is_hole(self.job.data, &range) {
+            if self.job.find_holes && self.job.data.is_hole(&range) {
                 self.compare_with_zeroes(*expected)?;
                 (self.job.progress)(range.end - range.start);
             } else {
@@ -172,7 +195,7 @@ fn read_piece<'b>(job: &Job<'_>, buffer: &'b mut [u8], range: &mut Range<u64>) -
 
 /// Fills `buffer` from `offset`, where the file had as many bytes when the check began.
 fn read_at<'b>(job: &Job<'_>, buffer: &'b mut [u8], offset: u64) -> io::Result<&'b [u8]> {
-    job.data.read_exact_at(buffer, offset).map_err(|error| {
+    job.data.fill(buffer, offset).map_err(|error| {
         if error.kind() == io::ErrorKind::UnexpectedEof { super::became_shorter() } else { error }
     })?;
     Ok(buffer)

@@ -4,8 +4,8 @@ use super::together::check_together;
 use super::{CheckOptions, check_with, file_hash};
 use crate::create::Way;
 use crate::metafile::MetafileOnDisk;
+use crate::store::ground::Ground;
 use cascade_format::{FileHash, Have, Layout};
-use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -41,14 +41,14 @@ impl Findings {
     /// # Errors
     /// Those of [`super::check`].
     pub fn of(
-        data: &File,
+        data: &dyn Ground,
         metafile: &MetafileOnDisk,
         whole_file: bool,
         progress: &(dyn Fn(u64) + Sync),
         cancel: &AtomicBool,
     ) -> io::Result<Self> {
         let layout = *metafile.layout();
-        let data_len = data.metadata()?.len();
+        let data_len = data.length()?;
         let known = known_by_blocks(metafile)?;
         // The hash of a file of another length cannot be right.
         let separate = whole_file && known.is_none() && data_len == layout.length();
@@ -148,7 +148,7 @@ fn known_by_blocks(metafile: &MetafileOnDisk) -> io::Result<Option<FileHash>> {
 
 /// The blocks on all cores but one, the whole file on that one.
 pub(super) fn check_both(
-    data: &File,
+    data: &dyn Ground,
     metafile: &MetafileOnDisk,
     progress: &(dyn Fn(u64) + Sync),
     cancel: &AtomicBool,

@@ -6,7 +6,7 @@ use std::ops::Range;
 /// Whether no byte of `range`, which lies inside the file, was ever written. `false` where the file
 /// system cannot tell. Moves the file's cursor.
 #[cfg(target_os = "linux")]
-pub(super) fn is_hole(file: &File, range: &Range<u64>) -> bool {
+pub(crate) fn is_hole(file: &File, range: &Range<u64>) -> bool {
     match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(range.start)) {
         Ok(data) => data >= range.end,
         // No data from here to the end of the file.
@@ -17,7 +17,7 @@ pub(super) fn is_hole(file: &File, range: &Range<u64>) -> bool {
 
 /// The portable answer: no hole is known.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_hole(_file: &File, _range: &Range<u64>) -> bool {
+pub(crate) fn is_hole(_file: &File, _range: &Range<u64>) -> bool {
     false
 }
 

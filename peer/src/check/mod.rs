@@ -15,13 +15,14 @@ mod zeroes;
 
 pub use findings::{Findings, WholeFile};
 pub use holes::is_empty_of_data;
+pub(crate) use holes::is_hole;
 pub use whole::file_hash;
 
 use crate::metafile::MetafileOnDisk;
+use crate::store::ground::Ground;
 use cascade_format::Have;
 use checker::Checker;
 use cursor::Cursor;
-use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -65,7 +66,7 @@ impl Default for CheckOptions<'_> {
 /// # Errors
 /// The data or a long list of hashes cannot be read; `Interrupted` when `cancel` became true.
 pub fn check(
-    data: &File,
+    data: &dyn Ground,
     metafile: &MetafileOnDisk,
     within: Range<u64>,
     progress: &(dyn Fn(u64) + Sync),
@@ -80,14 +81,14 @@ pub fn check(
 /// Those of [`check`].
 pub fn check_with(
     options: CheckOptions<'_>,
-    data: &File,
+    data: &dyn Ground,
     metafile: &MetafileOnDisk,
     within: Range<u64>,
     progress: &(dyn Fn(u64) + Sync),
     cancel: &AtomicBool,
 ) -> io::Result<Have> {
     let layout = metafile.layout();
-    let data_len = data.metadata()?.len();
+    let data_len = data.length()?;
     let within = within.start..within.end.min(layout.blocks());
     let whole = whole_blocks(metafile, data_len, &within);
     let threads = options.threads.get().min(MAX_THREADS);
@@ -141,7 +142,7 @@ fn bytes_of(metafile: &MetafileOnDisk, blocks: Range<u64>) -> u64 {
 
 /// What the threads of one check share.
 struct Job<'a> {
-    data: &'a File,
+    data: &'a dyn Ground,
     metafile: &'a MetafileOnDisk,
     only: Option<&'a Have>,
     find_holes: bool,

@@ -3,6 +3,7 @@
 use super::*;
 use cascade_format::{BlockHash, FileHash, Header, Layout, Metafile};
 use proptest::prelude::*;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::AtomicU64;
 

@@ -3,16 +3,16 @@
 use super::check;
 use crate::create::{PassError, Way, hash_all};
 use crate::metafile::MetafileOnDisk;
+use crate::store::ground::Ground;
 use cascade_format::{BlockHash, FileHash, Have};
 use std::cell::Cell;
-use std::fs::File;
 use std::io;
 use std::sync::atomic::AtomicBool;
 
 /// Which blocks are right and, if all are, the hash of the whole file. From the first wrong block on only blocks
 /// are checked, on all cores: then nobody needs the other hash.
 pub(super) fn check_together(
-    data: &File,
+    data: &dyn Ground,
     metafile: &MetafileOnDisk,
     progress: &(dyn Fn(u64) + Sync),
     cancel: &AtomicBool,

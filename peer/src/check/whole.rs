@@ -1,11 +1,10 @@
 //! The hash of a whole file: one stream, which only one core can compute.
 
 use crate::page_buffer::PageBuffer;
+use crate::store::ground::Ground;
 use cascade_format::FileHash;
 use cascade_hash::Sha256Stream;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// Bytes read at once.
 const PIECE_LEN: usize = 128 << 10;
@@ -16,27 +15,23 @@ const PIECE_LEN: usize = 128 << 10;
 /// # Errors
 /// The file cannot be read; `Interrupted` when `stopped` said so.
 pub fn file_hash(
-    data: &File,
+    data: &dyn Ground,
     len: u64,
     progress: &dyn Fn(u64),
     stopped: &dyn Fn() -> bool,
 ) -> io::Result<FileHash> {
     let mut stream = Sha256Stream::new();
+    let len = len.min(data.length()?);
     let mut buffer = PageBuffer::new(PIECE_LEN);
     while stream.len() < len {
         if stopped() {
             return Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted"));
         }
         let want = usize::try_from(len - stream.len()).map_or(PIECE_LEN, |left| left.min(PIECE_LEN));
-        match data.read_at(buffer.get_mut(..want).unwrap_or_default(), stream.len()) {
-            Ok(0) => break,
-            Ok(count) => {
-                stream.update(buffer.get(..count).unwrap_or_default());
-                progress(count as u64);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+        let piece = buffer.get_mut(..want).unwrap_or_default();
+        data.fill(piece, stream.len())?;
+        stream.update(piece);
+        progress(want as u64);
     }
     Ok(FileHash(stream.finish()))
 }

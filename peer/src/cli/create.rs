@@ -7,10 +7,12 @@ use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::clock;
 use crate::create::{CreateError, Source, default_block_size};
+use crate::folder::Special;
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::MetafileOnDisk;
 use crate::report::{self, FileBar, json_line, line};
 use crate::store::Records;
+use cascade_archive::Archive;
 use cascade_format::units::parse_nonzero_size;
 use std::collections::HashSet;
 use std::num::NonZeroU64;
@@ -18,10 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Make the .cascade file of each FILE, with which others can download it
+/// Make the .cascade file of each FILE or folder, with which others can download it
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The data files; each .cascade file goes beside its own, as FILE.cascade
+    /// The data files and folders; each .cascade file goes beside its own, as FILE.cascade
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Name of the .cascade file (one FILE), or the folder that it goes to
@@ -32,6 +34,9 @@ pub struct Args {
     block_size: Option<NonZeroU64>,
     #[command(flatten)]
     trackers: Trackers,
+    /// Of a folder, leave out devices, pipes, sockets and links that leave it, instead of failing
+    #[arg(long)]
+    skip_special: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -60,7 +65,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
 
 fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Result<(), CreateError> {
     let start = clock::now();
-    let source = Source::open(file)?;
+    let special = if args.skip_special { Special::Skip } else { Special::Refuse };
+    let source = Source::open(file, special, cancel)?;
     let block_size = args.block_size.unwrap_or_else(|| default_block_size(source.length()));
     let bar = FileBar::new(source.length(), &Name(file).to_string());
     let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
@@ -76,17 +82,24 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     });
     let link = link.ok();
     if args.json {
-        tell_json(file, &metafile, time, link.as_deref());
+        tell_json(file, &metafile, source.archive(), time, link.as_deref());
     } else {
-        tell(file, &metafile, time, link.as_deref());
+        tell(file, &metafile, source.archive(), time, link.as_deref());
     }
     Ok(())
 }
 
-fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<&str>) {
+fn tell(
+    file: &Path,
+    metafile: &MetafileOnDisk,
+    archive: Option<&Archive>,
+    time: Duration,
+    link: Option<&str>,
+) {
     let layout = metafile.layout();
+    let of_folder = archive.map_or_else(String::new, |archive| format!(" ({} entries)", archive.count()));
     line(&format!(
-        "{}: {} in {} of {}, made in {} ({})",
+        "{}: {}{of_folder} in {} of {}, made in {} ({})",
         Name(metafile.path()),
         Bytes(layout.length()),
         Count(layout.blocks(), "block"),
@@ -108,7 +121,13 @@ fn tell(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<&st
     }
 }
 
-fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Option<&str>) {
+fn tell_json(
+    file: &Path,
+    metafile: &MetafileOnDisk,
+    archive: Option<&Archive>,
+    time: Duration,
+    link: Option<&str>,
+) {
     let layout = metafile.layout();
     json_line(&serde_json::json!({
         "event": "created",
@@ -119,6 +138,7 @@ fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Optio
         "length": layout.length(),
         "block_size": layout.block_size(),
         "blocks": layout.blocks(),
+        "folder": archive.is_some(),
         "seconds": time.as_secs_f64(),
         "link": link,
     }));
@@ -128,11 +148,9 @@ fn tell_json(file: &Path, metafile: &MetafileOnDisk, time: Duration, link: Optio
 fn outputs(args: &Args) -> Result<Vec<PathBuf>, CliError> {
     let outputs: Vec<_> = match &args.output {
         None => args.files.iter().map(|file| given::metafile_path(file)).collect(),
-        Some(folder) if folder.is_dir() => args
-            .files
-            .iter()
-            .map(|file| folder.join(given::metafile_path(Path::new(given::file_name(file)))))
-            .collect(),
+        Some(folder) if folder.is_dir() => {
+            args.files.iter().map(|file| folder.join(given::file_name(&given::metafile_path(file)))).collect()
+        }
         Some(output) if args.files.len() == 1 => vec![output.clone()],
         Some(output) => {
             let output = Name(output);

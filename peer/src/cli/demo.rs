@@ -7,6 +7,7 @@ use super::shell::quote;
 use super::{CliError, ExitCode, link};
 use crate::clock;
 use crate::create::{Source, default_block_size};
+use crate::folder::Special;
 use crate::human::{Bytes, Name, Speed};
 use crate::limits::PIECE_LEN;
 use crate::metafile::MetafileOnDisk;
@@ -95,7 +96,10 @@ impl Stage {
         };
         let name = original.file_name().unwrap_or(original.as_os_str()).to_owned();
         line(&format!("demo: describing {} with the hash of every block", Name(&original)));
-        let source = Source::open(&original).map_err(|error| error.to_string())?;
+        let source = Source::open(&original, Special::Refuse, cancel).map_err(|error| error.to_string())?;
+        if source.archive().is_some() {
+            return Err(format!("{} is a folder; the demo takes one file", Name(&original)));
+        }
         let block_size = default_block_size(source.length());
         let start = clock::now();
         let out = metafile_path(&folder.join(&name));
@@ -143,6 +147,8 @@ impl Stage {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
+            as_tar: false,
+            from: None,
             lan: false,
         };
         let done = show(peer.download(download), &mut *observer).await;
@@ -262,7 +268,7 @@ fn copy_half(original: &Path, half: &Path, metafile: &MetafileOnDisk, cancel: &A
     let layout = *metafile.layout();
     let from = DataFile::new(File::open(original)?, original, layout);
     let to = DataFile::new(File::create(half)?, half, layout);
-    to.file().set_len(layout.length())?;
+    to.set_full_length()?;
     let mut buffer = vec![0; PIECE_LEN];
     for block in layout.iter().step_by(2) {
         let range = layout.range(block);

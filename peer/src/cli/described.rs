@@ -4,13 +4,15 @@
 use super::CliError;
 use super::given::metafile_path;
 use crate::create::{CreateError, Source, default_block_size};
+use crate::folder::Special;
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
 use crate::report::FileBar;
-use crate::store::open::open_regular;
-use crate::store::{Record, Records, Stamp};
+use crate::store::disk::SystemDisk;
+use crate::store::{Record, Records};
+use cascade_archive::Archive;
 use cascade_format::Have;
-use std::fs::{self, File};
+use std::fs;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -58,21 +60,22 @@ impl Cache {
 /// Something that is to be described, and can be read.
 pub(super) struct Open {
     path: PathBuf,
-    file: File,
     source: Source,
 }
 
 impl Open {
-    pub(super) fn new(path: &Path) -> Result<Self, CliError> {
-        // By this one it is told what it is, if it cannot be shared.
-        let source = Source::open(path).map_err(|error| told(&error))?;
-        let (file, _) = open_regular(path)
-            .map_err(|error| CliError::failed(format!("cannot read {}: {error}", Name(path))))?;
-        Ok(Self { path: path.to_owned(), file, source })
+    pub(super) fn new(path: &Path, special: Special, cancel: &AtomicBool) -> Result<Self, Failure> {
+        let source = Source::open(path, special, cancel).map_err(|error| failure(&error))?;
+        Ok(Self { path: path.to_owned(), source })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How many files, folders and links are in it, if it is a folder.
+    pub(super) fn entries(&self) -> Option<u32> {
+        self.source.archive().map(Archive::count)
     }
 
     /// The `.cascade` file that describes it, made if there is none.
@@ -99,8 +102,7 @@ impl Open {
         let beside = fitting.into_iter().find(|metafile| Some(metafile.path()) != kept.as_deref());
         let like = beside.as_ref().and_then(|beside| NonZeroU64::new(beside.layout().block_size()));
         let size = block_size.or(like).unwrap_or_else(|| default_block_size(self.source.length()));
-        let kept =
-            kept.ok_or_else(|| Failure::Told(told(&CreateError::NoPlace { path: self.path.clone() })))?;
+        let kept = kept.ok_or_else(|| failure(&CreateError::NoPlace { path: self.path.clone() }))?;
         let made = self.make(records, &kept, size, cancel)?;
         match beside {
             Some(beside) if beside.cascade_hash() == made.cascade_hash() => {
@@ -113,7 +115,8 @@ impl Open {
 
     /// Whether the file was seen to be what `metafile` describes, and has not changed since.
     fn is_known(&self, records: &Records, metafile: &MetafileOnDisk) -> bool {
-        let record = records.load(metafile.cascade_hash(), &self.path, &self.file, metafile.layout());
+        let Ok(stamp) = self.source.ground().look() else { return false };
+        let record = records.load(metafile.cascade_hash(), &self.path, stamp, metafile.layout());
         record.is_some_and(|record| record.have.is_complete())
     }
 
@@ -124,17 +127,18 @@ impl Open {
         size: NonZeroU64,
         cancel: &AtomicBool,
     ) -> Result<MetafileOnDisk, Failure> {
+        let ground = self.source.ground();
         // Before it is hashed: what is remembered must be on the disk, and a later write must show in the stamp.
-        let synced = self.file.sync_data().is_ok();
-        let stamp = Stamp::of(&self.file);
+        let synced = ground.sync(&SystemDisk).is_ok();
+        let stamp = ground.look();
         let bar = FileBar::new(self.source.length(), &Name(&self.path).to_string());
         let made = self.source.describe(out, size, &|bytes| bar.inc(bytes), cancel);
         bar.finish();
         let made = made.map_err(|error| {
-            if matches!(error, CreateError::Cancelled) {
-                Failure::Interrupted
+            if let CreateError::Inside { path } = &error {
+                Failure::Told(own_folder(&self.path, path))
             } else {
-                Failure::Told(told(&error))
+                failure(&error)
             }
         })?;
         let hash = made.cascade_hash();
@@ -142,14 +146,27 @@ impl Open {
         let _ = records.remember_consistent(hash);
         if let (true, Ok(stamp)) = (synced, stamp) {
             let record = Record { have: Have::all(made.layout()), file_hash_checked: true };
-            let _ = records.save(hash, &self.path, &self.file, stamp, &record);
+            let _ = records.save(hash, &self.path, ground, stamp, &record);
         }
         Ok(made)
     }
 }
 
-fn told(error: &CreateError) -> CliError {
-    CliError::failed(error.to_string())
+fn failure(error: &CreateError) -> Failure {
+    if matches!(error, CreateError::Cancelled) {
+        Failure::Interrupted
+    } else {
+        Failure::Told(CliError::failed(error.to_string()))
+    }
+}
+
+/// What is written into a shared folder changes it.
+fn own_folder(path: &Path, out: &Path) -> CliError {
+    let (path, out) = (Name(path), Name(out));
+    CliError::failed(format!(
+        "cannot share {path}: Cascade keeps its own files in it, as {out}; name another folder for them with \
+         CASCADE_STATE_DIR"
+    ))
 }
 
 #[cfg(test)]
@@ -159,7 +176,9 @@ mod tests {
     fn describe(records: &Records, path: &Path, size: Option<u64>) -> MetafileOnDisk {
         let cache = Cache::new(records).unwrap();
         let size = size.and_then(NonZeroU64::new);
-        match Open::new(path).unwrap().describe(records, &cache, size, &AtomicBool::new(false)) {
+        let none = AtomicBool::new(false);
+        let open = Open::new(path, Special::Refuse, &none);
+        match open.and_then(|open| open.describe(records, &cache, size, &none)) {
             Ok(metafile) => metafile,
             Err(Failure::Told(error)) => panic!("{error}"),
             Err(Failure::Interrupted) => panic!("interrupted"),
@@ -182,7 +201,7 @@ mod tests {
 
         // The user's own .cascade file comes first, if it is right; with its block size.
         let none = AtomicBool::new(false);
-        let own = Source::open(&at("x")).unwrap();
+        let own = Source::open(&at("x"), Special::Refuse, &none).unwrap();
         let own = own.describe(&at("x.cascade"), NonZeroU64::new(5).unwrap(), &|_| {}, &none).unwrap();
         fs::remove_dir_all(at("state")).unwrap();
         assert_eq!(describe(&records, &at("x"), None).path(), own.path());
@@ -199,5 +218,35 @@ mod tests {
         fs::remove_dir_all(at("state")).unwrap();
         describe(&records, &at("x"), None);
         assert_eq!(fs::read(at("x.cascade")).unwrap(), b"no .cascade file");
+    }
+
+    #[test]
+    fn a_folder_is_described_once_and_again_when_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let records = Records::in_folder(&at("state"));
+        fs::create_dir_all(at("photos/old")).unwrap();
+        fs::write(at("photos/one"), b"one").unwrap();
+
+        let made = describe(&records, &at("photos"), None);
+        assert!(made.path().starts_with(at("state")) && !at("photos.cascade").exists());
+        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+        let first = inode(made.path());
+        let again = describe(&records, &at("photos/"), None);
+        assert_eq!((again.path(), inode(again.path())), (made.path(), first), "it was not made again");
+
+        fs::write(at("photos/one"), b"two").unwrap();
+        let other = describe(&records, &at("photos"), None);
+        assert_ne!(other.cascade_hash(), made.cascade_hash());
+
+        // Where the records themselves are in it, it never comes to rest.
+        let records = Records::in_folder(&at("photos/state"));
+        let (cache, none) = (Cache::new(&records).unwrap(), AtomicBool::new(false));
+        let open = Open::new(&at("photos"), Special::Refuse, &none);
+        let Err(Failure::Told(error)) = open.and_then(|open| open.describe(&records, &cache, None, &none))
+        else {
+            panic!("a folder with the records in it was described")
+        };
+        assert!(error.to_string().contains("CASCADE_STATE_DIR"), "{error}");
     }
 }

@@ -51,6 +51,12 @@ pub struct Args {
     /// Download the blocks in order
     #[arg(long)]
     sequential: bool,
+    /// Earlier version of the file or folder, of which what is still right is copied
+    #[arg(long, value_name = "OLD")]
+    from: Option<PathBuf>,
+    /// Keep the archive of a folder as one file, NAME.tar
+    #[arg(long)]
+    tar: bool,
     /// Do not serve, and do not register with trackers
     #[arg(long, conflicts_with = "seed")]
     no_serve: bool,
@@ -84,7 +90,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
     let host = Host::start(args.rates.limit(options), listen, &style, ear)?;
-    require_descriptors("download", jobs.len(), DESCRIPTORS_A_FILE)?;
+    require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
     host.run(async |front: &mut Front| {
         front.open()?;
         let mut tasks = JoinSet::new();
@@ -171,13 +177,16 @@ struct LinkJob {
     /// The user, and not the link, has chosen the name: what has it may be replaced.
     chosen: bool,
     order: Order,
+    as_tar: bool,
+    from: Option<PathBuf>,
 }
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
         let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        Download { metafile, target, trackers, peers, order: self.order, no_wait, lan }
+        let (order, as_tar, from) = (self.order, self.as_tar, self.from.clone());
+        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, lan }
     }
 }
 
@@ -242,6 +251,15 @@ async fn seed(
 
 /// What is to be done, all of it checked before anything is begun.
 fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
+    if let Some(from) = &args.from {
+        if args.files.len() > 1 {
+            return Err(CliError::usage(
+                "--from names one earlier version, but there are several .cascade files or links".into(),
+            ));
+        }
+        let there = std::fs::metadata(from);
+        there.map_err(|error| CliError::failed(format!("cannot read {}: {error}", Name(from))))?;
+    }
     let mut jobs = Vec::new();
     let mut targets = HashSet::new();
     for given in Given::read_all(&args.files)? {
@@ -268,8 +286,8 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
     let metafile = given::open(file)?;
     let beside = || metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
     let target = match place(args)? {
-        Place::Beside => beside()?,
-        Place::Folder(folder) => folder.join(given::file_name(&beside()?)),
+        Place::Beside => with_tar(args, beside()?),
+        Place::Folder(folder) => with_tar(args, folder.join(given::file_name(&beside()?))),
         Place::Chosen(target) => target,
     };
     Ok(Job::Ready(Download {
@@ -279,14 +297,17 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         peers: args.peers.clone(),
         order: order(args),
         no_wait: args.no_wait,
+        as_tar: args.tar,
+        from: args.from.clone(),
         lan: args.lan.wanted(false),
     }))
 }
 
 fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
+    let name = with_tar(args, given::data_name(link).into());
     let (target, chosen) = match place(args)? {
-        Place::Beside => (PathBuf::from(given::data_name(link)), false),
-        Place::Folder(folder) => (folder.join(given::data_name(link)), false),
+        Place::Beside => (name, false),
+        Place::Folder(folder) => (folder.join(name), false),
         Place::Chosen(target) => (target, true),
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
@@ -295,7 +316,8 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
         lan: args.lan.wanted(true),
         ..given::fetch(link.cascade_hash(), &target, &contacts)
     };
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order: order(args) })))
+    let (order, as_tar, from) = (order(args), args.tar, args.from.clone());
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from })))
 }
 
 /// Where the user wants the data.
@@ -322,4 +344,9 @@ fn place(args: &Args) -> Result<Place, CliError> {
 /// Whether the user wrote the name as that of a folder.
 fn names_folder(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last)))
+}
+
+/// With `--tar` the archive of a folder has another name than the folder.
+fn with_tar(args: &Args, path: PathBuf) -> PathBuf {
+    if args.tar { given::with_ending(&path, ".tar") } else { path }
 }

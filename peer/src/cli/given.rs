@@ -93,12 +93,29 @@ pub(super) fn data_name(link: &Link) -> String {
     link.name().map_or_else(|| format!("cascade-{}", digits()), ToOwned::to_owned)
 }
 
-/// `DATA.cascade`: where the `.cascade` file of a data file belongs.
+/// `DATA.cascade`: where the `.cascade` file of a data file or folder belongs.
 pub(super) fn metafile_path(data: &Path) -> PathBuf {
-    let mut path = data.as_os_str().to_owned();
-    path.push(".");
-    path.push(SUFFIX);
-    path.into()
+    with_ending(&named(data), &format!(".{SUFFIX}"))
+}
+
+/// The path with `ending` behind the name.
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// The path in a form that ends with a name. A folder may be written with a slash behind it, or be called `.`.
+fn named(path: &Path) -> PathBuf {
+    match path.file_name() {
+        Some(name) => path.with_file_name(name),
+        None => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+    }
+}
+
+/// The name of a data file or folder, whatever form its path has.
+pub(super) fn data_file_name(data: &Path) -> String {
+    file_name(&named(data)).to_string_lossy().into_owned()
 }
 
 /// The order to fetch the `.cascade` file of a link to where it belongs beside the data.
@@ -159,6 +176,19 @@ mod tests {
         assert_eq!(data_name(&link("")), "cascade-7f86d42dc67f91df");
         assert_eq!(data_name(&link("?name=../x")), "_._x");
         assert_eq!(metafile_path(Path::new("a/x")), Path::new("a/x.cascade"));
+    }
+
+    #[test]
+    fn a_folder_has_its_name_however_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().canonicalize().unwrap().join("photos");
+        std::fs::create_dir_all(inner.join("sub")).unwrap();
+        for way in [inner.clone(), inner.join(""), inner.join("."), inner.join("../photos/.")] {
+            assert_eq!(data_file_name(&way), "photos");
+            assert_eq!(metafile_path(&way).canonicalize().ok(), None);
+            assert_eq!(metafile_path(&way).file_name(), Some(OsStr::new("photos.cascade")));
+        }
+        assert_eq!(metafile_path(&inner.join("sub/..")), inner.parent().unwrap().join("photos.cascade"));
     }
 
     #[test]

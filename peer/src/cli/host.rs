@@ -2,6 +2,7 @@
 
 use super::interrupt::Ear;
 use super::{CliError, LIMITS};
+use crate::folder;
 use crate::human::Count;
 use crate::peer::{ANYWHERE, Options, Peer, StartError, Transfer};
 use crate::report::Style;
@@ -10,6 +11,7 @@ use crate::session::Observer;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -128,17 +130,22 @@ pub(super) async fn show<T: Send + 'static>(mut transfer: Transfer<T>, observer:
 }
 
 /// Hundreds of files must not use up the descriptors in the middle of the work: it is found out before. `verb` is
-/// what would be done with the files, each of which takes `each`.
-pub(super) fn require_descriptors(verb: &str, files: usize, each: usize) -> Result<(), CliError> {
+/// what would be done with the files, which take `needed` together.
+pub(super) fn require_descriptors(verb: &str, files: usize, needed: usize) -> Result<(), CliError> {
     let (limit, open) = (descriptors::raise_limit(), descriptors::open_now());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    descriptors::fits(files.saturating_mul(each), limit, open, workers).map_err(|needed| {
+    descriptors::fits(needed, limit, open, workers).map_err(|needed| {
         let files = Count(files as u64, "file");
         CliError::failed(format!(
             "cannot {verb} {files}: that takes {needed} descriptors, and the system allows {limit}; raise the limit \
              with ulimit -n {needed}, or {verb} fewer files at a time"
         ))
     })
+}
+
+/// Descriptors that data takes while it is served.
+pub(super) fn descriptors_of(data: &Path) -> usize {
+    if data.is_dir() { folder::DESCRIPTORS } else { 1 }
 }
 
 fn failed(error: &StartError) -> CliError {

@@ -1,7 +1,7 @@
 //! `peer seed`: serves files until it is interrupted.
 
 use super::given::{self, Contacts, Given, Trackers};
-use super::host::{Front, Host, Listen, require_descriptors, show};
+use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
@@ -36,7 +36,7 @@ pub struct Args {
     /// 8899]
     #[arg(short, long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddrV4>,
-    /// The data file (one .cascade file or link), or the folder of the data files
+    /// The data file or shared folder (one .cascade file or link), or the folder of the data files
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
-    require_descriptors("seed", jobs.len(), 1)?;
+    require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
     host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
@@ -192,22 +192,17 @@ fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
         Given::File(file) => {
             let metafile = given::open(&file)?;
             let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
-            let data = data(args, beside, folder)?;
+            let data = or_part(complete(args, beside, folder)?);
             let (cascade_hash, trackers) = (metafile.cascade_hash(), args.trackers.for_file());
             let (metafile, lan) = (Metafile::Open(Arc::new(metafile)), args.lan.wanted(false));
             Ok(Job { cascade_hash, metafile, data, trackers, lan })
         }
         Given::Link(link) => {
-            let name = PathBuf::from(given::data_name(&link));
-            let complete = match &args.data {
-                Some(data) if !folder => data.clone(),
-                Some(folder) => folder.join(&name),
-                None => name.clone(),
-            };
+            let complete = complete(args, Ok(given::data_name(&link).into()), folder)?;
             let contacts = Contacts::of_link(&link, &args.trackers, &[]);
             let lan = args.lan.wanted(true);
             let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &complete, &contacts) };
-            let data = data(args, Ok(name), folder)?;
+            let data = or_part(complete);
             let (cascade_hash, trackers) = (link.cascade_hash(), contacts.trackers);
             Ok(Job { cascade_hash, metafile: Metafile::ToFetch(fetch), data, trackers, lan })
         }
@@ -221,16 +216,23 @@ fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
     Ok(jobs)
 }
 
-/// Where the data is: named, in the named folder, or where it belongs; there also what an unfinished download left.
-fn data(args: &Args, beside: Result<PathBuf, CliError>, folder: bool) -> Result<PathBuf, CliError> {
-    if let (Some(data), false) = (&args.data, folder) {
-        return Ok(data.clone());
+/// Where the data is when it is complete: named, in the named folder, or where it belongs. `--data` is a `folder`.
+fn complete(args: &Args, beside: Result<PathBuf, CliError>, folder: bool) -> Result<PathBuf, CliError> {
+    let Some(named) = &args.data else { return beside };
+    if !folder {
+        return Ok(named.clone());
     }
-    let beside = beside?;
-    let data = match &args.data {
-        Some(folder) => folder.join(given::file_name(&beside)),
-        None => beside,
-    };
+    // It is the folder of the data files, or the shared folder itself.
+    let inside = beside.map(|beside| named.join(given::file_name(&beside)));
+    match inside {
+        Ok(inside) if args.files.len() > 1 || inside.exists() || part_path(&inside).exists() => Ok(inside),
+        Err(error) if args.files.len() > 1 => Err(error),
+        Ok(_) | Err(_) => Ok(named.clone()),
+    }
+}
+
+/// What an unfinished download has left, where there is nothing else.
+fn or_part(data: PathBuf) -> PathBuf {
     let part = part_path(&data);
-    Ok(if !data.exists() && part.is_file() { part } else { data })
+    if !data.exists() && part.is_file() { part } else { data }
 }

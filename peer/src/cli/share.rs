@@ -1,12 +1,13 @@
-//! `peer share`: describes files, tells others of them by a link, and serves them until it is interrupted.
+//! `peer share`: describes files and folders, tells others of them by links, and serves them until it is interrupted.
 
 use super::given::{self, link_of};
-use super::host::{Front, Host, Listen, require_descriptors, show};
+use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
 use super::reached::{self, Reached};
 use super::{CliError, ExitCode, address, described, link};
+use crate::folder::Special;
 use crate::human::{Bytes, Count, Name};
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Peer};
@@ -24,12 +25,13 @@ use std::net::SocketAddrV4;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::task::JoinSet;
 
-/// Share files with anybody who gets the line that is printed, until interrupted
+/// Share files and folders with anybody who gets the line that is printed, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to share
+    /// The files and folders to share
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
     /// Tracker to register with, instead of one in this process; may be given several times
@@ -46,6 +48,9 @@ pub struct Args {
     /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
+    /// Of a folder, leave out devices, pipes, sockets and links that leave it, instead of failing
+    #[arg(long)]
+    skip_special: bool,
     #[command(flatten)]
     rates: Rates,
     #[command(flatten)]
@@ -64,6 +69,8 @@ pub struct Args {
 /// Something that is shared.
 struct Item {
     path: PathBuf,
+    /// Of a folder: how many files, folders and links are in it.
+    entries: Option<u32>,
     metafile: Arc<MetafileOnDisk>,
 }
 
@@ -73,25 +80,19 @@ struct Item {
 /// Wrong usage; a file that cannot be described. Nothing is shared then.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let records = Records::from_environment();
-    let cancel = ear.flag();
     let cache = described::Cache::new(&records)?;
-    let sources = args.paths.iter().map(|path| described::Open::new(path)).collect::<Result<Vec<_>, _>>()?;
-    let mut items = Vec::new();
-    for source in sources {
-        let path = source.path().to_owned();
-        match source.describe(&records, &cache, args.block_size, &cancel) {
-            Ok(metafile) => items.push(Item { path, metafile: Arc::new(metafile) }),
-            Err(described::Failure::Interrupted) => return Ok(ExitCode::Interrupted),
-            Err(described::Failure::Told(error)) => return Err(error),
-        }
-    }
+    let items = match describe(args, &records, &cache, &ear.flag()) {
+        Ok(items) => items,
+        Err(described::Failure::Interrupted) => return Ok(ExitCode::Interrupted),
+        Err(described::Failure::Told(error)) => return Err(error),
+    };
     let style = Style::choose(args.json);
     let hashes = items.iter().map(|item| item.metafile.cascade_hash());
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
     let options =
         Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
     let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
-    require_descriptors("share", items.len(), 1)?;
+    require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
     let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
     let (code, given) = served?;
@@ -99,6 +100,24 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         tell_given(args, item, given.as_deref());
     }
     Ok(code)
+}
+
+/// Describes everything; all of it is looked at before anything is hashed.
+fn describe(
+    args: &Args,
+    records: &Records,
+    cache: &described::Cache,
+    cancel: &AtomicBool,
+) -> Result<Vec<Item>, described::Failure> {
+    let special = if args.skip_special { Special::Skip } else { Special::Refuse };
+    let open = |path: &PathBuf| described::Open::new(path, special, cancel);
+    let sources = args.paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let item = |source: described::Open| {
+        let (path, entries) = (source.path().to_owned(), source.entries());
+        let metafile = Arc::new(source.describe(records, cache, args.block_size, cancel)?);
+        Ok(Item { path, entries, metafile })
+    };
+    sources.into_iter().map(item).collect()
 }
 
 /// Answers those who take this peer for a tracker.
@@ -208,21 +227,23 @@ async fn stay_registered(
 /// The line to paste.
 fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result<(), CliError> {
     let (metafile, path) = (&item.metafile, &item.path);
-    let name = given::file_name(path).to_string_lossy();
+    let name = given::data_file_name(path);
     let mut link = link_of(metafile, Some(&name))?;
     let trackers = if args.trackers.is_empty() { reached.tracker.as_slice() } else { &args.trackers };
     link::add(&mut link, trackers, &reached.peers)?;
     let layout = metafile.layout();
     if args.json {
         json_line(&serde_json::json!({
-            "event": "share", "file": name, "path": path.to_string_lossy(), "length": layout.length(),
+            "event": "share", "file": name, "path": path.to_string_lossy(), "folder": item.entries.is_some(),
+            "length": layout.length(),
             "cascade_hash": metafile.cascade_hash().to_string(), "link": link.to_string(),
         }));
         return Ok(());
     }
     let blocks = Count(layout.blocks(), "block");
+    let of_folder = item.entries.map_or_else(String::new, |entries| format!(" ({entries} entries)"));
     line(&format!(
-        "{}: {} in {blocks} of {}",
+        "{}: {}{of_folder} in {blocks} of {}",
         Name(path),
         Bytes(layout.length()),
         Bytes(layout.block_size())
@@ -240,15 +261,15 @@ fn tell_given(args: &Args, item: &Item, given: Option<&Given>) {
     let copies = bytes as f64 / item.metafile.layout().length().max(1) as f64;
     if args.json {
         json_line(&serde_json::json!({
-            "event": "given", "file": given::file_name(&item.path).to_string_lossy(), "bytes": bytes, "copies": copies,
+            "event": "given", "file": given::data_file_name(&item.path), "bytes": bytes, "copies": copies,
             "receivers": receivers,
         }));
         return;
     }
-    let name = Path::new(given::file_name(&item.path));
+    let name = given::data_file_name(&item.path);
     line(&format!(
         "{}: gave {} to {}, {copies:.2} copies",
-        Name(name),
+        Name(Path::new(&name)),
         Bytes(bytes),
         Count(receivers as u64, "receiver")
     ));

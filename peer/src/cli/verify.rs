@@ -7,17 +7,18 @@ use super::shell::quote;
 use super::{CliError, ExitCode, address};
 use crate::check::{Findings, WholeFile};
 use crate::clock;
+use crate::folder::{FolderError, Special, Tree};
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::MetafileOnDisk;
 use crate::report::{FileBar, json_line, line};
-use crate::store::Records;
 use crate::store::open::{OpenError, open_regular};
+use crate::store::{Ground, Records};
 use cascade_format::link::Link;
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -27,13 +28,13 @@ const SHOWN_RANGES: usize = 20;
 /// Most ranges of wrong blocks in a JSON object.
 const JSON_RANGES: usize = 1000;
 
-/// Compare a data file with its .cascade file
+/// Compare a data file or folder with its .cascade file
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The .cascade file, or a link
     #[arg(value_name = "FILE.cascade|LINK")]
     file: OsString,
-    /// The data file [default: beside the .cascade file, under the name without .cascade; here for a link]
+    /// The data file or folder [default: beside the .cascade file, under the name without .cascade; here for a link]
     #[arg(value_name = "DATA")]
     data: Option<PathBuf>,
     /// Only the blocks, on all cores: the whole file's hash is one stream, which one core computes
@@ -56,14 +57,15 @@ pub struct Args {
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let described = Described::read(args, ear)?;
     let metafile = &described.metafile;
-    let (path, data) = open_data(args, &described)?;
     let cancel = ear.flag();
+    let path = described.data(args)?;
+    let Some(data) = open_data(&path, &cancel)? else { return Ok(ExitCode::Interrupted) };
     let start = clock::now();
     let bar = FileBar::new(metafile.layout().length(), &Name(&path).to_string());
     let (records, hash) = (Records::from_environment(), metafile.cascade_hash());
     let consistent = records.is_consistent(hash);
     let stream = !args.blocks && !consistent;
-    let findings = Findings::of(&data, metafile, stream, &|bytes| bar.inc(bytes), &cancel);
+    let findings = Findings::of(&*data, metafile, stream, &|bytes| bar.inc(bytes), &cancel);
     bar.finish();
     let findings =
         findings.map(|findings| if consistent { findings.of_consistent_metafile() } else { findings });
@@ -110,6 +112,15 @@ impl Described {
             }
         }
     }
+
+    /// Where the data is.
+    fn data(&self, args: &Args) -> Result<PathBuf, CliError> {
+        match (&args.data, &self.link) {
+            (Some(data), _) => Ok(data.clone()),
+            (None, Some(link)) => Ok(given::data_name(link).into()),
+            (None, None) => self.metafile.data_path().map_err(|error| CliError::failed(error.to_string())),
+        }
+    }
 }
 
 /// The `.cascade` file of a link: that beside the data if it is the right one, else it is fetched, and goes away
@@ -125,20 +136,21 @@ fn of_link(args: &Args, link: &Link, ear: &Ear) -> Result<(MetafileOnDisk, Optio
     }
 }
 
-fn open_data(args: &Args, described: &Described) -> Result<(PathBuf, File), CliError> {
-    let path = match (&args.data, &described.link) {
-        (Some(data), _) => data.clone(),
-        (None, Some(link)) => given::data_name(link).into(),
-        (None, None) => {
-            described.metafile.data_path().map_err(|error| CliError::failed(error.to_string()))?
-        }
-    };
-    match open_regular(&path) {
-        Ok((data, _)) => Ok((path, data)),
-        Err(OpenError::Io(error)) => Err(cannot_read(&path, &error)),
+/// `None`: the user wants to stop.
+fn open_data(path: &Path, cancel: &AtomicBool) -> Result<Option<Box<dyn Ground>>, CliError> {
+    if path.is_dir() {
+        return match Tree::walk(path, Special::Skip, cancel) {
+            Ok(tree) => Ok(Some(Box::new(tree))),
+            Err(FolderError::Interrupted) => Ok(None),
+            Err(error) => Err(CliError::failed(error.to_string())),
+        };
+    }
+    match open_regular(path) {
+        Ok((data, _)) => Ok(Some(Box::new(data))),
+        Err(OpenError::Io(error)) => Err(cannot_read(path, &error)),
         Err(OpenError::NotRegular(what)) => Err(CliError::failed(format!(
             "{} is {what}, not a data file; name the data file behind the .cascade file",
-            Name(&path)
+            Name(path)
         ))),
     }
 }
@@ -222,6 +234,12 @@ fn fault(path: &Path, described: &Described, findings: &Findings) -> String {
         Some(_) => "the link".to_owned(),
         None => Name(described.metafile.path()).to_string(),
     };
+    let mends = if path.is_dir() {
+        // A download changes nothing in a folder that is there.
+        format!("when it is renamed, peer download {mend} --from ITS-NEW-NAME mends it")
+    } else {
+        format!("peer download {mend} mends it")
+    };
     let path = Name(path);
     if findings.whole_file == WholeFile::Wrong {
         return format!(
@@ -238,5 +256,5 @@ fn fault(path: &Path, described: &Described, findings: &Findings) -> String {
     if findings.extra_bytes() > 0 {
         faults.push(format!("{} too many", Count(findings.extra_bytes(), "byte")));
     }
-    format!("{path} is not what {cascade} describes: {}; peer download {mend} mends it", faults.join(", "))
+    format!("{path} is not what {cascade} describes: {}; {mends}", faults.join(", "))
 }

@@ -11,9 +11,13 @@ mod pass;
 
 pub use block_size::default_block_size;
 
+use crate::folder::{Changed, FolderError, Special, Tree, changed};
 use crate::human::Name;
 use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};
+use crate::store::ground::Ground;
 use crate::store::open::{OpenError, not_regular, open_regular};
+use crate::store::prepare::folder_of;
+use cascade_archive::Archive;
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;
 pub(crate) use pass::{PassError, Way, hash_all};
@@ -35,8 +39,8 @@ pub enum CreateError {
         /// What the system says.
         source: io::Error,
     },
-    /// A directory, a device, a pipe.
-    #[error("{} is {what}: only regular files can be shared; pack a folder into one file first", Name(path))]
+    /// A device, a pipe.
+    #[error("{} is {what}: only regular files and folders can be shared", Name(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -47,6 +51,15 @@ pub enum CreateError {
     #[error("{} changed while it was read; try again when nothing writes to it", Name(path))]
     Changed {
         /// The data file.
+        path: PathBuf,
+    },
+    /// The folder cannot be shared.
+    #[error(transparent)]
+    Folder(FolderError),
+    /// The output would lie in the folder that it describes.
+    #[error("{} is inside the folder that it would describe; name another output with -o", Name(path))]
+    Inside {
+        /// The output.
         path: PathBuf,
     },
     /// Length and block size make no layout.
@@ -104,31 +117,62 @@ pub enum CreateError {
     Cancelled,
 }
 
-/// The data file to make a `.cascade` file for: open, and as it was when it was opened.
+/// The data file to make a `.cascade` file for: open, and as it was when it was opened. Of a folder it is the
+/// archive.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    file: File,
-    metadata: Metadata,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    File(File, Metadata),
+    Folder(Box<Tree>, Special),
 }
 
 impl Source {
-    /// Opens a regular file.
+    /// Opens a regular file, or walks a folder.
     ///
     /// # Errors
-    /// `Read`, `NotAFile`.
-    pub fn open(path: &Path) -> Result<Self, CreateError> {
-        let (file, metadata) = open_regular(path).map_err(|error| match error {
-            OpenError::Io(source) => CreateError::Read { path: path.to_owned(), source },
-            OpenError::NotRegular(what) => CreateError::NotAFile { path: path.to_owned(), what },
+    /// `Read`, `NotAFile`, `Folder`; `Cancelled` when `cancel` became true.
+    pub fn open(path: &Path, special: Special, cancel: &AtomicBool) -> Result<Self, CreateError> {
+        let (path, read) = (path.to_owned(), |source| CreateError::Read { path: path.to_owned(), source });
+        if std::fs::metadata(&path).map_err(read)?.is_dir() {
+            let tree = Tree::walk(&path, special, cancel).map_err(CreateError::from)?;
+            return Ok(Self { path, data: Data::Folder(Box::new(tree), special) });
+        }
+        let (file, metadata) = open_regular(&path).map_err(|error| match error {
+            OpenError::Io(source) => read(source),
+            OpenError::NotRegular(what) => CreateError::NotAFile { path: path.clone(), what },
         })?;
-        Ok(Self { path: path.to_owned(), file, metadata })
+        Ok(Self { path, data: Data::File(file, metadata) })
     }
 
     /// Its length, in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.metadata.len()
+        match &self.data {
+            Data::File(_, metadata) => metadata.len(),
+            Data::Folder(tree, _) => tree.archive().total_len(),
+        }
+    }
+
+    /// The folder's archive, if it is a folder.
+    #[must_use]
+    pub fn archive(&self) -> Option<&Archive> {
+        match &self.data {
+            Data::File(..) => None,
+            Data::Folder(tree, _) => Some(tree.archive()),
+        }
+    }
+
+    /// What its bytes are read from.
+    pub(crate) fn ground(&self) -> &dyn Ground {
+        match &self.data {
+            Data::File(file, _) => file,
+            Data::Folder(tree, _) => &**tree,
+        }
     }
 
     /// Writes the `.cascade` file that describes it to `out`, replacing what is there, and opens that.
@@ -145,27 +189,43 @@ impl Source {
         cancel: &AtomicBool,
     ) -> Result<MetafileOnDisk, CreateError> {
         let layout = self.layout(block_size)?;
-        if let Ok(there) = std::fs::metadata(out) {
-            if identity(&there) == identity(&self.metadata) {
-                return Err(CreateError::OverItself { path: out.to_owned() });
-            }
-            if let Some(what) = not_regular(&there) {
-                return Err(CreateError::NotAnOutput { path: out.to_owned(), what });
-            }
-        }
+        self.check_output(out)?;
         let write_error = |source| CreateError::Write { path: out.to_owned(), source };
         let mut output = Output::beside(out).map_err(write_error)?;
         let file_hash =
-            hash_all(Way::best(), &self.file, &layout, |hash| output.push(hash), progress, cancel);
+            hash_all(Way::best(), self.ground(), &layout, |hash| output.push(hash), progress, cancel);
         let file_hash = file_hash.map_err(|error| match error {
-            PassError::Read(source) => CreateError::Read { path: self.path.clone(), source },
+            PassError::Read(source) => match changed(&source) {
+                Some(Changed(path)) => CreateError::Changed { path: path.clone() },
+                None => CreateError::Read { path: self.path.clone(), source },
+            },
             PassError::Write(source) => write_error(source),
             PassError::Short => CreateError::Changed { path: self.path.clone() },
             PassError::Cancelled => CreateError::Cancelled,
         })?;
-        self.check_unchanged()?;
+        self.check_unchanged(cancel)?;
         output.publish(&Header { layout, file_hash }, out).map_err(write_error)?;
         Ok(MetafileOnDisk::open(out)?)
+    }
+
+    fn check_output(&self, out: &Path) -> Result<(), CreateError> {
+        let path = || out.to_owned();
+        if let Ok(there) = std::fs::metadata(out) {
+            if let Data::File(_, metadata) = &self.data
+                && identity(&there) == identity(metadata)
+            {
+                return Err(CreateError::OverItself { path: path() });
+            }
+            if let Some(what) = not_regular(&there) {
+                return Err(CreateError::NotAnOutput { path: path(), what });
+            }
+        }
+        if let (Data::Folder(..), Ok(folder)) = (&self.data, folder_of(out).canonicalize())
+            && self.path.canonicalize().is_ok_and(|inside| folder.starts_with(inside))
+        {
+            return Err(CreateError::Inside { path: path() });
+        }
+        Ok(())
     }
 
     fn layout(&self, block_size: NonZeroU64) -> Result<Layout, CreateError> {
@@ -180,14 +240,32 @@ impl Source {
 
     /// Compares length and times with those at the beginning. A writer through shared memory can slip
     /// through until the system updates them; then the hashes still are of bytes that were read.
-    fn check_unchanged(&self) -> Result<(), CreateError> {
-        let now =
-            self.file.metadata().map_err(|source| CreateError::Read { path: self.path.clone(), source })?;
+    /// A folder is walked again.
+    fn check_unchanged(&self, cancel: &AtomicBool) -> Result<(), CreateError> {
+        let (file, before) = match &self.data {
+            Data::File(file, metadata) => (file, metadata),
+            Data::Folder(tree, special) => return Ok(tree.check_unchanged(*special, cancel)?),
+        };
+        let now = file.metadata().map_err(|source| CreateError::Read { path: self.path.clone(), source })?;
         let state = |m: &Metadata| (m.len(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
-        if state(&now) == state(&self.metadata) {
+        if state(&now) == state(before) {
             return Ok(());
         }
         Err(CreateError::Changed { path: self.path.clone() })
+    }
+}
+
+impl From<FolderError> for CreateError {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::Changed(path) => Self::Changed { path },
+            FolderError::Interrupted => Self::Cancelled,
+            other @ (FolderError::Io { .. }
+            | FolderError::Special { .. }
+            | FolderError::Link { .. }
+            | FolderError::NotText(_)
+            | FolderError::Build { .. }) => Self::Folder(other),
+        }
     }
 }
 

@@ -16,11 +16,10 @@
 use super::block_hasher::BlockHasher;
 use crate::page_buffer::PageBuffer;
 use crate::read_ahead::ReadAhead;
+use crate::store::ground::Ground;
 use cascade_format::{BlockHash, FileHash, Layout};
 use cascade_hash::Sha256Stream;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -58,18 +57,18 @@ impl Way {
     }
 }
 
-/// Reads all of `file` once, gives `write` the hash of each block, in order, and returns the file hash.
+/// Reads all of `data` once, gives `write` the hash of each block, in order, and returns the file hash.
 /// `progress` is told how many bytes are done since it was last told.
 pub(crate) fn hash_all(
     way: Way,
-    file: &File,
+    data: &dyn Ground,
     layout: &Layout,
     mut write: impl FnMut(BlockHash) -> io::Result<()>,
     progress: &dyn Fn(u64),
     cancel: &AtomicBool,
 ) -> Result<FileHash, PassError> {
     let blocks = BlockHasher::new(layout.block_size(), way == Way::Together);
-    let pass = Pass { file, length: layout.length(), progress, cancel };
+    let pass = Pass { data, length: layout.length(), progress, cancel };
     if way == Way::Together {
         let hash = pass.run(blocks, &mut write, |buffer, _| Some(buffer))?;
         return hash.map(FileHash).ok_or_else(ended_early);
@@ -97,7 +96,7 @@ pub(crate) fn hash_all(
 }
 
 struct Pass<'a> {
-    file: &'a File,
+    data: &'a dyn Ground,
     length: u64,
     progress: &'a dyn Fn(u64),
     cancel: &'a AtomicBool,
@@ -111,7 +110,7 @@ impl Pass<'_> {
         write: &mut impl FnMut(BlockHash) -> io::Result<()>,
         mut next: impl FnMut(PageBuffer, usize) -> Option<PageBuffer>,
     ) -> Result<Option<[u8; 32]>, PassError> {
-        let mut ahead = ReadAhead::of(self.file, self.length);
+        let mut ahead = ReadAhead::of(self.data, self.length);
         let mut buffer = PageBuffer::new(PIECE_LEN);
         let mut at = 0;
         while at < self.length {
@@ -121,7 +120,7 @@ impl Pass<'_> {
             ahead.reached(at);
             let len = usize::try_from(self.length - at).map_or(PIECE_LEN, |left| left.min(PIECE_LEN));
             let piece = buffer.get_mut(..len).unwrap_or_default();
-            self.file.read_exact_at(piece, at).map_err(|error| {
+            self.data.fill(piece, at).map_err(|error| {
                 let short = error.kind() == io::ErrorKind::UnexpectedEof;
                 if short { PassError::Short } else { PassError::Read(error) }
             })?;

@@ -45,7 +45,7 @@ fn create(
     block_size: u64,
     progress: &dyn Fn(u64),
 ) -> Result<MetafileOnDisk, CreateError> {
-    let source = Source::open(&dir.path().join("data"))?;
+    let source = Source::open(&dir.path().join("data"), Special::Refuse, &NEVER)?;
     source.describe(&dir.path().join("data.cascade"), size(block_size), progress, &NEVER)
 }
 
@@ -105,7 +105,7 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
 fn a_cancelled_pass_leaves_nothing() {
     let dir = folder(&noise(1 << 20));
     let cancel = AtomicBool::new(false);
-    let source = Source::open(&dir.path().join("data")).unwrap();
+    let source = Source::open(&dir.path().join("data"), Special::Refuse, &NEVER).unwrap();
     let stop = |_| cancel.store(true, std::sync::atomic::Ordering::Relaxed);
     let error = source.describe(&dir.path().join("data.cascade"), size(1 << 16), &stop, &cancel).unwrap_err();
     assert!(matches!(error, CreateError::Cancelled), "{error}");
@@ -115,13 +115,13 @@ fn a_cancelled_pass_leaves_nothing() {
 #[test]
 fn what_cannot_be_described_is_named() {
     let dir = folder(b"abc");
-    let error = Source::open(dir.path()).unwrap_err();
-    assert!(error.to_string().contains("is a directory"), "{error}");
-    let error = Source::open(&dir.path().join("none")).unwrap_err();
+    let error = Source::open(Path::new("/dev/null"), Special::Refuse, &NEVER).unwrap_err();
+    assert!(error.to_string().contains("is a device"), "{error}");
+    let error = Source::open(&dir.path().join("none"), Special::Refuse, &NEVER).unwrap_err();
     assert!(matches!(error, CreateError::Read { .. }), "{error}");
 
     let data = dir.path().join("data");
-    let source = Source::open(&data).unwrap();
+    let source = Source::open(&data, Special::Refuse, &NEVER).unwrap();
     let error = source.describe(&data, size(1), &|_| (), &NEVER).unwrap_err();
     assert!(matches!(error, CreateError::OverItself { .. }), "{error}");
     let error = source.describe(&dir.path().join("no/folder.cascade"), size(1), &|_| (), &NEVER).unwrap_err();

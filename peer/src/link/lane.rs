@@ -7,6 +7,7 @@
 use super::lease::Lease;
 use super::response::Segment;
 use super::{FileContext, LinkEvent};
+use crate::folder::HostileArchive;
 use cascade_format::extension::Item;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, BlockHash};
@@ -144,6 +145,9 @@ impl Lane {
         }
         if hash != file.metafile.hash_of(block)? {
             return Ok(Outcome::Corrupt(block));
+        }
+        if !file.shared.data().is_canonical(block) {
+            return Err(io::Error::other(HostileArchive(block)));
         }
         file.shared.publish(block);
         drop(held);

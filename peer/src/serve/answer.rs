@@ -63,7 +63,7 @@ impl Connection {
             return self.send_head(response, file, head);
         }
         match (response, file) {
-            (Response::Block(block), Some(file)) if large::is_large(self.copy, &file, response) => {
+            (Response::Block(block), Some(file)) if large::is_large(self.copy, &file, response, sent) => {
                 self.send_large(block, file, sent, left)
             }
             (_, Some(file)) => self.send_burst(response, file, sent, scratch),
@@ -162,6 +162,8 @@ impl Connection {
 
     /// The block to be sent cannot be read: the client is told to look elsewhere, if it is not too late.
     fn cannot_read(&mut self, file: Arc<Shared>, sent: u64) -> io::Result<Took> {
+        // That a file below a folder has changed is seen when it is read: whoever checks it again hears of it now.
+        let _ = file.is_unchanged();
         if sent > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -149,7 +149,7 @@ impl Connection {
         }
         // A file that has changed has no blocks by now.
         let response = judge(&request, file, true);
-        if large::is_large(self.copy, file, response) {
+        if large::is_large(self.copy, file, response, 0) {
             return None;
         }
         let marker = self.marker(&request, file);

@@ -3,22 +3,27 @@
 
 use super::response::Response;
 use super::socket::Took;
+use crate::limits::SENDFILE_LEN;
 use crate::store::Shared;
 use cascade_format::Block;
-use cascade_format::peer_wire::BlockRequest;
+use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN};
 use std::io;
 use tokio::net::TcpStream;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{read_ahead, send};
 
-/// Whether an answer goes this way; `copy` is the connection's.
-pub(super) fn is_large(copy: bool, file: &Shared, response: Response) -> bool {
+/// Whether a response of which `sent` bytes are out goes on this way; `copy` is the connection's. What follows must
+/// lie in a file as it is: in a folder's archive, headers and small files are copied.
+pub(super) fn is_large(copy: bool, file: &Shared, response: Response, sent: u64) -> bool {
     cfg!(target_os = "linux")
         && !copy
         // What goes to the socket by itself cannot be hashed first.
         && file.proof().is_none()
-        && matches!(response, Response::Block(block) if file.layout().len_of(block) >= crate::limits::SENDFILE_LEN)
+        && matches!(response, Response::Block(block) if file.layout().len_of(block) >= SENDFILE_LEN && {
+            let at = file.layout().start(block) + sent.saturating_sub(RESPONSE_HEADER_LEN as u64);
+            file.data().run_at(at).is_some_and(|run| run.len >= SENDFILE_LEN)
+        })
 }
 
 /// What of a large block has left.
@@ -45,7 +50,7 @@ mod linux {
     use crate::limits::{READ_AHEAD_LEN, TURN_LEN};
     use crate::serve::burst::{Range64, file_range};
     use crate::serve::socket;
-    use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader};
+    use cascade_format::peer_wire::ResponseHeader;
 
     /// Sends as much as the socket takes of the answer that carries `block`, from its byte `sent` on: with one call
     /// `most` bytes, and of a long one only what the turn has `left`.
@@ -75,7 +80,9 @@ mod linux {
         let rest = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         // A turn ends between two blocks, not a few bytes before the end of one.
         let len = if rest <= TURN_LEN { rest } else { left }.min(most);
-        match socket::send_file(stream, file.data().file(), range.start, len) {
+        let run = file.data().run_at(range.start).ok_or(io::ErrorKind::UnexpectedEof)?;
+        let len = usize::try_from(run.len).map_or(len, |run| run.min(len));
+        match socket::send_file(stream, run.file(), run.offset, len) {
             Ok(body) => {
                 let took = Took { bytes: took.bytes + body.bytes, full: body.full };
                 Ok(Sent { took, copy: false })

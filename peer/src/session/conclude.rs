@@ -3,6 +3,7 @@
 use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::recovery::blocking;
+use crate::folder::{FolderError, Place};
 use crate::limits::SYNC_RETRY;
 use crate::metafile::MetafileOnDisk;
 use crate::store::finish::{Finished, finish};
@@ -63,8 +64,11 @@ impl Conclusion {
         if shared.sync().is_err() || !shared.is_unchanged() {
             return Ok(Concluded::Doubted);
         }
+        if data.file().is_none() {
+            return self.name_folder();
+        }
         if self.is_done_already() {
-            part::remove(data.file(), &self.part);
+            data.file().into_iter().for_each(|file| part::remove(file, &self.part));
             let target = self.target.display();
             return Ok(Concluded::Elsewhere(format!("another program has completed {target}")));
         }
@@ -83,6 +87,35 @@ impl Conclusion {
         }
     }
 
+    /// Of a folder: first all that its files have besides their bytes.
+    fn name_folder(&self) -> Result<Concluded, DownloadError> {
+        let (shared, data) = (&self.shared, self.shared.data());
+        match data.complete(self.engine.stop.flag()) {
+            Ok(()) => {}
+            Err(_) if !shared.is_unchanged() => return Ok(Concluded::Doubted),
+            Err(FolderError::Interrupted) => return Err(DownloadError::Interrupted),
+            Err(FolderError::Io { path, source }) => return Err(DownloadError::Finish { path, source }),
+            Err(FolderError::Changed(path) | FolderError::Special { path, .. }) => {
+                return Err(DownloadError::Stranger(path));
+            }
+            Err(FolderError::Link { path, .. } | FolderError::NotText(path)) => {
+                return Err(DownloadError::Stranger(path));
+            }
+            Err(FolderError::Build { path, .. }) => return Err(DownloadError::Stranger(path)),
+        }
+        let (part, target) = (self.part.clone(), self.target.clone());
+        match data.rename(&self.target) {
+            Ok(Some(stamp)) => shared.set_stamp(Some(stamp)),
+            Ok(None) if data.has_its_name() && !shared.is_unchanged() => return Ok(Concluded::Doubted),
+            Ok(None) => return Ok(Concluded::Elsewhere(taken_away(&self.part))),
+            Err(source) => return Err(DownloadError::Rename { part, target, source }),
+        }
+        if let Some(place) = Place::of_files(&self.part) {
+            place.remove();
+        }
+        Ok(Concluded::Named)
+    }
+
     /// Whether another program has made the target meanwhile, and it is complete and right.
     fn is_done_already(&self) -> bool {
         let Ok((file, metadata)) = open_regular(&self.target) else { return false };
@@ -95,6 +128,7 @@ impl Conclusion {
             records: &self.engine.records,
             progress: &|_| (),
             cancel: self.engine.stop.flag(),
+            from: None,
         };
         // What cannot be read is not complete; it gives way to what is.
         preparation.durable(&self.target, &file, Trust::Record).is_ok_and(|found| found.have.is_complete())
@@ -131,7 +165,7 @@ pub(super) fn remember(shared: &Shared, engine: &Engine, target: &Path) {
     let record = Record { have: shared.have().snapshot(), file_hash_checked: true };
     // Without them the next run hashes the file again; nothing else is lost.
     let _ = engine.records.remember_consistent(shared.cascade_hash());
-    let _ = engine.records.save(shared.cascade_hash(), target, shared.data().file(), stamp, &record);
+    let _ = engine.records.save(shared.cascade_hash(), target, shared.data().ground(), stamp, &record);
 }
 
 /// Remembers an unfinished part file as it is, if it can be believed. Nothing is written to it any more.
@@ -152,6 +186,6 @@ pub(super) fn remember_part(shared: &Shared, engine: &Engine) {
         && shared.ledger().doubtful().is_none()
     {
         let record = Record { have: shared.have().snapshot(), file_hash_checked: false };
-        let _ = engine.records.save(hash, data.path(), data.file(), stamp, &record);
+        let _ = engine.records.save(hash, data.path(), data.ground(), stamp, &record);
     }
 }

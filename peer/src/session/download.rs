@@ -1,8 +1,10 @@
 //! Downloading one file: prepares the disk, drives the plan, finishes the file.
 
+mod head;
 mod job;
 mod mending;
 
+use head::{head, hostile, is_hostile};
 pub use job::Download;
 
 use super::announcer::{Announcer, Answer};
@@ -16,9 +18,11 @@ use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
 use super::ticks::Ticks;
 use crate::catalog::Served;
+use crate::folder::Head;
 use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
+use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
@@ -46,6 +50,25 @@ enum Ended {
     Done,
     /// The part file is not where it was: here is why. What is there now must be looked at.
     Elsewhere(String),
+    /// The file is the archive of a folder.
+    Folder,
+}
+
+/// Why blocks are not fetched any more, though not all are there.
+enum Halted {
+    /// The part file is not where it was.
+    Elsewhere(String),
+    /// The file is the archive of a folder.
+    Folder,
+}
+
+impl From<Halted> for Ended {
+    fn from(halted: Halted) -> Self {
+        match halted {
+            Halted::Elsewhere(why) => Self::Elsewhere(why),
+            Halted::Folder => Self::Folder,
+        }
+    }
 }
 
 struct Session {
@@ -87,6 +110,8 @@ struct Session {
     read_again: Option<Aftermath>,
     /// Times that the hash of the whole file was wrong.
     wrong_hashes: u32,
+    /// Looks whether the file is the archive of a folder, as long as that is not known.
+    head: Option<Head>,
 }
 
 impl Session {
@@ -109,10 +134,7 @@ impl Session {
         if !on_disk {
             shared.ledger().found(&have);
         }
-        shared.describe_with(Arc::clone(&metafile));
-        if engine.paranoid {
-            shared.prove_with(Arc::clone(&metafile));
-        }
+        describe(&shared, &metafile, &engine);
         let prefix = PrefixHash::new(Arc::clone(&shared));
         if !matches!(place, Place::Target { file_hash_checked: true, .. }) {
             prefix.start().map_err(DownloadError::Thread)?;
@@ -123,6 +145,7 @@ impl Session {
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
         let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
+        let head = head(&download, &shared, &place);
         let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
@@ -155,6 +178,7 @@ impl Session {
             full_at: None,
             read_again: None,
             wrong_hashes: 0,
+            head,
         })
     }
 
@@ -164,8 +188,13 @@ impl Session {
             self.learn_named_peers(observer).await;
         }
         loop {
-            if let Some(elsewhere) = self.fetch_and_keep(observer).await? {
-                return Ok(Ended::Elsewhere(elsewhere));
+            if let Some(halted) = self.fetch_and_keep(observer).await? {
+                return Ok(halted.into());
+            }
+            while self.head.is_some() && self.shared.have().is_complete() {
+                if self.look_at_head()? {
+                    return Ok(Ended::Folder);
+                }
             }
             observer.event(Event::Progress(self.progress()));
             match self.conclude(observer).await? {
@@ -180,7 +209,7 @@ impl Session {
 
     /// Fetches every block, while what is there is kept on the disk. `Some`: the part file is not where it
     /// was.
-    async fn fetch_and_keep(&mut self, observer: &mut dyn Observer) -> Result<Option<String>, DownloadError> {
+    async fn fetch_and_keep(&mut self, observer: &mut dyn Observer) -> Result<Option<Halted>, DownloadError> {
         if self.plan.is_complete() && self.recovery.is_none() && !self.is_in_doubt() {
             return Ok(None);
         }
@@ -203,7 +232,7 @@ impl Session {
         &mut self,
         observer: &mut dyn Observer,
         folder_failures: &mut mpsc::Receiver<std::io::Error>,
-    ) -> Result<Option<String>, DownloadError> {
+    ) -> Result<Option<Halted>, DownloadError> {
         let stop = self.engine.stop.clone();
         let stopped = stop.stopped();
         tokio::pin!(stopped);
@@ -212,6 +241,9 @@ impl Session {
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
+                if self.look_at_head()? {
+                    return Ok(Some(Halted::Folder));
+                }
                 if self.engine.max_down.as_ref().is_some_and(Limit::holds_up) {
                     self.plan.handle_held_up(now);
                 }
@@ -224,7 +256,7 @@ impl Session {
             if now >= ticks.next() {
                 ticks.looked(now, (self.received > 0).then_some(self.last_arrival));
                 if let Some(elsewhere) = self.look_around(now, observer)? {
-                    return Ok(Some(elsewhere));
+                    return Ok(Some(Halted::Elsewhere(elsewhere)));
                 }
             }
             let wakeup = self.plan.next_wakeup(now).filter(|_| self.recovery.is_none());
@@ -323,6 +355,9 @@ impl Session {
                 }
             }
             LinkEvent::Disk(source) if is_full(&source) => self.halt(Cause::Full(source), observer),
+            LinkEvent::Disk(source) if is_hostile(&source) => {
+                return Err(hostile(&self.target, &source));
+            }
             LinkEvent::Disk(source) => {
                 return Err(DownloadError::Disk { path: self.shared.data().path().to_owned(), source });
             }
@@ -414,17 +449,17 @@ impl Session {
     }
 
     /// Nothing is written after this. An unfinished part file is remembered as it is.
-    fn end(&mut self, done: bool) {
+    fn end(&mut self, ended: Option<&Ended>) {
         self.links.clear();
         self.prefix.stop();
-        if done {
+        if matches!(ended, Some(Ended::Done | Ended::Folder)) {
             return;
         }
         self.engine.catalog.remove(&self.shared.cascade_hash());
         if let Place::Part { path, new, .. } = &self.place {
             if *new && self.shared.have().count() == 0 && !self.is_in_doubt() {
                 // It was made in vain, and holds nothing.
-                part::remove(self.shared.data().file(), path);
+                self.shared.data().file().into_iter().for_each(|file| part::remove(file, path));
             } else {
                 remember_part(&self.shared, &self.engine);
             }
@@ -456,5 +491,13 @@ impl Session {
             bytes_duplicate: totals.bytes_duplicate,
             busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }
+    }
+}
+
+/// Lets `metafile` be given to others, and blocks be hashed before they are, if they should be.
+fn describe(shared: &Shared, metafile: &Arc<MetafileOnDisk>, engine: &Engine) {
+    shared.describe_with(Arc::clone(metafile));
+    if engine.paranoid {
+        shared.prove_with(Arc::clone(metafile));
     }
 }

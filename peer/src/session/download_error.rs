@@ -1,5 +1,6 @@
 //! Why a download fails.
 
+use crate::human::Name;
 use crate::limits::MAX_BEGINNINGS;
 use crate::store::PrepareError;
 use crate::store::ledger::MAX_FAILED_SYNCS;
@@ -13,6 +14,28 @@ pub enum DownloadError {
     /// It could not begin.
     #[error(transparent)]
     Prepare(PrepareError),
+    /// The folder's archive is refused.
+    #[error(
+        "{}: {why}; it is refused, get another .cascade file, or download it as one file with --tar",
+        Name(target)
+    )]
+    Hostile {
+        /// The target.
+        target: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// In the folder, which is complete, is something that was not downloaded.
+    #[error("{} is not what was downloaded; move it away, and run the same command again", Name(.0))]
+    Stranger(PathBuf),
+    /// What a folder has besides its files' bytes cannot be made.
+    #[error("cannot finish {}: {source}", Name(path))]
+    Finish {
+        /// What cannot be made, or get its time or permissions.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The disk refused data.
     #[error("cannot write {}: {source}; the verified blocks are kept, run the same command again when that is mended", .path.display())]
     Disk {

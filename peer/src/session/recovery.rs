@@ -7,7 +7,7 @@ use crate::check::{CheckOptions, check_with};
 use crate::limits::{FULL_RETRY, PIECE_LEN, SETTLE, SYNC_RETRY};
 use crate::metafile::MetafileOnDisk;
 use crate::store::disk::is_full;
-use crate::store::{Shared, Stamp, Trouble};
+use crate::store::{Shared, Trouble};
 use cascade_format::Have;
 use std::io::{self, IoSlice};
 use std::path::Path;
@@ -100,7 +100,7 @@ impl Recovery {
                 Cause::FileHash => {
                     self.shared.doubt_all();
                     self.sync().await?;
-                    self.shared.data().disk().drop_cache(self.shared.data().file());
+                    self.shared.data().drop_cache();
                 }
             }
             let (this, from_disk) = (self.clone(), matches!(cause, Cause::Sync(_) | Cause::FileHash));
@@ -139,11 +139,15 @@ impl Recovery {
     /// Waits until nobody writes to the file any more.
     async fn settle(&self) -> Result<(), DownloadError> {
         self.shared.doubt_all();
-        let stamp = || Stamp::of(self.shared.data().file()).ok();
-        let mut before = stamp();
+        // Of a folder that is a look at every file.
+        let stamp = || {
+            let shared = Arc::clone(&self.shared);
+            blocking(move || shared.data().ground().look().ok())
+        };
+        let mut before = stamp().await?;
         loop {
             tokio::time::sleep(SETTLE).await;
-            let now = stamp();
+            let now = stamp().await?;
             if now == before {
                 return Ok(());
             }
@@ -158,11 +162,11 @@ impl Recovery {
         if doubtful.is_complete() {
             // It may have been cut, and it is ours again from here on.
             data.set_full_length()?;
-            data.guard(Stamp::of(data.file())?);
+            data.guard(data.ground().look()?);
         }
         let options = CheckOptions { only: Some(&doubtful), ..CheckOptions::default() };
         let all = 0..shared.layout().blocks();
-        let right = check_with(options, data.file(), &self.metafile, all, &|_| (), self.stop.flag())?;
+        let right = check_with(options, data.ground(), &self.metafile, all, &|_| (), self.stop.flag())?;
         if !data.is_ours() {
             return Ok(false);
         }

@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::event::{Event, Observer};
 use super::ticks::TICK;
 use crate::catalog::Served;
+use crate::folder::{FolderError, Special, Tree};
 use crate::lan::found_on;
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
@@ -12,11 +13,11 @@ use crate::store::open::{OpenError, open_regular};
 use crate::store::prepare::Trust;
 use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared, Stamp};
 use cascade_format::Have;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::task::spawn_blocking;
 
 /// Why a file cannot be seeded.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,9 @@ pub enum SeedError {
         /// The `.cascade` file.
         metafile: PathBuf,
     },
+    /// The folder has no archive, or cannot be read.
+    #[error(transparent)]
+    Folder(FolderError),
     /// The data could not be read.
     #[error(transparent)]
     Check(#[from] PrepareError),
@@ -98,14 +102,11 @@ impl Seed {
     /// # Errors
     /// Everything in [`SeedError`].
     pub async fn run(self, engine: &Engine, observer: &mut dyn Observer) -> Result<(), SeedError> {
-        let (file, _) = open_regular(&self.data).map_err(|error| match error {
-            OpenError::Io(source) => SeedError::Open { path: self.data.clone(), source },
-            OpenError::NotRegular(what) => SeedError::NotAFile { path: self.data.clone(), what },
-        })?;
         let layout = *self.metafile.layout();
         let none = HaveMap::new(layout, &Have::none(&layout));
         let hash = self.metafile.cascade_hash();
-        let shared = Arc::new(Shared::new(hash, DataFile::new(file, &self.data, layout), none, None));
+        let data = self.open(engine).await?;
+        let shared = Arc::new(Shared::new(hash, data, none, None));
         shared.describe_with(Arc::clone(&self.metafile));
         if engine.paranoid {
             shared.prove_with(Arc::clone(&self.metafile));
@@ -113,7 +114,7 @@ impl Seed {
         // A client that asks before the check is over hears "not yet", not "never heard of it".
         let served = Served::new(Arc::clone(&shared));
         engine.catalog.add(Arc::clone(&served));
-        let checked = self.check(engine, shared.data().file(), Trust::Record, observer).await;
+        let checked = self.check(engine, &shared, Trust::Record, observer).await;
         let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;
         if have.count() == 0 && layout.blocks() > 0 {
             engine.catalog.remove(&hash);
@@ -123,6 +124,26 @@ impl Seed {
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
         self.serve(engine, &served, observer).await
+    }
+
+    /// Opens the data: a file, or a folder, which is walked.
+    async fn open(&self, engine: &Engine) -> Result<DataFile, SeedError> {
+        let (path, layout) = (self.data.clone(), *self.metafile.layout());
+        if !path.is_dir() {
+            let (file, _) = open_regular(&path).map_err(|error| match error {
+                OpenError::Io(source) => SeedError::Open { path: path.clone(), source },
+                OpenError::NotRegular(what) => SeedError::NotAFile { path: path.clone(), what },
+            })?;
+            return Ok(DataFile::new(file, &path, layout));
+        }
+        let (cancel, folder) = (Arc::clone(engine.stop.flag()), path.clone());
+        // What was left out when it was described is left out here.
+        let walk = spawn_blocking(move || Tree::walk(&folder, Special::Skip, &cancel));
+        match walk.await {
+            Ok(Ok(tree)) => Ok(DataFile::of(Box::new(tree), &path, layout)),
+            Ok(Err(FolderError::Interrupted)) | Err(_) => Err(SeedError::Interrupted),
+            Ok(Err(error)) => Err(SeedError::Folder(error)),
+        }
     }
 
     /// Serves a file that is in the catalog, until the engine is stopped; checks it again when it was
@@ -136,7 +157,7 @@ impl Seed {
         served: &Served,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
-        let shared = &*served.file;
+        let shared = &served.file;
         let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), false);
         // Others find this peer by it; a seeder looks for nobody.
         let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
@@ -159,24 +180,28 @@ impl Seed {
     async fn check_again(
         &self,
         engine: &Engine,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
-        let path = self.data.display();
-        observer.event(Event::Warning(format!("{path} was changed; checking it again before serving it")));
-        let mut before = Stamp::of(shared.data().file()).ok();
+        let (changed, data) = (shared.data().changed_path(), self.data.display());
+        let again = if changed == self.data { "it".to_owned() } else { format!("{data}") };
+        let changed = changed.display();
+        observer.event(Event::Warning(format!(
+            "{changed} was changed; checking {again} again before serving it"
+        )));
+        let mut before = look(shared).await;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(SETTLE) => {}
                 () = engine.stop.stopped() => return Ok(()),
             }
-            let now = Stamp::of(shared.data().file()).ok();
+            let now = look(shared).await;
             if now == before {
                 break;
             }
             before = now;
         }
-        let (have, stamp) = self.check(engine, shared.data().file(), Trust::Bytes, observer).await?;
+        let (have, stamp) = self.check(engine, shared, Trust::Bytes, observer).await?;
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
         observer.event(Event::Seeding { have: have.count(), blocks: have.blocks() });
@@ -187,7 +212,7 @@ impl Seed {
     async fn check(
         &self,
         engine: &Engine,
-        file: &File,
+        shared: &Arc<Shared>,
         trust: Trust,
         observer: &mut dyn Observer,
     ) -> Result<(Have, Stamp), SeedError> {
@@ -202,23 +227,24 @@ impl Seed {
             let (metafile, path) = (Arc::clone(&self.metafile), self.data.clone());
             let (records, cancel, done) =
                 (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
-            let file = file.try_clone().map_err(|source| SeedError::Open { path: path.clone(), source })?;
+            let shared = Arc::clone(shared);
             move || -> Result<(Have, Stamp), PrepareError> {
+                let data = shared.data().ground();
                 let progress = |bytes| {
                     done.fetch_add(bytes, Ordering::Relaxed);
                 };
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-                let preparation = Preparation { metafile, records, progress: &progress, cancel };
+                let preparation = Preparation { metafile, records, progress: &progress, cancel, from: None };
                 // What only the system's memory has is not announced.
-                let found = preparation.durable(&path, &file, trust)?;
+                let found = preparation.durable(&path, data, trust)?;
                 let (stamp, file_hash_checked) = (found.stamp, found.file_hash_checked);
                 let record = Record { have: found.have, file_hash_checked };
                 // Without it the next run hashes the file again; nothing else is lost.
-                let _ = records.save(metafile.cascade_hash(), &path, &file, stamp, &record);
+                let _ = records.save(metafile.cascade_hash(), &path, data, stamp, &record);
                 Ok((record.have, stamp))
             }
         };
-        let mut work = tokio::task::spawn_blocking(work);
+        let mut work = spawn_blocking(work);
         loop {
             tokio::select! {
                 result = &mut work => {
@@ -234,4 +260,10 @@ impl Seed {
             }
         }
     }
+}
+
+/// What the data looks like now; of a folder that takes a look at each file.
+async fn look(shared: &Arc<Shared>) -> Option<Stamp> {
+    let shared = Arc::clone(shared);
+    spawn_blocking(move || shared.data().ground().look().ok()).await.ok().flatten()
 }

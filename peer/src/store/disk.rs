@@ -17,6 +17,12 @@ pub trait Disk: std::fmt::Debug + Send + Sync {
     /// Some of them did not get there; which is not told.
     fn sync(&self, file: &File) -> io::Result<()>;
 
+    /// Waits until all that was written to the file system of the open `folder` is on the disk.
+    ///
+    /// # Errors
+    /// Some of it did not get there; which is not told.
+    fn sync_file_system(&self, folder: &File) -> io::Result<()>;
+
     /// Waits until the names in `folder` are on the disk. Where a file system cannot, nothing happens.
     ///
     /// # Errors
@@ -34,6 +40,17 @@ pub struct SystemDisk;
 impl Disk for SystemDisk {
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_data().or_else(ignore_unable)
+    }
+
+    fn sync_file_system(&self, folder: &File) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        return rustix::fs::syncfs(folder).map_err(io::Error::from).or_else(ignore_unable);
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = folder;
+            rustix::fs::sync();
+            Ok(())
+        }
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -91,6 +108,10 @@ pub(crate) mod tests {
 
     impl Disk for FailingDisk {
         fn sync(&self, _: &File) -> io::Result<()> {
+            self.next()
+        }
+
+        fn sync_file_system(&self, _: &File) -> io::Result<()> {
             self.next()
         }
 

@@ -22,20 +22,21 @@ pub enum Finished {
 /// # Errors
 /// The file system's own; the part file is still there then.
 pub fn finish(data: &DataFile, part: &Path, target: &Path) -> io::Result<Finished> {
-    let before = Stamp::of(data.file())?;
-    if !is_at(data.file(), part) || !data.is_ours() {
+    let Some(file) = data.file() else { return Ok(Finished::Meddled) };
+    let before = Stamp::of(file)?;
+    if !is_at(file, part) || !data.is_ours() {
         return Ok(Finished::Meddled);
     }
     if let Ok(old) = fs::symlink_metadata(target)
         && old.is_file()
     {
         // A newer version keeps the permissions that its reader gave to the older one.
-        let _ = data.file().set_permissions(old.permissions());
+        let _ = file.set_permissions(old.permissions());
     }
     fs::rename(part, target)?;
-    let after = Stamp::of(data.file())?;
+    let after = Stamp::of(file)?;
     // Between the look and the renaming, the name may have got another file.
-    let named = is_at(data.file(), target) && after.has_bytes_of(&before);
+    let named = is_at(file, target) && after.has_bytes_of(&before);
     Ok(if named { Finished::Named(after) } else { Finished::Meddled })
 }
 
@@ -54,7 +55,7 @@ mod tests {
             let file = File::create(&part).unwrap();
             (&file).write_all(b"right").unwrap();
             let data = DataFile::new(file, &part, Layout::new(5, 5).unwrap());
-            data.guard(Stamp::of(data.file()).unwrap());
+            data.guard(data.ground().look().unwrap());
             data
         };
         let data = open();
@@ -70,7 +71,7 @@ mod tests {
 
         let data = open();
         let done = finish(&data, &part, &target).unwrap();
-        assert_eq!(done, Finished::Named(Stamp::of(data.file()).unwrap()));
+        assert_eq!(done, Finished::Named(data.ground().look().unwrap()));
         assert_eq!(fs::read(&target).unwrap(), b"right");
     }
 }

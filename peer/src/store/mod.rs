@@ -5,7 +5,9 @@
 //! | [`prepare`] | finding what there is, and the part file that a download writes to |
 //! | [`part`] | choosing, locking and removing a part file |
 //! | [`open`] | opening files that a user has named |
-//! | [`data_file`] | positioned reads and writes of the data file |
+//! | [`data_file`] | the data file: its bytes, and how they are divided into blocks |
+//! | [`ground`] | what its bytes are read from: a file, or a folder |
+//! | `guarded` | a file that is written to and guarded |
 //! | [`own_writes`] | telling our own writes from those of others |
 //! | [`watch`] | hearing of others who open the file |
 //! | `reserve` | taking room on the disk |
@@ -22,6 +24,8 @@ pub mod data_file;
 pub mod disk;
 pub mod finish;
 pub mod given;
+pub mod ground;
+pub(crate) mod guarded;
 pub mod have_map;
 pub mod ledger;
 pub mod open;
@@ -36,6 +40,7 @@ pub mod watch;
 
 pub use data_file::DataFile;
 pub use given::Given;
+pub use ground::{Ground, Guarded};
 pub use have_map::HaveMap;
 pub use part::Part;
 pub use prepare::{Place, Preparation, PrepareError, Prepared};

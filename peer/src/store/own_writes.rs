@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     fn stamp(time: i128) -> Option<Stamp> {
-        Some(Stamp { device: 1, inode: 2, length: 100, modified_ns: time, changed_ns: time })
+        Some(Stamp { device: 1, inode: 2, length: 100, modified_ns: time, changed_ns: time, files: None })
     }
 
     fn guarded() -> OwnWrites {

@@ -25,6 +25,16 @@ pub fn part_path(target: &Path) -> PathBuf {
     with_ending(target, ".part")
 }
 
+/// The names that are tried for it, in their order.
+pub(super) fn names(target: &Path) -> impl Iterator<Item = PathBuf> {
+    let first = part_path(target);
+    let others = (2..=MAX_PART_NAMES).map({
+        let first = first.clone();
+        move |number| with_ending(&first, &format!(".{number}"))
+    });
+    std::iter::once(first).chain(others)
+}
+
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

@@ -4,14 +4,17 @@
 //! version, the work of another program) is used block by block, and the target itself is not touched
 //! until everything is verified (invariant *untouched target*).
 
-use super::disk::{Disk, SystemDisk};
+use super::disk::{Disk, SystemDisk, is_full};
 use super::ledger::MAX_FAILED_SYNCS;
 use super::open::{OpenError, open_regular};
 use super::part::{self, Part, move_aside, part_path};
-use super::{DataFile, Record, Records, Stamp};
+use super::{DataFile, Ground, Record, Records, Stamp};
 use crate::check::{check, is_empty_of_data};
+use crate::folder::{self, FolderError, FolderPart, Head, HeadError, HostileArchive, Special, Tree};
+use crate::human::Name;
 use crate::limits::PIECE_LEN;
 use crate::metafile::MetafileOnDisk;
+use cascade_archive::Archive;
 use cascade_format::{Block, BlockHash, Have};
 use cascade_hash::Sha256Stream;
 use std::fs::{self, File};
@@ -37,9 +40,23 @@ pub enum PrepareError {
         /// What it is.
         what: &'static str,
     },
+    /// The folder's archive is refused.
+    #[error(
+        "{}: {why}; it is refused, get another .cascade file, or download it as one file with --tar",
+        Name(target)
+    )]
+    Hostile {
+        /// The target.
+        target: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// What has the part file's name, and all other names that were tried, may not be written to.
     #[error("{} is in the way, and not a regular file with one name; move it away, or name another place with -o", .0.display())]
     InTheWay(PathBuf),
+    /// The folder that is there cannot be read.
+    #[error(transparent)]
+    Folder(FolderError),
     /// The disk is too small.
     #[error("no space for {}: it needs {needed} more bytes, its disk has {free}; make room, or name another place with -o", .path.display())]
     NoSpace {
@@ -120,6 +137,8 @@ pub struct Preparation<'a> {
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// Ends the preparation early.
     pub cancel: &'a AtomicBool,
+    /// An earlier version of the file or folder, of which what is right is copied.
+    pub from: Option<&'a Path>,
 }
 
 impl Preparation<'_> {
@@ -141,6 +160,12 @@ impl Preparation<'_> {
         if !folder.is_dir() {
             return Err(PrepareError::NoFolder(folder.to_owned()));
         }
+        if target.is_dir() {
+            return self.complete_folder(&target);
+        }
+        if let Some(prepared) = self.folder_part(&target)? {
+            return Ok(prepared);
+        }
         let old = match self.old_target(&target)? {
             Some(Old::Complete(prepared)) => {
                 self.remove_leftover(&target);
@@ -150,12 +175,16 @@ impl Preparation<'_> {
             None => None,
         };
         let old_stamp = old.as_ref().and_then(|(file, _)| Stamp::of(file).ok());
+        let old = match (old, self.from.filter(|from| !from.is_dir())) {
+            (None, Some(from)) => Some(self.earlier(from)?),
+            (old, _) => old,
+        };
         let (part, mut have, on_disk) = self.open_part(&target, folder)?;
         let stamp = Stamp::of(&part.file).map_err(|error| io_error("look at", &part.path, error))?;
         let data = DataFile::new(part.file, &part.path, *self.metafile.layout());
         data.guard(stamp);
         let copied = match old {
-            Some((old, old_have)) => self.copy(&old, &old_have, &data, &mut have)?,
+            Some((old, old_have)) => self.copy(&old, &old_have, &data, &mut have, &target)?,
             None => false,
         };
         let place = Place::Part { path: part.path, new: part.new, target: old_stamp };
@@ -189,6 +218,16 @@ impl Preparation<'_> {
         Ok(Some(Old::Complete(Box::new(Prepared { data, have, on_disk, place, target: target.to_owned() }))))
     }
 
+    /// What an earlier version of the file holds.
+    fn earlier(&self, from: &Path) -> Result<(File, Have), PrepareError> {
+        let (file, _) = open_regular(from).map_err(|error| match error {
+            OpenError::Io(error) => io_error("open", from, error),
+            OpenError::NotRegular(what) => PrepareError::NotAFile { path: from.to_owned(), what },
+        })?;
+        let found = self.known_or_checked(from, &file)?;
+        Ok((file, found.have))
+    }
+
     /// The target is complete, perhaps by another program's work: a part file of ours, which holds a block of
     /// it or nothing at all, is of no use.
     fn remove_leftover(&self, target: &Path) {
@@ -206,20 +245,24 @@ impl Preparation<'_> {
     }
 
     /// What an existing file holds: by the record of an earlier run, or by hashing it.
-    pub(crate) fn known_or_checked(&self, path: &Path, file: &File) -> Result<Found, PrepareError> {
-        let stamp = Stamp::of(file).map_err(|error| io_error("look at", path, error))?;
+    pub(crate) fn known_or_checked(&self, path: &Path, file: &dyn Ground) -> Result<Found, PrepareError> {
+        let stamp = file.look().map_err(|error| io_error("look at", path, error))?;
         let layout = self.metafile.layout();
-        if let Some(record) = self.records.load(self.metafile.cascade_hash(), path, file, layout) {
+        if let Some(record) = self.records.load(self.metafile.cascade_hash(), path, stamp, layout) {
             (self.progress)(layout.length());
             let Record { have, file_hash_checked } = record;
             return Ok(Found { have, stamp, file_hash_checked, on_disk: true });
         }
-        self.checked(path, file)
+        self.checked_at(path, file, stamp)
     }
 
     /// What a file holds, by its bytes.
-    fn checked(&self, path: &Path, file: &File) -> Result<Found, PrepareError> {
-        let stamp = Stamp::of(file).map_err(|error| io_error("look at", path, error))?;
+    fn checked(&self, path: &Path, file: &dyn Ground) -> Result<Found, PrepareError> {
+        let stamp = file.look().map_err(|error| io_error("look at", path, error))?;
+        self.checked_at(path, file, stamp)
+    }
+
+    fn checked_at(&self, path: &Path, file: &dyn Ground, stamp: Stamp) -> Result<Found, PrepareError> {
         let layout = self.metafile.layout();
         let have = check(file, self.metafile, 0..layout.blocks(), self.progress, self.cancel);
         if self.cancel.load(Ordering::Relaxed) {
@@ -234,13 +277,18 @@ impl Preparation<'_> {
     ///
     /// # Errors
     /// The disk refuses [`MAX_FAILED_SYNCS`] times; the file cannot be read.
-    pub(crate) fn durable(&self, path: &Path, file: &File, trust: Trust) -> Result<Found, PrepareError> {
+    pub(crate) fn durable(
+        &self,
+        path: &Path,
+        file: &dyn Ground,
+        trust: Trust,
+    ) -> Result<Found, PrepareError> {
         let (disk, mut trust) = (SystemDisk, trust);
         // A page that is clean cannot be written to through a mapping without the file system noticing: the
         // change time moves, and the stamp shows it. In a page that is dirty already it would not. (Where
         // there is no disk, as with tmpfs, pages are never clean.)
-        if disk.sync(file).is_err() {
-            disk.drop_cache(file);
+        if file.sync(&disk).is_err() {
+            file.drop_cache(&disk);
             trust = Trust::Bytes;
         }
         durable(&disk, path, file, || match trust {
@@ -286,6 +334,131 @@ impl Preparation<'_> {
         }
     }
 
+    /// A folder that is there already.
+    fn complete_folder(&self, target: &Path) -> Result<Prepared, PrepareError> {
+        let other =
+            "a directory with other content (an older version is used with --from when it is renamed)";
+        let differs = || PrepareError::NotAFile { path: target.to_owned(), what: other };
+        let tree = match Tree::walk(target, Special::Skip, self.cancel) {
+            Ok(tree) if tree.archive().total_len() == self.metafile.layout().length() => tree,
+            Ok(_) => return Err(differs()),
+            Err(FolderError::Interrupted) => return Err(PrepareError::Interrupted),
+            Err(error) => return Err(PrepareError::Folder(error)),
+        };
+        let found = self.durable(target, &tree, Trust::Record)?;
+        if !found.have.is_complete() {
+            return Err(differs());
+        }
+        for part in part::names(target) {
+            if let Some(place) = folder::Place::at(&part)
+                && let Ok(Some(_)) = Part::at(place.head())
+            {
+                place.remove();
+            }
+        }
+        let data = DataFile::of(Box::new(tree), target, *self.metafile.layout());
+        let Found { have, stamp, file_hash_checked, on_disk } = found;
+        let place = Place::Target { stamp, file_hash_checked };
+        Ok(Prepared { data, have, on_disk, place, target: target.to_owned() })
+    }
+
+    /// A folder that is being downloaded: its `NAME.part/`, if there is one.
+    fn folder_part(&self, target: &Path) -> Result<Option<Prepared>, PrepareError> {
+        for part in part::names(target) {
+            let Some(place) = folder::Place::at(&part) else { continue };
+            let Some(head) = Part::at(place.head())? else { continue };
+            let Some(archive) = self.read_head(&head.file, target)? else { continue };
+            if fs::symlink_metadata(target).is_ok() {
+                return Err(PrepareError::NotAFile { path: target.to_owned(), what: "there already" });
+            }
+            return self.open_folder_part(&place, &head.file, archive, target).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// The archive whose verified head is in a file; `None`: it is another's, or damaged.
+    fn read_head(&self, file: &File, target: &Path) -> Result<Option<Archive>, PrepareError> {
+        let layout = self.metafile.layout();
+        let mut reader = Head::of(layout.length());
+        while let Some(head) = reader.take() {
+            let read = |error| io_error("read", target, error);
+            let blocks = layout.block_at(head.end() - 1).map_or(layout.blocks(), |last| last.number() + 1);
+            let have = check(file, self.metafile, 0..blocks, &|_| (), self.cancel).map_err(read)?;
+            if have.count() < blocks {
+                return Ok(None);
+            }
+            let end = head.end();
+            match head.read(file, end) {
+                Ok((folder::Found::More, more)) => reader = more,
+                Ok((folder::Found::File, _)) => return Ok(None),
+                Ok((folder::Found::Folder(archive), _)) => return Ok(Some(*archive)),
+                Err(HeadError::Refused(refused)) => {
+                    return Err(PrepareError::Hostile {
+                        target: target.to_owned(),
+                        why: refused.to_string(),
+                    });
+                }
+                Err(HeadError::Io(error)) => return Err(read(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn open_folder_part(
+        &self,
+        place: &folder::Place,
+        head: &File,
+        archive: Archive,
+        target: &Path,
+    ) -> Result<Prepared, PrepareError> {
+        let (files, layout) = (place.files(), *self.metafile.layout());
+        let head_end = layout.block_at(archive.head_len() - 1).map_or(0, |block| layout.range(block).end);
+        let failed = |error| io_error("open", &files, error);
+        if !files.is_dir() {
+            fs::create_dir(&files).map_err(failed)?;
+        }
+        let lock = head.try_clone().map_err(failed)?;
+        let part = FolderPart::open(archive, &files, lock, layout).map_err(failed)?;
+        if let Some(from) = self.from {
+            part.copy_from(from, self.cancel).map_err(|error| self.interrupted_or("copy", from, error))?;
+        }
+        let data = DataFile::of(Box::new(part), &files, layout);
+        let found = self.known_or_checked(&files, data.ground())?;
+        let (mut have, mut on_disk) = (found.have, found.on_disk);
+        self.check_room_for(&have, &files)?;
+        // What came before it was known that it is a folder.
+        let came = check(head, self.metafile, 0..layout.blocks(), &|_| (), self.cancel);
+        let came = came.map_err(|error| self.interrupted_or("read", &place.head(), error))?;
+        match self.copy(head, &came, &data, &mut have, target) {
+            Ok(copied) => {
+                on_disk &= !copied;
+                head.set_len(head_end).map_err(|error| io_error("cut", &place.head(), error))?;
+            }
+            // What finds no room is fetched again when there is some, or copied by the next run.
+            Err(PrepareError::Io { source, .. }) if is_full(&source) => on_disk = false,
+            Err(error) => return Err(error),
+        }
+        let place = Place::Part { path: files, new: false, target: None };
+        Ok(Prepared { data, have, on_disk, place, target: target.to_owned() })
+    }
+
+    fn check_room_for(&self, have: &Have, files: &Path) -> Result<(), PrepareError> {
+        let layout = self.metafile.layout();
+        let missing = layout.iter().filter(|block| !have.has(*block));
+        let needed = missing.map(|block| layout.len_of(block)).sum();
+        match free_space(files) {
+            Some(free) if free < needed => {
+                Err(PrepareError::NoSpace { path: files.to_owned(), needed, free })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn interrupted_or(&self, what: &'static str, path: &Path, error: io::Error) -> PrepareError {
+        let interrupted = self.cancel.load(Ordering::Relaxed);
+        if interrupted { PrepareError::Interrupted } else { io_error(what, path, error) }
+    }
+
     /// Copies blocks that the old target has and the part file has not; verifies what it copies. Tells
     /// whether there were any.
     fn copy(
@@ -294,6 +467,7 @@ impl Preparation<'_> {
         old_have: &Have,
         data: &DataFile,
         have: &mut Have,
+        target: &Path,
     ) -> Result<bool, PrepareError> {
         let old = DataFile::new(
             old.try_clone().map_err(|e| io_error("open", data.path(), e))?,
@@ -308,6 +482,10 @@ impl Preparation<'_> {
             if old_have.has(block) && !have.has(block) {
                 let copied = self.copy_block(&old, data, block, &mut buffer);
                 if copied.map_err(|error| io_error("write", data.path(), error))? {
+                    if !data.is_canonical(block) {
+                        let why = HostileArchive(block).to_string();
+                        return Err(PrepareError::Hostile { target: target.to_owned(), why });
+                    }
                     any |= have.insert(block);
                 }
             }
@@ -367,16 +545,16 @@ enum Old {
 fn durable(
     disk: &dyn Disk,
     path: &Path,
-    file: &File,
+    file: &dyn Ground,
     mut look: impl FnMut() -> Result<Found, PrepareError>,
 ) -> Result<Found, PrepareError> {
     let mut failures = 0;
     loop {
         let found = look()?;
-        let Err(source) = (if found.on_disk { Ok(()) } else { disk.sync(file) }) else {
+        let Err(source) = (if found.on_disk { Ok(()) } else { file.sync(disk) }) else {
             return Ok(Found { on_disk: true, ..found });
         };
-        disk.drop_cache(file);
+        file.drop_cache(disk);
         failures += 1;
         if failures == MAX_FAILED_SYNCS {
             return Err(PrepareError::Disk { path: path.to_owned(), source });

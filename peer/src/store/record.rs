@@ -11,7 +11,7 @@
 //! damaged, of another file or of other bytes is no record. Records live in `$CASCADE_STATE_DIR`, else
 //! `$XDG_STATE_HOME/cascade`, else `~/.local/state/cascade`; without any of them nothing is remembered.
 
-use super::Stamp;
+use super::{Ground, Stamp};
 use cascade_format::{BlockHash, CascadeHash, Have, Layout};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -65,9 +65,9 @@ impl Records {
         Self { folder: Some(folder.to_owned()) }
     }
 
-    /// What is remembered of the open `file` at `path`, if it is still the same.
+    /// What is remembered of the file or folder at `path`, if it was the same when it looked like `stamp`.
     #[must_use]
-    pub fn load(&self, hash: CascadeHash, path: &Path, file: &File, layout: &Layout) -> Option<Record> {
+    pub fn load(&self, hash: CascadeHash, path: &Path, stamp: Stamp, layout: &Layout) -> Option<Record> {
         let name = self.name(hash, path)?;
         let bytes = fs::read(name).ok()?;
         let (body, sum) = bytes.split_last_chunk::<32>()?;
@@ -79,12 +79,12 @@ impl Records {
         let same = header.version == VERSION
             && header.cascade_hash == hash.to_string()
             && header.path == absolute(path)?
-            && header.stamp == Stamp::of(file).ok()?;
+            && header.stamp == stamp;
         let have = Have::from_bytes(layout, body.get(line + 1..)?)?;
         same.then_some(Record { have, file_hash_checked: header.file_hash_checked })
     }
 
-    /// Remembers `have` of the open `file` at `path`, which looked like `stamp` before it was checked. All of
+    /// Remembers `have` of the `data` at `path`, which looked like `stamp` before it was checked. All of
     /// it must be on the disk: a sync after the check, or after the last write, has gone well.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Records {
         &self,
         hash: CascadeHash,
         path: &Path,
-        file: &File,
+        data: &dyn Ground,
         stamp: Stamp,
         record: &Record,
     ) -> io::Result<()> {
@@ -101,7 +101,7 @@ impl Records {
         else {
             return Ok(());
         };
-        if Stamp::of(file)? != stamp {
+        if !data.looks_like(&stamp) {
             return Ok(());
         }
         let header = RecordHeader {
@@ -193,21 +193,21 @@ mod tests {
         let file = File::open(&path).unwrap();
         let layout = Layout::new(10, 4).unwrap();
         let hash = CascadeHash([1; 32]);
-        assert_eq!(records.load(hash, &path, &file, &layout), None);
+        assert_eq!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout), None);
         let mut have = Have::none(&layout);
         have.insert(layout.block(2).unwrap());
         let record = Record { have, file_hash_checked: false };
         let stamp = Stamp::of(&file).unwrap();
         records.save(hash, &path, &file, stamp, &record).unwrap();
-        assert_eq!(records.load(hash, &path, &file, &layout), Some(record));
-        assert_eq!(records.load(CascadeHash([2; 32]), &path, &file, &layout), None);
+        assert_eq!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout), Some(record));
+        assert_eq!(records.load(CascadeHash([2; 32]), &path, Stamp::of(&file).unwrap(), &layout), None);
         records.forget(CascadeHash([2; 32]), &path);
-        assert!(records.load(hash, &path, &file, &layout).is_some());
+        assert!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout).is_some());
         records.forget(hash, &path);
-        assert_eq!(records.load(hash, &path, &file, &layout), None);
+        assert_eq!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout), None);
         let record = Record { have: Have::none(&layout), file_hash_checked: false };
         records.save(hash, &path, &file, stamp, &record).unwrap();
-        assert!(records.load(hash, &path, &file, &layout).is_some());
+        assert!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout).is_some());
 
         // The same length, but written to: another change time, however coarse the clock.
         let mut tries = 0;
@@ -216,7 +216,7 @@ mod tests {
             tries += 1;
             assert!(tries < 1_000_000, "the file system's clock stands still");
         }
-        assert_eq!(records.load(hash, &path, &file, &layout), None);
+        assert_eq!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout), None);
     }
 
     #[test]
@@ -244,9 +244,9 @@ mod tests {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&name, &bad).unwrap();
-            assert_eq!(records.load(hash, &path, &file, &layout), None, "byte {at}");
+            assert_eq!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout), None, "byte {at}");
         }
         fs::write(&name, &good).unwrap();
-        assert_eq!(records.load(hash, &path, &file, &layout), Some(record));
+        assert_eq!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout), Some(record));
     }
 }

@@ -171,7 +171,7 @@ impl Shared {
     pub fn sync(&self) -> io::Result<()> {
         let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         self.ledger().sync_begins();
-        let Err(error) = self.data.disk().sync(self.data.file()) else {
+        let Err(error) = self.data.sync() else {
             self.ledger().sync_succeeded();
             return Ok(());
         };
@@ -180,7 +180,7 @@ impl Shared {
             let mut ledger = self.ledger();
             self.withdraw(ledger.sync_failed());
         }
-        self.data.disk().drop_cache(self.data.file());
+        self.data.drop_cache();
         self.tell(Trouble::Sync(told));
         Err(error)
     }
@@ -244,7 +244,7 @@ impl Shared {
             return false;
         }
         let unchanged = match self.stamp() {
-            Some(stamp) => Stamp::of(self.data.file()).is_ok_and(|now| now == stamp),
+            Some(stamp) => self.data.ground().looks_like(&stamp),
             None => self.data.is_ours(),
         };
         if !unchanged {
@@ -295,7 +295,7 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.set_len(40).unwrap();
         let data = DataFile::on_disk(file, Path::new("x"), layout, Arc::<FailingDisk>::clone(&disk));
-        data.guard(Stamp::of(data.file()).unwrap());
+        data.guard(data.ground().look().unwrap());
         (Shared::new(CascadeHash([1; 32]), data, HaveMap::new(layout, &Have::none(&layout)), None), disk)
     }
 
@@ -339,13 +339,13 @@ mod tests {
         publish(&shared, 0);
         shared.data().write_all_at(&mut [IoSlice::new(b"ours")], 10).unwrap();
         assert!(shared.is_unchanged());
-        shared.data().file().set_len(39).unwrap();
+        shared.data().file().unwrap().set_len(39).unwrap();
         assert!(!shared.is_unchanged() && !shared.is_unchanged());
         publish(&shared, 1);
         assert_eq!(shared.have().count(), 0);
         assert!(matches!(shared.wait_trouble().await, Trouble::Changed));
         assert_eq!(shared.had(), 1);
-        shared.data().guard(Stamp::of(shared.data().file()).unwrap());
+        shared.data().guard(shared.data().ground().look().unwrap());
         shared.settle(&Have::all(shared.layout()), false);
         assert!(shared.is_unchanged() && shared.have().is_complete());
     }

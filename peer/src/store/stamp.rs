@@ -22,6 +22,19 @@ pub struct Stamp {
     pub modified_ns: i128,
     /// When its bytes or attributes last changed: nanoseconds since the UNIX epoch.
     pub changed_ns: i128,
+    /// Of a folder: what all of its files look like. Length is that of its archive then, and no time is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Files>,
+}
+
+/// What all files below a folder look like: a digest of its index, and of a number for each file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Files([u8; 32]);
+
+impl From<[u8; 32]> for Files {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
 }
 
 impl Stamp {
@@ -40,7 +53,7 @@ impl Stamp {
     }
 
     /// The stamp in what the file system told.
-    pub(super) fn from_metadata(metadata: &Metadata) -> Self {
+    pub(crate) fn from_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         let ns =
             |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
@@ -50,6 +63,7 @@ impl Stamp {
             length: metadata.len(),
             modified_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
             changed_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+            files: None,
         }
     }
 }

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::ops::Range;
 
 /// How to download.
 #[derive(Debug, Clone, Copy)]
@@ -135,6 +136,11 @@ impl Plan {
         self.assignment.restart();
         self.known.blocks = Blocks::new(*self.known.blocks.layout(), have);
         self.known.changed = true;
+    }
+
+    /// From now on these blocks are asked for before all others: they tell what the rest is.
+    pub fn want_first(&mut self, blocks: Range<u64>) {
+        self.assignment.want_first(blocks);
     }
 
     /// The next thing to do. Call it after every `handle_*` and at [`Plan::next_wakeup`], until `None`.

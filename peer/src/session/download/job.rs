@@ -5,13 +5,16 @@ use super::super::ticks::TICK;
 use super::{Ended, Session};
 use crate::catalog::Served;
 use crate::clock;
+use crate::folder::Place;
 use crate::limits::MAX_BEGINNINGS;
 use crate::metafile::MetafileOnDisk;
 use crate::session::download_error::DownloadError;
 use crate::session::engine::Engine;
 use crate::session::event::{Event, Observer};
-use crate::store::{Preparation, Prepared};
+use crate::session::recovery::blocking;
+use crate::store::{Preparation, Prepared, Shared};
 use cascade_swarm::ask::Order;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +34,10 @@ pub struct Download {
     pub order: Order,
     /// Fail rather than wait for peers.
     pub no_wait: bool,
+    /// Keep the archive of a folder as one file.
+    pub as_tar: bool,
+    /// An earlier version of the file or folder, of which what is right is copied.
+    pub from: Option<PathBuf>,
     /// Look for peers on the local network too, and be found there.
     pub lan: bool,
 }
@@ -47,6 +54,8 @@ impl Download {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
+            as_tar: false,
+            from: None,
             lan: false,
         }
     }
@@ -82,25 +91,44 @@ impl Download {
         observer: &mut dyn Observer,
     ) -> Result<Arc<Served>, DownloadError> {
         let start = clock::now();
-        let mut beginnings = 0;
+        let (mut beginnings, mut file) = (0, None::<Arc<Shared>>);
         loop {
-            let prepared = prepare(&self, engine, observer).await?;
+            let prepared = prepare(&self, engine, observer).await;
+            let prepared = prepared.inspect_err(|_| engine.catalog.remove(&self.metafile.cascade_hash()))?;
             let part = prepared.data.path().to_owned();
             let mut session = Session::begin(self.clone(), engine.clone(), start, prepared)?;
+            // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
+            file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
-            session.end(matches!(result, Ok(Ended::Done)));
+            session.end(result.as_ref().ok());
             match result? {
                 Ended::Done => return Ok(session.served),
+                Ended::Folder => {
+                    make_folder(&part).await?;
+                    // Clients that are still answered from it hold it open.
+                    let open = session.shared.data().file();
+                    open.map_or(Ok(()), File::unlock)
+                        .map_err(|source| DownloadError::Disk { path: part.clone(), source })?;
+                    file = Some(Arc::clone(&session.shared));
+                    beginnings += 1;
+                }
                 Ended::Elsewhere(why) => {
                     observer.event(Event::Warning(format!("{why}; looking at what is there")));
                     beginnings += 1;
-                    if beginnings == MAX_BEGINNINGS {
-                        return Err(DownloadError::Meddled(part));
-                    }
                 }
+            }
+            if beginnings == MAX_BEGINNINGS {
+                return Err(DownloadError::Meddled(part));
             }
         }
     }
+}
+
+/// From now on the file at `part` is the head of a folder that is downloaded.
+async fn make_folder(part: &Path) -> Result<(), DownloadError> {
+    let path = part.to_owned();
+    let made = blocking(move || Place::make(&path)).await?;
+    made.map_err(|source| DownloadError::Disk { path: part.to_owned(), source })
 }
 
 async fn prepare(
@@ -111,7 +139,8 @@ async fn prepare(
     let done = Arc::new(AtomicU64::new(0));
     let total = download.metafile.layout().length();
     let work = {
-        let (metafile, target) = (Arc::clone(&download.metafile), download.target.clone());
+        let (metafile, target, from) =
+            (Arc::clone(&download.metafile), download.target.clone(), download.from.clone());
         let (records, cancel, done) =
             (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
         move || {
@@ -119,7 +148,8 @@ async fn prepare(
                 done.fetch_add(bytes, Ordering::Relaxed);
             };
             let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-            Preparation { metafile, records, progress: &progress, cancel }.run(&target)
+            let from = from.as_deref();
+            Preparation { metafile, records, progress: &progress, cancel, from }.run(&target)
         }
     };
     let mut work = tokio::task::spawn_blocking(work);

@@ -22,7 +22,7 @@ impl Session {
     pub(super) fn halt(&mut self, cause: Cause, observer: &mut dyn Observer) {
         let told_already =
             matches!(cause, Cause::Full(_)) && self.full_at == Some(self.shared.have().count());
-        if let Some(warning) = cause.warning(self.shared.data().path())
+        if let Some(warning) = cause.warning(&self.shared.data().changed_path())
             && !told_already
         {
             observer.event(Event::Warning(warning));
@@ -105,9 +105,9 @@ impl Session {
             let (shared, metafile) = (Arc::clone(&self.shared), Arc::clone(&self.download.metafile));
             let stop = self.engine.stop.clone();
             let right = blocking(move || {
-                let (file, all) = (shared.data().file(), 0..shared.layout().blocks());
-                shared.data().disk().drop_cache(file);
-                check(file, &metafile, all, &|_| (), stop.flag())
+                let (data, all) = (shared.data(), 0..shared.layout().blocks());
+                data.drop_cache();
+                check(data.ground(), &metafile, all, &|_| (), stop.flag())
             });
             if !right.await?.is_ok_and(|right| right.is_complete()) {
                 return Ok(Concluded::Elsewhere(format!("the disk has lost a part of {}", path.display())));

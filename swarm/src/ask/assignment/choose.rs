@@ -1,6 +1,7 @@
 //! Which block a link is asked for next, if any.
 
 use super::behind;
+use super::first::First;
 use super::order::{Order, Picker};
 use super::owners;
 use super::room;
@@ -11,19 +12,26 @@ use crate::ask::links::{Link, LinkId};
 use crate::ask::tuning::Tuning;
 use crate::limits::MAX_PIPELINE;
 use cascade_format::Block;
+use core::ops::Range;
 use core::time::Duration;
 
 /// Chooses blocks.
 #[derive(Debug)]
 pub(super) struct Chooser {
     picker: Picker,
+    first: First,
     /// See [`behind`]; as of the last comparison.
     behind: bool,
 }
 
 impl Chooser {
     pub(super) fn new(tuning: &'static Tuning, order: Order) -> Self {
-        Self { picker: Picker::new(order, tuning), behind: false }
+        Self { picker: Picker::new(order, tuning), first: First::default(), behind: false }
+    }
+
+    /// From now on these blocks are asked for before all others.
+    pub(super) fn want_first(&mut self, blocks: Range<u64>) {
+        self.first = First::of(blocks);
     }
 
     /// Compares this peer with the others.
@@ -58,7 +66,10 @@ impl Chooser {
             return None;
         }
         let lacks_anything = peer.lacks_anything();
-        let tells = state.told.is_some();
+        if let Some(first) = self.first.next_for(known, now, link) {
+            return Some(first);
+        }
+        let tells = known.links.get(link)?.told.is_some();
         let picked = if tells { self.pick_told(known, now, link) } else { self.pick_blind(known, now, link) };
         if let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut())
             && !matches!(told.has, Has::Choosing)
@@ -70,7 +81,10 @@ impl Chooser {
 
     /// The block that a link is opened with.
     pub(super) fn first_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
-        if self.has_room(known) { self.pick_blind(known, now, link) } else { None }
+        if !self.has_room(known) {
+            return None;
+        }
+        self.first.next_for(known, now, link).or_else(|| self.pick_blind(known, now, link))
     }
 
     /// A block for a link whose peer has told what it has.

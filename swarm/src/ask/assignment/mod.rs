@@ -3,6 +3,7 @@
 //! | module | decides |
 //! |---|---|
 //! | [`choose`] | which block a link is asked for next |
+//! | [`first`] | which blocks are asked for before all others |
 //! | [`order`] | which missing block is next |
 //! | [`owners`] | which leecher gets which block first, where no peer tells anything |
 //! | [`room`] | whether another request may be under way |
@@ -12,6 +13,7 @@
 mod behind;
 mod choose;
 mod endgame;
+mod first;
 mod order;
 mod owners;
 mod room;
@@ -28,6 +30,7 @@ use crate::Time;
 use alloc::vec::Vec;
 use cascade_format::Block;
 use choose::Chooser;
+use core::ops::Range;
 use endgame::Endgame;
 use room::MIN_REQUESTS;
 
@@ -51,6 +54,11 @@ pub(super) struct Fed {
 impl Assignment {
     pub(super) fn new(tuning: &'static Tuning, order: Order) -> Self {
         Self { chooser: Chooser::new(tuning, order), endgame: Endgame::default(), stalled: false }
+    }
+
+    /// From now on these blocks are asked for before all others.
+    pub(super) fn want_first(&mut self, blocks: Range<u64>) {
+        self.chooser.want_first(blocks);
     }
 
     /// Whether this peer has fallen behind the leechers it is linked with; as of the last look at everything.

@@ -1,0 +1,229 @@
+//! `bench folder`: a folder of a few large files beside one file of the same size, and a folder of many small ones
+//! by every tool that takes folders.
+
+use super::PlaceOptions;
+use crate::data::{CascadeFile, DataFile};
+use crate::error::{BenchError, Context, Result, failed};
+use crate::machine::Machine;
+use crate::stats::Spread;
+use crate::table::Table;
+use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::cascade::Cascade;
+use crate::tools::folders::{Croc, Rsync, Tar};
+use crate::tools::sendme::Sendme;
+use crate::tools::{Job, Tool, Transfer};
+use crate::turns;
+use crate::units::{mib_per_second, parse_size, show_size};
+use cascade_format::{CascadeHash, FileHash, Metafile};
+use serde::Serialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Files of the folder with a few large ones.
+const FEW: u64 = 8;
+
+/// Files that are made in one folder.
+const FILES_A_FOLDER: u64 = 1000;
+
+/// Options of `bench folder`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Size of the one file, and of eight files together
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    size: u64,
+    /// Number of small files
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    files: u64,
+    /// Size of each of them
+    #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
+    each: u64,
+    /// Rounds; every round runs every row once
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    runs: usize,
+    #[command(flatten)]
+    place: PlaceOptions,
+    #[command(flatten)]
+    binaries: BinaryOptions,
+}
+
+/// A row: a tool, what it transfers, and all its runs.
+#[derive(Serialize)]
+struct Row {
+    work: String,
+    name: String,
+    length: u64,
+    runs: Vec<Transfer>,
+    #[serde(skip)]
+    tool: Box<dyn Tool>,
+    #[serde(skip)]
+    data: DataFile,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    machine: &'a Machine,
+    rows: &'a [Row],
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// No room, a tool that fails, a copy that differs.
+pub fn run(options: &Options) -> Result<()> {
+    let machine = Machine::look();
+    machine.print();
+    let folder = options.place.folder()?;
+    let binaries = Binaries::prepare(&options.binaries)?;
+    let mut rows = few(options, &binaries, folder.path())?;
+    rows.extend(many(options, &binaries, folder.path())?);
+    for round in 0..options.runs {
+        for at in turns::order(rows.len(), round) {
+            run_once(&mut rows[at], folder.path())?;
+        }
+    }
+    print_table(&rows);
+    options.place.write_json(&Report { machine: &machine, rows: &rows })
+}
+
+/// One file, and as many bytes in eight.
+fn few(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
+    let one = DataFile::random(dir, options.size)?;
+    let folder = make_folder(&dir.join("few"), FEW, options.size / FEW)?;
+    let mut rows = Vec::new();
+    for (work, data) in [("one file", one), ("8 files", folder)] {
+        let tool = cascade(binaries, &data)?;
+        rows.push(row(format!("{work}, {}", show_size(options.size)), Box::new(tool), &data));
+    }
+    Ok(rows)
+}
+
+/// Many small files, by everybody who is there; tells who is not.
+fn many(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
+    let data = make_folder(&dir.join("many"), options.files, options.each)?;
+    let work = format!("{} files of {}", options.files, show_size(options.each));
+    let mut rows = vec![
+        row(work.clone(), Box::new(Tar), &data),
+        row(work.clone(), Box::new(cascade(binaries, &data)?), &data),
+    ];
+    let others = [
+        Rsync::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
+        Croc::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
+        Sendme::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
+    ];
+    for tool in others {
+        match tool {
+            Ok(tool) => rows.push(row(work.clone(), tool, &data)),
+            Err(BenchError::Unavailable(why)) => println!("left out: {why}"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rows)
+}
+
+fn row(work: String, tool: Box<dyn Tool>, data: &DataFile) -> Row {
+    Row { work, name: tool.name(), length: data.length, runs: Vec::new(), tool, data: data.clone() }
+}
+
+/// Makes a folder of `files` files of `each` random bytes. It is a [`DataFile`] whose hash nobody asks for.
+fn make_folder(path: &Path, files: u64, each: u64) -> Result<DataFile> {
+    let mut random = fastrand::Rng::with_seed(files);
+    let write = |error: &Path| format!("cannot write {}", error.display());
+    let mut bytes = vec![0; usize::try_from(each).or_else(|_| failed("files are too large"))?];
+    for number in 0..files {
+        let inside = path.join(format!("{:04}", number / FILES_A_FOLDER));
+        if number.is_multiple_of(FILES_A_FOLDER) {
+            fs::create_dir_all(&inside).context(|| write(&inside))?;
+        }
+        random.fill(&mut bytes);
+        let file = inside.join(format!("{number:07}.bin"));
+        fs::write(&file, &bytes).context(|| write(&file))?;
+    }
+    Ok(DataFile { path: path.to_owned(), length: files * each, hash: FileHash([0; 32]) })
+}
+
+/// Describes the data by `peer create`, with its default block size.
+fn cascade(binaries: &Binaries, data: &DataFile) -> Result<Cascade> {
+    let mut path = data.path.clone().into_os_string();
+    path.push(".cascade");
+    let path = PathBuf::from(path);
+    let created = Command::new(&binaries.peer).arg("create").arg(&data.path).output();
+    let created = created.context(|| "cannot start peer create".to_owned())?;
+    if !created.status.success() {
+        return failed(format!("peer create: {}", String::from_utf8_lossy(&created.stderr)));
+    }
+    let bytes = fs::read(&path).context(|| format!("cannot read {}", path.display()))?;
+    let metafile = Metafile::parse(&bytes).or_else(|error| failed(format!("{}: {error}", path.display())))?;
+    let layout = metafile.header().layout;
+    Ok(Cascade::new(binaries.clone(), CascadeFile { path, hash: CascadeHash::of(&bytes), layout }))
+}
+
+/// One transfer in a folder of its own, compared off the clock and removed.
+fn run_once(row: &mut Row, dir: &Path) -> Result<()> {
+    let work = super::run_folder(dir)?;
+    let transfer = row.tool.transfer(&Job { data: &row.data, work: work.path() })?;
+    if row.data.path.is_dir() {
+        compare(&row.data.path, &transfer.copy)?;
+    } else {
+        row.data.check_copy(&transfer.copy)?;
+    }
+    println!(
+        "{:<28} {:<28} {:7.3} s  {:6.0} MiB/s  cpu {:5.2} + {:5.2} s  memory {} + {}",
+        row.work,
+        row.name,
+        transfer.wall,
+        mib_per_second(row.length, transfer.wall),
+        transfer.sender.cpu,
+        transfer.receiver.cpu,
+        show_size(transfer.sender.peak),
+        show_size(transfer.receiver.peak),
+    );
+    row.runs.push(transfer);
+    Ok(())
+}
+
+/// Every file of `folder` is in `copy`, with the same bytes.
+fn compare(folder: &Path, copy: &Path) -> Result<()> {
+    let look = |path: &Path| format!("cannot read {}", path.display());
+    for entry in fs::read_dir(folder).context(|| look(folder))? {
+        let entry = entry.context(|| look(folder))?;
+        let (here, there) = (entry.path(), copy.join(entry.file_name()));
+        if here.is_dir() {
+            compare(&here, &there)?;
+        } else if fs::read(&here).context(|| look(&here))? != fs::read(&there).context(|| look(&there))? {
+            return failed(format!("the copy {} has other bytes", there.display()));
+        }
+    }
+    Ok(())
+}
+
+fn print_table(rows: &[Row]) {
+    let mut table = Table::new(&[
+        "work",
+        "tool",
+        "median s",
+        "min s",
+        "max s",
+        "× first",
+        "peak sender",
+        "peak receiver",
+    ]);
+    let median = |row: &Row| Spread::of(row.runs.iter().map(|run| run.wall));
+    for row in rows {
+        let Some(wall) = median(row) else { continue };
+        // What is compared has the same bytes.
+        let first = rows.iter().find(|other| other.length == row.length).and_then(median);
+        let peak = |value: fn(&Transfer) -> u64| show_size(row.runs.iter().map(value).max().unwrap_or(0));
+        table.row([
+            row.work.clone(),
+            row.name.clone(),
+            format!("{:.3}", wall.median),
+            format!("{:.3}", wall.min),
+            format!("{:.3}", wall.max),
+            first.map_or_else(String::new, |first| format!("{:.2}", wall.median / first.median)),
+            peak(|run| run.sender.peak),
+            peak(|run| run.receiver.peak),
+        ]);
+    }
+    println!("\n{}", table.render());
+}

@@ -1,0 +1,34 @@
+//! A folder whose archive is a data file: its bytes are read from the files below it, and nobody stores them.
+//!
+//! | module | what |
+//! |---|---|
+//! | `beneath` | opening what is below a folder, and nothing else |
+//! | `walk` | everything below a folder, in the order of its archive |
+//! | `mark` | a few bytes for each file, by which a change is seen |
+//! | `open_files` | a bounded number of descriptors |
+//! | `tree` | the bytes of the archive |
+//! | `part`, `finish` | a folder that is downloaded, and its end |
+//! | `place` | `NAME.part/`: where that is |
+
+mod beneath;
+mod error;
+mod finish;
+mod mark;
+mod open_files;
+mod part;
+mod place;
+mod tree;
+mod walk;
+
+pub use error::{Changed, FolderError, HostileArchive, changed};
+pub use open_files::MAX_OPEN_FILES;
+pub use part::FolderPart;
+pub use place::{Found, Head, HeadError, Place};
+pub use tree::Tree;
+pub use walk::Special;
+
+/// Descriptors that a folder takes: its own, and those of its files.
+pub const DESCRIPTORS: usize = MAX_OPEN_FILES + 1;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,319 @@
+//! A folder that is being downloaded: what is written to its archive goes to its files.
+
+use super::beneath::{Beneath, is_gone};
+use super::error::FolderError;
+use super::finish;
+use super::mark::{Mark, is_file};
+use super::open_files::OpenFile;
+use super::tree::Tree;
+use crate::store::disk::Disk;
+use crate::store::ground::{Ground, Guarded, Run};
+use crate::store::guarded::write_all_at;
+use crate::store::{HaveMap, Stamp};
+use cascade_archive::{Archive, Entry, Segment};
+use cascade_format::{Block, Have, Layout};
+use std::fs::File;
+use std::io::{self, IoSlice, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+
+/// What is said of what has the name of a file and is none that may be written to.
+pub(super) const IN_THE_WAY: &str = "it is in the way, and not a regular file with one name; move it away";
+
+/// The files of a folder as they come. Content goes to the files. Headers and zeroes are not written anywhere: they
+/// are compared with what they must be.
+#[derive(Debug)]
+pub struct FolderPart {
+    tree: Tree,
+    layout: Layout,
+    /// Blocks that were written with other headers than the archive must have. If such a block has the right hash,
+    /// the archive is hostile.
+    odd: HaveMap,
+    /// The file with the head of the archive, open and locked: whoever has the lock writes to the folder.
+    _head: File,
+}
+
+impl FolderPart {
+    /// Opens the folder at `path`, to which `archive` is downloaded. What its files hold is not known before it is
+    /// [looked at](Ground::look).
+    pub(crate) fn open(archive: Archive, path: &Path, head: File, layout: Layout) -> io::Result<Self> {
+        let odd = HaveMap::new(layout, &Have::none(&layout));
+        Ok(Self { tree: Tree::part(archive, path)?, layout, odd, _head: head })
+    }
+
+    /// Copies what files of the same paths below `old` hold into those that are not there yet: an earlier version,
+    /// of which much may be right. What of it is right is found by [looking](Ground::look) and checking.
+    ///
+    /// # Errors
+    /// There is no folder; a file of ours cannot be made or written. A file that cannot be read is left out.
+    pub(crate) fn copy_from(&self, old: &Path, cancel: &AtomicBool) -> io::Result<()> {
+        let old = Beneath::open(old)?;
+        for entry in self.tree.archive().entries() {
+            let size = entry.kind.size();
+            let from = if size > 0 { old.file(&entry.path).ok() } else { None };
+            let Some(from) = from.filter(|from| from.metadata().is_ok_and(|there| there.is_file())) else {
+                continue;
+            };
+            if cancel.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let to = match self.tree.below.create(&entry.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => created?,
+            };
+            // Where the file system can, it is shared and not copied (`copy_file_range`).
+            io::copy(&mut (&from).take(size), &mut &to).map_err(|error| self.tree.of_file(&entry, &error))?;
+            to.set_len(size)?;
+        }
+        Ok(())
+    }
+
+    fn write_content(
+        &self,
+        number: u32,
+        entry: &Entry,
+        slices: &mut [IoSlice<'_>],
+        offset: u64,
+    ) -> io::Result<()> {
+        let open = self.opened(number, entry)?;
+        {
+            let mut writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
+            let len = slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
+            let whole = offset == 0 && len == entry.kind.size();
+            // One that was made a moment ago, and is written at once, needs no look.
+            if *writes == 0 && !(whole && self.tree.mark(number) == Mark::NEW) {
+                self.prepare(number, entry, &open.file)?;
+            }
+            *writes += 1;
+        }
+        let result = write_all_at(&open.file, slices, offset);
+        let mut writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        *writes -= 1;
+        if *writes == 0 {
+            self.tree.set_mark(number, Mark::of(&rustix::fs::fstat(&open.file)?));
+        }
+        result
+    }
+
+    /// Looks at a file that nobody here writes to, before it is written to.
+    fn prepare(&self, number: u32, entry: &Entry, file: &File) -> io::Result<()> {
+        let stat = rustix::fs::fstat(file)?;
+        let mark = self.tree.mark(number);
+        if !matches!(mark, Mark::NONE | Mark::NEW) && Mark::of(&stat) != mark {
+            // It is told to whoever asks whether the folder is ours; what is written is checked then.
+            let _ = self.tree.found_changed(entry);
+        }
+        if !is_file(&stat) || stat.st_nlink > 1 {
+            // A second name would show our writes in another place; and what is no file takes none.
+            let error = io::Error::new(io::ErrorKind::AlreadyExists, IN_THE_WAY);
+            return Err(self.tree.of_file(entry, &error));
+        }
+        if u64::try_from(stat.st_size).ok() != Some(entry.kind.size()) {
+            file.set_len(entry.kind.size())?;
+        }
+        Ok(())
+    }
+
+    fn opened(&self, number: u32, entry: &Entry) -> io::Result<Arc<OpenFile>> {
+        if let Some(open) = self.tree.open.get(number) {
+            return Ok(open);
+        }
+        let _one = self.tree.opening(number);
+        if let Some(open) = self.tree.open.get(number) {
+            return Ok(open);
+        }
+        let file = self.open_or_create(number, entry).map_err(|error| self.tree.of_file(entry, &error))?;
+        let open = OpenFile::new(file);
+        self.tree.open.keep(number, &open);
+        Ok(open)
+    }
+
+    fn open_or_create(&self, number: u32, entry: &Entry) -> io::Result<File> {
+        if self.tree.mark(number) == Mark::NONE {
+            match self.tree.below.create(&entry.path) {
+                Ok(file) => {
+                    self.tree.set_mark(number, Mark::NEW);
+                    return Ok(file);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match self.tree.below.part(&entry.path) {
+            Err(error) if is_gone(&error) && self.tree.mark(number) != Mark::NONE => {
+                let _ = self.tree.found_changed(entry);
+                self.tree.below.create(&entry.path)
+            }
+            opened => opened,
+        }
+    }
+
+    /// The bytes of `slices`, which belong at `offset`, are none that this archive can have there.
+    fn note_odd(&self, at: u64, made: &[u8], slices: &[IoSlice<'_>]) {
+        let written = slices.iter().flat_map(|slice| slice.iter());
+        let wrong = written.zip(made).position(|(a, b)| a != b);
+        if let Some(block) = wrong.and_then(|wrong| self.layout.block_at(at + wrong as u64)) {
+            self.odd.publish(block);
+        }
+    }
+
+    /// The blocks of which the first byte is in `range` are written anew.
+    fn begin_blocks(&self, range: &Range<u64>) {
+        let first = self.layout.block_at(range.start);
+        let mut next = first.filter(|first| self.layout.start(*first) == range.start);
+        next = next.or_else(|| first.and_then(|first| self.layout.next(first)));
+        while let Some(block) = next.filter(|block| self.layout.start(*block) < range.end) {
+            self.odd.withdraw(block);
+            next = self.layout.next(block);
+        }
+    }
+}
+
+/// Takes as many bytes as one wants from the front of slices.
+struct Front<'a> {
+    rest: Vec<&'a [u8]>,
+}
+
+impl<'a> Front<'a> {
+    fn new(slices: &'a [IoSlice<'_>]) -> Self {
+        Self { rest: slices.iter().rev().map(|slice| &**slice).collect() }
+    }
+
+    fn take(&mut self, mut len: u64) -> Vec<IoSlice<'a>> {
+        let mut taken = Vec::new();
+        while len > 0
+            && let Some(slice) = self.rest.pop()
+        {
+            let (here, behind) = slice.split_at(usize::try_from(len).unwrap_or(usize::MAX).min(slice.len()));
+            if !behind.is_empty() {
+                self.rest.push(behind);
+            }
+            len -= here.len() as u64;
+            taken.push(IoSlice::new(here));
+        }
+        taken
+    }
+}
+
+impl Guarded for FolderPart {
+    fn first_changed(&self) -> Option<PathBuf> {
+        self.tree.first_changed()
+    }
+
+    /// It was looked at a moment ago.
+    fn guard(&self, _: Stamp) {}
+
+    fn end_guard(&self) {}
+
+    fn is_ours(&self) -> bool {
+        self.tree.is_ours()
+    }
+
+    fn is_uncertain(&self) -> bool {
+        false
+    }
+
+    fn false_alarm(&self) {}
+
+    fn last_stamp(&self) -> Option<Stamp> {
+        self.tree.stamp().ok()
+    }
+
+    fn write_all_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let len = slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
+        let range = offset..offset.saturating_add(len);
+        self.begin_blocks(&range);
+        let (mut front, mut at) = (Front::new(slices), offset);
+        for segment in self.tree.archive().segments(range) {
+            let mut bytes = front.take(segment.len());
+            let len = segment.len();
+            match segment {
+                Segment::Made(made) => self.note_odd(at, &made, &bytes),
+                Segment::Zero(_) if bytes.iter().all(|slice| slice.iter().all(|byte| *byte == 0)) => {}
+                Segment::Zero(len) => {
+                    self.note_odd(at, &vec![0; usize::try_from(len).unwrap_or(0)], &bytes);
+                }
+                Segment::File { number, entry, offset, .. } => {
+                    self.write_content(number, &entry, &mut bytes, offset)?;
+                }
+            }
+            at += len;
+        }
+        Ok(())
+    }
+
+    fn is_canonical(&self, block: Block) -> bool {
+        !self.odd.has(block)
+    }
+
+    /// Each file gets its length when it is made.
+    fn set_length(&self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reserve(&self, _: Range<u64>) -> bool {
+        false
+    }
+
+    fn complete(&self, cancel: &AtomicBool) -> Result<(), FolderError> {
+        finish::complete(&self.tree, cancel)
+    }
+
+    fn rename(&self, disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Option<Stamp>> {
+        // Times and permissions came last.
+        self.tree.sync(disk)?;
+        if !self.tree.is_ours() || !self.tree.is_at(from) {
+            return Ok(None);
+        }
+        finish::rename(from, to)?;
+        if !self.tree.is_at(to) {
+            return Ok(None);
+        }
+        self.tree.completed(to);
+        self.tree.stamp().map(Some)
+    }
+}
+
+impl Ground for FolderPart {
+    fn length(&self) -> io::Result<u64> {
+        self.tree.length()
+    }
+
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.tree.fill(buffer, offset)
+    }
+
+    fn is_hole(&self, range: &Range<u64>) -> bool {
+        self.tree.is_hole(range)
+    }
+
+    fn will_need(&self, range: Range<u64>) {
+        self.tree.will_need(range);
+    }
+
+    fn look(&self) -> io::Result<Stamp> {
+        self.tree.look()
+    }
+
+    fn looks_like(&self, stamp: &Stamp) -> bool {
+        self.tree.looks_like(stamp)
+    }
+
+    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+        self.tree.run_at(offset)
+    }
+
+    fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        self.tree.sync(disk)
+    }
+
+    fn drop_cache(&self, disk: &dyn Disk) {
+        self.tree.drop_cache(disk);
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        self.tree.is_at(path)
+    }
+}

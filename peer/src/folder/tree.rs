@@ -1,0 +1,387 @@
+//! The bytes of a folder's archive, read from its files.
+
+use super::beneath::{Beneath, is_gone, look};
+use super::error::{Changed, FolderError};
+use super::mark::Mark;
+use super::open_files::{OpenFile, OpenFiles};
+use super::walk::{Special, Walk};
+use crate::store::disk::Disk;
+use crate::store::ground::{Ground, Guarded, Run};
+use crate::store::{Stamp, stamp::Files};
+use cascade_archive::{Archive, Builder, Entry, Kind, Segment};
+use cascade_hash::Sha256Stream;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// Files of so many bytes or more are asked of the disk ahead of the reader; opening smaller ones for it would cost
+/// more than it saves.
+const AHEAD_LEN: u64 = 1 << 20;
+
+/// Files that are opened at the same time, to be kept.
+const OPENINGS: usize = 16;
+
+/// A folder as the archive that it makes.
+///
+/// Each file has a [`Mark`], which is compared before any byte of it is given out. The archive stays what it was
+/// when the folder was walked: a file that has changed since is not what the archive says, and its bytes are errors
+/// until it is [looked at](Ground::look) again.
+#[derive(Debug)]
+pub struct Tree {
+    archive: Archive,
+    pub(super) below: Beneath,
+    path: RwLock<PathBuf>,
+    /// Of each entry; [`Mark::NONE`] of those that are no files, or not there yet.
+    marks: Box<[AtomicU64]>,
+    /// Of everything in front of the first entry: all that is known of the folder, but for its files' bytes.
+    head: [u8; 32],
+    pub(super) open: OpenFiles,
+    /// It is being downloaded: its files come one after the other, and are written to by this process.
+    is_part: AtomicBool,
+    opening: [Mutex<()>; OPENINGS],
+    any_opening: Mutex<()>,
+    changed: AtomicBool,
+    /// The first file that was seen to have changed.
+    first_changed: Mutex<Option<PathBuf>>,
+}
+
+impl Tree {
+    /// Walks the folder at `path`.
+    ///
+    /// # Errors
+    /// Everything in [`FolderError`].
+    pub fn walk(path: &Path, special: Special, cancel: &AtomicBool) -> Result<Self, FolderError> {
+        let below = Beneath::open(path).map_err(|error| FolderError::io(path, error))?;
+        let (mut builder, mut marks) = (Builder::default(), Vec::new());
+        let build = |source| FolderError::Build { path: path.to_owned(), source };
+        let walk = Walk { below: &below, root: path, special, cancel };
+        walk.run(|entry, mark| {
+            builder.push(entry).map_err(build)?;
+            marks.push(AtomicU64::new(mark.number()));
+            Ok(())
+        })?;
+        let archive = builder.finish().map_err(build)?;
+        Ok(Self::new(archive, below, path, marks.into_boxed_slice(), false))
+    }
+
+    /// The folder at `path` to which `archive` is downloaded.
+    pub(super) fn part(archive: Archive, path: &Path) -> io::Result<Self> {
+        let marks = (0..archive.count()).map(|_| AtomicU64::new(Mark::NONE.number())).collect();
+        Ok(Self::new(archive, Beneath::open(path)?, path, marks, true))
+    }
+
+    fn new(archive: Archive, below: Beneath, path: &Path, marks: Box<[AtomicU64]>, is_part: bool) -> Self {
+        Self {
+            head: digest_of_head(&archive),
+            archive,
+            below,
+            path: RwLock::new(path.to_owned()),
+            marks,
+            open: OpenFiles::default(),
+            is_part: AtomicBool::new(is_part),
+            opening: Default::default(),
+            any_opening: Mutex::default(),
+            changed: AtomicBool::new(false),
+            first_changed: Mutex::default(),
+        }
+    }
+
+    /// From now on the folder is complete, has this name, and nobody writes to it.
+    pub(super) fn completed(&self, path: &Path) {
+        path.clone_into(&mut self.path.write().unwrap_or_else(PoisonError::into_inner));
+        self.open.clear();
+        self.is_part.store(false, Ordering::Release);
+    }
+
+    pub(super) fn is_part(&self) -> bool {
+        self.is_part.load(Ordering::Acquire)
+    }
+
+    /// What the folder is as a data file.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// Where an entry is.
+    pub(super) fn at(&self, entry: &Entry) -> PathBuf {
+        self.path.read().unwrap_or_else(PoisonError::into_inner).join(&entry.path)
+    }
+
+    /// Walks the folder once more, and compares all that there is with what there was.
+    ///
+    /// # Errors
+    /// Something is not what it was; or everything else in [`FolderError`].
+    pub fn check_unchanged(&self, special: Special, cancel: &AtomicBool) -> Result<(), FolderError> {
+        let (mut entries, mut marks) = (self.archive.entries(), self.marks.iter());
+        let root = self.path.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let walk = Walk { below: &self.below, root: &root, special, cancel };
+        walk.run(|entry, mark| {
+            let same = entries.next().is_some_and(|there| there == *entry)
+                && marks.next().is_some_and(|there| there.load(Ordering::Relaxed) == mark.number());
+            if same { Ok(()) } else { Err(FolderError::Changed(self.at(entry))) }
+        })?;
+        match entries.next() {
+            Some(gone) => Err(FolderError::Changed(self.at(&gone))),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads content of the entry `number`.
+    fn read(&self, number: u32, entry: &Entry, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        // A small file is read once, and its descriptor is of no use to others.
+        let whole = offset == 0 && buffer.len() as u64 == entry.kind.size() && !self.is_part();
+        let open = if whole { OpenFile::new(self.open(number, entry)?) } else { self.opened(number, entry)? };
+        self.compare(number, entry, &open)?;
+        open.file.read_exact_at(buffer, offset).map_err(|error| {
+            // It was as short when it was looked at: nothing new.
+            let short = error.kind() == io::ErrorKind::UnexpectedEof;
+            if short { Changed(self.at(entry)).into() } else { self.of_file(entry, &error) }
+        })
+    }
+
+    /// The open file of an entry, which stays open for the next reader.
+    fn opened(&self, number: u32, entry: &Entry) -> io::Result<Arc<OpenFile>> {
+        if let Some(open) = self.open.get(number) {
+            return Ok(open);
+        }
+        let _one = self.opening(number);
+        if let Some(open) = self.open.get(number) {
+            return Ok(open);
+        }
+        let open = OpenFile::new(self.open(number, entry)?);
+        self.open.keep(number, &open);
+        Ok(open)
+    }
+
+    /// Held while a file is opened to be kept: no file is kept twice.
+    pub(super) fn opening(&self, number: u32) -> MutexGuard<'_, ()> {
+        let lock = self.opening.get(number as usize % OPENINGS).unwrap_or(&self.any_opening);
+        lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, number: u32, entry: &Entry) -> io::Result<File> {
+        let opened = if self.is_part() { self.below.part(&entry.path) } else { self.below.file(&entry.path) };
+        opened.map_err(|error| match is_gone(&error) {
+            // What was not there when it was looked at has not changed.
+            true if self.mark(number) == Mark::NONE => Changed(self.at(entry)).into(),
+            true => self.found_changed(entry).into(),
+            false => self.of_file(entry, &error),
+        })
+    }
+
+    /// Whether it is still the file that it was.
+    fn compare(&self, number: u32, entry: &Entry, open: &OpenFile) -> io::Result<()> {
+        let writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = self.mark(number);
+        let now = Mark::of(&rustix::fs::fstat(&open.file)?);
+        if *writes > 0 || (now == mark && mark != Mark::NONE) {
+            return Ok(());
+        }
+        drop(writes);
+        if self.is_part() && matches!(mark, Mark::NONE | Mark::NEW) {
+            return Err(Changed(self.at(entry)).into());
+        }
+        // Another file may have its name by now.
+        self.open.forget(number);
+        Err(self.found_changed(entry).into())
+    }
+
+    pub(super) fn set_mark(&self, number: u32, mark: Mark) {
+        if let Some(place) = usize::try_from(number).ok().and_then(|number| self.marks.get(number)) {
+            place.store(mark.number(), Ordering::Release);
+        }
+    }
+
+    pub(super) fn mark(&self, number: u32) -> Mark {
+        let mark = usize::try_from(number).ok().and_then(|number| self.marks.get(number));
+        mark.map_or(Mark::NONE, |mark| Mark::from_number(mark.load(Ordering::Acquire)))
+    }
+
+    pub(super) fn found_changed(&self, entry: &Entry) -> Changed {
+        let path = self.at(entry);
+        self.first_changed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| path.clone());
+        self.changed.store(true, Ordering::Release);
+        Changed(path)
+    }
+
+    /// The error with the name of the file.
+    pub(super) fn of_file(&self, entry: &Entry, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.at(entry).display()))
+    }
+
+    /// What all files looked like when they were looked at or written to last.
+    pub(super) fn stamp(&self) -> io::Result<Stamp> {
+        let mut stream = Sha256Stream::new();
+        stream.update(&self.head);
+        for (entry, mark) in self.archive.entries().zip(&self.marks) {
+            if matches!(entry.kind, Kind::File { .. }) {
+                stream.update(&mark.load(Ordering::Acquire).to_be_bytes());
+            }
+        }
+        let root = Stamp::of(&File::from(self.below.root().try_clone_to_owned()?))?;
+        Ok(Stamp {
+            device: root.device,
+            inode: root.inode,
+            length: self.archive.total_len(),
+            modified_ns: 0,
+            changed_ns: 0,
+            files: Some(Files::from(stream.finish())),
+        })
+    }
+
+    /// Goes through all files, as they are now.
+    fn marks_now(&self, mut tell: impl FnMut(usize, Mark)) {
+        let mut folder: Option<(String, Option<OwnedFd>)> = None;
+        for (number, entry) in self.archive.entries().enumerate() {
+            if !matches!(entry.kind, Kind::File { .. }) {
+                continue;
+            }
+            let (parent, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
+            if folder.as_ref().is_none_or(|(there, _)| there != parent) {
+                folder = Some((parent.to_owned(), self.below.folder(parent).ok()));
+            }
+            let open = folder.as_ref().and_then(|(_, open)| open.as_ref());
+            // What cannot be looked at cannot be read: then it counts as not there.
+            let stat = open.and_then(|open| look(open.as_fd(), name).ok());
+            tell(number, stat.map_or(Mark::NONE, |stat| Mark::of(&stat)));
+        }
+    }
+}
+
+fn digest_of_head(archive: &Archive) -> [u8; 32] {
+    let mut stream = Sha256Stream::new();
+    for segment in archive.segments(0..archive.head_len()) {
+        if let Segment::Made(bytes) = segment {
+            stream.update(&bytes);
+        }
+    }
+    stream.finish()
+}
+
+impl Guarded for Tree {
+    fn first_changed(&self) -> Option<PathBuf> {
+        self.first_changed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn guard(&self, _: Stamp) {}
+
+    fn end_guard(&self) {}
+
+    fn is_ours(&self) -> bool {
+        !self.changed.load(Ordering::Acquire)
+    }
+
+    fn is_uncertain(&self) -> bool {
+        false
+    }
+
+    fn false_alarm(&self) {}
+
+    fn last_stamp(&self) -> Option<Stamp> {
+        None
+    }
+
+    /// A folder that somebody shares is only read.
+    fn write_all_at(&self, _: &mut [IoSlice<'_>], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn set_length(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn reserve(&self, _: Range<u64>) -> bool {
+        false
+    }
+}
+
+impl Ground for Tree {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.archive.total_len())
+    }
+
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.saturating_add(buffer.len() as u64);
+        if end > self.archive.total_len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut rest = buffer;
+        for segment in self.archive.segments(offset..end) {
+            let len = usize::try_from(segment.len()).unwrap_or(usize::MAX);
+            let Some((here, behind)) = std::mem::take(&mut rest).split_at_mut_checked(len) else { break };
+            match segment {
+                Segment::Made(bytes) => here.copy_from_slice(&bytes),
+                Segment::Zero(_) => here.fill(0),
+                Segment::File { number, entry, offset, .. } => self.read(number, &entry, here, offset)?,
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Nobody asks the file system: a block has a header in it, mostly.
+    fn is_hole(&self, _: &Range<u64>) -> bool {
+        false
+    }
+
+    fn will_need(&self, range: Range<u64>) {
+        for segment in self.archive.segments(range) {
+            if let Segment::File { number, entry, offset, len } = segment
+                && entry.kind.size() >= AHEAD_LEN
+                && let Ok(open) = self.opened(number, &entry)
+            {
+                crate::read_ahead::will_need(&open.file, offset..offset + len);
+            }
+        }
+    }
+
+    /// From now on each file counts as unchanged as long as it looks as it does now.
+    fn look(&self) -> io::Result<Stamp> {
+        self.changed.store(false, Ordering::Release);
+        *self.first_changed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.open.clear();
+        self.marks_now(|number, mark| {
+            if let Some(place) = self.marks.get(number) {
+                place.store(mark.number(), Ordering::Release);
+            }
+        });
+        self.stamp()
+    }
+
+    fn looks_like(&self, _: &Stamp) -> bool {
+        !self.changed.load(Ordering::Acquire)
+    }
+
+    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+        let segment = self.archive.segments(offset..self.archive.total_len()).next()?;
+        let Segment::File { number, entry, offset, len } = segment else { return None };
+        let open = self.opened(number, &entry).ok()?;
+        self.compare(number, &entry, &open).ok()?;
+        Some(Run::of_shared(open, offset, len))
+    }
+
+    fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        disk.sync_file_system(&File::from(self.below.root().try_clone_to_owned()?))
+    }
+
+    /// Of a folder's files nobody knows which ones have pages that the disk refused, so all are asked for.
+    fn drop_cache(&self, disk: &dyn Disk) {
+        for entry in self.archive.entries().filter(|entry| entry.kind.size() > 0) {
+            if let Ok(file) = self.below.file(&entry.path) {
+                disk.drop_cache(&file);
+            }
+        }
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        let Ok(there) = std::fs::symlink_metadata(path) else { return false };
+        let (there, here) = (Stamp::from_metadata(&there), rustix::fs::fstat(self.below.root()));
+        here.is_ok_and(|here| (here.st_dev, here.st_ino) == (there.device, there.inode))
+    }
+}

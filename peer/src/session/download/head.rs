@@ -1,0 +1,61 @@
+//! Finding out whether a file is the archive of a folder, by its first bytes.
+
+use super::Session;
+use crate::folder::{Found, Head, HeadError, HostileArchive};
+use crate::session::download::Download;
+use crate::session::download_error::DownloadError;
+use crate::store::{Place, Shared};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of a head that are read between two looks at the plan: some milliseconds of work.
+const STEP_LEN: u64 = 1 << 20;
+
+/// What is to be found out about a file; `None`: nothing.
+pub(super) fn head(download: &Download, shared: &Shared, place: &Place) -> Option<Head> {
+    let is_file = matches!(place, Place::Part { .. }) && shared.data().file().is_some();
+    if is_file && !download.as_tar { Head::of(shared.layout().length()) } else { None }
+}
+
+impl Session {
+    /// Looks at as much of the head as has come. True: it is the head of a folder's archive, and is all there.
+    pub(super) fn look_at_head(&mut self) -> Result<bool, DownloadError> {
+        let Some(head) = self.head.take() else { return Ok(false) };
+        let shared = Arc::clone(&self.shared);
+        let (layout, at) = (shared.layout(), head.at());
+        let blocks = layout.block_at(head.end() - 1).map_or(layout.blocks(), |last| last.number() + 1);
+        self.plan.want_first(0..blocks);
+        let mut until = at;
+        while let Some(block) = layout.block_at(until).filter(|block| shared.have().has(*block))
+            && until < at + STEP_LEN
+        {
+            until = layout.range(block).end.min(at + STEP_LEN);
+        }
+        if until == at {
+            self.head = Some(head);
+            return Ok(false);
+        }
+        match head.read(shared.data().ground(), until) {
+            Ok((Found::More, more)) => self.head = more,
+            Ok((Found::File, _)) => self.plan.want_first(0..0),
+            Ok((Found::Folder(_), _)) => return Ok(true),
+            Err(HeadError::Refused(refused)) => {
+                return Err(DownloadError::Hostile { target: self.target.clone(), why: refused.to_string() });
+            }
+            Err(HeadError::Io(source)) => {
+                let path = shared.data().path().to_owned();
+                return Err(DownloadError::ReadBack { path, source: Arc::new(source) });
+            }
+        }
+        Ok(false)
+    }
+}
+
+pub(super) fn is_hostile(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<HostileArchive>())
+}
+
+pub(super) fn hostile(target: &Path, error: &io::Error) -> DownloadError {
+    DownloadError::Hostile { target: target.to_owned(), why: error.to_string() }
+}
