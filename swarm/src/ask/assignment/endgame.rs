@@ -291,7 +291,7 @@ mod tests {
                     match action {
                         Action::Connect { link, .. } => plan.handle_connected(now, link),
                         Action::Request { link, blocks } => {
-                            owed.extend(blocks.iter().map(|block| (link, *block)))
+                            owed.extend(blocks.iter().map(|block| (link, *block)));
                         }
                         Action::Revoke { link, block } => {
                             owed.retain(|other| *other != (link, block));
