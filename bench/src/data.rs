@@ -53,6 +53,21 @@ impl DataFile {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
+    /// Lets the system forget what it holds of the file in memory, so that the next reader gets it from the disk. In a
+    /// tmpfs it stays where it is.
+    ///
+    /// # Errors
+    /// The file cannot be opened or written back.
+    pub fn forget(&self) -> Result<()> {
+        let what = || format!("cannot forget {}", self.path.display());
+        let file = File::open(&self.path).context(what)?;
+        // Only what is on the disk can be forgotten.
+        file.sync_data().context(what)?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(std::io::Error::from)
+            .context(what)
+    }
+
     /// Compares a copy with this file.
     ///
     /// # Errors

@@ -14,10 +14,10 @@ pub mod create;
 mod dial;
 pub mod folder;
 mod human;
+mod lan;
 pub mod limits;
 pub mod metafile;
-#[doc(hidden)]
-pub mod pace;
+mod pace;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
@@ -31,15 +31,16 @@ pub mod cli;
 #[cfg(feature = "cli")]
 mod report;
 
-// Public for the fuzz targets and the examples of this repository alone: these may change at any time.
+// Public for the tests, the fuzz targets and the examples of this repository alone: these may change at any time.
 #[doc(hidden)]
 pub mod catalog;
-#[doc(hidden)]
-pub mod lan;
 #[doc(hidden)]
 pub mod link;
 #[doc(hidden)]
 pub mod serve;
+
+#[doc(hidden)]
+pub use lan::swarm_name;
 
 pub use cascade_swarm::ask::Order;
 pub use cascade_swarm::pace::Rate;

@@ -159,8 +159,7 @@ impl Peer {
     pub fn open(&mut self) -> Result<(), StartError> {
         let Some(listener) = self.listener.take() else { return Ok(()) };
         let (extension, warn) = (self.engine.extension, self.warn.clone());
-        let guests = self.guests.clone();
-        let limit = self.max_up.clone();
+        let (guests, limit) = (self.guests.clone(), self.max_up.clone());
         let options = serve::Options { extension, guests, limit, warn, ..serve::Options::default() };
         let address = SocketAddr::from(self.engine.listen.unwrap_or(ANYWHERE));
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);

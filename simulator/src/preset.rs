@@ -139,10 +139,18 @@ fn small() -> Vec<Preset> {
         at_most(Measure::LastOfSeeder, 1.15),
         at_most(Measure::Copies, 1.10),
     ];
+    let mut large_blocks = last(1.30);
+    large_blocks.push(at_most(Measure::Duplicates, 2.0));
     vec![
         preset("1-1", last(1.06), |scenario| scenario.groups = ours(1)),
         preset("1-8", eight, |_| {}),
         preset("1-16", last(1.18), |scenario| scenario.groups = ours(16)),
+        preset("large-blocks", large_blocks, |scenario| {
+            (scenario.blocks, scenario.block_size) = (32, 1 << 20);
+            scenario.rates = Rates { up: 20e6, down: 20e6 };
+            scenario.seeder = scenario.rates;
+            scenario.network = Network::for_blocks(scenario.block_size);
+        }),
         preset("seeder-tenth", seeder_tenth, |scenario| scenario.seeder.up /= 10.0),
         preset("spread", last(1.25), |scenario| scenario.spread = nanos(scenario.unit())),
         preset("version-1", last(1.5), |scenario| scenario.extension = false),

@@ -9,7 +9,7 @@
 //! | [`give`] | which client gets a block now, and what it is told |
 //! | [`meter`] | how fast bytes go somewhere |
 //! | [`pace`] | who may move bytes when, within a limit |
-//! | [`limits`] | the bounds of both |
+//! | [`limits`] | the bounds of all |
 //! | [`tuning`] | what a struct of tuned constants is made of |
 
 #![no_std]

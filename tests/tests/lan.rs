@@ -121,3 +121,23 @@ fn a_link_without_a_tracker_that_answers_works_on_the_local_network() {
     network.on(2, download).run().assert_success();
     there.file.assert_same(&folder.path().join(&there.file.name));
 }
+
+#[test]
+fn a_share_and_a_link_look_around_unless_they_are_told_not_to() {
+    let Some(network) = network() else { return };
+    let (there, folder) = (Scene::new(file(), &[]), tempfile::tempdir().unwrap());
+    let data = there.file.write_data(there.folder());
+    let share = Launch::peer("share").env("XDG_STATE_HOME", there.state()).arg(data);
+    let mut sharer = network.on(1, share).start();
+    sharer.wait_line("its address", |line| line.contains("listening on 0.0.0.0:").then_some(()));
+    let link = sharer.wait_line("its link", |line| {
+        Some(line.split_once("peer download '")?.1.split_once('&')?.0.to_owned())
+    });
+    let download = |option: &str| {
+        let launch = Launch::peer("download").env("XDG_STATE_HOME", there.state()).cwd(folder.path());
+        network.on(2, launch.args([link.as_str(), "--no-wait"]).args(option.split_whitespace())).run()
+    };
+    download("--no-lan").assert_code(1);
+    download("").assert_success();
+    there.file.assert_same(&folder.path().join(&there.file.name));
+}

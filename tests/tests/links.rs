@@ -23,7 +23,13 @@ pub(crate) fn link(file: &TestFile, rest: &str) -> String {
 
 /// A peer in `folder` that speaks the extension, whatever the others in this run of the tests do.
 pub(crate) fn peer(subcommand: &str, folder: &TempDir) -> Launch {
-    Launch::peer(subcommand).cwd(folder.path()).env("CASCADE_EXTENSION", "on").without_env("CASCADE_TRACKER")
+    let launch = Launch::peer(subcommand)
+        .cwd(folder.path())
+        .env("CASCADE_EXTENSION", "on")
+        .without_env("CASCADE_TRACKER");
+    // Tests keep to this machine.
+    let looks = ["share", "download", "seed"].contains(&subcommand);
+    if looks { launch.arg("--no-lan") } else { launch }
 }
 
 pub(crate) fn download(folder: &TempDir, link: &str) -> Launch {

@@ -261,7 +261,7 @@ fn wrong_limits_are_told_in_a_line() {
         ("--max-up", "fast", "is no number"),
         ("--max-up", "0MiB/s", "less than 1 KiB/s"),
     ] {
-        for subcommand in ["download", "seed"] {
+        for subcommand in ["download", "seed", "share"] {
             let outcome = Launch::peer(subcommand).args(["x.cascade", option, wrong]).run();
             outcome.assert_code(2);
             assert!(outcome.stderr.contains(says), "{option} {wrong}: {}", outcome.stderr);

@@ -60,6 +60,9 @@ mod store_disk;
 /// Other programs at work on the same files; names that lead elsewhere.
 mod store_others;
 
+/// Processes that have nothing to do.
+mod idle;
+
 /// `peer download` where the machine says no: disk, folders, ports, memory.
 mod download_trouble;
 /// `peer download` of blocks that come wrong.

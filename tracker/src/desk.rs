@@ -46,8 +46,8 @@ impl Desk {
 
     /// Registers a peer of the process itself. It lapses as others do: to be called again every ten minutes.
     pub fn subscribe(&self, cascade_hash: CascadeHash, listen: SocketAddrV4) {
-        let request = TrackerRequest { command: Command::Subscribe, cascade_hash, listen }.into();
-        self.respond(&request, IpAddr::V4(*listen.ip()), &mut Vec::new());
+        let request = TrackerRequest { command: Command::Subscribe, cascade_hash, listen };
+        self.respond(&request.into(), IpAddr::V4(*listen.ip()), &mut Vec::new());
     }
 
     fn respond(&self, request: &Ask, from: IpAddr, answer: &mut Vec<u8>) {
@@ -63,6 +63,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cascade_format::tracker_wide::WideRequest;
     use std::net::Ipv4Addr;
 
     const HASH: CascadeHash = CascadeHash([7; 32]);
@@ -80,6 +81,18 @@ mod tests {
         assert_eq!(ask(&desk, HASH, 2)[..11], [0, 0, 0, 0, 12, 192, 0, 2, 1, 0x22, 0xb9]);
         assert_eq!(ask(&desk, HASH, 3)[..5], [0, 0, 0, 0, 24]);
         assert_eq!(ask(&desk, CascadeHash([8; 32]), 3)[0], 1, "it tracks nothing else");
+    }
+
+    #[test]
+    fn it_answers_with_addresses_of_both_families() {
+        let desk = Desk::new(Policy::only([HASH]));
+        desk.subscribe(HASH, SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 8889));
+        let listen = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), 8889);
+        let request =
+            WideRequest { command: Command::List, cascade_hash: HASH, listen: listen.into() }.encode();
+        let from = IpAddr::V4(*listen.ip());
+        assert_eq!(desk.answer(&request[..request.len() - 1], false, from), None);
+        assert_eq!(desk.answer(&request, false, from).unwrap()[..5], [0, 0, 0, 0, 24]);
     }
 
     #[test]

@@ -112,8 +112,8 @@ mod tests {
             let mut intake = Intake::default();
             assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
             assert_eq!(intake.handle_end(), CutShort(split, REQUEST_LEN));
-            let progress = intake.handle_bytes(&bytes[split..]);
-            assert_eq!(progress, Parsed::Complete { request, trailing: false });
+            let parsed = intake.handle_bytes(&bytes[split..]);
+            assert_eq!(parsed, Parsed::Complete { request, trailing: false });
         }
     }
 
@@ -130,8 +130,8 @@ mod tests {
             assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
             let wanted = if split < REQUEST_HEADER_LEN { REQUEST_LEN } else { bytes.len() };
             assert_eq!(intake.handle_end(), CutShort(split, wanted));
-            let progress = intake.handle_bytes(&bytes[split..]);
-            assert_eq!(progress, Parsed::Complete { request: wide.into(), trailing: false });
+            let parsed = intake.handle_bytes(&bytes[split..]);
+            assert_eq!(parsed, Parsed::Complete { request: wide.into(), trailing: false });
         }
         let longer = [&bytes[..], b"x"].concat();
         assert!(matches!(Intake::default().handle_bytes(&longer), Parsed::Complete { trailing: true, .. }));
@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn trailing_bytes_are_noticed() {
         let bytes = [&sample().encode()[..], b"x"].concat();
-        let progress = Intake::default().handle_bytes(&bytes);
-        assert_eq!(progress, Parsed::Complete { request: sample().into(), trailing: true });
+        let parsed = Intake::default().handle_bytes(&bytes);
+        assert_eq!(parsed, Parsed::Complete { request: sample().into(), trailing: true });
     }
 
     #[test]
@@ -159,20 +159,20 @@ mod tests {
         fn pieces_do_not_matter(mut bytes in prop::collection::vec(any::<u8>(), 0..80), valid in 0usize..=54, pieces in prop::collection::vec(1usize..20, 1..80)) {
             bytes.iter_mut().zip(&sample().encode()[..valid]).for_each(|(to, from)| *to = *from);
             let whole = Intake::default().handle_bytes(&bytes);
-            let (mut intake, mut rest, mut parsed) = (Intake::default(), &bytes[..], Parsed::Incomplete);
+            let (mut intake, mut rest, mut progress) = (Intake::default(), &bytes[..], Parsed::Incomplete);
             for piece in pieces.iter().cycle() {
-                if rest.is_empty() || parsed != Parsed::Incomplete {
+                if rest.is_empty() || progress != Parsed::Incomplete {
                     break;
                 }
                 let (now, later) = rest.split_at((*piece).min(rest.len()));
-                parsed = intake.handle_bytes(now);
+                progress = intake.handle_bytes(now);
                 rest = later;
             }
-            match (whole, parsed) {
+            match (whole, progress) {
                 (Parsed::Complete { request, .. }, Parsed::Complete { request: other, .. }) => {
                     prop_assert_eq!(request, other);
                 }
-                (whole, parsed) => prop_assert_eq!(whole, parsed),
+                (whole, progress) => prop_assert_eq!(whole, progress),
             }
         }
     }

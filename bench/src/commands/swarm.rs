@@ -25,9 +25,9 @@ pub struct Options {
     /// Size of the file (default: 128MiB; with --table that of each row)
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     size: Option<u64>,
-    /// Cascade's block size
-    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
-    block: u64,
+    /// Cascade's block size (default: 256KiB; with --table that of each row)
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    block: Option<u64>,
     /// Rate of every node's link, both ways
     #[arg(long, value_name = "MBIT/S", default_value_t = Scenario::PLAIN.rate, value_parser = positive())]
     rate: u64,
@@ -188,7 +188,7 @@ fn scenario(options: &Options) -> Result<Scenario> {
     let scenario = Scenario {
         leechers: options.leechers,
         size: options.size.unwrap_or(Scenario::PLAIN.size),
-        block: options.block,
+        block: options.block.unwrap_or(Scenario::PLAIN.block),
         rate: options.rate,
         seeder_rate: options.seeder_rate.unwrap_or(options.rate),
         delay: options.delay,

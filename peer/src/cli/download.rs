@@ -179,14 +179,13 @@ struct LinkJob {
     order: Order,
     as_tar: bool,
     from: Option<PathBuf>,
-    lan: bool,
 }
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
-        let Fetch { trackers, peers, no_wait, .. } = self.fetch.clone();
+        let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        let (order, as_tar, from, lan) = (self.order, self.as_tar, self.from.clone(), self.lan);
+        let (order, as_tar, from) = (self.order, self.as_tar, self.from.clone());
         Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, lan }
     }
 }
@@ -312,10 +311,13 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
         Place::Chosen(target) => (target, true),
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
-    let lan = args.lan.wanted(true);
-    let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &target, &contacts, args.no_wait) };
+    let fetch = Fetch {
+        no_wait: args.no_wait,
+        lan: args.lan.wanted(true),
+        ..given::fetch(link.cascade_hash(), &target, &contacts)
+    };
     let (order, as_tar, from) = (order(args), args.tar, args.from.clone());
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from, lan })))
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from })))
 }
 
 /// Where the user wants the data.

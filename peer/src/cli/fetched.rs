@@ -8,7 +8,7 @@ use super::interrupt::Ear;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::Options;
 use crate::report::Style;
-use crate::session::{Event, FetchError, Observer};
+use crate::session::{Event, Fetch, FetchError, Observer};
 use cascade_format::link::Link;
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +29,8 @@ pub(super) fn fetched(
         CliError::failed(format!("cannot make a temporary folder: {error}; name another place with TMPDIR"))
     })?;
     let contacts = Contacts::of_link(link, trackers, peers);
-    let order = fetch(link.cascade_hash(), &folder.path().join(Path::new("link")), &contacts, true);
+    let out = folder.path().join(Path::new("link"));
+    let order = Fetch { no_wait: true, ..fetch(link.cascade_hash(), &out, &contacts) };
     let host = Host::start(Options::default(), Listen::Nowhere, &Style::Lines, ear)?;
     let result = host.run(async |front: &mut Front| {
         let transfer = front.peer.fetch(order);

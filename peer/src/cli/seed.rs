@@ -75,19 +75,18 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             let observer = Ready { inner, ready: Some(ready.clone()) };
             match job.metafile {
                 Metafile::Open(metafile) => {
-                    let lan = args.lan.wanted(false);
-                    let seed = Seed { metafile, data: job.data, trackers: job.trackers, lan };
+                    let seed = Seed { metafile, data: job.data, trackers: job.trackers, lan: job.lan };
                     tasks.spawn(serve(front.peer.seed(seed), observer))
                 }
                 Metafile::ToFetch(order) => {
-                    let lan = args.lan.wanted(true);
-                    let fetched = move |metafile: MetafileOnDisk| Seed {
-                        metafile: Arc::new(metafile),
+                    let transfer = front.peer.fetch(order);
+                    let seed = move |metafile| Seed {
+                        metafile,
                         data: job.data,
                         trackers: job.trackers,
-                        lan,
+                        lan: job.lan,
                     };
-                    tasks.spawn(fetch(front.peer.fetch(order), fetched, observer))
+                    tasks.spawn(fetch(transfer, seed, observer))
                 }
             };
         }
@@ -130,11 +129,11 @@ type Fetched = Option<(Seed, Ready)>;
 /// Fetches the `.cascade` file of a link.
 async fn fetch(
     transfer: Transfer<Result<MetafileOnDisk, FetchError>>,
-    fetched: impl FnOnce(MetafileOnDisk) -> Seed,
+    seed: impl FnOnce(Arc<MetafileOnDisk>) -> Seed,
     mut observer: Ready,
 ) -> Result<Fetched, String> {
     match show(transfer, &mut observer).await {
-        Ok(metafile) => Ok(Some((fetched(metafile), observer))),
+        Ok(metafile) => Ok(Some((seed(Arc::new(metafile)), observer))),
         Err(FetchError::Interrupted) => Ok(None),
         Err(error) => {
             let message = error.to_string();
@@ -177,6 +176,7 @@ struct Job {
     metafile: Metafile,
     data: PathBuf,
     trackers: Vec<String>,
+    lan: bool,
 }
 
 /// The `.cascade` file.
@@ -194,16 +194,17 @@ fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
             let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
             let data = or_part(complete(args, beside, folder)?);
             let (cascade_hash, trackers) = (metafile.cascade_hash(), args.trackers.for_file());
-            Ok(Job { cascade_hash, metafile: Metafile::Open(Arc::new(metafile)), data, trackers })
+            let (metafile, lan) = (Metafile::Open(Arc::new(metafile)), args.lan.wanted(false));
+            Ok(Job { cascade_hash, metafile, data, trackers, lan })
         }
         Given::Link(link) => {
             let complete = complete(args, Ok(given::data_name(&link).into()), folder)?;
             let contacts = Contacts::of_link(&link, &args.trackers, &[]);
             let lan = args.lan.wanted(true);
-            let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &complete, &contacts, false) };
+            let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &complete, &contacts) };
             let data = or_part(complete);
             let (cascade_hash, trackers) = (link.cascade_hash(), contacts.trackers);
-            Ok(Job { cascade_hash, metafile: Metafile::ToFetch(fetch), data, trackers })
+            Ok(Job { cascade_hash, metafile: Metafile::ToFetch(fetch), data, trackers, lan })
         }
     });
     let jobs = jobs.collect::<Result<Vec<_>, _>>()?;

@@ -51,13 +51,13 @@ pub struct Args {
     /// Of a folder, leave out devices, pipes, sockets and links that leave it, instead of failing
     #[arg(long)]
     skip_special: bool,
-    /// Hash every block again before it is sent
-    #[arg(long)]
-    paranoid: bool,
     #[command(flatten)]
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    /// Hash every block again before it is sent
+    #[arg(long)]
+    paranoid: bool,
     /// Print no QR code
     #[arg(long)]
     no_qr: bool,
@@ -193,8 +193,8 @@ fn seed(
 ) -> impl Future<Output = Result<(), String>> + use<> {
     let mut observer = style.observer(&item.path, &item.metafile.cascade_hash().to_string());
     let (metafile, data) = (Arc::clone(&item.metafile), item.path.clone());
-    let transfer =
-        peer.seed(Seed { metafile, data, trackers: args.trackers.clone(), lan: args.lan.wanted(true) });
+    let (trackers, lan) = (args.trackers.clone(), args.lan.wanted(true));
+    let transfer = peer.seed(Seed { metafile, data, trackers, lan });
     async move {
         match show(transfer, &mut *observer).await {
             Ok(()) | Err(SeedError::Interrupted) => Ok(()),

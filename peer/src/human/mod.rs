@@ -3,9 +3,6 @@
 #[cfg(feature = "cli")]
 mod rate;
 
-#[cfg(feature = "cli")]
-pub(crate) use rate::parse_rate;
-
 use cascade_format::text::Shown;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +10,8 @@ use std::path::Path;
 
 #[cfg(feature = "cli")]
 pub(crate) use cascade_format::units::{Bytes, Span, Speed};
+#[cfg(feature = "cli")]
+pub(crate) use rate::parse_rate;
 
 /// A path: with `\u{202e}` for what a terminal would obey or not show, and `\xff` for what is not UTF-8.
 #[derive(Debug, Clone, Copy)]

@@ -1,18 +1,15 @@
 //! Limits as people write them: `10MiB/s`, `80Mbit/s`.
 
+use cascade_format::units::unit_bytes;
 use cascade_swarm::pace::{MIN_RATE, Rate};
 
-/// Units before `/s`, in bits: the case of the letters counts where it means something.
-const UNITS: [(&str, u64); 14] = [
+/// Units before `/s` that no size has, in bits: the case of their letters counts, for it tells bits from bytes.
+const UNITS: [(&str, u64); 10] = [
     ("B", 8),
     ("kB", 8_000),
     ("KB", 8_000),
     ("MB", 8_000_000),
     ("GB", 8_000_000_000),
-    ("KiB", 8 << 10),
-    ("kiB", 8 << 10),
-    ("MiB", 8 << 20),
-    ("GiB", 8 << 30),
     ("bit", 1),
     ("kbit", 1_000),
     ("Kbit", 1_000),
@@ -92,14 +89,20 @@ fn bits_of(unit: &str) -> Result<u64, RateError> {
     if unit.is_empty() {
         return Err(RateError::NoUnit);
     }
-    let find = |unit: &str| UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bits)| *bits);
     let name = unit.strip_suffix("/s").or_else(|| unit.strip_suffix("ps"));
-    let known = name.and_then(find);
+    let known = name.and_then(unit_bits);
     match (name, known) {
         (_, Some(bits)) => Ok(bits),
-        (None, _) if find(unit).is_some() => Err(RateError::NoSecond(unit.to_owned())),
+        (None, _) if unit_bits(unit).is_some() => Err(RateError::NoSecond(unit.to_owned())),
         (name, None) => Err(unknown(name.unwrap_or(unit))),
     }
+}
+
+/// The bits of a unit without its `/s`: binary ones are read as those of a size are.
+fn unit_bits(unit: &str) -> Option<u64> {
+    let known = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bits)| *bits);
+    let binary = || unit_bytes(unit).ok().filter(|_| unit.ends_with(['b', 'B']) && unit.len() > 1);
+    known.or_else(|| binary().map(|bytes| bytes * 8))
 }
 
 fn unknown(unit: &str) -> RateError {
@@ -131,6 +134,8 @@ mod tests {
             ("10MiB/s", 10 << 20),
             ("80Mbit/s", 10_000_000),
             ("64KiB/s", 64 << 10),
+            ("64kib/s", 64 << 10),
+            ("0.5 TiB/s", 1 << 39),
             ("1.5 MB/s", 1_500_000),
             ("1Gbit/s", 125_000_000),
             ("1024B/s", 1024),
@@ -161,6 +166,8 @@ mod tests {
             ("10mb/s", "write Mbit/s or MB/s"),
             ("10mB/s", "write Mbit/s or MB/s"),
             ("10kb/s", "write kbit/s or kB/s"),
+            ("10k/s", "\"k\" is no unit"),
+            ("10b/s", "\"b\" is no unit"),
             ("10parsec/s", "\"parsec\" is no unit"),
             ("10MiB/h", "\"MiB/h\" is no unit"),
             ("10MiB/s/s", "\"MiB/s\" is no unit"),
@@ -177,8 +184,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_of_bytes_is_itself_in_any_unit(number in 1u64..1000, index in 0usize..UNITS.len()) {
-            let (unit, bits) = UNITS[index];
+        fn a_number_of_bytes_is_itself_in_any_unit(number in 1u64..1000, index in 0usize..UNITS.len() + 3) {
+            let binary = [("KiB", 8 << 10), ("MiB", 8 << 20), ("GiB", 8 << 30)];
+            let (unit, bits) = UNITS.into_iter().chain(binary).nth(index).unwrap();
             let wanted = number * bits / 8;
             match parse_rate(&format!("{number}{unit}/s")) {
                 Ok(rate) => prop_assert_eq!(rate.bytes_a_second(), wanted),

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long the local network has to answer, where peers are not waited for.
-pub const LAN_PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const LAN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Findings that wait to be read.
 const FINDINGS: usize = 64;
@@ -53,12 +53,24 @@ impl Lan {
     /// others. Must be called within a Tokio runtime.
     #[must_use]
     pub fn join(&self, hash: &CascadeHash) -> LanSwarm {
+        self.start(hash, self.reachable())
+    }
+
+    /// The same, but this peer is not announced: it has nothing to give yet.
+    pub(crate) fn look(&self, hash: &CascadeHash) -> LanSwarm {
+        self.start(hash, None)
+    }
+
+    fn reachable(&self) -> Option<SocketAddrV4> {
+        self.listen.filter(|listen| !listen.ip().is_loopback())
+    }
+
+    fn start(&self, hash: &CascadeHash, announced: Option<SocketAddrV4>) -> LanSwarm {
         let (tell, found) = mpsc::channel(FINDINGS);
-        let reachable = self.listen.filter(|listen| !listen.ip().is_loopback());
-        let interface = reachable.map(|listen| *listen.ip()).filter(|ip| !ip.is_unspecified());
+        let interface = self.reachable().map(|listen| *listen.ip()).filter(|ip| !ip.is_unspecified());
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         let keeper = keeper.get_or_insert_with(|| Keeper::start(interface));
-        keeper.join(Member::new(hash, reachable, tell));
+        keeper.join(Member::new(hash, announced, tell));
         LanSwarm { found }
     }
 
@@ -88,7 +100,7 @@ pub fn swarm_name(hash: &CascadeHash) -> String {
 }
 
 /// Waits until others are found on the local network; for ever for who does not look there.
-pub async fn found_on(swarm: &mut Option<LanSwarm>) -> Vec<SocketAddrV4> {
+pub(crate) async fn found_on(swarm: &mut Option<LanSwarm>) -> Vec<SocketAddrV4> {
     match swarm {
         Some(swarm) => swarm.found().await,
         None => std::future::pending().await,

@@ -99,8 +99,8 @@ impl LinkTask {
         let reader = ResponseReader::new(*self.file.shared.layout(), self.marker_port.is_some());
         let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), 0);
         let lane = Arc::new(Lane::new(id, Arc::clone(&self.file), Arc::clone(&lease)));
-        let receiver =
-            Receiver::new(reader, lane, self.buffers.clone(), self.hashers.clone(), self.limit.as_ref());
+        let (buffers, hashers) = (self.buffers.clone(), self.hashers.clone());
+        let receiver = Receiver::new(reader, lane, buffers, hashers, self.limit.as_ref());
         let driver = Driver { task: self, receiver, to_send, offers_seen, out };
         let connecting = threads.count_connecting();
         threads.spawn(id, driver.run(queue, connecting));

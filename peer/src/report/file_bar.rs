@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::time::Duration;
 
 /// How often a bar is drawn when nothing happens, so that the time left does not stand still.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_secs(1);
 
 /// The longest label, in characters.
 const LABEL_WIDTH: usize = 30;

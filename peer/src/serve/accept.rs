@@ -58,7 +58,8 @@ impl Acceptor {
             tokio::select! {
                 biased;
                 _ = running.wait_for(|running| *running != Running::Yes) => return,
-                _ = sweep.tick() => self.clients.sweep(),
+                // Without clients nobody needs to look.
+                _ = sweep.tick(), if self.stats.clients() > 0 => self.clients.sweep(),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, addr)) => self.welcome(stream, addr.ip()).await,
                     Err(error) if concerns_one_client(&error) => {}

@@ -39,14 +39,16 @@ impl Answer {
         file.is_some_and(|file| !file.is_unchanged())
     }
 
-    /// Bytes that are left of one that brings no block.
+    /// Bytes that are left of one that brings no bytes of a file.
     pub(super) fn message_len(&self) -> Option<u64> {
         let Self { response, head, sent, .. } = self;
         match (head, response) {
             (_, Response::Block(_) | Response::Part { .. }) => None,
             (Some(head), _) => Some((head.bytes.len() - head.sent) as u64),
             (None, Response::Refusal(refusal)) => Some((refusal.encode().len() as u64).saturating_sub(*sent)),
-            (None, Response::News | Response::Guest) => Some(RESPONSE_HEADER_LEN as u64),
+            (None, Response::News) => Some(RESPONSE_HEADER_LEN as u64),
+            // All of it stands in front.
+            (None, Response::Guest) => Some(0),
         }
     }
 }

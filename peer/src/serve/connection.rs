@@ -153,9 +153,9 @@ impl Connection {
                 self.slot.takes();
             }
             let took = self.send(scratch, left)?;
-            self.count_limited(took.bytes);
             let under_way = self.current.is_some();
             self.place.iter_mut().for_each(|place| place.count_sent(took.bytes, under_way));
+            self.count_limited(took.bytes);
             if took.bytes > 0 || self.phase != Phase::Answer {
                 self.enter(Phase::Answer);
             }
@@ -243,7 +243,8 @@ impl Connection {
         place.take(fresh).map_err(Settled::InLine)
     }
 
-    /// Bytes that are sent with one call.
+    /// Bytes that may leave with one call: within the limit, and where many share the system's buffers, no more than
+    /// its part of them.
     pub(super) fn call_len(&self) -> usize {
         self.place.as_ref().map_or(usize::MAX, |place| place.call_len()).min(self.promised())
     }

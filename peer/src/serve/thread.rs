@@ -52,10 +52,10 @@ pub(super) struct ServeThread {
     pub(super) copy: bool,
     /// Heed the markers of the swarm extension.
     pub(super) extension: bool,
-    /// What leaves in a second at most.
-    pub(super) limit: Option<Limit>,
     /// Answers clients that take this peer for a tracker.
     pub(super) guests: Option<Guests>,
+    /// What leaves in a second at most.
+    pub(super) limit: Option<Limit>,
     pub(super) scratch: RefCell<Scratch>,
     /// Requests in the queues of all connections, beyond the first few of each.
     queued: Cell<usize>,
@@ -88,8 +88,8 @@ impl ServeThread {
             places: Arc::clone(&setup.places),
             copy: setup.options.copy,
             extension: setup.options.extension,
-            limit: setup.options.limit.clone(),
             guests: setup.options.guests.clone(),
+            limit: setup.options.limit.clone(),
             scratch: RefCell::new(scratch),
             queued: Cell::new(0),
             open: Cell::new(0),

@@ -16,6 +16,7 @@ use super::keeper::Keeper;
 use super::links::LinkSet;
 use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
+use super::ticks::Ticks;
 use crate::catalog::Served;
 use crate::folder::Head;
 use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
@@ -39,9 +40,6 @@ const EVENTS: usize = 256;
 
 /// Events handled between two looks at the plan.
 const EVENTS_A_TURN: usize = 64;
-
-/// How often progress is told.
-const TICK: Duration = Duration::from_millis(250);
 
 /// A pause between two arrivals up to this long counts as busy: packets come in bunches.
 const BUSY_GAP: Duration = Duration::from_millis(100);
@@ -238,8 +236,7 @@ impl Session {
         let stop = self.engine.stop.clone();
         let stopped = stop.stopped();
         tokio::pin!(stopped);
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = Ticks::new(self.start.elapsed());
         let (shared, upload) = (Arc::clone(&self.shared), Arc::clone(&self.served.upload));
         loop {
             let now = self.start.elapsed();
@@ -256,7 +253,15 @@ impl Session {
                     return Ok(None);
                 }
             }
-            let wakeup = self.plan.next_wakeup(now).filter(|_| self.recovery.is_none()).unwrap_or(now + TICK);
+            if now >= ticks.next() {
+                ticks.looked(now, (self.received > 0).then_some(self.last_arrival));
+                if let Some(elsewhere) = self.look_around(now, observer)? {
+                    return Ok(Some(Halted::Elsewhere(elsewhere)));
+                }
+            }
+            let wakeup = self.plan.next_wakeup(now).filter(|_| self.recovery.is_none());
+            let wakeup = wakeup.map_or(ticks.next(), |wakeup| wakeup.min(ticks.next()));
+            let wakeup = if self.may_read_head_on() { now } else { wakeup };
             tokio::select! {
                 Some((link, event)) = self.events.recv() => {
                     self.handle(link, event, observer)?;
@@ -268,28 +273,29 @@ impl Session {
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
                 found = found_on(&mut self.lan) => self.learn_from_lan(&found, observer),
                 () = upload.wait_seen() => self.learn_met_peers(),
-                () = upload.tick() => {}
+                () = upload.tick() => continue,
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
                 result = mending::recovered(&mut self.recovery) => self.go_on(result)?,
                 Some(source) = folder_failures.recv() => {
                     let path = shared.data().path().to_owned();
                     return Err(DownloadError::Folder { path, source });
                 }
-                () = tokio::time::sleep_until((self.start + wakeup).into()) => {}
-                _ = tick.tick() => {
-                    observer.event(Event::Progress(self.progress()));
-                    self.announcer.set_hungry(self.plan.wants_peers(self.start.elapsed()));
-                    if let Some(elsewhere) = self.look_around()? {
-                        return Ok(Some(Halted::Elsewhere(elsewhere)));
-                    }
-                }
+                () = tokio::time::sleep_until((self.start + wakeup).into()) => continue,
                 () = &mut stopped => return Err(DownloadError::Interrupted),
             }
+            ticks.hurry();
         }
     }
 
-    /// From time to time: is the part file where it was, and is there any hope? `Some`: it is not.
-    fn look_around(&self) -> Result<Option<String>, DownloadError> {
+    /// From time to time: tells how far the download is, and whether it wants more peers. Is the part file where it
+    /// was, and is there any hope? `Some`: it is not.
+    fn look_around(
+        &mut self,
+        now: Duration,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<String>, DownloadError> {
+        observer.event(Event::Progress(self.progress()));
+        self.announcer.set_hungry(self.plan.wants_peers(now));
         let data = self.shared.data();
         if matches!(self.place, Place::Part { .. }) {
             if !data.has_its_name() {

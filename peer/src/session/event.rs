@@ -71,7 +71,7 @@ pub enum Event {
     },
     /// The download begins.
     Start(Progress),
-    /// About four times a second.
+    /// About four times a second while something arrives, and else every few seconds.
     Progress(Progress),
     /// A link to a peer is made.
     Connected(SocketAddrV4),

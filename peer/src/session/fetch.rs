@@ -8,9 +8,11 @@ use super::announcer::{Announcer, Answer};
 use super::engine::Engine;
 use super::event::{Event, Observer};
 use crate::clock;
+use crate::dial::Dial;
 use crate::human::Name;
 use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::metafile::{MetafileFileError, MetafileOnDisk};
+use crate::pace::Limit;
 use crate::store::PrepareError;
 use crate::tracker_client::resolve;
 use cascade_format::CascadeHash;
@@ -157,7 +159,7 @@ impl<'a> Session<'a> {
             growing,
             announcer: Announcer::start(engine, &order.trackers, order.cascade_hash, true),
             silent_trackers: order.trackers.len(),
-            lan: order.lan.then(|| engine.lan.join(&order.cascade_hash)),
+            lan: order.lan.then(|| engine.lan.look(&order.cascade_hash)),
             on_lan: 0,
             answers: HashMap::new(),
             names,
@@ -214,11 +216,14 @@ impl<'a> Session<'a> {
             match action {
                 Action::Ask { attempt, addr, offset } => {
                     let (next, asks) = mpsc::channel(1);
+                    let limit = self.engine.max_down.as_ref();
+                    let window_len = limit.and_then(Limit::window_len);
                     self.conversations.insert(attempt, (addr, next));
                     let conversation = Conversation {
                         id: attempt,
                         hash: self.order.cascade_hash,
-                        from: *self.engine.identity().listen.ip(),
+                        dial: Dial { from: *self.engine.identity().listen.ip(), window_len },
+                        allowance: limit.map(Limit::allowance),
                         addr,
                         port: self.engine.marker_port().unwrap_or(0),
                         asks,

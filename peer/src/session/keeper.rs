@@ -5,7 +5,7 @@ use super::engine::Stop;
 use super::recovery::blocking;
 use crate::limits::{RESERVE_LEN, SYNC_INTERVAL};
 use crate::store::Shared;
-use crate::store::ledger::MAX_FAILED_SYNCS;
+use crate::store::ledger::{Ledger, MAX_FAILED_SYNCS};
 use crate::store::prepare::folder_of;
 use std::io;
 use std::sync::Arc;
@@ -78,7 +78,8 @@ async fn keep(
             () = ended.notify.notified() => return,
         }
         // What is in doubt is somebody else's business.
-        if shared.ledger().doubtful().is_none() {
+        let is_due = |ledger: &Ledger| ledger.doubtful().is_none() && ledger.has_unsynced();
+        if is_due(&shared.ledger()) {
             let shared = Arc::clone(&shared);
             // `Shared` tells the tasks that wait for trouble of a failure.
             let _ = blocking(move || shared.sync()).await;

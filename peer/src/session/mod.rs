@@ -7,6 +7,7 @@
 //! | [`announcer`] | talks with one tracker about one file |
 //! | [`download`] | drives a plan until the file is complete |
 //! | [`download_error`] | why that fails |
+//! | `ticks` | when a download looks at itself |
 //! | [`seed`] | checks a file, registers it, serves it |
 //! | [`fetch`] | gets the `.cascade` file of a link from other peers |
 //! | [`event`] | what a session tells of itself |
@@ -23,6 +24,7 @@ mod links;
 mod rate;
 mod recovery;
 pub(crate) mod seed;
+mod ticks;
 
 pub use download::Download;
 pub use download_error::DownloadError;

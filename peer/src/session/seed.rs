@@ -3,6 +3,7 @@
 use super::download::Download;
 use super::engine::Engine;
 use super::event::{Event, Observer};
+use super::ticks::TICK;
 use crate::catalog::Served;
 use crate::folder::{FolderError, Special, Tree};
 use crate::lan::found_on;
@@ -16,11 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::task::spawn_blocking;
-
-/// How often progress is told.
-const TICK: Duration = Duration::from_millis(250);
 
 /// Why a file cannot be seeded.
 #[derive(Debug, thiserror::Error)]

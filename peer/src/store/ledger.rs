@@ -53,6 +53,12 @@ impl Ledger {
         }
     }
 
+    /// Whether there is something that a sync would make durable.
+    #[must_use]
+    pub fn has_unsynced(&self) -> bool {
+        self.fresh.count() + self.covered.count() > 0
+    }
+
     /// A sync begins; there is one at a time.
     pub fn sync_begins(&mut self) {
         let none = Have::none(&self.layout);

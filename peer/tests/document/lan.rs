@@ -1,7 +1,7 @@
 //! The names of the local network.
 
 use super::{DOCUMENT, metafile};
-use cascade_peer::lan::swarm_name;
+use cascade_peer::swarm_name;
 
 #[test]
 fn the_swarm_s_name_in_the_document_is_the_one_that_is_announced() {

@@ -4,23 +4,22 @@
 //! from one link for another comes no sooner, and what had come of it is lost. So no block is taken, nothing counts as
 //! a drought, and only a link over which no byte comes for long is given up.
 
-use super::known::Known;
+use super::known::Flow;
 use crate::Time;
 use core::time::Duration;
 
 /// So long after the driver has told so, the limit still counts.
 const HELD_UP: Duration = Duration::from_secs(1);
 
-/// Links have more to bring than this peer takes: it keeps within a limit of its own.
-pub(super) fn hold_up(known: &mut Known, now: Time) {
-    known.flow.held_up_until = now + HELD_UP;
-    known.flow.last_progress = now;
-}
+impl Flow {
+    /// The limit holds up what comes.
+    pub(super) fn held_up(&mut self, now: Time) {
+        (self.held_up_until, self.last_progress) = (now + HELD_UP, now);
+    }
 
-impl Known {
     /// Whether a limit of this peer's own holds up what comes.
     pub(super) fn is_held_up(&self, now: Time) -> bool {
-        now < self.flow.held_up_until
+        now < self.held_up_until
     }
 }
 
@@ -52,9 +51,9 @@ mod tests {
     /// Downloads a file of so many blocks from 10 peers, of whom one may be dumb; the time, and the plan.
     fn download(blocks: u64, dumb: Option<usize>, limited: bool) -> (Time, Plan) {
         let layout = Layout::new(BLOCK * blocks, BLOCK).unwrap();
-        let options = Config { order: Order::Random, max_links: 64, tuning: &Tuning::DEFAULT };
+        let config = Config { order: Order::Random, max_links: 64, tuning: &Tuning::DEFAULT };
         let mut random = fastrand::Rng::with_seed(7);
-        let mut plan = Plan::new(layout, &Have::none(&layout), options, Box::new(move || random.u64(..)));
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(move || random.u64(..)));
         let addrs: Vec<_> =
             (1..=10).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
         plan.handle_peers(Time::ZERO, Source::User, &addrs);

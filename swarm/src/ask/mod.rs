@@ -14,9 +14,9 @@
 //! | [`peers`] | which peers are known, and what each has shown of itself |
 //! | [`assignment`] | decides which block is asked of which link |
 //! | [`connecting`] | decides to which peers links are made, and in place of which |
-//! | [`held_up`] | what is different within a limit of this peer's own |
 //! | [`answers`] | takes in answers, and the ends of links |
 //! | [`news`] | takes in what peers tell of themselves |
+//! | [`held_up`] | what is different within a limit of this peer's own |
 //! | [`wrong`] | decides what is done about wrong blocks |
 //! | [`announce`] | decides when a tracker is asked |
 //! | [`address`] | which addresses are worth a connection |

@@ -75,12 +75,6 @@ impl Plan {
         self.known.peers.hear_hosts(now, hosts);
     }
 
-    /// Links have more to bring than this peer takes: it keeps within a limit of its own. To be told again as long
-    /// as it is so.
-    pub fn handle_held_up(&mut self, now: Time) {
-        super::held_up::hold_up(&mut self.known, now);
-    }
-
     /// The link is made.
     pub fn handle_connected(&mut self, now: Time, link: LinkId) {
         self.known.changed = true;
@@ -106,6 +100,12 @@ impl Plan {
     /// The link has ended, and everything that arrived on it has been told.
     pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
         self.actions.extend(self.answers.closed(&mut self.known, now, link, ended));
+    }
+
+    /// Links have more to bring than this peer takes: it keeps within a limit of its own. To be told again as long
+    /// as it is so.
+    pub fn handle_held_up(&mut self, now: Time) {
+        self.known.flow.held_up(now);
     }
 
     /// Whether the driver was in time to forbid the block to the link.
@@ -180,8 +180,8 @@ impl Plan {
     fn take_for_the_unlinked(&mut self, now: Time) {
         let known = &mut self.known;
         if known.all_asked()
+            && !known.flow.is_held_up(now)
             && !known.blocks.is_complete()
-            && !known.is_held_up(now)
             && !self.assignment.is_taking()
             && let Some(peer) = self.connecting.best_waiting(known, now)
         {

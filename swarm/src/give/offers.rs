@@ -378,7 +378,8 @@ impl Offers {
     fn budget(&self) -> u64 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
         let ahead = (self.sent.rate() * self.tuning.offered_ahead.as_secs_f64()) as u64;
-        ahead.max(self.tuning.min_offers * self.unit())
+        let least = self.tuning.min_offers * self.tuning.offer_bytes;
+        ahead.max(least).max(self.tuning.min_offered_blocks.saturating_mul(self.layout.block_size()))
     }
 
     fn room_for_each(&self) -> u64 {

@@ -35,8 +35,11 @@ tuning! {
         /// Time that everything on offer should last at the present rate: an offer takes two round trips to become a
         /// block on its way; what is on offer to one client cannot go to another.
         offered_ahead: Duration = Duration::from_millis(150),
-        /// Offers that are open in any case, if there are clients to take them.
+        /// Offers of `offer_bytes` that are open in any case, if there are clients to take them, …
         min_offers: u64 = 12,
+        /// … or blocks, where these are more: no client waits for an offer, against the time until one of them has a large
+        /// block that it can pass on.
+        min_offered_blocks: u64 = 6,
         /// Offers that one client may have open, if more would go to few: fewer of them lie with clients that take
         /// nothing, against a client that waits for the next.
         offers_each: u64 = 2,

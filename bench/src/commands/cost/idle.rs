@@ -66,6 +66,7 @@ pub(super) fn run(binaries: &Binaries, folder: &Path) -> Result<Found> {
         Goal::at_most("idle seeder: wake-ups for each client", seeder.wakeups / CLIENTS as f64, MAX_WAKEUPS)
             .in_unit("/s"),
         Goal::at_most("idle download: share of a core", download.percent, MAX_PERCENT).in_unit("%"),
+        Goal::at_most("idle download: wake-ups", download.wakeups, MAX_WAKEUPS).in_unit("/s"),
     ];
     let measured = json!({
         "seeder": { "percent": seeder.percent, "wakeups": seeder.wakeups },

@@ -43,7 +43,7 @@ pub(super) fn run(options: &Options, machine: &Machine) -> Result<()> {
     for row in ROWS.iter().filter(chosen) {
         let scenario = Scenario {
             size: options.size.unwrap_or(row.scenario.size),
-            block: options.block,
+            block: options.block.unwrap_or(row.scenario.block),
             delay: options.delay,
             queue: options.queue,
             ..row.scenario.clone()

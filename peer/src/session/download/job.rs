@@ -1,7 +1,8 @@
 //! A download as it is ordered, and its beginnings: looking at the disk, then a session; again when another program
 //! has taken the part file away.
 
-use super::{Ended, Session, TICK};
+use super::super::ticks::TICK;
+use super::{Ended, Session};
 use crate::catalog::Served;
 use crate::clock;
 use crate::folder::Place;

@@ -3,15 +3,16 @@
 use crate::dial::Dial;
 use crate::limits::CONNECT_TIMEOUT;
 use crate::link::farewell::FAREWELL;
+use crate::pace::Allowance;
 use cascade_format::CascadeHash;
 use cascade_format::extension::metafile::{Heard, PartReader, request};
 use cascade_swarm::ask::fetch::{AttemptId, Failure};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 /// What is read at once, and waits to be written as one piece.
 const PIECE_LEN: usize = 64 << 10;
@@ -37,14 +38,16 @@ pub(super) enum Told {
 pub(super) struct Conversation {
     pub(super) id: AttemptId,
     pub(super) hash: CascadeHash,
-    /// Where connections come from; unspecified: as the system chooses.
-    pub(super) from: Ipv4Addr,
+    /// How to connect.
+    pub(super) dial: Dial,
     pub(super) addr: SocketAddrV4,
     /// Where this peer listens, 0 if it does not.
     pub(super) port: u16,
     /// Offsets to ask for. When the other end is gone, so is the wish for parts.
     pub(super) asks: mpsc::Receiver<u32>,
     pub(super) told: mpsc::Sender<(AttemptId, Told)>,
+    /// What may be received within the limit, if there is one.
+    pub(super) allowance: Option<Allowance>,
 }
 
 /// Why a conversation ends: nobody listens any more, or it failed.
@@ -63,7 +66,7 @@ impl Conversation {
     /// Asks for the part at `offset`, then for those that it is told to. Once connected, something is asked for in
     /// any case, and the first answer is read to its end: some programs of the field die of less.
     pub(super) async fn run(mut self, offset: u32) {
-        let connecting = timeout(CONNECT_TIMEOUT, Dial::from(self.from).connect(self.addr)).await;
+        let connecting = timeout(CONNECT_TIMEOUT, self.dial.connect(self.addr)).await;
         let mut stream = match connecting.unwrap_or_else(|late| Err(late.into())) {
             Ok(stream) => stream,
             Err(error) => {
@@ -98,12 +101,12 @@ impl Conversation {
         loop {
             let read = if self.asks.is_closed() && self.asks.is_empty() {
                 // It was left: the rest is read so that the peer can finish.
-                match timeout(FAREWELL, stream.read(buffer)).await {
+                match timeout(FAREWELL, self.receive(stream, buffer)).await {
                     Ok(read) => read?,
                     Err(_) => return Err(End::Left),
                 }
             } else {
-                stream.read(buffer).await?
+                self.receive(stream, buffer).await?
             };
             if read == 0 {
                 return Err(End::Failed(Failure::Broke, "it closed the connection".into()));
@@ -132,6 +135,27 @@ impl Conversation {
                     Err(error) => return Err(End::Failed(Failure::Lied, error.to_string())),
                 };
                 self.tell(told).await;
+            }
+        }
+    }
+
+    /// Reads what is there, as far as the limit permits; 0: nothing more comes.
+    async fn receive(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(allowance) = &mut self.allowance else { return stream.read(buffer).await };
+        loop {
+            // Others may have what is not used while nothing comes.
+            stream.readable().await?;
+            let allowed = loop {
+                match allowance.take(u64::MAX) {
+                    Ok(allowed) => break allowed.min(buffer.len()),
+                    Err(until) => sleep_until(until.into()).await,
+                }
+            };
+            let read = stream.try_read(buffer.get_mut(..allowed).unwrap_or_default());
+            allowance.used(*read.as_ref().unwrap_or(&0));
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
             }
         }
     }

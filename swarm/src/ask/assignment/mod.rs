@@ -86,7 +86,8 @@ impl Assignment {
             actions.extend(known.close(id));
         }
         known.links.look();
-        self.stalled = !known.is_held_up(now) && known.links.iter().any(|(_, link)| link.is_stalled(now));
+        self.stalled =
+            !known.flow.is_held_up(now) && known.links.iter().any(|(_, link)| link.is_stalled(now));
         if self.stalled {
             known.links.wake_all();
         }
@@ -117,7 +118,7 @@ impl Assignment {
     /// nobody has what is missing.
     fn may_take(&self, known: &Known, now: Time) -> bool {
         let in_swarm = known.has_telling_leechers() || known.peers.giving_leechers() > 1;
-        !known.is_held_up(now) && (!in_swarm || self.stalled || known.all_asked())
+        !known.flow.is_held_up(now) && (!in_swarm || self.stalled || known.all_asked())
     }
 
     /// Gives requests to links that have room, until one needs the driver's help.
@@ -174,9 +175,8 @@ impl Assignment {
     fn fill(&self, known: &mut Known, now: Time, link: LinkId) -> Vec<Block> {
         let mut taken = Vec::new();
         let Some(state) = known.links.get(link) else { return taken };
-        let full = state.requests.bytes() > state.pipeline.depth() / 4 * 3;
+        let full = state.requests.bytes() > state.pipeline.refill_below(known.has_telling_leechers());
         if full && state.requests.len() >= MIN_REQUESTS {
-            // Some requests with one call are cheaper than each with its own.
             return taken;
         }
         while let Some(block) = self.chooser.next_for(known, now, link) {

@@ -21,11 +21,15 @@ pub(super) fn in_swarm(known: &Known, behind: bool) -> bool {
     }
     let tuning = known.tuning;
     let depth = depth(tuning, known.flow.received.rate(), known.links.round_trip());
-    let unit = known.blocks.layout().block_size().max(tuning.run_len);
     let leechers = known.rarity.partial as u64 + 1;
     let usual = (tuning.uplink_queue * known.links.connected() as u64).div_ceil(leechers);
     let units = if behind { usual + usual / 2 } else { usual };
-    known.links.under_way() < depth + unit * units
+    known.links.under_way() < depth + waiting_bytes(tuning, known.blocks.layout().block_size(), units)
+}
+
+/// Bytes that may wait at the uplinks of others, of blocks of `block` bytes, where `units` runs of small ones may.
+fn waiting_bytes(tuning: &Tuning, block: u64, units: u64) -> u64 {
+    (tuning.run_len * units).max(block.saturating_mul(units.min(tuning.large_waiting)))
 }
 
 /// Whether another request fits into the link's pipeline.
@@ -41,8 +45,25 @@ pub(super) fn on_link(tuning: &Tuning, now: Time, link: &Link, peer: &Peer, in_s
         return false;
     }
     // A unit is under way in any case: a leecher with few links must not fall behind those with many.
-    let depth = link.pipeline.depth();
-    let depth = if in_swarm { depth.max(tuning.run_len) } else { depth };
+    let pipeline = &link.pipeline;
+    let depth = if in_swarm { pipeline.depth().max(tuning.run_len) } else { pipeline.depth_alone() };
     let fits = link.requests.bytes() < depth && requests < MAX_PIPELINE;
     fits || (!in_swarm && requests < MIN_REQUESTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_large_blocks_wait_at_others() {
+        let tuning = &Tuning::DEFAULT;
+        let run = tuning.run_len;
+        for (block, expected) in
+            [(1 << 10, 16 * run), (run, 16 * run), (1 << 20, 4 << 20), (16 << 20, 64 << 20)]
+        {
+            assert_eq!(waiting_bytes(tuning, block, 16), expected, "blocks of {block}");
+        }
+        assert_eq!(waiting_bytes(tuning, 16 << 20, 2), 32 << 20);
+    }
 }

@@ -111,6 +111,19 @@ impl Pipeline {
         depth(self.tuning, self.rate, self.round_trip())
     }
 
+    /// The same with a batch, where leechers do not share the uplinks.
+    pub(in crate::ask) fn depth_alone(&self) -> u64 {
+        let depth = self.depth();
+        depth.saturating_add(depth.min(self.tuning.batch_len))
+    }
+
+    /// Requests are made when no more bytes than this are under way: some with one call are cheaper than each with its
+    /// own. It leaves the depth, or three quarters of what is kept under way if that is less.
+    pub(in crate::ask) fn refill_below(&self, in_swarm: bool) -> u64 {
+        let depth = self.depth();
+        if in_swarm { depth / 4 * 3 } else { depth.min(self.depth_alone() / 4 * 3) }
+    }
+
     /// How long `bytes` take from now on; `None` while the rate is unknown.
     pub(in crate::ask) fn time_for(&self, bytes: u64) -> Option<Duration> {
         if self.rate <= 0.0 {
@@ -125,6 +138,30 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Requests of `block` bytes that leave at once on a full pipeline at `rate` bytes a second.
+    fn at_once(rate: f64, in_swarm: bool, block: u64) -> u64 {
+        let pace = Pace { rate, round_trip: Some(Duration::from_millis(10)) };
+        let pipeline = Pipeline::going_on(&Tuning::DEFAULT, pace);
+        let depth = if in_swarm { pipeline.depth() } else { pipeline.depth_alone() };
+        let filled = |under_way: u64| under_way + (depth.saturating_sub(under_way)).div_ceil(block) * block;
+        let mut under_way = filled(0);
+        while under_way > pipeline.refill_below(in_swarm) {
+            under_way -= block;
+        }
+        assert!(under_way + block > pipeline.depth() / 4 * 3, "{under_way} of {} are left", pipeline.depth());
+        (filled(under_way) - under_way) / block
+    }
+
+    #[test]
+    fn a_link_alone_asks_for_a_batch_at_once() {
+        // 100 Mbit/s, blocks of 128 KiB: 19 times a second.
+        assert_eq!(at_once(12.5e6, false, 128 << 10), 5);
+        assert_eq!(at_once(12.5e6, true, 128 << 10), 2);
+        // On slow links a batch is no more than what is under way in any case, and on fast ones a quarter of it.
+        assert_eq!(at_once(0.125e6, false, 1 << 10), 7);
+        assert_eq!(at_once(125e6, false, 1 << 20), 3);
+    }
 
     #[test]
     fn the_depth_doubles_each_round_trip_until_the_link_is_full() {
