@@ -261,6 +261,7 @@ impl Session {
             }
             let wakeup = self.plan.next_wakeup(now).filter(|_| self.recovery.is_none());
             let wakeup = wakeup.map_or(ticks.next(), |wakeup| wakeup.min(ticks.next()));
+            let wakeup = if self.may_read_head_on() { now } else { wakeup };
             tokio::select! {
                 Some((link, event)) = self.events.recv() => {
                     self.handle(link, event, observer)?;

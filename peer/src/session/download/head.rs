@@ -50,6 +50,13 @@ impl Session {
         }
         Ok(false)
     }
+
+    /// Whether more of the head is there than was read.
+    pub(super) fn may_read_head_on(&self) -> bool {
+        let shared = &self.shared;
+        let next = self.head.as_ref().and_then(|head| shared.layout().block_at(head.at()));
+        self.recovery.is_none() && next.is_some_and(|block| shared.have().has(block))
+    }
 }
 
 pub(super) fn is_hostile(error: &io::Error) -> bool {
