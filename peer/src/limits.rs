@@ -1,4 +1,4 @@
-//! Every bound of the peer, with its reason. `docs/design.md` lists them.
+//! Every bound of the peer, with its reason. `docs/limits.md` lists them.
 
 use std::time::Duration;
 

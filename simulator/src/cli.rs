@@ -28,7 +28,7 @@ pub struct Cli {
     /// Halve and double each tuned constant, and say which rows of the table change
     #[arg(long, conflicts_with = "table")]
     pub sweep: bool,
-    /// With --sweep: only constants whose name contains one of these (ask.draws)
+    /// With --sweep: only constants whose name contains one of these (ask.pause)
     #[arg(long, value_name = "NAME", requires = "sweep")]
     pub constant: Vec<String>,
     /// With --sweep: simulations of each row, with a seed each

@@ -1,4 +1,4 @@
-//! A swarm in one process and in virtual time: the plan, the board and the tracker's registry are the
+//! A swarm in one process and in virtual time: what requesters, servers and the tracker decide is the
 //! very code that ships; links, connections and the habits of other programs are modelled.
 //!
 //! | module | what it holds |
