@@ -288,9 +288,11 @@ fn a_disk_that_is_full_or_keeps_nothing_is_waited_for_or_told() {
     }
     let (scene, file) = archive();
     let peer = ForeignPeer::honest(&file);
+    // The fault is counted for each thread: the one that tries whether there is room again must write a block without
+    // meeting it, and a block here lies in up to four files.
     for (fault, succeeds) in [
-        ("pwritev:error=ENOSPC:when=2", true),
         ("pwritev:error=ENOSPC:when=7", true),
+        ("pwritev:error=ENOSPC:when=20", true),
         ("syncfs:error=EIO:when=1", true),
         ("syncfs:error=EIO:when=1+", false),
     ] {
