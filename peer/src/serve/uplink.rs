@@ -344,7 +344,7 @@ impl<H: Clone> Uplink<H> {
 }
 
 /// Bytes that may wait in the socket of each of `flows` connections, besides those on their way.
-fn unsent(flows: usize) -> Option<u32> {
+pub(super) fn unsent(flows: usize) -> Option<u32> {
     let each = MAX_UNSENT_LEN.checked_div(u32::try_from(flows).unwrap_or(u32::MAX)).filter(|_| flows > 1)?;
     // A power of two: it seldom changes.
     Some((1 << each.max(1).ilog2()).clamp(MIN_UNSENT_LEN, UNSENT_LEN))

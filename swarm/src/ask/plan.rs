@@ -205,7 +205,7 @@ impl Plan {
         let room = known.links.len() < self.connecting.max_links(known);
         let peers = known.peers.next_wakeup(now, room);
         let connecting = self.connecting.next_wakeup(known, now);
-        let starving = Some(known.flow.last_verified + known.tuning.starving_after).filter(|at| *at > now);
+        let starving = Some(known.flow.last_verified + known.tuning.starving_after()).filter(|at| *at > now);
         let endgame = known.all_asked().then(|| now + known.tuning.take_margin);
         let wrong = self.answers.wrong.next_wakeup(now);
         [links, peers, connecting, starving, endgame, wrong].into_iter().flatten().min()

@@ -20,9 +20,6 @@ tuning! {
         first_links: u32 = 16,
         /// Between opening one link and the next after those: newcomers are met as well against a quick start.
         link_spacing: Duration = Duration::from_millis(100),
-        /// Until a link's rate is compared with others': a good set of links sooner against judging by chance. Neutral at
-        /// `Duration::MAX`: no link is closed because others give more.
-        judged_after: Duration = Duration::from_secs(4),
         /// Between two looks at which link makes room for another peer, and at which other peers have a block that came wrong: a good
         /// set of links sooner against connections made and closed.
         review_interval: Duration = Duration::from_millis(500),
@@ -33,8 +30,6 @@ tuning! {
         pause: Duration = Duration::from_secs(1),
         /// The longest pause after failures, and that after a wrong block, or giving less than others.
         max_pause: Duration = Duration::from_secs(60),
-        /// For which a peer that refused a block is not asked for it: useless requests against blocks found late.
-        lack_believed: Duration = Duration::from_secs(5),
         /// Refusals in a row from which on there is a pause after each, up to `pause` with twice as many: useless requests
         /// against blocks found late. Neutral at `u32::MAX`.
         many_refusals: u32 = 64,
@@ -48,15 +43,9 @@ tuning! {
         /// Blocks larger than `run_len` count in it by their bytes, but this many of them may wait in any case: busy
         /// uplinks against blocks that are asked for long before a peer can give them.
         large_waiting: u64 = 4,
-        /// A leecher with fewer blocks than the median of its links, by what arrives in this time, is behind: it catches
-        /// up against others' queues. Neutral at `Duration::MAX`.
-        behind_by: Duration = Duration::from_millis(100),
         /// With requests under way at this number of version 1 leechers, a version 1 seeder is not asked for others'
         /// blocks: its copies go further against waiting for leechers.
         busy_leechers: usize = 3,
-        /// Without a block for this, or for twice a block's time, a choosing seeder is asked for what it does not offer: the
-        /// download goes on against refusals, where the block is still offered to another.
-        starving_after: Duration = Duration::from_secs(3),
         /// Small blocks are asked for in runs of this, and count together up to this in a queue: fewer calls at both ends
         /// against variety in the swarm.
         run_len: u64 = 256 << 10,
@@ -93,6 +82,28 @@ tuning! {
 }
 
 impl Tuning {
+    /// Until a link's rate is compared with others': a good set of links sooner against judging by chance.
+    pub(super) fn judged_after(&self) -> Duration {
+        self.stall_after * 2
+    }
+
+    /// Without a block for this, or for twice a block's time, a choosing seeder is asked for what it does not offer: the
+    /// download goes on against refusals, where the block is still offered to another.
+    pub(super) fn starving_after(&self) -> Duration {
+        self.stall_after * 3 / 2
+    }
+
+    /// For which a peer that refused a block is not asked for it: useless requests against blocks found late.
+    pub(super) fn lack_believed(&self) -> Duration {
+        self.max_stall / 3
+    }
+
+    /// A leecher with fewer blocks than the median of its links, by what arrives in this time, is behind: it catches up
+    /// against others' queues.
+    pub(super) fn behind_by(&self) -> Duration {
+        self.take_margin
+    }
+
     /// The pause after a failure that `failures` others in a row preceded.
     pub(super) fn back_off(&self, failures: u32) -> Duration {
         (self.pause * (1 << failures.min(16))).min(self.max_pause)

@@ -25,7 +25,7 @@ pub(super) fn is_behind(known: &Known) -> bool {
     }
     counts.sort_unstable();
     let median = counts.get(counts.len() / 2).copied().unwrap_or(0);
-    let bytes = known.flow.received.rate() * known.tuning.behind_by.as_secs_f64();
+    let bytes = known.flow.received.rate() * known.tuning.behind_by().as_secs_f64();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
     let less = bytes as u64 / known.blocks.layout().block_size();
     known.blocks.verified() + less.max(1) < median

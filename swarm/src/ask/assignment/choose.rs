@@ -156,7 +156,7 @@ fn is_starving(known: &Known, now: Time) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / known.flow.received.rate());
     let longest = tuning.max_stall * 2;
-    let wait = two_blocks.unwrap_or(longest).clamp(tuning.starving_after, longest);
+    let wait = two_blocks.unwrap_or(longest).clamp(tuning.starving_after(), longest);
     now >= known.flow.last_verified.max(known.flow.held_up_until) + wait
 }
 

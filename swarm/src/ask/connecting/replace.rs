@@ -105,7 +105,7 @@ fn useless_link(known: &Known, now: Time) -> Option<(LinkId, usize)> {
 /// mean. Seeders are kept: they give little to each while they choose, and what nobody else has.
 fn poor_link(known: &Known, now: Time) -> Option<(LinkId, usize)> {
     let is_leecher = |link: &Link| link.told.as_ref().and_then(Told::part).is_some();
-    let old = |link: &Link| is_leecher(link) && now >= link.opened() + known.tuning.judged_after;
+    let old = |link: &Link| is_leecher(link) && now >= link.opened() + known.tuning.judged_after();
     let links =
         || known.links.iter().filter(|(_, link)| old(link)).map(|(id, link)| (link.yields(now), id, link));
     let mean = links().map(|(yields, ..)| yields).sum::<u64>() / (links().count() as u64).max(1);

@@ -69,7 +69,7 @@ fn the_leecher_that_gives_least_makes_room_and_a_seeder_stays() {
     plan.parts().0.links.get_mut(poor).unwrap().gave(1 << 18);
     plan.parts().0.changed = true;
     assert_eq!(links(&mut plan, now).1, [], "it is too early to judge");
-    now += Tuning::DEFAULT.judged_after + Tuning::DEFAULT.review_interval;
+    now += Tuning::DEFAULT.judged_after() + Tuning::DEFAULT.review_interval;
     plan.parts().0.changed = true;
     let (opened, closed) = links(&mut plan, now);
     assert_eq!((opened.len(), closed), (1, vec![poor]));

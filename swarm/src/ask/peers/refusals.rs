@@ -43,7 +43,7 @@ impl Refusals {
 
     /// The peer said that it lacks `block`, which may change: it is believed for this long.
     pub(in crate::ask) fn add(&mut self, now: Time, block: Block, believed: Duration) {
-        let end = now + believed.min(self.tuning.lack_believed);
+        let end = now + believed.min(self.tuning.lack_believed());
         if self.lacks.insert(block, end).is_none() {
             self.order.push_back(block);
         }
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!((refusals.lacks.len(), refusals.order.len()), (MAX_LACKS, MAX_LACKS));
         assert!(refusals.is_paused(tuning.pause / 2) && !refusals.is_paused(tuning.pause));
         let last = layout.block(4095).unwrap();
-        assert!(refusals.lacks(Time::ZERO, last) && !refusals.lacks(tuning.lack_believed, last));
+        assert!(refusals.lacks(Time::ZERO, last) && !refusals.lacks(tuning.lack_believed(), last));
         refusals.gained(last);
         assert!(!refusals.lacks(Time::ZERO, last) && !refusals.is_paused(Time::ZERO));
     }
