@@ -25,7 +25,11 @@ fn file() -> TestFile {
 }
 
 fn peer(subcommand: &str, scene: &Scene) -> Launch {
-    Launch::peer(subcommand).env("XDG_STATE_HOME", scene.state()).arg(&scene.cascade)
+    // A link's `.cascade` file is given by the extension.
+    Launch::peer(subcommand)
+        .env("XDG_STATE_HOME", scene.state())
+        .env("CASCADE_EXTENSION", "on")
+        .arg(&scene.cascade)
 }
 
 /// `peer seed` on machine 1, found there or not.
@@ -118,6 +122,8 @@ fn a_link_without_a_tracker_that_answers_works_on_the_local_network() {
     let _seeder = seeding(&network, &there, "--lan");
     let link = format!("cascade:{}?name={}&tracker=127.0.0.1%3A1", there.file.hex(), there.file.name);
     let download = Launch::peer("download").env("XDG_STATE_HOME", there.state()).arg(link).cwd(folder.path());
+    // The `.cascade` file of a link comes by the extension.
+    let download = download.env("CASCADE_EXTENSION", "on");
     network.on(2, download).run().assert_success();
     there.file.assert_same(&folder.path().join(&there.file.name));
 }
@@ -128,6 +134,7 @@ fn a_share_and_a_link_look_around_unless_they_are_told_not_to() {
     let (there, folder) = (Scene::new(file(), &[]), tempfile::tempdir().unwrap());
     let data = there.file.write_data(there.folder());
     let share = Launch::peer("share").env("XDG_STATE_HOME", there.state()).arg(data);
+    let share = share.env("CASCADE_EXTENSION", "on");
     let mut sharer = network.on(1, share).start();
     sharer.wait_line("its address", |line| line.contains("listening on 0.0.0.0:").then_some(()));
     let link = sharer.wait_line("its link", |line| {
@@ -135,6 +142,7 @@ fn a_share_and_a_link_look_around_unless_they_are_told_not_to() {
     });
     let download = |option: &str| {
         let launch = Launch::peer("download").env("XDG_STATE_HOME", there.state()).cwd(folder.path());
+        let launch = launch.env("CASCADE_EXTENSION", "on");
         network.on(2, launch.args([link.as_str(), "--no-wait"]).args(option.split_whitespace())).run()
     };
     download("--no-lan").assert_code(1);

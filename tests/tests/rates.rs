@@ -76,7 +76,8 @@ fn four_readers(
 ) -> Vec<u64> {
     let scene = Scene::new(file.clone(), &[]);
     let _ = scene.file.write_data(scene.folder());
-    let mut seeder = scene.seed().args(["--max-up", limit]).start();
+    // Version 1 readers, and a question for news among them.
+    let mut seeder = scene.seed().env("CASCADE_EXTENSION", "on").args(["--max-up", limit]).start();
     let addr = scene.listening(&mut seeder);
     let readers = Readers::new(4);
     thread::scope(|scope| {

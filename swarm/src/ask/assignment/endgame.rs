@@ -314,6 +314,27 @@ mod tests {
     }
 
     #[test]
+    fn after_a_restart_a_peer_is_asked_again_when_its_refusals_are_believed_no_more() {
+        let (mut plan, mut now) = (plan(2, &[1]), MOMENT);
+        let (link, ..) = opened(&actions(&mut plan, now), 1).unwrap();
+        plan.handle_connected(now, link);
+        for _ in 0..2 {
+            let asked = requests(&actions(&mut plan, now));
+            now += MOMENT;
+            let outcomes = asked.iter().map(|(_, block)| Outcome::Refused(*block, Status::MissingBlock));
+            plan.handle_received(now, link, 40, &outcomes.collect::<Vec<_>>());
+        }
+        // The disk is looked at for three seconds, in which nothing arrives.
+        now += Duration::from_secs(3);
+        let layout = Layout::new(2, 1).unwrap();
+        plan.restart(&Have::none(&layout));
+        while requests(&actions(&mut plan, now)).is_empty() {
+            now = plan.next_wakeup(now).expect("it sleeps until a tracker answers").max(now + MOMENT);
+            assert!(now < Duration::from_secs(7), "{now:?}");
+        }
+    }
+
+    #[test]
     fn a_peer_that_closes_takes_the_block_of_a_silent_one_after_the_usual_patience() {
         let (mut plan, mut now) = (plan(2, &[1, 2]), MOMENT);
         let first = actions(&mut plan, now);

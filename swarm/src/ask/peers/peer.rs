@@ -349,8 +349,10 @@ impl Peer {
 
     /// When it is due for a link (if there is `room` for one), or ends a pause.
     pub(in crate::ask) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
-        let retry = (room && self.wants_link()).then_some(self.retry_at);
-        let asked = self.links > 0 || self.habits.closes();
+        let waits = room && self.wants_link();
+        let retry = waits.then_some(self.retry_at);
+        // A link to a peer that has refused what is missing is only made when one of these refusals is believed no more.
+        let asked = self.links > 0 || self.habits.closes() || (waits && self.refusals.any());
         let pauses = asked.then(|| self.refusals.wakeups());
         let again = self.lies.next_wakeup(now);
         let pauses = pauses.into_iter().flatten().chain(again);
