@@ -24,7 +24,7 @@ pub enum Segment<'a> {
         /// How many there are.
         len: u64,
     },
-    /// So many zero bytes.
+    /// This number of zero bytes.
     Zero(u64),
 }
 

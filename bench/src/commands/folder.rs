@@ -98,7 +98,7 @@ fn few(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Many small files, by everybody who is there; tells who is not.
+/// Many small files, by each tool that is installed; names those that are not.
 fn many(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
     let data = make_folder(&dir.join("many"), options.files, options.each)?;
     let work = format!("{} files of {}", options.files, show_size(options.each));

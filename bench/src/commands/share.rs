@@ -99,7 +99,7 @@ fn printed_link(log: &Path) -> Option<String> {
     Some(link.to_owned())
 }
 
-/// Seconds until who has only the link serves the first block to others: it serves none that is not verified.
+/// Seconds until a receiver that has only the link serves its first block to others. It serves verified blocks only.
 fn first_byte(binaries: &Binaries, link: &str, cascade: &CascadeFile, folder: &Path) -> Result<f64> {
     let Some(block) = cascade.layout.block(0) else { return failed("the file has no block") };
     let (address, out) = (free_address()?, super::run_folder(folder)?);

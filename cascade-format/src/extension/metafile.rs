@@ -104,7 +104,7 @@ pub enum PartError {
 pub enum Heard<'a> {
     /// More bytes are needed.
     More,
-    /// A part follows, of a `.cascade` file of so many bytes.
+    /// A part follows, of a `.cascade` file of this length in bytes.
     Total(u64),
     /// The next bytes of the part.
     Bytes(&'a [u8]),

@@ -72,7 +72,7 @@ pub(crate) fn parse_rate(text: &str) -> Result<Rate, RateError> {
     let decimals = decimals.get(..decimals.len().min(MAX_DECIMALS)).unwrap_or_default();
     let mut scale = 1;
     decimals.bytes().for_each(|_| scale *= 10);
-    // A number of so many digits is beyond every limit.
+    // A number with that many digits is beyond every limit.
     let whole: u128 = whole.parse().map_err(|_| RateError::TooHigh)?;
     let fraction: u128 = decimals.parse().map_err(|_| wrong_number())?;
     let units = whole.checked_mul(scale).and_then(|whole| whole.checked_add(fraction));

@@ -24,7 +24,7 @@ const MAX_MESSAGE_LEN: u64 = 64 << 10;
 /// What has come.
 #[derive(Debug)]
 pub(super) enum Told {
-    /// A part follows, of a file of so many bytes.
+    /// A part follows, of a file of this length in bytes.
     Total(u64),
     /// The next bytes of the part.
     Bytes(Vec<u8>),
