@@ -196,7 +196,7 @@ fn peers_tell_each_other_of_ipv6_peers() {
     let mut first = first.args(["--peer", &seeder_at, "--seed"]).start();
     let mut second = second.args(["--peer", &seeder_at, "--seed"]).start();
     for (process, other) in [(0, 1), (1, 0)] {
-        let mut both = [&mut first, &mut second];
+        let both = [&mut first, &mut second];
         let other = listens(both[other]);
         both[process].wait_line("a link to the other", |line| {
             let event: Value = serde_json::from_str(line).ok()?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const PLAIN_FOR: Duration = Duration::from_secs(3600);
 
 /// Trackers that are remembered; further ones are asked both ways each time.
-const MAX_TRACKERS: usize = 1024;
+const MAX_PLAIN_TRACKERS: usize = 1024;
 
 /// The trackers that know version 1 alone, and since when that is known.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Forms {
         let mut plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match form {
             Form::Wide => drop(plain.remove(tracker)),
-            Form::Plain if plain.len() < MAX_TRACKERS || plain.contains_key(tracker) => {
+            Form::Plain if plain.len() < MAX_PLAIN_TRACKERS || plain.contains_key(tracker) => {
                 plain.insert(tracker.to_owned(), now);
             }
             Form::Plain => {}
@@ -56,8 +56,8 @@ mod tests {
     #[test]
     fn few_trackers_are_remembered() {
         let (forms, now) = (Forms::default(), clock::now());
-        (0..=MAX_TRACKERS).for_each(|port| forms.answered(&format!("a:{port}"), Form::Plain, now));
-        assert_eq!(forms.form(&format!("a:{MAX_TRACKERS}"), now), Form::Wide);
+        (0..=MAX_PLAIN_TRACKERS).for_each(|port| forms.answered(&format!("a:{port}"), Form::Plain, now));
+        assert_eq!(forms.form(&format!("a:{MAX_PLAIN_TRACKERS}"), now), Form::Wide);
         assert_eq!(forms.form("a:0", now), Form::Plain);
     }
 }
