@@ -154,13 +154,15 @@ impl Round<'_> {
                 return self.converse(Form::Plain, stream, to).await;
             }
             // Whatever goes wrong, it may be that the tracker does not know the command.
-            if let Ok(Ok(list)) = timeout(WIDE_PATIENCE, self.converse(Form::Wide, stream, to)).await {
-                forms.answered(self.tracker, Form::Wide, clock::now());
+            let wide = timeout(WIDE_PATIENCE, self.converse(Form::Wide, stream, to)).await;
+            if let Ok(Ok(list)) = wide {
+                forms.is_wide(self.tracker);
                 return Ok(list);
             }
+            let refused = matches!(wide, Ok(Err(TrackerError::Refused(_))));
             let (stream, to) = connect_any(dial, plain).await.map_err(TrackerError::Connect)?;
             let list = self.converse(Form::Plain, stream, to).await?;
-            forms.answered(self.tracker, Form::Plain, clock::now());
+            forms.is_plain(self.tracker, refused, clock::now());
             return Ok(list);
         }
         let (stream, to) = connect_any(dial, plain).await.map_err(TrackerError::Connect)?;

@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a tracker is asked as version 1 alone: it may be upgraded some day.
+/// How long a tracker that has refused the other commands is asked as version 1 alone: it may be upgraded some day.
 const PLAIN_FOR: Duration = Duration::from_secs(3600);
+
+/// The same after it has closed, or answered nothing: that may have had another reason.
+const UNSURE_FOR: Duration = Duration::from_secs(600);
 
 /// Trackers that are remembered; further ones are asked both ways each time.
 const MAX_PLAIN_TRACKERS: usize = 1024;
 
-/// The trackers that know version 1 alone, and since when that is known.
+/// The trackers that know version 1 alone, and until when that is believed.
 #[derive(Debug, Default)]
 pub(crate) struct Forms(Mutex<HashMap<String, Instant>>);
 
@@ -19,20 +22,20 @@ impl Forms {
     /// How `tracker` is asked first.
     pub(super) fn form(&self, tracker: &str, now: Instant) -> Form {
         let plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = plain.get(tracker).is_some_and(|since| now.saturating_duration_since(*since) < PLAIN_FOR);
-        if known { Form::Plain } else { Form::Wide }
+        if plain.get(tracker).is_some_and(|until| now < *until) { Form::Plain } else { Form::Wide }
     }
 
-    /// `tracker` has answered in this form; before, it has refused the other.
-    pub(super) fn answered(&self, tracker: &str, form: Form, now: Instant) {
+    /// `tracker` has answered a question of version 1, after it has `refused` the other, or given no answer.
+    pub(super) fn is_plain(&self, tracker: &str, refused: bool, now: Instant) {
         let mut plain = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match form {
-            Form::Wide => drop(plain.remove(tracker)),
-            Form::Plain if plain.len() < MAX_PLAIN_TRACKERS || plain.contains_key(tracker) => {
-                plain.insert(tracker.to_owned(), now);
-            }
-            Form::Plain => {}
+        if plain.len() < MAX_PLAIN_TRACKERS || plain.contains_key(tracker) {
+            plain.insert(tracker.to_owned(), now + if refused { PLAIN_FOR } else { UNSURE_FOR });
         }
+    }
+
+    /// `tracker` knows both.
+    pub(super) fn is_wide(&self, tracker: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(tracker);
     }
 }
 
@@ -42,21 +45,23 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn a_tracker_of_version_1_is_asked_anew_after_an_hour() {
+    fn a_tracker_of_version_1_is_asked_anew_after_a_time() {
         let (forms, now) = (Forms::default(), clock::now());
         assert_eq!(forms.form("a:1", now), Form::Wide);
-        forms.answered("a:1", Form::Plain, now);
-        assert_eq!(forms.form("a:1", now + PLAIN_FOR / 2), Form::Plain);
-        assert_eq!(forms.form("b:1", now), Form::Wide, "another one");
-        assert_eq!(forms.form("a:1", now + PLAIN_FOR), Form::Wide);
-        forms.answered("a:1", Form::Wide, now + PLAIN_FOR);
+        for (refused, time) in [(true, PLAIN_FOR), (false, UNSURE_FOR)] {
+            forms.is_plain("a:1", refused, now);
+            assert_eq!(forms.form("a:1", now + time / 2), Form::Plain);
+            assert_eq!(forms.form("b:1", now), Form::Wide, "another one");
+            assert_eq!(forms.form("a:1", now + time), Form::Wide);
+        }
+        forms.is_wide("a:1");
         assert_eq!(forms.form("a:1", now), Form::Wide, "it was upgraded");
     }
 
     #[test]
     fn few_trackers_are_remembered() {
         let (forms, now) = (Forms::default(), clock::now());
-        (0..=MAX_PLAIN_TRACKERS).for_each(|port| forms.answered(&format!("a:{port}"), Form::Plain, now));
+        (0..=MAX_PLAIN_TRACKERS).for_each(|port| forms.is_plain(&format!("a:{port}"), true, now));
         assert_eq!(forms.form(&format!("a:{MAX_PLAIN_TRACKERS}"), now), Form::Wide);
         assert_eq!(forms.form("a:0", now), Form::Plain);
     }
