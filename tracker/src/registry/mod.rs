@@ -23,6 +23,7 @@ mod index;
 mod ledger;
 mod members;
 mod pages;
+pub mod room;
 mod sample;
 mod source;
 mod swarm;
