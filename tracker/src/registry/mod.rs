@@ -21,6 +21,7 @@ mod chain;
 mod group;
 mod index;
 mod ledger;
+mod look;
 mod members;
 mod pages;
 pub mod room;
