@@ -104,6 +104,17 @@ async fn converse(
     let announced = announced(identity, ours);
     let request = TrackerRequest { command, cascade_hash, listen: announced };
     stream.write_all(&request.encode()).await.map_err(TrackerError::Io)?;
+    let body = read_answer(stream).await?;
+    let others: Vec<_> = parse_peer_list(&body)?.filter(|entry| entry.addr != announced).collect();
+    let times = || others.iter().map(|entry| entry.subscribed);
+    let subscribed = times().min().zip(times().max());
+    let worth = |addr: &SocketAddrV4| address::may_be_told(*addr, *addr_of_tracker.ip(), ours);
+    let peers = others.iter().map(|entry| entry.addr).filter(worth).collect();
+    Ok(PeerList { peers, subscribed, announced })
+}
+
+/// Reads an answer to its end; what is in its body, where it is no refusal.
+pub(crate) async fn read_answer(mut stream: TcpStream) -> Result<Vec<u8>, TrackerError> {
     let mut header = [0; RESPONSE_HEADER_LEN];
     stream.read_exact(&mut header).await.map_err(TrackerError::Io)?;
     let header = TrackerResponseHeader::parse(&header);
@@ -123,12 +134,7 @@ async fn converse(
     if read as u64 != length {
         return Err(TrackerError::Io(io::ErrorKind::UnexpectedEof.into()));
     }
-    let others: Vec<_> = parse_peer_list(&body)?.filter(|entry| entry.addr != announced).collect();
-    let times = || others.iter().map(|entry| entry.subscribed);
-    let subscribed = times().min().zip(times().max());
-    let worth = |addr: &SocketAddrV4| address::may_be_told(*addr, *addr_of_tracker.ip(), ours);
-    let peers = others.iter().map(|entry| entry.addr).filter(worth).collect();
-    Ok(PeerList { peers, subscribed, announced })
+    Ok(body)
 }
 
 /// Where this end of the connection is.
