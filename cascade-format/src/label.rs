@@ -11,6 +11,9 @@ pub struct Label<const N: usize> {
 }
 
 impl<const N: usize> Label<N> {
+    /// The most bytes of it.
+    pub const MAX_LEN: usize = N;
+
     /// No text.
     pub const EMPTY: Self = {
         assert!(N <= 255, "its length is one byte on the wire");

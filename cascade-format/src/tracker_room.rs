@@ -37,11 +37,14 @@ const ROOM: u32 = 6;
 const GOODBYE: u8 = 1;
 const SEEDER: u8 = 2;
 
-/// A peer's name for people.
-pub type PeerName = Label<MAX_PEER_NAME_LEN>;
+/// A peer's name for people, of at most [`MAX_PEER_NAME_LEN`] bytes. (Rust 1.95 fails to compile some uses of a type whose
+/// parameter is a named constant.)
+pub type PeerName = Label<64>;
 
-/// The name and version of a peer's program.
-pub type Program = Label<MAX_VERSION_LEN>;
+/// The name and version of a peer's program, of at most [`MAX_VERSION_LEN`] bytes.
+pub type Program = Label<24>;
+
+const _: () = assert!(PeerName::MAX_LEN == MAX_PEER_NAME_LEN && Program::MAX_LEN == MAX_VERSION_LEN);
 
 /// What a request's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -14,6 +14,8 @@
 //! All of it is what peers say of themselves, and nobody proves it.
 
 mod call;
+pub(crate) mod kept;
+pub(crate) mod telling;
 
 pub use cascade_format::tracker_room::{Member, PeerName, Presence, Program, Progress, Summary};
 
