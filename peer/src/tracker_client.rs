@@ -9,18 +9,22 @@ use cascade_format::tracker_wire::{
     parse_peer_list,
 };
 use cascade_format::{CascadeHash, PeerAddr, text};
+use cascade_swarm::Listening;
 use cascade_swarm::ask::address;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+/// Addresses of each family of one name that are tried.
+const MAX_ADDRESSES: usize = 2;
+
 /// Why a tracker gave no peer list.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrackerError {
-    /// The name has no address that the protocol can carry.
-    #[error("{0} has no IPv4 address")]
+    /// The name has no address.
+    #[error("{0} has no address")]
     NoAddress(String),
     /// The name could not be looked up.
     #[error("cannot look up {0}: {1}")]
@@ -56,26 +60,18 @@ impl TrackerError {
 #[derive(Debug)]
 pub(crate) struct PeerList {
     /// The peers, without the one that asked and without addresses that are worth no connection.
-    pub peers: Vec<SocketAddrV4>,
+    pub peers: Vec<PeerAddr>,
     /// When the others subscribed, the first and the last of them, by the tracker's clock in seconds.
     pub subscribed: Option<(u32, u32)>,
-    /// The address that was announced.
-    pub announced: SocketAddrV4,
+    /// The addresses that were announced.
+    pub announced: Vec<PeerAddr>,
 }
 
 /// How a peer shows itself to trackers.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
-    /// Where it listens. An unspecified address stands for that of the connection to the tracker.
-    pub listen: SocketAddrV4,
-}
-
-impl Identity {
-    /// Where it listens, as it is known without a connection.
-    #[must_use]
-    pub(crate) const fn nowhere(&self) -> PeerAddr {
-        PeerAddr::new(IpAddr::V4(*self.listen.ip()), self.listen.port())
-    }
+    /// Where it listens, if it does. All addresses stand for that of the connection to the tracker.
+    pub listening: Option<Listening>,
 }
 
 /// Asks `tracker`, a `HOST:PORT`, about a file.
@@ -93,51 +89,22 @@ pub(crate) async fn ask(
         .map_err(|_| TrackerError::Timeout)?
 }
 
-/// The first IPv4 address of `host_port`: the protocol carries no other.
+/// The addresses of `host_port`, in the order in which the system prefers them: at most [`MAX_ADDRESSES`] of each
+/// family.
 ///
 /// # Errors
-/// The name cannot be looked up, or has no such address.
-pub(crate) async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerError> {
+/// The name cannot be looked up, or has no address.
+pub(crate) async fn resolve(host_port: &str) -> Result<Vec<PeerAddr>, TrackerError> {
     let found = lookup_host(host_port).await;
-    let mut found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
-    let first = found.find_map(|addr| match addr {
-        SocketAddr::V4(addr) => Some(addr),
-        SocketAddr::V6(_) => None,
-    });
-    first.ok_or_else(|| TrackerError::NoAddress(host_port.into()))
-}
-
-/// Sends `tracker` a report. The address in it becomes that at which this peer listens, as it is seen on this connection.
-///
-/// # Errors
-/// Everything in [`TrackerError`]: a tracker of version 1 refuses, or closes the connection.
-pub(crate) async fn report(
-    tracker: &str,
-    report: Report,
-    identity: Identity,
-) -> Result<PeerList, TrackerError> {
-    let conversation = async {
-        let (mut stream, teller, ours) = connect(tracker, identity).await?;
-        let announced = announced(identity, ours);
-        let report = Report { listen: announced.into(), ..report };
-        stream.write_all(&report.encode()).await.map_err(TrackerError::Io)?;
-        let body = read_answer(stream).await?;
-        let entries = tracker_wide::parse_peer_list(&body)?;
-        // Addresses of the other family mean nothing to this peer.
-        let entries = entries.filter_map(|entry| Some((entry.addr.v4()?, entry.subscribed)));
-        Ok(peer_list(entries, announced, teller, ours))
-    };
-    timeout(TRACKER_TIMEOUT, conversation).await.map_err(|_| TrackerError::Timeout)?
-}
-
-/// A connection to a tracker, where the tracker is, and where this end is.
-async fn connect(tracker: &str, identity: Identity) -> Result<(TcpStream, Ipv4Addr, Ipv4Addr), TrackerError> {
-    let addr_of_tracker = resolve(tracker).await?;
-    let connecting =
-        timeout(CONNECT_TIMEOUT, Dial::from(*identity.listen.ip()).connect(addr_of_tracker)).await;
-    let stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
-    let ours = local_ip(&stream).map_err(TrackerError::Io)?;
-    Ok((stream, *addr_of_tracker.ip(), ours))
+    let found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
+    let mut addrs: Vec<PeerAddr> = Vec::new();
+    for addr in found.map(PeerAddr::from) {
+        let of_family = addrs.iter().filter(|other| other.ip().is_ipv4() == addr.ip().is_ipv4()).count();
+        if of_family < MAX_ADDRESSES && !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
+    if addrs.is_empty() { Err(TrackerError::NoAddress(host_port.into())) } else { Ok(addrs) }
 }
 
 async fn converse(
@@ -151,23 +118,56 @@ async fn converse(
     let request = TrackerRequest { command, cascade_hash, listen: announced };
     stream.write_all(&request.encode()).await.map_err(TrackerError::Io)?;
     let body = read_answer(stream).await?;
-    let entries = parse_peer_list(&body)?.map(|entry| (entry.addr, entry.subscribed));
-    Ok(peer_list(entries, announced, teller, ours))
+    let entries = parse_peer_list(&body)?.map(|entry| (entry.addr.into(), entry.subscribed));
+    Ok(peer_list(entries, announced.into(), teller, ours))
+}
+
+/// Sends `tracker` a report. The address in it becomes that at which this peer listens, as it is seen on this connection.
+///
+/// # Errors
+/// Everything in [`TrackerError`]: a tracker of version 1 refuses, or closes the connection.
+pub(crate) async fn report(
+    tracker: &str,
+    report: Report,
+    identity: Identity,
+) -> Result<PeerList, TrackerError> {
+    let conversation = async {
+        let (mut stream, teller, ours) = connect(tracker, identity).await?;
+        let announced = announced(identity, ours).into();
+        let report = Report { listen: announced, ..report };
+        stream.write_all(&report.encode()).await.map_err(TrackerError::Io)?;
+        let body = read_answer(stream).await?;
+        let entries = tracker_wide::parse_peer_list(&body)?.map(|entry| (entry.addr, entry.subscribed));
+        Ok(peer_list(entries, announced, teller, ours))
+    };
+    timeout(TRACKER_TIMEOUT, conversation).await.map_err(|_| TrackerError::Timeout)?
+}
+
+/// A connection to a tracker, where the tracker is, and where this end is.
+async fn connect(tracker: &str, identity: Identity) -> Result<(TcpStream, Ipv4Addr, Ipv4Addr), TrackerError> {
+    let addr_of_tracker = resolve(tracker).await?.into_iter().find_map(|addr| addr.v4());
+    let addr_of_tracker = addr_of_tracker.ok_or_else(|| TrackerError::NoAddress(tracker.into()))?;
+    let dial = Dial::from(identity.listening);
+    let connecting = timeout(CONNECT_TIMEOUT, dial.connect(addr_of_tracker.into())).await;
+    let stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
+    let ours = local_ip(&stream).map_err(TrackerError::Io)?;
+    Ok((stream, *addr_of_tracker.ip(), ours))
 }
 
 /// What `entries` of the tracker at `teller` are worth to a peer at `ours` that was announced as `announced`.
 fn peer_list(
-    entries: impl Iterator<Item = (SocketAddrV4, u32)>,
-    announced: SocketAddrV4,
+    entries: impl Iterator<Item = (PeerAddr, u32)>,
+    announced: PeerAddr,
     teller: Ipv4Addr,
     ours: Ipv4Addr,
 ) -> PeerList {
     let others: Vec<_> = entries.filter(|(addr, _)| *addr != announced).collect();
     let times = || others.iter().map(|(_, subscribed)| *subscribed);
     let subscribed = times().min().zip(times().max());
-    let worth = |addr: &SocketAddrV4| address::may_be_told(*addr, teller, ours);
+    let (teller, ours) = (IpAddr::V4(teller), IpAddr::V4(ours));
+    let worth = |addr: &PeerAddr| address::may_be_told(*addr, teller, ours);
     let peers = others.iter().map(|(addr, _)| *addr).filter(worth).collect();
-    PeerList { peers, subscribed, announced }
+    PeerList { peers, subscribed, announced: vec![announced] }
 }
 
 /// Reads an answer to its end; what is in its body, where it is no refusal.
@@ -203,6 +203,6 @@ fn local_ip(stream: &TcpStream) -> io::Result<Ipv4Addr> {
 }
 
 fn announced(identity: Identity, ours: Ipv4Addr) -> SocketAddrV4 {
-    let ip = if identity.listen.ip().is_unspecified() { ours } else { *identity.listen.ip() };
-    SocketAddrV4::new(ip, identity.listen.port())
+    let own = identity.listening.and_then(|listening| listening.v4()).filter(|ip| !ip.is_unspecified());
+    SocketAddrV4::new(own.unwrap_or(ours), identity.listening.map_or(0, |listening| listening.port()))
 }

@@ -3,7 +3,6 @@
 use crate::dial::Dial;
 use crate::limits::{CONNECT_TIMEOUT, TRACKER_TIMEOUT};
 use crate::tracker_client::{self, TrackerError, resolve};
-use std::net::Ipv4Addr;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -13,10 +12,16 @@ use tokio::time::timeout;
 /// Everything in [`TrackerError`].
 pub(super) async fn exchange(tracker: &str, request: &[u8]) -> Result<Vec<u8>, TrackerError> {
     let converse = async {
-        let addr = resolve(tracker).await?;
-        let connecting = timeout(CONNECT_TIMEOUT, Dial::from(Ipv4Addr::UNSPECIFIED).connect(addr)).await;
-        let stream = connecting.unwrap_or_else(|late| Err(late.into()));
-        let mut stream = stream.map_err(TrackerError::Connect)?;
+        let mut connected = None;
+        for addr in resolve(tracker).await? {
+            let connecting = timeout(CONNECT_TIMEOUT, Dial::from(None).connect(addr.into())).await;
+            connected = Some(connecting.unwrap_or_else(|late| Err(late.into())));
+            if matches!(connected, Some(Ok(_))) {
+                break;
+            }
+        }
+        let connected = connected.ok_or_else(|| TrackerError::NoAddress(tracker.into()))?;
+        let mut stream = connected.map_err(TrackerError::Connect)?;
         stream.write_all(request).await.map_err(TrackerError::Io)?;
         tracker_client::read_answer(stream).await
     };

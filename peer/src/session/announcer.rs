@@ -6,18 +6,22 @@ use crate::limits::GOODBYE_TIMEOUT;
 use crate::room::kept::Kept;
 use crate::room::telling::{Badge, Role, Telling, Told, standing};
 use crate::tracker_client::{Identity, PeerList, TrackerError, ask, report};
-use cascade_format::CascadeHash;
 use cascade_format::tracker_room::{Progress, Report};
 use cascade_format::tracker_wire::Command;
+use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::ask::announce::tell::{Question, Tell};
 use cascade_swarm::ask::announce::{Listed, Reply};
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Answers that wait to be read, for each tracker.
 const QUEUE: usize = 4;
+
+/// Stands in a report until it is known where the connection comes from.
+const NOWHERE: PeerAddr = PeerAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A tracker's answer.
 #[derive(Debug)]
@@ -184,7 +188,7 @@ impl Caller {
 
     /// The report; the address is put in when it is known where the connection comes from.
     fn report(&self, role: Role, progress: Progress) -> Report {
-        self.badge.report(self.hash, self.identity.nowhere(), role == Role::Seeder, progress)
+        self.badge.report(self.hash, NOWHERE, role == Role::Seeder, progress)
     }
 
     /// Leaves the tracker's room, and its lists.
