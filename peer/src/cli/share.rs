@@ -1,5 +1,6 @@
 //! `peer share`: describes files and folders, tells others of them by links, and serves them until it is interrupted.
 
+use super::called::Called;
 use super::given::{self, link_of};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
@@ -55,6 +56,8 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    called: Called,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -91,7 +94,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
     let options =
         Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
-    let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
+    let options = args.called.call(args.rates.limit(options));
+    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
     let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);

@@ -16,6 +16,7 @@
 mod call;
 pub(crate) mod kept;
 pub(crate) mod telling;
+pub mod view;
 
 pub use cascade_format::tracker_room::{Member, PeerName, Presence, Program, Progress, Summary};
 
@@ -74,12 +75,13 @@ pub async fn ask(tracker: &str, cascade_hash: CascadeHash) -> Result<Room, RoomE
     Ok(room)
 }
 
-/// Asks `tracker`, a `HOST:PORT`, how many have a file.
+/// Asks `tracker`, a `HOST:PORT`, how many have a file, with one question: of a large room only some members are told.
 ///
 /// # Errors
 /// Those of [`ask`].
-pub async fn ask_summary(tracker: &str, cascade_hash: CascadeHash) -> Result<Summary, RoomError> {
-    Ok(ask_page(tracker, cascade_hash, 0).await?.summary)
+pub async fn glance(tracker: &str, cascade_hash: CascadeHash) -> Result<Room, RoomError> {
+    let Page { summary, members, .. } = ask_page(tracker, cascade_hash, 0).await?;
+    Ok(Room { summary, members })
 }
 
 async fn ask_page(tracker: &str, cascade_hash: CascadeHash, first: u32) -> Result<Page, RoomError> {
