@@ -27,8 +27,9 @@ pub const MAX_REQUEST_LEN: usize = REPORT_LEN + MAX_VERSION_LEN + MAX_PEER_NAME_
 /// Length of a report without its texts, in bytes.
 const REPORT_LEN: usize = 108;
 
-/// Length of a question for a room, in bytes.
-pub const ROOM_REQUEST_LEN: usize = 52;
+/// Length of a question for a room, in bytes: not shorter than a request of version 1, so that who knows that alone does
+/// not wait for the rest.
+pub const ROOM_REQUEST_LEN: usize = 56;
 
 const REPORT: u32 = 5;
 const ROOM: u32 = 6;

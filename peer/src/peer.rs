@@ -33,8 +33,8 @@ use crate::link::farewell::FAREWELL;
 use crate::listener;
 use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
-use crate::room::PeerName;
 use crate::room::telling::{Badge, Role};
+use crate::room::{PeerName, Reporter};
 use crate::serve::{self, Guests, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
 use crate::session::{
@@ -190,6 +190,12 @@ impl Peer {
     #[must_use]
     pub fn given_of(&self, hash: &CascadeHash) -> Option<Arc<Given>> {
         self.engine.catalog.get(hash).map(|file| Arc::clone(file.file.given()))
+    }
+
+    /// Tells how far this peer is with a file, as it tells trackers.
+    #[must_use]
+    pub fn reporter(&self) -> Reporter {
+        Reporter::new(Arc::clone(&self.engine.catalog), self.engine.badge)
     }
 
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.

@@ -33,6 +33,8 @@ pub enum Manner {
     Silence,
     /// By the rules, every byte of the header in a segment of its own.
     HeaderByteByByte,
+    /// By the rules; closes at a command that version 1 does not have, without a word.
+    ClosesBeyond,
 }
 
 /// One request that arrived.
@@ -191,6 +193,9 @@ fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
             stream.set_nonblocking(false)?;
             bytes.extend_from_slice(&more[..count]);
             shared.state().beyond.push(bytes);
+            if shared.manner == Manner::ClosesBeyond {
+                return Ok(());
+            }
         } else {
             shared.state().malformed += 1;
         }
@@ -199,7 +204,7 @@ fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
     shared.state().announces.push(announce);
     let list = list(shared, &announce);
     match &shared.manner {
-        Manner::Proper | Manner::Everybody => respond(stream, 0, &list),
+        Manner::Proper | Manner::Everybody | Manner::ClosesBeyond => respond(stream, 0, &list),
         Manner::Refusal(text) => respond(stream, 1, text),
         Manner::Claim(length) => {
             let header = [&[0], &length.to_be_bytes()[..], &list].concat();

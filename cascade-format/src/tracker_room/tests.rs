@@ -61,8 +61,8 @@ fn golden_report() {
 fn golden_question() {
     let request = RoomRequest { cascade_hash: CascadeHash([9; 32]), first: 0x0a0b_0c0d };
     let bytes = request.encode();
-    assert_eq!(&bytes[..16], b"CASC\0\0\0\x01\0\0\0\x06\0\0\0\x24");
-    assert_eq!((&bytes[16..48], &bytes[48..]), (&[9; 32][..], &[10, 11, 12, 13][..]));
+    assert_eq!(&bytes[..16], b"CASC\0\0\0\x01\0\0\0\x06\0\0\0\x28");
+    assert_eq!((&bytes[16..48], &bytes[48..]), (&[9; 32][..], &[10, 11, 12, 13, 0, 0, 0, 0][..]));
     assert_eq!(RoomRequest::parse(&bytes), Ok(request));
 }
 
@@ -91,8 +91,8 @@ fn each_wrong_field_is_named() {
     assert_eq!(wrong(121, 0x1b), Err(RequestError::ReportText));
     assert_eq!(wrong(121, 0xff), Err(RequestError::ReportText));
     let mut room = RoomRequest { cascade_hash: CascadeHash([9; 32]), first: 0 }.encode();
-    room[15] = 37;
-    assert_eq!(RoomRequest::parse(&room), Err(RequestError::RoomLength(37)));
+    room[15] = 41;
+    assert_eq!(RoomRequest::parse(&room), Err(RequestError::RoomLength(41)));
 }
 
 #[test]

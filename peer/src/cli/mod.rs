@@ -19,6 +19,7 @@ mod reached;
 mod room_text;
 pub mod seed;
 pub mod share;
+mod share_room;
 mod shell;
 pub mod status;
 mod taken;

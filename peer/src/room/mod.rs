@@ -15,10 +15,13 @@
 
 mod call;
 pub(crate) mod kept;
+mod reporter;
 pub(crate) mod telling;
 pub mod view;
 
 pub use cascade_format::tracker_room::{Member, PeerName, Presence, Program, Progress, Summary};
+
+pub use reporter::Reporter;
 
 use crate::limits::MAX_ROOM_PAGES;
 use crate::tracker_client::TrackerError;
