@@ -41,3 +41,4 @@ pub mod scene;
 pub mod tracker_client;
 pub mod tree;
 pub mod uplink;
+pub mod wide;

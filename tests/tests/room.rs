@@ -2,7 +2,7 @@ use crate::links::{assert_complete, download, peer};
 use crate::tracker_setup::RunningTracker;
 use cascade_tests::address::Reserved;
 use cascade_tests::cascade_file::TestFile;
-use cascade_tests::foreign_tracker::{ForeignTracker, Manner};
+use cascade_tests::foreign_tracker::{ForeignTracker, Unknown};
 use cascade_tests::launch::Launch;
 use cascade_tests::outcome::Outcome;
 use cascade_tests::process::Process;
@@ -194,9 +194,9 @@ fn goodbye_unregisters_and_who_leaves_without_everything_is_gone() {
 /// What a tracker of version 1 sees: one request that it does not know, then those of version 1, byte for byte.
 #[test]
 fn a_tracker_of_version_1_refuses_once_and_is_asked_as_ever() {
-    for manner in [Manner::Proper, Manner::ClosesBeyond] {
+    for unknown in [Unknown::Refuse, Unknown::Close, Unknown::Silence] {
         let file = film();
-        let tracker = ForeignTracker::start(manner.clone());
+        let tracker = ForeignTracker::not_knowing(unknown, &[]);
         let folder = tempfile::tempdir().unwrap();
         let (cascade, _) = (file.write_cascade(folder.path()), file.write_data(folder.path()));
         let other = TestFile::random("other.bin", 100_000, 65_536);
@@ -207,10 +207,10 @@ fn a_tracker_of_version_1_refuses_once_and_is_asked_as_ever() {
         seeder.wait_until("both subscriptions", || (tracker.announces().len() >= 2).then_some(()));
         let beyond = tracker.beyond();
         // Both files may have asked before the first refusal was there.
-        assert!((1..=2).contains(&beyond.len()), "{manner:?}: {} requests", beyond.len());
+        assert!((1..=2).contains(&beyond.len()), "{unknown:?}: {} requests", beyond.len());
         assert!(
             beyond.iter().all(|bytes| bytes.starts_with(b"CASC\0\0\0\x01\0\0\0\x05\0\0\0")),
-            "{manner:?}"
+            "{unknown:?}"
         );
         let announces = tracker.announces();
         assert!(
@@ -222,13 +222,13 @@ fn a_tracker_of_version_1_refuses_once_and_is_asked_as_ever() {
         assert_eq!(
             (announces.len(), tracker.malformed(), tracker.connections()),
             (2, 0, 2 + beyond.len()),
-            "{manner:?}"
+            "{unknown:?}"
         );
         // Nobody says goodbye to it.
         seeder.end_by(Signal::INT).assert_code(0);
-        assert_eq!(tracker.connections(), 2 + beyond.len(), "{manner:?}");
+        assert_eq!(tracker.connections(), 2 + beyond.len(), "{unknown:?}");
         let link = format!("cascade:{}?tracker={}", file.hex(), tracker.addr);
-        if manner == Manner::Proper {
+        if unknown == Unknown::Refuse {
             let refused = wait(&link, &["--complete", "1"]).start().wait_exit();
             refused.assert_code(1).assert_error_mentions(&["tells nothing of who has how much"]);
         }

@@ -104,3 +104,6 @@ mod links_liars;
 mod room;
 /// `peer share`.
 mod share;
+
+/// Peers, trackers and links in IPv6, alone and beside IPv4.
+mod ipv6;

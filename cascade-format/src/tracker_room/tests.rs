@@ -16,6 +16,7 @@ fn sample() -> Report {
         number: 0x0102_0304_0506_0708,
         goodbye: false,
         seeder: true,
+        v4_only: false,
         progress: Progress { had: 3, blocks: 4, received: 5, given: 6 },
         program: Program::of("cascade 0.1.0"),
         name: PeerName::of("lab-07"),
@@ -98,7 +99,7 @@ fn each_wrong_field_is_named() {
 #[test]
 fn unknown_flags_mean_nothing() {
     let mut bytes = sample().encode();
-    bytes[74] |= 0xfc;
+    bytes[74] |= 0xf8;
     assert_eq!(Report::parse(&bytes), Ok(sample()));
 }
 
@@ -141,13 +142,14 @@ fn a_page_is_bounded_and_the_largest_fits_a_socket() {
 
 proptest! {
     #[test]
-    fn every_report_comes_back(number: u64, flags in 0u8..4, numbers: [u64; 4], program: String, name: String) {
+    fn every_report_comes_back(number: u64, flags in 0u8..8, numbers: [u64; 4], program: String, name: String) {
         let [had, blocks, received, given] = numbers;
         let (had, blocks) = (had.min(blocks), had.max(blocks));
         let report = Report {
             number,
             goodbye: flags & 1 != 0,
             seeder: flags & 2 != 0,
+            v4_only: flags & 4 != 0,
             progress: Progress { had, blocks, received, given },
             program: Program::of(&program),
             name: PeerName::of(&name),
@@ -164,7 +166,7 @@ proptest! {
         let copied = sound.min(bytes.len()).min(good.len());
         bytes[..copied].copy_from_slice(&good[..copied]);
         if let Ok(report) = Report::parse(&bytes) {
-            bytes[74] &= 3;
+            bytes[74] &= 7;
             prop_assert_eq!(report.encode(), bytes);
         }
     }

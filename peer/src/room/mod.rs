@@ -13,8 +13,6 @@
 //!
 //! All of it is what peers say of themselves, and nobody proves it.
 
-mod call;
-pub(crate) mod kept;
 mod reporter;
 pub(crate) mod telling;
 pub mod view;
@@ -24,7 +22,7 @@ pub use cascade_format::tracker_room::{Member, PeerName, Presence, Program, Prog
 pub use reporter::Reporter;
 
 use crate::limits::MAX_ROOM_PAGES;
-use crate::tracker_client::TrackerError;
+use crate::tracker_client::{self, TrackerError};
 use cascade_format::CascadeHash;
 use cascade_format::tracker_room::{Page, PageError, RoomRequest};
 use std::collections::HashMap;
@@ -88,7 +86,7 @@ pub async fn glance(tracker: &str, cascade_hash: CascadeHash) -> Result<Room, Ro
 }
 
 async fn ask_page(tracker: &str, cascade_hash: CascadeHash, first: u32) -> Result<Page, RoomError> {
-    let body = call::exchange(tracker, &RoomRequest { cascade_hash, first }.encode()).await?;
+    let body = tracker_client::exchange(tracker, &RoomRequest { cascade_hash, first }.encode()).await?;
     Ok(Page::parse(&body)?)
 }
 

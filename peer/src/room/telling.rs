@@ -38,7 +38,17 @@ impl Badge {
         progress: Progress,
     ) -> Report {
         let (Self { number, name }, program) = (*self, Program::of(PROGRAM));
-        Report { cascade_hash, listen, number, goodbye: false, seeder, progress, program, name }
+        Report {
+            cascade_hash,
+            listen,
+            number,
+            goodbye: false,
+            seeder,
+            v4_only: false,
+            progress,
+            program,
+            name,
+        }
     }
 }
 

@@ -7,10 +7,9 @@ use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::pace::Limit;
 use crate::room::PeerName;
-use crate::room::kept::Kept;
 use crate::room::telling::{Badge, Told};
 use crate::store::Records;
-use crate::tracker_client::Identity;
+use crate::tracker_client::{Forms, Identity};
 use cascade_format::CascadeHash;
 use cascade_swarm::Listening;
 use std::collections::HashMap;
@@ -47,12 +46,12 @@ pub struct Engine {
     pub stop: Stop,
     /// Permits to check a file.
     pub checks: Arc<Semaphore>,
+    /// What is known of the trackers.
+    pub(crate) forms: Arc<Forms>,
     /// Permits to talk to a tracker.
     pub tracker_calls: Arc<Semaphore>,
     /// Who this peer is in the rooms of trackers.
     pub(crate) badge: Badge,
-    /// Which trackers keep rooms.
-    pub(crate) kept: Kept,
     /// Conversations with trackers, until their goodbyes.
     pub(crate) conversations: Arc<Mutex<JoinSet<()>>>,
     /// Conversations with trackers that whoever downloads or seeds the file goes on with.
@@ -79,9 +78,9 @@ impl Engine {
             lan: Lan::new(listen),
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            forms: Arc::default(),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
             badge: Badge::new(PeerName::EMPTY),
-            kept: Kept::default(),
             conversations: Arc::default(),
             parked: Arc::default(),
         })
@@ -148,7 +147,7 @@ impl Engine {
     /// How this process shows itself to trackers. One that does not listen has port 0.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity { listening: self.listen }
+        Identity { listening: self.listen, forms: Arc::clone(&self.forms) }
     }
 }
 

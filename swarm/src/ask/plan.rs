@@ -100,6 +100,9 @@ impl Plan {
 
     /// The link has ended, and everything that arrived on it has been told.
     pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
+        if ended == Ended::NoWay {
+            self.connecting.unpay(&self.known, now, link);
+        }
         self.actions.extend(self.answers.closed(&mut self.known, now, link, ended));
     }
 
