@@ -28,7 +28,7 @@ use crate::pace::Limit;
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
-use crate::view::{FileState, SeenFile};
+use crate::view::SeenFile;
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -140,8 +140,6 @@ impl Session {
             shared.ledger().found(&have);
         }
         describe(&shared, &metafile, &engine);
-        seen.set_blocks(&shared);
-        seen.set_state(FileState::Downloading);
         let prefix = PrefixHash::new(Arc::clone(&shared));
         if !matches!(place, Place::Target { file_hash_checked: true, .. }) {
             prefix.start().map_err(DownloadError::Thread)?;
@@ -191,8 +189,8 @@ impl Session {
     }
 
     async fn run(&mut self, observer: &mut dyn Observer) -> Result<Ended, DownloadError> {
+        self.begin_to_show();
         observer.event(Event::Start(self.progress()));
-        self.show();
         if !self.plan.is_complete() {
             self.learn_named_peers(observer).await;
         }

@@ -124,7 +124,7 @@ mod tests {
         assert_eq!((map.count(), map.has(last)), (1, true));
         let snapshot = map.snapshot();
         assert!(snapshot.has(last) && snapshot.count() == 1);
-        assert_eq!(map.set().runs().collect::<Vec<_>>(), [129..130]);
+        assert_eq!(map.set().runs().next(), Some(129..130));
         map.replace(&Have::all(&layout));
         assert!(map.is_complete() && map.set().is_complete());
         assert!(map.withdraw(last) && !map.withdraw(last));

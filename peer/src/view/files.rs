@@ -202,7 +202,7 @@ impl SeenFile {
             age: now.saturating_duration_since(self.since),
             download,
             receivers_known: receivers.known,
-            receivers: receivers.seen.into_iter().map(|seen| receiver(seen, blocks)).collect(),
+            receivers: receivers.seen.iter().map(|seen| receiver(seen, blocks)).collect(),
             bytes_given,
             copies_given,
             bytes_received: self.received.load(Ordering::Relaxed),
@@ -210,7 +210,7 @@ impl SeenFile {
     }
 }
 
-fn receiver(seen: SeenReceiver, blocks: u64) -> ReceiverView {
+fn receiver(seen: &SeenReceiver, blocks: u64) -> ReceiverView {
     let blocks_had = seen.told.map(|told| told.blocks(blocks));
     ReceiverView {
         ip: seen.ip,

@@ -1,7 +1,7 @@
 //! What a download lets be seen of itself, when somebody looks.
 
 use super::Session;
-use crate::view::{DownloadView, LinkView, Role};
+use crate::view::{DownloadView, FileState, LinkView, Role};
 use cascade_swarm::ask::SeenLink;
 use std::time::Duration;
 
@@ -9,6 +9,13 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Session {
+    /// Shows its blocks, and how it stands, from now on.
+    pub(super) fn begin_to_show(&mut self) {
+        self.seen.set_blocks(&self.shared);
+        self.seen.set_state(FileState::Downloading);
+        self.show();
+    }
+
     /// Shows how it stands.
     pub(super) fn show(&mut self) {
         let now = self.start.elapsed();
@@ -29,13 +36,13 @@ impl Session {
                 .map(|holders| u8::try_from(*holders).unwrap_or(u8::MAX))
                 .collect(),
             seeders: self.plan.linked_seeders(),
-            links: self.plan.seen_links(now).into_iter().map(link).collect(),
+            links: self.plan.seen_links(now).iter().map(link).collect(),
             known_peers: self.plan.known_peers(),
         }));
     }
 }
 
-fn link(seen: SeenLink) -> LinkView {
+fn link(seen: &SeenLink) -> LinkView {
     LinkView {
         addr: seen.addr.into(),
         role: seen.role,
