@@ -32,6 +32,8 @@ pub mod view;
 pub mod cli;
 #[cfg(feature = "cli")]
 mod report;
+#[cfg(feature = "cli")]
+mod spread;
 
 // Public for the tests, the fuzz targets and the examples of this repository alone: these may change at any time.
 #[doc(hidden)]

@@ -17,6 +17,7 @@ mod reached;
 pub mod seed;
 pub mod share;
 mod shell;
+mod spread;
 mod taken;
 mod usage;
 pub mod verify;

@@ -5,6 +5,7 @@ use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
+use super::spread::{Onlooker, Report};
 use super::reached::{self, Reached};
 use super::{CliError, ExitCode, address, described, link};
 use crate::folder::Special;
@@ -15,7 +16,7 @@ use crate::report::{self, Style, json_line, line};
 use crate::serve::Guests;
 use crate::session::engine::Stop;
 use crate::session::{Event, Seed, SeedError};
-use crate::store::{Given, Records};
+use crate::store::Records;
 use cascade_format::CascadeHash;
 use cascade_format::units::parse_nonzero_size;
 use cascade_swarm::ask::announce::SUBSCRIBE_INTERVAL;
@@ -23,7 +24,7 @@ use cascade_tracker::{Desk, Policy};
 use std::collections::HashSet;
 use std::net::SocketAddrV4;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::task::JoinSet;
@@ -55,6 +56,8 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    report: Report,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -79,6 +82,7 @@ struct Item {
 /// # Errors
 /// Wrong usage; a file that cannot be described. Nothing is shared then.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
+    args.report.check(args.paths.len())?;
     let records = Records::from_environment();
     let cache = described::Cache::new(&records)?;
     let items = match describe(args, &records, &cache, &ear.flag()) {
@@ -95,10 +99,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
     let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
-    let (code, given) = served?;
-    for (item, given) in items.iter().zip(&given) {
-        tell_given(args, item, given.as_deref());
-    }
+    let (code, onlooker) = served?;
+    onlooker.finish(true, &args.report)?;
     Ok(code)
 }
 
@@ -125,16 +127,13 @@ fn guests(desk: Arc<Desk>) -> Guests {
     Guests(Arc::new(move |bytes, ended, from| desk.answer(bytes, ended, from)))
 }
 
-/// What was given of each item.
-type AllGiven = Vec<Option<Arc<Given>>>;
-
 async fn serve(
     args: &Args,
     front: &mut Front,
     style: &Style,
     items: &[Item],
     desk: Option<Arc<Desk>>,
-) -> Result<(ExitCode, AllGiven), CliError> {
+) -> Result<(ExitCode, Onlooker), CliError> {
     let listen = front.peer.address().ok_or_else(|| CliError::failed("it does not listen".into()))?;
     let reached = reached::reached(listen, &args.addresses)?;
     let port = listen.port();
@@ -158,13 +157,7 @@ async fn serve(
     }
     front.open()?;
     let mut code = ExitCode::Done;
-    let mut given: AllGiven = vec![None; items.len()];
-    // What was counted goes on being counted while the last answers leave.
-    let mut look = |peer: &Peer| {
-        for (given, item) in given.iter_mut().zip(items) {
-            *given = peer.given_of(&item.metafile.cascade_hash()).or(given.take());
-        }
-    };
+    let mut onlooker = Onlooker::new(front.peer.watch(), style);
     let stop = front.peer.stopper();
     loop {
         tokio::select! {
@@ -172,16 +165,16 @@ async fn serve(
                 None => break,
                 Some(Ok(Err(message))) => {
                     // At once: the others may go on for weeks.
-                    report::error(&message);
+                    style.error(&message);
                     code = ExitCode::Failed;
                 }
                 Some(_) => {}
             },
+            () = onlooker.look_on() => {}
             () = stop.stopped() => break,
         }
     }
-    look(&front.peer);
-    Ok((code, given))
+    Ok((code, onlooker))
 }
 
 /// Serves one item until the end.
@@ -253,24 +246,4 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
         report::qr(&link.to_string());
     }
     Ok(())
-}
-
-fn tell_given(args: &Args, item: &Item, given: Option<&Given>) {
-    let (bytes, receivers) = given.map_or((0, 0), |given| (given.bytes(), given.receivers()));
-    #[allow(clippy::cast_precision_loss, reason = "a shown number")]
-    let copies = bytes as f64 / item.metafile.layout().length().max(1) as f64;
-    if args.json {
-        json_line(&serde_json::json!({
-            "event": "given", "file": given::data_file_name(&item.path), "bytes": bytes, "copies": copies,
-            "receivers": receivers,
-        }));
-        return;
-    }
-    let name = given::data_file_name(&item.path);
-    line(&format!(
-        "{}: gave {} to {}, {copies:.2} copies",
-        Name(Path::new(&name)),
-        Bytes(bytes),
-        Count(receivers as u64, "receiver")
-    ));
 }

@@ -202,6 +202,7 @@ impl SeenFile {
             age: now.saturating_duration_since(self.since),
             download,
             receivers_known: receivers.known,
+            receivers_given: receivers.given,
             receivers: receivers.seen.iter().map(|seen| receiver(seen, blocks)).collect(),
             bytes_given,
             copies_given,
@@ -223,5 +224,6 @@ fn receiver(seen: &SeenReceiver, blocks: u64) -> ReceiverView {
         active: seen.active,
         first_seen: seen.first_seen,
         last_seen: seen.last_seen,
+        completed: seen.completed,
     }
 }
