@@ -50,6 +50,8 @@ impl Files {
         layout: Option<Layout>,
         state: FileState,
     ) -> Shown {
+        // `.` and `..` have a name, too, but not in the path.
+        let path = if path.file_name().is_some() { path.to_owned() } else { path.canonicalize().unwrap_or_default() };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let file = Arc::new(SeenFile {
             hash,
@@ -92,7 +94,7 @@ impl Shown {
         &self.file
     }
 
-    /// It is served from now on, whoever works at it.
+    /// It is shown until the end of the peer: it is served, or the last of it is just leaving.
     pub(crate) fn stays(&mut self) {
         self.stays = true;
     }
