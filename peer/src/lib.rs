@@ -17,11 +17,13 @@ pub mod folder;
 mod human;
 mod lan;
 pub mod limits;
+mod listener;
 pub mod metafile;
 mod pace;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
+mod route;
 mod session;
 pub mod store;
 mod tracker_client;
@@ -46,6 +48,7 @@ pub mod serve;
 #[doc(hidden)]
 pub use lan::swarm_name;
 
+pub use cascade_swarm::Listening;
 pub use cascade_swarm::ask::Order;
 pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;

@@ -42,3 +42,4 @@ pub mod terminal;
 pub mod tracker_client;
 pub mod tree;
 pub mod uplink;
+pub mod wide;

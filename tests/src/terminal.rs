@@ -95,7 +95,10 @@ impl Terminal {
             if let Some(found) = found(&contents) {
                 return found;
             }
-            assert!(start.elapsed() < LIMIT, "waited in vain for {what} on a terminal that shows:\n{contents}");
+            assert!(
+                start.elapsed() < LIMIT,
+                "waited in vain for {what} on a terminal that shows:\n{contents}"
+            );
             clock::breathe();
         }
     }

@@ -14,15 +14,14 @@ mod terminal;
 mod verdict;
 
 pub(crate) use file_bar::FileBar;
-pub(crate) use out::{
-    error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal,
-};
+pub(crate) use out::{error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal};
 pub(crate) use qr::qr;
 pub(crate) use status::{Status, plain};
 pub(crate) use verdict::{verdict_json, verdict_text};
 
 use crate::human::Name;
 use crate::session::Observer;
+use cascade_swarm::Listening;
 use screen::Screen;
 use std::path::Path;
 
@@ -89,12 +88,15 @@ impl Style {
     }
 
     /// Tells where this peer listens.
-    pub(crate) fn listening(&self, addr: std::net::SocketAddrV4) {
+    pub(crate) fn listening(&self, listening: Listening) {
         match self {
-            Self::Bars(screen) => screen.above(&format!("peer: listening on {addr}")),
-            Self::Lines => line(&format!("peer: listening on {addr}")),
+            Self::Bars(screen) => screen.above(&format!("peer: listening on {listening}")),
+            Self::Lines => line(&format!("peer: listening on {listening}")),
             Self::Json => {
-                let event = serde_json::json!({"event": "listening", "address": addr.to_string()});
+                let addrs: Vec<String> = listening.addrs().iter().map(ToString::to_string).collect();
+                let event = serde_json::json!({
+                    "event": "listening", "address": addrs.first(), "addresses": addrs,
+                });
                 json_line(&event);
             }
         }

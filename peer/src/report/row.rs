@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn what_may_not_be_shown_is_made_fit_before_it_is_cut() {
-        let bad = Row { name: "a\u{1b}[31mb\n".into(), column: false, bar: None, facts: vec!["\u{202e}x".into()] };
+        let bad =
+            Row { name: "a\u{1b}[31mb\n".into(), column: false, bar: None, facts: vec!["\u{202e}x".into()] };
         assert_eq!(bad.fit(80, false), "a\\u{1b}[31mb\\u{a} \\u{202e}x");
         assert_eq!(row("x", None).fit(80, true), "\x1b[1mx\x1b[0m 43 %, 1.2 MiB/s, 3 min 05 s left");
     }

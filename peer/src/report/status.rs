@@ -5,6 +5,7 @@ use super::row::Row;
 use super::screen::{Screen, ToldLine};
 use super::summary::per_second;
 use crate::human::{Bytes, Count};
+use crate::store::distinct;
 use crate::view::{FileView, ReceiverView, View};
 use cascade_format::text;
 use std::net::SocketAddr;
@@ -49,8 +50,9 @@ fn given_files(view: &View) -> impl Iterator<Item = &FileView> {
 fn counted<'a>(files: impl Iterator<Item = &'a FileView> + Clone) -> String {
     let known = files.clone().map(|file| file.receivers_known as u64).sum();
     let receivers = || files.clone().flat_map(|file| &file.receivers);
-    let complete = receivers().filter(|receiver| receiver.complete == Some(true)).count();
-    let active = receivers().filter(|receiver| is_on_its_way(receiver)).count();
+    let key = |receiver: &ReceiverView| (receiver.ip, receiver.port.unwrap_or(0));
+    let complete = distinct(receivers().filter(|receiver| receiver.complete == Some(true)).map(key));
+    let active = distinct(receivers().filter(|receiver| is_on_its_way(receiver)).map(key));
     format!("{}: {complete} complete, {active} active", Count(known, "receiver"))
 }
 
@@ -70,13 +72,15 @@ fn rows(view: &View, most: usize) -> Vec<Row> {
     behind.retain(|(_, receiver)| is_on_its_way(receiver));
     // Those that do not tell come last: nobody knows how far they are.
     behind.sort_by(|(one_file, one), (other_file, other)| {
-        let key = |file: &FileView, receiver: &ReceiverView| receiver.blocks_had.map(|had| part(had, file.blocks));
+        let key =
+            |file: &FileView, receiver: &ReceiverView| receiver.blocks_had.map(|had| part(had, file.blocks));
         let (one_part, other_part) = (key(one_file, one), key(other_file, other));
         let known = other_part.is_some().cmp(&one_part.is_some());
         known.then(one_part.unwrap_or(0.0).total_cmp(&other_part.unwrap_or(0.0))).then(one.ip.cmp(&other.ip))
     });
     let shown = behind.iter().take(most);
-    let names: Vec<String> = shown.clone().map(|(file, receiver)| name(file, receiver, files.len() > 1)).collect();
+    let names: Vec<String> =
+        shown.clone().map(|(file, receiver)| name(file, receiver, files.len() > 1)).collect();
     let longest = names.iter().map(|name| name.width()).max().unwrap_or(0);
     rows.extend(shown.zip(names).map(|((file, receiver), name)| {
         let padding = " ".repeat(longest - name.width());
@@ -100,10 +104,9 @@ fn head(view: &View, files: &[&FileView]) -> Row {
 }
 
 fn name(file: &FileView, receiver: &ReceiverView, several: bool) -> String {
-    let host = receiver.port.map_or_else(
-        || receiver.ip.to_string(),
-        |port| SocketAddr::new(receiver.ip, port).to_string(),
-    );
+    let host = receiver
+        .port
+        .map_or_else(|| receiver.ip.to_string(), |port| SocketAddr::new(receiver.ip, port).to_string());
     if several { text::line(&format!("{} {host}", file.name)) } else { host }
 }
 

@@ -161,7 +161,7 @@ pub(super) mod tests {
     #[derive(Clone)]
     pub(in crate::report) struct Paper {
         parser: Arc<Mutex<vt100::Parser>>,
-        }
+    }
 
     impl Paper {
         pub(in crate::report) fn new(columns: u16, rows: u16) -> Self {

@@ -130,9 +130,15 @@ mod tests {
     fn what_is_not_known_is_said_to_be_so() {
         let unknown = |optimum| Verdict { optimum: Err(optimum), held: None, ..verdict() };
         let text = verdict_text("film.mkv", &unknown(Unknown::OthersGave));
-        assert!(text.ends_with("25.0 s; the distance to the optimum is not known: others gave the file, too"), "{text}");
+        assert!(
+            text.ends_with("25.0 s; the distance to the optimum is not known: others gave the file, too"),
+            "{text}"
+        );
         let text = verdict_text("film.mkv", &Verdict { silent: 1, ..unknown(Unknown::TooShort) });
-        assert!(text.contains("complete (1 of version 1 does not tell), the last") && text.contains("too short"), "{text}");
+        assert!(
+            text.contains("complete (1 of version 1 does not tell), the last") && text.contains("too short"),
+            "{text}"
+        );
         let none = Verdict { complete: 0, last: None, ..unknown(Unknown::NoneComplete) };
         assert!(verdict_text("film.mkv", &none).ends_with("1.10 copies; 0 of 3 complete"));
         let nobody = Verdict { known: 0, receivers: 0, sent: 0, copies: 0.0, ..none };
@@ -144,6 +150,9 @@ mod tests {
     #[test]
     fn a_program_is_told_the_same() {
         let json = verdict_json("film.mkv", &verdict());
-        assert_eq!((json["times_the_bound"].as_f64(), json["held_back_by"].as_str()), (Some(1.25), Some("uplink")));
+        assert_eq!(
+            (json["times_the_bound"].as_f64(), json["held_back_by"].as_str()),
+            (Some(1.25), Some("uplink"))
+        );
     }
 }

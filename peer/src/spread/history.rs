@@ -1,5 +1,6 @@
 //! What was seen of the spread of one file, at many moments.
 
+use crate::store::distinct;
 use crate::view::{FileView, ReceiverView};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -64,6 +65,11 @@ pub(crate) struct History {
     pub(super) last_look: Duration,
 }
 
+/// How many receivers these are: one may have addresses of both families.
+pub(super) fn count<'a>(receivers: impl Iterator<Item = &'a Receiver>) -> usize {
+    distinct(receivers.map(|receiver| (receiver.ip, receiver.port.unwrap_or(0))))
+}
+
 impl History {
     /// Of a file of `length` bytes.
     pub(crate) fn new(length: u64) -> Self {
@@ -99,7 +105,7 @@ impl History {
                 }
             }
         }
-        self.more = file.receivers_known.saturating_sub(self.receivers.len());
+        self.more = file.receivers_known.saturating_sub(count(self.receivers.iter()));
         // A receiver that has left has what it had.
         if let Some(last) = self.moments.last() {
             for (share, before) in shares.iter_mut().zip(&last.shares) {
@@ -130,7 +136,8 @@ impl History {
     fn follow(&mut self, now: Duration, seen: &ReceiverView) -> Option<usize> {
         let key = (seen.ip, seen.port);
         let number = self.numbers.get(&key).copied();
-        let number = number.or_else(|| (self.receivers.len() < MAX_FOLLOWED).then_some(self.receivers.len()))?;
+        let number =
+            number.or_else(|| (self.receivers.len() < MAX_FOLLOWED).then_some(self.receivers.len()))?;
         let came = now.saturating_sub(seen.first_seen);
         if number == self.receivers.len() {
             self.numbers.insert(key, number);

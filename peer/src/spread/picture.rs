@@ -59,7 +59,8 @@ fn span(receiver: &Receiver, count: usize) -> Span {
 }
 
 fn row(moment: &Moment, begin: Duration, count: usize) -> cascade_picture::Moment {
-    let share = |number: usize| f64::from(moment.shares.get(number).copied().unwrap_or(0)) / f64::from(u8::MAX);
+    let share =
+        |number: usize| f64::from(moment.shares.get(number).copied().unwrap_or(0)) / f64::from(u8::MAX);
     cascade_picture::Moment { at: seconds(moment.at, begin), shares: (0..count).map(share).collect() }
 }
 
@@ -92,7 +93,9 @@ mod tests {
         assert!(picture.contains("&lt;script&gt;") && !picture.contains("<script"), "{picture}");
         assert!(!picture.contains('\u{1b}') && picture.contains("1 &amp; 2"), "{picture}");
         let page = page(&[picture.clone(), picture]);
-        assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n") && !page.contains("<script"));
+        assert!(
+            page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n") && !page.contains("<script")
+        );
         assert_eq!(page.matches("<svg ").count(), 2);
     }
 

@@ -1,6 +1,6 @@
 //! How good a spread was, and what held it back: only what was seen is told, and what is not known is none.
 
-use super::history::{History, Moment, Receiver, rate};
+use super::history::{History, Moment, Receiver, count, rate};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -104,9 +104,9 @@ impl Verdict {
         let optimum = last.ok_or(Unknown::NoneComplete).and_then(|last| optimum(history, last));
         Self {
             receivers: history.given,
-            known: receivers.len() + history.more,
-            complete: receivers.iter().filter(|receiver| receiver.done.is_some()).count(),
-            silent: receivers.iter().filter(|receiver| !receiver.tells).count(),
+            known: count(receivers.iter()) + history.more,
+            complete: count(receivers.iter().filter(|receiver| receiver.done.is_some())),
+            silent: count(receivers.iter().filter(|receiver| !receiver.tells)),
             sent: history.sent,
             copies,
             last,
@@ -190,7 +190,10 @@ mod tests {
         let mut scene = Scene::new(1000);
         scene.pass(10.0, 0.0, &[]);
         let verdict = scene.verdict();
-        assert_eq!((verdict.known, verdict.last, verdict.optimum, verdict.held), (0, None, Err(Unknown::NoneComplete), None));
+        assert_eq!(
+            (verdict.known, verdict.last, verdict.optimum, verdict.held),
+            (0, None, Err(Unknown::NoneComplete), None)
+        );
     }
 
     #[test]

@@ -90,10 +90,13 @@ impl Given {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Peers that were given something: by address, and by the port that they listen on if they tell it.
+    /// Peers that were given something: by address, and by the port that they listen on if they tell it. One with
+    /// addresses of both families may have got blocks at each, and is one.
     #[must_use]
     pub fn receivers(&self) -> usize {
-        self.lock().values().filter(|entry| entry.receiver.bytes() > 0).count()
+        distinct(
+            self.lock().values().filter(|entry| entry.receiver.bytes() > 0).map(|entry| entry.receiver.key),
+        )
     }
 
     /// So many bytes more.
@@ -111,7 +114,12 @@ impl Given {
         let entry = receivers.entry(key).or_insert_with(|| {
             let mut rate = Average::default();
             rate.update(now, 0);
-            Entry { receiver: Arc::new(Receiver::new(key, self.start)), first_seen: now, last_seen: now, rate }
+            Entry {
+                receiver: Arc::new(Receiver::new(key, self.start)),
+                first_seen: now,
+                last_seen: now,
+                rate,
+            }
         });
         entry.receiver.connections.fetch_add(1, Ordering::Relaxed);
         Some(Arc::clone(&entry.receiver))
@@ -135,10 +143,11 @@ impl Given {
         let mut receivers = self.lock();
         let mut seen: Vec<SeenReceiver> = receivers.values_mut().map(|entry| entry.look(now)).collect();
         drop(receivers);
-        let known = seen.len();
-        let given = seen.iter().filter(|seen| seen.bytes > 0).count();
+        let key = |seen: &SeenReceiver| (seen.ip, seen.port.unwrap_or(0));
+        let known = distinct(seen.iter().map(key));
+        let given = distinct(seen.iter().filter(|seen| seen.bytes > 0).map(key));
         let rank = |seen: &SeenReceiver| (!seen.active, seen.last_seen);
-        if known > MAX_RECEIVERS_SEEN {
+        if seen.len() > MAX_RECEIVERS_SEEN {
             seen.select_nth_unstable_by_key(MAX_RECEIVERS_SEEN, rank);
             seen.truncate(MAX_RECEIVERS_SEEN);
         }
@@ -150,6 +159,17 @@ impl Given {
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
         self.receivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many receivers have these addresses and ports. One with addresses of both families may be known by each: of each
+/// port the family counts that has more.
+pub(crate) fn distinct(receivers: impl Iterator<Item = (IpAddr, u16)>) -> usize {
+    let mut ports: HashMap<u16, [usize; 2]> = HashMap::new();
+    for (ip, port) in receivers {
+        let [v4, v6] = ports.entry(port).or_default();
+        *(if ip.is_ipv4() { v4 } else { v6 }) += 1;
+    }
+    ports.values().map(|[v4, v6]| v4.max(v6)).sum()
 }
 
 impl Entry {
@@ -232,6 +252,16 @@ mod tests {
         given.add(bytes);
         receiver.iter().for_each(|receiver| receiver.add(bytes));
         receiver.iter().for_each(|receiver| given.close(receiver));
+    }
+
+    #[test]
+    fn a_receiver_with_addresses_of_both_families_is_one() {
+        let given = Given::default();
+        for (ip, port) in [("10.0.0.1", 8889), ("fd00::1", 8889), ("10.0.0.2", 8889), ("fd00::1", 8890)] {
+            give(&given, ip.parse().unwrap(), port, 1);
+        }
+        let look = given.look(clock::now());
+        assert_eq!((given.receivers(), look.known, look.given, look.seen.len()), (3, 3, 3, 4));
     }
 
     #[test]

@@ -51,7 +51,11 @@ impl Files {
         state: FileState,
     ) -> Shown {
         // `.` and `..` have a name, too, but not in the path.
-        let path = if path.file_name().is_some() { path.to_owned() } else { path.canonicalize().unwrap_or_default() };
+        let path = if path.file_name().is_some() {
+            path.to_owned()
+        } else {
+            path.canonicalize().unwrap_or_default()
+        };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let file = Arc::new(SeenFile {
             hash,

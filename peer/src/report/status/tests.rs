@@ -122,8 +122,10 @@ Ein Film über 東京 und Umgebung.mkv 10.9 MiB/s up, 1.23 copies given, 6 recei
 /// Of many receivers those with the longest way to go are shown, as many as fit.
 #[test]
 fn many_receivers_of_several_files_on_a_low_terminal() {
-    let receivers = |from: u8| (from..from + 50).map(|host| receiver(host, Some(u64::from(host) * 9))).collect();
-    let view = view(vec![file("a", receivers(100)), file("b\u{1b}[2J", receivers(50)), file("c", Vec::new())]);
+    let receivers =
+        |from: u8| (from..from + 50).map(|host| receiver(host, Some(u64::from(host) * 9))).collect();
+    let view =
+        view(vec![file("a", receivers(100)), file("b\u{1b}[2J", receivers(50)), file("c", Vec::new())]);
     assert_eq!(
         screen(60, 7, &view),
         "\
@@ -153,6 +155,9 @@ fn rows_come_and_go_in_place() {
 fn a_log_is_told_the_same_in_a_line() {
     let view = some();
     let line = plain(&view.files[0]).unwrap();
-    assert_eq!(line, "Ein Film über 東京 und Umgebung.mkv: 1.23 copies given, 6 receivers: 1 complete, 5 active");
+    assert_eq!(
+        line,
+        "Ein Film über 東京 und Umgebung.mkv: 1.23 copies given, 6 receivers: 1 complete, 5 active"
+    );
     assert_eq!(plain(&file("film", Vec::new())), None);
 }
