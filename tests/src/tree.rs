@@ -66,8 +66,18 @@ pub fn set_times(root: &Path) {
         if kind.is_file() || kind.is_dir() {
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + number * 86_400);
             File::open(root.join(&entry.path)).unwrap().set_modified(time).unwrap();
+        } else if kind.is_symlink() {
+            set_time_of_link(&root.join(&entry.path));
         }
     }
+}
+
+/// Two folders are not made in the same second.
+fn set_time_of_link(path: &Path) {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+    let time = Timespec { tv_sec: 1_000_000_000, tv_nsec: 0 };
+    let times = Timestamps { last_access: time, last_modification: time };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
 /// What there is at a path below a folder.

@@ -125,3 +125,35 @@ fn what_cannot_be_shared_of_a_folder_is_named_or_left_out() {
     fs::remove_file(home.photos().join("out")).unwrap();
     assert!(!receiver.path().join("photos/out").exists());
 }
+
+/// The link of a new version brings the folder of the old one up to date, if the user says so.
+#[test]
+fn a_folder_is_brought_up_to_date_by_the_link_of_its_new_version() {
+    let home = Home::new();
+    let receiver = tempfile::tempdir().unwrap();
+    let (sharer, link) = home.sharing(&["photos"]);
+    download(&receiver, &link).run().assert_success();
+    drop(sharer);
+    fs::write(home.photos().join("README"), "the second version").unwrap();
+    let (_sharer, link) = home.sharing(&["photos"]);
+    let old = fs::read(receiver.path().join("photos.cascade")).unwrap();
+    download(&receiver, &link).run().assert_one_line_error(&["photos.cascade"]);
+    download(&receiver, &link).arg("--update").run().assert_success();
+    tree::assert_same(&home.photos(), &receiver.path().join("photos"));
+    assert_eq!(names(&receiver)[..3], ["photos", "photos.cascade", "photos.cascade.1"]);
+    assert_eq!(
+        fs::read(receiver.path().join("photos.cascade.1")).unwrap(),
+        old,
+        "the old one is moved aside"
+    );
+
+    // Another folder of that name is not touched unasked; asked, nothing of it is lost.
+    let other = tempfile::tempdir().unwrap();
+    fs::create_dir(other.path().join("photos")).unwrap();
+    fs::write(other.path().join("photos/README"), "mine").unwrap();
+    download(&other, &link).run().assert_one_line_error(&["photos", "--update", "-o"]);
+    assert_eq!(names(&other), ["photos"]);
+    download(&other, &link).arg("--update").run().assert_success();
+    tree::assert_same(&home.photos(), &other.path().join("photos"));
+    assert_eq!(fs::read(other.path().join("photos.replaced/README")).unwrap(), b"mine");
+}

@@ -33,6 +33,8 @@ mod folder_download;
 mod folder_hostile;
 /// Folders: links to them, and `peer share`.
 mod folder_link;
+/// Folders: brought up to date where they are.
+mod folder_update;
 
 /// Names and messages that play with a terminal, given to everything that prints.
 mod hostile_text;

@@ -149,6 +149,7 @@ impl Stage {
             no_wait: false,
             as_tar: false,
             from: None,
+            update: false,
             lan: false,
         };
         let done = show(peer.download(download), &mut *observer).await;
@@ -178,6 +179,7 @@ impl Stage {
             peers: Vec::new(),
             no_wait: false,
             lan: false,
+            aside: false,
         };
         show(peer.fetch(fetch), observer).await
     }

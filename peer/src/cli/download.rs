@@ -54,6 +54,9 @@ pub struct Args {
     /// Earlier version of the file or folder, of which what is still right is copied
     #[arg(long, value_name = "OLD")]
     from: Option<PathBuf>,
+    /// Bring the folder that has the name up to date
+    #[arg(long, conflicts_with_all = ["from", "tar"])]
+    update: bool,
     /// Keep the archive of a folder as one file, NAME.tar
     #[arg(long)]
     tar: bool,
@@ -179,14 +182,15 @@ struct LinkJob {
     order: Order,
     as_tar: bool,
     from: Option<PathBuf>,
+    update: bool,
 }
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
         let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        let (order, as_tar, from) = (self.order, self.as_tar, self.from.clone());
-        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, lan }
+        let (order, as_tar, from, update) = (self.order, self.as_tar, self.from.clone(), self.update);
+        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, update, lan }
     }
 }
 
@@ -299,6 +303,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         no_wait: args.no_wait,
         as_tar: args.tar,
         from: args.from.clone(),
+        update: args.update,
         lan: args.lan.wanted(false),
     }))
 }
@@ -314,10 +319,13 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
     let fetch = Fetch {
         no_wait: args.no_wait,
         lan: args.lan.wanted(true),
+        aside: args.update,
         ..given::fetch(link.cascade_hash(), &target, &contacts)
     };
-    let (order, as_tar, from) = (order(args), args.tar, args.from.clone());
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from })))
+    // What is replaced in a folder is kept, so nothing is lost if the link has chosen the name of another folder.
+    let chosen = chosen || args.update && target.is_dir();
+    let (order, as_tar, from, update) = (order(args), args.tar, args.from.clone(), args.update);
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from, update })))
 }
 
 /// Where the user wants the data.

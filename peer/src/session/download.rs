@@ -19,15 +19,16 @@ use super::recovery::{Aftermath, Cause};
 use super::ticks::Ticks;
 use crate::catalog::Served;
 use crate::folder::Head;
+use crate::human::{Count, Name};
 use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
 use crate::store::disk::is_full;
-use crate::store::{HaveMap, Place, Prepared, Shared, part};
+use crate::store::{HaveMap, Place, Prepared, Shared, Taken, part};
 use crate::tracker_client::{TrackerError, resolve};
-use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
+use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,6 +89,10 @@ struct Session {
     place: Place,
     target: PathBuf,
     resumed_bytes: u64,
+    /// What of that was taken from an earlier version.
+    taken: Option<Taken>,
+    /// What peers gave before this session, in the same download.
+    earlier: Vec<PeerShare>,
     rate: Rate,
     /// Trackers that have not answered yet, and what the others said.
     silent_trackers: usize,
@@ -121,14 +126,11 @@ impl Session {
         start: Instant,
         prepared: Prepared,
     ) -> Result<Self, DownloadError> {
-        let Prepared { data, have, on_disk, place, target } = prepared;
+        let Prepared { data, have, on_disk, place, target, taken } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
         let resumed_bytes =
             layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
-        let stamp = match &place {
-            Place::Target { stamp, .. } => Some(*stamp),
-            Place::Part { .. } => None,
-        };
+        let stamp = place.stamp();
         let hash = metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), stamp));
         if !on_disk {
@@ -166,6 +168,8 @@ impl Session {
             place,
             target,
             resumed_bytes,
+            taken,
+            earlier: Vec::new(),
             rate: Rate::default(),
             tracker_news: Vec::new(),
             received: 0,
@@ -202,6 +206,12 @@ impl Session {
                 Concluded::Doubted => {}
                 Concluded::Elsewhere(why) => return Ok(Ended::Elsewhere(why)),
             }
+        }
+        if let Some((folder, count)) = self.shared.data().kept() {
+            let (folder, count) = (Name(&folder), Count(count, "file"));
+            observer.event(Event::Warning(format!(
+                "{count} of yours had the name of a file of the new version, and can be found in {folder}"
+            )));
         }
         observer.event(Event::Done(self.summary()));
         Ok(Ended::Done)
@@ -482,16 +492,35 @@ impl Session {
 
     fn summary(&self) -> Summary {
         let totals = self.plan.totals();
+        let came_before: u64 = self.earlier.iter().map(|share| share.bytes).sum();
+        let taken = self.taken.as_ref().map_or(0, |taken| taken.bytes);
         Summary {
             path: self.target.clone(),
             bytes: self.shared.layout().length(),
-            resumed_bytes: self.resumed_bytes,
+            resumed_bytes: self.resumed_bytes.saturating_sub(taken).saturating_sub(came_before),
+            taken: self.taken.clone(),
             time: self.start.elapsed(),
-            shares: self.plan.shares(),
+            shares: self.shares(),
             blocks_refused: totals.blocks_refused,
             bytes_duplicate: totals.bytes_duplicate,
             busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }
+    }
+
+    /// What each peer gave in this download, the most generous first.
+    fn shares(&self) -> Vec<PeerShare> {
+        let mut shares = self.plan.shares();
+        for earlier in &self.earlier {
+            match shares.iter_mut().find(|share| share.addr == earlier.addr) {
+                Some(share) => {
+                    share.bytes += earlier.bytes;
+                    share.wrong_blocks += earlier.wrong_blocks;
+                }
+                None => shares.push(*earlier),
+            }
+        }
+        shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+        shares
     }
 }
 

@@ -234,7 +234,9 @@ impl Seed {
                     done.fetch_add(bytes, Ordering::Relaxed);
                 };
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-                let preparation = Preparation { metafile, records, progress: &progress, cancel, from: None };
+                let (from, update) = (None, false);
+                let preparation =
+                    Preparation { metafile, records, progress: &progress, cancel, from, update };
                 // What only the system's memory has is not announced.
                 let found = preparation.durable(&path, data, trust)?;
                 let (stamp, file_hash_checked) = (found.stamp, found.file_hash_checked);

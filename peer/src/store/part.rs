@@ -140,7 +140,7 @@ fn lock(file: &File, path: &Path) -> Result<(), PrepareError> {
 }
 
 /// Gives somebody else's file the first free name of `NAME.part.1`, `NAME.part.2`, …
-pub(super) fn move_aside(part: &Path) -> io::Result<()> {
+pub(crate) fn move_aside(part: &Path) -> io::Result<()> {
     for number in 1..MAX_ASIDE {
         match fs::hard_link(part, with_ending(part, &format!(".{number}"))) {
             Ok(()) => return fs::remove_file(part),

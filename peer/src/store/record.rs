@@ -12,6 +12,7 @@
 //! `$XDG_STATE_HOME/cascade`, else `~/.local/state/cascade`; without any of them nothing is remembered.
 
 use super::{Ground, Stamp};
+use crate::folder::Written;
 use cascade_format::{BlockHash, CascadeHash, Have, Layout};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -116,11 +117,7 @@ impl Records {
         body.extend_from_slice(&record.have.to_bytes());
         let sum = BlockHash::of(&body);
         body.extend_from_slice(sum.as_bytes());
-        fs::create_dir_all(folder)?;
-        let mut new = tempfile::NamedTempFile::new_in(folder)?;
-        new.write_all(&body)?;
-        new.persist(name)?;
-        Ok(())
+        persist(folder, &name, &body)
     }
 
     /// Forgets what is remembered of the file at `path`: a look at it has found something else.
@@ -152,6 +149,28 @@ impl Records {
         }
     }
 
+    /// What is known to have been written by this program of the folder at `path`.
+    #[must_use]
+    pub fn written(&self, path: &Path) -> Written {
+        let bytes = self.written_name(path).and_then(|name| fs::read(name).ok()).unwrap_or_default();
+        match bytes.split_last_chunk::<32>() {
+            Some((body, sum)) if BlockHash::of(body).as_bytes() == sum => Written::from_bytes(body),
+            _ => Written::default(),
+        }
+    }
+
+    /// Remembers what this program has written of the folder at `path`.
+    ///
+    /// # Errors
+    /// The file system's own. Without it more is kept when the folder is brought up to date; nothing else depends on it.
+    pub fn save_written(&self, path: &Path, written: &Written) -> io::Result<()> {
+        let (Some(name), Some(folder)) = (self.written_name(path), &self.folder) else { return Ok(()) };
+        let mut body = written.to_bytes();
+        let sum = BlockHash::of(&body);
+        body.extend_from_slice(sum.as_bytes());
+        persist(folder, &name, &body)
+    }
+
     /// The folder of the `.cascade` files of what is shared, where there is none beside the data.
     #[must_use]
     pub fn shared_folder(&self) -> Option<PathBuf> {
@@ -170,11 +189,25 @@ impl Records {
         Some(self.folder.as_ref()?.join(format!("{hash}.consistent")))
     }
 
+    fn written_name(&self, path: &Path) -> Option<PathBuf> {
+        let key = BlockHash::of(absolute(path)?.as_os_str().as_encoded_bytes());
+        Some(self.folder.as_ref()?.join(format!("{key}.written")))
+    }
+
     fn name(&self, hash: CascadeHash, path: &Path) -> Option<PathBuf> {
         let path = absolute(path)?;
         let key = [hash.as_bytes().as_slice(), path.as_os_str().as_encoded_bytes()].concat();
         Some(self.folder.as_ref()?.join(format!("{}.checked", BlockHash::of(&key))))
     }
+}
+
+/// Writes a file under another name first.
+fn persist(folder: &Path, name: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(bytes)?;
+    new.persist(name)?;
+    Ok(())
 }
 
 fn absolute(path: &Path) -> Option<PathBuf> {

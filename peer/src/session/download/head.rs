@@ -4,7 +4,7 @@ use super::Session;
 use crate::folder::{Found, Head, HeadError, HostileArchive};
 use crate::session::download::Download;
 use crate::session::download_error::DownloadError;
-use crate::store::{Place, Shared};
+use crate::store::{Place, PrepareError, Shared};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +38,11 @@ impl Session {
         }
         match head.read(shared.data().ground(), until) {
             Ok((Found::More, more)) => self.head = more,
+            Ok((Found::File, _)) if self.target.is_dir() => {
+                let what = "a folder, and the new version is a file";
+                let path = self.target.clone();
+                return Err(DownloadError::Prepare(PrepareError::NotAFile { path, what }));
+            }
             Ok((Found::File, _)) => self.plan.want_first(0..0),
             Ok((Found::Folder(_), _)) => return Ok(true),
             Err(HeadError::Refused(refused)) => {

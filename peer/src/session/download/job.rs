@@ -38,6 +38,8 @@ pub struct Download {
     pub as_tar: bool,
     /// An earlier version of the file or folder, of which what is right is copied.
     pub from: Option<PathBuf>,
+    /// Bring a folder that has the name up to date.
+    pub update: bool,
     /// Look for peers on the local network too, and be found there.
     pub lan: bool,
 }
@@ -56,6 +58,7 @@ impl Download {
             no_wait: false,
             as_tar: false,
             from: None,
+            update: false,
             lan: false,
         }
     }
@@ -91,16 +94,18 @@ impl Download {
         observer: &mut dyn Observer,
     ) -> Result<Arc<Served>, DownloadError> {
         let start = clock::now();
-        let (mut beginnings, mut file) = (0, None::<Arc<Shared>>);
+        let (mut beginnings, mut file, mut earlier) = (0, None::<Arc<Shared>>, Vec::new());
         loop {
             let prepared = prepare(&self, engine, observer).await;
             let prepared = prepared.inspect_err(|_| engine.catalog.remove(&self.metafile.cascade_hash()))?;
             let part = prepared.data.path().to_owned();
             let mut session = Session::begin(self.clone(), engine.clone(), start, prepared)?;
+            session.earlier = std::mem::take(&mut earlier);
             // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
             session.end(result.as_ref().ok());
+            earlier = session.shares();
             match result? {
                 Ended::Done => return Ok(session.served),
                 Ended::Folder => {
@@ -139,8 +144,8 @@ async fn prepare(
     let done = Arc::new(AtomicU64::new(0));
     let total = download.metafile.layout().length();
     let work = {
-        let (metafile, target, from) =
-            (Arc::clone(&download.metafile), download.target.clone(), download.from.clone());
+        let (metafile, target) = (Arc::clone(&download.metafile), download.target.clone());
+        let (from, update) = (download.from.clone(), download.update);
         let (records, cancel, done) =
             (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
         move || {
@@ -149,7 +154,7 @@ async fn prepare(
             };
             let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
             let from = from.as_deref();
-            Preparation { metafile, records, progress: &progress, cancel, from }.run(&target)
+            Preparation { metafile, records, progress: &progress, cancel, from, update }.run(&target)
         }
     };
     let mut work = tokio::task::spawn_blocking(work);
