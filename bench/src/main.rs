@@ -26,6 +26,8 @@ enum Command {
     Transfer(commands::transfer::Options),
     /// Folders: a few large files beside one, and many small ones by every tool that is installed
     Folder(commands::folder::Options),
+    /// The next version of a folder: how much of it comes from the swarm
+    Update(commands::update::Options),
     /// Creating a .cascade file, beside openssl
     Create(commands::create::Options),
     /// Verifying a file and checking it before seeding, beside one core's SHA-256
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         Command::Program(program) => run_program(program),
         Command::Transfer(options) => watched(|| commands::transfer::run(&options)),
         Command::Folder(options) => watched(|| commands::folder::run(&options)),
+        Command::Update(options) => watched(|| commands::update::run(&options)),
         Command::Create(options) => watched(|| commands::create::run(&options)),
         Command::Verify(options) => watched(|| commands::verify::run(&options)),
         Command::Restart(options) => watched(|| commands::restart::run(&options)),

@@ -2,7 +2,7 @@ use cascade_tests::cascade_file::TestFile;
 use cascade_tests::foreign_client::blocks_given;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::foreign_tracker::ForeignTracker;
-use cascade_tests::launch::{can_inject, injected};
+use cascade_tests::launch::{Launch, can_inject, injected};
 use cascade_tests::process::{Process, Signal};
 use cascade_tests::tree::{self, Elsewhere, FolderScene};
 use std::fs::{self, OpenOptions};
@@ -157,6 +157,31 @@ fn a_name_that_somebody_has_is_left_alone() {
         let after = fs::symlink_metadata(&elsewhere.target).unwrap();
         assert_eq!((before.ino(), before.ctime_nsec()), (after.ino(), after.ctime_nsec()));
     }
+}
+
+/// As of an unfinished file.
+#[test]
+fn what_there_is_of_an_unfinished_folder_is_seeded() {
+    let (scene, file) = archive();
+    let elsewhere = Elsewhere::of(&file);
+    let (_peer, process, _) = halfway(&file, &elsewhere);
+    process.end_by(Signal::TERM).assert_code(130);
+    let tracker = ForeignTracker::listing(&[]);
+    for named in [&[][..], &["--data"]] {
+        let seed = Launch::peer("seed").env("XDG_STATE_HOME", elsewhere.state.path()).arg(&elsewhere.cascade);
+        let seed = seed.args(["--listen", "127.0.0.1:0", "--tracker"]).arg(tracker.addr.to_string());
+        let seed = seed.args(named).args((!named.is_empty()).then(|| elsewhere.part()));
+        let mut seeder = seed.start();
+        let half = file.blocks() / 2;
+        let addr = seeder.wait_line("its address", |line| {
+            line.rsplit_once("listening on ")?.1.trim().parse::<SocketAddr>().ok()
+        });
+        seeder.wait_line("what it seeds", |line| line.contains(&format!("seeding {half} of")).then_some(()));
+        assert_eq!(blocks_given(addr, &file).len() as u64, half);
+    }
+    let seeder = ForeignPeer::honest(&file);
+    elsewhere.download(seeder.addr).run().assert_success();
+    tree::assert_same(&scene.source, &elsewhere.target);
 }
 
 /// What somebody does to the folder of an unfinished download.

@@ -2,7 +2,7 @@
 //! by every tool that takes folders.
 
 use super::PlaceOptions;
-use crate::data::{CascadeFile, DataFile};
+use crate::data::DataFile;
 use crate::error::{BenchError, Context, Result, failed};
 use crate::machine::Machine;
 use crate::stats::Spread;
@@ -14,11 +14,10 @@ use crate::tools::sendme::Sendme;
 use crate::tools::{Job, Tool, Transfer};
 use crate::turns;
 use crate::units::{mib_per_second, parse_size, show_size};
-use cascade_format::{CascadeHash, FileHash, Metafile};
+use cascade_format::FileHash;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Files of the folder with a few large ones.
 const FEW: u64 = 8;
@@ -92,7 +91,7 @@ fn few(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
     let folder = make_folder(&dir.join("few"), FEW, options.size / FEW)?;
     let mut rows = Vec::new();
     for (work, data) in [("one file", one), ("8 files", folder)] {
-        let tool = cascade(binaries, &data)?;
+        let tool = Cascade::described(binaries, &data)?;
         rows.push(row(format!("{work}, {}", show_size(options.size)), Box::new(tool), &data));
     }
     Ok(rows)
@@ -104,7 +103,7 @@ fn many(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> 
     let work = format!("{} files of {}", options.files, show_size(options.each));
     let mut rows = vec![
         row(work.clone(), Box::new(Tar), &data),
-        row(work.clone(), Box::new(cascade(binaries, &data)?), &data),
+        row(work.clone(), Box::new(Cascade::described(binaries, &data)?), &data),
     ];
     let others = [
         Rsync::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
@@ -126,36 +125,26 @@ fn row(work: String, tool: Box<dyn Tool>, data: &DataFile) -> Row {
 }
 
 /// Makes a folder of `files` files of `each` random bytes. It is a [`DataFile`] whose hash nobody asks for.
-fn make_folder(path: &Path, files: u64, each: u64) -> Result<DataFile> {
+pub(super) fn make_folder(path: &Path, files: u64, each: u64) -> Result<DataFile> {
     let mut random = fastrand::Rng::with_seed(files);
     let write = |error: &Path| format!("cannot write {}", error.display());
     let mut bytes = vec![0; usize::try_from(each).or_else(|_| failed("files are too large"))?];
     for number in 0..files {
-        let inside = path.join(format!("{:04}", number / FILES_A_FOLDER));
-        if number.is_multiple_of(FILES_A_FOLDER) {
-            fs::create_dir_all(&inside).context(|| write(&inside))?;
+        let file = path_of(path, number);
+        if number.is_multiple_of(FILES_A_FOLDER)
+            && let Some(inside) = file.parent()
+        {
+            fs::create_dir_all(inside).context(|| write(inside))?;
         }
         random.fill(&mut bytes);
-        let file = inside.join(format!("{number:07}.bin"));
         fs::write(&file, &bytes).context(|| write(&file))?;
     }
     Ok(DataFile { path: path.to_owned(), length: files * each, hash: FileHash([0; 32]) })
 }
 
-/// Describes the data by `peer create`, with its default block size.
-fn cascade(binaries: &Binaries, data: &DataFile) -> Result<Cascade> {
-    let mut path = data.path.clone().into_os_string();
-    path.push(".cascade");
-    let path = PathBuf::from(path);
-    let created = Command::new(&binaries.peer).arg("create").arg(&data.path).output();
-    let created = created.context(|| "cannot start peer create".to_owned())?;
-    if !created.status.success() {
-        return failed(format!("peer create: {}", String::from_utf8_lossy(&created.stderr)));
-    }
-    let bytes = fs::read(&path).context(|| format!("cannot read {}", path.display()))?;
-    let metafile = Metafile::parse(&bytes).or_else(|error| failed(format!("{}: {error}", path.display())))?;
-    let layout = metafile.header().layout;
-    Ok(Cascade::new(binaries.clone(), CascadeFile { path, hash: CascadeHash::of(&bytes), layout }))
+/// Where file `number` of such a folder is.
+pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{:04}/{number:07}.bin", number / FILES_A_FOLDER))
 }
 
 /// One transfer in a folder of its own, compared off the clock and removed.
@@ -183,7 +172,7 @@ fn run_once(row: &mut Row, dir: &Path) -> Result<()> {
 }
 
 /// Every file of `folder` is in `copy`, with the same bytes.
-fn compare(folder: &Path, copy: &Path) -> Result<()> {
+pub(super) fn compare(folder: &Path, copy: &Path) -> Result<()> {
     let look = |path: &Path| format!("cannot read {}", path.display());
     for entry in fs::read_dir(folder).context(|| look(folder))? {
         let entry = entry.context(|| look(folder))?;

@@ -13,6 +13,7 @@ pub mod share;
 pub mod swarm;
 pub mod tracker;
 pub mod transfer;
+pub mod update;
 pub mod verify;
 
 use crate::error::{BenchError, Context, Result};

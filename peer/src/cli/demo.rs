@@ -6,7 +6,7 @@ use super::interrupt::Ear;
 use super::shell::quote;
 use super::{CliError, ExitCode, link};
 use crate::clock;
-use crate::create::{Source, default_block_size};
+use crate::create::Source;
 use crate::folder::Special;
 use crate::human::{Bytes, Name, Speed};
 use crate::limits::PIECE_LEN;
@@ -100,7 +100,7 @@ impl Stage {
         if source.archive().is_some() {
             return Err(format!("{} is a folder; the demo takes one file", Name(&original)));
         }
-        let block_size = default_block_size(source.length());
+        let block_size = source.default_block_size();
         let start = clock::now();
         let out = metafile_path(&folder.join(&name));
         let metafile =

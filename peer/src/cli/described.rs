@@ -3,7 +3,7 @@
 
 use super::CliError;
 use super::given::metafile_path;
-use crate::create::{CreateError, Source, default_block_size};
+use crate::create::{CreateError, Source};
 use crate::folder::Special;
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -101,7 +101,7 @@ impl Open {
         // One that is there may be right all the same: with the same block size the same bytes give the same file.
         let beside = fitting.into_iter().find(|metafile| Some(metafile.path()) != kept.as_deref());
         let like = beside.as_ref().and_then(|beside| NonZeroU64::new(beside.layout().block_size()));
-        let size = block_size.or(like).unwrap_or_else(|| default_block_size(self.source.length()));
+        let size = block_size.or(like).unwrap_or_else(|| self.source.default_block_size());
         let kept = kept.ok_or_else(|| failure(&CreateError::NoPlace { path: self.path.clone() }))?;
         let made = self.make(records, &kept, size, cancel)?;
         match beside {

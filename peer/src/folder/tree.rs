@@ -82,6 +82,13 @@ impl Tree {
         Ok(Self::new(archive, below, path, marks.into_boxed_slice(), false))
     }
 
+    /// The folder at `path`, in which files of `archive` may be missing. It is only read.
+    pub(crate) fn unfinished(archive: Archive, path: &Path) -> io::Result<Self> {
+        let tree = Self::part(archive, path, None)?;
+        tree.is_part.store(false, Ordering::Release);
+        Ok(tree)
+    }
+
     /// The folder at `path` to which `archive` is downloaded, in order to bring `base` up to date if there is one.
     pub(super) fn part(archive: Archive, path: &Path, base: Option<&Path>) -> io::Result<Self> {
         let marks = (0..archive.count()).map(|_| AtomicU64::new(Mark::NONE.number())).collect();

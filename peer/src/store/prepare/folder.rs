@@ -4,6 +4,7 @@ use super::{Found, Place, Preparation, PrepareError, Prepared, Taken, Trust, io_
 use crate::check::check;
 use crate::folder::{self, FolderError, FolderPart, Head, HeadError, Outdated, Special, Tree};
 use crate::store::disk::is_full;
+use crate::store::open::open_regular;
 use crate::store::{DataFile, Part, part};
 use cascade_archive::Archive;
 use std::fs::{self, File};
@@ -50,6 +51,16 @@ impl Preparation<'_> {
             return self.open_folder_part(&place, &head.file, archive, target).map(Some);
         }
         Ok(None)
+    }
+
+    /// What an unfinished download has left in the folder `NAME.part` at `path`, to be read; `None`: it is no such folder.
+    pub(crate) fn unfinished_folder(&self, path: &Path) -> Result<Option<DataFile>, PrepareError> {
+        let Some(place) = folder::Place::at(path) else { return Ok(None) };
+        let Ok((head, _)) = open_regular(&place.head()) else { return Ok(None) };
+        let Some(archive) = self.read_head(&head, path)? else { return Ok(None) };
+        let files = place.files();
+        let tree = Tree::unfinished(archive, &files).map_err(|error| io_error("open", &files, error))?;
+        Ok(Some(DataFile::of(Box::new(tree), &files, *self.metafile.layout())))
     }
 
     /// The archive whose verified head is in a file; `None`: it is another's, or damaged.
