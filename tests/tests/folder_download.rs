@@ -44,6 +44,35 @@ fn a_folder_is_kept_as_one_file_that_tar_unpacks() {
     scene.fetch(addr).assert_same(&elsewhere.dir.path().join("photos.tar"));
 }
 
+/// Whether it is one is seen by its length, or by its first bytes.
+#[test]
+fn a_file_keeps_its_name_where_archives_are_kept_as_one_file() {
+    for length in [1_000_000, 512 * 2000] {
+        let file = TestFile::random("film.bin", length, 10_000);
+        let (peer, elsewhere) = (ForeignPeer::honest(&file), Elsewhere::of(&file));
+        elsewhere.download(peer.addr).arg("--tar").run().assert_success();
+        assert_eq!(elsewhere.names(), ["film.bin", "film.bin.cascade"]);
+        file.assert_same(&elsewhere.target);
+        assert!(peer.journal().asked().len() <= 110 + 5, "hardly anything is asked for twice");
+        elsewhere.download(peer.addr).arg("--tar").run().assert_success();
+        assert_eq!(elsewhere.names(), ["film.bin", "film.bin.cascade"]);
+        // An older one is replaced, as without the option.
+        fs::write(&elsewhere.target, "an older version").unwrap();
+        elsewhere.download(peer.addr).arg("--tar").run().assert_success();
+        file.assert_same(&elsewhere.target);
+        let chosen = elsewhere.dir.path().join("chosen");
+        elsewhere.download(peer.addr).args(["--tar", "-o"]).arg(&chosen).run().assert_success();
+        file.assert_same(&chosen);
+    }
+    // What the user has named is the archive's name, too.
+    let (scene, file) = archive();
+    let (peer, elsewhere) = (ForeignPeer::honest(&file), Elsewhere::of(&file));
+    let chosen = elsewhere.dir.path().join("chosen.tar");
+    elsewhere.download(peer.addr).args(["--tar", "-o"]).arg(&chosen).run().assert_success();
+    file.assert_same(&chosen);
+    drop(scene);
+}
+
 #[test]
 fn folders_with_blocks_of_any_size_are_downloaded() {
     for block_size in ["500", "65536", "1MiB", "1GiB"] {

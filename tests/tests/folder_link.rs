@@ -157,3 +157,23 @@ fn a_folder_is_brought_up_to_date_by_the_link_of_its_new_version() {
     tree::assert_same(&home.photos(), &other.path().join("photos"));
     assert_eq!(fs::read(other.path().join("photos.replaced/README")).unwrap(), b"mine");
 }
+
+#[test]
+fn a_file_keeps_its_name_by_a_link_too_and_replaces_nothing() {
+    for length in [100_000, 512 * 200] {
+        let home = Home::new();
+        let bytes: Vec<u8> = (0..length).map(|at: u32| at.to_be_bytes()[2] ^ at.to_be_bytes()[3]).collect();
+        fs::write(home.dir.path().join("film.bin"), &bytes).unwrap();
+        let (_sharer, link) = home.sharing(&["film.bin"]);
+        let receiver = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            download(&receiver, &link).arg("--tar").run().assert_success();
+            assert_eq!(names(&receiver), ["film.bin", "film.bin.cascade"]);
+            assert!(fs::read(receiver.path().join("film.bin")).unwrap() == bytes);
+        }
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("film.bin"), "mine").unwrap();
+        download(&other, &link).arg("--tar").run().assert_one_line_error(&["film.bin", "-o"]);
+        assert_eq!(fs::read(other.path().join("film.bin")).unwrap(), b"mine");
+    }
+}

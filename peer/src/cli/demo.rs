@@ -147,7 +147,7 @@ impl Stage {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
-            as_tar: false,
+            as_tar: None,
             from: None,
             update: false,
             lan: false,

@@ -35,6 +35,7 @@ impl Cache {
     pub(super) fn new(records: &Records) -> Result<Self, CliError> {
         let usable = records.shared_folder().is_some_and(|folder| fs::create_dir_all(folder).is_ok());
         let temporary = if usable {
+            records.sweep_shared();
             None
         } else {
             let folder = tempfile::Builder::new().prefix("cascade-share-").tempdir();
@@ -96,7 +97,9 @@ impl Open {
         };
         let mut fitting: Vec<_> = there.into_iter().filter(fits).collect();
         if let Some(known) = fitting.iter().position(|metafile| self.is_known(records, metafile)) {
-            return Ok(fitting.swap_remove(known));
+            let known = fitting.swap_remove(known);
+            records.touch_shared(known.path());
+            return Ok(known);
         }
         // One that is there may be right all the same: with the same block size the same bytes give the same file.
         let beside = fitting.into_iter().find(|metafile| Some(metafile.path()) != kept.as_deref());

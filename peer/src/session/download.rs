@@ -5,7 +5,7 @@ mod job;
 mod mending;
 
 use head::{head, hostile, is_hostile};
-pub use job::Download;
+pub use job::{AsTar, Download};
 
 use super::announcer::{Announcer, Answer};
 use super::conclude::{Concluded, remember_part, taken_away};
@@ -53,6 +53,8 @@ enum Ended {
     Elsewhere(String),
     /// The file is the archive of a folder.
     Folder,
+    /// It is not, and would get the name of one.
+    Plain,
 }
 
 /// Why blocks are not fetched any more, though not all are there.
@@ -61,6 +63,8 @@ enum Halted {
     Elsewhere(String),
     /// The file is the archive of a folder.
     Folder,
+    /// It is not, and would get the name of one.
+    Plain,
 }
 
 impl From<Halted> for Ended {
@@ -68,6 +72,7 @@ impl From<Halted> for Ended {
         match halted {
             Halted::Elsewhere(why) => Self::Elsewhere(why),
             Halted::Folder => Self::Folder,
+            Halted::Plain => Self::Plain,
         }
     }
 }
@@ -147,7 +152,7 @@ impl Session {
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
         let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
-        let head = head(&download, &shared, &place);
+        let head = head(&shared, &place);
         let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
@@ -196,8 +201,8 @@ impl Session {
                 return Ok(halted.into());
             }
             while self.head.is_some() && self.shared.have().is_complete() {
-                if self.look_at_head()? {
-                    return Ok(Ended::Folder);
+                if let Some(halted) = self.look_at_head()? {
+                    return Ok(halted.into());
                 }
             }
             observer.event(Event::Progress(self.progress()));
@@ -251,8 +256,8 @@ impl Session {
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
-                if self.look_at_head()? {
-                    return Ok(Some(Halted::Folder));
+                if let Some(halted) = self.look_at_head()? {
+                    return Ok(Some(halted));
                 }
                 if self.engine.max_down.as_ref().is_some_and(Limit::holds_up) {
                     self.plan.handle_held_up(now);
@@ -463,7 +468,7 @@ impl Session {
     fn end(&mut self, ended: Option<&Ended>) {
         self.links.clear();
         self.prefix.stop();
-        if matches!(ended, Some(Ended::Done | Ended::Folder)) {
+        if matches!(ended, Some(Ended::Done | Ended::Folder | Ended::Plain)) {
             return;
         }
         self.engine.catalog.remove(&self.shared.cascade_hash());

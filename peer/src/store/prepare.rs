@@ -135,17 +135,14 @@ impl Preparation<'_> {
             return Err(PrepareError::NoFolder(folder.to_owned()));
         }
         let update = target.is_dir();
+        if update && Head::of(self.metafile.layout().length()).is_none() {
+            return Err(PrepareError::NotAFile { path: target, what: "a folder, and this is a file" });
+        }
         if update && let Some(prepared) = self.complete_folder(&target)? {
             return Ok(prepared);
         }
         if let Some(prepared) = self.folder_part(&target)? {
             return Ok(prepared);
-        }
-        if update && Head::of(self.metafile.layout().length()).is_none() {
-            return Err(PrepareError::NotAFile {
-                path: target,
-                what: "a folder, and the new version is a file",
-            });
         }
         let old = match if update { None } else { self.old_target(&target)? } {
             Some(Old::Complete(prepared)) => {
