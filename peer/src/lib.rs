@@ -16,6 +16,7 @@ pub mod folder;
 mod human;
 mod lan;
 pub mod limits;
+mod listener;
 pub mod metafile;
 mod pace;
 mod page_buffer;
@@ -42,6 +43,7 @@ pub mod serve;
 #[doc(hidden)]
 pub use lan::swarm_name;
 
+pub use cascade_swarm::Listening;
 pub use cascade_swarm::ask::Order;
 pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;

@@ -6,19 +6,23 @@ use cascade_format::tracker_wire::{
     Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
     parse_peer_list,
 };
-use cascade_format::{CascadeHash, text};
+use cascade_format::{CascadeHash, PeerAddr, text};
+use cascade_swarm::Listening;
 use cascade_swarm::ask::address;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+/// Addresses of each family of one name that are tried.
+const MAX_ADDRESSES: usize = 2;
+
 /// Why a tracker gave no peer list.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrackerError {
-    /// The name has no address that the protocol can carry.
-    #[error("{0} has no IPv4 address")]
+    /// The name has no address.
+    #[error("{0} has no address")]
     NoAddress(String),
     /// The name could not be looked up.
     #[error("cannot look up {0}: {1}")]
@@ -47,18 +51,18 @@ pub(crate) enum TrackerError {
 #[derive(Debug)]
 pub(crate) struct PeerList {
     /// The peers, without the one that asked and without addresses that are worth no connection.
-    pub peers: Vec<SocketAddrV4>,
+    pub peers: Vec<PeerAddr>,
     /// When the others subscribed, the first and the last of them, by the tracker's clock in seconds.
     pub subscribed: Option<(u32, u32)>,
-    /// The address that was announced.
-    pub announced: SocketAddrV4,
+    /// The addresses that were announced.
+    pub announced: Vec<PeerAddr>,
 }
 
 /// How a peer shows itself to trackers.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
-    /// Where it listens. An unspecified address stands for that of the connection to the tracker.
-    pub listen: SocketAddrV4,
+    /// Where it listens, if it does. All addresses stand for that of the connection to the tracker.
+    pub listening: Option<Listening>,
 }
 
 /// Asks `tracker`, a `HOST:PORT`, about a file.
@@ -76,18 +80,22 @@ pub(crate) async fn ask(
         .map_err(|_| TrackerError::Timeout)?
 }
 
-/// The first IPv4 address of `host_port`: the protocol carries no other.
+/// The addresses of `host_port`, in the order in which the system prefers them: at most [`MAX_ADDRESSES`] of each
+/// family.
 ///
 /// # Errors
-/// The name cannot be looked up, or has no such address.
-pub(crate) async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerError> {
+/// The name cannot be looked up, or has no address.
+pub(crate) async fn resolve(host_port: &str) -> Result<Vec<PeerAddr>, TrackerError> {
     let found = lookup_host(host_port).await;
-    let mut found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
-    let first = found.find_map(|addr| match addr {
-        SocketAddr::V4(addr) => Some(addr),
-        SocketAddr::V6(_) => None,
-    });
-    first.ok_or_else(|| TrackerError::NoAddress(host_port.into()))
+    let found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
+    let mut addrs: Vec<PeerAddr> = Vec::new();
+    for addr in found.map(PeerAddr::from) {
+        let of_family = addrs.iter().filter(|other| other.ip().is_ipv4() == addr.ip().is_ipv4()).count();
+        if of_family < MAX_ADDRESSES && !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
+    if addrs.is_empty() { Err(TrackerError::NoAddress(host_port.into())) } else { Ok(addrs) }
 }
 
 async fn converse(
@@ -96,9 +104,10 @@ async fn converse(
     cascade_hash: CascadeHash,
     identity: Identity,
 ) -> Result<PeerList, TrackerError> {
-    let addr_of_tracker = resolve(tracker).await?;
-    let connecting =
-        timeout(CONNECT_TIMEOUT, Dial::from(*identity.listen.ip()).connect(addr_of_tracker)).await;
+    let addr_of_tracker = resolve(tracker).await?.into_iter().find_map(|addr| addr.v4());
+    let addr_of_tracker = addr_of_tracker.ok_or_else(|| TrackerError::NoAddress(tracker.into()))?;
+    let dial = Dial::from(identity.listening);
+    let connecting = timeout(CONNECT_TIMEOUT, dial.connect(addr_of_tracker.into())).await;
     let mut stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
     let ours = local_ip(&stream).map_err(TrackerError::Io)?;
     let announced = announced(identity, ours);
@@ -126,9 +135,10 @@ async fn converse(
     let others: Vec<_> = parse_peer_list(&body)?.filter(|entry| entry.addr != announced).collect();
     let times = || others.iter().map(|entry| entry.subscribed);
     let subscribed = times().min().zip(times().max());
-    let worth = |addr: &SocketAddrV4| address::may_be_told(*addr, *addr_of_tracker.ip(), ours);
-    let peers = others.iter().map(|entry| entry.addr).filter(worth).collect();
-    Ok(PeerList { peers, subscribed, announced })
+    let (teller, ours) = (IpAddr::V4(*addr_of_tracker.ip()), IpAddr::V4(ours));
+    let worth = |addr: &PeerAddr| address::may_be_told(*addr, teller, ours);
+    let peers = others.iter().map(|entry| entry.addr.into()).filter(worth).collect();
+    Ok(PeerList { peers, subscribed, announced: vec![announced.into()] })
 }
 
 /// Where this end of the connection is.
@@ -140,6 +150,6 @@ fn local_ip(stream: &TcpStream) -> io::Result<Ipv4Addr> {
 }
 
 fn announced(identity: Identity, ours: Ipv4Addr) -> SocketAddrV4 {
-    let ip = if identity.listen.ip().is_unspecified() { ours } else { *identity.listen.ip() };
-    SocketAddrV4::new(ip, identity.listen.port())
+    let own = identity.listening.and_then(|listening| listening.v4()).filter(|ip| !ip.is_unspecified());
+    SocketAddrV4::new(own.unwrap_or(ours), identity.listening.map_or(0, |listening| listening.port()))
 }

@@ -6,9 +6,10 @@ use crate::intake::{Intake, Parsed};
 use crate::policy::Policy;
 use crate::registry::Bounds;
 use crate::responder::{Now, Responder, refuse};
-use cascade_format::CascadeHash;
-use cascade_format::tracker_wire::{Command, TrackerRequest};
-use std::net::{IpAddr, SocketAddrV4};
+use cascade_format::tracker_wide::Form;
+use cascade_format::tracker_wire::Command;
+use cascade_format::{CascadeHash, PeerAddr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -45,9 +46,9 @@ impl Desk {
     }
 
     /// Registers a peer of the process itself. It lapses as others do: to be called again every ten minutes.
-    pub fn subscribe(&self, cascade_hash: CascadeHash, listen: SocketAddrV4) {
-        let request = TrackerRequest { command: Command::Subscribe, cascade_hash, listen };
-        self.respond(&request.into(), IpAddr::V4(*listen.ip()), &mut Vec::new());
+    pub fn subscribe(&self, cascade_hash: CascadeHash, listen: PeerAddr) {
+        let request = Ask { form: Form::Plain, command: Command::Subscribe, cascade_hash, listen };
+        self.respond(&request, listen.ip(), &mut Vec::new());
     }
 
     fn respond(&self, request: &Ask, from: IpAddr, answer: &mut Vec<u8>) {
@@ -64,7 +65,8 @@ impl Desk {
 mod tests {
     use super::*;
     use cascade_format::tracker_wide::WideRequest;
-    use std::net::Ipv4Addr;
+    use cascade_format::tracker_wire::TrackerRequest;
+    use std::net::{Ipv4Addr, SocketAddrV4};
 
     const HASH: CascadeHash = CascadeHash([7; 32]);
 
@@ -77,7 +79,7 @@ mod tests {
     #[test]
     fn it_answers_as_a_tracker_does() {
         let desk = Desk::new(Policy::only([HASH]));
-        desk.subscribe(HASH, SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 8889));
+        desk.subscribe(HASH, "192.0.2.1:8889".parse().unwrap());
         assert_eq!(ask(&desk, HASH, 2)[..11], [0, 0, 0, 0, 12, 192, 0, 2, 1, 0x22, 0xb9]);
         assert_eq!(ask(&desk, HASH, 3)[..5], [0, 0, 0, 0, 24]);
         assert_eq!(ask(&desk, CascadeHash([8; 32]), 3)[0], 1, "it tracks nothing else");
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn it_answers_with_addresses_of_both_families() {
         let desk = Desk::new(Policy::only([HASH]));
-        desk.subscribe(HASH, SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 8889));
+        desk.subscribe(HASH, "192.0.2.1:8889".parse().unwrap());
         let listen = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), 8889);
         let request =
             WideRequest { command: Command::List, cascade_hash: HASH, listen: listen.into() }.encode();

@@ -14,10 +14,10 @@ use crate::session::engine::Stop;
 use crate::session::{AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, SeedError};
 use cascade_format::CascadeHash;
 use cascade_format::link::Link;
+use cascade_swarm::Listening;
 use cascade_swarm::ask::Order;
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,8 +37,8 @@ pub struct Args {
     trackers: Trackers,
     /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
     /// 8899]
-    #[arg(short, long, value_name = "ADDR:PORT")]
-    listen: Option<SocketAddrV4>,
+    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
+    listen: Option<Listening>,
     /// Name of the data file (one .cascade file or link), or the folder that it goes to
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,

@@ -1,8 +1,10 @@
 //! Where others reach this machine.
 
 use super::CliError;
+use cascade_format::PeerAddr;
 use cascade_format::link::Address;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
+use cascade_swarm::Listening;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 /// The most addresses of one machine that a link names.
 const MAX_ADDRESSES: usize = 3;
@@ -17,15 +19,17 @@ pub(super) struct Reached {
     pub(super) tracker: Vec<String>,
     pub(super) peers: Vec<String>,
     /// Those of them that are known as addresses.
-    pub(super) listeners: Vec<SocketAddrV4>,
+    pub(super) listeners: Vec<PeerAddr>,
 }
 
 /// Where others reach who listens at `listen`: at the `named` addresses, else at that address, or at all of the
 /// machine's.
-pub(super) fn reached(listen: SocketAddrV4, named: &[String]) -> Result<Reached, CliError> {
+pub(super) fn reached(listen: Listening, named: &[String]) -> Result<Reached, CliError> {
     let peers = if named.is_empty() {
-        let ips = if listen.ip().is_unspecified() { own_addresses() } else { vec![*listen.ip()] };
-        ips.into_iter().map(|ip| SocketAddrV4::new(ip, listen.port()).to_string()).collect()
+        let v4 = listen.v4();
+        let own = v4.filter(|ip| !ip.is_unspecified()).map(|ip| vec![ip]);
+        let ips = own.unwrap_or_else(own_addresses);
+        ips.into_iter().map(|ip| PeerAddr::new(IpAddr::V4(ip), listen.port()).to_string()).collect()
     } else {
         named.iter().map(|named| with_port(named, listen.port())).collect::<Result<Vec<_>, _>>()?
     };
@@ -95,14 +99,14 @@ mod tests {
 
     #[test]
     fn named_addresses_take_the_place_of_the_machine_s() {
-        let listen: SocketAddrV4 = "0.0.0.0:8890".parse().unwrap();
+        let listen = Listening::everywhere(8890);
         let named = ["203.0.113.7".to_owned(), "box.example:99".to_owned()];
         let reached_at = reached(listen, &named).unwrap();
         assert_eq!(reached_at.peers, ["203.0.113.7:8890", "box.example:99"]);
         assert_eq!(reached_at.tracker, ["203.0.113.7:8890"]);
         assert_eq!(reached_at.listeners, ["203.0.113.7:8890".parse().unwrap()]);
         assert!(reached(listen, &["a b".to_owned()]).is_err());
-        let here = reached("127.0.0.1:8890".parse().unwrap(), &[]).unwrap();
+        let here = reached(Listening::at("127.0.0.1:8890".parse().unwrap()), &[]).unwrap();
         assert_eq!(here.peers, ["127.0.0.1:8890"]);
     }
 }

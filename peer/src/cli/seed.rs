@@ -5,7 +5,7 @@ use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
-use super::{CliError, ExitCode, Switch};
+use super::{CliError, ExitCode, Switch, address};
 use crate::folder::Place;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Transfer};
@@ -13,8 +13,8 @@ use crate::report::{self, Style};
 use crate::session::{Event, Fetch, FetchError, Observer, Seed, SeedError};
 use crate::store::part::part_path;
 use cascade_format::CascadeHash;
+use cascade_swarm::Listening;
 use std::ffi::OsString;
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +35,8 @@ pub struct Args {
     trackers: Trackers,
     /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
     /// 8899]
-    #[arg(short, long, value_name = "ADDR:PORT")]
-    listen: Option<SocketAddrV4>,
+    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
+    listen: Option<Listening>,
     /// The data file or shared folder (one .cascade file or link), or the folder of the data files
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,

@@ -16,12 +16,12 @@ use crate::serve::Guests;
 use crate::session::engine::Stop;
 use crate::session::{Event, Seed, SeedError};
 use crate::store::{Given, Records};
-use cascade_format::CascadeHash;
 use cascade_format::units::parse_nonzero_size;
+use cascade_format::{CascadeHash, PeerAddr};
+use cascade_swarm::Listening;
 use cascade_swarm::ask::announce::SUBSCRIBE_INTERVAL;
 use cascade_tracker::{Desk, Policy};
 use std::collections::HashSet;
-use std::net::SocketAddrV4;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,8 +39,8 @@ pub struct Args {
     trackers: Vec<String>,
     /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
     /// 8899]
-    #[arg(short, long, value_name = "ADDR:PORT")]
-    listen: Option<SocketAddrV4>,
+    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
+    listen: Option<Listening>,
     /// Where others reach this machine [default: its own addresses]; the port only where it differs; may be given several
     /// times
     #[arg(long = "address", value_name = "HOST[:PORT]")]
@@ -207,12 +207,7 @@ fn seed(
 }
 
 /// Registers this peer with its own tracker, under each of its addresses, until the end.
-async fn stay_registered(
-    desk: Arc<Desk>,
-    hashes: Vec<CascadeHash>,
-    listeners: Vec<SocketAddrV4>,
-    stop: Stop,
-) {
+async fn stay_registered(desk: Arc<Desk>, hashes: Vec<CascadeHash>, listeners: Vec<PeerAddr>, stop: Stop) {
     loop {
         for hash in &hashes {
             listeners.iter().for_each(|listener| desk.subscribe(*hash, *listener));

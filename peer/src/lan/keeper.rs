@@ -228,7 +228,7 @@ async fn order<T>(give: impl Fn() -> Result<T, Error>) -> Option<T> {
 fn networks() -> Networks {
     let interfaces = get_if_addrs().unwrap_or_default();
     Networks::new(interfaces.into_iter().filter_map(|interface| match interface.addr {
-        IfAddr::V4(addr) if !addr.is_loopback() => Some((addr.ip, addr.netmask)),
+        IfAddr::V4(addr) if !addr.is_loopback() => Some((IpAddr::V4(addr.ip), addr.prefixlen)),
         IfAddr::V4(_) | IfAddr::V6(_) => None,
     }))
 }

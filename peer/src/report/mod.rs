@@ -17,6 +17,7 @@ pub(crate) use qr::qr;
 
 use crate::human::Name;
 use crate::session::Observer;
+use cascade_swarm::Listening;
 use indicatif::MultiProgress;
 use std::path::Path;
 
@@ -66,12 +67,15 @@ impl Style {
     }
 
     /// Tells where this peer listens.
-    pub(crate) fn listening(&self, addr: std::net::SocketAddrV4) {
+    pub(crate) fn listening(&self, listening: Listening) {
         match self {
-            Self::Bars(bars) => terminal::above(bars, &format!("peer: listening on {addr}")),
-            Self::Lines => line(&format!("peer: listening on {addr}")),
+            Self::Bars(bars) => terminal::above(bars, &format!("peer: listening on {listening}")),
+            Self::Lines => line(&format!("peer: listening on {listening}")),
             Self::Json => {
-                let event = serde_json::json!({"event": "listening", "address": addr.to_string()});
+                let addrs: Vec<String> = listening.addrs().iter().map(ToString::to_string).collect();
+                let event = serde_json::json!({
+                    "event": "listening", "address": addrs.first(), "addresses": addrs,
+                });
                 json_line(&event);
             }
         }

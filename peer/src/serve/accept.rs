@@ -61,7 +61,7 @@ impl Acceptor {
                 // Without clients nobody needs to look.
                 _ = sweep.tick(), if self.stats.clients() > 0 => self.clients.sweep(),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, addr)) => self.welcome(stream, addr.ip()).await,
+                    Ok((stream, addr)) => self.welcome(stream, addr.ip().to_canonical()).await,
                     Err(error) if concerns_one_client(&error) => {}
                     Err(_) => self.recover(&listener).await,
                 },
@@ -104,13 +104,13 @@ impl Acceptor {
         if let Ok(Ok((stream, addr))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
             // Perhaps one has become free meanwhile.
             if self.spare.take_back() {
-                return self.welcome(stream, addr.ip()).await;
+                return self.welcome(stream, addr.ip().to_canonical()).await;
             }
             if let Some(text) = self.spare.warning(self.stats.clients()) {
                 (self.warn.0)(&text);
             }
             if self.clients.evict() {
-                self.welcome(stream, addr.ip()).await;
+                self.welcome(stream, addr.ip().to_canonical()).await;
             } else {
                 self.stats.add_refused();
                 self.refuse_at_once(&stream);

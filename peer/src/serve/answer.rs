@@ -226,9 +226,7 @@ impl Connection {
             self.counted = name;
             // Clients behind one address are told apart by the ports that they tell.
             let port = self.conversation.as_ref().map_or(0, |conversation| conversation.port());
-            if let Ok(addr) = self.stream.peer_addr() {
-                file.given().to(addr.ip(), port);
-            }
+            file.given().to(socket::client(&self.stream), port);
         }
     }
 

@@ -8,7 +8,6 @@ use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, field};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
 use cascade_swarm::give::{self, Behind, Decision, Request, Server, Wanted};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpStream;
@@ -50,10 +49,7 @@ impl Conversation {
             *slot = None;
         }
         slot.get_or_insert_with(|| {
-            let host = match stream.peer_addr().as_ref().map(SocketAddr::ip) {
-                Ok(IpAddr::V4(host)) => Some(host),
-                Ok(IpAddr::V6(_)) | Err(_) => None,
-            };
+            let host = stream.peer_addr().ok().map(|addr| addr.ip().to_canonical());
             Box::new(Self { served: Arc::clone(served), state: give::Conversation::new(host), port: 0 })
         })
     }

@@ -5,6 +5,7 @@
 
 use socket2::SockRef;
 use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -24,6 +25,13 @@ pub(super) enum Got {
     End,
     /// Nothing now: wait until it is readable.
     Nothing,
+}
+
+/// Who is at the other end. One that is gone already is nobody; that is found out when something is sent. On a socket
+/// for both families an IPv4 client has an IPv6 address.
+pub(super) fn client(stream: &TcpStream) -> IpAddr {
+    let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    stream.peer_addr().map_or(nobody, |addr| addr.ip().to_canonical())
 }
 
 /// Reads what there is, up to `buffer.len()` bytes.

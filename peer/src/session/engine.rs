@@ -9,9 +9,9 @@ use crate::pace::Limit;
 use crate::store::Records;
 use crate::tracker_client::Identity;
 use cascade_format::CascadeHash;
+use cascade_swarm::Listening;
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
@@ -30,7 +30,7 @@ pub struct Engine {
     /// Found in earlier runs.
     pub records: Records,
     /// Where the listener listens; `None`: this process does not serve.
-    pub listen: Option<SocketAddrV4>,
+    pub listen: Option<Listening>,
     /// Whether peers that know the swarm extension are spoken to in it.
     pub extension: bool,
     /// Whether every block is hashed again before it is sent.
@@ -54,12 +54,7 @@ impl Engine {
     ///
     /// # Errors
     /// The system has no threads left.
-    pub fn new(
-        listen: Option<SocketAddrV4>,
-        extension: bool,
-        records: Records,
-        stop: Stop,
-    ) -> io::Result<Self> {
+    pub fn new(listen: Option<Listening>, extension: bool, records: Records, stop: Stop) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             catalog: Catalog::new(),
@@ -106,7 +101,7 @@ impl Engine {
     /// How this process shows itself to trackers. One that does not listen has port 0.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity { listen: self.listen.unwrap_or(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)) }
+        Identity { listening: self.listen }
     }
 }
 

@@ -3,8 +3,8 @@
 use super::links::LinkId;
 use alloc::vec::Vec;
 use cascade_format::Block;
+use cascade_format::PeerAddr;
 use cascade_format::peer_wire::Status;
-use core::net::SocketAddrV4;
 
 /// What the driver must do.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Action {
         /// Name of the new link.
         link: LinkId,
         /// Where the peer listens.
-        addr: SocketAddrV4,
+        addr: PeerAddr,
         /// Whether its requests may show the extension's marker.
         marked: bool,
     },

@@ -30,8 +30,9 @@ mod tests {
     use alloc::boxed::Box;
     use alloc::collections::VecDeque;
     use alloc::vec::Vec;
+    use cascade_format::PeerAddr;
     use cascade_format::{Block, Have, Layout};
-    use core::net::{Ipv4Addr, SocketAddrV4};
+    use core::net::IpAddr;
 
     /// Bytes that may come in a second, and with one turn.
     const RATE: u64 = 64 << 10;
@@ -55,7 +56,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(move || random.u64(..)));
         let addrs: Vec<_> =
-            (1..=10).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
+            (1..=10).map(|host| PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)).collect();
         plan.handle_peers(Time::ZERO, Source::User, &addrs);
         let (mut now, mut open, mut turn) = (Time::ZERO, Vec::<Open>::new(), 0);
         while !plan.is_complete() {

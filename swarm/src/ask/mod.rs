@@ -38,6 +38,7 @@ mod held_up;
 mod known;
 mod links;
 mod news;
+mod own;
 mod peers;
 mod plan;
 mod report;

@@ -9,15 +9,16 @@ use crate::Time;
 use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_TIMEOUT};
 use alloc::vec::Vec;
 use cascade_format::Block;
+use cascade_format::PeerAddr;
 use cascade_format::extension::{Item, Marker};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// One client's connection, as far as one file goes.
 #[derive(Debug)]
 pub struct Conversation {
     /// The client's host; `None`: it has no address of version 4.
-    host: Option<Ipv4Addr>,
+    host: Option<IpAddr>,
     /// As which it is told things, once it has shown the marker.
     subscriber: Option<SubscriberId>,
     /// Its host is known as one that asks without the marker.
@@ -29,7 +30,7 @@ pub struct Conversation {
 impl Conversation {
     /// With a client at `host` that has asked for nothing yet.
     #[must_use]
-    pub const fn new(host: Option<Ipv4Addr>) -> Self {
+    pub const fn new(host: Option<IpAddr>) -> Self {
         Self { host, subscriber: None, noted: false, waits_since: None }
     }
 
@@ -181,7 +182,7 @@ impl Upload {
             return id;
         }
         let host = conversation.host.filter(|_| marker.port != 0);
-        let id = self.open(now, host.map(|host| SocketAddrV4::new(host, marker.port)));
+        let id = self.open(now, host.map(|host| PeerAddr::new(host, marker.port)));
         conversation.subscriber = Some(id);
         id
     }

@@ -3,14 +3,14 @@
 
 use crate::limits::{MAX_MET, MAX_MET_A_HOST};
 use alloc::collections::VecDeque;
-use core::net::SocketAddrV4;
+use cascade_format::PeerAddr;
 use hashbrown::HashMap;
 
 /// A peer that was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acquaintance {
     /// Where it listens.
-    pub addr: SocketAddrV4,
+    pub addr: PeerAddr,
     /// Whether it has shown that it knows the extension.
     pub extended: bool,
 }
@@ -20,7 +20,7 @@ pub struct Acquaintance {
 pub struct Met {
     peers: VecDeque<Acquaintance>,
     /// Whether each of them has shown that it knows the extension.
-    known: HashMap<SocketAddrV4, bool>,
+    known: HashMap<PeerAddr, bool>,
     /// Number of those that were forgotten.
     base: u64,
 }
@@ -49,7 +49,7 @@ impl Met {
 
     /// Whether the host has shown as many ports as one host may. A port is a claim; on this
     /// machine itself there may be a whole swarm.
-    fn is_crowd(&self, addr: SocketAddrV4) -> bool {
+    fn is_crowd(&self, addr: PeerAddr) -> bool {
         let ports = self.known.keys().filter(|known| known.ip() == addr.ip()).count();
         !addr.ip().is_loopback() && ports >= MAX_MET_A_HOST
     }
@@ -72,12 +72,12 @@ impl Met {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
+    use core::net::IpAddr;
 
     #[test]
     fn the_oldest_are_forgotten_and_numbers_go_on() {
         let peer = |port: usize| Acquaintance {
-            addr: SocketAddrV4::new(Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap()),
+            addr: PeerAddr::new(IpAddr::from([127, 0, 0, 1]), u16::try_from(port).unwrap()),
             extended: false,
         };
         let mut met = Met::default();
@@ -97,7 +97,7 @@ mod tests {
     fn a_host_with_many_ports_is_told_of_so_many_times() {
         let mut met = Met::default();
         for port in 1..=u16::try_from(MAX_MET_A_HOST).unwrap() + 1 {
-            let addr = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port);
+            let addr = PeerAddr::new(IpAddr::from([10, 0, 0, 1]), port);
             let new = met.insert(Acquaintance { addr, extended: true });
             assert_eq!(new, usize::from(port) <= MAX_MET_A_HOST, "port {port}");
         }

@@ -5,9 +5,10 @@ use crate::Time;
 use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_A_SECOND, NEWS_AT_ONCE, NEWS_TIMEOUT};
 use alloc::vec;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::extension::{Item, Marker, Run};
 use cascade_format::{Block, Have, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use core::time::Duration;
 
 const NOW: Time = Duration::from_secs(1);
@@ -20,8 +21,8 @@ fn block(number: u64) -> Block {
     layout().block(number).unwrap()
 }
 
-fn addr(host: u8) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)
+fn addr(host: u8) -> PeerAddr {
+    PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)
 }
 
 fn seeder() -> Upload {
@@ -71,8 +72,11 @@ fn two_readers_are_told_of_each_other_and_offered_different_blocks() {
     let mut upload = seeder();
     let subscribers = [upload.open(NOW, Some(addr(1))), upload.open(NOW, Some(addr(2)))];
     let told = subscribers.map(|subscriber| news(&mut upload, NOW, subscriber).unwrap());
-    assert!(told[0].contains(&Item::Choosing) && told[0].contains(&Item::Peers(vec![addr(2)])), "{told:?}");
-    assert!(told[1].contains(&Item::Peers(vec![addr(1)])), "{told:?}");
+    assert!(
+        told[0].contains(&Item::Choosing) && told[0].contains(&Item::Peers(vec![addr(2).v4().unwrap()])),
+        "{told:?}"
+    );
+    assert!(told[1].contains(&Item::Peers(vec![addr(1).v4().unwrap()])), "{told:?}");
     let (one, two) = (offered(&told[0]), offered(&told[1]));
     assert!(!one.is_empty() && !two.is_empty(), "{told:?}");
     assert!(one.iter().all(|number| !two.contains(number)), "{told:?}");
@@ -281,16 +285,16 @@ fn who_leaves_says_goodbye_once() {
 
 #[test]
 fn an_address_of_this_machine_is_told_on_this_machine_alone() {
-    let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001);
+    let local = PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7001);
     let mut upload = seeder();
     upload.met(local, true);
     let far = upload.open(NOW, Some(addr(1)));
-    let near = upload.open(NOW, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7002)));
+    let near = upload.open(NOW, Some(PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7002)));
     let peers = |items: Vec<Item>| items.into_iter().find(|item| matches!(item, Item::Peers(_)));
     let to_far = peers(news(&mut upload, NOW, far).unwrap());
     assert_eq!(to_far, None, "both others are of this machine");
     let to_near = peers(news(&mut upload, NOW, near).unwrap());
-    assert_eq!(to_near, Some(Item::Peers(vec![local, addr(1)])));
+    assert_eq!(to_near, Some(Item::Peers([local, addr(1)].map(|addr| addr.v4().unwrap()).into())));
 }
 
 #[test]
@@ -378,9 +382,9 @@ fn take_offers(upload: &mut Upload, now: Time, subscriber: SubscriberId, seen: &
 #[test]
 fn many_readers_of_one_host_do_not_keep_what_is_on_offer() {
     let mut upload = seeder();
-    let (mut now, greedy_host) = (NOW, Ipv4Addr::new(10, 0, 0, 9));
+    let (mut now, greedy_host) = (NOW, IpAddr::from([10, 0, 0, 9]));
     let greedy: Vec<SubscriberId> =
-        (1..=50).map(|port| upload.open(now, Some(SocketAddrV4::new(greedy_host, port)))).collect();
+        (1..=50).map(|port| upload.open(now, Some(PeerAddr::new(greedy_host, port)))).collect();
     let held: usize =
         greedy.iter().map(|subscriber| offered(&news(&mut upload, now, *subscriber).unwrap()).len()).sum();
     assert!(held > 4, "alone they are offered {held}");
@@ -420,7 +424,7 @@ fn poll(upload: &mut Upload, now: Time, client: &mut Conversation, behind: Behin
 }
 
 fn client(host: u8) -> Conversation {
-    Conversation::new(Some(Ipv4Addr::new(10, 0, 0, host)))
+    Conversation::new(Some(IpAddr::from([10, 0, 0, host])))
 }
 
 #[test]
@@ -465,7 +469,7 @@ fn news_stands_in_front_of_a_block_and_not_of_every_block() {
     assert_eq!(ask(&mut upload, NOW, &mut client, block_0), Decision::Give(None), "too soon");
     let due = NOW + Tuning::DEFAULT.news_interval;
     let missing = (Wanted::Missing, Some(MARKER), Behind::Nothing);
-    let told = Decision::Refuse(Some(vec![Item::Peers(vec![addr(9)])]));
+    let told = Decision::Refuse(Some(vec![Item::Peers(vec![addr(9).v4().unwrap()])]));
     assert_eq!(ask(&mut upload, due, &mut client, missing), told);
 }
 
@@ -499,7 +503,7 @@ fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
         let decision = upload.request(NOW, &mut plain, of(block(number), None), server);
         assert_eq!(decision, Decision::Give(None));
     }
-    assert_eq!(upload.askers_since(&mut seen), [Ipv4Addr::new(10, 0, 0, 1)]);
+    assert_eq!(upload.askers_since(&mut seen), [IpAddr::from([10, 0, 0, 1])]);
     let mut given = 0;
     for number in 0..50 {
         let decision = upload.request(NOW, &mut marked, of(block(number), Some(MARKER)), server);

@@ -183,14 +183,15 @@ mod tests {
     use crate::ask::{Config, Ended, Order, Outcome, Plan, Source, Tuning};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
+    use cascade_format::PeerAddr;
     use cascade_format::peer_wire::Status;
     use cascade_format::{Have, Layout};
-    use core::net::{Ipv4Addr, SocketAddrV4};
+    use core::net::IpAddr;
 
     const MOMENT: Duration = Duration::from_millis(1);
 
-    fn addr(host: u8) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)
+    fn addr(host: u8) -> PeerAddr {
+        PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)
     }
 
     fn plan(blocks: u64, hosts: &[u8]) -> Plan {

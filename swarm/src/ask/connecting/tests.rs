@@ -3,12 +3,14 @@
 use super::super::links::LinkId;
 use super::super::{Config, Order, Plan, Source};
 use super::*;
+use crate::Listening;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Have, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use core::time::Duration;
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -17,8 +19,7 @@ fn plan(peers: u8) -> Plan {
     let layout = Layout::new(100 << 20, 1 << 20).unwrap();
     let config = Config { order: Order::Random, max_links: 128, tuning: &Tuning::DEFAULT };
     let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
-    let addrs: Vec<_> =
-        (1..=peers).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
+    let addrs: Vec<_> = (1..=peers).map(|host| PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)).collect();
     plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
     plan
 }
@@ -98,7 +99,7 @@ fn who_is_behind_the_others_asks_more_of_them() {
 }
 
 /// The addresses that the plan connects to now, in order.
-fn addrs(plan: &mut Plan, now: Time) -> Vec<SocketAddrV4> {
+fn addrs(plan: &mut Plan, now: Time) -> Vec<PeerAddr> {
     let mut addrs = Vec::new();
     while let Some(action) = plan.poll_action(now) {
         if let Action::Connect { addr, .. } = action {
@@ -108,12 +109,12 @@ fn addrs(plan: &mut Plan, now: Time) -> Vec<SocketAddrV4> {
     addrs
 }
 
-fn crowd(second: u8, count: u16) -> Vec<SocketAddrV4> {
+fn crowd(second: u8, count: u16) -> Vec<PeerAddr> {
     let host = |number: u16| {
         let [high, low] = number.to_be_bytes();
-        Ipv4Addr::new(10, second, high, low)
+        IpAddr::from([10, second, high, low])
     };
-    (1..=count).map(|number| SocketAddrV4::new(host(number), 7001)).collect()
+    (1..=count).map(|number| PeerAddr::new(host(number), 7001)).collect()
 }
 
 #[test]
@@ -188,8 +189,8 @@ fn there_are_no_more_links_than_blocks_to_ask_for() {
 #[test]
 fn addresses_of_nobody_and_its_own_are_never_tried_unless_the_user_says_so() {
     let mut plan = plan(0);
-    plan.set_listening(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 7001));
-    plan.set_own_address(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 7001));
+    plan.set_listening(Listening::everywhere(7001));
+    plan.set_own_address(PeerAddr::new(IpAddr::from([10, 0, 0, 1]), 7001));
     let bad = ["10.0.0.9:0", "0.1.2.3:5", "224.0.0.1:5", "255.255.255.255:5", "169.254.1.1:5"];
     let own = ["10.0.0.1:7001", "127.0.0.1:7001"];
     let parse = |all: &[&str]| all.iter().map(|addr| addr.parse().unwrap()).collect::<Vec<_>>();
