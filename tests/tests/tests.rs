@@ -81,6 +81,8 @@ mod serve_only_verified;
 
 /// `--lan`: peers of one network.
 mod lan;
+/// `--lan` in a network with somebody who announces thousands of peers.
+mod lan_flood;
 /// `--max-up` and `--max-down`.
 mod rates;
 

@@ -72,12 +72,14 @@ pub fn run(options: &Options) -> Result<()> {
         old.push(copy);
     }
     let changed = change(&data.path, options)?;
-    let cascade = cascade::describe(&binaries, &data)?;
+    let cascade = cascade::describe(&binaries, &data, None)?;
     let source = Source::start(&binaries, &data, &cascade, folder.path())?;
     let mut rows = Vec::new();
     for ((way, option), old) in ways.into_iter().zip(old) {
         let out = if option == Some("--update") { old.clone() } else { old.with_file_name("new") };
-        let mut command = source.download(&binaries, &cascade, &out);
+        // A folder that is there is one that the data goes to.
+        let place = out.parent().filter(|_| out.exists()).unwrap_or(&out);
+        let mut command = source.download(&binaries, &cascade, place);
         command.arg("--json").env("CASCADE_STATE_DIR", folder.path().join("state"));
         match option {
             Some("--from") => command.arg("--from").arg(&old),
@@ -85,7 +87,7 @@ pub fn run(options: &Options) -> Result<()> {
             None => &mut command,
         };
         rows.push(row(way, command, &old.with_extension("log"))?);
-        super::folder::compare(&data.path, &out)?;
+        data.check_copy(&out)?;
     }
     let length = cascade.layout.length();
     print(&rows, &cascade, changed, options);

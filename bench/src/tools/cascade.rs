@@ -95,19 +95,24 @@ impl Cascade {
     /// # Errors
     /// Those of [`describe`].
     pub fn described(binaries: &Binaries, data: &DataFile) -> Result<Self> {
-        Ok(Self::new(binaries.clone(), describe(binaries, data)?))
+        Ok(Self::new(binaries.clone(), describe(binaries, data, None)?))
     }
 }
 
-/// Describes the data by `peer create`, with its default block size.
+/// Describes the data by `peer create`, with its default block size or this one.
 ///
 /// # Errors
 /// It fails, or what it writes cannot be read.
-pub fn describe(binaries: &Binaries, data: &DataFile) -> Result<CascadeFile> {
+pub fn describe(binaries: &Binaries, data: &DataFile, block: Option<u64>) -> Result<CascadeFile> {
     let mut path = data.path.clone().into_os_string();
     path.push(".cascade");
     let path = PathBuf::from(path);
-    let created = Command::new(&binaries.peer).arg("create").arg(&data.path).output();
+    let mut command = Command::new(&binaries.peer);
+    command.arg("create").arg(&data.path);
+    block.into_iter().for_each(|block| {
+        command.args(["-b", &block.to_string()]);
+    });
+    let created = command.output();
     let created = created.context(|| "cannot start peer create".to_owned())?;
     if !created.status.success() {
         return failed(format!("peer create: {}", String::from_utf8_lossy(&created.stderr)));
