@@ -40,4 +40,5 @@ pub mod process;
 pub mod scene;
 pub mod tracker_client;
 pub mod tree;
+pub mod unpack;
 pub mod uplink;
