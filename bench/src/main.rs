@@ -42,6 +42,8 @@ enum Command {
     Link(commands::link::Options),
     /// Several downloads at once from one seeder
     Parallel(commands::parallel::Options),
+    /// How exactly a limit on speed is kept
+    Pace(commands::pace::Options),
     /// Peak memory for all block sizes and for many peers
     Memory(commands::memory::Options),
     /// One seeder and many downloaders, each behind an emulated link (needs root)
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Link(options) => watched(|| commands::link::run(&options)),
         Command::Parallel(options) => watched(|| commands::parallel::run(&options)),
         Command::Memory(options) => watched(|| commands::memory::run(&options)),
+        Command::Pace(options) => watched(|| commands::pace::run(&options)),
         Command::Cost(options) => watched(|| commands::cost::run(&options)),
         Command::Swarm(options) => watched(|| commands::swarm::run(&options)),
         Command::Greedy(options) => watched(|| commands::greedy::run(&options)),

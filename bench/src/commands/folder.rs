@@ -1,19 +1,19 @@
 //! `bench folder`: a folder of a few large files beside one file of the same size, and a folder of many small ones
 //! by every tool that takes folders.
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::data::DataFile;
 use crate::error::{BenchError, Context, Result, failed};
 use crate::machine::Machine;
 use crate::stats::Spread;
 use crate::table::Table;
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Cascade;
 use crate::tools::folders::{Croc, Rsync, Tar};
 use crate::tools::sendme::Sendme;
 use crate::tools::{Job, Tool, Transfer};
 use crate::turns;
-use crate::units::{mib_per_second, parse_size, show_size};
+use crate::units::{parse_size, show_size};
 use cascade_format::FileHash;
 use serde::Serialize;
 use std::fs;
@@ -37,13 +37,33 @@ pub struct Options {
     /// Size of each of them
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
     each: u64,
+    /// Rows to run of those with many files (default: all that are installed)
+    #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
+    only: Vec<Kind>,
     /// Rounds; every round runs every row once
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
+}
+
+/// The tools that take folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// tar through a socket.
+    Tar,
+    /// Ours.
+    Cascade,
+    /// The rsync daemon.
+    Rsync,
+    /// croc through its relay.
+    Croc,
+    /// sendme.
+    Sendme,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Tar, Self::Cascade, Self::Rsync, Self::Croc, Self::Sendme];
 }
 
 /// A row: a tool, what it transfers, and all its runs.
@@ -70,10 +90,7 @@ struct Report<'a> {
 /// # Errors
 /// No room, a tool that fails, a copy that differs.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let folder = options.place.folder()?;
-    let binaries = Binaries::prepare(&options.binaries)?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let mut rows = few(options, &binaries, folder.path())?;
     rows.extend(many(options, &binaries, folder.path())?);
     for round in 0..options.runs {
@@ -82,7 +99,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     print_table(&rows);
-    options.place.write_json(&Report { machine: &machine, rows: &rows })
+    options.common.place.write_json(&Report { machine: &machine, rows: &rows })
 }
 
 /// One file, and as many bytes in eight.
@@ -101,17 +118,19 @@ fn few(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
 fn many(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
     let data = make_folder(&dir.join("many"), options.files, options.each)?;
     let work = format!("{} files of {}", options.files, show_size(options.each));
-    let mut rows = vec![
-        row(work.clone(), Box::new(Tar), &data),
-        row(work.clone(), Box::new(Cascade::described(binaries, &data)?), &data),
-    ];
-    let others = [
-        Rsync::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
-        Croc::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
-        Sendme::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
-    ];
-    for tool in others {
-        match tool {
+    let mut rows = Vec::new();
+    let tool = |kind| -> Result<Box<dyn Tool>> {
+        Ok(match kind {
+            Kind::Tar => Box::new(Tar),
+            Kind::Cascade => Box::new(Cascade::described(binaries, &data)?),
+            Kind::Rsync => Box::new(Rsync::find()?),
+            Kind::Croc => Box::new(Croc::find()?),
+            Kind::Sendme => Box::new(Sendme::find()?),
+        })
+    };
+    let chosen = |kind: &Kind| options.only.is_empty() || options.only.contains(kind);
+    for kind in Kind::ALL.into_iter().filter(chosen) {
+        match tool(kind) {
             Ok(tool) => rows.push(row(work.clone(), tool, &data)),
             Err(BenchError::Unavailable(why)) => println!("left out: {why}"),
             Err(error) => return Err(error),
@@ -152,17 +171,7 @@ fn run_once(row: &mut Row, dir: &Path) -> Result<()> {
     let work = super::run_folder(dir)?;
     let transfer = row.tool.transfer(&Job { data: &row.data, work: work.path() })?;
     row.data.check_copy(&transfer.copy)?;
-    println!(
-        "{:<28} {:<28} {:7.3} s  {:6.0} MiB/s  cpu {:5.2} + {:5.2} s  memory {} + {}",
-        row.work,
-        row.name,
-        transfer.wall,
-        mib_per_second(row.length, transfer.wall),
-        transfer.sender.cpu,
-        transfer.receiver.cpu,
-        show_size(transfer.sender.peak),
-        show_size(transfer.receiver.peak),
-    );
+    transfer.tell(&format!("{}, {}", row.work, row.name), row.length);
     row.runs.push(transfer);
     Ok(())
 }
@@ -177,6 +186,7 @@ fn print_table(rows: &[Row]) {
         "× first",
         "peak sender",
         "peak receiver",
+        "descriptors",
     ]);
     let median = |row: &Row| Spread::of(row.runs.iter().map(|run| run.wall));
     for row in rows {
@@ -193,6 +203,12 @@ fn print_table(rows: &[Row]) {
             first.map_or_else(String::new, |first| format!("{:.2}", wall.median / first.median)),
             peak(|run| run.sender.peak),
             peak(|run| run.receiver.peak),
+            row.runs
+                .iter()
+                .map(|run| run.sender.descriptors.max(run.receiver.descriptors))
+                .max()
+                .unwrap_or(0)
+                .to_string(),
         ]);
     }
     println!("\n{}", table.render());
