@@ -1,5 +1,6 @@
 //! Connections to trackers and to other peers.
 
+use crate::route;
 use cascade_swarm::Listening;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -48,6 +49,15 @@ impl Dial {
         let anywhere = own.is_unspecified() || (own.is_loopback() && !to.is_loopback());
         (!anywhere).then_some(own)
     }
+}
+
+/// Whether a connection to `to` failed because no way leads there from this machine. A router may say the same of a
+/// packet that was sent: so the machine's routes are asked.
+pub(crate) fn has_no_way(error: &io::Error, to: SocketAddr) -> bool {
+    let kinds =
+        [io::ErrorKind::NetworkUnreachable, io::ErrorKind::AddrNotAvailable, io::ErrorKind::Unsupported];
+    // EAFNOSUPPORT has no kind that is stable.
+    (kinds.contains(&error.kind()) || to.is_ipv6()) && route::source(to).is_none()
 }
 
 #[cfg(test)]

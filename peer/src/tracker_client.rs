@@ -1,22 +1,44 @@
 //! Asking a tracker (protocol §2): one connection, one request, one answer.
+//!
+//! A tracker is asked for the addresses of both families, and when it does not know that command, for those of IPv4.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `forms` | which trackers know version 1 alone |
+//! | `addresses` | by which addresses this peer is registered |
+//! | `connect` | a connection to one of several addresses |
 
+mod addresses;
+mod connect;
+mod forms;
+
+use crate::clock;
 use crate::dial::Dial;
-use crate::limits::{CONNECT_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
+use crate::limits::{KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
+use addresses::{Addresses, Connection, To};
+use cascade_format::tracker_wide::{self, Form, WideRequest};
 use cascade_format::tracker_wire::{
-    Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
-    parse_peer_list,
+    self, Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
 };
 use cascade_format::{CascadeHash, PeerAddr, text};
 use cascade_swarm::Listening;
 use cascade_swarm::ask::address;
+use connect::{connect_any, in_turn};
+pub(crate) use forms::Forms;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 /// Addresses of each family of one name that are tried.
 const MAX_ADDRESSES: usize = 2;
+
+/// How long a tracker may take to answer a command beyond version 1: some of the field never answer what they do not
+/// know.
+const WIDE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Why a tracker gave no peer list.
 #[derive(Debug, thiserror::Error)]
@@ -54,15 +76,19 @@ pub(crate) struct PeerList {
     pub peers: Vec<PeerAddr>,
     /// When the others subscribed, the first and the last of them, by the tracker's clock in seconds.
     pub subscribed: Option<(u32, u32)>,
-    /// The addresses that were announced.
+    /// The addresses by which the tracker knows this peer, or soon will.
     pub announced: Vec<PeerAddr>,
+    /// What is still to be registered, if anything.
+    pub second: Option<Second>,
 }
 
 /// How a peer shows itself to trackers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Identity {
     /// Where it listens, if it does. All addresses stand for that of the connection to the tracker.
     pub listening: Option<Listening>,
+    /// What is known of the trackers.
+    pub(crate) forms: Arc<Forms>,
 }
 
 /// Asks `tracker`, a `HOST:PORT`, about a file.
@@ -75,9 +101,11 @@ pub(crate) async fn ask(
     cascade_hash: CascadeHash,
     identity: Identity,
 ) -> Result<PeerList, TrackerError> {
-    timeout(TRACKER_TIMEOUT, converse(tracker, command, cascade_hash, identity))
-        .await
-        .map_err(|_| TrackerError::Timeout)?
+    let asking = async {
+        let addrs = lookup(tracker).await?;
+        Round { tracker, command, cascade_hash, identity: &identity, addrs: &addrs }.run().await
+    };
+    timeout(TRACKER_TIMEOUT, asking).await.map_err(|_| TrackerError::Timeout)?
 }
 
 /// The addresses of `host_port`, in the order in which the system prefers them: at most [`MAX_ADDRESSES`] of each
@@ -86,33 +114,155 @@ pub(crate) async fn ask(
 /// # Errors
 /// The name cannot be looked up, or has no address.
 pub(crate) async fn resolve(host_port: &str) -> Result<Vec<PeerAddr>, TrackerError> {
+    Ok(lookup(host_port).await?.into_iter().map(PeerAddr::from).collect())
+}
+
+async fn lookup(host_port: &str) -> Result<Vec<SocketAddr>, TrackerError> {
     let found = lookup_host(host_port).await;
     let found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
-    let mut addrs: Vec<PeerAddr> = Vec::new();
-    for addr in found.map(PeerAddr::from) {
-        let of_family = addrs.iter().filter(|other| other.ip().is_ipv4() == addr.ip().is_ipv4()).count();
+    let mut addrs: Vec<SocketAddr> = Vec::new();
+    for mut addr in found {
+        if addr.ip() != addr.ip().to_canonical() {
+            addr.set_ip(addr.ip().to_canonical());
+        }
+        let of_family = addrs.iter().filter(|other| other.is_ipv4() == addr.is_ipv4()).count();
         if of_family < MAX_ADDRESSES && !addrs.contains(&addr) {
             addrs.push(addr);
         }
     }
-    if addrs.is_empty() { Err(TrackerError::NoAddress(host_port.into())) } else { Ok(addrs) }
+    if addrs.is_empty() { Err(TrackerError::NoAddress(host_port.into())) } else { Ok(in_turn(&addrs)) }
 }
 
-async fn converse(
-    tracker: &str,
+/// One question to one tracker, in one form or both.
+struct Round<'a> {
+    tracker: &'a str,
     command: Command,
     cascade_hash: CascadeHash,
-    identity: Identity,
-) -> Result<PeerList, TrackerError> {
-    let addr_of_tracker = resolve(tracker).await?.into_iter().find_map(|addr| addr.v4());
-    let addr_of_tracker = addr_of_tracker.ok_or_else(|| TrackerError::NoAddress(tracker.into()))?;
-    let dial = Dial::from(identity.listening);
-    let connecting = timeout(CONNECT_TIMEOUT, dial.connect(addr_of_tracker.into())).await;
-    let mut stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
-    let ours = local_ip(&stream).map_err(TrackerError::Io)?;
-    let announced = announced(identity, ours);
-    let request = TrackerRequest { command, cascade_hash, listen: announced };
-    stream.write_all(&request.encode()).await.map_err(TrackerError::Io)?;
+    identity: &'a Identity,
+    /// The tracker's.
+    addrs: &'a [SocketAddr],
+}
+
+impl Round<'_> {
+    async fn run(&self) -> Result<PeerList, TrackerError> {
+        let (forms, dial) = (&self.identity.forms, Dial::from(self.identity.listening));
+        let plain: Vec<_> = self.addrs.iter().copied().filter(SocketAddr::is_ipv4).collect();
+        let plain = if plain.is_empty() { self.addrs } else { &plain };
+        if forms.form(self.tracker, clock::now()) == Form::Wide {
+            let (stream, to) = connect_any(dial, self.addrs).await.map_err(TrackerError::Connect)?;
+            if !self.wants_wide(&stream) {
+                return self.converse(Form::Plain, stream, to).await;
+            }
+            // Whatever goes wrong, it may be that the tracker does not know the command.
+            let wide = timeout(WIDE_PATIENCE, self.converse(Form::Wide, stream, to)).await;
+            if let Ok(Ok(list)) = wide {
+                forms.is_wide(self.tracker);
+                return Ok(list);
+            }
+            let refused = matches!(wide, Ok(Err(TrackerError::Refused(_))));
+            let (stream, to) = connect_any(dial, plain).await.map_err(TrackerError::Connect)?;
+            let list = self.converse(Form::Plain, stream, to).await?;
+            forms.is_plain(self.tracker, refused, clock::now());
+            return Ok(list);
+        }
+        let (stream, to) = connect_any(dial, plain).await.map_err(TrackerError::Connect)?;
+        self.converse(Form::Plain, stream, to).await
+    }
+
+    /// Whether addresses of IPv6 are of use: a machine without IPv6 would lose half of its list to them. Who asks by an
+    /// IPv4 loopback address has none to register, and is told of those of others by them.
+    fn wants_wide(&self, stream: &TcpStream) -> bool {
+        let own = self.identity.listening.and_then(|listening| listening.v6());
+        let ours = local_ip(stream).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let one_v6 = own.is_some_and(|ip| !ip.is_unspecified());
+        ours.is_ipv6() || one_v6 || (!ours.is_loopback() && To::WorldV6.source().is_some())
+    }
+
+    /// Asks over a connection to `to`, an address of the tracker.
+    async fn converse(
+        &self,
+        form: Form,
+        mut stream: TcpStream,
+        to: SocketAddr,
+    ) -> Result<PeerList, TrackerError> {
+        let ours = local_ip(&stream).map_err(TrackerError::Io)?;
+        let own = self.own_addresses(ours);
+        let (listen, request) = self.request(form, &own, to);
+        stream.write_all(&request).await.map_err(TrackerError::Io)?;
+        let body = read_body(&mut stream).await?;
+        let announced: Vec<_> =
+            if form == Form::Wide { own.all().collect() } else { own.v4.into_iter().collect() };
+        let mut others = entries(form, &body)?;
+        others.retain(|(addr, _)| !announced.contains(addr));
+        let times = || others.iter().map(|(_, subscribed)| *subscribed);
+        let subscribed = times().min().zip(times().max());
+        let worth = |addr: &PeerAddr| address::may_be_told(*addr, to.ip().to_canonical(), ours);
+        let peers = others.iter().map(|(addr, _)| *addr).filter(worth).collect();
+        let is_second = |addr: &PeerAddr| Some(*addr) != listen;
+        let both = form == Form::Wide && self.command == Command::Subscribe;
+        let second = own.all().find(is_second).filter(|_| both);
+        let second = second.map(|listen| Second {
+            cascade_hash: self.cascade_hash,
+            listen,
+            to: self.addrs.iter().copied().find(|addr| addr.is_ipv4() == listen.ip().is_ipv4()).unwrap_or(to),
+            listening: self.identity.listening,
+        });
+        Ok(PeerList { peers, subscribed, announced, second })
+    }
+
+    fn own_addresses(&self, ours: IpAddr) -> Addresses {
+        let connection = Connection { ours, tracker: self.addrs };
+        Addresses::new(self.identity.listening, connection, To::source)
+    }
+
+    /// The address that it announces, and the request.
+    fn request(&self, form: Form, own: &Addresses, to: SocketAddr) -> (Option<PeerAddr>, Vec<u8>) {
+        let (command, cascade_hash) = (self.command, self.cascade_hash);
+        let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        match form {
+            Form::Wide => {
+                let listen = own.best_for(to.ip());
+                let request = WideRequest { command, cascade_hash, listen: listen.unwrap_or(nobody.into()) };
+                (listen, request.encode().into())
+            }
+            Form::Plain => {
+                let listen = own.v4.and_then(|addr| addr.v4());
+                // Version 1 has no way to register who listens on IPv6 alone.
+                let command = if listen.is_some() { command } else { Command::List };
+                let request = TrackerRequest { command, cascade_hash, listen: listen.unwrap_or(nobody) };
+                (own.v4, request.encode().into())
+            }
+        }
+    }
+}
+
+/// Registers a peer's other address with a tracker that knows both families.
+#[derive(Debug)]
+pub(crate) struct Second {
+    cascade_hash: CascadeHash,
+    listen: PeerAddr,
+    to: SocketAddr,
+    listening: Option<Listening>,
+}
+
+impl Second {
+    /// Does it, if that can be done. The first registration counts; this one is made again with the next.
+    pub(crate) async fn register(self) {
+        let Self { cascade_hash, listen, to, listening } = self;
+        let _ = timeout(TRACKER_TIMEOUT, async {
+            let mut stream = Dial::from(listening).connect(to).await?;
+            let request = WideRequest { command: Command::Subscribe, cascade_hash, listen };
+            stream.write_all(&request.encode()).await?;
+            // It is answered to the end: some programs die of less.
+            let _ = read_body(&mut stream).await;
+            io::Result::Ok(())
+        })
+        .await;
+    }
+}
+
+/// Reads an answer.
+async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>, TrackerError> {
     let mut header = [0; RESPONSE_HEADER_LEN];
     stream.read_exact(&mut header).await.map_err(TrackerError::Io)?;
     let header = TrackerResponseHeader::parse(&header);
@@ -132,24 +282,22 @@ async fn converse(
     if read as u64 != length {
         return Err(TrackerError::Io(io::ErrorKind::UnexpectedEof.into()));
     }
-    let others: Vec<_> = parse_peer_list(&body)?.filter(|entry| entry.addr != announced).collect();
-    let times = || others.iter().map(|entry| entry.subscribed);
-    let subscribed = times().min().zip(times().max());
-    let (teller, ours) = (IpAddr::V4(*addr_of_tracker.ip()), IpAddr::V4(ours));
-    let worth = |addr: &PeerAddr| address::may_be_told(*addr, teller, ours);
-    let peers = others.iter().map(|entry| entry.addr.into()).filter(worth).collect();
-    Ok(PeerList { peers, subscribed, announced: vec![announced.into()] })
+    Ok(body)
 }
 
-/// Where this end of the connection is.
-fn local_ip(stream: &TcpStream) -> io::Result<Ipv4Addr> {
-    Ok(match stream.local_addr()?.ip() {
-        IpAddr::V4(ip) => ip,
-        IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+/// The peers in an answer, and when each has subscribed.
+fn entries(form: Form, body: &[u8]) -> Result<Vec<(PeerAddr, u32)>, PeerListError> {
+    Ok(match form {
+        Form::Wide => {
+            tracker_wide::parse_peer_list(body)?.map(|entry| (entry.addr, entry.subscribed)).collect()
+        }
+        Form::Plain => {
+            tracker_wire::parse_peer_list(body)?.map(|entry| (entry.addr.into(), entry.subscribed)).collect()
+        }
     })
 }
 
-fn announced(identity: Identity, ours: Ipv4Addr) -> SocketAddrV4 {
-    let own = identity.listening.and_then(|listening| listening.v4()).filter(|ip| !ip.is_unspecified());
-    SocketAddrV4::new(own.unwrap_or(ours), identity.listening.map_or(0, |listening| listening.port()))
+/// Where this end of the connection is.
+fn local_ip(stream: &TcpStream) -> io::Result<IpAddr> {
+    Ok(stream.local_addr()?.ip().to_canonical())
 }

@@ -42,3 +42,4 @@ pub mod tracker_client;
 pub mod tree;
 pub mod unpack;
 pub mod uplink;
+pub mod wide;

@@ -106,3 +106,6 @@ mod links;
 mod links_liars;
 /// `peer share`.
 mod share;
+
+/// Peers, trackers and links in IPv6, alone and beside IPv4.
+mod ipv6;

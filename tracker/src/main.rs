@@ -1,13 +1,12 @@
 //! The tracker's command.
 #![allow(clippy::disallowed_methods, reason = "this is where it prints, with what others wrote made fit")]
 
-mod cli;
-
 use cascade_format::text;
+use cascade_tracker::cli::{Cli, Plan};
 use cascade_tracker::log::Log;
 use cascade_tracker::{Tracker, limits};
 use clap::Parser;
-use cli::{Cli, Plan};
+use sd_notify::NotifyState;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -73,7 +72,11 @@ fn serve(plan: &Plan) -> Result<(), String> {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
         announce(format!("tracker: listening on {local_addr} ({tracked})\n"))?;
-        tracker.run(stop).await
+        // A service manager waits for this; elsewhere it does nothing.
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        let served = tracker.run(stop).await;
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        served
     });
     writer.finish();
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))

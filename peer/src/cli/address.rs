@@ -19,7 +19,8 @@ pub(super) fn host_port(text: &str) -> Result<String, String> {
     }
 }
 
-/// Where a peer listens: an address and a port, or a port alone, which stands for every address.
+/// Where a peer listens: an address and a port, or a port alone, which stands for every address, as `[::]` does for the
+/// tracker too.
 ///
 /// # Errors
 /// What is wrong, with an example.
@@ -34,7 +35,8 @@ pub(super) fn listening(text: &str) -> Result<Listening, String> {
     if link_local {
         return Err(format!("{} is a link-local address, which means nothing to other machines", addr.ip()));
     }
-    Ok(Listening::at(addr.into()))
+    let everywhere = addr.is_ipv6() && addr.ip().is_unspecified();
+    Ok(if everywhere { Listening::everywhere(addr.port()) } else { Listening::at(addr.into()) })
 }
 
 #[cfg(test)]
@@ -44,7 +46,8 @@ mod tests {
     #[test]
     fn one_address_or_all_are_listened_on() {
         assert_eq!(listening("8889"), Ok(Listening::everywhere(8889)));
-        for one in ["192.0.2.1:8889", "0.0.0.0:0", "[::1]:8889", "[::]:8889"] {
+        assert_eq!(listening("[::]:8889"), Ok(Listening::everywhere(8889)));
+        for one in ["192.0.2.1:8889", "0.0.0.0:0", "[::1]:8889"] {
             assert_eq!(listening(one).unwrap().to_string(), one);
         }
         for wrong in ["", "::1:8889", "[::1]", "localhost:1", "65536", "1.2.3.4", "[fe80::1%2]:8889"] {

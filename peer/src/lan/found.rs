@@ -104,11 +104,13 @@ impl Found {
         }
         let name = name.to_owned();
         let mut new = Vec::new();
-        for ip in answer.ips.iter().take(MAX_LAN_ADDRESSES) {
-            let addr = PeerAddr::new(*ip, answer.port);
-            let itself = networks.is_own(*ip) && self.own_port == Some(answer.port);
-            let is_host = addr.is_somewhere() && networks.holds(*ip);
-            if is_host && !itself && !self.believes(&addr) && self.has_room(*ip) {
+        let addrs = answer.ips.iter().map(|ip| PeerAddr::new(*ip, answer.port));
+        // Those of IPv6 that mean nothing without an interface take no place of others.
+        for addr in addrs.filter(PeerAddr::is_somewhere).take(MAX_LAN_ADDRESSES) {
+            let ip = addr.ip();
+            let itself = networks.is_own(ip) && self.own_port == Some(answer.port);
+            let is_new = !self.believes(&addr) && !self.is_known_in_another_family(&name, ip);
+            if networks.holds(ip) && !itself && is_new && self.has_room(ip) {
                 // After a flood of lies there is still room for who comes then. An address that gives way is known to
                 // the requester already.
                 if self.believed.len() >= MAX_LAN_PEERS {
@@ -119,6 +121,12 @@ impl Found {
             }
         }
         new
+    }
+
+    /// Whether the peer is believed to have an address of the other family. One is enough: a second link to it brings
+    /// nothing.
+    fn is_known_in_another_family(&self, name: &str, ip: IpAddr) -> bool {
+        self.believed.iter().any(|(addr, told_by)| told_by == name && addr.ip().is_ipv4() != ip.is_ipv4())
     }
 
     /// A peer says goodbye, or has not been heard of for long: there is room for others. Whoever has its addresses
@@ -151,7 +159,13 @@ mod tests {
     }
 
     fn networks() -> Networks {
-        Networks::new([(ip("192.168.1.5"), 24), (ip("127.0.0.1"), 8), (ip("1.2.3.4"), 0)])
+        Networks::new([
+            (ip("192.168.1.5"), 24),
+            (ip("127.0.0.1"), 8),
+            (ip("1.2.3.4"), 0),
+            (ip("fd00:0:0:7::5"), 64),
+            (ip("fe80::5"), 64),
+        ])
     }
 
     struct Lan {
@@ -201,6 +215,12 @@ mod tests {
             "192.168.1.255",
             "192.168.1.0",
             "224.0.0.251",
+            "2001:db8::9",
+            "fd00:0:0:8::9",
+            "fe80::9",
+            "ff02::fb",
+            "::1",
+            "::",
         ] {
             assert!(lan.answer(1, 7001, &[wrong]).is_empty(), "{wrong}");
         }
@@ -215,6 +235,22 @@ mod tests {
         let other = format!("{}-00000001.{}", name::swarm(&CascadeHash([8; 32])), name::SERVICE);
         let answer = Answer { full_name: &other, port: 7001, ips: &[ip("192.168.1.9")] };
         assert!(lan.found.handle_answer(answer, &networks()).is_empty(), "another swarm");
+    }
+
+    #[test]
+    fn an_ipv6_address_of_this_network_is_believed_where_there_is_no_other() {
+        let mut lan = Lan::new();
+        assert_eq!(lan.answer(1, 7001, &["fe80::9", "fd00:0:0:7::9"]), ["[fd00:0:0:7::9]:7001"]);
+        assert!(lan.answer(1, OWN_PORT, &["fd00:0:0:7::5"]).is_empty(), "our own address");
+        assert_eq!(lan.answer(2, 7001, &["192.168.1.9", "fd00:0:0:7::8"]), ["192.168.1.9:7001"]);
+        assert!(lan.answer(1, 7001, &["192.168.1.8"]).is_empty(), "it is known already");
+        let gone = lan.full_name(1);
+        lan.found.handle_gone(&gone);
+        assert_eq!(lan.answer(1, 7001, &["192.168.1.8"]), ["192.168.1.8:7001"]);
+        let many: Vec<String> =
+            (1..9).map(|host| format!("fe80::{host}")).chain(["fd00:0:0:7::7".into()]).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(lan.answer(3, 7001, &many), ["[fd00:0:0:7::7]:7001"]);
     }
 
     #[test]

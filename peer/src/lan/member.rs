@@ -4,7 +4,7 @@ use super::found::{Answer, Found, Networks};
 use super::name;
 use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::Listening;
-use mdns_sd::{ResolvedService, ServiceInfo};
+use mdns_sd::{ResolvedService, ScopedIp, ServiceInfo};
 use std::net::IpAddr;
 use tokio::sync::mpsc;
 
@@ -40,9 +40,9 @@ impl Member {
     pub(super) fn service(&self) -> Option<ServiceInfo> {
         let listen = self.listen?;
         let nothing: &[(&str, &str)] = &[];
-        let v4 = listen.v4()?;
-        let everywhere = v4.is_unspecified();
-        let ip = if everywhere { String::new() } else { v4.to_string() };
+        let own = listen.addrs().first().map(PeerAddr::ip)?;
+        let everywhere = own.is_unspecified();
+        let ip = if everywhere { String::new() } else { own.to_string() };
         let service =
             ServiceInfo::new(name::SERVICE, &self.instance, &self.host, ip, listen.port(), nothing).ok()?;
         let mut service = if everywhere { service.enable_addr_auto() } else { service };
@@ -58,7 +58,8 @@ impl Member {
 
     /// A peer, perhaps of this swarm, says where it is.
     pub(super) fn handle_resolved(&mut self, service: &ResolvedService, networks: &Networks) {
-        let mut ips: Vec<IpAddr> = service.get_addresses_v4().into_iter().map(IpAddr::V4).collect();
+        let mut ips: Vec<IpAddr> = service.get_addresses().iter().map(ScopedIp::to_ip_addr).collect();
+        // Those of IPv4 come first.
         ips.sort_unstable();
         let answer = Answer { full_name: service.get_fullname(), port: service.get_port(), ips: &ips };
         let found = self.found.handle_answer(answer, networks);

@@ -67,9 +67,8 @@ impl Lan {
 
     fn start(&self, hash: &CascadeHash, announced: Option<Listening>) -> LanSwarm {
         let (tell, found) = mpsc::channel(FINDINGS);
-        let interface = self.reachable().and_then(|listen| listen.v4()).filter(|ip| !ip.is_unspecified());
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        let keeper = keeper.get_or_insert_with(|| Keeper::start(interface));
+        let keeper = keeper.get_or_insert_with(|| Keeper::start(self.reachable()));
         keeper.join(Member::new(hash, announced, tell));
         LanSwarm { found }
     }

@@ -12,7 +12,7 @@ use super::response::{Ask, ResponseReader};
 use super::threads::{Counted, LinkThreads};
 use super::{FileContext, LinkEvent};
 use crate::clock;
-use crate::dial::Dial;
+use crate::dial::{self, Dial};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
 use crate::pace::Limit;
 use cascade_format::PeerAddr;
@@ -139,7 +139,10 @@ impl Driver {
         let dial = Dial { listening, window_len: self.task.limit.as_ref().and_then(Limit::window_len) };
         let connecting = async { tokio::time::timeout(CONNECT_TIMEOUT, dial.connect(to.into())).await? };
         let unreachable = |error: io::Error| (Ended::Unreachable, error.to_string());
-        let stream: TcpStream = connecting.await.map_err(unreachable)?;
+        let stream: TcpStream = connecting.await.map_err(|error| {
+            let no_way = dial::has_no_way(&error, to.into());
+            (if no_way { Ended::NoWay } else { Ended::Unreachable }, error.to_string())
+        })?;
         stream.set_nodelay(true).map_err(unreachable)?;
         // A peer that listens on every address reaches itself at those that it connects from.
         let from_there = stream.local_addr().is_ok_and(|from| from.ip() == to.ip());

@@ -9,6 +9,7 @@
 use super::clients::Clients;
 use super::options::Warn;
 use super::response::Refusal;
+use super::socket;
 use super::spare::Spare;
 use super::stats::ServeStats;
 use super::thread::{Handover, Running};
@@ -61,7 +62,7 @@ impl Acceptor {
                 // Without clients nobody needs to look.
                 _ = sweep.tick(), if self.stats.clients() > 0 => self.clients.sweep(),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, addr)) => self.welcome(stream, addr.ip().to_canonical()).await,
+                    Ok((stream, addr)) => self.welcome(stream, addr.ip()).await,
                     Err(error) if concerns_one_client(&error) => {}
                     Err(_) => self.recover(&listener).await,
                 },
@@ -69,7 +70,9 @@ impl Acceptor {
         }
     }
 
-    async fn welcome(&self, stream: TcpStream, host: IpAddr) {
+    async fn welcome(&self, stream: TcpStream, client: IpAddr) {
+        // On a socket for both families an IPv4 client has an IPv6 address.
+        let host = socket::host(&stream, client.to_canonical());
         let Some((slot, worker)) = self.clients.admit(host) else {
             self.stats.add_refused();
             return self.refuse(stream);
@@ -104,13 +107,13 @@ impl Acceptor {
         if let Ok(Ok((stream, addr))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
             // Perhaps one has become free meanwhile.
             if self.spare.take_back() {
-                return self.welcome(stream, addr.ip().to_canonical()).await;
+                return self.welcome(stream, addr.ip()).await;
             }
             if let Some(text) = self.spare.warning(self.stats.clients()) {
                 (self.warn.0)(&text);
             }
             if self.clients.evict() {
-                self.welcome(stream, addr.ip().to_canonical()).await;
+                self.welcome(stream, addr.ip()).await;
             } else {
                 self.stats.add_refused();
                 self.refuse_at_once(&stream);

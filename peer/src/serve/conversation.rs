@@ -1,6 +1,7 @@
 //! A connection's conversation about one file: what it asks is decided by [`cascade_swarm::give`].
 
 use super::response::{Refusal, Response};
+use super::socket;
 use crate::catalog::Served;
 use crate::store::Shared;
 use cascade_format::Block;
@@ -49,8 +50,9 @@ impl Conversation {
             *slot = None;
         }
         slot.get_or_insert_with(|| {
-            let host = stream.peer_addr().ok().map(|addr| addr.ip().to_canonical());
-            Box::new(Self { served: Arc::clone(served), state: give::Conversation::new(host), port: 0 })
+            let client = socket::client(stream);
+            let state = give::Conversation::new(Some(client)).on_host(socket::host(stream, client));
+            Box::new(Self { served: Arc::clone(served), state, port: 0 })
         })
     }
 

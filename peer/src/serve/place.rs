@@ -86,7 +86,7 @@ fn queued(handle: &Arc<Handle>) -> u64 {
 
 impl Place {
     pub(super) fn new(places: &Arc<Places>, id: FlowId, stream: &Arc<TcpStream>) -> Self {
-        let host = socket::client(stream);
+        let host = socket::host(stream, socket::client(stream));
         let handle = Arc::new(Handle { stream: Arc::clone(stream), waker: Notify::new() });
         let places = Arc::clone(places);
         Self {

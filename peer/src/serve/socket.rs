@@ -3,6 +3,7 @@
 //! On systems whose readiness is edge-triggered a short read or write proves that the socket is empty
 //! or full. It is told to tokio as "would block", which saves a second call to find out.
 
+use cascade_swarm::ask::address;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,6 +33,12 @@ pub(super) enum Got {
 pub(super) fn client(stream: &TcpStream) -> IpAddr {
     let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     stream.peer_addr().map_or(nobody, |addr| addr.ip().to_canonical())
+}
+
+/// The client's host, as bounds count hosts.
+pub(super) fn host(stream: &TcpStream, client: IpAddr) -> IpAddr {
+    let ours = || stream.local_addr().map_or(client, |addr| addr.ip());
+    if client.is_ipv4() { client } else { address::host_near(client, ours()) }
 }
 
 /// Reads what there is, up to `buffer.len()` bytes.

@@ -98,12 +98,18 @@ impl Conversation {
             if let Some(command) = announce.poll(start.elapsed(), hungry) {
                 // A file among hundreds must not use up the process's descriptors.
                 let permit = self.engine.tracker_calls.acquire().await;
-                let list = ask(&self.tracker, command, self.hash, self.engine.identity()).await;
+                let mut list = ask(&self.tracker, command, self.hash, self.engine.identity()).await;
                 drop(permit);
+                let second = list.as_mut().ok().and_then(|list| list.second.take());
                 announce.handle_answer(start.elapsed(), command, reply(&list));
                 let answer = Answer { number: self.number, tracker: self.tracker.clone(), list };
                 if self.answers.send(answer).await.is_err() {
                     return;
+                }
+                // The list is wanted at once; this is for others.
+                if let Some(second) = second {
+                    let _permit = self.engine.tracker_calls.acquire().await;
+                    second.register().await;
                 }
             }
             let Some(wakeup) = announce.next_wakeup(hungry) else { return };

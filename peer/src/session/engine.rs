@@ -7,7 +7,7 @@ use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::pace::Limit;
 use crate::store::Records;
-use crate::tracker_client::Identity;
+use crate::tracker_client::{Forms, Identity};
 use cascade_format::CascadeHash;
 use cascade_swarm::Listening;
 use std::collections::HashMap;
@@ -43,6 +43,8 @@ pub struct Engine {
     pub stop: Stop,
     /// Permits to check a file.
     pub checks: Arc<Semaphore>,
+    /// What is known of the trackers.
+    pub(crate) forms: Arc<Forms>,
     /// Permits to talk to a tracker.
     pub tracker_calls: Arc<Semaphore>,
     /// Conversations with trackers that whoever downloads or seeds the file goes on with.
@@ -69,6 +71,7 @@ impl Engine {
             lan: Lan::new(listen),
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            forms: Arc::default(),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
             parked: Arc::default(),
         })
@@ -101,7 +104,7 @@ impl Engine {
     /// How this process shows itself to trackers. One that does not listen has port 0.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity { listening: self.listen }
+        Identity { listening: self.listen, forms: Arc::clone(&self.forms) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What was given of a file to other peers.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,10 +22,17 @@ impl Given {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Peers that were given something: by address, and by the port that they listen on if they tell it.
+    /// Peers that were given something: by address, and by the port that they listen on if they tell it. One with
+    /// addresses of both families may have got blocks at each: of each port the family counts that has more.
     #[must_use]
     pub fn receivers(&self) -> usize {
-        self.receivers.lock().unwrap_or_else(PoisonError::into_inner).len()
+        let receivers = self.receivers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ports: HashMap<u16, [usize; 2]> = HashMap::new();
+        for (ip, port) in receivers.iter() {
+            let [v4, v6] = ports.entry(*port).or_default();
+            *(if ip.is_ipv4() { v4 } else { v6 }) += 1;
+        }
+        ports.values().map(|[v4, v6]| v4.max(v6)).sum()
     }
 
     /// So many bytes more.
@@ -46,6 +53,15 @@ impl Given {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_receiver_with_addresses_of_both_families_is_one() {
+        let given = Given::default();
+        for (ip, port) in [("10.0.0.1", 8889), ("fd00::1", 8889), ("10.0.0.2", 8889), ("fd00::1", 8890)] {
+            given.to(ip.parse().unwrap(), port);
+        }
+        assert_eq!(given.receivers(), 3);
+    }
 
     #[test]
     fn receivers_are_counted_once_and_boundedly() {

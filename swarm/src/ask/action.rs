@@ -72,6 +72,8 @@ pub enum Outcome {
 pub enum Ended {
     /// The connection could not be made.
     Unreachable,
+    /// No way leads to the address from this machine, as to IPv6 addresses from many: nothing was sent.
+    NoWay,
     /// Between two answers. Some peers close after each: that is no fault.
     Between,
     /// In the middle of an answer, or by a reset.

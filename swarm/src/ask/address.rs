@@ -65,6 +65,14 @@ pub fn host(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// The same for a peer that is seen from `ours`: the machines of this machine's own network are hosts of their own, as they are
+/// in IPv4.
+#[must_use]
+pub fn host_near(ip: IpAddr, ours: IpAddr) -> IpAddr {
+    let is_near = ip.is_ipv6() && host(ip) == host(ours);
+    if is_near { ip } else { host(ip) }
+}
+
 /// The first 64 bits.
 const NETWORK: u128 = !(u64::MAX as u128);
 
@@ -167,5 +175,9 @@ mod tests {
         assert_eq!(host(ip("64:ff9b::c000:201")), ip("192.0.2.1"));
         assert_eq!(host(ip("2002:c000:201:7::1")), ip("192.0.2.1"));
         assert_eq!(host(ip("::1")), ip("::1"));
+        let (near, far) = (ip("2001:db8:1:2::3"), ip("2001:db8:1:3::3"));
+        assert_eq!(host_near(near, ip("2001:db8:1:2::1")), near);
+        assert_eq!(host_near(far, ip("2001:db8:1:2::1")), host(far));
+        assert_eq!(host_near(far, ip("192.0.2.1")), host(far));
     }
 }

@@ -22,7 +22,7 @@
 //! | [`address`] | which addresses are worth a connection |
 //! | [`report`] | what a download tells of itself |
 //! | [`tuning`] | the constants that all these weigh with |
-//! | [`fetch`] | apart from all these: who is asked for the `.cascade` file of a link |
+//! | [`fetch`] | apart from all these: which peer is asked for the `.cascade` file of a link |
 
 mod action;
 pub mod address;

@@ -167,4 +167,36 @@ mod tests {
         plan.handle_received(now, link, 1, &[Outcome::Told]);
         assert_eq!(requested(&mut plan, now), asked);
     }
+
+    #[test]
+    fn peers_of_both_families_are_taken_as_far_as_the_teller_can_know_them() {
+        let layout = Layout::new(1 << 20, 1 << 20).unwrap();
+        let config = Config { order: Order::Random, max_links: 4, tuning: &Tuning::DEFAULT };
+        let known = |teller: &str, told: &[&str]| {
+            let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
+            let (now, at) = (Time::from_millis(1), |text: &str| text.parse::<PeerAddr>().unwrap());
+            plan.handle_peers(now, Source::User, &[at(teller)]);
+            let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };
+            plan.handle_connected(now, link);
+            let told = told.iter().map(|text| at(text)).collect();
+            plan.handle_news(now, link, &[Item::WidePeers(told)]);
+            plan.known_peers() - 1
+        };
+        let world = ["[2001:db8::9]:1", "192.0.2.9:1"];
+        let near = ["[fd00::9]:1", "10.0.0.9:1"];
+        let here = ["[::1]:1", "127.0.0.9:1", "[64:ff9b::7f00:1]:1"];
+        let nowhere = ["[fe80::1]:1", "[ff02::1]:1", "[::]:1", "[2001:db8::9]:0"];
+        for (teller, counts) in
+            [("[2001:db8::5]:1", [2, 0, 0, 0]), ("[fd00::5]:1", [2, 2, 0, 0]), ("[::1]:2", [2, 2, 3, 0])]
+        {
+            assert_eq!(
+                [&world[..], &near, &here, &nowhere].map(|told| known(teller, told)),
+                counts,
+                "{teller}"
+            );
+        }
+        let crowd: Vec<_> = (1..=100).map(|port| alloc::format!("[2001:db8:7::9]:{port}")).collect();
+        let crowd: Vec<_> = crowd.iter().map(alloc::string::String::as_str).collect();
+        assert_eq!(known("[2001:db8::5]:1", &crowd), 8, "ports of one host");
+    }
 }

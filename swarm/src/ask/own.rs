@@ -3,7 +3,7 @@
 use super::address;
 use crate::Listening;
 use cascade_format::PeerAddr;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 
 /// How this peer is known to others, and where it listens.
 #[derive(Debug, Default)]
@@ -43,6 +43,12 @@ impl Own {
     /// See [`address::is_somewhere`].
     pub(super) fn may_be_somewhere(&self, addr: PeerAddr) -> bool {
         address::is_somewhere(addr, self.v4())
+    }
+
+    /// See [`address::host_near`].
+    pub(super) fn host_of(&self, ip: IpAddr) -> IpAddr {
+        let [_, v6] = self.known_by;
+        v6.map_or_else(|| address::host(ip), |own| address::host_near(ip, own.ip()))
     }
 
     fn v4(&self) -> Option<Ipv4Addr> {

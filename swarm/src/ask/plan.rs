@@ -100,6 +100,9 @@ impl Plan {
 
     /// The link has ended, and everything that arrived on it has been told.
     pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
+        if ended == Ended::NoWay {
+            self.connecting.unpay(&self.known, now, link);
+        }
         self.actions.extend(self.answers.closed(&mut self.known, now, link, ended));
     }
 
@@ -246,7 +249,7 @@ impl Plan {
         self.known.links.iter().filter(|(_, link)| useful(link)).count()
     }
 
-    /// Whether so few links are useful that trackers are asked as often as the protocol allows.
+    /// Whether trackers are asked as often as the protocol allows, because few links are useful.
     #[must_use]
     pub fn wants_peers(&self, now: Time) -> bool {
         self.useful(now) < self.known.tuning.swarm_links

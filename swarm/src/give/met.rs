@@ -1,6 +1,7 @@
 //! Peers that have shown themselves to this one, so that they can be told of to others: only what was
 //! seen first-hand is passed on, never hearsay.
 
+use crate::ask::address;
 use crate::limits::{MAX_MET, MAX_MET_A_HOST};
 use alloc::collections::VecDeque;
 use cascade_format::PeerAddr;
@@ -30,7 +31,7 @@ impl Met {
     pub fn insert(&mut self, peer: Acquaintance) -> bool {
         let Acquaintance { addr, extended } = peer;
         let known = self.known.get(&addr).is_some_and(|known| *known || !extended);
-        if addr.port() == 0 || addr.ip().is_unspecified() || known || self.is_crowd(addr) {
+        if !addr.is_somewhere() || known || self.is_crowd(addr) {
             return false;
         }
         self.known.insert(addr, extended);
@@ -50,7 +51,8 @@ impl Met {
     /// Whether the host has shown as many ports as one host may. A port is a claim; on this
     /// machine itself there may be a whole swarm.
     fn is_crowd(&self, addr: PeerAddr) -> bool {
-        let ports = self.known.keys().filter(|known| known.ip() == addr.ip()).count();
+        let host = address::host(addr.ip());
+        let ports = self.known.keys().filter(|known| address::host(known.ip()) == host).count();
         !addr.ip().is_loopback() && ports >= MAX_MET_A_HOST
     }
 
@@ -91,6 +93,19 @@ mod tests {
         assert_eq!(met.get(met.end()), None);
         let extended = Acquaintance { extended: true, ..peer(5) };
         assert!(met.insert(extended) && !met.insert(extended) && !met.insert(peer(5)));
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_host_and_link_local_addresses_are_nothing_for_others() {
+        let mut met = Met::default();
+        let insert = |met: &mut Met, last: u16| {
+            let addr = PeerAddr::new(IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, last]), 7001);
+            met.insert(Acquaintance { addr, extended: true })
+        };
+        let most = u16::try_from(MAX_MET_A_HOST).unwrap();
+        assert!((1..=most).all(|last| insert(&mut met, last)) && !insert(&mut met, most + 1));
+        let link_local = "[fe80::1]:7001".parse().unwrap();
+        assert!(!met.insert(Acquaintance { addr: link_local, extended: true }));
     }
 
     #[test]

@@ -146,15 +146,20 @@ impl Upload {
         }
     }
 
-    /// A connection has shown the marker. `addr`: where its other end listens, if it does.
-    pub(super) fn open(&mut self, now: Time, addr: Option<PeerAddr>) -> SubscriberId {
+    /// A connection has shown the marker. `addr`: where its other end listens, if it does, on this host.
+    pub(super) fn open_on(
+        &mut self,
+        now: Time,
+        addr: Option<PeerAddr>,
+        host: Option<IpAddr>,
+    ) -> SubscriberId {
         let id = SubscriberId(self.next);
         self.next += 1;
         let map_at = if self.have == 0 || self.is_complete() { self.layout.blocks() } else { 0 };
         let subscriber = Subscriber::new(addr, map_at, self.released, self.met.end());
         self.subscribers.insert(id, subscriber);
         if let Some(offers) = &mut self.offers {
-            offers.open(id, addr.map(|addr| addr.ip()));
+            offers.open(id, host);
         }
         if let Some(addr) = addr {
             self.met(addr, true);

@@ -222,6 +222,15 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_network_has_no_more_tries_than_one_host() {
+        let mut hosts = Hosts::default();
+        let first = hosts.learn("2001:db8:0:7::1".parse().unwrap()).0;
+        assert_eq!(hosts.learn("2001:db8:0:7:8::2".parse().unwrap()).0, first);
+        assert_ne!(hosts.learn("2001:db8:0:8::1".parse().unwrap()).0, first);
+        assert_eq!(hosts.learn("64:ff9b::c633:6407".parse().unwrap()).0, hosts.learn(VICTIM).0);
+    }
+
+    #[test]
     fn forgotten_hosts_are_bounded() {
         let mut hosts = Hosts::default();
         let count = u32::try_from(2 * MAX_FORGOTTEN_HOSTS).unwrap();

@@ -22,7 +22,6 @@ pub(super) use candidates::Wanted;
 pub use origin::Source;
 pub(super) use peer::Peer;
 
-use super::address;
 use super::own::Own;
 use super::report::PeerShare;
 use super::tuning::Tuning;
@@ -90,8 +89,8 @@ impl Peers {
 
     /// Remembers an address that another peer told, which may have added that it knows the extension.
     pub(super) fn learn_hearsay(&mut self, now: Time, addr: PeerAddr, extended: bool) {
-        let host = address::host(addr.ip());
-        let on_host = || self.peers.iter().filter(|peer| address::host(peer.addr().ip()) == host).count();
+        let host = self.own.host_of(addr.ip());
+        let on_host = || self.peers.iter().filter(|peer| self.own.host_of(peer.addr().ip()) == host).count();
         let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
         if self.own.is_elsewhere(addr)
             && self.shown() < MAX_HEARSAY

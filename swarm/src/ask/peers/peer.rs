@@ -286,6 +286,12 @@ impl Peer {
         self.retry_at = self.retry_at.max(now + self.tuning.back_off(self.failures - 1));
     }
 
+    /// No way leads to the peer: that will not change soon.
+    pub(in crate::ask) fn is_out_of_reach(&mut self, now: Time) {
+        self.failed(now);
+        self.put_off(now + self.tuning.max_pause);
+    }
+
     /// The peer does not have the file; it may be starting.
     pub(in crate::ask) fn useless(&mut self, now: Time) {
         self.useless = true;
