@@ -8,6 +8,7 @@
 //! which block is asked of whom and who gets what; `link` is one connection to another peer; `store` is the
 //! data file and what is known of it; `serve` answers other peers; `session` joins them.
 
+mod average;
 pub mod check;
 mod clock;
 pub mod create;
@@ -25,6 +26,7 @@ mod session;
 pub mod store;
 mod tracker_client;
 mod upload;
+pub mod view;
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -47,3 +49,4 @@ pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
 pub use session::{Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary};
+pub use view::{View, Watch};

@@ -38,6 +38,7 @@ use crate::session::{
     Download, DownloadError, Engine, Event, Fetch, FetchError, Observer, Seed, SeedError, Summary,
 };
 use crate::store::{Given, Records};
+use crate::view::{View, Watch};
 use cascade_format::CascadeHash;
 use cascade_swarm::pace::Rate;
 use std::io;
@@ -124,6 +125,7 @@ pub struct Peer {
     guests: Option<Guests>,
     max_up: Option<Limit>,
     warn: Warn,
+    watch: Watch,
 }
 
 impl Peer {
@@ -149,7 +151,8 @@ impl Peer {
         let engine = Engine { paranoid, max_down, ..engine.map_err(StartError::Threads)? };
         let listener = listener.map(|(listener, _)| listener);
         let max_up = options.max_up.map(Limit::new);
-        Ok(Self { engine, listener, pool: None, guests: options.guests, max_up, warn: options.warn })
+        let (guests, warn, watch) = (options.guests, options.warn, Watch::new(Arc::clone(&engine.seen)));
+        Ok(Self { engine, listener, pool: None, guests, max_up, warn, watch })
     }
 
     /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
@@ -163,7 +166,9 @@ impl Peer {
         let options = serve::Options { extension, guests, limit, warn, ..serve::Options::default() };
         let address = SocketAddr::from(self.engine.listen.unwrap_or(ANYWHERE));
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
-        self.pool = Some(pool.map_err(|source| StartError::Serve { address, source })?);
+        let pool = pool.map_err(|source| StartError::Serve { address, source })?;
+        self.watch.serves(pool.stats());
+        self.pool = Some(pool);
         Ok(())
     }
 
@@ -183,6 +188,18 @@ impl Peer {
     #[must_use]
     pub fn given_of(&self, hash: &CascadeHash) -> Option<Arc<Given>> {
         self.engine.catalog.get(hash).map(|file| Arc::clone(file.file.given()))
+    }
+
+    /// What it does at this moment. Cheap, and slows no transfer.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.watch.view()
+    }
+
+    /// A handle that looks at this peer from any thread, and after its end.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.

@@ -2,7 +2,7 @@
 
 use super::response::{Refusal, Response};
 use crate::catalog::Served;
-use crate::store::Shared;
+use crate::store::{Receiver, Shared};
 use cascade_format::Block;
 use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, field};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
@@ -18,8 +18,12 @@ use tokio::net::TcpStream;
 pub(super) struct Conversation {
     served: Arc<Served>,
     state: give::Conversation,
+    /// The client's host.
+    ip: Option<IpAddr>,
     /// The port that the client listens on, as its markers say; 0: none.
     port: u16,
+    /// What it is counted as, once it was given something or has shown the marker.
+    receiver: Option<Arc<Receiver>>,
 }
 
 /// The clients that wait for a block at the moment of a request, of any file.
@@ -50,11 +54,13 @@ impl Conversation {
             *slot = None;
         }
         slot.get_or_insert_with(|| {
-            let host = match stream.peer_addr().as_ref().map(SocketAddr::ip) {
-                Ok(IpAddr::V4(host)) => Some(host),
-                Ok(IpAddr::V6(_)) | Err(_) => None,
+            let ip = stream.peer_addr().as_ref().map(SocketAddr::ip).ok();
+            let host = match ip {
+                Some(IpAddr::V4(host)) => Some(host),
+                Some(IpAddr::V6(_)) | None => None,
             };
-            Box::new(Self { served: Arc::clone(served), state: give::Conversation::new(host), port: 0 })
+            let state = give::Conversation::new(host);
+            Box::new(Self { served: Arc::clone(served), state, ip, port: 0, receiver: None })
         })
     }
 
@@ -63,14 +69,47 @@ impl Conversation {
         Arc::ptr_eq(&self.served.file, file)
     }
 
-    /// The port that the client listens on, 0 if it does not say.
-    pub(super) fn port(&self) -> u16 {
-        self.port
+    /// Bytes of blocks of `file` are on their way to the client.
+    pub(super) fn gave(&mut self, file: &Shared, bytes: u64) {
+        if std::ptr::eq(&raw const *self.served.file, file)
+            && let Some(receiver) = self.receiver()
+        {
+            receiver.add(bytes);
+        }
+    }
+
+    /// What a request that has just come says of the client. It may be its last one: then nothing is decided of it.
+    pub(super) fn hear_request(&mut self, request: &BlockRequest) {
+        let file = &self.served.file;
+        if request.cascade_hash == file.cascade_hash() && give::is_told(file.layout().blocks()) {
+            self.hear(Marker::of(request));
+        }
+    }
+
+    /// What the client says of itself in a marker.
+    fn hear(&mut self, marker: Option<Marker>) {
+        let Some(Marker { port, progress, .. }) = marker else { return };
+        self.port = port;
+        if let Some(receiver) = self.receiver() {
+            receiver.tells(progress);
+        }
+    }
+
+    /// What the client is counted as. Clients behind one address are told apart by the ports that they tell.
+    fn receiver(&mut self) -> Option<&Receiver> {
+        let given = self.served.file.given();
+        if let Some(other) = self.receiver.take_if(|receiver| receiver.port() != self.port) {
+            given.close(&other);
+        }
+        if self.receiver.is_none() {
+            self.receiver = self.ip.and_then(|ip| given.open(ip, self.port));
+        }
+        self.receiver.as_deref()
     }
 
     /// Decides what a request is answered with.
     pub(super) fn request(&mut self, request: Request, waiting: Waiting) -> Decision {
-        self.port = request.marker.map_or(self.port, |marker| marker.port);
+        self.hear(request.marker);
         let file = &self.served.file;
         self.served.upload.request(&mut self.state, request, waiting.server(&|block| file.have().has(block)))
     }
@@ -112,6 +151,7 @@ impl Conversation {
 
 impl Drop for Conversation {
     fn drop(&mut self) {
+        self.receiver.iter().for_each(|receiver| self.served.file.given().close(receiver));
         self.served.upload.close(&self.state);
     }
 }

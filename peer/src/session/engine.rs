@@ -8,6 +8,7 @@ use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::pace::Limit;
 use crate::store::Records;
 use crate::tracker_client::Identity;
+use crate::view::Files;
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
 use std::io;
@@ -41,6 +42,8 @@ pub struct Engine {
     pub lan: Lan,
     /// Tells all sessions to end.
     pub stop: Stop,
+    /// What is seen of the files.
+    pub(crate) seen: Arc<Files>,
     /// Permits to check a file.
     pub checks: Arc<Semaphore>,
     /// Permits to talk to a tracker.
@@ -73,6 +76,7 @@ impl Engine {
             max_down: None,
             lan: Lan::new(listen),
             stop,
+            seen: Arc::default(),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
             parked: Arc::default(),

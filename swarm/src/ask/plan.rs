@@ -276,6 +276,10 @@ impl Plan {
         self.known.peers.shares()
     }
 
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// This peer is known to others by `addr`.
     pub fn set_own_address(&mut self, addr: SocketAddrV4) {
         self.known.peers.set_own(addr);
