@@ -2,11 +2,13 @@
 
 use crate::dial::Dial;
 use crate::limits::{CONNECT_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
+use cascade_format::tracker_room::Report;
+use cascade_format::tracker_wide;
 use cascade_format::tracker_wire::{
     Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
     parse_peer_list,
 };
-use cascade_format::{CascadeHash, text};
+use cascade_format::{CascadeHash, PeerAddr, text};
 use cascade_swarm::ask::address;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -43,6 +45,13 @@ pub(crate) enum TrackerError {
     List(#[from] PeerListError),
 }
 
+impl TrackerError {
+    /// Whether nothing was said at all.
+    pub(crate) const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::NoAddress(_) | Self::LookUp(..) | Self::Connect(_))
+    }
+}
+
 /// A peer list.
 #[derive(Debug)]
 pub(crate) struct PeerList {
@@ -59,6 +68,14 @@ pub(crate) struct PeerList {
 pub struct Identity {
     /// Where it listens. An unspecified address stands for that of the connection to the tracker.
     pub listen: SocketAddrV4,
+}
+
+impl Identity {
+    /// Where it listens, as it is known without a connection.
+    #[must_use]
+    pub(crate) const fn nowhere(&self) -> PeerAddr {
+        PeerAddr::new(IpAddr::V4(*self.listen.ip()), self.listen.port())
+    }
 }
 
 /// Asks `tracker`, a `HOST:PORT`, about a file.
@@ -90,20 +107,71 @@ pub(crate) async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerErro
     first.ok_or_else(|| TrackerError::NoAddress(host_port.into()))
 }
 
+/// Sends `tracker` a report. The address in it becomes that at which this peer listens, as it is seen on this connection.
+///
+/// # Errors
+/// Everything in [`TrackerError`]: a tracker of version 1 refuses, or closes the connection.
+pub(crate) async fn report(
+    tracker: &str,
+    report: Report,
+    identity: Identity,
+) -> Result<PeerList, TrackerError> {
+    let conversation = async {
+        let (mut stream, teller, ours) = connect(tracker, identity).await?;
+        let announced = announced(identity, ours);
+        let report = Report { listen: announced.into(), ..report };
+        stream.write_all(&report.encode()).await.map_err(TrackerError::Io)?;
+        let body = read_answer(stream).await?;
+        let entries = tracker_wide::parse_peer_list(&body)?;
+        // Addresses of the other family mean nothing to this peer.
+        let entries = entries.filter_map(|entry| Some((entry.addr.v4()?, entry.subscribed)));
+        Ok(peer_list(entries, announced, teller, ours))
+    };
+    timeout(TRACKER_TIMEOUT, conversation).await.map_err(|_| TrackerError::Timeout)?
+}
+
+/// A connection to a tracker, where the tracker is, and where this end is.
+async fn connect(tracker: &str, identity: Identity) -> Result<(TcpStream, Ipv4Addr, Ipv4Addr), TrackerError> {
+    let addr_of_tracker = resolve(tracker).await?;
+    let connecting =
+        timeout(CONNECT_TIMEOUT, Dial::from(*identity.listen.ip()).connect(addr_of_tracker)).await;
+    let stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
+    let ours = local_ip(&stream).map_err(TrackerError::Io)?;
+    Ok((stream, *addr_of_tracker.ip(), ours))
+}
+
 async fn converse(
     tracker: &str,
     command: Command,
     cascade_hash: CascadeHash,
     identity: Identity,
 ) -> Result<PeerList, TrackerError> {
-    let addr_of_tracker = resolve(tracker).await?;
-    let connecting =
-        timeout(CONNECT_TIMEOUT, Dial::from(*identity.listen.ip()).connect(addr_of_tracker)).await;
-    let mut stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
-    let ours = local_ip(&stream).map_err(TrackerError::Io)?;
+    let (mut stream, teller, ours) = connect(tracker, identity).await?;
     let announced = announced(identity, ours);
     let request = TrackerRequest { command, cascade_hash, listen: announced };
     stream.write_all(&request.encode()).await.map_err(TrackerError::Io)?;
+    let body = read_answer(stream).await?;
+    let entries = parse_peer_list(&body)?.map(|entry| (entry.addr, entry.subscribed));
+    Ok(peer_list(entries, announced, teller, ours))
+}
+
+/// What `entries` of the tracker at `teller` are worth to a peer at `ours` that was announced as `announced`.
+fn peer_list(
+    entries: impl Iterator<Item = (SocketAddrV4, u32)>,
+    announced: SocketAddrV4,
+    teller: Ipv4Addr,
+    ours: Ipv4Addr,
+) -> PeerList {
+    let others: Vec<_> = entries.filter(|(addr, _)| *addr != announced).collect();
+    let times = || others.iter().map(|(_, subscribed)| *subscribed);
+    let subscribed = times().min().zip(times().max());
+    let worth = |addr: &SocketAddrV4| address::may_be_told(*addr, teller, ours);
+    let peers = others.iter().map(|(addr, _)| *addr).filter(worth).collect();
+    PeerList { peers, subscribed, announced }
+}
+
+/// Reads an answer to its end; what is in its body, where it is no refusal.
+pub(crate) async fn read_answer(mut stream: TcpStream) -> Result<Vec<u8>, TrackerError> {
     let mut header = [0; RESPONSE_HEADER_LEN];
     stream.read_exact(&mut header).await.map_err(TrackerError::Io)?;
     let header = TrackerResponseHeader::parse(&header);
@@ -123,12 +191,7 @@ async fn converse(
     if read as u64 != length {
         return Err(TrackerError::Io(io::ErrorKind::UnexpectedEof.into()));
     }
-    let others: Vec<_> = parse_peer_list(&body)?.filter(|entry| entry.addr != announced).collect();
-    let times = || others.iter().map(|entry| entry.subscribed);
-    let subscribed = times().min().zip(times().max());
-    let worth = |addr: &SocketAddrV4| address::may_be_told(*addr, *addr_of_tracker.ip(), ours);
-    let peers = others.iter().map(|entry| entry.addr).filter(worth).collect();
-    Ok(PeerList { peers, subscribed, announced })
+    Ok(body)
 }
 
 /// Where this end of the connection is.
