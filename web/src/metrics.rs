@@ -91,11 +91,16 @@ impl Metrics {
         if snapshot.swarms.is_empty() {
             return Ok(());
         }
-        let help = "Members of the swarm that have all blocks, do not, or do not tell.";
+        let help = "Members of the swarm, by how far they are.";
         let members = self.gauge("cascade_swarm_members", help, &["cascade_hash", "state"])?;
         for (hash, swarm) in &snapshot.swarms {
-            let states =
-                [("complete", swarm.complete), ("incomplete", swarm.incomplete), ("unknown", swarm.unknown)];
+            let states = [
+                ("complete", swarm.complete),
+                ("incomplete", swarm.incomplete),
+                ("silent", swarm.silent),
+                ("seeder", swarm.seeders),
+                ("unknown", swarm.unknown),
+            ];
             for (state, count) in states {
                 members.with_label_values(&[hash.as_str(), state]).set(float(count));
             }

@@ -4,41 +4,31 @@ use crate::limits::MAX_CELLS;
 use std::fmt::Write;
 use std::ops::Range;
 
-/// A block, seen from this peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Block {
-    /// Verified.
-    Here,
-    /// On its way to this peer.
-    InFlight,
-    /// Not here; this number of the peers that it has links to have it.
-    Missing {
-        /// Peers that have it.
-        had_by: u32,
-    },
+/// What the blocks of a cell have together, seen from this peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Verified blocks.
+    pub here: u64,
+    /// Whether at least one is on its way to this peer.
+    pub in_flight: bool,
+    /// Of the rarest block: how many of the peers that this one has links to have it. It counts only where nothing is
+    /// here.
+    pub had_by: u32,
 }
 
 /// Letters of cells of which some blocks are here: one eighth, two eighths …
 const PARTS: [char; 7] = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 
-/// What the blocks of a cell have together.
-struct Cell {
-    blocks: u64,
-    here: u64,
-    in_flight: bool,
-    had_by: u32,
-}
-
 impl Cell {
-    const fn letter(&self) -> char {
-        if self.here == self.blocks {
+    const fn letter(&self, blocks: u64) -> char {
+        if self.here >= blocks {
             return 'H';
         }
         if self.in_flight {
             return 'F';
         }
         if self.here > 0 {
-            let eighths = (self.here.saturating_mul(8) / self.blocks) as usize;
+            let eighths = (self.here.saturating_mul(8) / blocks) as usize;
             return PARTS[if eighths == 0 { 0 } else { eighths - 1 }];
         }
         match self.had_by {
@@ -50,7 +40,7 @@ impl Cell {
     }
 }
 
-/// The map of `blocks` blocks, each of which `of` tells. It has at most [`MAX_CELLS`] cells, in the order of the file;
+/// The map of `blocks` blocks; `of` tells of a range of them, which is never empty. It has at most [`MAX_CELLS`] cells, in the order of the file;
 /// all but the last have the same number of blocks. Equal cells in a row are their number, if it is not 1, and a letter:
 ///
 /// | letter | cell |
@@ -60,37 +50,14 @@ impl Cell {
 /// | `a` … `g` | one to seven eighths are here |
 /// | `n`, `r`, `u`, `m` | nothing is here; the rarest block is had by none, one, two or three, or more of the linked peers |
 #[must_use]
-pub fn cells(blocks: u64, mut of: impl FnMut(u64) -> Block) -> String {
-    write(blocks, |range| {
-        let mut cell = Cell { blocks: range.end - range.start, here: 0, in_flight: false, had_by: u32::MAX };
-        for block in range {
-            match of(block) {
-                Block::Here => cell.here += 1,
-                Block::InFlight => cell.in_flight = true,
-                Block::Missing { had_by } => cell.had_by = cell.had_by.min(had_by),
-            }
-        }
-        cell.letter()
-    })
-}
-
-/// The same where `here` says how many blocks of a range are here, and nothing else is known.
-#[must_use]
-pub fn have_cells(blocks: u64, mut here: impl FnMut(Range<u64>) -> u64) -> String {
-    write(blocks, |range| {
-        let (count, here) = (range.end - range.start, here(range));
-        Cell { blocks: count, here, in_flight: false, had_by: 0 }.letter()
-    })
-}
-
-fn write(blocks: u64, mut letter: impl FnMut(Range<u64>) -> char) -> String {
+pub fn cells(blocks: u64, mut of: impl FnMut(Range<u64>) -> Cell) -> String {
     let each = blocks.div_ceil(MAX_CELLS).max(1);
     let mut map = String::new();
     let mut run: Option<(char, u64)> = None;
     let mut first = 0;
     while first < blocks {
         let end = first.saturating_add(each).min(blocks);
-        let next = letter(first..end);
+        let next = of(first..end).letter(end - first);
         run = match run {
             Some((letter, count)) if letter == next => Some((letter, count + 1)),
             ended => {
@@ -117,39 +84,34 @@ fn put(map: &mut String, run: Option<(char, u64)>) {
 mod tests {
     use super::*;
 
+    const HERE: Cell = Cell { here: 1, in_flight: false, had_by: 0 };
+    const IN_FLIGHT: Cell = Cell { here: 0, in_flight: true, had_by: 0 };
+
+    const fn missing(had_by: u32) -> Cell {
+        Cell { here: 0, in_flight: false, had_by }
+    }
+
     #[test]
     fn small_files_have_a_cell_for_each_block() {
-        let blocks = [
-            Block::Here,
-            Block::Here,
-            Block::InFlight,
-            Block::Missing { had_by: 0 },
-            Block::Missing { had_by: 1 },
-            Block::Missing { had_by: 3 },
-            Block::Missing { had_by: 4 },
-            Block::Here,
-        ];
-        let map = cells(blocks.len() as u64, |block| blocks[usize::try_from(block).unwrap()]);
+        let blocks = [HERE, HERE, IN_FLIGHT, missing(0), missing(1), missing(3), missing(4), HERE];
+        let map = cells(blocks.len() as u64, |range| {
+            assert_eq!(range.end, range.start + 1);
+            blocks[usize::try_from(range.start).unwrap()]
+        });
         assert_eq!(map, "2HFnrumH");
-        assert_eq!(cells(0, |_| Block::Here), "");
+        assert_eq!(cells(0, |_| HERE), "");
     }
 
     #[test]
     fn large_files_have_a_bounded_number_of_cells() {
         let blocks = 10 * MAX_CELLS;
-        let half = |block| if block < blocks / 2 { Block::Here } else { Block::Missing { had_by: 9 } };
+        let half =
+            |range: Range<u64>| if range.end <= blocks / 2 { Cell { here: 10, ..HERE } } else { missing(9) };
         assert_eq!(cells(blocks, half), "512H512m");
-        assert_eq!(have_cells(blocks, |range| range.end - range.start), "1024H");
         // One of ten is an eighth, nine of ten are seven, and no cell looks complete that is not.
-        let all_but = |missing: u64| {
-            move |block| if block % 10 < missing { Block::Missing { had_by: 2 } } else { Block::Here }
-        };
-        assert_eq!(cells(blocks, all_but(9)), "1024a");
-        assert_eq!(cells(blocks, all_but(1)), "1024g");
-        // The rarest block of a cell decides.
-        let one_rare = |block| Block::Missing { had_by: if block % 10 == 3 { 1 } else { 7 } };
-        assert_eq!(cells(blocks, one_rare), "1024r");
-        let odd = cells(MAX_CELLS + 1, |_| Block::Here);
-        assert_eq!(odd, "513H");
+        assert_eq!(cells(blocks, |_| HERE), "1024a");
+        assert_eq!(cells(blocks, |_| Cell { here: 9, ..HERE }), "1024g");
+        assert_eq!(cells(MAX_CELLS + 1, |range| Cell { here: range.end - range.start, ..HERE }), "513H");
+        assert_eq!(cells(u64::MAX, |_| missing(1)).len(), 5);
     }
 }

@@ -4,8 +4,10 @@
 //! Unknown values are absent, never `null`.
 
 mod cells;
+mod room;
 
-pub use cells::{Block, cells, have_cells};
+pub use cells::{Cell, cells};
+pub use room::{add_page, rooms};
 
 use crate::limits::{MAX_FILES, MAX_MEMBERS, MAX_SWARMS};
 use serde::Serialize;
@@ -24,7 +26,7 @@ pub struct Totals {
 }
 
 /// What a program does at a moment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Snapshot {
     /// `peer` or `tracker`.
     pub program: &'static str,
@@ -58,11 +60,11 @@ pub struct LeftOut {
 }
 
 /// A file that is downloaded or served.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct File {
     /// Name of the data file. Somebody else may have chosen it.
     pub file: String,
-    /// The event of `--json` that tells the same: `checking`, `progress`, `seeding`, `done` or `error`.
+    /// The event of `--json` that tells the same: `fetching`, `checking`, `progress` or `seeding`.
     pub state: &'static str,
     /// Bytes of the data file.
     pub length: u64,
@@ -90,7 +92,7 @@ pub struct File {
 /// A connection over which blocks are requested.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Link {
-    /// What the other peer is: `seeder`, `leecher`, or `unknown`.
+    /// What is under way: `connecting`, `asking`, `stalled`, `waiting` or `idle`.
     pub role: &'static str,
     /// Bytes a second that come from it.
     pub bytes_per_second: u64,
@@ -110,11 +112,15 @@ pub struct Swarm {
     /// Number of blocks, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocks: Option<u64>,
-    /// Members that have all blocks.
+    /// Receivers that have all blocks.
     pub complete: u64,
-    /// Members that do not.
+    /// Receivers that do not, and have been heard of lately.
     pub incomplete: u64,
-    /// Members that do not tell.
+    /// Receivers that do not, and have not been heard of lately.
+    pub silent: u64,
+    /// Members that were started to give the file.
+    pub seeders: u64,
+    /// Members that do not tell how far they are.
     pub unknown: u64,
     /// The members, by a key that says nothing else.
     pub members: BTreeMap<String, Member>,
@@ -133,9 +139,11 @@ pub struct Member {
     pub blocks_had: Option<u64>,
     /// Whether it has all blocks.
     pub complete: bool,
-    /// Whether it takes blocks from this peer now, or has reported lately.
-    pub active: bool,
-    /// Bytes a second that it takes from this peer.
+    /// Whether it was started to give the file.
+    pub seeder: bool,
+    /// `here`; `silent`, not heard of lately; `left`, with all blocks.
+    pub presence: &'static str,
+    /// Bytes a second that it receives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
     /// Bytes that it has received, by its own word or ours.
