@@ -5,6 +5,7 @@ use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
+use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, Switch, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -71,6 +72,8 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    web: WebSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -90,9 +93,12 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
     let host = Host::start(args.rates.limit(options), listen, &style, ear)?;
+    let page = args.web.bind()?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
+    let rooms = jobs.iter().map(|job| (job.cascade_hash(), job.trackers().to_vec())).collect();
     host.run(async |front: &mut Front| {
         front.open()?;
+        let _page = web::show(page, &front.peer, Rooms::Asked(rooms), &style)?;
         let mut tasks = JoinSet::new();
         for job in jobs {
             let observer = style.observer(job.target(), &job.cascade_hash().to_string());
@@ -159,6 +165,13 @@ impl Job {
         match self {
             Self::Ready(download) => &download.target,
             Self::Link(link) => &link.target,
+        }
+    }
+
+    fn trackers(&self) -> &[String] {
+        match self {
+            Self::Ready(download) => &download.trackers,
+            Self::Link(link) => &link.fetch.trackers,
         }
     }
 

@@ -5,6 +5,7 @@ use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
+use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, Switch};
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Transfer};
@@ -47,6 +48,8 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    web: WebSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -65,7 +68,9 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
+    let page = args.web.bind()?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
+    let rooms = jobs.iter().map(|job| (job.cascade_hash, job.trackers.clone())).collect();
     host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
@@ -91,6 +96,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             };
         }
         drop(ready);
+        let _page = web::show(page, &front.peer, Rooms::Asked(rooms), &style)?;
         let _ = tokio::time::timeout(PATIENCE, all_ready(readies, count)).await;
         front.open()?;
         let mut code = ExitCode::Done;

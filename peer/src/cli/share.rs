@@ -6,6 +6,7 @@ use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
 use super::reached::{self, Reached};
+use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, address, described, link};
 use crate::folder::Special;
 use crate::human::{Bytes, Count, Name};
@@ -20,6 +21,7 @@ use cascade_format::CascadeHash;
 use cascade_format::units::parse_nonzero_size;
 use cascade_swarm::ask::announce::SUBSCRIBE_INTERVAL;
 use cascade_tracker::{Desk, Policy};
+use cascade_web::Bound;
 use std::collections::HashSet;
 use std::net::SocketAddrV4;
 use std::num::NonZeroU64;
@@ -55,6 +57,8 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    web: WebSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -92,9 +96,10 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let options =
         Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
     let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
+    let page = args.web.bind()?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
-    let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
+    let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk, page).await);
     let (code, given) = served?;
     for (item, given) in items.iter().zip(&given) {
         tell_given(args, item, given.as_deref());
@@ -134,6 +139,7 @@ async fn serve(
     style: &Style,
     items: &[Item],
     desk: Option<Arc<Desk>>,
+    page: Option<Bound>,
 ) -> Result<(ExitCode, AllGiven), CliError> {
     let listen = front.peer.address().ok_or_else(|| CliError::failed("it does not listen".into()))?;
     let reached = reached::reached(listen, &args.addresses)?;
@@ -145,6 +151,7 @@ async fn serve(
         let what = if args.trackers.is_empty() { "peer and tracker" } else { "peer" };
         line(&format!("sharing until Ctrl-C; others must reach TCP port {port} of this machine ({what})"));
     }
+    let _page = web::show(page, &front.peer, rooms(args, items, desk.as_ref()), style)?;
     if let Some(desk) = desk {
         let hashes = items.iter().map(|item| item.metafile.cascade_hash()).collect();
         tokio::spawn(stay_registered(desk, hashes, reached.listeners, front.peer.stopper()));
@@ -182,6 +189,12 @@ async fn serve(
     }
     look(&front.peer);
     Ok((code, given))
+}
+
+/// Who has how much: this process's tracker knows it, or the user's trackers do.
+fn rooms(args: &Args, items: &[Item], desk: Option<&Arc<Desk>>) -> Rooms {
+    let asked = || items.iter().map(|item| (item.metafile.cascade_hash(), args.trackers.clone())).collect();
+    desk.map_or_else(|| Rooms::Asked(asked()), |desk| Rooms::Own(Arc::clone(desk)))
 }
 
 /// Serves one item until the end.

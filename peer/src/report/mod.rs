@@ -76,4 +76,13 @@ impl Style {
             }
         }
     }
+
+    /// Tells where the page is.
+    pub(crate) fn web(&self, url: &str) {
+        match self {
+            Self::Bars(bars) => terminal::above(bars, &format!("peer: web page: {url}")),
+            Self::Lines => line(&format!("peer: web page: {url}")),
+            Self::Json => json_line(&serde_json::json!({"event": "web", "url": url})),
+        }
+    }
 }

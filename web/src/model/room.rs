@@ -36,12 +36,8 @@ pub fn rooms(
 pub fn add_page(swarm: &mut Swarm, summary: Summary, members: &[Told]) {
     count(swarm, summary);
     for told in members {
-        if let Some(progress) = told.progress
-            && (!told.seeder || swarm.blocks.is_none())
-        {
-            // All say the same of a file, if they say the truth.
-            swarm.blocks = Some(progress.blocks);
-        }
+        // All say the same of a file, if they say the truth.
+        swarm.blocks = swarm.blocks.or(told.progress.map(|progress| progress.blocks));
         let mut key = told.addr.to_string();
         // Several may listen nowhere.
         for other in 1_u32.. {

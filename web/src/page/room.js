@@ -74,7 +74,7 @@ function tile(hash, key) {
 
 function fill(node, member, blocks) {
   const [level, title, share] = node.children;
-  const known = member.complete ? 1 : member.blocks_had !== undefined && blocks ? member.blocks_had / blocks : 0;
+  const known = member.complete ? 1 : member.blocks_had !== undefined && blocks ? Math.min(1, member.blocks_had / blocks) : 0;
   const height = `${Math.round(known * 1000) / 10}%`;
   if (level.style.height !== height) level.style.height = height;
   const shown = member.name ? name(member.name) : member.address;
