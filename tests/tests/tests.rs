@@ -102,3 +102,8 @@ mod links;
 mod links_liars;
 /// `peer share`.
 mod share;
+
+/// `--web`: what it answers, to whom, and what it bears.
+mod web;
+/// `--web`: the page in a real browser.
+mod web_browser;

@@ -75,9 +75,8 @@ impl Source for Page {
         let mut files = std::collections::BTreeMap::new();
         for file in &view.files {
             let hash = file.hash.to_string();
-            // Without a tracker that knows, what this peer sees itself is shown.
-            let swarm = swarms.entry(hash.clone()).or_insert_with(|| shown::seen_swarm(file));
-            swarm.file = Some(file.name.clone());
+            // What this peer sees itself is shown besides what a tracker knows, or without one.
+            shown::add_seen(swarms.entry(hash.clone()).or_default(), file);
             files.insert(hash, shown::file(file));
         }
         let version = env!("CARGO_PKG_VERSION");

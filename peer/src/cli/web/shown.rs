@@ -61,10 +61,18 @@ fn link(view: &LinkView) -> (String, Link) {
     (view.addr.to_string(), link)
 }
 
-/// Who has how much of a file, as far as this peer sees it itself.
-pub(super) fn seen_swarm(view: &FileView) -> Swarm {
-    let mut swarm = Swarm { blocks: Some(view.blocks), ..Swarm::default() };
+/// Adds to a swarm what this peer sees itself: receivers that no tracker knows, and how far those are that do not report.
+pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView) {
+    swarm.file = Some(view.name.clone());
+    swarm.blocks = swarm.blocks.or((view.blocks > 0).then_some(view.blocks));
     for receiver in &view.receivers {
+        let seen = member(receiver);
+        match swarm.members.get(&seen.address) {
+            Some(told) if told.blocks_had.is_some() => continue,
+            // It was counted by the tracker.
+            Some(_) => swarm.unknown = swarm.unknown.saturating_sub(1),
+            None => {}
+        }
         let number = match receiver.complete {
             Some(true) => &mut swarm.complete,
             Some(false) if receiver.active => &mut swarm.incomplete,
@@ -72,10 +80,8 @@ pub(super) fn seen_swarm(view: &FileView) -> Swarm {
             None => &mut swarm.unknown,
         };
         *number += 1;
-        let member = member(receiver);
-        swarm.members.insert(member.address.clone(), member);
+        swarm.members.insert(seen.address.clone(), seen);
     }
-    swarm
 }
 
 fn member(view: &ReceiverView) -> Member {
@@ -169,11 +175,22 @@ mod tests {
             receiver(3, Some(false), false),
             receiver(4, None, true),
         ];
-        let swarm = seen_swarm(&FileView { receivers: receivers.to_vec(), ..view(8, None) });
+        let view = FileView { receivers: receivers.to_vec(), ..view(8, None) };
+        let mut swarm = Swarm::default();
+        add_seen(&mut swarm, &view);
         let numbers = (swarm.complete, swarm.incomplete, swarm.silent, swarm.unknown, swarm.seeders);
         assert_eq!(numbers, (1, 1, 1, 1, 0));
         let presences: Vec<_> = swarm.members.values().map(|member| member.presence).collect();
         assert_eq!(presences, ["left", "here", "silent", "here"]);
         assert_eq!(swarm.members["192.0.2.2:8889"].bytes_per_second, Some(5));
+        // A tracker knows two of them: one reports, one does not.
+        let told = |had| Member { blocks_had: had, name: Some("desk".into()), ..Member::default() };
+        let members = [("192.0.2.2:8889".into(), told(None)), ("192.0.2.3:8889".into(), told(Some(5)))];
+        let mut swarm = Swarm { incomplete: 1, unknown: 1, members: members.into(), ..Swarm::default() };
+        add_seen(&mut swarm, &view);
+        let numbers = (swarm.complete, swarm.incomplete, swarm.silent, swarm.unknown);
+        assert_eq!((numbers, swarm.members.len()), ((1, 2, 0, 1), 4));
+        assert_eq!(swarm.members["192.0.2.3:8889"].name.as_deref(), Some("desk"));
+        assert_eq!(swarm.members["192.0.2.2:8889"].blocks_had, Some(3));
     }
 }
