@@ -203,7 +203,7 @@ fn nothing_can_be_changed_and_nothing_else_can_be_read() {
 #[test]
 fn a_name_of_the_file_is_text_in_every_answer() {
     let name = "</script><img src=x onerror=alert(1)>\u{202e}.mkv".replace('/', "\u{2215}");
-    let (file, folder) = (TestFile::random(&name, 1000, 100), tempfile::tempdir().unwrap());
+    let (file, folder) = (TestFile::random(&name, 1000, 65_536), tempfile::tempdir().unwrap());
     let (mut sharer, _) = sharing(&file, &folder, &[PAGE]);
     let at = page_at(&page_url(&mut sharer));
     let state = http::get(at, "/api/v1/state");

@@ -101,7 +101,7 @@ fn the_room_fills_and_keys_go_through_it() {
 fn a_token_is_refused_and_accepted() {
     let Some(browser) = Browser::start(DESK) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (mut sharer, _) = sharing(&TestFile::random("film.mkv", 10_000, 1000), &folder, &["--web=0.0.0.0:0"]);
+    let (mut sharer, _) = sharing(&TestFile::random("film.mkv", 10_000, 65_536), &folder, &["--web=0.0.0.0:0"]);
     let url = page_url(&mut sharer);
     let at = SocketAddr::from(([127, 0, 0, 1], page_at(&url).port()));
     browser.go(&format!("http://{at}/"));
@@ -119,7 +119,7 @@ fn a_token_is_refused_and_accepted() {
 fn a_script_in_a_file_name_is_text() {
     let Some(browser) = Browser::start(DESK) else { return };
     let name = "<img src=x onerror='window.hit=1'><script>window.hit=1<\u{2215}script>\u{202e}vkm.";
-    let (file, folder) = (TestFile::random(name, 10_000, 1000), tempfile::tempdir().unwrap());
+    let (file, folder) = (TestFile::random(name, 10_000, 65_536), tempfile::tempdir().unwrap());
     let (mut sharer, _) = sharing(&file, &folder, &[PAGE]);
     browser.go(&page_url(&mut sharer));
     browser.wait_shown();
@@ -161,7 +161,7 @@ fn a_trackers_page_lists_swarms() {
     let url = page_url(&mut tracker);
     let listens: SocketAddr = tracker
         .wait_line("its address", |line| line.split_once("listening on ")?.1.split(' ').next()?.parse().ok());
-    let (file, folder) = (TestFile::random("film.mkv", 10_000, 1000), tempfile::tempdir().unwrap());
+    let (file, folder) = (TestFile::random("film.mkv", 10_000, 65_536), tempfile::tempdir().unwrap());
     let (_sharer, _) = sharing(&file, &folder, &["-t", &listens.to_string()]);
     browser.go(&url);
     browser.wait_shown();

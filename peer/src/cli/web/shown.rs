@@ -93,11 +93,8 @@ fn member(view: &ReceiverView) -> Member {
         },
         blocks_had: view.blocks_had,
         complete,
-        presence: match (view.active, complete) {
-            (true, _) => "here",
-            (false, true) => "left",
-            (false, false) => "silent",
-        },
+        // Who has everything needs no connection to this peer.
+        presence: if view.active || complete { "here" } else { "silent" },
         bytes_per_second: Some(whole(view.rate)),
         bytes_received: Some(view.bytes_given),
         ..Member::default()
@@ -181,7 +178,7 @@ mod tests {
         let numbers = (swarm.complete, swarm.incomplete, swarm.silent, swarm.unknown, swarm.seeders);
         assert_eq!(numbers, (1, 1, 1, 1, 0));
         let presences: Vec<_> = swarm.members.values().map(|member| member.presence).collect();
-        assert_eq!(presences, ["left", "here", "silent", "here"]);
+        assert_eq!(presences, ["here", "here", "silent", "here"]);
         assert_eq!(swarm.members["192.0.2.2:8889"].bytes_per_second, Some(5));
         // A tracker knows two of them: one reports, one does not.
         let told = |had| Member { blocks_had: had, name: Some("desk".into()), ..Member::default() };
