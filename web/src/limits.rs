@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const TICK: Duration = Duration::from_millis(500);
 
 /// Between two looks at the totals, which are two numbers, for the history of rates. It goes on without viewers.
-pub const SAMPLE: Duration = Duration::from_millis(1000);
+pub const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Points of the history of rates; when they are used up, each two become one.
 pub const MAX_POINTS: usize = 256;

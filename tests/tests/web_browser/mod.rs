@@ -101,7 +101,8 @@ fn the_room_fills_and_keys_go_through_it() {
 fn a_token_is_refused_and_accepted() {
     let Some(browser) = Browser::start(DESK) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (mut sharer, _) = sharing(&TestFile::random("film.mkv", 10_000, 65_536), &folder, &["--web=0.0.0.0:0"]);
+    let (mut sharer, _) =
+        sharing(&TestFile::random("film.mkv", 10_000, 65_536), &folder, &["--web=0.0.0.0:0"]);
     let url = page_url(&mut sharer);
     let at = SocketAddr::from(([127, 0, 0, 1], page_at(&url).port()));
     browser.go(&format!("http://{at}/"));

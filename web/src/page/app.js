@@ -22,22 +22,20 @@ function numbers() {
   const sum = (values) => values.reduce((all, value) => all + value, 0);
   const shown = new Map();
   if (state.tracker) {
-    shown.set("files", state.tracker.swarms.toLocaleString("en"));
-    shown.set("registered peers", state.tracker.registrations.toLocaleString("en"));
+    shown.set("files", ["files", state.tracker.swarms.toLocaleString("en")]);
+    shown.set("peers", ["registered peers", state.tracker.registrations.toLocaleString("en")]);
   } else {
-    shown.set("down", rate(state.down.bytes_per_second));
-    shown.set("up", rate(state.up.bytes_per_second));
-    const loading = files.filter((file) => file.have < file.blocks);
-    if (loading.length > 0) shown.set("complete", `${files.length - loading.length} of ${files.length}`);
-    shown.set("received", bytes(state.down.bytes));
-    shown.set("given", bytes(state.up.bytes));
+    const complete = files.filter((file) => file.blocks > 0 && file.have === file.blocks);
+    shown.set("down", [`down, ${bytes(state.down.bytes)} so far`, rate(state.down.bytes_per_second)]);
+    shown.set("up", [`up, ${bytes(state.up.bytes)} so far`, rate(state.up.bytes_per_second)]);
+    if (files.length > 1) shown.set("complete", ["files complete", `${complete.length} of ${files.length}`]);
   }
   const [complete, incomplete] = [sum(swarms.map((swarm) => swarm.complete)), sum(swarms.map((swarm) => swarm.incomplete))];
-  if (complete + incomplete > 0) shown.set("receivers complete", `${complete} of ${complete + incomplete}`);
-  shown.set("running for", time(state.uptime_seconds));
+  if (complete + incomplete > 0) shown.set("receivers", ["receivers complete", `${complete} of ${complete + incomplete}`]);
+  shown.set("time", ["running", time(state.uptime_seconds)]);
   keyed($("numbers"), [...shown.keys()],
-    (key) => element("div", { class: key }, element("dt", {}, key), element("dd")),
-    (node, key) => write(node.lastChild, shown.get(key)));
+    (key) => element("div", { class: key }, element("dt"), element("dd")),
+    (node, key) => [...node.children].forEach((part, at) => write(part, shown.get(key)[at])));
 }
 
 function draw() {

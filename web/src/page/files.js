@@ -68,7 +68,7 @@ function showLinks(parts, file) {
   write(parts.summary, `${count(order.length, "link")} to other peers`);
   if (!parts.links.opened && order.length > 0) {
     // A few are shown at once, many when they are asked for.
-    parts.links.open = order.length <= 8;
+    parts.links.open = order.length <= 4;
     parts.links.opened = true;
   }
   if (!parts.links.open) return;
