@@ -2,7 +2,8 @@
 
 use crate::field::bytes;
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::str::FromStr;
 
 /// Length of an address of either family and its port, in bytes.
 pub const PEER_ADDR_LEN: usize = 18;
@@ -94,6 +95,14 @@ const fn is_host(ip: Ipv4Addr) -> bool {
     first != 0 && first < 224
 }
 
+impl FromStr for PeerAddr {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        text.parse().map(|addr: SocketAddr| addr.into())
+    }
+}
+
 impl From<SocketAddrV4> for PeerAddr {
     fn from(addr: SocketAddrV4) -> Self {
         Self::new(IpAddr::V4(*addr.ip()), addr.port())
@@ -131,7 +140,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn at(text: &str) -> PeerAddr {
-        text.parse::<SocketAddr>().unwrap().into()
+        text.parse().unwrap()
     }
 
     #[test]

@@ -27,8 +27,9 @@ pub const MAX_REQUEST_LEN: usize = REPORT_LEN + MAX_VERSION_LEN + MAX_PEER_NAME_
 /// Length of a report without its texts, in bytes.
 const REPORT_LEN: usize = 108;
 
-/// Length of a question for a room, in bytes.
-pub const ROOM_REQUEST_LEN: usize = 52;
+/// Length of a question for a room, in bytes: not shorter than a request of version 1, so that who knows that alone does
+/// not wait for the rest.
+pub const ROOM_REQUEST_LEN: usize = 56;
 
 const REPORT: u32 = 5;
 const ROOM: u32 = 6;
@@ -36,6 +37,7 @@ const ROOM: u32 = 6;
 /// Bits of a report's flags.
 const GOODBYE: u8 = 1;
 const SEEDER: u8 = 2;
+const V4_ONLY: u8 = 4;
 
 /// A peer's name for people, of at most [`MAX_PEER_NAME_LEN`] bytes. (Rust 1.95 fails to compile some uses of a type whose
 /// parameter is a named constant.)
@@ -119,6 +121,8 @@ pub struct Report {
     pub goodbye: bool,
     /// It was started to give the file, and not to get it.
     pub seeder: bool,
+    /// It has no use for addresses of IPv6.
+    pub v4_only: bool,
     /// How far it is.
     pub progress: Progress,
     /// Its program.
@@ -139,7 +143,8 @@ impl Report {
         out.extend_from_slice(self.cascade_hash.as_bytes());
         out.extend_from_slice(&self.listen.encode());
         out.extend_from_slice(&self.number.to_be_bytes());
-        out.push(if self.goodbye { GOODBYE } else { 0 } | if self.seeder { SEEDER } else { 0 });
+        let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+        out.push(bit(self.goodbye, GOODBYE) | bit(self.seeder, SEEDER) | bit(self.v4_only, V4_ONLY));
         for number in [had, blocks, received, given] {
             out.extend_from_slice(&number.to_be_bytes());
         }
@@ -175,6 +180,7 @@ impl Report {
             number: u64_at(request, 66),
             goodbye: flags & GOODBYE != 0,
             seeder: flags & SEEDER != 0,
+            v4_only: flags & V4_ONLY != 0,
             progress: Progress { had, blocks, received: u64_at(request, 91), given: u64_at(request, 99) },
             program,
             name,

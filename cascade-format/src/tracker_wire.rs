@@ -67,8 +67,8 @@ pub enum RequestError {
     /// The texts of a report do not fit, or have something in them that must not be shown.
     #[error("the name or version in a report is too long, no UTF-8, or has characters that are not shown")]
     ReportText,
-    /// The stated length of a question for a room is not 36.
-    #[error("the length of the body of command 6 is 36, not {0}")]
+    /// The stated length of a question for a room is not 40.
+    #[error("the length of the body of command 6 is 40, not {0}")]
     RoomLength(u32),
 }
 

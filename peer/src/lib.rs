@@ -17,12 +17,14 @@ pub mod folder;
 mod human;
 mod lan;
 pub mod limits;
+mod listener;
 pub mod metafile;
 mod pace;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
 pub mod room;
+mod route;
 mod session;
 pub mod store;
 mod tracker_client;
@@ -33,6 +35,8 @@ pub mod view;
 pub mod cli;
 #[cfg(feature = "cli")]
 mod report;
+#[cfg(feature = "cli")]
+mod spread;
 
 // Public for the tests, the fuzz targets and the examples of this repository alone: these may change at any time.
 #[doc(hidden)]
@@ -45,6 +49,7 @@ pub mod serve;
 #[doc(hidden)]
 pub use lan::swarm_name;
 
+pub use cascade_swarm::Listening;
 pub use cascade_swarm::ask::Order;
 pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;

@@ -23,12 +23,9 @@ pub const MAX_MESSAGE_LEN: u64 = 64 << 10;
 /// How much of a message is kept to be shown, in bytes.
 pub const KEPT_MESSAGE_LEN: usize = 512;
 
-/// Longest peer list that is read from a tracker, in bytes: five thousand entries, where the trackers
-/// of the field send twenty.
+/// Longest peer list that is read from a tracker, in bytes: five thousand entries, or half as many of both families,
+/// where the trackers of the field send twenty.
 pub const MAX_PEER_LIST_LEN: u32 = 60_000;
-
-/// For which a tracker that has not taken a report is not sent another.
-pub const NO_ROOM_FOR: Duration = Duration::from_secs(21_600);
 
 /// For a goodbye to reach a tracker, when the peer ends or leaves a swarm.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);

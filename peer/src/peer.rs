@@ -30,10 +30,11 @@ use crate::catalog::Served;
 use crate::clock;
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
+use crate::listener;
 use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
-use crate::room::PeerName;
 use crate::room::telling::{Badge, Role};
+use crate::room::{PeerName, Reporter};
 use crate::serve::{self, Guests, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
 use crate::session::{
@@ -42,16 +43,17 @@ use crate::session::{
 use crate::store::{Given, Records};
 use crate::view::{View, Watch};
 use cascade_format::CascadeHash;
+use cascade_swarm::Listening;
 use cascade_swarm::pace::Rate;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Every address of this machine, a port that the system chooses.
-pub const ANYWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+pub const ANYWHERE: Listening = Listening::everywhere(0);
 
 /// How long a connection that the system has made may take to be noticed.
 const NOTICE: Duration = Duration::from_millis(100);
@@ -63,7 +65,7 @@ const GRANULE: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where it listens for other peers; port 0 lets the system choose. `None`: it does not serve.
-    pub listen: Option<SocketAddrV4>,
+    pub listen: Option<Listening>,
     /// Whether it speaks the swarm extension with peers that know it.
     pub extension: bool,
     /// Whether every block is hashed again before it is sent.
@@ -100,7 +102,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address that was asked for.
-        address: SocketAddrV4,
+        address: Listening,
         /// Why.
         source: io::Error,
     },
@@ -111,7 +113,7 @@ pub enum StartError {
     #[error("cannot serve on {address}: {source}")]
     Serve {
         /// Where the peer listens.
-        address: SocketAddr,
+        address: Listening,
         /// Why.
         source: io::Error,
     },
@@ -169,7 +171,7 @@ impl Peer {
         let (extension, warn) = (self.engine.extension, self.warn.clone());
         let (guests, limit) = (self.guests.clone(), self.max_up.clone());
         let options = serve::Options { extension, guests, limit, warn, ..serve::Options::default() };
-        let address = SocketAddr::from(self.engine.listen.unwrap_or(ANYWHERE));
+        let address = self.engine.listen.unwrap_or(ANYWHERE);
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
         let pool = pool.map_err(|source| StartError::Serve { address, source })?;
         self.watch.serves(pool.stats());
@@ -179,7 +181,7 @@ impl Peer {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> Option<SocketAddrV4> {
+    pub fn address(&self) -> Option<Listening> {
         self.engine.listen
     }
 
@@ -205,6 +207,12 @@ impl Peer {
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.watch.clone()
+    }
+
+    /// Tells how far this peer is with a file, as it tells trackers.
+    #[must_use]
+    pub fn reporter(&self) -> Reporter {
+        Reporter::new(Arc::clone(&self.engine.catalog), self.engine.badge)
     }
 
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.
@@ -275,13 +283,8 @@ impl Peer {
     }
 }
 
-fn listen(address: SocketAddrV4) -> Result<(TcpListener, SocketAddrV4), StartError> {
-    let failed = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    match listener.local_addr().map_err(failed)? {
-        SocketAddr::V4(address) => Ok((listener, address)),
-        SocketAddr::V6(_) => Err(failed(io::Error::other("it became an IPv6 address"))),
-    }
+fn listen(address: Listening) -> Result<(TcpListener, Listening), StartError> {
+    listener::bind(address).map_err(|source| StartError::Listen { address, source })
 }
 
 /// A file that a peer has downloaded: complete, verified, and on the disk under its name.

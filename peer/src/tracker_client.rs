@@ -1,26 +1,53 @@
 //! Asking a tracker (protocol §2): one connection, one request, one answer.
+//!
+//! A tracker is told how far this peer is, and when it does not know that command, asked for the addresses of both
+//! families; when it does not know that either, for those of IPv4.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `forms` | which commands trackers know |
+//! | `addresses` | by which addresses this peer is registered |
+//! | `connect` | a connection to one of several addresses |
 
+mod addresses;
+mod connect;
+mod forms;
+
+use crate::clock;
 use crate::dial::Dial;
-use crate::limits::{CONNECT_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
+use crate::limits::{GOODBYE_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
+use addresses::{Addresses, Connection, To};
 use cascade_format::tracker_room::Report;
-use cascade_format::tracker_wide;
+use cascade_format::tracker_wide::{self, Form, WideRequest};
 use cascade_format::tracker_wire::{
-    Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
-    parse_peer_list,
+    self, Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
 };
 use cascade_format::{CascadeHash, PeerAddr, text};
+use cascade_swarm::Listening;
 use cascade_swarm::ask::address;
+use connect::{connect_any, in_turn};
+pub(crate) use forms::Forms;
+use forms::Level;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+/// Addresses of each family of one name that are tried.
+const MAX_ADDRESSES: usize = 2;
+
+/// How long a tracker may take to answer commands beyond version 1: some of the field never answer what they do not
+/// know.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// Why a tracker gave no peer list.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrackerError {
-    /// The name has no address that the protocol can carry.
-    #[error("{0} has no IPv4 address")]
+    /// The name has no address.
+    #[error("{0} has no address")]
     NoAddress(String),
     /// The name could not be looked up.
     #[error("cannot look up {0}: {1}")]
@@ -45,37 +72,28 @@ pub(crate) enum TrackerError {
     List(#[from] PeerListError),
 }
 
-impl TrackerError {
-    /// Whether nothing was said at all.
-    pub(crate) const fn is_unreachable(&self) -> bool {
-        matches!(self, Self::NoAddress(_) | Self::LookUp(..) | Self::Connect(_))
-    }
-}
-
 /// A peer list.
 #[derive(Debug)]
 pub(crate) struct PeerList {
     /// The peers, without the one that asked and without addresses that are worth no connection.
-    pub peers: Vec<SocketAddrV4>,
+    pub peers: Vec<PeerAddr>,
     /// When the others subscribed, the first and the last of them, by the tracker's clock in seconds.
     pub subscribed: Option<(u32, u32)>,
-    /// The address that was announced.
-    pub announced: SocketAddrV4,
+    /// The addresses by which the tracker knows this peer, or soon will.
+    pub announced: Vec<PeerAddr>,
+    /// Whether it has taken a report.
+    pub reported: bool,
+    /// What is still to be registered, if anything.
+    pub second: Option<Second>,
 }
 
 /// How a peer shows itself to trackers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Identity {
-    /// Where it listens. An unspecified address stands for that of the connection to the tracker.
-    pub listen: SocketAddrV4,
-}
-
-impl Identity {
-    /// Where it listens, as it is known without a connection.
-    #[must_use]
-    pub(crate) const fn nowhere(&self) -> PeerAddr {
-        PeerAddr::new(IpAddr::V4(*self.listen.ip()), self.listen.port())
-    }
+    /// Where it listens, if it does. All addresses stand for that of the connection to the tracker.
+    pub listening: Option<Listening>,
+    /// What is known of the trackers.
+    pub(crate) forms: Arc<Forms>,
 }
 
 /// Asks `tracker`, a `HOST:PORT`, about a file.
@@ -84,94 +102,279 @@ impl Identity {
 /// Everything in [`TrackerError`]; all of them may pass.
 pub(crate) async fn ask(
     tracker: &str,
-    command: Command,
-    cascade_hash: CascadeHash,
-    identity: Identity,
+    question: Question,
+    identity: &Identity,
 ) -> Result<PeerList, TrackerError> {
-    timeout(TRACKER_TIMEOUT, converse(tracker, command, cascade_hash, identity))
-        .await
-        .map_err(|_| TrackerError::Timeout)?
-}
-
-/// The first IPv4 address of `host_port`: the protocol carries no other.
-///
-/// # Errors
-/// The name cannot be looked up, or has no such address.
-pub(crate) async fn resolve(host_port: &str) -> Result<SocketAddrV4, TrackerError> {
-    let found = lookup_host(host_port).await;
-    let mut found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
-    let first = found.find_map(|addr| match addr {
-        SocketAddr::V4(addr) => Some(addr),
-        SocketAddr::V6(_) => None,
-    });
-    first.ok_or_else(|| TrackerError::NoAddress(host_port.into()))
-}
-
-/// Sends `tracker` a report. The address in it becomes that at which this peer listens, as it is seen on this connection.
-///
-/// # Errors
-/// Everything in [`TrackerError`]: a tracker of version 1 refuses, or closes the connection.
-pub(crate) async fn report(
-    tracker: &str,
-    report: Report,
-    identity: Identity,
-) -> Result<PeerList, TrackerError> {
-    let conversation = async {
-        let (mut stream, teller, ours) = connect(tracker, identity).await?;
-        let announced = announced(identity, ours);
-        let report = Report { listen: announced.into(), ..report };
-        stream.write_all(&report.encode()).await.map_err(TrackerError::Io)?;
-        let body = read_answer(stream).await?;
-        let entries = tracker_wide::parse_peer_list(&body)?;
-        // Addresses of the other family mean nothing to this peer.
-        let entries = entries.filter_map(|entry| Some((entry.addr.v4()?, entry.subscribed)));
-        Ok(peer_list(entries, announced, teller, ours))
+    let asking = async {
+        let addrs = lookup(tracker).await?;
+        Round { tracker, question, identity, addrs: &addrs }.run().await
     };
-    timeout(TRACKER_TIMEOUT, conversation).await.map_err(|_| TrackerError::Timeout)?
+    timeout(TRACKER_TIMEOUT, asking).await.map_err(|_| TrackerError::Timeout)?
 }
 
-/// A connection to a tracker, where the tracker is, and where this end is.
-async fn connect(tracker: &str, identity: Identity) -> Result<(TcpStream, Ipv4Addr, Ipv4Addr), TrackerError> {
-    let addr_of_tracker = resolve(tracker).await?;
-    let connecting =
-        timeout(CONNECT_TIMEOUT, Dial::from(*identity.listen.ip()).connect(addr_of_tracker)).await;
-    let stream = connecting.unwrap_or_else(|late| Err(late.into())).map_err(TrackerError::Connect)?;
-    let ours = local_ip(&stream).map_err(TrackerError::Io)?;
-    Ok((stream, *addr_of_tracker.ip(), ours))
+/// Takes leave of `tracker`, which has taken reports: `goodbye` says so, for each address.
+pub(crate) async fn leave(tracker: &str, goodbye: Report, identity: &Identity) {
+    let leaving = async {
+        let addrs = lookup(tracker).await?;
+        let (command, cascade_hash) = (Command::Subscribe, goodbye.cascade_hash);
+        let question = Question { command, cascade_hash, report: Some(goodbye) };
+        let round = Round { tracker, question, identity, addrs: &addrs };
+        let dial = Dial::from(identity.listening);
+        let (stream, to) = connect_any(dial, &addrs).await.map_err(TrackerError::Connect)?;
+        let list = round.converse(Way::Report(goodbye), stream, to).await?;
+        if let Some(second) = list.second {
+            second.register().await;
+        }
+        Ok::<_, TrackerError>(())
+    };
+    // There is nobody left to tell.
+    let _ = timeout(GOODBYE_TIMEOUT, leaving).await;
 }
 
-async fn converse(
-    tracker: &str,
-    command: Command,
+/// Asks `tracker` something that is no question for peers; the body of the answer.
+///
+/// # Errors
+/// Everything in [`TrackerError`].
+pub(crate) async fn exchange(tracker: &str, request: &[u8]) -> Result<Vec<u8>, TrackerError> {
+    let asking = async {
+        let addrs = lookup(tracker).await?;
+        let (mut stream, _) = connect_any(Dial::from(None), &addrs).await.map_err(TrackerError::Connect)?;
+        stream.write_all(request).await.map_err(TrackerError::Io)?;
+        read_body(&mut stream).await
+    };
+    timeout(TRACKER_TIMEOUT, asking).await.map_err(|_| TrackerError::Timeout)?
+}
+
+/// The addresses of `host_port`, in the order in which the system prefers them: at most [`MAX_ADDRESSES`] of each
+/// family.
+///
+/// # Errors
+/// The name cannot be looked up, or has no address.
+pub(crate) async fn resolve(host_port: &str) -> Result<Vec<PeerAddr>, TrackerError> {
+    Ok(lookup(host_port).await?.into_iter().map(PeerAddr::from).collect())
+}
+
+async fn lookup(host_port: &str) -> Result<Vec<SocketAddr>, TrackerError> {
+    let found = lookup_host(host_port).await;
+    let found = found.map_err(|error| TrackerError::LookUp(host_port.into(), error))?;
+    let mut addrs: Vec<SocketAddr> = Vec::new();
+    for mut addr in found {
+        if addr.ip() != addr.ip().to_canonical() {
+            addr.set_ip(addr.ip().to_canonical());
+        }
+        let of_family = addrs.iter().filter(|other| other.is_ipv4() == addr.is_ipv4()).count();
+        if of_family < MAX_ADDRESSES && !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
+    if addrs.is_empty() { Err(TrackerError::NoAddress(host_port.into())) } else { Ok(in_turn(&addrs)) }
+}
+
+/// What a tracker is asked about a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) command: Command,
+    pub(crate) cascade_hash: CascadeHash,
+    /// How far this peer is, where it has something to tell. The address in it is put in when it is known.
+    pub(crate) report: Option<Report>,
+}
+
+/// In which way it is asked.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Peers(Form),
+    Report(Report),
+}
+
+impl Way {
+    /// In which form peers are listed in the answer.
+    const fn form(self) -> Form {
+        match self {
+            Self::Peers(form) => form,
+            Self::Report(_) => Form::Wide,
+        }
+    }
+
+    /// The report, if it is one.
+    const fn report(self) -> Option<Report> {
+        match self {
+            Self::Peers(_) => None,
+            Self::Report(report) => Some(report),
+        }
+    }
+
+    /// Whether addresses of IPv6 are of no use.
+    fn is_v4_only(self) -> bool {
+        self.report().is_some_and(|report| report.v4_only)
+    }
+}
+
+/// One question to one tracker, in one way after the other.
+struct Round<'a> {
+    tracker: &'a str,
+    question: Question,
+    identity: &'a Identity,
+    /// The tracker's.
+    addrs: &'a [SocketAddr],
+}
+
+impl Round<'_> {
+    async fn run(&self) -> Result<PeerList, TrackerError> {
+        let (forms, dial) = (&self.identity.forms, Dial::from(self.identity.listening));
+        let plain: Vec<_> = self.addrs.iter().copied().filter(SocketAddr::is_ipv4).collect();
+        let plain = if plain.is_empty() { self.addrs } else { &plain };
+        let level = forms.level(self.tracker, clock::now());
+        // Whatever goes wrong, it may be that the tracker does not know a command.
+        let (mut tried, mut refused, mut patience) = (None, false, PATIENCE);
+        if let Some(report) = self.question.report.filter(|_| level == Level::Room) {
+            let (stream, to) = connect_any(dial, self.addrs).await.map_err(TrackerError::Connect)?;
+            let report = Report { v4_only: !self.wants_wide(&stream), ..report };
+            match timeout(patience, self.converse(Way::Report(report), stream, to)).await {
+                Ok(Ok(list)) => {
+                    forms.answered(self.tracker, Level::Room, false, clock::now());
+                    return Ok(list);
+                }
+                Ok(Err(error)) => refused = matches!(error, TrackerError::Refused(_)),
+                // It says nothing to what it does not know.
+                Err(_) => patience = Duration::ZERO,
+            }
+            tried = Some(Level::Room);
+        }
+        if level >= Level::Wide && !patience.is_zero() {
+            let (stream, to) = connect_any(dial, self.addrs).await.map_err(TrackerError::Connect)?;
+            if self.wants_wide(&stream) {
+                let asked = timeout(patience, self.converse(Way::Peers(Form::Wide), stream, to)).await;
+                if let Ok(Ok(list)) = asked {
+                    if tried.is_some() {
+                        forms.answered(self.tracker, Level::Wide, refused, clock::now());
+                    }
+                    return Ok(list);
+                }
+                refused |= matches!(asked, Ok(Err(TrackerError::Refused(_))));
+                tried = Some(Level::Wide);
+            } else {
+                let list = self.converse(Way::Peers(Form::Plain), stream, to).await?;
+                if tried.is_some() {
+                    forms.answered(self.tracker, Level::Plain, refused, clock::now());
+                }
+                return Ok(list);
+            }
+        }
+        let (stream, to) = connect_any(dial, plain).await.map_err(TrackerError::Connect)?;
+        let list = self.converse(Way::Peers(Form::Plain), stream, to).await?;
+        if tried.is_some() {
+            forms.answered(self.tracker, Level::Plain, refused, clock::now());
+        }
+        Ok(list)
+    }
+
+    /// Whether addresses of IPv6 are of use: a machine without IPv6 would lose half of its list to them. Who asks by an
+    /// IPv4 loopback address has none to register, and is told of those of others by them.
+    fn wants_wide(&self, stream: &TcpStream) -> bool {
+        let own = self.identity.listening.and_then(|listening| listening.v6());
+        let ours = local_ip(stream).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let one_v6 = own.is_some_and(|ip| !ip.is_unspecified());
+        ours.is_ipv6() || one_v6 || (!ours.is_loopback() && To::WorldV6.source().is_some())
+    }
+
+    /// Asks over a connection to `to`, an address of the tracker.
+    async fn converse(
+        &self,
+        way: Way,
+        mut stream: TcpStream,
+        to: SocketAddr,
+    ) -> Result<PeerList, TrackerError> {
+        let ours = local_ip(&stream).map_err(TrackerError::Io)?;
+        let form = way.form();
+        let own = self.own_addresses(ours);
+        let own = if way.is_v4_only() { Addresses { v6: None, ..own } } else { own };
+        let (listen, request) = self.request(way, &own, to);
+        stream.write_all(&request).await.map_err(TrackerError::Io)?;
+        let body = read_body(&mut stream).await?;
+        let announced: Vec<_> =
+            if form == Form::Wide { own.all().collect() } else { own.v4.into_iter().collect() };
+        let mut others = entries(form, &body)?;
+        others.retain(|(addr, _)| !announced.contains(addr));
+        let times = || others.iter().map(|(_, subscribed)| *subscribed);
+        let subscribed = times().min().zip(times().max());
+        let worth = |addr: &PeerAddr| address::may_be_told(*addr, to.ip().to_canonical(), ours);
+        let peers = others.iter().map(|(addr, _)| *addr).filter(worth).collect();
+        let is_second = |addr: &PeerAddr| Some(*addr) != listen;
+        let registers = self.question.command == Command::Subscribe;
+        let both = form == Form::Wide && registers;
+        let second = own.all().find(is_second).filter(|_| both);
+        let second = second.map(|listen| Second {
+            cascade_hash: self.question.cascade_hash,
+            listen,
+            report: way.report(),
+            to: self.addrs.iter().copied().find(|addr| addr.is_ipv4() == listen.ip().is_ipv4()).unwrap_or(to),
+            listening: self.identity.listening,
+        });
+        let reported = way.report().is_some();
+        Ok(PeerList { peers, subscribed, announced, reported, second })
+    }
+
+    fn own_addresses(&self, ours: IpAddr) -> Addresses {
+        let connection = Connection { ours, tracker: self.addrs };
+        Addresses::new(self.identity.listening, connection, To::source)
+    }
+
+    /// The address that it announces, and the request.
+    fn request(&self, way: Way, own: &Addresses, to: SocketAddr) -> (Option<PeerAddr>, Vec<u8>) {
+        let Question { command, cascade_hash, .. } = self.question;
+        let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        match way {
+            Way::Report(report) => {
+                let listen = own.best_for(to.ip());
+                let report = Report { listen: listen.unwrap_or(nobody.into()), ..report };
+                (listen, report.encode())
+            }
+            Way::Peers(Form::Wide) => {
+                let listen = own.best_for(to.ip());
+                let request = WideRequest { command, cascade_hash, listen: listen.unwrap_or(nobody.into()) };
+                (listen, request.encode().into())
+            }
+            Way::Peers(Form::Plain) => {
+                let listen = own.v4.and_then(|addr| addr.v4());
+                // Version 1 has no way to register who listens on IPv6 alone.
+                let command = if listen.is_some() { command } else { Command::List };
+                let request = TrackerRequest { command, cascade_hash, listen: listen.unwrap_or(nobody) };
+                (own.v4, request.encode().into())
+            }
+        }
+    }
+}
+
+/// Registers a peer's other address with a tracker that knows both families.
+#[derive(Debug)]
+pub(crate) struct Second {
     cascade_hash: CascadeHash,
-    identity: Identity,
-) -> Result<PeerList, TrackerError> {
-    let (mut stream, teller, ours) = connect(tracker, identity).await?;
-    let announced = announced(identity, ours);
-    let request = TrackerRequest { command, cascade_hash, listen: announced };
-    stream.write_all(&request.encode()).await.map_err(TrackerError::Io)?;
-    let body = read_answer(stream).await?;
-    let entries = parse_peer_list(&body)?.map(|entry| (entry.addr, entry.subscribed));
-    Ok(peer_list(entries, announced, teller, ours))
+    listen: PeerAddr,
+    /// The first one was registered with this.
+    report: Option<Report>,
+    to: SocketAddr,
+    listening: Option<Listening>,
 }
 
-/// What `entries` of the tracker at `teller` are worth to a peer at `ours` that was announced as `announced`.
-fn peer_list(
-    entries: impl Iterator<Item = (SocketAddrV4, u32)>,
-    announced: SocketAddrV4,
-    teller: Ipv4Addr,
-    ours: Ipv4Addr,
-) -> PeerList {
-    let others: Vec<_> = entries.filter(|(addr, _)| *addr != announced).collect();
-    let times = || others.iter().map(|(_, subscribed)| *subscribed);
-    let subscribed = times().min().zip(times().max());
-    let worth = |addr: &SocketAddrV4| address::may_be_told(*addr, teller, ours);
-    let peers = others.iter().map(|(addr, _)| *addr).filter(worth).collect();
-    PeerList { peers, subscribed, announced }
+impl Second {
+    /// Does it, if that can be done. The first registration counts; this one is made again with the next.
+    pub(crate) async fn register(self) {
+        let Self { cascade_hash, listen, report, to, listening } = self;
+        let _ = timeout(TRACKER_TIMEOUT, async {
+            let mut stream = Dial::from(listening).connect(to).await?;
+            let plain = WideRequest { command: Command::Subscribe, cascade_hash, listen };
+            let request = report.map(|report| Report { listen, ..report }.encode());
+            stream.write_all(&request.unwrap_or_else(|| plain.encode().into())).await?;
+            // It is answered to the end: some programs die of less.
+            let _ = read_body(&mut stream).await;
+            io::Result::Ok(())
+        })
+        .await;
+    }
 }
 
-/// Reads an answer to its end; what is in its body, where it is no refusal.
-pub(crate) async fn read_answer(mut stream: TcpStream) -> Result<Vec<u8>, TrackerError> {
+/// Reads an answer.
+async fn read_body(stream: &mut TcpStream) -> Result<Vec<u8>, TrackerError> {
     let mut header = [0; RESPONSE_HEADER_LEN];
     stream.read_exact(&mut header).await.map_err(TrackerError::Io)?;
     let header = TrackerResponseHeader::parse(&header);
@@ -194,15 +397,19 @@ pub(crate) async fn read_answer(mut stream: TcpStream) -> Result<Vec<u8>, Tracke
     Ok(body)
 }
 
-/// Where this end of the connection is.
-fn local_ip(stream: &TcpStream) -> io::Result<Ipv4Addr> {
-    Ok(match stream.local_addr()?.ip() {
-        IpAddr::V4(ip) => ip,
-        IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+/// The peers in an answer, and when each has subscribed.
+fn entries(form: Form, body: &[u8]) -> Result<Vec<(PeerAddr, u32)>, PeerListError> {
+    Ok(match form {
+        Form::Wide => {
+            tracker_wide::parse_peer_list(body)?.map(|entry| (entry.addr, entry.subscribed)).collect()
+        }
+        Form::Plain => {
+            tracker_wire::parse_peer_list(body)?.map(|entry| (entry.addr.into(), entry.subscribed)).collect()
+        }
     })
 }
 
-fn announced(identity: Identity, ours: Ipv4Addr) -> SocketAddrV4 {
-    let ip = if identity.listen.ip().is_unspecified() { ours } else { *identity.listen.ip() };
-    SocketAddrV4::new(ip, identity.listen.port())
+/// Where this end of the connection is.
+fn local_ip(stream: &TcpStream) -> io::Result<IpAddr> {
+    Ok(stream.local_addr()?.ip().to_canonical())
 }

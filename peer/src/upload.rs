@@ -3,11 +3,11 @@
 
 use crate::clock;
 use crate::store::Listener;
-use cascade_format::{Block, Have, Layout};
+use cascade_format::{Block, Have, Layout, PeerAddr};
 use cascade_swarm::Time;
 use cascade_swarm::give::{Conversation, Decision, Request, Server, SubscriberId, Tuning, Upload};
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -117,7 +117,7 @@ impl SharedUpload {
     }
 
     /// See [`Upload::met`].
-    pub fn met(&self, addr: SocketAddrV4, extended: bool) {
+    pub fn met(&self, addr: PeerAddr, extended: bool) {
         self.step(|upload, _| upload.met(addr, extended));
     }
 
@@ -157,13 +157,13 @@ impl SharedUpload {
     }
 
     /// See [`Upload::met_since`].
-    pub fn met_since(&self, at: &mut u64) -> Vec<SocketAddrV4> {
+    pub fn met_since(&self, at: &mut u64) -> Vec<PeerAddr> {
         self.lock().upload.met_since(at)
     }
 
     /// See [`Upload::askers_since`].
     #[must_use]
-    pub fn askers_since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+    pub fn askers_since(&self, at: &mut u64) -> Vec<IpAddr> {
         self.lock().upload.askers_since(at)
     }
 

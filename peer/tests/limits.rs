@@ -4,8 +4,7 @@
 
 use cascade_format::{BlockHash, FileHash, Header, Layout, Metafile};
 use cascade_peer::store::Records;
-use cascade_peer::{Download, Event, MetafileOnDisk, Options, Peer, Rate, Seed};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use cascade_peer::{Download, Event, Listening, MetafileOnDisk, Options, Peer, Rate, Seed};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ fn describe(folder: &Path) -> (PathBuf, PathBuf) {
 }
 
 fn options(folder: &Path) -> Options {
-    let listen = Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+    let listen = Some(Listening::at("127.0.0.1:0".parse().unwrap()));
     Options { listen, records: Records::in_folder(&folder.join("state")), ..Options::default() }
 }
 

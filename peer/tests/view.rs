@@ -5,8 +5,8 @@
 use cascade_format::{BlockHash, FileHash, Header, Layout, Metafile};
 use cascade_peer::store::Records;
 use cascade_peer::view::{FileState, FileView, Role, View};
-use cascade_peer::{Download, Event, MetafileOnDisk, Options, Peer, Rate, Seed};
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use cascade_peer::{Download, Event, Listening, MetafileOnDisk, Options, Peer, Rate, Seed};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn describe(folder: &Path) -> (PathBuf, PathBuf) {
 }
 
 fn options(folder: &Path) -> Options {
-    let listen = Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+    let listen = Some(Listening::at("127.0.0.1:0".parse().unwrap()));
     Options { listen, records: Records::in_folder(&folder.join("state")), ..Options::default() }
 }
 
@@ -91,7 +91,10 @@ async fn both_ends_of_a_transfer_show_what_they_do_and_the_seeder_hears_that_all
     assert!(download.in_flight.iter().all(|block| *block < BLOCKS));
     assert_eq!((download.seeders, download.known_peers, download.links.len()), (1, 1, 1), "{download:?}");
     let link = &download.links[0];
-    assert_eq!((link.addr, link.extension, link.blocks_had), (from.into(), true, Some(BLOCKS)));
+    assert_eq!(
+        (link.addr, link.extension, link.blocks_had),
+        (from.to_string().parse().unwrap(), true, Some(BLOCKS))
+    );
     assert!(matches!(link.role, Role::Asking | Role::Stalled), "{link:?}");
 
     let view = seeder.view();

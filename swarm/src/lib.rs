@@ -8,6 +8,7 @@
 //! | [`ask`] | which block is asked of which peer, and to which peers connections are made |
 //! | [`give`] | which client gets a block now, and what it is told |
 //! | [`meter`] | how fast bytes go somewhere |
+//! | [`listening`] | where this peer listens |
 //! | [`pace`] | who may move bytes when, within a limit |
 //! | [`limits`] | the bounds of all |
 //! | [`tuning`] | what a struct of tuned constants is made of |
@@ -20,9 +21,12 @@ extern crate std;
 pub mod ask;
 pub mod give;
 pub mod limits;
+pub mod listening;
 pub mod meter;
 pub mod pace;
 pub mod tuning;
+
+pub use listening::Listening;
 
 /// Time since some start, which is the same for all calls on one object.
 pub type Time = core::time::Duration;

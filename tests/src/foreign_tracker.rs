@@ -35,6 +35,17 @@ pub enum Manner {
     HeaderByteByByte,
 }
 
+/// What a foreign tracker does with a request that is none to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Status 1 and a message.
+    Refuse,
+    /// Closes.
+    Close,
+    /// Never answers.
+    Silence,
+}
+
 /// One request that arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct Announce {
@@ -62,6 +73,7 @@ struct State {
 
 struct Shared {
     manner: Manner,
+    unknown: Unknown,
     state: Mutex<State>,
     gate: Gate,
 }
@@ -107,7 +119,19 @@ impl ForeignTracker {
     }
 
     fn over(listener: TcpListener, manner: Manner) -> Self {
-        let shared = Arc::new(Shared { manner, state: Mutex::default(), gate: Gate::default() });
+        Self::with_habit(listener, manner, Unknown::Refuse)
+    }
+
+    /// A tracker that lists these peers by the rules, and does this with what it does not know.
+    #[must_use]
+    pub fn not_knowing(unknown: Unknown, peers: &[SocketAddr]) -> Self {
+        let tracker = Self::with_habit(address::listener(), Manner::Proper, unknown);
+        peers.iter().for_each(|peer| tracker.add(*peer));
+        tracker
+    }
+
+    fn with_habit(listener: TcpListener, manner: Manner, unknown: Unknown) -> Self {
+        let shared = Arc::new(Shared { manner, unknown, state: Mutex::default(), gate: Gate::default() });
         let acceptor = {
             let shared = Arc::clone(&shared);
             Acceptor::start(listener, shared.gate.clone(), move |number, stream| {
@@ -141,17 +165,22 @@ impl ForeignTracker {
         self.shared.state().connections
     }
 
-    /// Requests so far that were not 54 right bytes.
+    /// Requests so far that were not 54 right bytes, but for [`ForeignTracker::beyond`].
     #[must_use]
     pub fn malformed(&self) -> usize {
         self.shared.state().malformed
     }
 
-    /// What arrived of the requests so far with commands that version 1 does not have. They were refused, as those
-    /// are that were not 54 right bytes, and are no others.
+    /// What arrived of the requests so far with commands that version 1 does not have. They are no others.
     #[must_use]
     pub fn beyond(&self) -> Vec<Vec<u8>> {
         self.shared.state().beyond.clone()
+    }
+
+    /// The commands of those.
+    #[must_use]
+    pub fn commands_beyond(&self) -> Vec<u8> {
+        self.shared.state().beyond.iter().map(|request| request[11]).collect()
     }
 
     /// Where the first peer that subscribed for `hash` listens, if one has by now.
@@ -194,7 +223,11 @@ fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
         } else {
             shared.state().malformed += 1;
         }
-        return respond(stream, 1, b"not a request");
+        return match shared.unknown {
+            Unknown::Refuse => respond(stream, 1, b"not a request"),
+            Unknown::Close => Ok(()),
+            Unknown::Silence => to_the_end(stream),
+        };
     };
     shared.state().announces.push(announce);
     let list = list(shared, &announce);

@@ -18,13 +18,30 @@ for number in 1 2; do
     ip link set eth$number netns $pid
     nsenter -n -t $pid sh -ec "
         ip link set lo up
-        ip addr add 10.9.0.$number/24 dev eth$number
         ip link set eth$number up
-        ip route add default dev eth$number"
+        if [ -n \"$V4\" ]; then
+            ip addr add 10.9.0.$number/24 dev eth$number
+            ip route add default dev eth$number
+        fi
+        if [ -n \"$V6\" ]; then
+            ip addr add fd00:9::$number/64 dev eth$number nodad
+            ip -6 route add default dev eth$number
+        fi"
     echo "machine $number is $pid"
 done
 wait
 "#;
+
+/// Which addresses the machines have, besides what the system gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// 10.9.0.1 and 10.9.0.2.
+    V4,
+    /// `fd00:9::1` and `fd00:9::2`.
+    V6,
+    /// Both.
+    Both,
+}
 
 /// The network; it is gone when this is dropped.
 #[derive(Debug)]
@@ -56,7 +73,18 @@ impl Lan {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "processes are started: no default value")]
     pub fn new() -> Self {
+        Self::of(Families::V4)
+    }
+
+    /// Makes one with such addresses.
+    ///
+    /// # Panics
+    /// As [`Lan::new`].
+    #[must_use]
+    pub fn of(families: Families) -> Self {
         let holder = Launch::program(Path::new("true")).under(["unshare", "-rn", "sh", "-ec", SETUP]);
+        let yes = |has: bool| if has { "yes" } else { "" };
+        let holder = holder.env("V4", yes(families != Families::V6)).env("V6", yes(families != Families::V4));
         let mut holder = holder.start();
         let machine = |number: u32, holder: &mut Process| {
             let start = format!("machine {number} is ");
@@ -66,7 +94,7 @@ impl Lan {
         Self { machines, _holder: holder }
     }
 
-    /// `launch` on the machine with this number, 1 or 2; its address is 10.9.0.1 or 10.9.0.2.
+    /// `launch` on the machine with this number, 1 or 2, which is the last one of its addresses.
     pub fn on(&self, number: usize, launch: Launch) -> Launch {
         let pid = &self.machines[number - 1];
         launch.under(["nsenter", "-U", "--preserve-credentials", "-n", "-t", pid])

@@ -39,6 +39,8 @@ pub mod outcome;
 mod pace;
 pub mod process;
 pub mod scene;
+pub mod terminal;
 pub mod tracker_client;
 pub mod tree;
 pub mod uplink;
+pub mod wide;

@@ -46,7 +46,9 @@ pub(crate) fn seeding(file: &TestFile, listen: SocketAddr) -> (Process, SocketAd
 }
 
 pub(crate) fn listening(process: &mut Process) -> SocketAddr {
-    process.wait_line("an address", |line| line.split_once("listening on ")?.1.trim().parse().ok())
+    process.wait_line("an address", |line| {
+        line.split_once("listening on ")?.1.split_whitespace().next()?.parse().ok()
+    })
 }
 
 pub(crate) fn any() -> SocketAddr {

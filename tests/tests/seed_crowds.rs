@@ -224,8 +224,13 @@ fn held_connections_keep_nobody_out_and_leave_no_trace() {
 fn a_process_without_a_descriptor_says_so_and_goes_on() {
     let scene = scene();
     let (mut seeder, addr) = scene.seeding();
-    // From now on it may open nothing but what it has in hand.
+    // It has opened what it needs when it serves, and has let go of the tracker.
+    seeder.wait_line("that it listens", |line| line.contains("listening on").then_some(()));
+    seeder.wait_line("the tracker's answer", |line| line.contains("knows 0 other").then_some(()));
     let open = seeder.descriptors();
+    fetch(addr, &scene.file, 5).assert_block(&scene.file, 5);
+    clock::within(AT_ONCE, "the end of a connection", || (seeder.descriptors() == open).then_some(()));
+    // From now on it may open nothing but what it has in hand.
     seeder.limit_descriptors(u64::try_from(open).unwrap());
     let (mut answers, mut clients) = (Vec::new(), Vec::new());
     for _ in 0..20 {

@@ -1,6 +1,6 @@
 //! The command line: what the user typed becomes an address and a policy.
 
-use cascade_tracker::{Config, Policy, allow};
+use crate::{Config, Policy, allow};
 use clap::Parser;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ const DEFAULT_PORT: u16 = 8888;
 /// the files they name.
 #[derive(Debug, Parser)]
 #[command(name = "tracker", version)]
-pub(crate) struct Cli {
+pub struct Cli {
     /// JSON: {"port": 8888, "ban-private": false, "allowedhashes": ["<64 hex digits>", ...],
     /// "good-ips": ["127.0.0.1"], "own-address-only": false}; the last two and ban-private may be absent
     #[arg(value_name = "CONFIG.json")]
@@ -41,13 +41,13 @@ pub(crate) struct Cli {
 
 /// What to do.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) listen: SocketAddr,
+pub struct Plan {
+    pub listen: SocketAddr,
     /// Where to listen instead if this system has no IPv6; `None`: nowhere.
-    pub(crate) or_else: Option<SocketAddr>,
-    pub(crate) policy: Policy,
+    pub or_else: Option<SocketAddr>,
+    pub policy: Policy,
     /// Where to show a page, if at all; without an address, where such pages are usually.
-    pub(crate) web: Option<Option<SocketAddr>>,
+    pub web: Option<Option<SocketAddr>>,
 }
 
 impl Cli {
@@ -55,7 +55,7 @@ impl Cli {
     ///
     /// # Errors
     /// One line for the user: the file or argument, and what is wrong with it.
-    pub(crate) fn plan(self) -> Result<Plan, String> {
+    pub fn plan(self) -> Result<Plan, String> {
         let config = match &self.config {
             None => None,
             Some(path) => Some(Config::read(path).map_err(|error| format!("{}: {error}", path.display()))?),

@@ -1,15 +1,16 @@
 //! A tracker that shares a port with something else: somebody else accepts, reads and writes.
 
-use crate::ask::Request;
+use crate::ask::{Ask, Request};
 use crate::clock;
 use crate::intake::{Intake, Parsed};
 use crate::policy::Policy;
 use crate::registry::Bounds;
 use crate::responder::{Now, Responder, SwarmState, refuse};
-use cascade_format::CascadeHash;
 use cascade_format::tracker_room::{Page, Report};
-use cascade_format::tracker_wire::{Command, TrackerRequest};
-use std::net::{IpAddr, SocketAddrV4};
+use cascade_format::tracker_wide::Form;
+use cascade_format::tracker_wire::Command;
+use cascade_format::{CascadeHash, PeerAddr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -46,9 +47,9 @@ impl Desk {
     }
 
     /// Registers a peer of the process itself. It lapses as others do: to be called again every ten minutes.
-    pub fn subscribe(&self, cascade_hash: CascadeHash, listen: SocketAddrV4) {
-        let request = TrackerRequest { command: Command::Subscribe, cascade_hash, listen };
-        self.respond(&Request::Peers(request.into()), IpAddr::V4(*listen.ip()), &mut Vec::new());
+    pub fn subscribe(&self, cascade_hash: CascadeHash, listen: PeerAddr) {
+        let ask = Ask { form: Form::Plain, command: Command::Subscribe, cascade_hash, listen };
+        self.respond(&Request::Peers(ask), listen.ip(), &mut Vec::new());
     }
 
     /// Registers a peer of the process itself, and says how far it is: to be called again as other peers report.
@@ -88,7 +89,8 @@ mod tests {
     use super::*;
     use cascade_format::tracker_room::{PeerName, Program, Progress, Summary};
     use cascade_format::tracker_wide::WideRequest;
-    use std::net::Ipv4Addr;
+    use cascade_format::tracker_wire::TrackerRequest;
+    use std::net::{Ipv4Addr, SocketAddrV4};
 
     const HASH: CascadeHash = CascadeHash([7; 32]);
 
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn it_answers_as_a_tracker_does() {
         let desk = Desk::new(Policy::only([HASH]));
-        desk.subscribe(HASH, SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 8889));
+        desk.subscribe(HASH, "192.0.2.1:8889".parse().unwrap());
         assert_eq!(ask(&desk, HASH, 2)[..11], [0, 0, 0, 0, 12, 192, 0, 2, 1, 0x22, 0xb9]);
         assert_eq!(ask(&desk, HASH, 3)[..5], [0, 0, 0, 0, 24]);
         assert_eq!(ask(&desk, CascadeHash([8; 32]), 3)[0], 1, "it tracks nothing else");
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn it_answers_with_addresses_of_both_families() {
         let desk = Desk::new(Policy::only([HASH]));
-        desk.subscribe(HASH, SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 8889));
+        desk.subscribe(HASH, "192.0.2.1:8889".parse().unwrap());
         let listen = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 2), 8889);
         let request =
             WideRequest { command: Command::List, cascade_hash: HASH, listen: listen.into() }.encode();
@@ -129,6 +131,7 @@ mod tests {
             number: 1,
             goodbye: false,
             seeder: true,
+            v4_only: false,
             progress: Progress { had: 3, blocks: 3, received: 0, given: 7 },
             program: Program::of("test"),
             name: PeerName::of("teacher"),

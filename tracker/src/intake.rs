@@ -157,8 +157,9 @@ mod tests {
         let listen = "[2001:db8::7]:4".parse::<std::net::SocketAddr>().unwrap().into();
         let (cascade_hash, name) = (CascadeHash([9; 32]), PeerName::of(&"n".repeat(64)));
         let (progress, program) = (Progress::default(), Program::of(&"p".repeat(24)));
-        let (goodbye, seeder) = (false, true);
-        let report = Report { cascade_hash, listen, number: 1, goodbye, seeder, progress, program, name };
+        let (goodbye, seeder, v4_only) = (false, true, false);
+        let report =
+            Report { cascade_hash, listen, number: 1, goodbye, seeder, v4_only, progress, program, name };
         let shortest = Report { program: Program::EMPTY, name: PeerName::EMPTY, ..report };
         let room = RoomRequest { cascade_hash, first: 3 };
         for (bytes, request) in [

@@ -19,6 +19,10 @@ pub mod policy;
 pub mod registry;
 pub mod responder;
 
+// Public for the program and for its man page.
+#[doc(hidden)]
+pub mod cli;
+
 mod clock;
 mod driver;
 mod file;

@@ -1,15 +1,15 @@
 //! The tracker's command.
 #![allow(clippy::disallowed_methods, reason = "this is where it prints, with what others wrote made fit")]
 
-mod cli;
 mod page;
 
 use cascade_format::text;
+use cascade_tracker::cli::{Cli, Plan};
 use cascade_tracker::log::Log;
 use cascade_tracker::{Tracker, limits};
 use clap::Parser;
-use cli::{Cli, Plan};
 use page::Page;
+use sd_notify::NotifyState;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -83,7 +83,11 @@ fn serve(plan: &Plan) -> Result<(), String> {
             Some(Err(error)) => drop(writeln!(io::stderr(), "tracker: {error}")),
             shown => server = shown,
         };
-        tracker.run_seen(seen, stop).await
+        // A service manager waits for this; elsewhere it does nothing.
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        let served = tracker.run_seen(seen, stop).await;
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        served
     });
     writer.finish();
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))

@@ -101,7 +101,7 @@ impl Responder {
         answer: &mut Vec<u8>,
     ) -> Option<News> {
         match request {
-            Request::Peers(ask) => self.peers_for(ask, from, now, answer),
+            Request::Peers(ask) => self.peers_for(ask, true, from, now, answer),
             Request::Report(report) => self.report(report, from, now, answer),
             Request::Room(request) => {
                 self.room(*request, now, answer);
@@ -110,7 +110,15 @@ impl Responder {
         }
     }
 
-    fn peers_for(&mut self, request: &Ask, from: IpAddr, now: Now, answer: &mut Vec<u8>) -> Option<News> {
+    /// `v6`: whether addresses of IPv6 are of use.
+    fn peers_for(
+        &mut self,
+        request: &Ask,
+        v6: bool,
+        from: IpAddr,
+        now: Now,
+        answer: &mut Vec<u8>,
+    ) -> Option<News> {
         if let Err(refusal) = self.policy.check(request, from) {
             refuse(&refusal, answer);
             return None;
@@ -135,7 +143,10 @@ impl Responder {
             Form::Plain => list_peers(&self.entries, now, answer),
             Form::Wide => {
                 let (rng, entries) = (&mut self.rng, &mut self.entries_v6);
-                self.registry_v6.list(&file, AddressV6::of(peer), now.steady, rng, entries);
+                entries.clear();
+                if v6 {
+                    self.registry_v6.list(&file, AddressV6::of(peer), now.steady, rng, entries);
+                }
                 let entries = both_families(&self.entries, &self.entries_v6, self.rng.bool());
                 list_both(entries, now, answer);
             }

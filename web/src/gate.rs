@@ -40,7 +40,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(token: Option<Token>, names: Vec<String>, port: u16) -> Self {
+    pub(crate) fn new(token: Option<Token>, names: &[String], port: u16) -> Self {
         let names = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         // Cookies are of a host, whatever the port.
         Self { token, names, cookie: format!("cascade-{port}") }
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn names_that_are_not_this_machines_are_refused() {
-        let gate = Gate::new(None, vec!["Desk.example".into()], 8890);
+        let gate = Gate::new(None, &["Desk.example".into()], 8890);
         let host = |host: &str| judge(&gate, "/", &[("host", host)]);
         for ours in [
             "127.0.0.1:8890",
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn only_reading_is_permitted() {
-        let gate = Gate::new(None, Vec::new(), 8890);
+        let gate = Gate::new(None, &[], 8890);
         for method in
             [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::CONNECT, Method::PATCH]
         {
@@ -188,7 +188,7 @@ mod tests {
     fn a_token_is_shown_by_address_cookie_or_header() {
         let token = Token::random().unwrap();
         let secret = token.to_string();
-        let gate = Gate::new(Some(token), Vec::new(), 8890);
+        let gate = Gate::new(Some(token), &[], 8890);
         let ask = |path: &str, header: &[(&'static str, &str)]| {
             judge(&gate, path, &[&[("host", "192.0.2.1:8890")], header].concat())
         };

@@ -119,7 +119,7 @@ impl Bound {
     pub fn serve(self, source: impl Source) -> Result<Server, StartError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let (stop, stopped) = watch::channel(false);
-        let gate = Gate::new(self.token, self.names, self.address.port());
+        let gate = Gate::new(self.token, &self.names, self.address.port());
         let listener = self.listener;
         let run = move || {
             yield_to_others();

@@ -258,7 +258,7 @@ mod tests {
 
     fn service() -> (Service, watch::Sender<bool>) {
         let (stop, stopped) = watch::channel(false);
-        (Service::new(Arc::new(Board::new(Box::new(Still))), Gate::new(None, Vec::new(), 1), stopped), stop)
+        (Service::new(Arc::new(Board::new(Box::new(Still))), Gate::new(None, &[], 1), stopped), stop)
     }
 
     async fn get(service: &Service, path: &str) -> (StatusCode, String) {

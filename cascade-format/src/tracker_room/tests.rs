@@ -16,6 +16,7 @@ fn sample() -> Report {
         number: 0x0102_0304_0506_0708,
         goodbye: false,
         seeder: true,
+        v4_only: false,
         progress: Progress { had: 3, blocks: 4, received: 5, given: 6 },
         program: Program::of("cascade 0.1.0"),
         name: PeerName::of("lab-07"),
@@ -61,8 +62,8 @@ fn golden_report() {
 fn golden_question() {
     let request = RoomRequest { cascade_hash: CascadeHash([9; 32]), first: 0x0a0b_0c0d };
     let bytes = request.encode();
-    assert_eq!(&bytes[..16], b"CASC\0\0\0\x01\0\0\0\x06\0\0\0\x24");
-    assert_eq!((&bytes[16..48], &bytes[48..]), (&[9; 32][..], &[10, 11, 12, 13][..]));
+    assert_eq!(&bytes[..16], b"CASC\0\0\0\x01\0\0\0\x06\0\0\0\x28");
+    assert_eq!((&bytes[16..48], &bytes[48..]), (&[9; 32][..], &[10, 11, 12, 13, 0, 0, 0, 0][..]));
     assert_eq!(RoomRequest::parse(&bytes), Ok(request));
 }
 
@@ -91,14 +92,14 @@ fn each_wrong_field_is_named() {
     assert_eq!(wrong(121, 0x1b), Err(RequestError::ReportText));
     assert_eq!(wrong(121, 0xff), Err(RequestError::ReportText));
     let mut room = RoomRequest { cascade_hash: CascadeHash([9; 32]), first: 0 }.encode();
-    room[15] = 37;
-    assert_eq!(RoomRequest::parse(&room), Err(RequestError::RoomLength(37)));
+    room[15] = 41;
+    assert_eq!(RoomRequest::parse(&room), Err(RequestError::RoomLength(41)));
 }
 
 #[test]
 fn unknown_flags_mean_nothing() {
     let mut bytes = sample().encode();
-    bytes[74] |= 0xfc;
+    bytes[74] |= 0xf8;
     assert_eq!(Report::parse(&bytes), Ok(sample()));
 }
 
@@ -141,13 +142,14 @@ fn a_page_is_bounded_and_the_largest_fits_a_socket() {
 
 proptest! {
     #[test]
-    fn every_report_comes_back(number: u64, flags in 0u8..4, numbers: [u64; 4], program: String, name: String) {
+    fn every_report_comes_back(number: u64, flags in 0u8..8, numbers: [u64; 4], program: String, name: String) {
         let [had, blocks, received, given] = numbers;
         let (had, blocks) = (had.min(blocks), had.max(blocks));
         let report = Report {
             number,
             goodbye: flags & 1 != 0,
             seeder: flags & 2 != 0,
+            v4_only: flags & 4 != 0,
             progress: Progress { had, blocks, received, given },
             program: Program::of(&program),
             name: PeerName::of(&name),
@@ -164,7 +166,7 @@ proptest! {
         let copied = sound.min(bytes.len()).min(good.len());
         bytes[..copied].copy_from_slice(&good[..copied]);
         if let Ok(report) = Report::parse(&bytes) {
-            bytes[74] &= 3;
+            bytes[74] &= 7;
             prop_assert_eq!(report.encode(), bytes);
         }
     }

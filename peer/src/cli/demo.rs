@@ -16,12 +16,14 @@ use crate::report::{Style, line};
 use crate::session::engine::Stop;
 use crate::session::{Download, Event, Fetch, FetchError, Observer, Seed};
 use crate::store::{DataFile, Records};
+use cascade_format::PeerAddr;
+use cascade_swarm::Listening;
 use cascade_swarm::ask::Order;
 use cascade_tracker::{Policy, Tracker};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -185,7 +187,7 @@ impl Stage {
     /// A seeder with a listener and threads of its own, as in another process, which has registered with the
     /// tracker.
     async fn seed(&self, what: &str, data: &Path, tracker: &str, stop: &Stop) -> Result<Peer, String> {
-        let listen = Some(SocketAddrV4::new(LOCAL, 0));
+        let listen = Some(Listening::at(PeerAddr::new(IpAddr::V4(LOCAL), 0)));
         let peer = Peer::start(Options { listen, records: self.records.clone(), ..Options::default() });
         let peer = peer.map_err(|error| format!("cannot start a seeder: {error}"))?;
         let port = peer.address().map_or(0, |address| address.port());

@@ -1,5 +1,6 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
+use super::called::Called;
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
@@ -15,10 +16,10 @@ use crate::session::engine::Stop;
 use crate::session::{Download, DownloadError, Event, Fetch, FetchError, Observer, SeedError};
 use cascade_format::CascadeHash;
 use cascade_format::link::Link;
+use cascade_swarm::Listening;
 use cascade_swarm::ask::Order;
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,8 +39,8 @@ pub struct Args {
     trackers: Trackers,
     /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
     /// 8899]
-    #[arg(short, long, value_name = "ADDR:PORT")]
-    listen: Option<SocketAddrV4>,
+    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
+    listen: Option<Listening>,
     /// Name of the data file (one .cascade file or link), or the folder that it goes to
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
@@ -74,6 +75,8 @@ pub struct Args {
     lan: LanSwitch,
     #[command(flatten)]
     web: WebSwitch,
+    #[command(flatten)]
+    called: Called,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -92,7 +95,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
-    let host = Host::start(args.rates.limit(options), listen, &style, ear)?;
+    let options = args.called.call(args.rates.limit(options));
+    let host = Host::start(options, listen, &style, ear)?;
     let page = args.web.bind()?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
     let rooms = jobs.iter().map(|job| (job.cascade_hash(), job.trackers().to_vec())).collect();

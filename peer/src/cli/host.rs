@@ -8,8 +8,8 @@ use crate::peer::{ANYWHERE, Options, Peer, StartError, Transfer};
 use crate::report::Style;
 use crate::serve::{Warn, descriptors};
 use crate::session::Observer;
+use cascade_swarm::Listening;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,14 +30,14 @@ pub(super) enum Listen {
     /// The first of [`USUAL_PORTS`] that is free, else any port.
     Usual,
     /// There.
-    At(SocketAddrV4),
+    At(Listening),
     /// It does not.
     Nowhere,
 }
 
 impl Listen {
     /// Where the user wants it.
-    pub(super) fn wanted(address: Option<SocketAddrV4>) -> Self {
+    pub(super) fn wanted(address: Option<Listening>) -> Self {
         address.map_or(Self::Usual, Self::At)
     }
 }
@@ -100,7 +100,7 @@ fn bind(options: &Options, listen: Listen) -> Result<Peer, StartError> {
         Listen::At(address) => at(Some(address)),
         Listen::Usual => {
             for port in USUAL_PORTS {
-                match at(Some(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))) {
+                match at(Some(Listening::everywhere(port))) {
                     Err(StartError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {}
                     bound => return bound,
                 }

@@ -4,8 +4,9 @@
 //! network, of which `ask::hosts` bounds the number; and a place here, of which there are few.
 
 use super::name;
+use cascade_format::PeerAddr;
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::IpAddr;
 
 /// Addresses of one swarm that are believed at the same time: more than a download has links.
 pub(super) const MAX_LAN_PEERS: usize = 256;
@@ -16,32 +17,54 @@ pub(super) const MAX_LAN_ADDRESSES: usize = 4;
 /// Ports of one address that are believed: as many peers of one file may run on a machine.
 pub(super) const MAX_LAN_PORTS: usize = 16;
 
+/// A network that this machine is connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Network {
+    /// This machine's address in it.
+    own: IpAddr,
+    /// Bits that all its addresses have in common.
+    prefix: u32,
+}
+
+impl Network {
+    fn holds(&self, ip: IpAddr) -> bool {
+        match (self.own, ip) {
+            (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                let mask = u32::MAX.checked_shl(32 - self.prefix).unwrap_or(0);
+                let (own, ip) = (u32::from(own), u32::from(ip));
+                // The first and the last address of a network are no hosts, where it has room for more than two.
+                let reserved = self.prefix < 31 && (ip & !mask == 0 || ip & !mask == !mask);
+                ip & mask == own & mask && !reserved
+            }
+            (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                let mask = u128::MAX.checked_shl(128 - self.prefix).unwrap_or(0);
+                ip.to_bits() & mask == own.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The networks that this machine is connected to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Networks(Vec<(Ipv4Addr, Ipv4Addr)>);
+pub(super) struct Networks(Vec<Network>);
 
 impl Networks {
-    /// Each by an address of this machine in it, and its mask.
-    pub(super) fn new(networks: impl IntoIterator<Item = (Ipv4Addr, Ipv4Addr)>) -> Self {
-        // A mask of nothing would be the whole world.
-        Self(networks.into_iter().filter(|(_, mask)| !mask.is_unspecified()).collect())
+    /// Each by an address of this machine in it, and the number of bits that all its addresses have in common.
+    pub(super) fn new(networks: impl IntoIterator<Item = (IpAddr, u8)>) -> Self {
+        // No bits in common: that would be the whole world.
+        let networks = networks.into_iter().filter(|(_, prefix)| *prefix > 0);
+        Self(networks.map(|(own, prefix)| Network { own, prefix: prefix.into() }).collect())
     }
 
     /// Whether `ip` is an address of this machine.
-    fn is_own(&self, ip: Ipv4Addr) -> bool {
-        self.0.iter().any(|(own, _)| *own == ip)
+    fn is_own(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|network| network.own == ip)
     }
 
     /// Whether `ip` is an address in one of the networks, as a host of it may have.
-    fn holds(&self, ip: Ipv4Addr) -> bool {
-        let within = |(own, mask): &(Ipv4Addr, Ipv4Addr)| {
-            let host = u32::from(ip) & !u32::from(*mask);
-            let same = u32::from(ip) & u32::from(*mask) == u32::from(*own) & u32::from(*mask);
-            // The first and the last address of a network are no hosts, where it has room for more than two.
-            let reserved = u32::from(*mask).leading_ones() < 31 && (host == 0 || host == !u32::from(*mask));
-            same && !reserved
-        };
-        !ip.is_loopback() && !ip.is_multicast() && self.0.iter().any(within)
+    fn holds(&self, ip: IpAddr) -> bool {
+        !ip.is_loopback() && !ip.is_multicast() && self.0.iter().any(|network| network.holds(ip))
     }
 }
 
@@ -53,7 +76,7 @@ pub(super) struct Answer<'a> {
     /// Where the peer listens.
     pub(super) port: u16,
     /// On which addresses, in the order in which they are to be looked at.
-    pub(super) ips: &'a [Ipv4Addr],
+    pub(super) ips: &'a [IpAddr],
 }
 
 /// The peers of one swarm.
@@ -64,7 +87,7 @@ pub(super) struct Found {
     own: String,
     own_port: Option<u16>,
     /// What is believed, and by which name it was told.
-    believed: HashMap<SocketAddrV4, String>,
+    believed: HashMap<PeerAddr, String>,
 }
 
 impl Found {
@@ -74,22 +97,31 @@ impl Found {
     }
 
     /// Somebody answers; the addresses that are new and believed.
-    pub(super) fn handle_answer(&mut self, answer: Answer<'_>, networks: &Networks) -> Vec<SocketAddrV4> {
+    pub(super) fn handle_answer(&mut self, answer: Answer<'_>, networks: &Networks) -> Vec<PeerAddr> {
         let Some(name) = name::instance_of(answer.full_name, &self.swarm) else { return Vec::new() };
         if name == self.own || answer.port == 0 {
             return Vec::new();
         }
         let name = name.to_owned();
         let mut new = Vec::new();
-        for ip in answer.ips.iter().take(MAX_LAN_ADDRESSES) {
-            let addr = SocketAddrV4::new(*ip, answer.port);
-            let itself = networks.is_own(*ip) && self.own_port == Some(answer.port);
-            if networks.holds(*ip) && !itself && !self.believed.contains_key(&addr) && self.has_room(*ip) {
+        let addrs = answer.ips.iter().map(|ip| PeerAddr::new(*ip, answer.port));
+        // Those of IPv6 that mean nothing without an interface take no place of others.
+        for addr in addrs.filter(PeerAddr::is_somewhere).take(MAX_LAN_ADDRESSES) {
+            let ip = addr.ip();
+            let itself = networks.is_own(ip) && self.own_port == Some(answer.port);
+            let is_new = !self.believed.contains_key(&addr) && !self.is_known_in_another_family(&name, ip);
+            if networks.holds(ip) && !itself && is_new && self.has_room(ip) {
                 self.believed.insert(addr, name.clone());
                 new.push(addr);
             }
         }
         new
+    }
+
+    /// Whether the peer is believed to have an address of the other family. One is enough: a second link to it brings
+    /// nothing.
+    fn is_known_in_another_family(&self, name: &str, ip: IpAddr) -> bool {
+        self.believed.iter().any(|(addr, told_by)| told_by == name && addr.ip().is_ipv4() != ip.is_ipv4())
     }
 
     /// A peer says goodbye, or has not been heard of for long: there is room for others. Whoever has its addresses
@@ -100,8 +132,8 @@ impl Found {
         }
     }
 
-    fn has_room(&self, ip: Ipv4Addr) -> bool {
-        let ports = || self.believed.keys().filter(|addr| *addr.ip() == ip).count();
+    fn has_room(&self, ip: IpAddr) -> bool {
+        let ports = || self.believed.keys().filter(|addr| addr.ip() == ip).count();
         self.believed.len() < MAX_LAN_PEERS && ports() < MAX_LAN_PORTS
     }
 }
@@ -114,16 +146,17 @@ mod tests {
 
     const OWN_PORT: u16 = 8889;
 
-    fn ip(text: &str) -> Ipv4Addr {
+    fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     fn networks() -> Networks {
-        let mask = ip("255.255.255.0");
         Networks::new([
-            (ip("192.168.1.5"), mask),
-            (ip("127.0.0.1"), ip("255.0.0.0")),
-            (ip("1.2.3.4"), ip("0.0.0.0")),
+            (ip("192.168.1.5"), 24),
+            (ip("127.0.0.1"), 8),
+            (ip("1.2.3.4"), 0),
+            (ip("fd00:0:0:7::5"), 64),
+            (ip("fe80::5"), 64),
         ])
     }
 
@@ -174,6 +207,12 @@ mod tests {
             "192.168.1.255",
             "192.168.1.0",
             "224.0.0.251",
+            "2001:db8::9",
+            "fd00:0:0:8::9",
+            "fe80::9",
+            "ff02::fb",
+            "::1",
+            "::",
         ] {
             assert!(lan.answer(1, 7001, &[wrong]).is_empty(), "{wrong}");
         }
@@ -191,8 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_address_of_this_network_is_believed_where_there_is_no_other() {
+        let mut lan = Lan::new();
+        assert_eq!(lan.answer(1, 7001, &["fe80::9", "fd00:0:0:7::9"]), ["[fd00:0:0:7::9]:7001"]);
+        assert!(lan.answer(1, OWN_PORT, &["fd00:0:0:7::5"]).is_empty(), "our own address");
+        assert_eq!(lan.answer(2, 7001, &["192.168.1.9", "fd00:0:0:7::8"]), ["192.168.1.9:7001"]);
+        assert!(lan.answer(1, 7001, &["192.168.1.8"]).is_empty(), "it is known already");
+        let gone = lan.full_name(1);
+        lan.found.handle_gone(&gone);
+        assert_eq!(lan.answer(1, 7001, &["192.168.1.8"]), ["192.168.1.8:7001"]);
+        let many: Vec<String> =
+            (1..9).map(|host| format!("fe80::{host}")).chain(["fd00:0:0:7::7".into()]).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(lan.answer(3, 7001, &many), ["[fd00:0:0:7::7]:7001"]);
+    }
+
+    #[test]
     fn a_network_of_two_has_no_reserved_addresses() {
-        let two = Networks::new([(ip("10.0.0.0"), ip("255.255.255.254"))]);
+        let two = Networks::new([(ip("10.0.0.0"), 31)]);
         assert!(two.holds(ip("10.0.0.1")));
     }
 
@@ -221,7 +276,7 @@ mod tests {
             }
             prop_assert!(lan.found.believed.len() <= MAX_LAN_PEERS);
             for addr in lan.found.believed.keys() {
-                prop_assert_eq!(&addr.ip().octets()[..3], &[192, 168, 1]);
+                prop_assert_eq!(&addr.v4().unwrap().ip().octets()[..3], &[192, 168, 1]);
                 prop_assert!(addr.port() != 0 && addr.to_string() != "192.168.1.5:8889");
             }
         }

@@ -4,10 +4,12 @@
 use super::found::Networks;
 use super::member::Member;
 use super::name::SERVICE;
+use cascade_format::PeerAddr;
+use cascade_swarm::Listening;
 use if_addrs::{IfAddr, get_if_addrs};
 use mdns_sd::{Error, IfKind, Receiver, ServiceDaemon, ServiceEvent};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -60,10 +62,10 @@ impl fmt::Debug for Shared {
 }
 
 impl Keeper {
-    /// Starts it, for the interface with this address, or for all.
-    pub(super) fn start(interface: Option<Ipv4Addr>) -> Self {
+    /// Starts it, on the interface that this peer listens on, if it is one.
+    pub(super) fn start(listening: Option<Listening>) -> Self {
         let shared = Arc::<Shared>::default();
-        let task = tokio::spawn(keep(interface, Arc::clone(&shared)));
+        let task = tokio::spawn(keep(listening, Arc::clone(&shared)));
         Self { shared, task }
     }
 
@@ -84,10 +86,10 @@ impl Keeper {
 }
 
 /// Starts the library's thread, and ends it when it remembers too much; again and again.
-async fn keep(interface: Option<Ipv4Addr>, shared: Arc<Shared>) {
+async fn keep(listening: Option<Listening>, shared: Arc<Shared>) {
     let (mut members, mut pause) = (Vec::new(), FLOOD_PAUSE);
     loop {
-        if let Some(daemon) = open(interface) {
+        if let Some(daemon) = open(listening) {
             *lock(&shared.daemon) = Some(daemon.clone());
             let mut search = Search { daemon: daemon.clone(), events: None };
             search.run(&shared, &mut members).await;
@@ -184,15 +186,21 @@ fn handle(event: &ServiceEvent, members: &mut [Member], networks: &Networks) {
     }
 }
 
-fn open(interface: Option<Ipv4Addr>) -> Option<ServiceDaemon> {
+fn open(listening: Option<Listening>) -> Option<ServiceDaemon> {
     let daemon = ServiceDaemon::new().ok()?;
-    let kinds = match interface {
+    let one = listening.and_then(|listening| listening.addrs().first().map(PeerAddr::ip));
+    let kinds = match one.filter(|ip| !ip.is_unspecified()) {
         Some(ip) => {
             daemon.disable_interface(IfKind::All).ok()?;
-            daemon.enable_interface(IfKind::Addr(IpAddr::V4(ip)))
+            daemon.enable_interface(IfKind::Addr(ip))
         }
-        // Peers listen on IPv4 alone, and who is on this machine is found by its other addresses.
-        None => daemon.disable_interface(vec![IfKind::IPv6, IfKind::LoopbackV4, IfKind::LoopbackV6]),
+        // Who is on this machine is found by its other addresses.
+        None => {
+            let mut unused = vec![IfKind::LoopbackV4, IfKind::LoopbackV6];
+            unused.extend(listening.filter(|listening| listening.v4().is_none()).map(|_| IfKind::IPv4));
+            unused.extend(listening.filter(|listening| listening.v6().is_none()).map(|_| IfKind::IPv6));
+            daemon.disable_interface(unused)
+        }
     };
     kinds.ok().map(|()| daemon)
 }
@@ -228,7 +236,8 @@ async fn order<T>(give: impl Fn() -> Result<T, Error>) -> Option<T> {
 fn networks() -> Networks {
     let interfaces = get_if_addrs().unwrap_or_default();
     Networks::new(interfaces.into_iter().filter_map(|interface| match interface.addr {
-        IfAddr::V4(addr) if !addr.is_loopback() => Some((addr.ip, addr.netmask)),
+        IfAddr::V4(addr) if !addr.is_loopback() => Some((IpAddr::V4(addr.ip), addr.prefixlen)),
+        IfAddr::V6(addr) if !addr.is_loopback() => Some((IpAddr::V6(addr.ip), addr.prefixlen)),
         IfAddr::V4(_) | IfAddr::V6(_) => None,
     }))
 }

@@ -2,9 +2,10 @@
 
 use super::found::{Answer, Found, Networks};
 use super::name;
-use cascade_format::CascadeHash;
-use mdns_sd::{ResolvedService, ServiceInfo};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use cascade_format::{CascadeHash, PeerAddr};
+use cascade_swarm::Listening;
+use mdns_sd::{ResolvedService, ScopedIp, ServiceInfo};
+use std::net::IpAddr;
 use tokio::sync::mpsc;
 
 /// What is announced of one file, and who wants to hear of its peers.
@@ -12,17 +13,17 @@ use tokio::sync::mpsc;
 pub(super) struct Member {
     instance: String,
     host: String,
-    listen: Option<SocketAddrV4>,
+    listen: Option<Listening>,
     found: Found,
-    tell: mpsc::Sender<Vec<SocketAddrV4>>,
+    tell: mpsc::Sender<Vec<PeerAddr>>,
 }
 
 impl Member {
     /// Of the swarm of a file; reached at `listen`, if at all.
     pub(super) fn new(
         hash: &CascadeHash,
-        listen: Option<SocketAddrV4>,
-        tell: mpsc::Sender<Vec<SocketAddrV4>>,
+        listen: Option<Listening>,
+        tell: mpsc::Sender<Vec<PeerAddr>>,
     ) -> Self {
         let (swarm, random) = (name::swarm(hash), fastrand::u32(..));
         let instance = name::instance(&swarm, random);
@@ -39,8 +40,9 @@ impl Member {
     pub(super) fn service(&self) -> Option<ServiceInfo> {
         let listen = self.listen?;
         let nothing: &[(&str, &str)] = &[];
-        let everywhere = listen.ip().is_unspecified();
-        let ip = if everywhere { String::new() } else { listen.ip().to_string() };
+        let own = listen.addrs().first().map(PeerAddr::ip)?;
+        let everywhere = own.is_unspecified();
+        let ip = if everywhere { String::new() } else { own.to_string() };
         let service =
             ServiceInfo::new(name::SERVICE, &self.instance, &self.host, ip, listen.port(), nothing).ok()?;
         let mut service = if everywhere { service.enable_addr_auto() } else { service };
@@ -56,7 +58,8 @@ impl Member {
 
     /// A peer, perhaps of this swarm, says where it is.
     pub(super) fn handle_resolved(&mut self, service: &ResolvedService, networks: &Networks) {
-        let mut ips: Vec<Ipv4Addr> = service.get_addresses_v4().into_iter().collect();
+        let mut ips: Vec<IpAddr> = service.get_addresses().iter().map(ScopedIp::to_ip_addr).collect();
+        // Those of IPv4 come first.
         ips.sort_unstable();
         let answer = Answer { full_name: service.get_fullname(), port: service.get_port(), ips: &ips };
         let found = self.found.handle_answer(answer, networks);

@@ -14,10 +14,10 @@ mod keeper;
 mod member;
 mod name;
 
-use cascade_format::CascadeHash;
+use cascade_format::{CascadeHash, PeerAddr};
+use cascade_swarm::Listening;
 use keeper::Keeper;
 use member::Member;
-use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -32,20 +32,20 @@ const FINDINGS: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Lan {
     /// Where the process listens; `None`: it does not, and is not announced.
-    listen: Option<SocketAddrV4>,
+    listen: Option<Listening>,
     keeper: Arc<Mutex<Option<Keeper>>>,
 }
 
 /// One file on the local network. Its peer is announced, if it listens, until this is dropped.
 #[derive(Debug)]
 pub struct LanSwarm {
-    found: mpsc::Receiver<Vec<SocketAddrV4>>,
+    found: mpsc::Receiver<Vec<PeerAddr>>,
 }
 
 impl Lan {
     /// For a process that listens there.
     #[must_use]
-    pub fn new(listen: Option<SocketAddrV4>) -> Self {
+    pub fn new(listen: Option<Listening>) -> Self {
         Self { listen, keeper: Arc::default() }
     }
 
@@ -61,15 +61,14 @@ impl Lan {
         self.start(hash, None)
     }
 
-    fn reachable(&self) -> Option<SocketAddrV4> {
-        self.listen.filter(|listen| !listen.ip().is_loopback())
+    fn reachable(&self) -> Option<Listening> {
+        self.listen.filter(|listen| !listen.is_loopback())
     }
 
-    fn start(&self, hash: &CascadeHash, announced: Option<SocketAddrV4>) -> LanSwarm {
+    fn start(&self, hash: &CascadeHash, announced: Option<Listening>) -> LanSwarm {
         let (tell, found) = mpsc::channel(FINDINGS);
-        let interface = self.reachable().map(|listen| *listen.ip()).filter(|ip| !ip.is_unspecified());
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        let keeper = keeper.get_or_insert_with(|| Keeper::start(interface));
+        let keeper = keeper.get_or_insert_with(|| Keeper::start(self.reachable()));
         keeper.join(Member::new(hash, announced, tell));
         LanSwarm { found }
     }
@@ -85,7 +84,7 @@ impl Lan {
 
 impl LanSwarm {
     /// Waits until others are found; for ever when none are looked for any more.
-    pub async fn found(&mut self) -> Vec<SocketAddrV4> {
+    pub async fn found(&mut self) -> Vec<PeerAddr> {
         match self.found.recv().await {
             Some(found) => found,
             None => std::future::pending().await,
@@ -100,7 +99,7 @@ pub fn swarm_name(hash: &CascadeHash) -> String {
 }
 
 /// Waits until others are found on the local network; for ever for who does not look there.
-pub(crate) async fn found_on(swarm: &mut Option<LanSwarm>) -> Vec<SocketAddrV4> {
+pub(crate) async fn found_on(swarm: &mut Option<LanSwarm>) -> Vec<PeerAddr> {
     match swarm {
         Some(swarm) => swarm.found().await,
         None => std::future::pending().await,

@@ -12,15 +12,16 @@ use super::response::{Ask, ResponseReader};
 use super::threads::{Counted, LinkThreads};
 use super::{FileContext, LinkEvent};
 use crate::clock;
-use crate::dial::Dial;
+use crate::dial::{self, Dial};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
 use crate::pace::Limit;
+use cascade_format::PeerAddr;
 use cascade_format::extension::{Marker, NEWS, Progress};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
+use cascade_swarm::Listening;
 use cascade_swarm::ask::{Ended, LinkId};
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpStream;
@@ -72,11 +73,11 @@ pub struct LinkTask {
     /// Its name.
     pub id: LinkId,
     /// Where the peer listens.
-    pub addr: SocketAddrV4,
+    pub addr: PeerAddr,
     /// The file.
     pub file: Arc<FileContext>,
     /// Where this process listens.
-    pub listen: Option<SocketAddrV4>,
+    pub listening: Option<Listening>,
     /// The port that the requests' markers tell, 0 for none; `None`: plain version 1 requests.
     pub marker_port: Option<u16>,
     /// The process's link threads.
@@ -134,17 +135,19 @@ impl Driver {
     }
 
     async fn connect(&self) -> Result<TcpStream, End> {
-        let to = self.task.addr;
-        let from = self.task.listen.map_or(Ipv4Addr::UNSPECIFIED, |listen| *listen.ip());
-        let dial = Dial { from, window_len: self.task.limit.as_ref().and_then(Limit::window_len) };
-        let connecting = async { tokio::time::timeout(CONNECT_TIMEOUT, dial.connect(to)).await? };
+        let (to, listening) = (self.task.addr, self.task.listening);
+        let dial = Dial { listening, window_len: self.task.limit.as_ref().and_then(Limit::window_len) };
+        let connecting = async { tokio::time::timeout(CONNECT_TIMEOUT, dial.connect(to.into())).await? };
         let unreachable = |error: io::Error| (Ended::Unreachable, error.to_string());
-        let stream: TcpStream = connecting.await.map_err(unreachable)?;
+        let stream: TcpStream = connecting.await.map_err(|error| {
+            let no_way = dial::has_no_way(&error, to.into());
+            (if no_way { Ended::NoWay } else { Ended::Unreachable }, error.to_string())
+        })?;
         stream.set_nodelay(true).map_err(unreachable)?;
         // A peer that listens on every address reaches itself at those that it connects from.
-        let everywhere = self.task.listen.filter(|listen| listen.ip().is_unspecified());
-        let from_there = stream.local_addr().is_ok_and(|from| from.ip() == SocketAddr::V4(to).ip());
-        if from_there && everywhere.is_some_and(|listen| listen.port() == to.port()) {
+        let from_there = stream.local_addr().is_ok_and(|from| from.ip() == to.ip());
+        let everywhere = listening.filter(|listening| listening.is_everywhere_like(to.ip()));
+        if from_there && everywhere.is_some_and(|listening| listening.port() == to.port()) {
             return Err((Ended::Own, "it is an address of this peer itself".into()));
         }
         Ok(stream)

@@ -13,14 +13,16 @@
 //!
 //! All of it is what peers say of themselves, and nobody proves it.
 
-mod call;
-pub(crate) mod kept;
+mod reporter;
 pub(crate) mod telling;
+pub mod view;
 
 pub use cascade_format::tracker_room::{Member, PeerName, Presence, Program, Progress, Summary};
 
+pub use reporter::Reporter;
+
 use crate::limits::MAX_ROOM_PAGES;
-use crate::tracker_client::TrackerError;
+use crate::tracker_client::{self, TrackerError};
 use cascade_format::CascadeHash;
 use cascade_format::tracker_room::{Page, PageError, RoomRequest};
 use std::collections::HashMap;
@@ -74,16 +76,17 @@ pub async fn ask(tracker: &str, cascade_hash: CascadeHash) -> Result<Room, RoomE
     Ok(room)
 }
 
-/// Asks `tracker`, a `HOST:PORT`, how many have a file.
+/// Asks `tracker`, a `HOST:PORT`, how many have a file, with one question: of a large room only some members are told.
 ///
 /// # Errors
 /// Those of [`ask`].
-pub async fn ask_summary(tracker: &str, cascade_hash: CascadeHash) -> Result<Summary, RoomError> {
-    Ok(ask_page(tracker, cascade_hash, 0).await?.summary)
+pub async fn glance(tracker: &str, cascade_hash: CascadeHash) -> Result<Room, RoomError> {
+    let Page { summary, members, .. } = ask_page(tracker, cascade_hash, 0).await?;
+    Ok(Room { summary, members })
 }
 
 async fn ask_page(tracker: &str, cascade_hash: CascadeHash, first: u32) -> Result<Page, RoomError> {
-    let body = call::exchange(tracker, &RoomRequest { cascade_hash, first }.encode()).await?;
+    let body = tracker_client::exchange(tracker, &RoomRequest { cascade_hash, first }.encode()).await?;
     Ok(Page::parse(&body)?)
 }
 

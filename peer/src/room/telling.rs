@@ -38,7 +38,17 @@ impl Badge {
         progress: Progress,
     ) -> Report {
         let (Self { number, name }, program) = (*self, Program::of(PROGRAM));
-        Report { cascade_hash, listen, number, goodbye: false, seeder, progress, program, name }
+        Report {
+            cascade_hash,
+            listen,
+            number,
+            goodbye: false,
+            seeder,
+            v4_only: false,
+            progress,
+            program,
+            name,
+        }
     }
 }
 
@@ -66,13 +76,18 @@ impl Told {
     }
 
     fn progress(&self) -> Progress {
-        let (have, blocks) = (self.shared.have().count(), self.shared.layout().blocks());
+        let Progress { had, blocks, .. } = progress(&self.shared);
         // Who hears that somebody has everything may switch off the machine that he got it from: so the last block
         // is told when the whole file is verified and has its name.
         let last = u64::from(!self.concluded.load(Ordering::Acquire));
-        let had = have.min(blocks.saturating_sub(last));
-        Progress { had, blocks, received: self.shared.received(), given: self.shared.given().bytes() }
+        Progress { had: had.min(blocks.saturating_sub(last)), ..progress(&self.shared) }
     }
+}
+
+/// How far this peer is with a file.
+pub(crate) fn progress(shared: &Shared) -> Progress {
+    let (had, blocks) = (shared.have().count(), shared.layout().blocks());
+    Progress { had, blocks, received: shared.received(), given: shared.given().bytes() }
 }
 
 /// What is told of a file, for all trackers; nothing before it is known what its blocks are.

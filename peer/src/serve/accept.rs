@@ -9,6 +9,7 @@
 use super::clients::Clients;
 use super::options::Warn;
 use super::response::Refusal;
+use super::socket;
 use super::spare::Spare;
 use super::stats::ServeStats;
 use super::thread::{Handover, Running};
@@ -69,7 +70,9 @@ impl Acceptor {
         }
     }
 
-    async fn welcome(&self, stream: TcpStream, host: IpAddr) {
+    async fn welcome(&self, stream: TcpStream, client: IpAddr) {
+        // On a socket for both families an IPv4 client has an IPv6 address.
+        let host = socket::host(&stream, client.to_canonical());
         let Some((slot, worker)) = self.clients.admit(host) else {
             self.stats.add_refused();
             return self.refuse(stream);

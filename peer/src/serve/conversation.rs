@@ -1,6 +1,7 @@
 //! A connection's conversation about one file: what it asks is decided by [`cascade_swarm::give`].
 
 use super::response::{Refusal, Response};
+use super::socket;
 use crate::catalog::Served;
 use crate::store::{Receiver, Shared};
 use cascade_format::Block;
@@ -8,7 +9,7 @@ use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, field};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
 use cascade_swarm::give::{self, Behind, Decision, Request, Server, Wanted};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpStream;
@@ -19,7 +20,7 @@ pub(super) struct Conversation {
     served: Arc<Served>,
     state: give::Conversation,
     /// The client's host.
-    ip: Option<IpAddr>,
+    ip: IpAddr,
     /// The port that the client listens on, as its markers say; 0: none.
     port: u16,
     /// What it is counted as, once it was given something or has shown the marker.
@@ -54,13 +55,9 @@ impl Conversation {
             *slot = None;
         }
         slot.get_or_insert_with(|| {
-            let ip = stream.peer_addr().as_ref().map(SocketAddr::ip).ok();
-            let host = match ip {
-                Some(IpAddr::V4(host)) => Some(host),
-                Some(IpAddr::V6(_)) | None => None,
-            };
-            let state = give::Conversation::new(host);
-            Box::new(Self { served: Arc::clone(served), state, ip, port: 0, receiver: None })
+            let client = socket::client(stream);
+            let state = give::Conversation::new(Some(client)).on_host(socket::host(stream, client));
+            Box::new(Self { served: Arc::clone(served), state, ip: client, port: 0, receiver: None })
         })
     }
 
@@ -102,7 +99,7 @@ impl Conversation {
             given.close(&other);
         }
         if self.receiver.is_none() {
-            self.receiver = self.ip.and_then(|ip| given.open(ip, self.port));
+            self.receiver = given.open(self.ip, self.port);
         }
         self.receiver.as_deref()
     }

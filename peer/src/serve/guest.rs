@@ -6,13 +6,13 @@ use super::answer::Answer;
 use super::connection::Connection;
 use super::conversation::Head;
 use super::response::Response;
+use super::socket;
 use cascade_format::metafile::MAGIC;
-use cascade_format::tracker_wide::REQUEST_LEN;
+use cascade_format::tracker_room::MAX_REQUEST_LEN;
 use cascade_format::tracker_wire::REQUEST_MAGIC;
-use std::net::{IpAddr, Ipv4Addr};
 
 /// Bytes of a guest that are kept: the longest request, and one that shows that more has come.
-const MAX_GUEST_LEN: usize = REQUEST_LEN + 1;
+const MAX_GUEST_LEN: usize = MAX_REQUEST_LEN + 1;
 
 /// What has come of a tracker's request.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Connection {
     /// Has the guest answered, if its request is complete, or cannot become one.
     pub(super) fn answer_guest(&mut self) -> Option<Answer> {
         let (Guest(guest), guests) = (self.guest.as_deref()?, self.worker.guests.as_ref()?);
-        let from = self.stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
+        let from = socket::client(&self.stream);
         let bytes = guests.0(guest, self.ended, from)?;
         let head = Some(Head { bytes, sent: 0 });
         Some(Answer { response: Response::Guest, file: None, head, sent: 0, settled: true })

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::limits::UNSENT_LEN;
 use crate::pace::Limit;
 use cascade_swarm::Time;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -86,8 +86,7 @@ fn queued(handle: &Arc<Handle>) -> u64 {
 
 impl Place {
     pub(super) fn new(places: &Arc<Places>, id: FlowId, stream: &Arc<TcpStream>) -> Self {
-        // One that is gone already fails when something is sent.
-        let host = stream.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip());
+        let host = socket::host(stream, socket::client(stream));
         let handle = Arc::new(Handle { stream: Arc::clone(stream), waker: Notify::new() });
         let places = Arc::clone(places);
         Self {

@@ -3,8 +3,10 @@
 //! On systems whose readiness is edge-triggered a short read or write proves that the socket is empty
 //! or full. It is told to tokio as "would block", which saves a second call to find out.
 
+use cascade_swarm::ask::address;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -24,6 +26,19 @@ pub(super) enum Got {
     End,
     /// Nothing now: wait until it is readable.
     Nothing,
+}
+
+/// Who is at the other end. One that is gone already is nobody; that is found out when something is sent. On a socket
+/// for both families an IPv4 client has an IPv6 address.
+pub(super) fn client(stream: &TcpStream) -> IpAddr {
+    let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    stream.peer_addr().map_or(nobody, |addr| addr.ip().to_canonical())
+}
+
+/// The client's host, as bounds count hosts.
+pub(super) fn host(stream: &TcpStream, client: IpAddr) -> IpAddr {
+    let ours = || stream.local_addr().map_or(client, |addr| addr.ip());
+    if client.is_ipv4() { client } else { address::host_near(client, ours()) }
 }
 
 /// Reads what there is, up to `buffer.len()` bytes.

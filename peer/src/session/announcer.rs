@@ -2,22 +2,23 @@
 
 use super::engine::{Engine, Stop};
 use crate::clock;
-use crate::limits::GOODBYE_TIMEOUT;
-use crate::room::kept::Kept;
 use crate::room::telling::{Badge, Role, Telling, Told, standing};
-use crate::tracker_client::{Identity, PeerList, TrackerError, ask, report};
-use cascade_format::CascadeHash;
+use crate::tracker_client::{Identity, PeerList, Question, TrackerError, ask, leave};
 use cascade_format::tracker_room::{Progress, Report};
-use cascade_format::tracker_wire::Command;
-use cascade_swarm::ask::announce::tell::{Question, Tell};
+use cascade_format::{CascadeHash, PeerAddr};
+use cascade_swarm::ask::announce::tell::{Question as Asked, Tell};
 use cascade_swarm::ask::announce::{Listed, Reply};
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Answers that wait to be read, for each tracker.
 const QUEUE: usize = 4;
+
+/// Stands in a report until it is known where the connection comes from.
+const NOWHERE: PeerAddr = PeerAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A tracker's answer.
 #[derive(Debug)]
@@ -69,7 +70,6 @@ impl Announcer {
                     hash,
                     identity: engine.identity(),
                     badge: engine.badge,
-                    kept: engine.kept.clone(),
                     calls: Arc::clone(&engine.tracker_calls),
                 },
                 number,
@@ -143,55 +143,40 @@ struct Caller {
     hash: CascadeHash,
     identity: Identity,
     badge: Badge,
-    kept: Kept,
     calls: Arc<Semaphore>,
 }
 
 impl Caller {
-    /// Asks. Whether the answer is one to a report, and the answer.
+    /// Asks. Whether it has taken a report, and the answer.
     async fn ask(
         &self,
-        question: Question,
+        asked: Asked,
         told: Option<(Role, Progress)>,
     ) -> (bool, Result<PeerList, TrackerError>) {
         // A file among hundreds must not use up the process's descriptors.
         let _permit = self.calls.acquire().await;
-        let (command, told) = match question {
-            Question::Peers(command) => (command, None),
-            Question::Report(command) => (command, told),
+        let (command, report) = match asked {
+            Asked::Peers(command) => (command, None),
+            Asked::Report(command) => (command, told.map(|told| self.report(told))),
         };
-        let Some((role, progress)) = told else { return (false, self.peers(command).await) };
-        match report(&self.tracker, self.report(role, progress), self.identity).await {
-            Ok(list) => {
-                self.kept.keeps(&self.tracker);
-                (true, Ok(list))
-            }
-            Err(error) if error.is_unreachable() => (true, Err(error)),
-            Err(error) => {
-                // It may be one that does not know what a report is.
-                let list = self.peers(command).await;
-                if list.is_ok() {
-                    self.kept.refuses(&self.tracker, matches!(error, TrackerError::Refused(_)));
-                }
-                (false, list)
-            }
-        }
+        let question = Question { command, cascade_hash: self.hash, report };
+        let list = ask(&self.tracker, question, &self.identity).await;
+        // Who cannot be asked has not refused a report.
+        (list.as_ref().map_or(report.is_some(), |list| list.reported), list)
     }
 
-    async fn peers(&self, command: Command) -> Result<PeerList, TrackerError> {
-        ask(&self.tracker, command, self.hash, self.identity).await
+    fn report(&self, (role, progress): (Role, Progress)) -> Report {
+        self.badge.report(self.hash, NOWHERE, role == Role::Seeder, progress)
     }
 
-    /// The report; the address is put in when it is known where the connection comes from.
-    fn report(&self, role: Role, progress: Progress) -> Report {
-        self.badge.report(self.hash, self.identity.nowhere(), role == Role::Seeder, progress)
+    /// Whether a report makes sense.
+    fn may_report(&self) -> bool {
+        self.identity.forms.may_report(&self.tracker, clock::now())
     }
 
     /// Leaves the tracker's room, and its lists.
     async fn leave(&self, told: (Role, Progress)) {
-        let goodbye = Report { goodbye: true, ..self.report(told.0, told.1) };
-        // There is nobody left to tell.
-        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, report(&self.tracker, goodbye, self.identity)).await;
+        leave(&self.tracker, Report { goodbye: true, ..self.report(told) }, &self.identity).await;
     }
 }
 
@@ -238,14 +223,20 @@ async fn converse(
     let start: Instant = clock::now();
     loop {
         let wanted = *wish.borrow_and_update();
-        let told = telling.progress().filter(|_| caller.kept.may_report(&caller.tracker));
+        let told = telling.progress().filter(|_| caller.may_report());
         let now_standing = told.as_ref().map(|(_, progress)| standing(progress));
         if let Some(question) = tell.poll(start.elapsed(), wanted.hungry, now_standing) {
-            let (reported, list) = caller.ask(question, told).await;
+            let (reported, mut list) = caller.ask(question, told).await;
+            let second = list.as_mut().ok().and_then(|list| list.second.take());
             tell.handle_answer(start.elapsed(), reported, reply(&list));
             let answer = Answer { number, tracker: caller.tracker.clone(), list };
             if wanted.heard && !pass_on(answer, answers, wish).await {
                 return;
+            }
+            // The list is wanted at once; this is for others.
+            if let Some(second) = second {
+                let _permit = caller.calls.acquire().await;
+                second.register().await;
             }
             continue;
         }

@@ -30,8 +30,8 @@ use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
 use crate::view::SeenFile;
+use cascade_format::PeerAddr;
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -401,7 +401,7 @@ impl Session {
         Err(DownloadError::WrongBlocks { target, block, times: *times, from: from.join(", "), left: *left })
     }
 
-    fn learn_from_lan(&mut self, found: &[SocketAddrV4], observer: &mut dyn Observer) {
+    fn learn_from_lan(&mut self, found: &[PeerAddr], observer: &mut dyn Observer) {
         self.on_lan += found.len();
         self.plan.handle_peers(self.start.elapsed(), Source::Lan, found);
         observer.event(Event::Lan { peers: self.on_lan });
@@ -413,7 +413,7 @@ impl Session {
         match answer.list {
             Ok(list) => {
                 if self.engine.listen.is_some() {
-                    self.plan.set_own_address(list.announced);
+                    list.announced.iter().for_each(|addr| self.plan.set_own_address(*addr));
                 }
                 self.plan.handle_peers(self.start.elapsed(), Source::Tracker(answer.number), &list.peers);
                 self.note(format!("tracker {tracker} knows {} peers", list.peers.len()));
@@ -438,7 +438,7 @@ impl Session {
         for name in self.download.peers.clone() {
             let found: Result<_, TrackerError> = resolve(&name).await;
             match found {
-                Ok(addr) => self.plan.handle_peers(self.start.elapsed(), Source::User, &[addr]),
+                Ok(addrs) => self.plan.handle_peers(self.start.elapsed(), Source::User, &addrs),
                 Err(error) => {
                     self.note(format!("peer {name}: {error}"));
                     observer.event(Event::Warning(format!("peer {name}: {error}")));

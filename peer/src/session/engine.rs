@@ -7,15 +7,14 @@ use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::pace::Limit;
 use crate::room::PeerName;
-use crate::room::kept::Kept;
 use crate::room::telling::{Badge, Told};
 use crate::store::Records;
-use crate::tracker_client::Identity;
+use crate::tracker_client::{Forms, Identity};
 use crate::view::Files;
 use cascade_format::CascadeHash;
+use cascade_swarm::Listening;
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
@@ -35,7 +34,7 @@ pub struct Engine {
     /// Found in earlier runs.
     pub records: Records,
     /// Where the listener listens; `None`: this process does not serve.
-    pub listen: Option<SocketAddrV4>,
+    pub listen: Option<Listening>,
     /// Whether peers that know the swarm extension are spoken to in it.
     pub extension: bool,
     /// Whether every block is hashed again before it is sent.
@@ -50,12 +49,12 @@ pub struct Engine {
     pub(crate) seen: Arc<Files>,
     /// Permits to check a file.
     pub checks: Arc<Semaphore>,
+    /// What is known of the trackers.
+    pub(crate) forms: Arc<Forms>,
     /// Permits to talk to a tracker.
     pub tracker_calls: Arc<Semaphore>,
     /// Who this peer is in the rooms of trackers.
     pub(crate) badge: Badge,
-    /// Which trackers keep rooms.
-    pub(crate) kept: Kept,
     /// Conversations with trackers, until their goodbyes.
     pub(crate) conversations: Arc<Mutex<JoinSet<()>>>,
     /// Conversations with trackers that whoever downloads or seeds the file goes on with.
@@ -67,12 +66,7 @@ impl Engine {
     ///
     /// # Errors
     /// The system has no threads left.
-    pub fn new(
-        listen: Option<SocketAddrV4>,
-        extension: bool,
-        records: Records,
-        stop: Stop,
-    ) -> io::Result<Self> {
+    pub fn new(listen: Option<Listening>, extension: bool, records: Records, stop: Stop) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             catalog: Catalog::new(),
@@ -88,9 +82,9 @@ impl Engine {
             stop,
             seen: Arc::default(),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
+            forms: Arc::default(),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
             badge: Badge::new(PeerName::EMPTY),
-            kept: Kept::default(),
             conversations: Arc::default(),
             parked: Arc::default(),
         })
@@ -157,7 +151,7 @@ impl Engine {
     /// How this process shows itself to trackers. One that does not listen has port 0.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity { listen: self.listen.unwrap_or(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)) }
+        Identity { listening: self.listen, forms: Arc::clone(&self.forms) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a session tells of itself, for its user to see.
 
+use cascade_format::PeerAddr;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,9 +74,9 @@ pub enum Event {
     /// About four times a second while something arrives, and else every few seconds.
     Progress(Progress),
     /// A link to a peer is made.
-    Connected(SocketAddrV4),
+    Connected(PeerAddr),
     /// A link has ended.
-    Dropped(SocketAddrV4, String),
+    Dropped(PeerAddr, String),
     /// A peer sent a block with a wrong hash.
     WrongBlock(WrongBlock),
     /// A tracker sent a list of peers.

@@ -16,14 +16,13 @@ use crate::pace::Limit;
 use crate::store::PrepareError;
 use crate::tracker_client::resolve;
 use crate::view::{FileState, Shown};
-use cascade_format::CascadeHash;
+use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::ask::Source;
 use cascade_swarm::ask::fetch::{self, Action, AttemptId, Failure};
 use conversation::{Conversation, Told};
 use file::Growing;
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -137,8 +136,8 @@ struct Session<'a> {
     /// The last answer of each tracker.
     answers: HashMap<u16, Answer>,
     /// Names of peers that are being looked up.
-    names: JoinSet<Result<SocketAddrV4, String>>,
-    conversations: HashMap<AttemptId, (SocketAddrV4, mpsc::Sender<u32>)>,
+    names: JoinSet<Result<Vec<PeerAddr>, String>>,
+    conversations: HashMap<AttemptId, (PeerAddr, mpsc::Sender<u32>)>,
     told: mpsc::Sender<(AttemptId, Told)>,
     events: mpsc::Receiver<(AttemptId, Told)>,
     /// What peers said last, for those who do not wait.
@@ -149,10 +148,10 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn begin(order: Fetch, engine: &'a Engine, growing: Growing, shown: Shown) -> Self {
         let mut plan = fetch::Fetch::new();
-        engine.listen.into_iter().for_each(|listen| plan.set_own_address(listen));
+        engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let mut names = JoinSet::new();
         // Those that need not be looked up are asked in the order of the link.
-        let addr = |name: &String| name.parse::<SocketAddrV4>().ok();
+        let addr = |name: &String| name.parse::<PeerAddr>().ok();
         plan.handle_peers(Source::User, &order.peers.iter().filter_map(addr).collect::<Vec<_>>());
         for name in order.peers.iter().filter(|name| addr(name).is_none()) {
             let name = name.clone();
@@ -199,7 +198,7 @@ impl<'a> Session<'a> {
                     observer.event(Event::Lan { peers: self.on_lan });
                 }
                 Some(found) = self.names.join_next() => match found {
-                    Ok(Ok(addr)) => self.plan.handle_peers(Source::User, &[addr]),
+                    Ok(Ok(addrs)) => self.plan.handle_peers(Source::User, &addrs),
                     Ok(Err(why)) => {
                         observer.event(Event::Warning(why.clone()));
                         self.news.insert(why.clone(), why);
@@ -230,7 +229,7 @@ impl<'a> Session<'a> {
                     let conversation = Conversation {
                         id: attempt,
                         hash: self.order.cascade_hash,
-                        dial: Dial { from: *self.engine.identity().listen.ip(), window_len },
+                        dial: Dial { listening: self.engine.listen, window_len },
                         allowance: limit.map(Limit::allowance),
                         addr,
                         port: self.engine.marker_port().unwrap_or(0),
@@ -303,7 +302,7 @@ impl<'a> Session<'a> {
         match &answer.list {
             Ok(list) => {
                 if self.engine.listen.is_some() {
-                    self.plan.set_own_address(list.announced);
+                    list.announced.iter().for_each(|addr| self.plan.set_own_address(*addr));
                 }
                 self.plan.handle_peers(Source::Tracker(answer.number), &list.peers);
                 self.news

@@ -2,18 +2,18 @@
 
 use super::engine::Engine;
 use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions};
+use cascade_format::PeerAddr;
 use cascade_swarm::Time;
 use cascade_swarm::ask::{Action, LinkId, Plan};
 use cascade_swarm::give;
 use std::collections::HashMap;
-use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 /// Carries out what the plan wants.
 pub(super) struct LinkSet {
     engine: Engine,
     file: Arc<FileContext>,
-    links: HashMap<LinkId, (SocketAddrV4, LinkHandle)>,
+    links: HashMap<LinkId, (PeerAddr, LinkHandle)>,
     /// The links whose peers have shown what they are; whether they know the extension.
     shown: HashMap<LinkId, bool>,
 }
@@ -32,7 +32,7 @@ impl LinkSet {
                         id: link,
                         addr,
                         file: Arc::clone(&self.file),
-                        listen: self.engine.listen,
+                        listening: self.engine.listen,
                         marker_port: self.marker_port().filter(|_| marked),
                         threads: self.engine.links.clone(),
                         buffers: self.engine.buffers.clone(),
@@ -70,13 +70,13 @@ impl LinkSet {
     }
 
     /// The address behind a link that has not ended.
-    pub(super) fn addr(&self, link: LinkId) -> Option<SocketAddrV4> {
+    pub(super) fn addr(&self, link: LinkId) -> Option<PeerAddr> {
         self.links.get(&link).map(|(addr, _)| *addr)
     }
 
     /// The link's peer has told news (`extended`) or given a block (`gave`); its address, if that shows
     /// something new.
-    pub(super) fn show(&mut self, link: LinkId, extended: bool, gave: bool) -> Option<SocketAddrV4> {
+    pub(super) fn show(&mut self, link: LinkId, extended: bool, gave: bool) -> Option<PeerAddr> {
         let known = self.shown.get(&link).is_some_and(|known| *known || !extended);
         if known || !(extended || gave) {
             return None;

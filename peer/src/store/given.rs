@@ -44,6 +44,9 @@ pub(crate) struct Receiver {
     extension: AtomicBool,
     /// What it told last of what it has.
     told: AtomicU8,
+    /// Milliseconds after `start` at which it told first that it has everything; 0: it has not.
+    completed: AtomicU64,
+    start: Instant,
 }
 
 /// One receiver at the moment of a look.
@@ -59,6 +62,8 @@ pub(crate) struct SeenReceiver {
     /// How long ago.
     pub(crate) first_seen: Duration,
     pub(crate) last_seen: Duration,
+    /// How long ago it told first that it has everything.
+    pub(crate) completed: Option<Duration>,
 }
 
 /// The receivers at the moment of a look.
@@ -66,6 +71,8 @@ pub(crate) struct SeenReceiver {
 pub(crate) struct SeenReceivers {
     /// The number of all.
     pub(crate) known: usize,
+    /// The number of those that were given something.
+    pub(crate) given: usize,
     /// At most [`MAX_RECEIVERS_SEEN`] of them.
     pub(crate) seen: Vec<SeenReceiver>,
 }
@@ -83,10 +90,13 @@ impl Given {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Peers that were given something: by address, and by the port that they listen on if they tell it.
+    /// Peers that were given something: by address, and by the port that they listen on if they tell it. One with
+    /// addresses of both families may have got blocks at each, and is one.
     #[must_use]
     pub fn receivers(&self) -> usize {
-        self.lock().values().filter(|entry| entry.receiver.bytes() > 0).count()
+        distinct(
+            self.lock().values().filter(|entry| entry.receiver.bytes() > 0).map(|entry| entry.receiver.key),
+        )
     }
 
     /// So many bytes more.
@@ -104,17 +114,23 @@ impl Given {
         let entry = receivers.entry(key).or_insert_with(|| {
             let mut rate = Average::default();
             rate.update(now, 0);
-            Entry { receiver: Arc::new(Receiver::new(key)), first_seen: now, last_seen: now, rate }
+            Entry {
+                receiver: Arc::new(Receiver::new(key, self.start)),
+                first_seen: now,
+                last_seen: now,
+                rate,
+            }
         });
         entry.receiver.connections.fetch_add(1, Ordering::Relaxed);
         Some(Arc::clone(&entry.receiver))
     }
 
-    /// A connection of this receiver has ended. One that was given nothing is forgotten with its last connection.
+    /// A connection of this receiver has ended. One that was given nothing, and is not complete, is forgotten with its
+    /// last connection.
     pub(crate) fn close(&self, receiver: &Receiver) {
         let mut receivers = self.lock();
         let left = receiver.connections.fetch_sub(1, Ordering::Relaxed) - 1;
-        if left == 0 && receiver.bytes() == 0 {
+        if left == 0 && receiver.bytes() == 0 && receiver.completed().is_none() {
             receivers.remove(&receiver.key);
         } else if let Some(entry) = receivers.get_mut(&receiver.key) {
             entry.last_seen = self.start.elapsed();
@@ -127,15 +143,17 @@ impl Given {
         let mut receivers = self.lock();
         let mut seen: Vec<SeenReceiver> = receivers.values_mut().map(|entry| entry.look(now)).collect();
         drop(receivers);
-        let known = seen.len();
+        let key = |seen: &SeenReceiver| (seen.ip, seen.port.unwrap_or(0));
+        let known = distinct(seen.iter().map(key));
+        let given = distinct(seen.iter().filter(|seen| seen.bytes > 0).map(key));
         let rank = |seen: &SeenReceiver| (!seen.active, seen.last_seen);
-        if known > MAX_RECEIVERS_SEEN {
+        if seen.len() > MAX_RECEIVERS_SEEN {
             seen.select_nth_unstable_by_key(MAX_RECEIVERS_SEEN, rank);
             seen.truncate(MAX_RECEIVERS_SEEN);
         }
         // Hash maps have no order.
         seen.sort_unstable_by_key(|seen| (rank(seen), seen.ip, seen.port));
-        SeenReceivers { known, seen }
+        SeenReceivers { known, given, seen }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
@@ -143,9 +161,20 @@ impl Given {
     }
 }
 
+/// How many receivers have these addresses and ports. One with addresses of both families may be known by each: of each
+/// port the family counts that has more.
+pub(crate) fn distinct(receivers: impl Iterator<Item = (IpAddr, u16)>) -> usize {
+    let mut ports: HashMap<u16, [usize; 2]> = HashMap::new();
+    for (ip, port) in receivers {
+        let [v4, v6] = ports.entry(port).or_default();
+        *(if ip.is_ipv4() { v4 } else { v6 }) += 1;
+    }
+    ports.values().map(|[v4, v6]| v4.max(v6)).sum()
+}
+
 impl Entry {
     fn look(&mut self, now: Duration) -> SeenReceiver {
-        let Receiver { key: (ip, port), bytes, connections, extension, told } = &*self.receiver;
+        let Receiver { key: (ip, port), bytes, connections, extension, told, .. } = &*self.receiver;
         let (bytes, active) = (bytes.load(Ordering::Relaxed), connections.load(Ordering::Relaxed) > 0);
         if active {
             self.last_seen = now;
@@ -160,18 +189,21 @@ impl Entry {
             active,
             first_seen: now.saturating_sub(self.first_seen),
             last_seen: now.saturating_sub(self.last_seen),
+            completed: self.receiver.completed().map(|at| now.saturating_sub(at)),
         }
     }
 }
 
 impl Receiver {
-    fn new(key: Key) -> Self {
+    fn new(key: Key, start: Instant) -> Self {
         Self {
             key,
             bytes: AtomicU64::new(0),
             connections: AtomicU32::new(0),
             extension: AtomicBool::new(false),
             told: AtomicU8::new(0),
+            completed: AtomicU64::new(0),
+            start,
         }
     }
 
@@ -194,7 +226,17 @@ impl Receiver {
         self.extension.store(true, Ordering::Relaxed);
         if let Some(told) = told {
             self.told.store(told.byte(), Ordering::Relaxed);
+            if told == Progress::COMPLETE && self.completed().is_none() {
+                let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.completed.store(now.max(1), Ordering::Relaxed);
+            }
         }
+    }
+
+    /// When it told first that it has everything, after `start`.
+    fn completed(&self) -> Option<Duration> {
+        let at = self.completed.load(Ordering::Relaxed);
+        (at > 0).then(|| Duration::from_millis(at))
     }
 }
 
@@ -210,6 +252,16 @@ mod tests {
         given.add(bytes);
         receiver.iter().for_each(|receiver| receiver.add(bytes));
         receiver.iter().for_each(|receiver| given.close(receiver));
+    }
+
+    #[test]
+    fn a_receiver_with_addresses_of_both_families_is_one() {
+        let given = Given::default();
+        for (ip, port) in [("10.0.0.1", 8889), ("fd00::1", 8889), ("10.0.0.2", 8889), ("fd00::1", 8890)] {
+            give(&given, ip.parse().unwrap(), port, 1);
+        }
+        let look = given.look(clock::now());
+        assert_eq!((given.receivers(), look.known, look.given, look.seen.len()), (3, 3, 3, 4));
     }
 
     #[test]
@@ -252,7 +304,20 @@ mod tests {
         let first = &look.seen[0];
         assert_eq!((first.port, first.active, first.extension), (Some(60_000), true, true));
         assert_eq!(first.told, Progress::of(3, 4));
-        assert_eq!(look.known, MAX_RECEIVERS_SEEN + 6);
+        assert_eq!((look.known, first.completed), (MAX_RECEIVERS_SEEN + 6, None));
+    }
+
+    /// Others may have given it everything.
+    #[test]
+    fn who_is_complete_is_remembered_and_when_that_was_told_first() {
+        let given = Given::default();
+        let open = given.open(IP, 7).unwrap();
+        open.tells(Some(Progress::COMPLETE));
+        given.close(&open);
+        let look = given.look(clock::now() + Duration::from_secs(9));
+        let ago = look.seen[0].completed.unwrap();
+        assert!((Duration::from_millis(8990)..Duration::from_secs(19)).contains(&ago), "{ago:?}");
+        assert_eq!((look.known, given.receivers()), (1, 0));
     }
 
     /// A mapped address is the address that it stands for.

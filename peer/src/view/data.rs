@@ -56,6 +56,8 @@ pub struct FileView {
     pub receivers: Vec<ReceiverView>,
     /// The number of all receivers.
     pub receivers_known: usize,
+    /// The number of those that were given something.
+    pub receivers_given: usize,
     /// Bytes of its blocks that were given to others.
     pub bytes_given: u64,
     /// The same in lengths of the file.
@@ -155,4 +157,6 @@ pub struct ReceiverView {
     pub first_seen: Duration,
     /// How long ago it held a connection; zero while it does.
     pub last_seen: Duration,
+    /// How long ago it told first that it has every block.
+    pub completed: Option<Duration>,
 }

@@ -50,6 +50,12 @@ impl Files {
         layout: Option<Layout>,
         state: FileState,
     ) -> Shown {
+        // `.` and `..` have a name, too, but not in the path.
+        let path = if path.file_name().is_some() {
+            path.to_owned()
+        } else {
+            path.canonicalize().unwrap_or_default()
+        };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let file = Arc::new(SeenFile {
             hash,
@@ -92,7 +98,7 @@ impl Shown {
         &self.file
     }
 
-    /// It is served from now on, whoever works at it.
+    /// It is shown until the end of the peer: it is served, or the last of it is just leaving.
     pub(crate) fn stays(&mut self) {
         self.stays = true;
     }
@@ -202,6 +208,7 @@ impl SeenFile {
             age: now.saturating_duration_since(self.since),
             download,
             receivers_known: receivers.known,
+            receivers_given: receivers.given,
             receivers: receivers.seen.iter().map(|seen| receiver(seen, blocks)).collect(),
             bytes_given,
             copies_given,
@@ -223,5 +230,6 @@ fn receiver(seen: &SeenReceiver, blocks: u64) -> ReceiverView {
         active: seen.active,
         first_seen: seen.first_seen,
         last_seen: seen.last_seen,
+        completed: seen.completed,
     }
 }

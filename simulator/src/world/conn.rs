@@ -98,7 +98,7 @@ impl Conn {
             sending: None,
             in_flight: 0,
             window,
-            conversation: Conversation::new(Some(*client.addr().ip())),
+            conversation: Conversation::new(Some(client.addr().ip())),
             news: None,
             waits_until: None,
             alarms: Vec::new(),

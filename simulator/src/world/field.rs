@@ -7,9 +7,8 @@ use super::node::{Client, NodeId};
 use super::slab::ConnId;
 use crate::random::Random;
 use crate::units::{Nanos, SECOND};
-use cascade_format::{Block, Layout};
+use cascade_format::{Block, Layout, PeerAddr};
 use cascade_swarm::ask::Ended;
-use std::net::SocketAddrV4;
 
 /// Connections at once.
 const CONNECTIONS: usize = 4;
@@ -51,7 +50,7 @@ impl Field {
         Self { known: Vec::new(), slots: [None; CONNECTIONS], missing: layout.iter().collect(), random }
     }
 
-    pub(super) fn learn(&mut self, list: &[SocketAddrV4]) {
+    pub(super) fn learn(&mut self, list: &[PeerAddr]) {
         for peer in list.iter().filter_map(|addr| NodeId::of(*addr)) {
             if !self.known.iter().any(|(known, _)| *known == peer) {
                 self.known.push((peer, 0));

@@ -6,11 +6,11 @@ use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::Nanos;
 use cascade_format::tracker_wire::Command;
-use cascade_format::{Have, Layout};
+use cascade_format::{Have, Layout, PeerAddr};
 use cascade_swarm::ask::announce::Announce;
 use cascade_swarm::ask::{LinkId, Plan};
 use cascade_swarm::give::{SubscriberId, Upload};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ const PORT: u16 = 7001;
 const FIRST: u32 = 0x0a00_0001;
 
 impl NodeId {
-    pub(super) fn addr(self) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::from(FIRST + self.0), PORT)
+    pub(super) fn addr(self) -> PeerAddr {
+        PeerAddr::new(IpAddr::V4(Ipv4Addr::from(FIRST + self.0)), PORT)
     }
 
-    pub(super) fn of(addr: SocketAddrV4) -> Option<Self> {
-        u32::from(*addr.ip()).checked_sub(FIRST).map(Self)
+    pub(super) fn of(addr: PeerAddr) -> Option<Self> {
+        u32::from(*addr.v4()?.ip()).checked_sub(FIRST).map(Self)
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Node {
     pub(super) inbound: Vec<ConnId>,
     pub(super) announce: Announce,
     pub(super) asked_tracker: Option<Command>,
-    pub(super) list: Vec<SocketAddrV4>,
+    pub(super) list: Vec<PeerAddr>,
     pub(super) turn_set: bool,
     pub(super) last_turn: Nanos,
     pub(super) wake_set: Nanos,

@@ -4,12 +4,11 @@ use super::World;
 use super::event::Event;
 use super::node::{Client, NodeId};
 use crate::units::{Nanos, SECOND};
-use cascade_format::CascadeHash;
 use cascade_format::tracker_wire::{Command, PeerEntry};
+use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::ask::Source;
 use cascade_swarm::ask::announce::{Listed, Reply};
 use cascade_tracker::registry::{Bounds, Claim, Registry};
-use std::net::SocketAddrV4;
 
 const FILE: CascadeHash = CascadeHash([0x5a; 32]);
 
@@ -38,15 +37,16 @@ impl Tracker {
         self.alive = false;
     }
 
-    pub(super) fn register(&mut self, now: Nanos, addr: SocketAddrV4) {
+    pub(super) fn register(&mut self, now: Nanos, addr: PeerAddr) {
         // The bounds are far beyond any simulation.
-        let _ = self.registry.subscribe(&FILE, Claim::own(addr), seconds(now));
+        let claim = addr.v4().map(Claim::own);
+        let _ = claim.map(|claim| self.registry.subscribe(&FILE, claim, seconds(now)));
     }
 
-    fn list(&mut self, now: Nanos, asker: SocketAddrV4, list: &mut Vec<SocketAddrV4>) {
-        self.registry.list(&FILE, asker, seconds(now), &mut self.rng, &mut self.entries);
+    fn list(&mut self, now: Nanos, asker: PeerAddr, list: &mut Vec<PeerAddr>) {
+        self.registry.list(&FILE, asker.v4(), seconds(now), &mut self.rng, &mut self.entries);
         list.clear();
-        list.extend(self.entries.iter().map(|entry| entry.addr));
+        list.extend(self.entries.iter().map(|entry| PeerAddr::from(entry.addr)));
     }
 }
 

@@ -3,8 +3,8 @@
 use super::links::LinkId;
 use alloc::vec::Vec;
 use cascade_format::Block;
+use cascade_format::PeerAddr;
 use cascade_format::peer_wire::Status;
-use core::net::SocketAddrV4;
 
 /// What the driver must do.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Action {
         /// Name of the new link.
         link: LinkId,
         /// Where the peer listens.
-        addr: SocketAddrV4,
+        addr: PeerAddr,
         /// Whether its requests may show the extension's marker.
         marked: bool,
     },
@@ -72,6 +72,8 @@ pub enum Outcome {
 pub enum Ended {
     /// The connection could not be made.
     Unreachable,
+    /// No way leads to the address from this machine, as to IPv6 addresses from many: nothing was sent.
+    NoWay,
     /// Between two answers. Some peers close after each: that is no fault.
     Between,
     /// In the middle of an answer, or by a reset.

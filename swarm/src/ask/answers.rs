@@ -192,6 +192,7 @@ fn judge_end(known: &mut Known, now: Time, state: &Link, ended: Ended) {
     let closes = state.answers() > 0 && (state.has_given() || heard != Some(true));
     match ended {
         Ended::Own => peer.banned(),
+        Ended::NoWay => peer.is_out_of_reach(now),
         Ended::Lied if heard == Some(true) => peer.banned(),
         Ended::Lied => peer.garbled(now),
         Ended::Between if closes => peer.habits.closed_after(state.answers()),

@@ -18,27 +18,27 @@ mod candidates;
 mod tests;
 
 use super::Source;
-use crate::Time;
+use crate::{Listening, Time};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use candidates::Candidates;
+use cascade_format::PeerAddr;
 use cascade_format::peer_wire::Status;
-use core::net::SocketAddrV4;
 use core::time::Duration;
 
 /// Peers that are asked at once until the first of them gives something.
 const MAX_AT_ONCE: usize = 4;
 
-/// After so long without an answer the next peer is asked too.
+/// After this time without an answer the next peer is asked too.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// After so long without a byte from the giver another peer is asked for what is missing.
+/// After this time without a byte from the giver another peer is asked for what is missing.
 const GIVER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// After so long without a byte a peer has failed.
+/// After this time without a byte a peer has failed.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A part may take so long: a giver that trickles makes room for another.
+/// The longest time that a part may take: a giver that trickles makes room for another.
 const PART_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One connection on which parts are asked for. Never used twice.
@@ -53,7 +53,7 @@ pub enum Action {
         /// Names the connection.
         attempt: AttemptId,
         /// Where to.
-        addr: SocketAddrV4,
+        addr: PeerAddr,
         /// First byte of the part.
         offset: u32,
     },
@@ -123,13 +123,18 @@ impl Fetch {
     }
 
     /// Peers that may have the file.
-    pub fn handle_peers(&mut self, source: Source, addrs: &[SocketAddrV4]) {
+    pub fn handle_peers(&mut self, source: Source, addrs: &[PeerAddr]) {
         addrs.iter().for_each(|addr| self.candidates.learn(source, *addr));
     }
 
-    /// Where this peer listens: it is not asked itself.
-    pub fn set_own_address(&mut self, addr: SocketAddrV4) {
-        self.candidates.own = Some(addr);
+    /// This peer is known to others by `addr`, and perhaps by one of the other family: it is not asked itself.
+    pub fn set_own_address(&mut self, addr: PeerAddr) {
+        self.candidates.own.set_known_by(addr);
+    }
+
+    /// This peer listens there.
+    pub fn set_listening(&mut self, listening: Listening) {
+        self.candidates.own.set_listening(listening);
     }
 
     /// The peer has said how long the `.cascade` file is, in front of a part.
@@ -252,7 +257,7 @@ impl Fetch {
     }
 
     /// Who has given the bytes that are there.
-    pub fn givers(&self) -> impl Iterator<Item = SocketAddrV4> {
+    pub fn givers(&self) -> impl Iterator<Item = PeerAddr> {
         self.givers.iter().filter_map(|giver| self.candidates.addr(*giver))
     }
 
@@ -262,7 +267,7 @@ impl Fetch {
         self.done
     }
 
-    /// Whether everybody who is known was asked in vain, and nobody is being asked.
+    /// Whether every known peer was asked in vain, and none is being asked.
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
         !self.done && !self.checking && self.attempts.is_empty() && self.candidates.all_tried()

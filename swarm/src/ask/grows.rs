@@ -8,9 +8,10 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use core::time::Duration;
 
 const BLOCKS: u64 = 120;
@@ -65,7 +66,7 @@ impl World {
         let layout = Layout::new(BLOCKS * BLOCK_LEN, BLOCK_LEN).unwrap();
         let config = Config { order, max_links: 64, tuning: &Tuning::DEFAULT };
         let mut plan = Plan::new(layout, &Have::none(&layout), config, dice(seed));
-        plan.handle_peers(Time::ZERO, Source::User, &[SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001)]);
+        plan.handle_peers(Time::ZERO, Source::User, &[PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7001)]);
         let mut dice = dice(!seed);
         let mut blocks: Vec<u64> = (0..BLOCKS).collect();
         match growth {

@@ -8,7 +8,7 @@ use super::known::Flow;
 use crate::Time;
 use core::time::Duration;
 
-/// So long after the driver has told so, the limit still counts.
+/// For this time after the driver has told of it, the limit still counts.
 const HELD_UP: Duration = Duration::from_secs(1);
 
 impl Flow {
@@ -30,8 +30,9 @@ mod tests {
     use alloc::boxed::Box;
     use alloc::collections::VecDeque;
     use alloc::vec::Vec;
+    use cascade_format::PeerAddr;
     use cascade_format::{Block, Have, Layout};
-    use core::net::{Ipv4Addr, SocketAddrV4};
+    use core::net::IpAddr;
 
     /// Bytes that may come in a second, and with one turn.
     const RATE: u64 = 64 << 10;
@@ -48,14 +49,14 @@ mod tests {
         came: u64,
     }
 
-    /// Downloads a file of so many blocks from 10 peers, of whom one may be dumb; the time, and the plan.
+    /// Downloads a file of this number of blocks from 10 peers, one of which may give nothing; the time, and the plan.
     fn download(blocks: u64, dumb: Option<usize>, limited: bool) -> (Time, Plan) {
         let layout = Layout::new(BLOCK * blocks, BLOCK).unwrap();
         let config = Config { order: Order::Random, max_links: 64, tuning: &Tuning::DEFAULT };
         let mut random = fastrand::Rng::with_seed(7);
         let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(move || random.u64(..)));
         let addrs: Vec<_> =
-            (1..=10).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
+            (1..=10).map(|host| PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)).collect();
         plan.handle_peers(Time::ZERO, Source::User, &addrs);
         let (mut now, mut open, mut turn) = (Time::ZERO, Vec::<Open>::new(), 0);
         while !plan.is_complete() {
@@ -80,7 +81,7 @@ mod tests {
                     Action::Poll { .. } | Action::Probe { .. } => {}
                 }
             }
-            // Who is next in turn has a piece, four at once: the link reads in bursts.
+            // The next link in turn has a piece, four at once: the link reads in bursts.
             now += Duration::from_nanos(PIECE * 4 * 1_000_000_000 / RATE);
             let able = |open: &Open| open.gives && !open.asked.is_empty();
             let Some(next) = (turn..).take(open.len()).map(|at| at % open.len()).find(|at| able(&open[*at]))

@@ -1,14 +1,15 @@
 //! Takes in what peers tell of themselves.
 
 use super::action::Action;
+use super::address::nearness;
 use super::known::Known;
 use super::links::LinkId;
 use super::links::told::{Has, Told};
 use crate::Time;
 use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
-use cascade_format::{Block, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use cascade_format::{Block, Layout, PeerAddr};
+use core::net::SocketAddrV4;
 
 /// A link to a peer that is said to know the extension begins with a question for news.
 pub(super) fn expect(known: &mut Known, link: LinkId) {
@@ -70,10 +71,10 @@ fn take_in_item(known: &mut Known, now: Time, link: LinkId, peer: usize, item: &
         Item::Map { first, bits } => {
             return map_runs(&layout, *first, bits).into_iter().all(|run| has_run(known, link, peer, run));
         }
-        Item::Peers(addrs) => learn_hearsay(known, now, peer, addrs, true),
-        Item::PlainPeers(addrs) => learn_hearsay(known, now, peer, addrs, false),
-        // No connection is made over IPv6 yet, and the IPv4 addresses are in the others.
-        Item::WidePeers(_) | Item::WidePlainPeers(_) => {}
+        Item::Peers(addrs) => learn_hearsay(known, now, peer, &plain(addrs), true),
+        Item::PlainPeers(addrs) => learn_hearsay(known, now, peer, &plain(addrs), false),
+        Item::WidePeers(addrs) => learn_hearsay(known, now, peer, addrs, true),
+        Item::WidePlainPeers(addrs) => learn_hearsay(known, now, peer, addrs, false),
         // It may be asked again at once if no client waits.
         Item::Load(0) => told.busy_until = now,
         Item::Load(_) => {}
@@ -85,12 +86,16 @@ fn take_in_item(known: &mut Known, now: Time, link: LinkId, peer: usize, item: &
     true
 }
 
-fn learn_hearsay(known: &mut Known, now: Time, teller: usize, addrs: &[SocketAddrV4], extended: bool) {
+fn learn_hearsay(known: &mut Known, now: Time, teller: usize, addrs: &[PeerAddr], extended: bool) {
     known.changed = true;
     let teller = known.peers.get(teller).addr();
-    for addr in addrs.iter().filter(|addr| nearness(*addr.ip()) <= nearness(*teller.ip())) {
+    for addr in addrs.iter().filter(|addr| nearness(addr.ip()) <= nearness(teller.ip())) {
         known.peers.learn_hearsay(now, *addr, extended);
     }
+}
+
+fn plain(addrs: &[SocketAddrV4]) -> Vec<PeerAddr> {
+    addrs.iter().copied().map(PeerAddr::from).collect()
 }
 
 fn has_all(known: &mut Known, link: LinkId, has: Has) {
@@ -109,12 +114,6 @@ fn has_run(known: &mut Known, link: LinkId, peer: usize, run: Run) -> bool {
         rarity.more(&layout, block);
         peer.refusals.gained(block);
     })
-}
-
-/// 0 for the world, 1 for a private network, 2 for one machine. Nobody knows addresses nearer than its own:
-/// what a stranger tells of this machine, or of this network, is a way to make us knock there.
-fn nearness(ip: Ipv4Addr) -> u8 {
-    if ip.is_loopback() { 2 } else { u8::from(ip.is_private() || ip.is_link_local()) }
 }
 
 /// The blocks of a map part, as runs.
@@ -138,6 +137,7 @@ mod tests {
     use alloc::boxed::Box;
     use cascade_format::Have;
     use cascade_format::peer_wire::Status;
+    use core::net::IpAddr;
 
     fn requested(plan: &mut Plan, now: Time) -> Vec<Block> {
         let mut asked = Vec::new();
@@ -155,7 +155,7 @@ mod tests {
         let config = Config { order: Order::Random, max_links: 4, tuning: &Tuning::DEFAULT };
         let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
         let now = Time::from_millis(1);
-        plan.handle_peers(now, Source::User, &[SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001)]);
+        plan.handle_peers(now, Source::User, &[PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7001)]);
         let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };
         plan.handle_connected(now, link);
         let asked = requested(&mut plan, now);
@@ -166,5 +166,37 @@ mod tests {
         plan.handle_news(now, link, &[Item::Everything]);
         plan.handle_received(now, link, 1, &[Outcome::Told]);
         assert_eq!(requested(&mut plan, now), asked);
+    }
+
+    #[test]
+    fn peers_of_both_families_are_taken_as_far_as_the_teller_can_know_them() {
+        let layout = Layout::new(1 << 20, 1 << 20).unwrap();
+        let config = Config { order: Order::Random, max_links: 4, tuning: &Tuning::DEFAULT };
+        let known = |teller: &str, told: &[&str]| {
+            let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
+            let (now, at) = (Time::from_millis(1), |text: &str| text.parse::<PeerAddr>().unwrap());
+            plan.handle_peers(now, Source::User, &[at(teller)]);
+            let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };
+            plan.handle_connected(now, link);
+            let told = told.iter().map(|text| at(text)).collect();
+            plan.handle_news(now, link, &[Item::WidePeers(told)]);
+            plan.known_peers() - 1
+        };
+        let world = ["[2001:db8::9]:1", "192.0.2.9:1"];
+        let near = ["[fd00::9]:1", "10.0.0.9:1"];
+        let here = ["[::1]:1", "127.0.0.9:1", "[64:ff9b::7f00:1]:1"];
+        let nowhere = ["[fe80::1]:1", "[ff02::1]:1", "[::]:1", "[2001:db8::9]:0"];
+        for (teller, counts) in
+            [("[2001:db8::5]:1", [2, 0, 0, 0]), ("[fd00::5]:1", [2, 2, 0, 0]), ("[::1]:2", [2, 2, 3, 0])]
+        {
+            assert_eq!(
+                [&world[..], &near, &here, &nowhere].map(|told| known(teller, told)),
+                counts,
+                "{teller}"
+            );
+        }
+        let crowd: Vec<_> = (1..=100).map(|port| alloc::format!("[2001:db8:7::9]:{port}")).collect();
+        let crowd: Vec<_> = crowd.iter().map(alloc::string::String::as_str).collect();
+        assert_eq!(known("[2001:db8::5]:1", &crowd), 8, "ports of one host");
     }
 }

@@ -12,12 +12,13 @@ use super::peers::Source;
 use super::report::{PeerShare, Totals};
 use super::tuning::Tuning;
 use super::wrong::{GivenUp, WrongBlock};
-use crate::Time;
+use crate::{Listening, Time};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::extension::Item;
 use cascade_format::{Block, Have, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use core::ops::Range;
 
 /// How to download.
@@ -64,13 +65,13 @@ impl Plan {
     }
 
     /// Peers that were heard of, by any way.
-    pub fn handle_peers(&mut self, now: Time, source: Source, addrs: &[SocketAddrV4]) {
+    pub fn handle_peers(&mut self, now: Time, source: Source, addrs: &[PeerAddr]) {
         self.known.changed = true;
         self.known.peers.hear(now, source, addrs);
     }
 
     /// Hosts that have asked this peer for blocks, and do not tell where they listen.
-    pub fn handle_askers(&mut self, now: Time, hosts: &[Ipv4Addr]) {
+    pub fn handle_askers(&mut self, now: Time, hosts: &[IpAddr]) {
         self.known.changed = true;
         self.known.peers.hear_hosts(now, hosts);
     }
@@ -99,6 +100,9 @@ impl Plan {
 
     /// The link has ended, and everything that arrived on it has been told.
     pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
+        if ended == Ended::NoWay {
+            self.connecting.unpay(&self.known, now, link);
+        }
         self.actions.extend(self.answers.closed(&mut self.known, now, link, ended));
     }
 
@@ -245,7 +249,7 @@ impl Plan {
         self.known.links.iter().filter(|(_, link)| useful(link)).count()
     }
 
-    /// Whether so few links are useful that trackers are asked as often as the protocol allows.
+    /// Whether trackers are asked as often as the protocol allows, because few links are useful.
     #[must_use]
     pub fn wants_peers(&self, now: Time) -> bool {
         self.useful(now) < self.known.tuning.swarm_links
@@ -280,14 +284,14 @@ impl Plan {
         &self.known
     }
 
-    /// This peer is known to others by `addr`.
-    pub fn set_own_address(&mut self, addr: SocketAddrV4) {
-        self.known.peers.set_own(addr);
+    /// This peer is known to others by `addr`, and perhaps by one of the other family.
+    pub fn set_own_address(&mut self, addr: PeerAddr) {
+        self.known.peers.own_mut().set_known_by(addr);
     }
 
-    /// This peer listens there, or at all of the machine's addresses.
-    pub fn set_listening(&mut self, listen: SocketAddrV4) {
-        self.known.peers.set_listening(listen);
+    /// This peer listens there.
+    pub fn set_listening(&mut self, listening: Listening) {
+        self.known.peers.own_mut().set_listening(listening);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a download tells of itself.
 
-use core::net::SocketAddrV4;
+use cascade_format::PeerAddr;
 
 /// Sums over a whole download.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Totals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerShare {
     /// Where it listens.
-    pub addr: SocketAddrV4,
+    pub addr: PeerAddr,
     /// Bytes of verified blocks.
     pub bytes: u64,
     /// Blocks that it sent with a wrong hash.

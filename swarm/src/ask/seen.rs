@@ -5,7 +5,7 @@ use super::links::{Link, LinkId};
 use super::plan::Plan;
 use crate::Time;
 use alloc::vec::Vec;
-use core::net::SocketAddrV4;
+use cascade_format::PeerAddr;
 
 /// What is under way on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct SeenLink {
     /// Its name.
     pub id: LinkId,
     /// Where the peer listens.
-    pub addr: SocketAddrV4,
+    pub addr: PeerAddr,
     /// What is under way.
     pub role: Role,
     /// Bytes a second while blocks came last; 0 while unknown.
@@ -128,7 +128,7 @@ mod tests {
         let layout = Layout::new(8 << 20, 1 << 20).unwrap();
         let config = Config { order: Order::Random, max_links: 64, tuning: &Tuning::DEFAULT };
         let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 7));
-        let addrs = [1, 2].map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 1000));
+        let addrs = [1, 2].map(|host| PeerAddr::new(Ipv4Addr::new(10, 0, 0, host).into(), 1000));
         plan.handle_peers(Time::ZERO, Source::User, &addrs);
         let (links, _) = actions(&mut plan, Time::ZERO);
         assert!(plan.seen_links(Time::ZERO).iter().all(|link| link.role == Role::Connecting));

@@ -7,9 +7,10 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap};
 use alloc::vec;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::peer_wire::Status;
 use cascade_format::{Block, Have, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// What a peer of the world does.
@@ -78,9 +79,9 @@ struct World {
 }
 
 /// Peer number `index`, on a host of its own.
-fn addr(index: usize) -> SocketAddrV4 {
+fn addr(index: usize) -> PeerAddr {
     let number = u32::try_from(index).unwrap();
-    SocketAddrV4::new(Ipv4Addr::from(0x0a00_0001 + number), 1000 + u16::try_from(index).unwrap())
+    PeerAddr::new(IpAddr::from((0x0a00_0001 + number).to_be_bytes()), 1000 + u16::try_from(index).unwrap())
 }
 
 fn random(mut seed: u64) -> Random {

@@ -10,7 +10,7 @@ use crate::Time;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cascade_format::Block;
-use core::net::SocketAddrV4;
+use cascade_format::PeerAddr;
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -22,7 +22,7 @@ const MAX_WRONG: u32 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongBlock {
     /// From whom.
-    pub addr: SocketAddrV4,
+    pub addr: PeerAddr,
     /// Which block.
     pub block: Block,
     /// How often it came wrong so far, from anybody.
@@ -39,7 +39,7 @@ pub struct GivenUp {
     /// How often, from anybody.
     pub times: u32,
     /// The peers that sent it wrong.
-    pub addrs: Vec<SocketAddrV4>,
+    pub addrs: Vec<PeerAddr>,
     /// Blocks that are still to get.
     pub left: u64,
 }
@@ -169,7 +169,7 @@ mod tests {
     use alloc::boxed::Box;
     use cascade_format::peer_wire::Status;
     use cascade_format::{Have, Layout};
-    use core::net::Ipv4Addr;
+    use core::net::IpAddr;
 
     const BLOCKS: u64 = 8;
 
@@ -183,8 +183,8 @@ mod tests {
         now: Time,
     }
 
-    const fn addr(peer: u8) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, peer), 7001)
+    fn addr(peer: u8) -> PeerAddr {
+        PeerAddr::new(IpAddr::from([10, 0, 0, peer]), 7001)
     }
 
     impl<F: FnMut(u8, Block) -> Option<Outcome>> World<F> {
@@ -215,7 +215,7 @@ mod tests {
         fn obey(&mut self, action: Action) {
             match action {
                 Action::Connect { link, addr, .. } => {
-                    self.links.insert(link, addr.ip().octets()[3]);
+                    self.links.insert(link, addr.v4().unwrap().ip().octets()[3]);
                     self.plan.handle_connected(self.now, link);
                 }
                 Action::Request { link, blocks } => {

@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use hashbrown::HashSet;
 
 /// Hosts that are remembered; further ones take the place of the oldest.
@@ -11,15 +11,15 @@ const MAX_ASKERS: usize = 256;
 /// The latest of them, in the order of their first appearance.
 #[derive(Debug, Default)]
 pub(super) struct Askers {
-    hosts: VecDeque<Ipv4Addr>,
-    known: HashSet<Ipv4Addr>,
+    hosts: VecDeque<IpAddr>,
+    known: HashSet<IpAddr>,
     /// Number of those that were forgotten.
     base: u64,
 }
 
 impl Askers {
     /// A host has asked; tells whether that is new.
-    pub(super) fn insert(&mut self, host: Ipv4Addr) -> bool {
+    pub(super) fn insert(&mut self, host: IpAddr) -> bool {
         if !self.known.insert(host) {
             return false;
         }
@@ -39,7 +39,7 @@ impl Askers {
     }
 
     /// Those that came since `at`, which is set to where the next call goes on; begin with 0.
-    pub(super) fn since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+    pub(super) fn since(&self, at: &mut u64) -> Vec<IpAddr> {
         let passed = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
         *at = self.end();
         self.hosts.iter().skip(passed).copied().collect()
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn each_host_appears_once_and_the_oldest_are_forgotten() {
-        let host = |number: usize| Ipv4Addr::from(u32::try_from(number).unwrap());
+        let host = |number: usize| IpAddr::from(u32::try_from(number).unwrap().to_be_bytes());
         let (mut askers, mut at) = (Askers::default(), 0);
         assert!(askers.insert(host(1)) && !askers.insert(host(1)) && askers.insert(host(2)));
         assert_eq!(askers.since(&mut at), [host(1), host(2)]);

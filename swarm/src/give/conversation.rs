@@ -6,18 +6,21 @@
 use super::subscriber::SubscriberId;
 use super::upload::Upload;
 use crate::Time;
+use crate::ask::address;
 use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_TIMEOUT};
 use alloc::vec::Vec;
-use cascade_format::Block;
 use cascade_format::extension::{Item, Marker};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use cascade_format::{Block, PeerAddr};
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// One client's connection, as far as one file goes.
 #[derive(Debug)]
 pub struct Conversation {
-    /// The client's host; `None`: it has no address of version 4.
-    host: Option<Ipv4Addr>,
+    /// The client's address, if it has one.
+    ip: Option<IpAddr>,
+    /// Its host, with which it shares what a host may have.
+    host: Option<IpAddr>,
     /// As which it is told things, once it has shown the marker.
     subscriber: Option<SubscriberId>,
     /// Its host is known as one that asks without the marker.
@@ -27,10 +30,16 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// With a client at `host` that has asked for nothing yet.
+    /// With a client at `ip` that has asked for nothing yet, on a host by [`address::host`].
     #[must_use]
-    pub const fn new(host: Option<Ipv4Addr>) -> Self {
-        Self { host, subscriber: None, noted: false, waits_since: None }
+    pub fn new(ip: Option<IpAddr>) -> Self {
+        Self { ip, host: ip.map(address::host), subscriber: None, noted: false, waits_since: None }
+    }
+
+    /// The same with a client on this host.
+    #[must_use]
+    pub fn on_host(self, host: IpAddr) -> Self {
+        Self { host: Some(host), ..self }
     }
 
     /// As which it is told things, if it has shown the marker.
@@ -180,8 +189,9 @@ impl Upload {
         if let Some(id) = conversation.subscriber.filter(|id| self.is_subscriber(*id)) {
             return id;
         }
-        let host = conversation.host.filter(|_| marker.port != 0);
-        let id = self.open(now, host.map(|host| SocketAddrV4::new(host, marker.port)));
+        let listens = |ip: &Option<IpAddr>| ip.filter(|_| marker.port != 0);
+        let addr = listens(&conversation.ip).map(|ip| PeerAddr::new(ip, marker.port));
+        let id = self.open_on(now, addr, listens(&conversation.host));
         conversation.subscriber = Some(id);
         id
     }
@@ -195,7 +205,7 @@ impl Upload {
         server: Server<'_>,
     ) -> Decision {
         if !core::mem::replace(&mut conversation.noted, true) {
-            conversation.host.into_iter().for_each(|host| self.note_host(host));
+            conversation.ip.into_iter().for_each(|ip| self.note_host(ip));
         }
         let Wanted::Block(block) = wanted else { return Decision::Refuse(None) };
         let since = conversation.waits_since.unwrap_or(now);

@@ -1,16 +1,17 @@
 //! Peers that have shown themselves to this one, so that they can be told of to others: only what was
 //! seen first-hand is passed on, never hearsay.
 
+use crate::ask::address;
 use crate::limits::{MAX_MET, MAX_MET_A_HOST};
 use alloc::collections::VecDeque;
-use core::net::SocketAddrV4;
+use cascade_format::PeerAddr;
 use hashbrown::HashMap;
 
 /// A peer that was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acquaintance {
     /// Where it listens.
-    pub addr: SocketAddrV4,
+    pub addr: PeerAddr,
     /// Whether it has shown that it knows the extension.
     pub extended: bool,
 }
@@ -20,7 +21,7 @@ pub struct Acquaintance {
 pub struct Met {
     peers: VecDeque<Acquaintance>,
     /// Whether each of them has shown that it knows the extension.
-    known: HashMap<SocketAddrV4, bool>,
+    known: HashMap<PeerAddr, bool>,
     /// Number of those that were forgotten.
     base: u64,
 }
@@ -30,7 +31,7 @@ impl Met {
     pub fn insert(&mut self, peer: Acquaintance) -> bool {
         let Acquaintance { addr, extended } = peer;
         let known = self.known.get(&addr).is_some_and(|known| *known || !extended);
-        if addr.port() == 0 || addr.ip().is_unspecified() || known || self.is_crowd(addr) {
+        if !addr.is_somewhere() || known || self.is_crowd(addr) {
             return false;
         }
         self.known.insert(addr, extended);
@@ -49,8 +50,9 @@ impl Met {
 
     /// Whether the host has shown as many ports as one host may. A port is a claim; on this
     /// machine itself there may be a whole swarm.
-    fn is_crowd(&self, addr: SocketAddrV4) -> bool {
-        let ports = self.known.keys().filter(|known| known.ip() == addr.ip()).count();
+    fn is_crowd(&self, addr: PeerAddr) -> bool {
+        let host = address::host(addr.ip());
+        let ports = self.known.keys().filter(|known| address::host(known.ip()) == host).count();
         !addr.ip().is_loopback() && ports >= MAX_MET_A_HOST
     }
 
@@ -72,12 +74,12 @@ impl Met {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
+    use core::net::IpAddr;
 
     #[test]
     fn the_oldest_are_forgotten_and_numbers_go_on() {
         let peer = |port: usize| Acquaintance {
-            addr: SocketAddrV4::new(Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap()),
+            addr: PeerAddr::new(IpAddr::from([127, 0, 0, 1]), u16::try_from(port).unwrap()),
             extended: false,
         };
         let mut met = Met::default();
@@ -94,10 +96,23 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_network_is_one_host_and_link_local_addresses_are_nothing_for_others() {
+        let mut met = Met::default();
+        let insert = |met: &mut Met, last: u16| {
+            let addr = PeerAddr::new(IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, last]), 7001);
+            met.insert(Acquaintance { addr, extended: true })
+        };
+        let most = u16::try_from(MAX_MET_A_HOST).unwrap();
+        assert!((1..=most).all(|last| insert(&mut met, last)) && !insert(&mut met, most + 1));
+        let link_local = "[fe80::1]:7001".parse().unwrap();
+        assert!(!met.insert(Acquaintance { addr: link_local, extended: true }));
+    }
+
+    #[test]
     fn a_host_with_many_ports_is_told_of_so_many_times() {
         let mut met = Met::default();
         for port in 1..=u16::try_from(MAX_MET_A_HOST).unwrap() + 1 {
-            let addr = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port);
+            let addr = PeerAddr::new(IpAddr::from([10, 0, 0, 1]), port);
             let new = met.insert(Acquaintance { addr, extended: true });
             assert_eq!(new, usize::from(port) <= MAX_MET_A_HOST, "port {port}");
         }

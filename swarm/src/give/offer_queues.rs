@@ -8,11 +8,11 @@ use super::subscriber::SubscriberId;
 use crate::Time;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use hashbrown::HashMap;
 
 /// Where a subscriber is; `None`: it does not say that it listens. Those that pass nothing on count as one host.
-pub(super) type Host = Option<Ipv4Addr>;
+pub(super) type Host = Option<IpAddr>;
 
 /// A subscriber in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +202,7 @@ mod tests {
     fn subscriber(number: u64, host: u8) -> Candidate {
         Candidate {
             subscriber: SubscriberId(number),
-            host: Some(Ipv4Addr::new(10, 0, 0, host)),
+            host: Some(IpAddr::from([10, 0, 0, host])),
             newcomer: false,
         }
     }

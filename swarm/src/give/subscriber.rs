@@ -2,15 +2,15 @@
 
 use super::admission::Admission;
 use super::have_log::HaveLog;
-use super::met::Met;
+use super::met::{Acquaintance, Met};
 use super::news_queue::Position;
 use crate::Time;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
 use alloc::vec;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Block, Layout};
-use core::net::SocketAddrV4;
 
 /// Parts of a map that are looked at for one answer.
 const MAX_EMPTY_PARTS: usize = 2;
@@ -22,7 +22,7 @@ pub struct SubscriberId(pub u64);
 /// Where a subscriber stands.
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    pub(super) addr: Option<SocketAddrV4>,
+    pub(super) addr: Option<PeerAddr>,
     /// The first block that it was not told about by a map.
     pub(super) map_at: u64,
     pub(super) log_at: u64,
@@ -58,7 +58,7 @@ pub(super) struct Subscriber {
 impl Subscriber {
     /// One that listens at `addr`, if it does, and is told the blocks from `map_at` on by a map, those that came
     /// since `log_at` one by one, and the last of the peers that were met before `met_end`.
-    pub(super) fn new(addr: Option<SocketAddrV4>, map_at: u64, log_at: u64, met_end: u64) -> Self {
+    pub(super) fn new(addr: Option<PeerAddr>, map_at: u64, log_at: u64, met_end: u64) -> Self {
         Self {
             addr,
             map_at,
@@ -128,18 +128,35 @@ impl Subscriber {
     /// for others.
     pub(super) fn new_peers(&mut self, met: &Met) -> impl Iterator<Item = Item> + use<> {
         let local = self.addr.is_some_and(|addr| addr.ip().is_loopback());
-        let (mut extended, mut plain) = (Vec::new(), Vec::new());
-        while extended.len() + plain.len() < MAX_PEERS_A_FIELD
+        let mut peers = Vec::new();
+        while peers.len() < MAX_PEERS_A_FIELD
             && self.peers_told < MAX_PEERS_TOLD
             && let Some((number, peer)) = met.get(self.met_at)
         {
             self.met_at = number + 1;
             if Some(peer.addr) != self.addr && (local || !peer.addr.ip().is_loopback()) {
-                if peer.extended { &mut extended } else { &mut plain }.push(peer.addr);
+                peers.push(peer);
                 self.peers_told += 1;
             }
         }
-        let extended = (!extended.is_empty()).then_some(Item::Peers(extended));
-        extended.into_iter().chain((!plain.is_empty()).then_some(Item::PlainPeers(plain)))
+        items_of(&peers)
     }
+}
+
+/// Each family in items of its own: a peer that does not know those for IPv6 hears of the others all the same.
+fn items_of(peers: &[Acquaintance]) -> impl Iterator<Item = Item> + use<> {
+    let of =
+        |extended: bool| peers.iter().filter(move |peer| peer.extended == extended).map(|peer| peer.addr);
+    let v4 = |extended| of(extended).filter_map(|addr| addr.v4()).collect::<Vec<_>>();
+    let v6 = |extended| of(extended).filter(|addr| addr.v6().is_some()).collect::<Vec<_>>();
+    let some = |any: bool, item: Item| any.then_some(item);
+    let (peers, plain, wide, wide_plain) = (v4(true), v4(false), v6(true), v6(false));
+    [
+        some(!peers.is_empty(), Item::Peers(peers)),
+        some(!plain.is_empty(), Item::PlainPeers(plain)),
+        some(!wide.is_empty(), Item::WidePeers(wide)),
+        some(!wide_plain.is_empty(), Item::WidePlainPeers(wide_plain)),
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -2,12 +2,15 @@
 
 use super::*;
 use crate::Time;
-use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_A_SECOND, NEWS_AT_ONCE, NEWS_TIMEOUT};
+use crate::limits::{
+    HURRIED_NEWS_INTERVAL, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD, NEWS_A_SECOND, NEWS_AT_ONCE, NEWS_TIMEOUT,
+};
 use alloc::vec;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::extension::{Item, Marker, Run};
 use cascade_format::{Block, Have, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use core::time::Duration;
 
 const NOW: Time = Duration::from_secs(1);
@@ -20,8 +23,59 @@ fn block(number: u64) -> Block {
     layout().block(number).unwrap()
 }
 
-fn addr(host: u8) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)
+fn addr(host: u8) -> PeerAddr {
+    PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)
+}
+
+fn v6(host: u16) -> PeerAddr {
+    PeerAddr::new(IpAddr::from([0x2001, 0xdb8, 0, host, 0, 0, 0, 1]), 7001)
+}
+
+impl Upload {
+    fn open(&mut self, now: Time, addr: Option<PeerAddr>) -> SubscriberId {
+        self.open_on(now, addr, addr.map(|addr| addr.ip()))
+    }
+}
+
+#[test]
+fn peers_of_each_family_are_told_in_items_of_their_own() {
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let reader = upload.open(NOW, Some(v6(1)));
+    upload.met(addr(2), true);
+    upload.met(v6(2), true);
+    upload.met(addr(3), false);
+    upload.met(v6(3), false);
+    let told = upload.news(NOW, reader, &|_| false).unwrap();
+    let v4 = |host| vec![addr(host).v4().unwrap()];
+    let items = [
+        Item::Peers(v4(2)),
+        Item::PlainPeers(v4(3)),
+        Item::WidePeers(vec![v6(2)]),
+        Item::WidePlainPeers(vec![v6(3)]),
+    ];
+    assert!(items.iter().all(|item| told.contains(item)), "{told:?}");
+}
+
+fn is_wide(item: &Item) -> bool {
+    matches!(item, Item::WidePeers(_) | Item::WidePlainPeers(_))
+}
+
+#[test]
+fn no_more_peers_are_told_at_once_for_being_of_two_families() {
+    let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
+    let reader = upload.open(NOW, Some(addr(1)));
+    for host in 2..=200 {
+        upload.met(if host % 2 == 0 { addr(host) } else { v6(host.into()) }, host % 3 == 0);
+    }
+    let told = |upload: &mut Upload| {
+        let items = upload.news(NOW, reader, &|_| false).unwrap_or_default();
+        // 6 or 18 bytes each, behind 3 for each item.
+        let len = |item: &Item| (item.encoded_len() - 3) / if is_wide(item) { 18 } else { 6 };
+        items.iter().filter(|item| !matches!(item, Item::Load(_) | Item::Map { .. })).map(len).sum::<usize>()
+    };
+    assert_eq!(told(&mut upload), MAX_PEERS_A_FIELD);
+    assert_eq!(told(&mut upload), MAX_PEERS_TOLD - MAX_PEERS_A_FIELD);
+    assert_eq!(told(&mut upload), 0);
 }
 
 fn seeder() -> Upload {
@@ -71,8 +125,11 @@ fn two_readers_are_told_of_each_other_and_offered_different_blocks() {
     let mut upload = seeder();
     let subscribers = [upload.open(NOW, Some(addr(1))), upload.open(NOW, Some(addr(2)))];
     let told = subscribers.map(|subscriber| news(&mut upload, NOW, subscriber).unwrap());
-    assert!(told[0].contains(&Item::Choosing) && told[0].contains(&Item::Peers(vec![addr(2)])), "{told:?}");
-    assert!(told[1].contains(&Item::Peers(vec![addr(1)])), "{told:?}");
+    assert!(
+        told[0].contains(&Item::Choosing) && told[0].contains(&Item::Peers(vec![addr(2).v4().unwrap()])),
+        "{told:?}"
+    );
+    assert!(told[1].contains(&Item::Peers(vec![addr(1).v4().unwrap()])), "{told:?}");
     let (one, two) = (offered(&told[0]), offered(&told[1]));
     assert!(!one.is_empty() && !two.is_empty(), "{told:?}");
     assert!(one.iter().all(|number| !two.contains(number)), "{told:?}");
@@ -281,16 +338,16 @@ fn who_leaves_says_goodbye_once() {
 
 #[test]
 fn an_address_of_this_machine_is_told_on_this_machine_alone() {
-    let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7001);
+    let local = PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7001);
     let mut upload = seeder();
     upload.met(local, true);
     let far = upload.open(NOW, Some(addr(1)));
-    let near = upload.open(NOW, Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7002)));
+    let near = upload.open(NOW, Some(PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7002)));
     let peers = |items: Vec<Item>| items.into_iter().find(|item| matches!(item, Item::Peers(_)));
     let to_far = peers(news(&mut upload, NOW, far).unwrap());
     assert_eq!(to_far, None, "both others are of this machine");
     let to_near = peers(news(&mut upload, NOW, near).unwrap());
-    assert_eq!(to_near, Some(Item::Peers(vec![local, addr(1)])));
+    assert_eq!(to_near, Some(Item::Peers([local, addr(1)].map(|addr| addr.v4().unwrap()).into())));
 }
 
 #[test]
@@ -378,9 +435,9 @@ fn take_offers(upload: &mut Upload, now: Time, subscriber: SubscriberId, seen: &
 #[test]
 fn many_readers_of_one_host_do_not_keep_what_is_on_offer() {
     let mut upload = seeder();
-    let (mut now, greedy_host) = (NOW, Ipv4Addr::new(10, 0, 0, 9));
+    let (mut now, greedy_host) = (NOW, IpAddr::from([10, 0, 0, 9]));
     let greedy: Vec<SubscriberId> =
-        (1..=50).map(|port| upload.open(now, Some(SocketAddrV4::new(greedy_host, port)))).collect();
+        (1..=50).map(|port| upload.open(now, Some(PeerAddr::new(greedy_host, port)))).collect();
     let held: usize =
         greedy.iter().map(|subscriber| offered(&news(&mut upload, now, *subscriber).unwrap()).len()).sum();
     assert!(held > 4, "alone they are offered {held}");
@@ -420,7 +477,7 @@ fn poll(upload: &mut Upload, now: Time, client: &mut Conversation, behind: Behin
 }
 
 fn client(host: u8) -> Conversation {
-    Conversation::new(Some(Ipv4Addr::new(10, 0, 0, host)))
+    Conversation::new(Some(IpAddr::from([10, 0, 0, host])))
 }
 
 #[test]
@@ -465,7 +522,7 @@ fn news_stands_in_front_of_a_block_and_not_of_every_block() {
     assert_eq!(ask(&mut upload, NOW, &mut client, block_0), Decision::Give(None), "too soon");
     let due = NOW + Tuning::DEFAULT.news_interval;
     let missing = (Wanted::Missing, Some(MARKER), Behind::Nothing);
-    let told = Decision::Refuse(Some(vec![Item::Peers(vec![addr(9)])]));
+    let told = Decision::Refuse(Some(vec![Item::Peers(vec![addr(9).v4().unwrap()])]));
     assert_eq!(ask(&mut upload, due, &mut client, missing), told);
 }
 
@@ -499,7 +556,7 @@ fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
         let decision = upload.request(NOW, &mut plain, of(block(number), None), server);
         assert_eq!(decision, Decision::Give(None));
     }
-    assert_eq!(upload.askers_since(&mut seen), [Ipv4Addr::new(10, 0, 0, 1)]);
+    assert_eq!(upload.askers_since(&mut seen), [IpAddr::from([10, 0, 0, 1])]);
     let mut given = 0;
     for number in 0..50 {
         let decision = upload.request(NOW, &mut marked, of(block(number), Some(MARKER)), server);

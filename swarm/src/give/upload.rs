@@ -15,8 +15,9 @@ use crate::limits::MAX_PEERS_TOLD;
 use crate::meter::Meter;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::{Block, Have, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use hashbrown::HashMap;
 
 mod news;
@@ -112,7 +113,7 @@ impl Upload {
     }
 
     /// This peer has met another, which listens at `addr`, and may have shown that it knows the extension.
-    pub fn met(&mut self, addr: SocketAddrV4, extended: bool) {
+    pub fn met(&mut self, addr: PeerAddr, extended: bool) {
         if self.met.insert(Acquaintance { addr, extended }) {
             self.wake_idle();
         }
@@ -145,15 +146,20 @@ impl Upload {
         }
     }
 
-    /// A connection has shown the marker. `addr`: where its other end listens, if it does.
-    pub(super) fn open(&mut self, now: Time, addr: Option<SocketAddrV4>) -> SubscriberId {
+    /// A connection has shown the marker. `addr`: where its other end listens, if it does, on this host.
+    pub(super) fn open_on(
+        &mut self,
+        now: Time,
+        addr: Option<PeerAddr>,
+        host: Option<IpAddr>,
+    ) -> SubscriberId {
         let id = SubscriberId(self.next);
         self.next += 1;
         let map_at = if self.have == 0 || self.is_complete() { self.layout.blocks() } else { 0 };
         let subscriber = Subscriber::new(addr, map_at, self.released, self.met.end());
         self.subscribers.insert(id, subscriber);
         if let Some(offers) = &mut self.offers {
-            offers.open(id, addr.map(|addr| *addr.ip()));
+            offers.open(id, host);
         }
         if let Some(addr) = addr {
             self.met(addr, true);
@@ -264,7 +270,7 @@ impl Upload {
     }
 
     /// The peers that know the extension and were met since `at`, which is set to where the next call goes on; begin with 0.
-    pub fn met_since(&self, at: &mut u64) -> Vec<SocketAddrV4> {
+    pub fn met_since(&self, at: &mut u64) -> Vec<PeerAddr> {
         let mut peers = Vec::new();
         while let Some((number, peer)) = self.met.get(*at) {
             if peer.extended {
@@ -276,7 +282,7 @@ impl Upload {
     }
 
     /// Hosts that have asked without the marker since `at`, which is set to where the next call goes on; begin with 0.
-    pub fn askers_since(&self, at: &mut u64) -> Vec<Ipv4Addr> {
+    pub fn askers_since(&self, at: &mut u64) -> Vec<IpAddr> {
         self.askers.since(at)
     }
 
@@ -307,7 +313,7 @@ impl Upload {
     }
 
     /// A client at `host` has asked without the marker.
-    pub(super) fn note_host(&mut self, host: Ipv4Addr) {
+    pub(super) fn note_host(&mut self, host: IpAddr) {
         self.askers.insert(host);
     }
 

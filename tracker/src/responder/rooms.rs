@@ -45,7 +45,8 @@ impl Responder {
                 }
             }
         }
-        let news = if report.goodbye { None } else { self.peers_for(&ask, from, now, answer) };
+        let news =
+            if report.goodbye { None } else { self.peers_for(&ask, !report.v4_only, from, now, answer) };
         if answer.first() == Some(&STATUS_OK) {
             self.keep(report, from, now);
         }
@@ -159,6 +160,7 @@ mod tests {
             number,
             goodbye: false,
             seeder: false,
+            v4_only: false,
             progress: Progress { had, blocks: 10, received: had, given: 0 },
             program: Program::of("test 1"),
             name: PeerName::of("lab-07"),
@@ -198,6 +200,10 @@ mod tests {
         let (_, list) =
             send(&mut responder, Request::Report(report("[2001:db8::1]:2", 2, 10)), "2001:db8::1");
         assert_eq!(parse_peer_list(&list).unwrap().len(), 2);
+        let narrow = Report { v4_only: true, ..report("10.0.0.1:1", 1, 4) };
+        let (_, list) = send(&mut responder, Request::Report(narrow), "10.0.0.1");
+        let listed: Vec<_> = parse_peer_list(&list).unwrap().map(|entry| entry.addr.to_string()).collect();
+        assert_eq!(listed, ["10.1.0.5:9"]);
         let page = ask_page(&mut responder, 0);
         let summary = Summary { complete: 1, incomplete: 1, silent: 0, seeders: 0, unknown: 1 };
         assert_eq!((page.summary, page.next, responder.peers()), (summary, 0, 3));

@@ -16,9 +16,6 @@ pub struct Cell {
     pub had_by: u32,
 }
 
-/// Letters of cells of which some blocks are here: one eighth, two eighths …
-const PARTS: [char; 7] = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
-
 impl Cell {
     const fn letter(&self, blocks: u64) -> char {
         if self.here >= blocks {
@@ -28,8 +25,15 @@ impl Cell {
             return 'F';
         }
         if self.here > 0 {
-            let eighths = (self.here.saturating_mul(8) / blocks) as usize;
-            return PARTS[if eighths == 0 { 0 } else { eighths - 1 }];
+            return match self.here.saturating_mul(8) / blocks {
+                0 | 1 => 'a',
+                2 => 'b',
+                3 => 'c',
+                4 => 'd',
+                5 => 'e',
+                6 => 'f',
+                _ => 'g',
+            };
         }
         match self.had_by {
             0 => 'n',

@@ -131,6 +131,7 @@ mod tests {
             download: download.map(Arc::new),
             receivers: Vec::new(),
             receivers_known: 0,
+            receivers_given: 0,
             bytes_given: 0,
             copies_given: 0.0,
             bytes_received: 0,
@@ -165,6 +166,7 @@ mod tests {
             active,
             first_seen: Duration::ZERO,
             last_seen: Duration::ZERO,
+            completed: None,
         };
         let receivers = [
             receiver(1, Some(true), false),

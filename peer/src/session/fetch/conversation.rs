@@ -4,11 +4,10 @@ use crate::dial::Dial;
 use crate::limits::CONNECT_TIMEOUT;
 use crate::link::farewell::FAREWELL;
 use crate::pace::Allowance;
-use cascade_format::CascadeHash;
 use cascade_format::extension::metafile::{Heard, PartReader, request};
+use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::ask::fetch::{AttemptId, Failure};
 use std::io;
-use std::net::SocketAddrV4;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -40,7 +39,7 @@ pub(super) struct Conversation {
     pub(super) hash: CascadeHash,
     /// How to connect.
     pub(super) dial: Dial,
-    pub(super) addr: SocketAddrV4,
+    pub(super) addr: PeerAddr,
     /// Where this peer listens, 0 if it does not.
     pub(super) port: u16,
     /// Offsets to ask for. When the other end is gone, so is the wish for parts.
@@ -66,7 +65,7 @@ impl Conversation {
     /// Asks for the part at `offset`, then for those that it is told to. Once connected, something is asked for in
     /// any case, and the first answer is read to its end: some programs of the field die of less.
     pub(super) async fn run(mut self, offset: u32) {
-        let connecting = timeout(CONNECT_TIMEOUT, self.dial.connect(self.addr)).await;
+        let connecting = timeout(CONNECT_TIMEOUT, self.dial.connect(self.addr.into())).await;
         let mut stream = match connecting.unwrap_or_else(|late| Err(late.into())) {
             Ok(stream) => stream,
             Err(error) => {

@@ -72,7 +72,7 @@ impl Tell {
         let told = reported && matches!(reply, Reply::List(_));
         if let Some(standing) = standing.filter(|_| told) {
             self.told = Some((now, standing));
-        } else if !reported {
+        } else if !reported && standing.is_some() {
             self.told = None;
             self.not_before = now + REPORT_INTERVAL;
         }
@@ -81,10 +81,11 @@ impl Tell {
         self.announce.handle_answer(now, command, reply);
     }
 
-    /// Whether the tracker has this peer in its room: then it is to hear a goodbye.
+    /// Whether the tracker may have this peer in its room, also by a report that is under way: then it is to hear a
+    /// goodbye.
     #[must_use]
     pub const fn is_in_room(&self) -> bool {
-        self.told.is_some()
+        self.told.is_some() || matches!(self.asked, Some((_, Some(_))))
     }
 
     /// When [`Tell::poll`] has something to ask, as long as `hungry` and `standing` stay; while an answer is owed,
@@ -212,6 +213,15 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_known_between_two_questions_is_reported_at_once() {
+        let asked = hour(Tell::new(true), false, true, LIST, |second| {
+            (second >= 7).then(|| standing(1, 2, 0).unwrap())
+        });
+        let first = Question::Peers(Command::Subscribe);
+        assert_eq!(asked[..2], [(0, first), (7, Question::Report(Command::Subscribe))]);
+    }
+
+    #[test]
     fn one_that_fails_is_left_in_peace() {
         let asked = hour(Tell::new(true), true, true, Reply::Unreachable, |_| standing(1, 2, 0));
         let times: Vec<u32> = asked.iter().map(|(second, _)| *second).collect();
@@ -222,7 +232,8 @@ mod tests {
     #[test]
     fn who_was_in_a_room_says_goodbye_to_it() {
         let mut tell = Tell::new(true);
-        assert!(tell.poll(at(0), false, standing(1, 2, 0)).is_some() && !tell.is_in_room());
+        assert!(!tell.is_in_room());
+        assert!(tell.poll(at(0), false, standing(1, 2, 0)).is_some() && tell.is_in_room());
         tell.handle_answer(at(0), true, LIST);
         assert!(tell.is_in_room());
         assert_eq!(tell.poll(at(30), false, None), None);

@@ -172,7 +172,7 @@ fn expected_wait(now: Time, holder: &Link, proven: bool, times: u32, is_end: boo
     // A holder that has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no
     // usual reason.
     let silence = holder.unusual_silence(now);
-    let wait = holder.pipeline.time_for(holder.requests.bytes()).unwrap_or_default().max(silence);
+    let wait = holder.pipeline.time_for(holder.requests.left()).unwrap_or_default().max(silence);
     (is_end && proven && times < MAX_FAST_TAKES).then_some(wait)
 }
 
@@ -183,14 +183,15 @@ mod tests {
     use crate::ask::{Config, Ended, Order, Outcome, Plan, Source, Tuning};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
+    use cascade_format::PeerAddr;
     use cascade_format::peer_wire::Status;
     use cascade_format::{Have, Layout};
-    use core::net::{Ipv4Addr, SocketAddrV4};
+    use core::net::IpAddr;
 
     const MOMENT: Duration = Duration::from_millis(1);
 
-    fn addr(host: u8) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)
+    fn addr(host: u8) -> PeerAddr {
+        PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)
     }
 
     fn plan(blocks: u64, hosts: &[u8]) -> Plan {
@@ -332,6 +333,38 @@ mod tests {
             now = plan.next_wakeup(now).expect("it sleeps until a tracker answers").max(now + MOMENT);
             assert!(now < Duration::from_secs(7), "{now:?}");
         }
+    }
+
+    /// Of two large blocks the second is under way on a slow link, of which `arrived` bytes have come: whether it is taken
+    /// for the fast link.
+    fn is_taken(arrived: u64) -> bool {
+        const BLOCK: u64 = 1 << 20;
+        let layout = Layout::new(2 * BLOCK, BLOCK).unwrap();
+        let config = Config { order: Order::Sequential, max_links: 8, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
+        plan.handle_peers(Time::ZERO, Source::Tracker(0), &[addr(1), addr(2)]);
+        let mut now = MOMENT;
+        let first = actions(&mut plan, now);
+        let (slow, fast) = (opened(&first, 1).unwrap().0, opened(&first, 2).unwrap().0);
+        plan.handle_connected(now, slow);
+        plan.handle_connected(now, fast);
+        let asked = requests(&actions(&mut plan, now));
+        let of = |link| asked.iter().find(|(on, _)| *on == link).unwrap().1;
+        now += Duration::from_millis(100);
+        plan.handle_received(now, fast, BLOCK, &[Outcome::Verified(of(fast))]);
+        // A quarter of a megabyte a second, in pieces.
+        for _ in 0..arrived / (16 << 10) {
+            now += Duration::from_millis(64);
+            plan.handle_received(now, slow, 16 << 10, &[]);
+        }
+        let revoked = |action: &Action| matches!(action, Action::Revoke { link, .. } if *link == slow);
+        actions(&mut plan, now).iter().any(revoked)
+    }
+
+    #[test]
+    fn a_block_that_has_nearly_arrived_is_left_where_it_is() {
+        assert!(is_taken(128 << 10));
+        assert!(!is_taken(1000 << 10));
     }
 
     #[test]

@@ -38,8 +38,9 @@ mod tests {
     use crate::ask::{Action, Config, Order, Plan, Source, Tuning};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
+    use cascade_format::PeerAddr;
     use cascade_format::{Have, Layout};
-    use core::net::{Ipv4Addr, SocketAddrV4};
+    use core::net::IpAddr;
     use core::time::Duration;
 
     /// The first blocks that two peers are asked for.
@@ -48,7 +49,7 @@ mod tests {
         let config = Config { order: Order::Random, max_links: 8, tuning: &Tuning::DEFAULT };
         let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 50));
         plan.want_first(first);
-        let addrs = [1, 2].map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001));
+        let addrs = [1, 2].map(|host| PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001));
         plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
         let (now, mut asked) = (Duration::from_millis(1), Vec::new());
         while let Some(action) = plan.poll_action(now) {

@@ -9,18 +9,24 @@ use crate::ask::blocks::Blocks;
 use crate::ask::known::Known;
 use crate::ask::links::LinkId;
 use alloc::vec::Vec;
-use cascade_format::Block;
-use core::net::SocketAddrV4;
+use cascade_format::{Block, PeerAddr};
+use core::net::IpAddr;
 use core::time::Duration;
 
 /// Missing blocks among which the next is sought of those that a leecher owns.
 const MAX_SEARCHED: usize = 2048;
 
 /// The weight of a leecher for a block; the highest one owns it.
-fn weight(leecher: SocketAddrV4, block: Block) -> u64 {
-    let addr = u64::from(u32::from(*leecher.ip())) << 16 | u64::from(leecher.port());
-    // Two rounds of SplitMix64: neighbours in both numbers must not be neighbours in the order.
-    mix(mix(addr).wrapping_add(block.number()))
+fn weight(leecher: PeerAddr, block: Block) -> u64 {
+    let port = u64::from(leecher.port());
+    // Rounds of SplitMix64: neighbours in both numbers must not be neighbours in the order.
+    let mixed = match leecher.ip() {
+        IpAddr::V4(ip) => mix(u64::from(u32::from(ip)) << 16 | port),
+        IpAddr::V6(ip) => {
+            ip.segments().into_iter().fold(port, |mixed, part| mix(mixed.wrapping_add(u64::from(part))))
+        }
+    };
+    mix(mixed.wrapping_add(block.number()))
 }
 
 fn mix(number: u64) -> u64 {
@@ -31,18 +37,18 @@ fn mix(number: u64) -> u64 {
 }
 
 /// Whether `leecher` owns `block` among itself and `others`.
-fn owns(leecher: SocketAddrV4, others: &[SocketAddrV4], block: Block) -> bool {
+fn owns(leecher: PeerAddr, others: &[PeerAddr], block: Block) -> bool {
     let own = weight(leecher, block);
     others.iter().all(|other| *other == leecher || weight(*other, block) < own)
 }
 
 /// The leechers among whom blocks are owned: the linked ones that tell nothing, and this peer.
-pub(super) fn leechers(known: &Known) -> Vec<SocketAddrV4> {
+pub(super) fn leechers(known: &Known) -> Vec<PeerAddr> {
     known.peers.plain_leechers().chain(known.peers.own()).collect()
 }
 
 /// The first missing block that `owner` owns among `leechers`.
-pub(super) fn next_of(owner: SocketAddrV4, leechers: &[SocketAddrV4], blocks: &mut Blocks) -> Option<Block> {
+pub(super) fn next_of(owner: PeerAddr, leechers: &[PeerAddr], blocks: &mut Blocks) -> Option<Block> {
     let first = blocks.first_missing()?.number();
     let mut missing = blocks.find_missing(None, first..blocks.layout().blocks()).take(MAX_SEARCHED);
     missing.find(|block| owns(owner, leechers, *block))
@@ -70,13 +76,12 @@ mod tests {
     use super::*;
     use alloc::vec;
     use cascade_format::Layout;
-    use core::net::Ipv4Addr;
+    use core::net::IpAddr;
 
     #[test]
     fn every_block_has_one_owner_and_everybody_about_as_many() {
         let layout = Layout::new(8000, 1).unwrap();
-        let all: Vec<_> =
-            (1..=8).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
+        let all: Vec<_> = (1..=8).map(|host| PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)).collect();
         let mut owned = vec![0; all.len()];
         for block in layout.iter() {
             let owners: Vec<usize> = (0..8).filter(|at| owns(all[*at], &all, block)).collect();

@@ -7,6 +7,7 @@ mod tests;
 use super::action::Action;
 use super::assignment::Assignment;
 use super::known::Known;
+use super::links::LinkId;
 use super::links::pipeline::Pace;
 use super::peers::Wanted;
 use super::tuning::{MAX_DOUBLINGS, Tuning, doubled};
@@ -147,6 +148,15 @@ impl Connecting {
         let connect = Action::Connect { link, addr, marked };
         let request = first.and_then(|block| known.request(now, link, vec![block]));
         [Some(connect), request].into_iter().flatten().collect()
+    }
+
+    /// Nothing was sent for the try of this link: it is not paid for, lest addresses out of reach take the turns of
+    /// others.
+    pub(super) fn unpay(&mut self, known: &Known, now: Time, link: LinkId) {
+        let peer = known.links.get(link).map(|state| known.peers.get(state.peer));
+        if peer.is_some_and(|peer| !peer.has_spoken()) {
+            self.tries_paid_until = self.tries_paid_until.saturating_sub(self.spacing(known, now));
+        }
     }
 
     fn has_room(&self, known: &Known) -> bool {

@@ -1,14 +1,16 @@
 //! Places, against peers that only connect.
 
 use super::super::links::LinkId;
-use super::super::{Config, Order, Plan, Source};
+use super::super::{Config, Ended, Order, Plan, Source};
 use super::*;
+use crate::Listening;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::extension::{Item, Run};
 use cascade_format::{Have, Layout};
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 use core::time::Duration;
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -17,8 +19,7 @@ fn plan(peers: u8) -> Plan {
     let layout = Layout::new(100 << 20, 1 << 20).unwrap();
     let config = Config { order: Order::Random, max_links: 128, tuning: &Tuning::DEFAULT };
     let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
-    let addrs: Vec<_> =
-        (1..=peers).map(|host| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), 7001)).collect();
+    let addrs: Vec<_> = (1..=peers).map(|host| PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001)).collect();
     plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
     plan
 }
@@ -46,6 +47,29 @@ fn the_first_links_are_opened_at_once_and_the_others_one_after_the_other() {
         now += Tuning::DEFAULT.link_spacing;
         assert_eq!(links(&mut plan, now).0.len(), 1);
     }
+}
+
+#[test]
+fn addresses_out_of_reach_take_no_turns_and_are_not_tried_again_soon() {
+    let (mut plan, now) = (plan(0), MOMENT);
+    // One in a network, of which each may be tried at once.
+    let v6 = |network| PeerAddr::new(IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, 1]), 7001);
+    let v6: Vec<_> = (1..=100).map(v6).collect();
+    plan.handle_peers(Time::ZERO, Source::Tracker(0), &v6);
+    let mut tried = 0;
+    loop {
+        let (opened, _) = links(&mut plan, now);
+        tried += opened.len();
+        if opened.is_empty() {
+            break;
+        }
+        opened.into_iter().for_each(|link| plan.handle_closed(now, link, Ended::NoWay));
+    }
+    assert_eq!(tried, v6.len());
+    let now = now + Tuning::DEFAULT.max_pause - MOMENT;
+    assert!(links(&mut plan, now).0.is_empty(), "they are tried again too soon");
+    plan.handle_peers(now, Source::Tracker(0), &crowd(1, 20));
+    assert_eq!(links(&mut plan, now).0.len(), Tuning::DEFAULT.first_links as usize);
 }
 
 #[test]
@@ -98,7 +122,7 @@ fn who_is_behind_the_others_asks_more_of_them() {
 }
 
 /// The addresses that the plan connects to now, in order.
-fn addrs(plan: &mut Plan, now: Time) -> Vec<SocketAddrV4> {
+fn addrs(plan: &mut Plan, now: Time) -> Vec<PeerAddr> {
     let mut addrs = Vec::new();
     while let Some(action) = plan.poll_action(now) {
         if let Action::Connect { addr, .. } = action {
@@ -108,12 +132,12 @@ fn addrs(plan: &mut Plan, now: Time) -> Vec<SocketAddrV4> {
     addrs
 }
 
-fn crowd(second: u8, count: u16) -> Vec<SocketAddrV4> {
+fn crowd(second: u8, count: u16) -> Vec<PeerAddr> {
     let host = |number: u16| {
         let [high, low] = number.to_be_bytes();
-        Ipv4Addr::new(10, second, high, low)
+        IpAddr::from([10, second, high, low])
     };
-    (1..=count).map(|number| SocketAddrV4::new(host(number), 7001)).collect()
+    (1..=count).map(|number| PeerAddr::new(host(number), 7001)).collect()
 }
 
 #[test]
@@ -188,10 +212,11 @@ fn there_are_no_more_links_than_blocks_to_ask_for() {
 #[test]
 fn addresses_of_nobody_and_its_own_are_never_tried_unless_the_user_says_so() {
     let mut plan = plan(0);
-    plan.set_listening(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 7001));
-    plan.set_own_address(SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 7001));
-    let bad = ["10.0.0.9:0", "0.1.2.3:5", "224.0.0.1:5", "255.255.255.255:5", "169.254.1.1:5"];
-    let own = ["10.0.0.1:7001", "127.0.0.1:7001"];
+    plan.set_listening(Listening::everywhere(7001));
+    plan.set_own_address(PeerAddr::new(IpAddr::from([10, 0, 0, 1]), 7001));
+    let bad = ["10.0.0.9:0", "0.1.2.3:5", "224.0.0.1:5", "255.255.255.255:5", "169.254.1.1:5", "[fe80::1]:5"];
+    plan.set_own_address("[2001:db8::1]:7001".parse().unwrap());
+    let own = ["10.0.0.1:7001", "127.0.0.1:7001", "[2001:db8::1]:7001", "[::1]:7001"];
     let parse = |all: &[&str]| all.iter().map(|addr| addr.parse().unwrap()).collect::<Vec<_>>();
     for source in [Source::Tracker(0), Source::Swarm] {
         plan.handle_peers(Time::ZERO, source, &parse(&bad));

@@ -1,12 +1,13 @@
 //! Which peers may have the `.cascade` file, and whom to ask next.
 
-use super::super::address::{is_own, is_somewhere};
+use super::super::address;
+use super::super::own::Own;
 use super::super::peers::hosts::{HostId, Hosts};
 use super::Source;
 use crate::Time;
 use alloc::vec::Vec;
+use cascade_format::PeerAddr;
 use cascade_format::peer_wire::Status;
-use core::net::SocketAddrV4;
 use core::time::Duration;
 
 /// Peers remembered of one way of hearing of them: the user, each tracker.
@@ -15,7 +16,7 @@ const MAX_A_SOURCE: usize = 64;
 /// Pause before a peer that failed is asked again; doubles …
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// … up to this, if it has answered before or the link names it: whoever made the link may come later …
+/// … up to this, if it has answered before or the link names it: the sharer may come later …
 const SHORT_PAUSE: Duration = Duration::from_secs(4);
 
 /// … and up to this of others, and at once of one that knows only version 1.
@@ -26,7 +27,7 @@ const MAX_DOUBLINGS: u32 = 6;
 
 #[derive(Debug)]
 struct Candidate {
-    addr: SocketAddrV4,
+    addr: PeerAddr,
     source: Source,
     host: HostId,
     retry_at: Time,
@@ -53,8 +54,7 @@ impl Candidate {
 pub(super) struct Candidates {
     list: Vec<Candidate>,
     hosts: Hosts,
-    /// Where this peer listens.
-    pub(super) own: Option<SocketAddrV4>,
+    pub(super) own: Own,
 }
 
 impl Candidates {
@@ -62,11 +62,11 @@ impl Candidates {
         self.list.len()
     }
 
-    pub(super) fn addr(&self, place: usize) -> Option<SocketAddrV4> {
+    pub(super) fn addr(&self, place: usize) -> Option<PeerAddr> {
         self.list.get(place).map(|candidate| candidate.addr)
     }
 
-    pub(super) fn learn(&mut self, source: Source, addr: SocketAddrV4) {
+    pub(super) fn learn(&mut self, source: Source, addr: PeerAddr) {
         let known = self.list.iter_mut().find(|candidate| candidate.addr == addr);
         if let Some(known) = known {
             if source == Source::User {
@@ -75,10 +75,10 @@ impl Candidates {
             return;
         }
         let of_source = self.list.iter().filter(|candidate| candidate.source == source).count();
-        if of_source >= MAX_A_SOURCE || !is_somewhere(addr, self.own.map(|own| *own.ip())) {
+        if of_source >= MAX_A_SOURCE || !self.own.may_be_somewhere(addr) {
             return;
         }
-        let (host, retry_at) = self.hosts.learn(*addr.ip());
+        let (host, retry_at) = self.hosts.learn(addr.ip());
         self.list.push(Candidate {
             addr,
             source,
@@ -95,7 +95,7 @@ impl Candidates {
 
     /// Whom to ask now, where, and whether it is suspect. Those that failed least come first, those that the link
     /// names before others, and suspects last.
-    pub(super) fn best(&self, now: Time) -> Option<(usize, SocketAddrV4, bool)> {
+    pub(super) fn best(&self, now: Time) -> Option<(usize, PeerAddr, bool)> {
         let fit = |candidate: &&Candidate| {
             self.ready_at(candidate).is_some_and(|at| at <= now)
                 && (candidate.is_named() || candidate.spoken || self.hosts.has_room(candidate.host))
@@ -116,7 +116,7 @@ impl Candidates {
 
     /// When it may be asked; `None`: it is being asked, or never again.
     fn ready_at(&self, candidate: &Candidate) -> Option<Time> {
-        if candidate.busy || candidate.liar || self.own.is_some_and(|own| is_own(candidate.addr, own)) {
+        if candidate.busy || candidate.liar || self.own.is_at(candidate.addr) {
             return None;
         }
         let free = candidate.is_named() || candidate.spoken;
@@ -126,13 +126,14 @@ impl Candidates {
 
     /// Liars on the same host: a liar's other ports come after everybody else.
     fn lies_at(&self, candidate: &Candidate) -> usize {
-        let same = |other: &&Candidate| other.liar && other.addr.ip() == candidate.addr.ip();
+        let host = |addr: PeerAddr| address::host(addr.ip());
+        let same = |other: &&Candidate| other.liar && host(other.addr) == host(candidate.addr);
         self.list.iter().filter(same).count()
     }
 
     /// Whether each was asked, and none is worth being asked at once again.
     pub(super) fn all_tried(&self) -> bool {
-        let own = |candidate: &Candidate| self.own.is_some_and(|own| is_own(candidate.addr, own));
+        let own = |candidate: &Candidate| self.own.is_at(candidate.addr);
         self.list
             .iter()
             .all(|candidate| candidate.liar || own(candidate) || (candidate.tried && candidate.failures > 0))

@@ -8,7 +8,7 @@ use std::vec;
 enum Manner {
     /// Gives right bytes.
     Honest,
-    /// The same, but breaks off after so many parts of each connection.
+    /// The same, but breaks off after a number of parts of each connection.
     Breaks(u32),
     /// Gives wrong bytes.
     Liar,
@@ -31,9 +31,9 @@ enum Manner {
 const PART: u64 = 100;
 const TOTAL: u64 = 450;
 
-fn addr(number: usize) -> SocketAddrV4 {
+fn addr(number: usize) -> PeerAddr {
     let number = u8::try_from(number).unwrap();
-    SocketAddrV4::new([10, 0, 0, number + 1].into(), 8889)
+    PeerAddr::new([10, 0, 0, number + 1].into(), 8889)
 }
 
 /// A fetch among such peers.
@@ -78,7 +78,7 @@ impl World<'_> {
     fn obey(&mut self, action: Action) {
         match action {
             Action::Ask { attempt, addr, offset } => {
-                let peer = usize::from(addr.ip().octets()[3]) - 1;
+                let peer = usize::from(addr.v4().unwrap().ip().octets()[3]) - 1;
                 self.tries[peer] += 1;
                 self.parts.insert(attempt, (peer, 0));
                 self.answer(attempt, offset);
@@ -241,7 +241,7 @@ fn addresses_that_stand_for_nobody_and_our_own_are_not_asked() {
     fetch.set_own_address(own);
     fetch.handle_peers(
         Source::User,
-        &[own, SocketAddrV4::new([0, 0, 0, 0].into(), 1), SocketAddrV4::new([10, 0, 0, 1].into(), 0)],
+        &[own, PeerAddr::new([0, 0, 0, 0].into(), 1), PeerAddr::new([10, 0, 0, 1].into(), 0)],
     );
     assert_eq!(fetch.poll_action(Time::ZERO), None);
     assert!(fetch.is_hopeless());
@@ -250,7 +250,7 @@ fn addresses_that_stand_for_nobody_and_our_own_are_not_asked() {
 #[test]
 fn a_long_list_of_one_tracker_leaves_room_for_others() {
     let mut fetch = Fetch::new();
-    let many: Vec<_> = (1..5000_u16).map(|port| SocketAddrV4::new([10, 0, 0, 1].into(), port)).collect();
+    let many: Vec<_> = (1..5000_u16).map(|port| PeerAddr::new([10, 0, 0, 1].into(), port)).collect();
     fetch.handle_peers(Source::Tracker(0), &many);
     let before = fetch.known();
     assert!(before < 100, "{before}");

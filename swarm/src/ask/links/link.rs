@@ -119,6 +119,7 @@ impl Link {
     /// Bytes arrive; see [`Pipeline::received`].
     pub(in crate::ask) fn received(&mut self, now: Time, bytes: u64) -> Option<Duration> {
         self.silence.received(now, bytes);
+        self.requests.received(bytes);
         self.pipeline.received(now, bytes)
     }
 

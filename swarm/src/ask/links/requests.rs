@@ -17,6 +17,8 @@ pub(in crate::ask) struct Requests {
     /// Entries of the queue that are not wanted any more.
     unwanted: usize,
     bytes: u64,
+    /// Bytes that have arrived of the answers that are not complete.
+    arrived: u64,
     /// More than one was under way at a time.
     pipelined: bool,
     last: Option<Block>,
@@ -31,12 +33,19 @@ impl Requests {
         self.last = Some(block);
     }
 
+    /// Bytes have arrived.
+    pub(super) fn received(&mut self, bytes: u64) {
+        self.arrived += bytes;
+    }
+
     /// The answer for `block` is complete. Tells whether it was still wanted; `None`: it was not asked for.
     pub(super) fn answered(&mut self, block: Block, length: u64) -> Option<bool> {
         let at = self.queue.iter().position(|pending| pending.block == block)?;
         let wanted = self.queue.remove(at).is_some_and(|pending| pending.wanted);
         self.unwanted -= usize::from(!wanted);
         self.bytes = self.bytes.saturating_sub(length);
+        // What else came between the answers must not add up.
+        self.arrived = if self.queue.is_empty() { 0 } else { self.arrived.saturating_sub(length) };
         Some(wanted)
     }
 
@@ -81,6 +90,11 @@ impl Requests {
     /// Bytes under way.
     pub(in crate::ask) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes that are still to arrive.
+    pub(in crate::ask) fn left(&self) -> u64 {
+        self.bytes.saturating_sub(self.arrived)
     }
 
     /// Whether more than one was ever under way at a time.

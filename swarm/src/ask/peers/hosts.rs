@@ -2,8 +2,9 @@
 //! protocol: an address may be a victim whom somebody has put on a list, once for each of its ports.
 
 use crate::Time;
+use crate::ask::address::host;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -26,7 +27,7 @@ const MAX_FORGOTTEN_HOSTS: usize = 4096;
 /// One host.
 #[derive(Debug)]
 struct Host {
-    ip: Ipv4Addr,
+    ip: IpAddr,
     /// Peers on it that are known.
     peers: usize,
     /// Of them, those that have spoken.
@@ -48,7 +49,7 @@ pub(in crate::ask) struct HostId(usize);
 #[derive(Debug, Default)]
 pub(in crate::ask) struct Hosts {
     hosts: Vec<Host>,
-    places: HashMap<Ipv4Addr, usize>,
+    places: HashMap<IpAddr, usize>,
     /// Places without a known peer.
     forgotten: usize,
 }
@@ -59,7 +60,8 @@ impl Hosts {
     }
 
     /// A peer at `ip` is remembered; tells how long it must not be tried, because others there were in vain.
-    pub(in crate::ask) fn learn(&mut self, ip: Ipv4Addr) -> (HostId, Time) {
+    pub(in crate::ask) fn learn(&mut self, ip: IpAddr) -> (HostId, Time) {
+        let ip = host(ip);
         let place = match self.places.get(&ip) {
             Some(known) => *known,
             None => self.place_for(ip),
@@ -71,7 +73,7 @@ impl Hosts {
     }
 
     /// A place for a host that is not known; it counts as forgotten until a peer on it is known.
-    fn place_for(&mut self, ip: Ipv4Addr) -> usize {
+    fn place_for(&mut self, ip: IpAddr) -> usize {
         let fresh = Host { ip, ..Host::default() };
         let place = if self.forgotten < MAX_FORGOTTEN_HOSTS {
             self.hosts.push(fresh);
@@ -138,7 +140,7 @@ impl Default for Host {
     fn default() -> Self {
         let (peers, spoken, silent) = (0, 0, 0);
         let (debt, debt_at, retry_at) = (Duration::ZERO, Time::ZERO, Time::ZERO);
-        Self { ip: Ipv4Addr::UNSPECIFIED, peers, spoken, silent, debt, debt_at, retry_at }
+        Self { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), peers, spoken, silent, debt, debt_at, retry_at }
     }
 }
 
@@ -157,7 +159,7 @@ impl Host {
 mod tests {
     use super::*;
 
-    const VICTIM: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+    const VICTIM: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
 
     /// Tries whenever that is allowed, and lets each fail at once; the times.
     fn tries(hosts: &mut Hosts, victim: HostId, until: Time) -> Vec<Time> {
@@ -220,11 +222,20 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_network_has_no_more_tries_than_one_host() {
+        let mut hosts = Hosts::default();
+        let first = hosts.learn("2001:db8:0:7::1".parse().unwrap()).0;
+        assert_eq!(hosts.learn("2001:db8:0:7:8::2".parse().unwrap()).0, first);
+        assert_ne!(hosts.learn("2001:db8:0:8::1".parse().unwrap()).0, first);
+        assert_eq!(hosts.learn("64:ff9b::c633:6407".parse().unwrap()).0, hosts.learn(VICTIM).0);
+    }
+
+    #[test]
     fn forgotten_hosts_are_bounded() {
         let mut hosts = Hosts::default();
         let count = u32::try_from(2 * MAX_FORGOTTEN_HOSTS).unwrap();
         for number in 0..count {
-            let ip = Ipv4Addr::from(0x0a00_0000 + number);
+            let ip = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + number));
             let (host, _) = hosts.learn(ip);
             hosts.try_silent(Time::ZERO, host);
             hosts.less_silent(host, 1);

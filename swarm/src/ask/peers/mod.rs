@@ -22,13 +22,14 @@ pub(super) use candidates::Wanted;
 pub use origin::Source;
 pub(super) use peer::Peer;
 
-use super::address;
+use super::own::Own;
 use super::report::PeerShare;
 use super::tuning::Tuning;
 use crate::Time;
 use crate::limits::MAX_KNOWN_PEERS;
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use cascade_format::PeerAddr;
+use core::net::IpAddr;
 use hashbrown::HashMap;
 use hosts::Hosts;
 use origin::Origins;
@@ -45,70 +46,53 @@ const MAX_HEARSAY_A_HOST: usize = 8;
 pub(super) struct Peers {
     tuning: &'static Tuning,
     peers: Vec<Peer>,
-    by_addr: HashMap<SocketAddrV4, usize>,
+    by_addr: HashMap<PeerAddr, usize>,
     hosts: Hosts,
-    /// How this peer is known to others.
-    own: Option<SocketAddrV4>,
-    /// Where it listens.
-    listen: Option<SocketAddrV4>,
+    own: Own,
 }
 
 impl Peers {
     pub(super) fn new(tuning: &'static Tuning) -> Self {
         let (peers, by_addr, hosts) = (Vec::new(), HashMap::new(), Hosts::default());
-        Self { tuning, peers, by_addr, hosts, own: None, listen: None }
+        Self { tuning, peers, by_addr, hosts, own: Own::default() }
     }
 
-    /// This peer is known to others by `addr`.
-    pub(super) fn set_own(&mut self, addr: SocketAddrV4) {
-        self.own = Some(addr);
+    /// How this peer is known to others: by its IPv4 address if it has one.
+    pub(super) fn own(&self) -> Option<PeerAddr> {
+        self.own.known_by().next()
     }
 
-    /// This peer listens there, or at all of the machine's addresses.
-    pub(super) fn set_listening(&mut self, listen: SocketAddrV4) {
-        self.listen = Some(listen);
-    }
-
-    /// How this peer is known to others.
-    pub(super) fn own(&self) -> Option<SocketAddrV4> {
-        self.own
-    }
-
-    /// Whether a connection to `addr` would lead to this peer.
-    fn is_own(&self, addr: SocketAddrV4) -> bool {
-        Some(addr) == self.own || self.listen.is_some_and(|listen| address::is_own(addr, listen))
-    }
-
-    /// Whether a peer may listen at `addr`, and it is another than this one.
-    fn is_elsewhere(&self, addr: SocketAddrV4) -> bool {
-        address::is_somewhere(addr, self.own.map(|own| *own.ip())) && !self.is_own(addr)
+    /// Which addresses are this peer's own.
+    pub(super) fn own_mut(&mut self) -> &mut Own {
+        &mut self.own
     }
 
     /// These were heard of.
-    pub(super) fn hear(&mut self, now: Time, source: Source, addrs: &[SocketAddrV4]) {
+    pub(super) fn hear(&mut self, now: Time, source: Source, addrs: &[PeerAddr]) {
         for addr in addrs {
             // The user may know better where somebody listens.
             let user = source == Source::User;
-            if self.is_elsewhere(*addr) || (user && !self.is_own(*addr)) {
+            if self.own.is_elsewhere(*addr) || (user && !self.own.is_at(*addr)) {
                 self.learn(now, source, *addr);
             }
         }
     }
 
     /// These hosts have asked this peer for blocks, and do not tell where they listen.
-    pub(super) fn hear_hosts(&mut self, now: Time, hosts: &[Ipv4Addr]) {
+    pub(super) fn hear_hosts(&mut self, now: Time, hosts: &[IpAddr]) {
         for host in hosts {
-            if self.own.is_none_or(|own| own.ip() != host) {
+            if self.own.known_by().all(|own| own.ip() != *host) {
                 self.learn_host(now, *host);
             }
         }
     }
 
     /// Remembers an address that another peer told, which may have added that it knows the extension.
-    pub(super) fn learn_hearsay(&mut self, now: Time, addr: SocketAddrV4, extended: bool) {
-        let on_host = || self.peers.iter().filter(|peer| peer.addr().ip() == addr.ip()).count();
+    pub(super) fn learn_hearsay(&mut self, now: Time, addr: PeerAddr, extended: bool) {
+        let host = self.own.host_of(addr.ip());
+        let on_host = || self.peers.iter().filter(|peer| self.own.host_of(peer.addr().ip()) == host).count();
         let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
-        if self.is_elsewhere(addr)
+        if self.own.is_elsewhere(addr)
             && self.shown() < MAX_HEARSAY
             && !self.by_addr.contains_key(&addr)
             && fits()
@@ -125,24 +109,24 @@ impl Peers {
     /// A host has asked for blocks without telling where it listens. Programs with a port of their own are
     /// all found there: it is tried at the port that this peer and those known have in common,
     /// unless a peer on that host is known.
-    fn learn_host(&mut self, now: Time, host: Ipv4Addr) {
-        let known = self.peers.iter().any(|peer| *peer.addr().ip() == host);
+    fn learn_host(&mut self, now: Time, host: IpAddr) {
+        let known = self.peers.iter().any(|peer| peer.addr().ip() == host);
         if known || self.shown() >= MAX_HEARSAY {
             return;
         }
         let mut ports: Vec<u16> =
-            self.peers.iter().map(Peer::addr).chain(self.own).map(|addr| addr.port()).collect();
+            self.peers.iter().map(Peer::addr).chain(self.own()).map(|addr| addr.port()).collect();
         ports.sort_unstable();
         let runs = ports.chunk_by(|one, other| one == other);
         let usual = runs.filter(|run| run.len() > 1).max_by_key(|run| run.len()).and_then(<[u16]>::first);
         if let Some(port) = usual {
-            self.learn(now, Source::Guess, SocketAddrV4::new(host, *port));
+            self.learn(now, Source::Guess, PeerAddr::new(host, *port));
         }
     }
 
     /// Remembers an address. At the bound, one that is of no use is forgotten for it: one that failed, of those
     /// that were heard of by the way that has filled the table most.
-    fn learn(&mut self, now: Time, source: Source, addr: SocketAddrV4) {
+    fn learn(&mut self, now: Time, source: Source, addr: PeerAddr) {
         if let Some(known) = self.by_addr.get(&addr) {
             if let Some(peer) = self.peers.get_mut(*known) {
                 peer.told_of(now, source);
@@ -191,7 +175,7 @@ impl Peers {
 
     /// The peer is new in the table.
     fn settle(&mut self, index: usize) {
-        let ip = *self.get(index).addr().ip();
+        let ip = self.get(index).addr().ip();
         let (host, retry_at) = self.hosts.learn(ip);
         let peer = self.get_mut(index);
         peer.lives_on(host);
@@ -255,7 +239,7 @@ impl Peers {
     }
 
     /// The linked peers that are leechers and tell nothing of themselves.
-    pub(super) fn plain_leechers(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+    pub(super) fn plain_leechers(&self) -> impl Iterator<Item = PeerAddr> + '_ {
         self.peers.iter().filter(|peer| peer.is_plain_leecher()).map(Peer::addr)
     }
 
@@ -294,11 +278,11 @@ mod tests {
     use super::*;
     use alloc::boxed::Box;
 
-    const fn addr(host: u8, port: u16) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, host), port)
+    fn addr(host: u8, port: u16) -> PeerAddr {
+        PeerAddr::new(IpAddr::from([10, 0, 0, host]), port)
     }
 
-    fn due(peers: &Peers, now: Time) -> Option<SocketAddrV4> {
+    fn due(peers: &Peers, now: Time) -> Option<PeerAddr> {
         let mut random: Random = Box::new(|| 0);
         peers.next_to_connect(now, Wanted::ANY, &mut random).map(|index| peers.get(index).addr())
     }
@@ -306,13 +290,13 @@ mod tests {
     #[test]
     fn a_host_is_guessed_at_the_port_that_the_swarm_has_in_common() {
         let mut peers = Peers::new(&Tuning::DEFAULT);
-        peers.set_own(addr(1, 7001));
-        let host = *addr(9, 0).ip();
+        peers.own_mut().set_known_by(addr(1, 7001));
+        let host = addr(9, 0).ip();
         peers.learn_host(Time::ZERO, host);
         assert_eq!(due(&peers, Time::ZERO), None, "one port alone says nothing");
         peers.learn(Time::ZERO, Source::Tracker(0), addr(2, 7001));
         peers.link_to(addr(2, 7001));
-        peers.learn_host(Time::ZERO, *addr(2, 0).ip());
+        peers.learn_host(Time::ZERO, addr(2, 0).ip());
         assert_eq!(peers.len(), 1, "it is known where that host listens");
         peers.learn_host(Time::ZERO, host);
         assert_eq!(due(&peers, Time::ZERO), Some(addr(9, 7001)));
@@ -336,7 +320,7 @@ mod tests {
     }
 
     impl Peers {
-        fn link_to(&mut self, addr: SocketAddrV4) {
+        fn link_to(&mut self, addr: PeerAddr) {
             if let Some(index) = self.by_addr.get(&addr) {
                 self.peers[*index].link_opened();
             }

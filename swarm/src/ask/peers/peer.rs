@@ -9,7 +9,7 @@ use crate::Time;
 use crate::ask::links::pipeline::Pace;
 use crate::ask::tuning::Tuning;
 use cascade_format::Block;
-use core::net::SocketAddrV4;
+use cascade_format::PeerAddr;
 use core::time::Duration;
 
 /// After this number of failures in a row an address that only other peers told of is forgotten, and a peer that had
@@ -26,7 +26,7 @@ pub(super) type Rank = (bool, bool, usize, bool, u32, bool, usize);
 #[derive(Debug)]
 pub(in crate::ask) struct Peer {
     tuning: &'static Tuning,
-    addr: SocketAddrV4,
+    addr: PeerAddr,
     /// Its host, in the table of hosts.
     host: HostId,
     links: usize,
@@ -60,12 +60,7 @@ pub(in crate::ask) struct Peer {
 
 impl Peer {
     /// One that nothing is known of but what `source` says.
-    pub(in crate::ask) fn new(
-        tuning: &'static Tuning,
-        now: Time,
-        addr: SocketAddrV4,
-        source: Source,
-    ) -> Self {
+    pub(in crate::ask) fn new(tuning: &'static Tuning, now: Time, addr: PeerAddr, source: Source) -> Self {
         let shown = source == Source::Swarm;
         Self {
             tuning,
@@ -96,7 +91,7 @@ impl Peer {
     pub(in crate::ask) fn by_hearsay(
         tuning: &'static Tuning,
         now: Time,
-        addr: SocketAddrV4,
+        addr: PeerAddr,
         extended: bool,
     ) -> Self {
         Self { extended, hearsay: true, guessed: false, ..Self::new(tuning, now, addr, Source::Guess) }
@@ -120,7 +115,7 @@ impl Peer {
         }
     }
 
-    pub(in crate::ask) fn addr(&self) -> SocketAddrV4 {
+    pub(in crate::ask) fn addr(&self) -> PeerAddr {
         self.addr
     }
 
@@ -289,6 +284,12 @@ impl Peer {
         self.banned |= self.guessed || (self.hearsay && self.bytes == 0 && self.failures >= MAX_FAILURES);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = self.retry_at.max(now + self.tuning.back_off(self.failures - 1));
+    }
+
+    /// No way leads to the peer: that will not change soon.
+    pub(in crate::ask) fn is_out_of_reach(&mut self, now: Time) {
+        self.failed(now);
+        self.put_off(now + self.tuning.max_pause);
     }
 
     /// The peer does not have the file; it may be starting.

@@ -17,6 +17,7 @@ fn report(number: u64, had: u64) -> Report {
         number,
         goodbye: false,
         seeder: false,
+        v4_only: false,
         progress: Progress { had, blocks: 10, received: had * 100, given: 0 },
         program: Program::of("test 1"),
         name: PeerName::of("somebody"),
@@ -113,6 +114,7 @@ fn a_peer_that_is_started_again_is_the_same_member() {
     let again = Report {
         number: 2,
         seeder: true,
+        v4_only: false,
         progress: Progress { received: 0, ..report(1, 10).progress },
         ..report(1, 10)
     };
