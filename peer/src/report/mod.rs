@@ -17,7 +17,7 @@ pub(crate) use file_bar::FileBar;
 pub(crate) use out::{error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal};
 pub(crate) use qr::qr;
 pub(crate) use status::{Status, plain};
-pub(crate) use verdict::{verdict_json, verdict_text};
+pub(crate) use verdict::{verdict_json, verdict_parts, verdict_text};
 
 use crate::human::Name;
 use crate::session::Observer;
