@@ -28,6 +28,23 @@ struct Seen {
     written: Vec<u8>,
 }
 
+/// Both ends of a terminal: what a process has, and what a person reads.
+///
+/// # Panics
+/// The system has no more.
+#[must_use]
+pub fn open() -> (File, File) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let reader = openpt(flags).expect("a terminal");
+    grantpt(&reader).expect("it is ours");
+    unlockpt(&reader).expect("it is new");
+    let name = ptsname(&reader, Vec::new()).expect("it has a name");
+    let path = Path::new(OsStr::from_bytes(name.as_bytes()));
+    let open = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let end = rustix::fs::open(path, open, Mode::empty()).expect("it opens");
+    (end.into(), reader.into())
+}
+
 fn lines_and_columns(rows: u16, columns: u16) -> [NonZeroU16; 2] {
     [rows, columns].map(|length| NonZeroU16::new(length).expect("a size is not 0"))
 }
@@ -39,17 +56,10 @@ impl Terminal {
     /// The system has no more.
     #[must_use]
     pub fn new(columns: u16, rows: u16) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let reader = openpt(flags).expect("a terminal");
-        grantpt(&reader).expect("it is ours");
-        unlockpt(&reader).expect("it is new");
-        let name = ptsname(&reader, Vec::new()).expect("it has a name");
-        let path = Path::new(OsStr::from_bytes(name.as_bytes()));
-        let open = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let end = File::from(rustix::fs::open(path, open, Mode::empty()).expect("it opens"));
+        let (end, reader) = open();
         let [height, width] = lines_and_columns(rows, columns);
         let seen = Seen { parser: vt100::Parser::new(height, width, 0), written: Vec::new() };
-        let terminal = Self { end, reader: reader.into(), seen: Arc::new(Mutex::new(seen)) };
+        let terminal = Self { end, reader, seen: Arc::new(Mutex::new(seen)) };
         terminal.set_size(columns, rows);
         terminal.read();
         terminal
@@ -59,7 +69,6 @@ impl Terminal {
     ///
     /// # Panics
     /// There is no descriptor left.
-    #[must_use]
     pub fn show(&self, launch: Launch) -> Launch {
         let end = || Sink::File(self.end.try_clone().expect("a descriptor"));
         launch.stdout(end()).stderr(end())

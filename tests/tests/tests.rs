@@ -108,6 +108,9 @@ mod share;
 /// Peers, trackers and links in IPv6, alone and beside IPv4.
 mod ipv6;
 
+/// What a person sees on a terminal, and at the end: rows that stay in place, and how good it was.
+mod terminal;
+
 /// `--web`: what it answers, to whom, and what it bears.
 mod web;
 /// `--web`: the page in a real browser.

@@ -53,7 +53,7 @@ mod tests {
         let new = json!({"a": {"x": 1, "y": 5, "z": {"deep": [1]}}, "b": "same", "new": {"k": 1}});
         let patch = diff(&old, &new).unwrap();
         assert_eq!(patch, json!({"a": {"y": 5}, "new": {"k": 1}, "gone": null}));
-        let mut applied = old.clone();
+        let mut applied = old;
         apply(&mut applied, &patch);
         assert_eq!(applied, new);
         assert_eq!(diff(&new, &new), None);

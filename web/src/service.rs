@@ -273,7 +273,7 @@ mod tests {
             std::task::Poll::Ready(Some(Ok(frame))) => {
                 String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
             }
-            _ => String::new(),
+            std::task::Poll::Ready(_) | std::task::Poll::Pending => String::new(),
         };
         (response.status(), text)
     }

@@ -87,22 +87,16 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         for job in jobs {
             let inner = style.observer(&job.data, &job.cascade_hash.to_string());
             let observer = Ready { inner, ready: Some(ready.clone()) };
-            match job.metafile {
+            let Job { metafile, data, trackers, lan, .. } = job;
+            let seed = move |metafile| Seed { metafile, data, trackers, lan };
+            match metafile {
                 Metafile::Open(metafile) => {
-                    let seed = Seed { metafile, data: job.data, trackers: job.trackers, lan: job.lan };
-                    tasks.spawn(serve(front.peer.seed(seed), observer))
+                    tasks.spawn(serve(front.peer.seed(seed(metafile)), observer));
                 }
                 Metafile::ToFetch(order) => {
-                    let transfer = front.peer.fetch(order);
-                    let seed = move |metafile| Seed {
-                        metafile,
-                        data: job.data,
-                        trackers: job.trackers,
-                        lan: job.lan,
-                    };
-                    tasks.spawn(fetch(transfer, seed, observer))
+                    tasks.spawn(fetch(front.peer.fetch(order), seed, observer));
                 }
-            };
+            }
         }
         drop(ready);
         let _page = web::show(page, &front.peer, Rooms::Asked(rooms), &style)?;

@@ -21,7 +21,7 @@ pub(crate) use out::{
 pub(crate) use qr::qr;
 pub(crate) use room_bar::RoomBar;
 pub(crate) use status::{Status, plain};
-pub(crate) use verdict::{verdict_json, verdict_text};
+pub(crate) use verdict::{verdict_json, verdict_parts, verdict_text};
 
 use crate::human::Name;
 use crate::session::Observer;

@@ -108,7 +108,7 @@ impl Seed {
         let none = HaveMap::new(layout, &Have::none(&layout));
         let hash = self.metafile.cascade_hash();
         let checking = FileState::Checking { done: 0, total: layout.length() };
-        let mut shown = engine.seen.show(hash, &self.data, Some(layout), checking);
+        let shown = engine.seen.show(hash, &self.data, Some(layout), checking);
         let data = self.open(engine).await?;
         let shared = Arc::new(Shared::new(hash, data, none, None));
         shown.file().set_blocks(&shared);
@@ -128,7 +128,7 @@ impl Seed {
         }
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
-        self.serve_shown(engine, &served, &mut shown, Role::Seeder, observer).await
+        self.serve_shown(engine, &served, &shown, Role::Seeder, observer).await
     }
 
     /// Opens the data: a file, or a folder, which is walked.
@@ -164,20 +164,20 @@ impl Seed {
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
         let (hash, layout) = (served.file.cascade_hash(), *served.file.layout());
-        let mut shown = engine.seen.show(hash, &self.data, Some(layout), FileState::Seeding);
+        let shown = engine.seen.show(hash, &self.data, Some(layout), FileState::Seeding);
         shown.file().set_blocks(&served.file);
-        self.serve_shown(engine, served, &mut shown, role, observer).await
+        self.serve_shown(engine, served, &shown, role, observer).await
     }
 
     async fn serve_shown(
         &self,
         engine: &Engine,
         served: &Served,
-        shown: &mut Shown,
+        shown: &Shown,
         role: Role,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
-        let (shared, seen) = (&served.file, Arc::clone(shown.file()));
+        let (shared, seen) = (&served.file, shown.file());
         seen.set_state(FileState::Seeding);
         let told = Told::new(Arc::clone(shared), role);
         let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), told, false);
@@ -195,12 +195,8 @@ impl Seed {
                 }),
                 () = served.upload.tick() => {}
                 _ = found_on(&mut lan) => {}
-                _ = shared.wait_trouble() => self.check_again(engine, (shared, &seen), observer).await?,
-                () = engine.stop.stopped() => {
-                    // The last answers are still leaving, and are counted.
-                    shown.stays();
-                    return Ok(());
-                }
+                _ = shared.wait_trouble() => self.check_again(engine, (shared, seen), observer).await?,
+                () = engine.stop.stopped() => return Ok(()),
             }
         }
     }

@@ -17,16 +17,17 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Files {
     start: Instant,
     received: Arc<AtomicU64>,
+    /// The peer ends: what is shown now stays, for the last answers are still leaving and are counted.
+    ends: Arc<AtomicBool>,
     list: Mutex<Vec<Arc<SeenFile>>>,
 }
 
-impl Default for Files {
-    fn default() -> Self {
-        Self { start: clock::now(), received: Arc::default(), list: Mutex::default() }
-    }
-}
-
 impl Files {
+    /// None yet; `ends` becomes true when the peer ends.
+    pub(crate) fn new(ends: Arc<AtomicBool>) -> Self {
+        Self { start: clock::now(), received: Arc::default(), ends, list: Mutex::default() }
+    }
+
     /// When the process began.
     pub(super) fn start(&self) -> Instant {
         self.start
@@ -84,7 +85,7 @@ impl Files {
     }
 }
 
-/// A file that is shown; dropped, it is shown no longer, unless it [stays](Shown::stays).
+/// A file that is shown; dropped, it is shown no longer, unless it [stays](Shown::stays), or the peer ends.
 #[derive(Debug)]
 pub(crate) struct Shown {
     files: Arc<Files>,
@@ -98,7 +99,7 @@ impl Shown {
         &self.file
     }
 
-    /// It is shown until the end of the peer: it is served, or the last of it is just leaving.
+    /// It is served from now on, whoever works at it.
     pub(crate) fn stays(&mut self) {
         self.stays = true;
     }
@@ -106,7 +107,7 @@ impl Shown {
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        if !self.stays {
+        if !self.stays && !self.files.ends.load(Ordering::Relaxed) {
             self.files.lock().retain(|file| !Arc::ptr_eq(file, &self.file));
         }
     }

@@ -61,26 +61,59 @@ fn link(view: &LinkView) -> (String, Link) {
     (view.addr.to_string(), link)
 }
 
-/// Adds to a swarm what this peer sees itself: receivers that no tracker knows, and how far those are that do not report.
+/// Adds to a swarm what this peer sees itself: receivers that no tracker knows, and how far others are. A tracker is told
+/// every 30 s; blocks are never lost, so the greater number is the later one.
 pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView) {
     swarm.file = Some(view.name.clone());
     swarm.blocks = swarm.blocks.or((view.blocks > 0).then_some(view.blocks));
     for receiver in &view.receivers {
         let seen = member(receiver);
         match swarm.members.get(&seen.address) {
-            Some(told) if told.blocks_had.is_some() => continue,
-            // It was counted by the tracker.
-            Some(_) => swarm.unknown = swarm.unknown.saturating_sub(1),
-            None => {}
+            Some(_) => correct(swarm, &seen, view.blocks),
+            None => {
+                *number_of(swarm, &seen) += 1;
+                swarm.members.insert(seen.address.clone(), seen);
+            }
         }
-        let number = match receiver.complete {
-            Some(true) => &mut swarm.complete,
-            Some(false) if receiver.active => &mut swarm.incomplete,
-            Some(false) => &mut swarm.silent,
-            None => &mut swarm.unknown,
-        };
-        *number += 1;
-        swarm.members.insert(seen.address.clone(), seen);
+    }
+    for link in view.download.iter().flat_map(|download| &download.links) {
+        let address = link.addr.to_string();
+        let complete = link.blocks_had == Some(view.blocks);
+        correct(
+            swarm,
+            &Member { address, blocks_had: link.blocks_had, complete, ..Member::default() },
+            view.blocks,
+        );
+    }
+}
+
+/// A member that a tracker knows is at least as far as it is seen to be.
+fn correct(swarm: &mut Swarm, seen: &Member, blocks: u64) {
+    let Some(told) = swarm.members.get(&seen.address).cloned() else { return };
+    if seen.blocks_had <= told.blocks_had || seen.blocks_had > Some(blocks) {
+        return;
+    }
+    let known = Member {
+        blocks_had: seen.blocks_had,
+        complete: seen.complete,
+        bytes_received: told.bytes_received.max(seen.bytes_received),
+        bytes_per_second: told.bytes_per_second.max(seen.bytes_per_second),
+        ..told.clone()
+    };
+    let before = number_of(swarm, &told);
+    *before = before.saturating_sub(1);
+    *number_of(swarm, &known) += 1;
+    swarm.members.insert(seen.address.clone(), known);
+}
+
+/// The number that a member is counted in.
+fn number_of<'a>(swarm: &'a mut Swarm, member: &Member) -> &'a mut u64 {
+    match (member.seeder, member.complete, member.blocks_had) {
+        (true, ..) => &mut swarm.seeders,
+        (_, true, _) => &mut swarm.complete,
+        (_, _, None) => &mut swarm.unknown,
+        _ if member.presence == "here" => &mut swarm.incomplete,
+        _ => &mut swarm.silent,
     }
 }
 
@@ -183,7 +216,9 @@ mod tests {
         assert_eq!(presences, ["here", "here", "silent", "here"]);
         assert_eq!(swarm.members["192.0.2.2:8889"].bytes_per_second, Some(5));
         // A tracker knows two of them: one reports, one does not.
-        let told = |had| Member { blocks_had: had, name: Some("desk".into()), ..Member::default() };
+        let name = Some("desk".to_owned());
+        let told =
+            |had| Member { blocks_had: had, name: name.clone(), presence: "here", ..Member::default() };
         let members = [("192.0.2.2:8889".into(), told(None)), ("192.0.2.3:8889".into(), told(Some(5)))];
         let mut swarm = Swarm { incomplete: 1, unknown: 1, members: members.into(), ..Swarm::default() };
         add_seen(&mut swarm, &view);
