@@ -197,6 +197,12 @@ impl Peer {
         self.engine.catalog.get(hash).map(|file| Arc::clone(file.file.given()))
     }
 
+    /// Tells how far this peer is with a file, as it tells trackers.
+    #[must_use]
+    pub fn reporter(&self) -> Reporter {
+        Reporter::new(Arc::clone(&self.engine.catalog), self.engine.badge)
+    }
+
     /// What it does at this moment. Cheap, and slows no transfer.
     #[must_use]
     pub fn view(&self) -> View {
@@ -207,12 +213,6 @@ impl Peer {
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.watch.clone()
-    }
-
-    /// Tells how far this peer is with a file, as it tells trackers.
-    #[must_use]
-    pub fn reporter(&self) -> Reporter {
-        Reporter::new(Arc::clone(&self.engine.catalog), self.engine.badge)
     }
 
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.

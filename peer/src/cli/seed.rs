@@ -51,11 +51,11 @@ pub struct Args {
     #[command(flatten)]
     lan: LanSwitch,
     #[command(flatten)]
-    web: WebSwitch,
+    called: Called,
     #[command(flatten)]
     report: Report,
     #[command(flatten)]
-    called: Called,
+    web: WebSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,

@@ -61,11 +61,11 @@ pub struct Args {
     #[command(flatten)]
     lan: LanSwitch,
     #[command(flatten)]
-    web: WebSwitch,
+    called: Called,
     #[command(flatten)]
     report: Report,
     #[command(flatten)]
-    called: Called,
+    web: WebSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -184,11 +184,11 @@ async fn serve(
                 }
                 Some(_) => {}
             },
-            () = onlooker.look_on() => {}
             () = &mut enough => {
                 tell_enough(args);
                 break;
             }
+            () = onlooker.look_on() => {}
             () = stop.stopped() => break,
         }
     }

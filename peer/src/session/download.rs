@@ -348,8 +348,8 @@ impl Session {
             }
             LinkEvent::Received { bytes, news, outcomes, message } => {
                 self.received += bytes;
-                self.seen.add_received(bytes);
                 self.shared.add_received(bytes);
+                self.seen.add_received(bytes);
                 let gap = now.saturating_sub(self.last_arrival);
                 if gap <= BUSY_GAP {
                     self.busy += gap;

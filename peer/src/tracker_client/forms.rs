@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// How long a tracker is not asked for more than it has answered: it may be upgraded some day.
 const LESS_FOR: Duration = Duration::from_secs(3600);
 
+/// The same after it has closed, or answered nothing: that may have had another reason.
+const UNSURE_FOR: Duration = Duration::from_secs(600);
+
 /// Trackers that are remembered; further ones are asked each way each time.
 const MAX_TRACKERS: usize = 1024;
 
@@ -24,7 +27,7 @@ pub(super) enum Level {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     level: Level,
-    since: Instant,
+    until: Instant,
 }
 
 /// What is known of trackers.
@@ -35,7 +38,7 @@ impl Forms {
     /// The most that `tracker` is asked for.
     pub(super) fn level(&self, tracker: &str, now: Instant) -> Level {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get(tracker).filter(|known| now.saturating_duration_since(known.since) < LESS_FOR);
+        let known = known.get(tracker).filter(|known| now < known.until);
         known.map_or(Level::Room, |known| known.level)
     }
 
@@ -52,7 +55,8 @@ impl Forms {
         if (knew_more && !refused) || (known.len() >= MAX_TRACKERS && !known.contains_key(tracker)) {
             return;
         }
-        known.insert(tracker.to_owned(), Known { level, since: now });
+        let until = now + if refused || level == Level::Room { LESS_FOR } else { UNSURE_FOR };
+        known.insert(tracker.to_owned(), Known { level, until });
     }
 }
 
@@ -62,13 +66,15 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn a_tracker_of_version_1_is_asked_anew_after_an_hour() {
+    fn a_tracker_of_version_1_is_asked_anew_after_a_time() {
         let (forms, now) = (Forms::default(), clock::now());
         assert_eq!(forms.level("a:1", now), Level::Room);
-        forms.answered("a:1", Level::Plain, false, now);
-        assert_eq!(forms.level("a:1", now + LESS_FOR / 2), Level::Plain);
-        assert!(!forms.may_report("a:1", now) && forms.may_report("b:1", now), "another one");
-        assert_eq!(forms.level("a:1", now + LESS_FOR), Level::Room);
+        for (refused, time) in [(true, LESS_FOR), (false, UNSURE_FOR)] {
+            forms.answered("a:1", Level::Plain, refused, now);
+            assert_eq!(forms.level("a:1", now + time / 2), Level::Plain);
+            assert!(!forms.may_report("a:1", now) && forms.may_report("b:1", now), "another one");
+            assert_eq!(forms.level("a:1", now + time), Level::Room);
+        }
         forms.answered("a:1", Level::Wide, false, now + LESS_FOR);
         assert_eq!(forms.level("a:1", now + LESS_FOR), Level::Wide, "it was upgraded");
     }
