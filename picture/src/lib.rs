@@ -1,6 +1,6 @@
 //! One picture of a whole distribution, as SVG: the upper half shows for each receiver over time how much of
-//! the file it has, the lower half shows lines over the same time. The simulator and `bench swarm` fill the
-//! same [`Picture`].
+//! the file it has, the lower half shows lines over the same time. The simulator, `bench swarm` and
+//! `peer share --report` fill the same [`Picture`].
 //!
 //! | module | what it draws |
 //! |---|---|
@@ -17,7 +17,7 @@ mod svg;
 pub struct Picture {
     /// The large line on top.
     pub title: String,
-    /// The line below it.
+    /// The line below it, or two.
     pub subtitle: String,
     /// What one band of the map is; it stands along the left edge.
     pub rows_name: String,
@@ -121,6 +121,12 @@ mod tests {
         assert!(drawn.contains("version 1") && drawn.contains("&lt;&amp;&gt;"));
         assert_eq!(drawn.matches(map::COMPLETE).count(), 2, "the scale, and the receiver that is complete");
         assert!(drawn.len() < 24_000, "{} bytes", drawn.len());
+    }
+
+    #[test]
+    fn a_subtitle_has_up_to_two_lines() {
+        let drawn = Picture { subtitle: "one\ntwo\nthree".into(), ..picture() }.draw();
+        assert!(drawn.contains(">one</text>") && drawn.contains(">two</text>") && !drawn.contains("three"));
     }
 
     #[test]

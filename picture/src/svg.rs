@@ -28,7 +28,11 @@ pub(crate) fn write(out: &mut String, picture: &Picture) -> Result {
     )?;
     writeln!(out, "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>")?;
     writeln!(out, "<text x=\"{LEFT}\" y=\"24\" font-size=\"18\">{}</text>", escape(&picture.title))?;
-    writeln!(out, "<text x=\"{LEFT}\" y=\"46\" fill=\"#555\">{}</text>", escape(&picture.subtitle))?;
+    let two = picture.subtitle.contains('\n');
+    for (number, line) in (0u32..2).zip(picture.subtitle.split('\n')) {
+        let y = if two { 41 + number * 16 } else { 46 };
+        writeln!(out, "<text x=\"{LEFT}\" y=\"{y}\" fill=\"#555\">{}</text>", escape(line))?;
+    }
     crate::map::write(out, picture)?;
     crate::chart::write(out, &picture.chart, picture.end(), chart_top)?;
     write_time_axis(out, picture, [map_bottom, chart_bottom])?;

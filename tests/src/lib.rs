@@ -29,6 +29,7 @@ pub mod foreign_tracker;
 pub mod holder;
 pub mod hostile_archive;
 pub mod hostile_text;
+pub mod http;
 pub mod lan;
 pub mod launch;
 pub mod mapping;

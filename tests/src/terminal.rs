@@ -69,7 +69,6 @@ impl Terminal {
     ///
     /// # Panics
     /// There is no descriptor left.
-    #[must_use]
     pub fn show(&self, launch: Launch) -> Launch {
         let end = || Sink::File(self.end.try_clone().expect("a descriptor"));
         launch.stdout(end()).stderr(end())

@@ -114,3 +114,8 @@ mod ipv6;
 
 /// What a person sees on a terminal, and at the end: rows that stay in place, and how good it was.
 mod terminal;
+
+/// `--web`: what it answers, to whom, and what it bears.
+mod web;
+/// `--web`: the page in a real browser.
+mod web_browser;

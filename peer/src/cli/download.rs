@@ -6,6 +6,7 @@ use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
+use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, Switch, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -76,6 +77,8 @@ pub struct Args {
     #[command(flatten)]
     lan: LanSwitch,
     #[command(flatten)]
+    web: WebSwitch,
+    #[command(flatten)]
     called: Called,
     /// Hash every block again before it is sent
     #[arg(long)]
@@ -97,9 +100,12 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
     let options = args.called.call(args.rates.limit(options));
     let host = Host::start(options, listen, &style, ear)?;
+    let page = args.web.bind()?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
+    let rooms = jobs.iter().map(|job| (job.cascade_hash(), job.trackers().to_vec())).collect();
     host.run(async |front: &mut Front| {
         front.open()?;
+        let _page = web::show(page, &front.peer, Rooms::Asked(rooms), &style)?;
         let mut tasks = JoinSet::new();
         for job in jobs {
             let observer = style.observer(job.target(), &job.cascade_hash().to_string());
@@ -166,6 +172,13 @@ impl Job {
         match self {
             Self::Ready(download) => &download.target,
             Self::Link(link) => &link.target,
+        }
+    }
+
+    fn trackers(&self) -> &[String] {
+        match self {
+            Self::Ready(download) => &download.trackers,
+            Self::Link(link) => &link.fetch.trackers,
         }
     }
 

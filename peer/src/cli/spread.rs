@@ -4,7 +4,7 @@
 use super::CliError;
 use crate::clock;
 use crate::human::Name;
-use crate::report::{Status, Style, json_line, line, plain, verdict_json, verdict_text};
+use crate::report::{Status, Style, json_line, line, plain, verdict_json, verdict_parts, verdict_text};
 use crate::spread::{History, Verdict, draw, page};
 use crate::view::{FileState, Watch};
 use cascade_format::CascadeHash;
@@ -157,15 +157,14 @@ impl Onlooker {
         let mut pictures = Vec::new();
         for Watched { name, history, .. } in &self.files {
             let verdict = Verdict::of(history);
-            let text = verdict_text(name, &verdict);
-            pictures.push(draw(history, name, text.strip_prefix(&format!("{name}: ")).unwrap_or(&text)));
+            pictures.push(draw(history, name, &verdict_parts(&verdict)));
             if !all && verdict.known == 0 {
                 continue;
             }
             if matches!(self.style, Style::Json) {
                 json_line(&verdict_json(name, &verdict));
             } else {
-                line(&text);
+                line(&verdict_text(name, &verdict));
             }
         }
         report.write(&pictures)

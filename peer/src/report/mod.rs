@@ -21,7 +21,7 @@ pub(crate) use out::{
 pub(crate) use qr::qr;
 pub(crate) use room_bar::RoomBar;
 pub(crate) use status::{Status, plain};
-pub(crate) use verdict::{verdict_json, verdict_text};
+pub(crate) use verdict::{verdict_json, verdict_parts, verdict_text};
 
 use crate::human::Name;
 use crate::session::Observer;
@@ -103,6 +103,15 @@ impl Style {
                 });
                 json_line(&event);
             }
+        }
+    }
+
+    /// Tells where the page is.
+    pub(crate) fn web(&self, url: &str) {
+        match self {
+            Self::Bars(screen) => screen.above(&format!("peer: web page: {url}")),
+            Self::Lines => line(&format!("peer: web page: {url}")),
+            Self::Json => json_line(&serde_json::json!({"event": "web", "url": url})),
         }
     }
 }

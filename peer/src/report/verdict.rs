@@ -9,53 +9,49 @@ use std::path::Path;
 
 /// The whole line. `name` is the file's.
 pub(crate) fn verdict_text(name: &str, verdict: &Verdict) -> String {
+    format!("{}: {}", Name(Path::new(name)), verdict_parts(verdict).join("; "))
+}
+
+/// What was given, how far it went, and what held it back, as far as there is something to say.
+pub(crate) fn verdict_parts(verdict: &Verdict) -> Vec<String> {
     let Verdict { receivers, known, complete, silent, sent, copies, last, optimum, held } = verdict;
-    let given = format!(
-        "{}: gave {} to {}, {copies:.2} copies",
-        Name(Path::new(name)),
-        Bytes(*sent),
-        Count(*receivers as u64, "receiver")
-    );
+    let receivers = Count(*receivers as u64, "receiver");
+    let given = format!("gave {} to {receivers}, {copies:.2} copies", Bytes(*sent));
     if *known == 0 {
-        return given;
+        return vec![given];
     }
     let do_not_tell = if *silent == 1 { "does not tell" } else { "do not tell" };
     let silent = if *silent > 0 { format!(" ({silent} of version 1 {do_not_tell})") } else { String::new() };
-    let of = format!("{complete} of {known} complete{silent}");
     let last = last.map_or_else(String::new, |last| format!(", the last after {}", Span(last)));
-    let distance = match optimum {
-        Ok(Optimum { rate, bound, ratio }) => format!(
-            ", {ratio:.2} times the {} of one copy at {}, the best rate seen{}",
-            Span(*bound),
-            per_second(*rate),
-            held.map_or_else(|| "; what held it back is not known".to_owned(), held_text)
-        ),
-        Err(Unknown::NoneComplete) => String::new(),
-        Err(Unknown::OthersGave) => {
-            "; the distance to the optimum is not known: others gave the file, too".to_owned()
+    let complete = format!("{complete} of {known} complete{silent}{last}");
+    let not_known = |why| Some(format!("the distance to the optimum is not known: {why}"));
+    let (distance, held) = match optimum {
+        Ok(Optimum { rate, bound, ratio }) => {
+            let (bound, rate) = (Span(*bound), per_second(*rate));
+            let distance =
+                format!(", {ratio:.2} times the {bound} of one copy at {rate}, the best rate seen");
+            let held = held.map_or_else(|| Some("what held it back is not known".to_owned()), held_text);
+            (distance, held)
         }
-        Err(Unknown::TooShort) => {
-            "; the distance to the optimum is not known: it was too short to measure the rate".to_owned()
-        }
+        Err(Unknown::NoneComplete) => (String::new(), None),
+        Err(Unknown::OthersGave) => (String::new(), not_known("others gave the file, too")),
+        Err(Unknown::TooShort) => (String::new(), not_known("it was too short to measure the rate")),
     };
-    format!("{given}; {of}{last}{distance}")
+    [given, complete + &distance].into_iter().chain(held).collect()
 }
 
-fn held_text(held: Held) -> String {
-    match held {
-        Held::Nothing => String::new(),
-        Held::Uplink(busy) => {
-            format!("; the uplink held it back, busy {:.0} % of the time", busy * 100.0)
+/// What held it back, unless nothing did.
+fn held_text(held: Held) -> Option<String> {
+    Some(match held {
+        Held::Nothing => return None,
+        Held::Uplink(busy) => format!("the uplink held it back, busy {:.0} % of the time", busy * 100.0),
+        Held::Alone(time) => format!("for {} of it nobody was there that lacked anything", Span(time)),
+        Held::Late(time) => format!("the last receiver came {} after the first", Span(time)),
+        Held::Slow { ip, port, took, middle } => {
+            let (who, took, middle) = (address(ip, port), Span(took), Span(middle));
+            format!("{who} was slow: it took {took}, and the one in the middle {middle}")
         }
-        Held::Alone(time) => format!("; for {} of it nobody was there that lacked anything", Span(time)),
-        Held::Late(time) => format!("; the last receiver came {} after the first", Span(time)),
-        Held::Slow { ip, port, took, middle } => format!(
-            "; {} was slow: it took {}, and the one in the middle {}",
-            address(ip, port),
-            Span(took),
-            Span(middle)
-        ),
-    }
+    })
 }
 
 fn address(ip: IpAddr, port: Option<u16>) -> String {

@@ -6,9 +6,13 @@ use cascade_picture::{Chart, Line, Picture, Span};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The picture, as SVG. `name` is the file's, `summary` a line that says how good it was; both may hold anything.
+/// Characters of a name that have room in the title.
+const NAME_LEN: usize = 60;
+
+/// The picture, as SVG. `name` is the file's, `summary` says how good it was; both may hold anything.
 #[must_use]
-pub(crate) fn draw(history: &History, name: &str, summary: &str) -> String {
+pub(crate) fn draw(history: &History, name: &str, summary: &[String]) -> String {
+    let (given, rest) = summary.split_first().map_or(("", summary), |(given, rest)| (given.as_str(), rest));
     let begin = history.begin().unwrap_or_default();
     let count = history.receivers.len();
     let followed = if history.more > 0 { format!("the first {count} receivers") } else { "receivers".into() };
@@ -16,8 +20,8 @@ pub(crate) fn draw(history: &History, name: &str, summary: &str) -> String {
         history.moments.iter().map(|moment| (seconds(moment.at, begin), copies(history, moment))).collect();
     let most = copies.iter().map(|(_, copies)| *copies).fold(1.0, f64::max);
     Picture {
-        title: text::line(&format!("Sharing “{name}”")),
-        subtitle: text::line(summary),
+        title: text::line(&format!("“{}”: {given}", end_of(name))),
+        subtitle: rest.iter().map(|line| text::line(line)).collect::<Vec<_>>().join("\n"),
         rows_name: followed,
         spans: history.receivers.iter().map(|receiver| span(receiver, count)).collect(),
         moments: history.moments.iter().map(|moment| row(moment, begin, count)).collect(),
@@ -31,6 +35,14 @@ pub(crate) fn draw(history: &History, name: &str, summary: &str) -> String {
         time_name: "time since the first receiver came (s)".to_owned(),
     }
     .draw()
+}
+
+/// The end of a name, which tells more than its beginning.
+fn end_of(name: &str) -> String {
+    match name.chars().count().checked_sub(NAME_LEN) {
+        None | Some(0) => name.to_owned(),
+        Some(surplus) => std::iter::once('…').chain(name.chars().skip(surplus + 1)).collect(),
+    }
 }
 
 /// Pictures as one page that needs nothing else.
@@ -88,10 +100,13 @@ mod tests {
         scene.completes(0);
         scene.pass(1.0, 0.0, &[]);
         let name = "<script>alert(1)</script>\"&'\u{1b}[2J";
-        let picture = draw(&scene.history, name, "1 & 2");
+        let picture = draw(&scene.history, name, &["1".into(), "2 & 3".into(), "4".into()]);
         assert!(picture.contains("127.0.0.1:1") && picture.contains("127.0.0.1:2"), "{picture}");
         assert!(picture.contains("&lt;script&gt;") && !picture.contains("<script"), "{picture}");
-        assert!(!picture.contains('\u{1b}') && picture.contains("1 &amp; 2"), "{picture}");
+        assert!(
+            !picture.contains('\u{1b}') && picture.contains(">2 &amp; 3<") && picture.contains(">4<"),
+            "{picture}"
+        );
         let page = page(&[picture.clone(), picture]);
         assert!(
             page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n") && !page.contains("<script")
@@ -101,6 +116,6 @@ mod tests {
 
     #[test]
     fn nothing_is_a_picture_too() {
-        assert!(draw(&History::new(0), "film", "").ends_with("</svg>\n"));
+        assert!(draw(&History::new(0), &"long".repeat(50), &[]).ends_with("</svg>\n"));
     }
 }
