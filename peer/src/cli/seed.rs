@@ -1,5 +1,6 @@
 //! `peer seed`: serves files until it is interrupted.
 
+use super::called::Called;
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
@@ -47,6 +48,8 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    called: Called,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -64,7 +67,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let style = Style::choose(args.json);
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
-    let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
+    let options = args.called.call(args.rates.limit(options));
+    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
     host.run(async |front: &mut Front| {
         let (ready, readies) = mpsc::channel(jobs.len());

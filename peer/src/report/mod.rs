@@ -6,14 +6,17 @@ mod json;
 mod line;
 mod out;
 mod qr;
+mod room_bar;
 mod summary;
 pub(crate) mod terminal;
 
 pub(crate) use file_bar::FileBar;
 pub(crate) use out::{
     error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal, stdout_is_terminal,
+    stdout_width,
 };
 pub(crate) use qr::qr;
+pub(crate) use room_bar::RoomBar;
 
 use crate::human::Name;
 use crate::session::Observer;

@@ -9,6 +9,7 @@ use crate::folder::{FolderError, Special, Tree};
 use crate::lan::found_on;
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
+use crate::room::telling::{Role, Told};
 use crate::store::open::{OpenError, open_regular};
 use crate::store::prepare::Trust;
 use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared, Stamp};
@@ -123,7 +124,7 @@ impl Seed {
         }
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
-        self.serve(engine, &served, observer).await
+        self.serve(engine, &served, Role::Seeder, observer).await
     }
 
     /// Opens the data: a file, or a folder, which is walked.
@@ -151,14 +152,19 @@ impl Seed {
     ///
     /// # Errors
     /// The file cannot be read any more.
-    pub async fn serve(
+    pub(crate) async fn serve(
         &self,
         engine: &Engine,
         served: &Served,
+        role: Role,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
         let shared = &served.file;
-        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), false);
+        let told = Told::new(Arc::clone(shared), role);
+        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), told, false);
+        if role == Role::Receiver {
+            announcer.conclude();
+        }
         // Others find this peer by it; a seeder looks for nobody.
         let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
