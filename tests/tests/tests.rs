@@ -107,3 +107,6 @@ mod share;
 
 /// Peers, trackers and links in IPv6, alone and beside IPv4.
 mod ipv6;
+
+/// What a person sees on a terminal, and at the end: rows that stay in place, and how good it was.
+mod terminal;

@@ -13,6 +13,7 @@ use crate::session::engine::Engine;
 use crate::session::event::{Event, Observer};
 use crate::session::recovery::blocking;
 use crate::store::{Preparation, Prepared, Shared};
+use crate::view::{FileState, SeenFile};
 use cascade_swarm::ask::Order;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -91,12 +92,15 @@ impl Download {
         observer: &mut dyn Observer,
     ) -> Result<Arc<Served>, DownloadError> {
         let start = clock::now();
+        let (hash, layout) = (self.metafile.cascade_hash(), *self.metafile.layout());
+        let checking = FileState::Checking { done: 0, total: layout.length() };
+        let mut shown = engine.seen.show(hash, &self.target, Some(layout), checking);
         let (mut beginnings, mut file) = (0, None::<Arc<Shared>>);
         loop {
-            let prepared = prepare(&self, engine, observer).await;
+            let prepared = prepare(&self, engine, shown.file(), observer).await;
             let prepared = prepared.inspect_err(|_| engine.catalog.remove(&self.metafile.cascade_hash()))?;
             let part = prepared.data.path().to_owned();
-            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared)?;
+            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared, shown.file())?;
             // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
@@ -105,7 +109,12 @@ impl Download {
             // The conversation with the trackers goes on: the file is served, or begun anew.
             engine.park_unheard(self.metafile.cascade_hash(), session.announcer);
             match ended {
-                Ended::Done => return Ok(session.served),
+                Ended::Done => {
+                    if engine.listen.is_some() {
+                        shown.stays();
+                    }
+                    return Ok(session.served);
+                }
                 Ended::Folder => {
                     make_folder(&part).await?;
                     // Clients that are still answered from it hold it open.
@@ -137,6 +146,7 @@ async fn make_folder(part: &Path) -> Result<(), DownloadError> {
 async fn prepare(
     download: &Download,
     engine: &Engine,
+    seen: &SeenFile,
     observer: &mut dyn Observer,
 ) -> Result<Prepared, DownloadError> {
     let done = Arc::new(AtomicU64::new(0));
@@ -163,7 +173,9 @@ async fn prepare(
                 return result.map_err(DownloadError::from);
             }
             () = tokio::time::sleep(TICK) => {
-                observer.event(Event::Checking { done: done.load(Ordering::Relaxed).min(total), total });
+                let done = done.load(Ordering::Relaxed).min(total);
+                seen.set_state(FileState::Checking { done, total });
+                observer.event(Event::Checking { done, total });
             }
         }
     }
