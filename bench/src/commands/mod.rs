@@ -9,6 +9,7 @@ pub mod link;
 pub mod memory;
 pub mod parallel;
 pub mod restart;
+pub mod room;
 pub mod share;
 pub mod swarm;
 pub mod tracker;
