@@ -8,6 +8,7 @@
 //! which block is asked of whom and who gets what; `link` is one connection to another peer; `store` is the
 //! data file and what is known of it; `serve` answers other peers; `session` joins them.
 
+mod average;
 pub mod check;
 mod clock;
 pub mod create;
@@ -28,11 +29,14 @@ mod session;
 pub mod store;
 mod tracker_client;
 mod upload;
+pub mod view;
 
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
 mod report;
+#[cfg(feature = "cli")]
+mod spread;
 
 // Public for the tests, the fuzz targets and the examples of this repository alone: these may change at any time.
 #[doc(hidden)]
@@ -50,4 +54,7 @@ pub use cascade_swarm::ask::Order;
 pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
-pub use session::{Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary};
+pub use session::{
+    AsTar, Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary,
+};
+pub use view::{View, Watch};

@@ -41,6 +41,7 @@ use crate::session::{
     Download, DownloadError, Engine, Event, Fetch, FetchError, Observer, Seed, SeedError, Summary,
 };
 use crate::store::{Given, Records};
+use crate::view::{View, Watch};
 use cascade_format::CascadeHash;
 use cascade_swarm::Listening;
 use cascade_swarm::pace::Rate;
@@ -130,6 +131,7 @@ pub struct Peer {
     guests: Option<Guests>,
     max_up: Option<Limit>,
     warn: Warn,
+    watch: Watch,
 }
 
 impl Peer {
@@ -156,7 +158,8 @@ impl Peer {
         let engine = Engine { paranoid, max_down, badge, ..engine.map_err(StartError::Threads)? };
         let listener = listener.map(|(listener, _)| listener);
         let max_up = options.max_up.map(Limit::new);
-        Ok(Self { engine, listener, pool: None, guests: options.guests, max_up, warn: options.warn })
+        let (guests, warn, watch) = (options.guests, options.warn, Watch::new(Arc::clone(&engine.seen)));
+        Ok(Self { engine, listener, pool: None, guests, max_up, warn, watch })
     }
 
     /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
@@ -170,7 +173,9 @@ impl Peer {
         let options = serve::Options { extension, guests, limit, warn, ..serve::Options::default() };
         let address = self.engine.listen.unwrap_or(ANYWHERE);
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
-        self.pool = Some(pool.map_err(|source| StartError::Serve { address, source })?);
+        let pool = pool.map_err(|source| StartError::Serve { address, source })?;
+        self.watch.serves(pool.stats());
+        self.pool = Some(pool);
         Ok(())
     }
 
@@ -196,6 +201,18 @@ impl Peer {
     #[must_use]
     pub fn reporter(&self) -> Reporter {
         Reporter::new(Arc::clone(&self.engine.catalog), self.engine.badge)
+    }
+
+    /// What it does at this moment. Cheap, and slows no transfer.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.watch.view()
+    }
+
+    /// A handle that looks at this peer from any thread, and after its end.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.

@@ -245,7 +245,7 @@ impl Round<'_> {
             tried = Some(Level::Room);
             if self.question.command.is_none() {
                 // Whether it knows both families will be seen when there is something to ask.
-                forms.answered(self.tracker, Level::Wide, refused, clock::now());
+                forms.no_room(self.tracker, refused, clock::now());
                 return Err(TrackerError::NoRoom);
             }
         }

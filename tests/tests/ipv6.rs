@@ -4,7 +4,7 @@ use cascade_tests::cascade_file::TestFile;
 use cascade_tests::foreign_tracker::{ForeignTracker, Manner, Unknown};
 use cascade_tests::lan::{self, Families, Lan};
 use cascade_tests::launch::Launch;
-use cascade_tests::process::Process;
+use cascade_tests::process::{Process, Signal};
 use cascade_tests::tracker_client::{LIST, Request};
 use cascade_tests::wide;
 use serde_json::Value;
@@ -249,6 +249,11 @@ fn a_share_is_received_where_there_is_no_ipv4() {
     assert!(!link.contains("127.0.0.1") && !link.contains("fe80"), "{link}");
     let (lines, _received) = receive(&network, &link, &["--no-lan"]);
     assert!(connected(&lines).iter().all(SocketAddr::is_ipv6), "{lines:?}");
+    // By the tracker in the sharer alone, on the same port.
+    let (by_tracker, _) = link.split_once("&peer=").unwrap();
+    let (lines, _received) = receive(&network, by_tracker, &["--no-lan"]);
+    let listed = lines.iter().find(|line| line["event"] == "tracker").unwrap();
+    assert!(listed["peers"].as_u64() >= Some(1), "{listed}");
     drop(sharer);
     // And by the local network, without any address.
     let bare = link.split_once('&').unwrap().0.to_owned();
@@ -262,12 +267,14 @@ fn a_share_is_received_where_there_is_no_ipv4() {
 fn a_share_names_addresses_of_both_families() {
     let Some(network) = network(Families::Both) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let (_sharer, link) = sharing(&network, &folder, &["--no-lan"]);
+    let (sharer, link) = sharing(&network, &folder, &["--no-lan"]);
     for peer in ["peer=10.9.0.1%3A8889", "peer=%5Bfd00%3A9%3A%3A1%5D%3A8889"] {
         assert!(link.contains(peer), "{link}");
     }
     assert_eq!(link.matches("peer=").count(), 2, "{link}");
     let _ = receive(&network, &link, &["--no-lan"]);
+    let outcome = sharer.end_by(Signal::INT);
+    assert!(outcome.stdout.contains("to 1 receiver,"), "{}", outcome.stdout);
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub mod seed;
 pub mod share;
 mod share_room;
 mod shell;
+mod spread;
 pub mod status;
 mod taken;
 mod usage;

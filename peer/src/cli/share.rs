@@ -8,6 +8,7 @@ use super::lan::LanSwitch;
 use super::rates::Rates;
 use super::reached::{self, Reached};
 use super::share_room::{Rooms, stay_in_own_room};
+use super::spread::{Onlooker, Report};
 use super::{CliError, ExitCode, address, described, link};
 use crate::folder::Special;
 use crate::human::{Bytes, Count, Name};
@@ -16,13 +17,13 @@ use crate::peer::{Options, Peer};
 use crate::report::{self, Style, json_line, line};
 use crate::serve::Guests;
 use crate::session::{Event, Seed, SeedError};
-use crate::store::{Given, Records};
+use crate::store::Records;
 use cascade_format::units::parse_nonzero_size;
 use cascade_swarm::Listening;
 use cascade_tracker::{Desk, Policy};
 use std::collections::HashSet;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::task::JoinSet;
@@ -59,6 +60,8 @@ pub struct Args {
     lan: LanSwitch,
     #[command(flatten)]
     called: Called,
+    #[command(flatten)]
+    report: Report,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -83,6 +86,7 @@ pub(super) struct Item {
 /// # Errors
 /// Wrong usage; a file that cannot be described. Nothing is shared then.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
+    args.report.check(args.paths.len())?;
     let records = Records::from_environment();
     let cache = described::Cache::new(&records)?;
     let items = match describe(args, &records, &cache, &ear.flag()) {
@@ -100,10 +104,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
     let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
-    let (code, given) = served?;
-    for (item, given) in items.iter().zip(&given) {
-        tell_given(args, item, given.as_deref());
-    }
+    let (code, onlooker) = served?;
+    onlooker.finish(true, &args.report)?;
     Ok(code)
 }
 
@@ -130,16 +132,13 @@ fn guests(desk: Arc<Desk>) -> Guests {
     Guests(Arc::new(move |bytes, ended, from| desk.answer(bytes, ended, from)))
 }
 
-/// What was given of each item.
-type AllGiven = Vec<Option<Arc<Given>>>;
-
 async fn serve(
     args: &Args,
     front: &mut Front,
     style: &Style,
     items: &[Item],
     desk: Option<Arc<Desk>>,
-) -> Result<(ExitCode, AllGiven), CliError> {
+) -> Result<(ExitCode, Onlooker), CliError> {
     let listen = front.peer.address().ok_or_else(|| CliError::failed("it does not listen".into()))?;
     let reached = reached::reached(listen, &args.addresses)?;
     tell_all(args, items, &reached, listen.port())?;
@@ -158,13 +157,7 @@ async fn serve(
     }
     front.open()?;
     let mut code = ExitCode::Done;
-    let mut given: AllGiven = vec![None; items.len()];
-    // What was counted goes on being counted while the last answers leave.
-    let mut look = |peer: &Peer| {
-        for (given, item) in given.iter_mut().zip(items) {
-            *given = peer.given_of(&item.metafile.cascade_hash()).or(given.take());
-        }
-    };
+    let mut onlooker = Onlooker::new(front.peer.watch(), style);
     let stop = front.peer.stopper();
     let enough = async {
         match args.until {
@@ -179,7 +172,7 @@ async fn serve(
                 None => break,
                 Some(Ok(Err(message))) => {
                     // At once: the others may go on for weeks.
-                    report::error(&message);
+                    style.error(&message);
                     code = ExitCode::Failed;
                 }
                 Some(_) => {}
@@ -188,11 +181,11 @@ async fn serve(
                 tell_enough(args);
                 break;
             }
+            () = onlooker.look_on() => {}
             () = stop.stopped() => break,
         }
     }
-    look(&front.peer);
-    Ok((code, given))
+    Ok((code, onlooker))
 }
 
 /// Serves one item until the end.
@@ -272,24 +265,4 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
         report::qr(&link.to_string());
     }
     Ok(())
-}
-
-fn tell_given(args: &Args, item: &Item, given: Option<&Given>) {
-    let (bytes, receivers) = given.map_or((0, 0), |given| (given.bytes(), given.receivers()));
-    #[allow(clippy::cast_precision_loss, reason = "a shown number")]
-    let copies = bytes as f64 / item.metafile.layout().length().max(1) as f64;
-    if args.json {
-        json_line(&serde_json::json!({
-            "event": "given", "file": given::data_file_name(&item.path), "bytes": bytes, "copies": copies,
-            "receivers": receivers,
-        }));
-        return;
-    }
-    let name = given::data_file_name(&item.path);
-    line(&format!(
-        "{}: gave {} to {}, {copies:.2} copies",
-        Name(Path::new(&name)),
-        Bytes(bytes),
-        Count(receivers as u64, "receiver")
-    ));
 }

@@ -179,7 +179,7 @@ impl<'a> Teller<'a> {
         self.trouble = why;
     }
 
-    fn end(&self, how: &str) {
+    fn end(&mut self, how: &str) {
         self.bar.finish();
         let summary = self.last.map(|(summary, _)| summary).unwrap_or_default();
         if self.args.json {

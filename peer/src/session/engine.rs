@@ -10,6 +10,7 @@ use crate::room::PeerName;
 use crate::room::telling::{Badge, Told};
 use crate::store::Records;
 use crate::tracker_client::{Forms, Identity};
+use crate::view::Files;
 use cascade_format::CascadeHash;
 use cascade_swarm::Listening;
 use std::collections::HashMap;
@@ -44,6 +45,8 @@ pub struct Engine {
     pub lan: Lan,
     /// Tells all sessions to end.
     pub stop: Stop,
+    /// What is seen of the files.
+    pub(crate) seen: Arc<Files>,
     /// Permits to check a file.
     pub checks: Arc<Semaphore>,
     /// What is known of the trackers.
@@ -76,6 +79,7 @@ impl Engine {
             paranoid: false,
             max_down: None,
             lan: Lan::new(listen),
+            seen: Arc::new(Files::new(Arc::clone(stop.flag()))),
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             forms: Arc::default(),

@@ -15,6 +15,7 @@ use crate::metafile::{MetafileFileError, MetafileOnDisk};
 use crate::pace::Limit;
 use crate::store::PrepareError;
 use crate::tracker_client::resolve;
+use crate::view::{FileState, Shown};
 use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::ask::Source;
 use cascade_swarm::ask::fetch::{self, Action, AttemptId, Failure};
@@ -89,6 +90,8 @@ pub struct Fetch {
     pub no_wait: bool,
     /// Look for peers on the local network too.
     pub lan: bool,
+    /// Another `.cascade` file that has the name gets the next free one, `NAME.cascade.1`, and is not in the way.
+    pub aside: bool,
 }
 
 impl Fetch {
@@ -101,7 +104,7 @@ impl Fetch {
         engine: &Engine,
         observer: &mut dyn Observer,
     ) -> Result<MetafileOnDisk, FetchError> {
-        if let Some(there) = file::there(&self.out, self.cascade_hash)? {
+        if let Some(there) = file::there(&self.out, self.cascade_hash, self.aside)? {
             return Ok(there);
         }
         if !engine.extension {
@@ -111,7 +114,11 @@ impl Fetch {
             return Err(FetchError::Nowhere);
         }
         let growing = Growing::open(&self.out)?;
-        let mut session = Session::begin(self, engine, growing);
+        // It is known by the name of the data.
+        let data = self.out.with_extension("");
+        let fetching = FileState::Fetching { done: 0, total: None };
+        let shown = engine.seen.show(self.cascade_hash, &data, None, fetching);
+        let mut session = Session::begin(self, engine, growing, shown);
         let result = session.run(observer).await;
         session.end(result, observer).await
     }
@@ -137,10 +144,11 @@ struct Session<'a> {
     events: mpsc::Receiver<(AttemptId, Told)>,
     /// What peers said last, for those who do not wait.
     news: HashMap<String, String>,
+    shown: Shown,
 }
 
 impl<'a> Session<'a> {
-    fn begin(order: Fetch, engine: &'a Engine, growing: Growing) -> Self {
+    fn begin(order: Fetch, engine: &'a Engine, growing: Growing, shown: Shown) -> Self {
         let mut plan = fetch::Fetch::new();
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let mut names = JoinSet::new();
@@ -168,6 +176,7 @@ impl<'a> Session<'a> {
             news: HashMap::new(),
             order,
             engine,
+            shown,
         }
     }
 
@@ -201,6 +210,7 @@ impl<'a> Session<'a> {
                 () = tokio::time::sleep_until(wakeup.into()) => {}
                 _ = tick.tick() => {
                     let (done, total) = self.plan.progress();
+                    self.shown.file().set_state(FileState::Fetching { done, total });
                     observer.event(Event::Fetching { done, total, known: self.plan.known() });
                     self.give_up_if_hopeless()?;
                 }
@@ -338,9 +348,9 @@ impl<'a> Session<'a> {
             self.announcer.put_back(self.answers.into_values());
             self.engine.park(self.order.cascade_hash, self.announcer);
         }
-        let (hash, out) = (self.order.cascade_hash, self.order.out);
+        let Fetch { cascade_hash: hash, out, aside, .. } = self.order;
         let growing = self.growing;
-        let named = tokio::task::spawn_blocking(move || growing.publish(&out, hash)).await;
+        let named = tokio::task::spawn_blocking(move || growing.publish(&out, hash, aside)).await;
         let metafile = named.map_err(|_| FetchError::Interrupted)??;
         let bytes = metafile.layout().metafile_len();
         observer.event(Event::Fetched { path: metafile.path().to_owned(), bytes });

@@ -21,12 +21,11 @@ pub(crate) mod event;
 pub(crate) mod fetch;
 mod keeper;
 mod links;
-mod rate;
 mod recovery;
 pub(crate) mod seed;
 mod ticks;
 
-pub use download::Download;
+pub use download::{AsTar, Download};
 pub use download_error::DownloadError;
 pub(crate) use engine::Engine;
 pub(crate) use event::Observer;
