@@ -54,6 +54,11 @@ impl Watch {
         }
     }
 
+    /// Waits until a receiver of any file comes, or has come since this was called last. One waits at a time.
+    pub(crate) async fn receiver_came(&self) {
+        self.files.receiver_came().await;
+    }
+
     /// The same, after every download has shown how it stands now. Waits for one that is busy for
     /// [`LOOK_TIMEOUT`](super::LOOK_TIMEOUT) at most. Must be called within a Tokio runtime with time enabled.
     pub async fn fresh(&self) -> View {
