@@ -23,6 +23,7 @@ mod pace;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
+pub mod room;
 mod route;
 mod session;
 pub mod store;

@@ -25,11 +25,11 @@ pub struct Picture {
     pub spans: Vec<Span>,
     /// The map over time. All moments have the same number of rows.
     pub moments: Vec<Moment>,
-    /// What stands above the colour scale.
+    /// The title above the colour scale.
     pub scale_name: String,
     /// The lower half.
     pub chart: Chart,
-    /// What stands below the time axis.
+    /// The title below the time axis.
     pub time_name: String,
 }
 
@@ -54,7 +54,7 @@ pub struct Moment {
 /// Lines over time.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
-    /// What stands above it.
+    /// The title above it.
     pub title: String,
     /// The highest value of the scale, which begins at 0.
     pub most: f64,

@@ -73,22 +73,22 @@ pub struct Cli {
     /// Whether our peers use the extension
     #[arg(long, value_enum)]
     pub extension: Option<Switch>,
-    /// So many of the peers are programs of the field that know only version 1
+    /// The number of peers that are programs of the field and know only version 1
     #[arg(long, value_name = "N")]
     pub v1: Option<usize>,
     /// Those close each connection after one answer
     #[arg(long)]
     pub v1_closes: bool,
-    /// So many of the peers answer with wrong bytes
+    /// The number of peers that answer with wrong bytes
     #[arg(long, value_name = "N")]
     pub liars: Option<usize>,
-    /// So many of the peers stall in the middle of every answer
+    /// The number of peers that stall in the middle of every answer
     #[arg(long, value_name = "N")]
     pub stallers: Option<usize>,
-    /// So many of the peers have a tenth of the rates
+    /// The number of peers that have a tenth of the rates
     #[arg(long, value_name = "N")]
     pub slow: Option<usize>,
-    /// So many of the peers are registered, and nobody is there
+    /// The number of peers that are registered although nobody is there
     #[arg(long, value_name = "N")]
     pub dead: Option<usize>,
     /// The peers start spread over this time; without a value over F/u
@@ -100,7 +100,7 @@ pub struct Cli {
     /// Peers leave TIME after they are complete
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub leave_after: Option<f64>,
-    /// So many of our peers leave, complete or not, at the time of --quit-at
+    /// The number of our peers that leave, complete or not, at the time of --quit-at
     #[arg(long, value_name = "N", requires = "quit_at")]
     pub quitters: Option<usize>,
     /// When they leave

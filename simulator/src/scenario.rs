@@ -112,7 +112,7 @@ pub struct Scenario {
     pub seeder_leaves: Option<f64>,
     /// The time that downloaders stay after they are complete.
     pub leave_after: Option<Nanos>,
-    /// So many of our ordinary peers leave at this time, complete or not.
+    /// The number of our ordinary peers that leave at this time, complete or not.
     pub quitters: Option<(usize, Nanos)>,
     /// The tracker dies at this time.
     pub tracker_dies: Option<Nanos>,

@@ -41,7 +41,7 @@ pub const MAP_PART_LEN: usize = 4096;
 /// Runs of new blocks told with one answer.
 pub const MAX_HAVE_RUNS: usize = 128;
 
-/// A question for news is answered after so long even if there is none.
+/// A question for news is answered after this time even if there is none.
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A question for news that a request for a block has followed is answered no sooner after the one before
@@ -52,5 +52,5 @@ pub const HURRIED_NEWS_INTERVAL: Duration = Duration::from_millis(10);
 /// [`news_interval`](crate::give::Tuning::news_interval) between two answers.
 pub const NEWS_A_SECOND: u32 = 1500;
 
-/// So many of them may leave at once.
+/// The number of them that may leave at once.
 pub const NEWS_AT_ONCE: u32 = 100;

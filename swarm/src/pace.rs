@@ -1,6 +1,6 @@
 //! How a limit on bytes a second is kept, by many that share it.
 //!
-//! Whoever wants to move bytes is promised a time and a piece. A piece is what the limit lets through in
+//! Each connection that wants to move bytes is promised a time and a piece. A piece is what the limit lets through in
 //! [`PIECE_TIME`], and nobody has two promises at once: so all who wait get a piece each, in the order in which they
 //! asked, and a message of a few bytes waits for one piece of each of the others, never for a block. What of a
 //! promise is not used is had by others.
@@ -14,7 +14,7 @@ pub const MIN_RATE: u64 = 1 << 10;
 /// The highest, in bytes a second: beyond any machine's, and far from where the arithmetic ends.
 pub const MAX_RATE: u64 = 1_099_511_627_776;
 
-/// What a piece takes: so long each of the others keeps a message waiting.
+/// The time that a piece takes, and for which it keeps a message of another connection waiting.
 const PIECE_TIME: Duration = Duration::from_millis(5);
 
 /// The shortest piece, in bytes: it fills a packet of Ethernet, and holds any message that is sent with one call.
@@ -27,7 +27,7 @@ const MAX_PIECE: u64 = 128 << 10;
 /// some milliseconds, on a busy machine by more. Of ten seconds it is a fiftieth.
 const CREDIT: Duration = Duration::from_millis(200);
 
-/// The limit is what holds things up while somebody has had to wait for it in so long.
+/// The limit is what holds things up if a connection had to wait for it within this time.
 const MEMORY: Duration = Duration::from_secs(1);
 
 const NANOS_A_SECOND: u64 = 1_000_000_000;
@@ -78,7 +78,7 @@ impl Rate {
 pub struct Promise {
     /// Not before then.
     pub at: Time,
-    /// At most so many, at least one.
+    /// At most this number, at least one.
     pub len: u64,
 }
 

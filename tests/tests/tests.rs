@@ -100,6 +100,8 @@ mod extension_swarm;
 mod links;
 /// Links among peers that give a wrong `.cascade` file, or none.
 mod links_liars;
+/// The room of a file: reports to trackers, `peer wait`, `peer status`, `peer share --until`.
+mod room;
 /// `peer share`.
 mod share;
 

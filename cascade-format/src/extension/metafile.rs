@@ -43,7 +43,7 @@ pub fn asked(request: &BlockRequest) -> Option<u32> {
     if request.block == METAFILE { Marker::of(request).map(|marker| marker.offers_seen) } else { None }
 }
 
-/// What stands in front of a part.
+/// The fields in front of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartHead {
     /// Length of the whole `.cascade` file, in bytes.

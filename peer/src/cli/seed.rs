@@ -1,5 +1,6 @@
 //! `peer seed`: serves files until it is interrupted.
 
+use super::called::Called;
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
@@ -49,6 +50,8 @@ pub struct Args {
     #[command(flatten)]
     lan: LanSwitch,
     #[command(flatten)]
+    called: Called,
+    #[command(flatten)]
     report: Report,
     /// Hash every block again before it is sent
     #[arg(long)]
@@ -68,7 +71,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let style = Style::choose(args.json);
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
-    let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
+    let options = args.called.call(args.rates.limit(options));
+    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
     let served = host.run(async |front: &mut Front| {
         let mut onlooker = Onlooker::new(front.peer.watch(), &style);

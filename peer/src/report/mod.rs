@@ -6,6 +6,7 @@ mod json;
 mod line;
 mod out;
 mod qr;
+mod room_bar;
 mod row;
 mod screen;
 mod status;
@@ -14,8 +15,11 @@ mod terminal;
 mod verdict;
 
 pub(crate) use file_bar::FileBar;
-pub(crate) use out::{error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal};
+pub(crate) use out::{
+    error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal, stdout_width,
+};
 pub(crate) use qr::qr;
+pub(crate) use room_bar::RoomBar;
 pub(crate) use status::{Status, plain};
 pub(crate) use verdict::{verdict_json, verdict_parts, verdict_text};
 

@@ -25,6 +25,7 @@ use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
+use crate::room::telling::{Role, Told};
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, part};
 use crate::tracker_client::{TrackerError, resolve};
@@ -154,8 +155,9 @@ impl Session {
         let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
+        let told = Told::new(Arc::clone(&shared), Role::Receiver);
         Ok(Self {
-            announcer: engine.announce(trackers, hash, true),
+            announcer: engine.announce(trackers, hash, told, true),
             silent_trackers: trackers.len(),
             lan: (download.lan && !plan.is_complete()).then(|| engine.lan.join(&hash)),
             on_lan: 0,
@@ -205,7 +207,10 @@ impl Session {
             }
             observer.event(Event::Progress(self.progress()));
             match self.conclude(observer).await? {
-                Concluded::Named => break,
+                Concluded::Named => {
+                    self.announcer.conclude();
+                    break;
+                }
                 Concluded::Doubted => {}
                 Concluded::Elsewhere(why) => return Ok(Ended::Elsewhere(why)),
             }
@@ -343,6 +348,7 @@ impl Session {
             }
             LinkEvent::Received { bytes, news, outcomes, message } => {
                 self.received += bytes;
+                self.shared.add_received(bytes);
                 self.seen.add_received(bytes);
                 let gap = now.saturating_sub(self.last_arrival);
                 if gap <= BUSY_GAP {

@@ -9,6 +9,7 @@ use crate::folder::{FolderError, Special, Tree};
 use crate::lan::found_on;
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
+use crate::room::telling::{Role, Told};
 use crate::store::open::{OpenError, open_regular};
 use crate::store::prepare::Trust;
 use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared, Stamp};
@@ -127,7 +128,7 @@ impl Seed {
         }
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
-        self.serve_shown(engine, &served, &shown, observer).await
+        self.serve_shown(engine, &served, &shown, Role::Seeder, observer).await
     }
 
     /// Opens the data: a file, or a folder, which is walked.
@@ -155,16 +156,17 @@ impl Seed {
     ///
     /// # Errors
     /// The file cannot be read any more.
-    pub async fn serve(
+    pub(crate) async fn serve(
         &self,
         engine: &Engine,
         served: &Served,
+        role: Role,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
         let (hash, layout) = (served.file.cascade_hash(), *served.file.layout());
         let shown = engine.seen.show(hash, &self.data, Some(layout), FileState::Seeding);
         shown.file().set_blocks(&served.file);
-        self.serve_shown(engine, served, &shown, observer).await
+        self.serve_shown(engine, served, &shown, role, observer).await
     }
 
     async fn serve_shown(
@@ -172,11 +174,16 @@ impl Seed {
         engine: &Engine,
         served: &Served,
         shown: &Shown,
+        role: Role,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
         let (shared, seen) = (&served.file, shown.file());
         seen.set_state(FileState::Seeding);
-        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), false);
+        let told = Told::new(Arc::clone(shared), role);
+        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), told, false);
+        if role == Role::Receiver {
+            announcer.conclude();
+        }
         // Others find this peer by it; a seeder looks for nobody.
         let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });

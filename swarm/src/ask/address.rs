@@ -65,7 +65,7 @@ pub fn host(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// The same for who is seen from `ours`: the machines of this machine's own network are hosts of their own, as they are
+/// The same for a peer that is seen from `ours`: the machines of this machine's own network are hosts of their own, as they are
 /// in IPv4.
 #[must_use]
 pub fn host_near(ip: IpAddr, ours: IpAddr) -> IpAddr {

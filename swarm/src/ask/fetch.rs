@@ -29,16 +29,16 @@ use core::time::Duration;
 /// Peers that are asked at once until the first of them gives something.
 const MAX_AT_ONCE: usize = 4;
 
-/// After so long without an answer the next peer is asked too.
+/// After this time without an answer the next peer is asked too.
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// After so long without a byte from the giver another peer is asked for what is missing.
+/// After this time without a byte from the giver another peer is asked for what is missing.
 const GIVER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// After so long without a byte a peer has failed.
+/// After this time without a byte a peer has failed.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A part may take so long: a giver that trickles makes room for another.
+/// The longest time that a part may take: a giver that trickles makes room for another.
 const PART_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One connection on which parts are asked for. Never used twice.
@@ -267,7 +267,7 @@ impl Fetch {
         self.done
     }
 
-    /// Whether everybody who is known was asked in vain, and nobody is being asked.
+    /// Whether every known peer was asked in vain, and none is being asked.
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
         !self.done && !self.checking && self.attempts.is_empty() && self.candidates.all_tried()

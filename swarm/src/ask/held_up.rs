@@ -8,7 +8,7 @@ use super::known::Flow;
 use crate::Time;
 use core::time::Duration;
 
-/// So long after the driver has told so, the limit still counts.
+/// For this time after the driver has told of it, the limit still counts.
 const HELD_UP: Duration = Duration::from_secs(1);
 
 impl Flow {
@@ -49,7 +49,7 @@ mod tests {
         came: u64,
     }
 
-    /// Downloads a file of so many blocks from 10 peers, of whom one may be dumb; the time, and the plan.
+    /// Downloads a file of this number of blocks from 10 peers, one of which may give nothing; the time, and the plan.
     fn download(blocks: u64, dumb: Option<usize>, limited: bool) -> (Time, Plan) {
         let layout = Layout::new(BLOCK * blocks, BLOCK).unwrap();
         let config = Config { order: Order::Random, max_links: 64, tuning: &Tuning::DEFAULT };
@@ -81,7 +81,7 @@ mod tests {
                     Action::Poll { .. } | Action::Probe { .. } => {}
                 }
             }
-            // Who is next in turn has a piece, four at once: the link reads in bursts.
+            // The next link in turn has a piece, four at once: the link reads in bursts.
             now += Duration::from_nanos(PIECE * 4 * 1_000_000_000 / RATE);
             let able = |open: &Open| open.gives && !open.asked.is_empty();
             let Some(next) = (turn..).take(open.len()).map(|at| at % open.len()).find(|at| able(&open[*at]))

@@ -23,7 +23,7 @@
 //! | [`report`] | what a download tells of itself |
 //! | [`seen`] | how it stands, for those who want to see it |
 //! | [`tuning`] | the constants that all these weigh with |
-//! | [`fetch`] | apart from all these: who is asked for the `.cascade` file of a link |
+//! | [`fetch`] | apart from all these: which peer is asked for the `.cascade` file of a link |
 
 mod action;
 pub mod address;

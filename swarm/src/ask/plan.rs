@@ -249,7 +249,7 @@ impl Plan {
         self.known.links.iter().filter(|(_, link)| useful(link)).count()
     }
 
-    /// Whether so few links are useful that trackers are asked as often as the protocol allows.
+    /// Whether trackers are asked as often as the protocol allows, because few links are useful.
     #[must_use]
     pub fn wants_peers(&self, now: Time) -> bool {
         self.useful(now) < self.known.tuning.swarm_links

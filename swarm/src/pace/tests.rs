@@ -22,7 +22,7 @@ struct Mover {
 
 const EAGER: Mover = Mover { late: Duration::ZERO, most: u64::MAX, wanted: u64::MAX };
 
-/// What each of `movers` has moved after so long, and the longest that each waited for a promise.
+/// What each of `movers` has moved after this time, and the longest that each waited for a promise.
 fn moved(pacer: &mut Pacer, movers: &[Mover], from: Time, until: Time) -> Vec<(u64, Duration)> {
     let mut moved = vec![(0, Duration::ZERO); movers.len()];
     let mut waiting: Vec<(Time, Promise)> = movers

@@ -105,7 +105,10 @@ impl Download {
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
             session.end(result.as_ref().ok());
-            match result? {
+            let ended = result?;
+            // The conversation with the trackers goes on: the file is served, or begun anew.
+            engine.park_unheard(self.metafile.cascade_hash(), session.announcer);
+            match ended {
                 Ended::Done => {
                     if engine.listen.is_some() {
                         shown.stays();

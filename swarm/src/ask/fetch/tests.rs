@@ -8,7 +8,7 @@ use std::vec;
 enum Manner {
     /// Gives right bytes.
     Honest,
-    /// The same, but breaks off after so many parts of each connection.
+    /// The same, but breaks off after a number of parts of each connection.
     Breaks(u32),
     /// Gives wrong bytes.
     Liar,
