@@ -27,7 +27,7 @@ use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
 use crate::room::telling::{Role, Told};
 use crate::store::disk::is_full;
-use crate::store::{HaveMap, Place, Prepared, Shared, part};
+use crate::store::{HaveMap, Place, Prepared, Shared, Stamp, part};
 use crate::tracker_client::{TrackerError, resolve};
 use crate::view::SeenFile;
 use cascade_format::PeerAddr;
@@ -124,17 +124,13 @@ impl Session {
         download: Download,
         engine: Engine,
         start: Instant,
-        prepared: Prepared,
-        seen: &Arc<SeenFile>,
+        (prepared, seen): (Prepared, Arc<SeenFile>),
     ) -> Result<Self, DownloadError> {
         let Prepared { data, have, on_disk, place, target } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
         let resumed_bytes =
             layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
-        let stamp = match &place {
-            Place::Target { stamp, .. } => Some(*stamp),
-            Place::Part { .. } => None,
-        };
+        let stamp = stamp_of(&place);
         let hash = metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), stamp));
         if !on_disk {
@@ -186,7 +182,7 @@ impl Session {
             read_again: None,
             wrong_hashes: 0,
             head,
-            seen: Arc::clone(seen),
+            seen,
         })
     }
 
@@ -509,6 +505,14 @@ impl Session {
             bytes_duplicate: totals.bytes_duplicate,
             busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }
+    }
+}
+
+/// What a file looks like that has its name already.
+fn stamp_of(place: &Place) -> Option<Stamp> {
+    match place {
+        Place::Target { stamp, .. } => Some(*stamp),
+        Place::Part { .. } => None,
     }
 }
 

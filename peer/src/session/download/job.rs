@@ -100,7 +100,8 @@ impl Download {
             let prepared = prepare(&self, engine, shown.file(), observer).await;
             let prepared = prepared.inspect_err(|_| engine.catalog.remove(&self.metafile.cascade_hash()))?;
             let part = prepared.data.path().to_owned();
-            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared, shown.file())?;
+            let seen = Arc::clone(shown.file());
+            let mut session = Session::begin(self.clone(), engine.clone(), start, (prepared, seen))?;
             // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
