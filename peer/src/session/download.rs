@@ -134,8 +134,7 @@ impl Session {
         download: Download,
         engine: Engine,
         start: Instant,
-        prepared: Prepared,
-        seen: &Arc<SeenFile>,
+        (prepared, seen): (Prepared, Arc<SeenFile>),
     ) -> Result<Self, DownloadError> {
         let Prepared { data, have, on_disk, place, target, taken } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
@@ -195,7 +194,7 @@ impl Session {
             read_again: None,
             wrong_hashes: 0,
             head,
-            seen: Arc::clone(seen),
+            seen,
         })
     }
 

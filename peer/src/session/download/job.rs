@@ -138,7 +138,8 @@ impl Download {
                 prepared.and_then(|prepared| if replace { Ok(prepared) } else { unless_taken(prepared) });
             let prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
             let part = prepared.data.path().to_owned();
-            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared, shown.file())?;
+            let seen = Arc::clone(shown.file());
+            let mut session = Session::begin(self.clone(), engine.clone(), start, (prepared, seen))?;
             session.earlier = std::mem::take(&mut earlier);
             // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
