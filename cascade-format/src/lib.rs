@@ -11,12 +11,14 @@
 //! | [`metafile`] | the `.cascade` file |
 //! | [`tracker_wire`] | peer ↔ tracker |
 //! | [`tracker_wide`] | the same with addresses of both families |
+//! | [`tracker_room`] | what peers tell a tracker of how far they are, and how it is asked for |
 //! | [`peer_wire`] | peer ↔ peer |
 //! | [`address`] | where a peer listens, in either family |
 //! | [`extension`] | what our own peers tell each other besides |
 //! | [`have`] | which blocks a peer has |
 //! | [`link`] | one line of text that says what to download and where to begin |
 //! | [`name`] | file names that somebody else chose |
+//! | [`label`] | short texts of peers about themselves |
 //! | [`text`] | names and messages that others wrote, as they may be shown |
 //! | [`units`] | sizes, speeds and times as people write and read them |
 
@@ -27,12 +29,14 @@ pub mod address;
 pub mod extension;
 pub mod hash;
 pub mod have;
+pub mod label;
 pub mod layout;
 pub mod link;
 pub mod metafile;
 pub mod name;
 pub mod peer_wire;
 pub mod text;
+pub mod tracker_room;
 pub mod tracker_wide;
 pub mod tracker_wire;
 pub mod units;

@@ -58,6 +58,18 @@ pub enum RequestError {
     /// The stated length of a request for both families is not 50.
     #[error("the length of the body of command 3 or 4 is 50, not {0}")]
     WideLength(u32),
+    /// The stated length of a report is none that a report has.
+    #[error("the length of the body of command 5 is 92 to 180, not {0}")]
+    ReportLength(u32),
+    /// A report has more blocks than there are.
+    #[error("a report has {0} blocks, more than the {1} that there are")]
+    ReportBlocks(u64, u64),
+    /// The texts of a report do not fit, or have something in them that must not be shown.
+    #[error("the name or version in a report is too long, no UTF-8, or has characters that are not shown")]
+    ReportText,
+    /// The stated length of a question for a room is not 40.
+    #[error("the length of the body of command 6 is 40, not {0}")]
+    RoomLength(u32),
 }
 
 /// A request to a tracker.

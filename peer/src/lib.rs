@@ -8,6 +8,7 @@
 //! which block is asked of whom and who gets what; `link` is one connection to another peer; `store` is the
 //! data file and what is known of it; `serve` answers other peers; `session` joins them.
 
+mod average;
 pub mod check;
 mod clock;
 pub mod create;
@@ -22,16 +23,20 @@ mod pace;
 mod page_buffer;
 pub mod peer;
 mod read_ahead;
+pub mod room;
 mod route;
 mod session;
 pub mod store;
 mod tracker_client;
 mod upload;
+pub mod view;
 
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
 mod report;
+#[cfg(feature = "cli")]
+mod spread;
 
 // Public for the tests, the fuzz targets and the examples of this repository alone: these may change at any time.
 #[doc(hidden)]
@@ -52,3 +57,4 @@ pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
 pub use session::{
     AsTar, Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary,
 };
+pub use view::{View, Watch};

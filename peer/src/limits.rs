@@ -27,6 +27,12 @@ pub const KEPT_MESSAGE_LEN: usize = 512;
 /// where the trackers of the field send twenty.
 pub const MAX_PEER_LIST_LEN: u32 = 60_000;
 
+/// For a goodbye to reach a tracker, when the peer ends or leaves a swarm.
+pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Parts of a room that are asked of a tracker, each of up to fifty members: 25,600 of them.
+pub const MAX_ROOM_PAGES: usize = 512;
+
 /// How long a tracker may take for its whole answer.
 pub const TRACKER_TIMEOUT: Duration = Duration::from_secs(15);
 

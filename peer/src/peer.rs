@@ -33,12 +33,15 @@ use crate::link::farewell::FAREWELL;
 use crate::listener;
 use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
+use crate::room::telling::{Badge, Role};
+use crate::room::{PeerName, Reporter};
 use crate::serve::{self, Guests, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
 use crate::session::{
     Download, DownloadError, Engine, Event, Fetch, FetchError, Observer, Seed, SeedError, Summary,
 };
 use crate::store::{Given, Records};
+use crate::view::{View, Watch};
 use cascade_format::CascadeHash;
 use cascade_swarm::Listening;
 use cascade_swarm::pace::Rate;
@@ -71,6 +74,8 @@ pub struct Options {
     pub max_up: Option<Rate>,
     /// What it takes from other peers in a second at most.
     pub max_down: Option<Rate>,
+    /// What it is called in the rooms of trackers, which others see; empty: nothing.
+    pub name: PeerName,
     /// Where it remembers what it has checked.
     pub records: Records,
     /// Answers those who take this peer for a tracker, if it is one too.
@@ -85,8 +90,8 @@ impl Default for Options {
     fn default() -> Self {
         let listen = Some(ANYWHERE);
         let (records, warn) = (Records::from_environment(), Warn::default());
-        let (max_up, max_down) = (None, None);
-        Self { listen, extension: true, paranoid: false, max_up, max_down, records, guests: None, warn }
+        let (max_up, max_down, name) = (None, None, PeerName::EMPTY);
+        Self { listen, extension: true, paranoid: false, max_up, max_down, name, records, guests: None, warn }
     }
 }
 
@@ -126,6 +131,7 @@ pub struct Peer {
     guests: Option<Guests>,
     max_up: Option<Limit>,
     warn: Warn,
+    watch: Watch,
 }
 
 impl Peer {
@@ -148,10 +154,12 @@ impl Peer {
         let address = listener.as_ref().map(|(_, address)| *address);
         let engine = Engine::new(address, options.extension, options.records, Stop::default());
         let (paranoid, max_down) = (options.paranoid, options.max_down.map(Limit::new));
-        let engine = Engine { paranoid, max_down, ..engine.map_err(StartError::Threads)? };
+        let badge = Badge::new(options.name);
+        let engine = Engine { paranoid, max_down, badge, ..engine.map_err(StartError::Threads)? };
         let listener = listener.map(|(listener, _)| listener);
         let max_up = options.max_up.map(Limit::new);
-        Ok(Self { engine, listener, pool: None, guests: options.guests, max_up, warn: options.warn })
+        let (guests, warn, watch) = (options.guests, options.warn, Watch::new(Arc::clone(&engine.seen)));
+        Ok(Self { engine, listener, pool: None, guests, max_up, warn, watch })
     }
 
     /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
@@ -165,7 +173,9 @@ impl Peer {
         let options = serve::Options { extension, guests, limit, warn, ..serve::Options::default() };
         let address = self.engine.listen.unwrap_or(ANYWHERE);
         let pool = Pool::start(listener, Arc::clone(&self.engine.catalog), options);
-        self.pool = Some(pool.map_err(|source| StartError::Serve { address, source })?);
+        let pool = pool.map_err(|source| StartError::Serve { address, source })?;
+        self.watch.serves(pool.stats());
+        self.pool = Some(pool);
         Ok(())
     }
 
@@ -185,6 +195,24 @@ impl Peer {
     #[must_use]
     pub fn given_of(&self, hash: &CascadeHash) -> Option<Arc<Given>> {
         self.engine.catalog.get(hash).map(|file| Arc::clone(file.file.given()))
+    }
+
+    /// Tells how far this peer is with a file, as it tells trackers.
+    #[must_use]
+    pub fn reporter(&self) -> Reporter {
+        Reporter::new(Arc::clone(&self.engine.catalog), self.engine.badge)
+    }
+
+    /// What it does at this moment. Cheap, and slows no transfer.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.watch.view()
+    }
+
+    /// A handle that looks at this peer from any thread, and after its end.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.
@@ -223,12 +251,16 @@ impl Peer {
     #[must_use]
     pub fn seed_downloaded(&self, file: &Downloaded) -> Transfer<Result<(), SeedError>> {
         let (engine, seed, served) = (self.engine.clone(), file.seed.clone(), Arc::clone(&file.served));
-        Transfer::spawn(|mut told| async move { seed.serve(&engine, &served, &mut told).await })
+        Transfer::spawn(
+            |mut told| async move { seed.serve(&engine, &served, Role::Receiver, &mut told).await },
+        )
     }
 
     /// Ends all transfers, says goodbye, and lets the answers under way finish for a few seconds.
     pub async fn shut_down(mut self) {
         self.engine.stop.stop();
+        let engine = self.engine.clone();
+        let goodbyes = tokio::spawn(async move { engine.say_goodbyes().await });
         if let Some(pool) = self.pool.take() {
             if self.engine.catalog.leave() {
                 // Those who wait for news hear the goodbye.
@@ -238,6 +270,7 @@ impl Peer {
             let _ = tokio::task::spawn_blocking(move || pool.stop()).await;
         }
         self.engine.lan.shut_down().await;
+        let _ = goodbyes.await;
         // Connections that were given up may have an answer under way: see `link::farewell`.
         let start = clock::now();
         let links = &self.engine.links;

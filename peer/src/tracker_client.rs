@@ -1,10 +1,11 @@
 //! Asking a tracker (protocol §2): one connection, one request, one answer.
 //!
-//! A tracker is asked for the addresses of both families, and when it does not know that command, for those of IPv4.
+//! A tracker is told how far this peer is, and when it does not know that command, asked for the addresses of both
+//! families; when it does not know that either, for those of IPv4.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `forms` | which trackers know version 1 alone |
+//! | `forms` | which commands trackers know |
 //! | `addresses` | by which addresses this peer is registered |
 //! | `connect` | a connection to one of several addresses |
 
@@ -14,8 +15,9 @@ mod forms;
 
 use crate::clock;
 use crate::dial::Dial;
-use crate::limits::{KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
+use crate::limits::{GOODBYE_TIMEOUT, KEPT_MESSAGE_LEN, MAX_PEER_LIST_LEN, TRACKER_TIMEOUT};
 use addresses::{Addresses, Connection, To};
+use cascade_format::tracker_room::Report;
 use cascade_format::tracker_wide::{self, Form, WideRequest};
 use cascade_format::tracker_wire::{
     self, Command, PeerListError, RESPONSE_HEADER_LEN, STATUS_OK, TrackerRequest, TrackerResponseHeader,
@@ -25,6 +27,7 @@ use cascade_swarm::Listening;
 use cascade_swarm::ask::address;
 use connect::{connect_any, in_turn};
 pub(crate) use forms::Forms;
+use forms::Level;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -36,9 +39,9 @@ use tokio::time::timeout;
 /// Addresses of each family of one name that are tried.
 const MAX_ADDRESSES: usize = 2;
 
-/// How long a tracker may take to answer a command beyond version 1: some of the field never answer what they do not
+/// How long a tracker may take to answer commands beyond version 1: some of the field never answer what they do not
 /// know.
-const WIDE_PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Why a tracker gave no peer list.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +81,8 @@ pub(crate) struct PeerList {
     pub subscribed: Option<(u32, u32)>,
     /// The addresses by which the tracker knows this peer, or soon will.
     pub announced: Vec<PeerAddr>,
+    /// Whether it has taken a report.
+    pub reported: bool,
     /// What is still to be registered, if anything.
     pub second: Option<Second>,
 }
@@ -97,13 +102,45 @@ pub struct Identity {
 /// Everything in [`TrackerError`]; all of them may pass.
 pub(crate) async fn ask(
     tracker: &str,
-    command: Command,
-    cascade_hash: CascadeHash,
-    identity: Identity,
+    question: Question,
+    identity: &Identity,
 ) -> Result<PeerList, TrackerError> {
     let asking = async {
         let addrs = lookup(tracker).await?;
-        Round { tracker, command, cascade_hash, identity: &identity, addrs: &addrs }.run().await
+        Round { tracker, question, identity, addrs: &addrs }.run().await
+    };
+    timeout(TRACKER_TIMEOUT, asking).await.map_err(|_| TrackerError::Timeout)?
+}
+
+/// Takes leave of `tracker`, which has taken reports: `goodbye` says so, for each address.
+pub(crate) async fn leave(tracker: &str, goodbye: Report, identity: &Identity) {
+    let leaving = async {
+        let addrs = lookup(tracker).await?;
+        let (command, cascade_hash) = (Command::Subscribe, goodbye.cascade_hash);
+        let question = Question { command, cascade_hash, report: Some(goodbye) };
+        let round = Round { tracker, question, identity, addrs: &addrs };
+        let dial = Dial::from(identity.listening);
+        let (stream, to) = connect_any(dial, &addrs).await.map_err(TrackerError::Connect)?;
+        let list = round.converse(Way::Report(goodbye), stream, to).await?;
+        if let Some(second) = list.second {
+            second.register().await;
+        }
+        Ok::<_, TrackerError>(())
+    };
+    // There is nobody left to tell.
+    let _ = timeout(GOODBYE_TIMEOUT, leaving).await;
+}
+
+/// Asks `tracker` something that is no question for peers; the body of the answer.
+///
+/// # Errors
+/// Everything in [`TrackerError`].
+pub(crate) async fn exchange(tracker: &str, request: &[u8]) -> Result<Vec<u8>, TrackerError> {
+    let asking = async {
+        let addrs = lookup(tracker).await?;
+        let (mut stream, _) = connect_any(Dial::from(None), &addrs).await.map_err(TrackerError::Connect)?;
+        stream.write_all(request).await.map_err(TrackerError::Io)?;
+        read_body(&mut stream).await
     };
     timeout(TRACKER_TIMEOUT, asking).await.map_err(|_| TrackerError::Timeout)?
 }
@@ -133,11 +170,49 @@ async fn lookup(host_port: &str) -> Result<Vec<SocketAddr>, TrackerError> {
     if addrs.is_empty() { Err(TrackerError::NoAddress(host_port.into())) } else { Ok(in_turn(&addrs)) }
 }
 
-/// One question to one tracker, in one form or both.
+/// What a tracker is asked about a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) command: Command,
+    pub(crate) cascade_hash: CascadeHash,
+    /// How far this peer is, where it has something to tell. The address in it is put in when it is known.
+    pub(crate) report: Option<Report>,
+}
+
+/// In which way it is asked.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Peers(Form),
+    Report(Report),
+}
+
+impl Way {
+    /// In which form peers are listed in the answer.
+    const fn form(self) -> Form {
+        match self {
+            Self::Peers(form) => form,
+            Self::Report(_) => Form::Wide,
+        }
+    }
+
+    /// The report, if it is one.
+    const fn report(self) -> Option<Report> {
+        match self {
+            Self::Peers(_) => None,
+            Self::Report(report) => Some(report),
+        }
+    }
+
+    /// Whether addresses of IPv6 are of no use.
+    fn is_v4_only(self) -> bool {
+        self.report().is_some_and(|report| report.v4_only)
+    }
+}
+
+/// One question to one tracker, in one way after the other.
 struct Round<'a> {
     tracker: &'a str,
-    command: Command,
-    cascade_hash: CascadeHash,
+    question: Question,
     identity: &'a Identity,
     /// The tracker's.
     addrs: &'a [SocketAddr],
@@ -148,25 +223,49 @@ impl Round<'_> {
         let (forms, dial) = (&self.identity.forms, Dial::from(self.identity.listening));
         let plain: Vec<_> = self.addrs.iter().copied().filter(SocketAddr::is_ipv4).collect();
         let plain = if plain.is_empty() { self.addrs } else { &plain };
-        if forms.form(self.tracker, clock::now()) == Form::Wide {
+        let level = forms.level(self.tracker, clock::now());
+        // Whatever goes wrong, it may be that the tracker does not know a command.
+        let (mut tried, mut refused, mut patience) = (None, false, PATIENCE);
+        if let Some(report) = self.question.report.filter(|_| level == Level::Room) {
             let (stream, to) = connect_any(dial, self.addrs).await.map_err(TrackerError::Connect)?;
-            if !self.wants_wide(&stream) {
-                return self.converse(Form::Plain, stream, to).await;
+            let report = Report { v4_only: !self.wants_wide(&stream), ..report };
+            match timeout(patience, self.converse(Way::Report(report), stream, to)).await {
+                Ok(Ok(list)) => {
+                    forms.answered(self.tracker, Level::Room, false, clock::now());
+                    return Ok(list);
+                }
+                Ok(Err(error)) => refused = matches!(error, TrackerError::Refused(_)),
+                // It says nothing to what it does not know.
+                Err(_) => patience = Duration::ZERO,
             }
-            // Whatever goes wrong, it may be that the tracker does not know the command.
-            let wide = timeout(WIDE_PATIENCE, self.converse(Form::Wide, stream, to)).await;
-            if let Ok(Ok(list)) = wide {
-                forms.is_wide(self.tracker);
+            tried = Some(Level::Room);
+        }
+        if level >= Level::Wide && !patience.is_zero() {
+            let (stream, to) = connect_any(dial, self.addrs).await.map_err(TrackerError::Connect)?;
+            if self.wants_wide(&stream) {
+                let asked = timeout(patience, self.converse(Way::Peers(Form::Wide), stream, to)).await;
+                if let Ok(Ok(list)) = asked {
+                    if tried.is_some() {
+                        forms.answered(self.tracker, Level::Wide, refused, clock::now());
+                    }
+                    return Ok(list);
+                }
+                refused |= matches!(asked, Ok(Err(TrackerError::Refused(_))));
+                tried = Some(Level::Wide);
+            } else {
+                let list = self.converse(Way::Peers(Form::Plain), stream, to).await?;
+                if tried.is_some() {
+                    forms.answered(self.tracker, Level::Plain, refused, clock::now());
+                }
                 return Ok(list);
             }
-            let refused = matches!(wide, Ok(Err(TrackerError::Refused(_))));
-            let (stream, to) = connect_any(dial, plain).await.map_err(TrackerError::Connect)?;
-            let list = self.converse(Form::Plain, stream, to).await?;
-            forms.is_plain(self.tracker, refused, clock::now());
-            return Ok(list);
         }
         let (stream, to) = connect_any(dial, plain).await.map_err(TrackerError::Connect)?;
-        self.converse(Form::Plain, stream, to).await
+        let list = self.converse(Way::Peers(Form::Plain), stream, to).await?;
+        if tried.is_some() {
+            forms.answered(self.tracker, Level::Plain, refused, clock::now());
+        }
+        Ok(list)
     }
 
     /// Whether addresses of IPv6 are of use: a machine without IPv6 would lose half of its list to them. Who asks by an
@@ -181,13 +280,15 @@ impl Round<'_> {
     /// Asks over a connection to `to`, an address of the tracker.
     async fn converse(
         &self,
-        form: Form,
+        way: Way,
         mut stream: TcpStream,
         to: SocketAddr,
     ) -> Result<PeerList, TrackerError> {
         let ours = local_ip(&stream).map_err(TrackerError::Io)?;
+        let form = way.form();
         let own = self.own_addresses(ours);
-        let (listen, request) = self.request(form, &own, to);
+        let own = if way.is_v4_only() { Addresses { v6: None, ..own } } else { own };
+        let (listen, request) = self.request(way, &own, to);
         stream.write_all(&request).await.map_err(TrackerError::Io)?;
         let body = read_body(&mut stream).await?;
         let announced: Vec<_> =
@@ -199,15 +300,18 @@ impl Round<'_> {
         let worth = |addr: &PeerAddr| address::may_be_told(*addr, to.ip().to_canonical(), ours);
         let peers = others.iter().map(|(addr, _)| *addr).filter(worth).collect();
         let is_second = |addr: &PeerAddr| Some(*addr) != listen;
-        let both = form == Form::Wide && self.command == Command::Subscribe;
+        let registers = self.question.command == Command::Subscribe;
+        let both = form == Form::Wide && registers;
         let second = own.all().find(is_second).filter(|_| both);
         let second = second.map(|listen| Second {
-            cascade_hash: self.cascade_hash,
+            cascade_hash: self.question.cascade_hash,
             listen,
+            report: way.report(),
             to: self.addrs.iter().copied().find(|addr| addr.is_ipv4() == listen.ip().is_ipv4()).unwrap_or(to),
             listening: self.identity.listening,
         });
-        Ok(PeerList { peers, subscribed, announced, second })
+        let reported = way.report().is_some();
+        Ok(PeerList { peers, subscribed, announced, reported, second })
     }
 
     fn own_addresses(&self, ours: IpAddr) -> Addresses {
@@ -216,16 +320,21 @@ impl Round<'_> {
     }
 
     /// The address that it announces, and the request.
-    fn request(&self, form: Form, own: &Addresses, to: SocketAddr) -> (Option<PeerAddr>, Vec<u8>) {
-        let (command, cascade_hash) = (self.command, self.cascade_hash);
+    fn request(&self, way: Way, own: &Addresses, to: SocketAddr) -> (Option<PeerAddr>, Vec<u8>) {
+        let Question { command, cascade_hash, .. } = self.question;
         let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-        match form {
-            Form::Wide => {
+        match way {
+            Way::Report(report) => {
+                let listen = own.best_for(to.ip());
+                let report = Report { listen: listen.unwrap_or(nobody.into()), ..report };
+                (listen, report.encode())
+            }
+            Way::Peers(Form::Wide) => {
                 let listen = own.best_for(to.ip());
                 let request = WideRequest { command, cascade_hash, listen: listen.unwrap_or(nobody.into()) };
                 (listen, request.encode().into())
             }
-            Form::Plain => {
+            Way::Peers(Form::Plain) => {
                 let listen = own.v4.and_then(|addr| addr.v4());
                 // Version 1 has no way to register who listens on IPv6 alone.
                 let command = if listen.is_some() { command } else { Command::List };
@@ -241,6 +350,8 @@ impl Round<'_> {
 pub(crate) struct Second {
     cascade_hash: CascadeHash,
     listen: PeerAddr,
+    /// The first one was registered with this.
+    report: Option<Report>,
     to: SocketAddr,
     listening: Option<Listening>,
 }
@@ -248,11 +359,12 @@ pub(crate) struct Second {
 impl Second {
     /// Does it, if that can be done. The first registration counts; this one is made again with the next.
     pub(crate) async fn register(self) {
-        let Self { cascade_hash, listen, to, listening } = self;
+        let Self { cascade_hash, listen, report, to, listening } = self;
         let _ = timeout(TRACKER_TIMEOUT, async {
             let mut stream = Dial::from(listening).connect(to).await?;
-            let request = WideRequest { command: Command::Subscribe, cascade_hash, listen };
-            stream.write_all(&request.encode()).await?;
+            let plain = WideRequest { command: Command::Subscribe, cascade_hash, listen };
+            let request = report.map(|report| Report { listen, ..report }.encode());
+            stream.write_all(&request.unwrap_or_else(|| plain.encode().into())).await?;
             // It is answered to the end: some programs die of less.
             let _ = read_body(&mut stream).await;
             io::Result::Ok(())

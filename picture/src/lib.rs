@@ -12,7 +12,7 @@ mod chart;
 mod map;
 mod svg;
 
-/// What is drawn. Nothing in it needs to be escaped.
+/// What is drawn. Nothing in it needs to be escaped: names of others are drawn as text.
 #[derive(Debug, Clone, Default)]
 pub struct Picture {
     /// The large line on top.

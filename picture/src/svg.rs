@@ -87,7 +87,9 @@ pub(crate) fn thinned<T>(all: &[T]) -> impl Iterator<Item = &T> {
     all.iter().step_by(step).chain(last)
 }
 
+/// A text as XML has it; XML has no control characters at all.
 pub(crate) fn escape(text: &str) -> String {
+    let text = text.replace(char::is_control, "\u{fffd}");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -113,6 +115,6 @@ mod tests {
 
     #[test]
     fn names_cannot_break_the_picture() {
-        assert_eq!(escape("<a&b>"), "&lt;a&amp;b&gt;");
+        assert_eq!(escape("<a&b>\u{1b}\n"), "&lt;a&amp;b&gt;\u{fffd}\u{fffd}");
     }
 }

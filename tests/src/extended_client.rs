@@ -25,6 +25,13 @@ impl ExtendedClient {
         Self { client, file: file.clone(), marker: Marker::new(port), waits: false }
     }
 
+    /// Tells from now on how much of the file it has: 1 for nothing, 255 for all.
+    #[must_use]
+    pub fn having(mut self, has: u8) -> Self {
+        self.marker.has = has;
+        self
+    }
+
     /// Sends requests for these blocks, or for [`NEWS`], with one call.
     ///
     /// # Panics

@@ -15,13 +15,15 @@ pub struct Marker {
     pub port: u16,
     /// Offered blocks that it has read on this connection.
     pub offers_seen: u32,
+    /// How much of the file it has: 0 does not say, 1 is nothing, 255 is all.
+    pub has: u8,
 }
 
 impl Marker {
     /// The marker of a peer that listens on `port` and was offered nothing.
     #[must_use]
     pub const fn new(port: u16) -> Self {
-        Self { port, offers_seen: 0 }
+        Self { port, offers_seen: 0, has: 0 }
     }
 
     /// The 64 bytes that ask for a block, or for news, with this marker.
@@ -30,6 +32,7 @@ impl Marker {
         let mut request = [0; 64];
         request[..8].copy_from_slice(b"CASCADE1");
         request[8..13].copy_from_slice(&[0x9c, 0xa5, 0xca, 0xde, 1]);
+        request[13] = self.has;
         request[14..16].copy_from_slice(&self.port.to_be_bytes());
         request[16..20].copy_from_slice(&self.offers_seen.to_be_bytes());
         request[24..32].copy_from_slice(&block.to_be_bytes());
@@ -44,7 +47,7 @@ impl Marker {
         let valid = request[8..13] == [0x9c, 0xa5, 0xca, 0xde, 1] && request[20..24] == check(request);
         let port = u16::from_be_bytes([request[14], request[15]]);
         let offers_seen = u32::from_be_bytes([request[16], request[17], request[18], request[19]]);
-        valid.then_some(Self { port, offers_seen })
+        valid.then_some(Self { port, offers_seen, has: request[13] })
     }
 }
 

@@ -68,6 +68,7 @@ struct State {
     announces: Vec<Announce>,
     connections: usize,
     malformed: usize,
+    beyond: Vec<Vec<u8>>,
 }
 
 struct Shared {
@@ -164,10 +165,22 @@ impl ForeignTracker {
         self.shared.state().connections
     }
 
-    /// Requests so far that were not 54 right bytes.
+    /// Requests so far that were not 54 right bytes, but for [`ForeignTracker::beyond`].
     #[must_use]
     pub fn malformed(&self) -> usize {
         self.shared.state().malformed
+    }
+
+    /// What arrived of the requests so far with commands that version 1 does not have. They are no others.
+    #[must_use]
+    pub fn beyond(&self) -> Vec<Vec<u8>> {
+        self.shared.state().beyond.clone()
+    }
+
+    /// The commands of those.
+    #[must_use]
+    pub fn commands_beyond(&self) -> Vec<u8> {
+        self.shared.state().beyond.iter().map(|request| request[11]).collect()
     }
 
     /// Where the first peer that subscribed for `hash` listens, if one has by now.
@@ -198,7 +211,18 @@ fn serve(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
     let mut request = [0; 54];
     stream.read_exact(&mut request)?;
     let Some(announce) = parse(&request, stream.peer_addr()?) else {
-        shared.state().malformed += 1;
+        if is_beyond(&request) {
+            let mut bytes = request.to_vec();
+            let mut more = [0; 512];
+            // The field's trackers read no more than they expect; this one looks at what has come.
+            stream.set_nonblocking(true)?;
+            let count = stream.read(&mut more).unwrap_or(0);
+            stream.set_nonblocking(false)?;
+            bytes.extend_from_slice(&more[..count]);
+            shared.state().beyond.push(bytes);
+        } else {
+            shared.state().malformed += 1;
+        }
         return match shared.unknown {
             Unknown::Refuse => respond(stream, 1, b"not a request"),
             Unknown::Close => Ok(()),
@@ -258,6 +282,11 @@ fn respond(stream: &mut TcpStream, status: u8, body: &[u8]) -> io::Result<()> {
 fn to_the_end(stream: &mut TcpStream) -> io::Result<()> {
     while stream.read(&mut [0; 64])? > 0 {}
     Ok(())
+}
+
+/// Whether a request is one but for a command that version 1 does not have, and its length.
+fn is_beyond(request: &[u8; 54]) -> bool {
+    request.starts_with(b"CASC\0\0\0\x01\0\0\0") && request[11] > 2
 }
 
 fn parse(request: &[u8; 54], from: SocketAddr) -> Option<Announce> {

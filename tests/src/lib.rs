@@ -38,6 +38,7 @@ pub mod outcome;
 mod pace;
 pub mod process;
 pub mod scene;
+pub mod terminal;
 pub mod tracker_client;
 pub mod tree;
 pub mod unpack;

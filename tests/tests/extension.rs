@@ -59,7 +59,7 @@ fn dump(name: &str) -> Vec<u8> {
 #[test]
 fn the_doubles_make_the_bytes_of_the_document() {
     let hash = cascade_tests::cascade_file::sha256(&dump("metafile"));
-    let marker = Marker { port: 8889, offers_seen: 0 };
+    let marker = Marker { port: 8889, offers_seen: 0, has: 0 };
     assert_eq!(dump("marked-request"), marker.request(&hash, 1));
     assert_eq!(dump("news-request"), Marker { offers_seen: 1, ..marker }.request(&hash, NEWS));
     let met = SocketAddrV4::new([192, 0, 2, 30].into(), 8889);

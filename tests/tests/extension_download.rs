@@ -1,5 +1,6 @@
 use cascade_tests::cascade_file::TestFile;
-use cascade_tests::extended_peer::{ExtendedPeer, Question, Reply, tell_once};
+use cascade_tests::clock::eventually;
+use cascade_tests::extended_peer::{ExtendedPeer, Log, Question, Reply, tell_once};
 use cascade_tests::extension::{Item, NEWS};
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::launch::Launch;
@@ -42,9 +43,28 @@ fn every_request_carries_a_marker_with_the_port() {
     for heard in &log.requests {
         assert_eq!(heard.marker.map(|marker| marker.port), port, "{heard:?}");
         assert_eq!(heard.marker.map(|marker| marker.offers_seen), Some(0), "{heard:?}");
-        assert_eq!(heard.reserved[5], 0, "{heard:?}");
     }
     assert_eq!(log.served.iter().collect::<BTreeSet<_>>().len() as u64, BLOCKS);
+}
+
+/// Of 100 blocks the byte is 1 at first and 255 at the end, when the last request is a question for news.
+#[test]
+fn requests_say_how_much_the_requester_has_and_the_last_one_that_it_has_all() {
+    let peer = ExtendedPeer::honest(&file());
+    let scene = Scene::new(file(), &[peer.addr]);
+    complete(&scene, extended(&scene));
+    let said_all = |log: &Log| log.requests.last().is_some_and(|last| last.reserved[5] == 255);
+    eventually("the question for news that says it", || peer.sees(said_all));
+    let log = peer.log();
+    let told: Vec<u8> = log.requests.iter().map(|heard| heard.reserved[5]).collect();
+    assert!(told.is_sorted() && told[0] == 1, "{told:?}");
+    for (nth, heard) in log.requests.iter().enumerate() {
+        let has = usize::from(heard.reserved[5]);
+        assert!(
+            if heard.block == NEWS { has == 255 } else { has <= 1 + nth * 254 / 100 },
+            "{heard:?}: {told:?}"
+        );
+    }
 }
 
 #[test]

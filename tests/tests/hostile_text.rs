@@ -6,11 +6,11 @@ use cascade_tests::launch::{Launch, Sink};
 use cascade_tests::outcome::Outcome;
 use cascade_tests::process::Signal;
 use cascade_tests::scene::Scene;
+use cascade_tests::terminal;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -192,19 +192,6 @@ fn names_that_are_not_utf_8_are_shown_and_can_be_pasted() {
     }
 }
 
-/// A terminal: what the process has, and what a person reads.
-fn terminal() -> (File, File) {
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let reader = openpt(flags).unwrap();
-    grantpt(&reader).unwrap();
-    unlockpt(&reader).unwrap();
-    let name = ptsname(&reader, Vec::new()).unwrap();
-    let path = Path::new(OsStr::from_bytes(name.as_bytes()));
-    let open = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
-    let terminal = rustix::fs::open(path, open, Mode::empty()).unwrap();
-    (terminal.into(), reader.into())
-}
-
 /// Takes out what bars are made of: colours, ways of the cursor, new lines.
 fn without_drawing(text: &str) -> String {
     let mut parts = text.split("\x1b[");
@@ -229,7 +216,7 @@ fn bars_show_names_safely() {
         (Launch::peer("verify").arg(&scene.cascade).arg(scene.folder().join("data")), ""),
         (Launch::peer("create").arg(scene.target()), ""),
     ] {
-        let (terminal, mut reader) = terminal();
+        let (terminal, mut reader) = terminal::open();
         let process = launch.stderr(Sink::File(terminal)).start();
         let seen = thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -250,7 +237,7 @@ fn bars_show_names_safely() {
 fn a_terminal_that_goes_away_does_not_end_a_download() {
     let peer = ForeignPeer::start(&file(), Script::default().holding(0..20));
     let scene = Scene::new(file(), &[peer.addr]);
-    let (terminal, mut reader) = terminal();
+    let (terminal, mut reader) = terminal::open();
     let [stdout, stderr] = [terminal.try_clone().unwrap(), terminal].map(Sink::File);
     let mut process = scene.download().stdout(stdout).stderr(stderr).start();
     let _ = scene.listening(&mut process);

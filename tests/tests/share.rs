@@ -71,8 +71,10 @@ fn two_receivers_need_the_printed_line_and_nothing_else() {
     done.assert_code(0);
     let summary = done.stdout.lines().find(|line| line.contains("copies")).unwrap_or_default();
     assert!(summary.starts_with("film.mkv: gave ") && summary.contains("2 receivers"), "{done}");
-    let copies: f64 = summary.rsplit_once(", ").unwrap().1.trim_end_matches(" copies").parse().unwrap();
+    let (given, how) = summary.split_once(" copies; ").unwrap();
+    let copies: f64 = given.rsplit_once(", ").unwrap().1.parse().unwrap();
     assert!((1.0..=2.2).contains(&copies), "{done}");
+    assert!(how.starts_with("2 of 2 complete, the last after "), "{done}");
     let names: Vec<_> =
         fs::read_dir(home.folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["film.mkv"], "nothing is written beside the user's files");

@@ -104,8 +104,13 @@ mod extension_swarm;
 mod links;
 /// Links among peers that give a wrong `.cascade` file, or none.
 mod links_liars;
+/// The room of a file: reports to trackers, `peer wait`, `peer status`, `peer share --until`.
+mod room;
 /// `peer share`.
 mod share;
 
 /// Peers, trackers and links in IPv6, alone and beside IPv4.
 mod ipv6;
+
+/// What a person sees on a terminal, and at the end: rows that stay in place, and how good it was.
+mod terminal;

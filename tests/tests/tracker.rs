@@ -161,10 +161,13 @@ fn every_wrong_field_is_refused_with_a_message_and_a_close() {
         (Request { version: 2, ..right }, "version 2"),
         (Request { version: 0, ..right }, "version 0"),
         (Request { command: 0, ..right }, "unknown command 0"),
-        (Request { command: 5, ..right }, "unknown command 5"),
+        (Request { command: 7, ..right }, "unknown command 7"),
         // The commands of both families have a longer body.
         (Request { command: 3, ..right }, "is 50, not 38"),
         (Request { command: 4, ..right }, "is 50, not 38"),
+        // Those about rooms.
+        (Request { command: 5, ..right }, "is 92 to 180, not 38"),
+        (Request { command: 6, ..right }, "is 40, not 38"),
         (Request { command: u32::MAX, ..right }, "unknown command 4294967295"),
         (Request { length: 37, ..right }, "is 38, not 37"),
         (Request { length: 39, ..right }, "is 38, not 39"),

@@ -1,11 +1,12 @@
 //! A tracker that shares a port with something else: somebody else accepts, reads and writes.
 
-use crate::ask::Ask;
+use crate::ask::{Ask, Request};
 use crate::clock;
 use crate::intake::{Intake, Parsed};
 use crate::policy::Policy;
 use crate::registry::Bounds;
-use crate::responder::{Now, Responder, refuse};
+use crate::responder::{Now, Responder, SwarmState, refuse};
+use cascade_format::tracker_room::{Page, Report};
 use cascade_format::tracker_wide::Form;
 use cascade_format::tracker_wire::Command;
 use cascade_format::{CascadeHash, PeerAddr};
@@ -47,23 +48,46 @@ impl Desk {
 
     /// Registers a peer of the process itself. It lapses as others do: to be called again every ten minutes.
     pub fn subscribe(&self, cascade_hash: CascadeHash, listen: PeerAddr) {
-        let request = Ask { form: Form::Plain, command: Command::Subscribe, cascade_hash, listen };
-        self.respond(&request, listen.ip(), &mut Vec::new());
+        let ask = Ask { form: Form::Plain, command: Command::Subscribe, cascade_hash, listen };
+        self.respond(&Request::Peers(ask), listen.ip(), &mut Vec::new());
     }
 
-    fn respond(&self, request: &Ask, from: IpAddr, answer: &mut Vec<u8>) {
+    /// Registers a peer of the process itself, and says how far it is: to be called again as other peers report.
+    pub fn report(&self, report: &Report) {
+        self.respond(&Request::Report(*report), report.listen.ip(), &mut Vec::new());
+    }
+
+    /// Files and how far their peers are, at most `max`.
+    #[must_use]
+    pub fn swarms(&self, max: usize) -> Vec<SwarmState> {
+        self.with(|responder, now| responder.swarms(max, now))
+    }
+
+    /// A part of the room of a file, from `first` on: 0, or what [`Page::next`] was.
+    #[must_use]
+    pub fn room(&self, cascade_hash: &CascadeHash, first: u32) -> Page {
+        self.with(|responder, now| responder.page(cascade_hash, first, now))
+    }
+
+    fn respond(&self, request: &Request, from: IpAddr, answer: &mut Vec<u8>) {
+        self.with(|responder, now| {
+            // There is no log.
+            let _ = responder.answer(request, from, now, answer);
+            responder.sweep(now, SWEEP_PER_REQUEST);
+        });
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Responder, Now) -> T) -> T {
         let steady = u32::try_from(self.started.elapsed().as_secs()).unwrap_or(u32::MAX);
         let now = Now { steady, unix: clock::unix_now() };
-        let mut responder = self.responder.lock().unwrap_or_else(PoisonError::into_inner);
-        // There is no log.
-        let _ = responder.answer(request, from, now, answer);
-        responder.sweep(now, SWEEP_PER_REQUEST);
+        work(&mut self.responder.lock().unwrap_or_else(PoisonError::into_inner), now)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cascade_format::tracker_room::{PeerName, Program, Progress, Summary};
     use cascade_format::tracker_wide::WideRequest;
     use cascade_format::tracker_wire::TrackerRequest;
     use std::net::{Ipv4Addr, SocketAddrV4};
@@ -95,6 +119,36 @@ mod tests {
         let from = IpAddr::V4(*listen.ip());
         assert_eq!(desk.answer(&request[..request.len() - 1], false, from), None);
         assert_eq!(desk.answer(&request, false, from).unwrap()[..5], [0, 0, 0, 0, 24]);
+    }
+
+    #[test]
+    fn it_keeps_a_room_and_shows_it_without_a_socket() {
+        let desk = Desk::new(Policy::only([HASH]));
+        let listen = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 8889);
+        let report = Report {
+            cascade_hash: HASH,
+            listen: listen.into(),
+            number: 1,
+            goodbye: false,
+            seeder: true,
+            v4_only: false,
+            progress: Progress { had: 3, blocks: 3, received: 0, given: 7 },
+            program: Program::of("test"),
+            name: PeerName::of("teacher"),
+        };
+        desk.report(&report);
+        let other = Report {
+            number: 2,
+            seeder: false,
+            listen: SocketAddrV4::new([192, 0, 2, 2].into(), 1).into(),
+            ..report
+        };
+        assert_eq!(desk.answer(&other.encode(), false, other.listen.ip()).unwrap()[..5], [0, 0, 0, 0, 24]);
+        ask(&desk, HASH, 3);
+        let room = desk.room(&HASH, 0);
+        let summary = Summary { complete: 1, seeders: 1, unknown: 1, ..Summary::default() };
+        assert_eq!((room.summary, room.members.len(), room.next), (summary, 3, 0));
+        assert_eq!(desk.swarms(9), [SwarmState { cascade_hash: HASH, summary }]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::policy::Policy;
 use crate::registry::Bounds;
 use crate::responder::Responder;
 use crate::server::{Patience, REQUEST_TIMEOUT, Server, Stopper};
+use crate::view::View;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
 use std::io;
@@ -92,10 +93,23 @@ impl Tracker {
     /// # Errors
     /// The system refuses a poll or a thread, or the listener breaks.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        self.run_seen(|_| (), shutdown).await
+    }
+
+    /// The same; `seen` is given a way to look at the tracker while it runs.
+    ///
+    /// # Errors
+    /// Those of [`Tracker::run`].
+    pub async fn run_seen(
+        self,
+        seen: impl FnOnce(View),
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
         let bounds = Bounds::default();
         let responder = Responder::new(self.policy, bounds, fastrand::u64(..));
         let server = Server::new(self.listener, responder, self.log, self.patience)?;
         let stop = StopOnDrop(server.stopper());
+        seen(server.view());
         let (ended, end) = oneshot::channel();
         thread::Builder::new().name("tracker".to_owned()).spawn(move || ended.send(server.run()))?;
         let mut end = std::pin::pin!(end);

@@ -1,7 +1,8 @@
 //! From the bytes of a connection, in whatever pieces they arrive, to a request. No I/O.
 
-use crate::ask::Ask;
-use cascade_format::tracker_wide::{self, Form, WideRequest};
+use crate::ask::Request;
+use cascade_format::tracker_room::{Kind, MAX_REQUEST_LEN, Report, RoomRequest};
+use cascade_format::tracker_wide::{Form, WideRequest};
 use cascade_format::tracker_wire::{
     REQUEST_HEADER_LEN, REQUEST_LEN, REQUEST_MAGIC, RequestError, TrackerRequest,
 };
@@ -14,7 +15,7 @@ pub enum Parsed {
     /// The request is complete.
     Complete {
         /// It.
-        request: Ask,
+        request: Request,
         /// Whether more bytes followed, against the protocol. They are ignored.
         trailing: bool,
     },
@@ -30,7 +31,7 @@ pub struct CutShort(pub usize, pub usize);
 /// The bytes of one connection so far.
 #[derive(Debug)]
 pub struct Intake {
-    request: [u8; tracker_wide::REQUEST_LEN],
+    request: [u8; MAX_REQUEST_LEN],
     len: usize,
     /// Length of the request: that of version 1 until its header says otherwise.
     wanted: usize,
@@ -38,7 +39,7 @@ pub struct Intake {
 
 impl Default for Intake {
     fn default() -> Self {
-        Self { request: [0; tracker_wide::REQUEST_LEN], len: 0, wanted: REQUEST_LEN }
+        Self { request: [0; MAX_REQUEST_LEN], len: 0, wanted: REQUEST_LEN }
     }
 }
 
@@ -54,9 +55,10 @@ impl Intake {
         let received = self.request.get(..self.len).unwrap_or_default();
         // A client that speaks another protocol waits for an answer: it gets one as soon as it shows.
         let wrong_magic = received.iter().zip(REQUEST_MAGIC).any(|(is, should)| *is != should);
-        self.wanted = match received.first_chunk::<REQUEST_HEADER_LEN>().map(Form::parse_header) {
+        let kind;
+        (kind, self.wanted) = match received.first_chunk::<REQUEST_HEADER_LEN>().map(Kind::parse_header) {
             Some(Err(error)) => return Parsed::Refused(error),
-            Some(Ok((form, _))) => form.request_len(),
+            Some(Ok(known)) => known,
             None if wrong_magic => return Parsed::Refused(RequestError::Magic),
             None => return Parsed::Incomplete,
         };
@@ -64,16 +66,23 @@ impl Intake {
             return Parsed::Incomplete;
         }
         self.len = self.wanted;
-        match self.parse() {
+        match self.parse(kind) {
             Ok(request) => Parsed::Complete { request, trailing: arrived > self.wanted },
             Err(error) => Parsed::Refused(error),
         }
     }
 
-    fn parse(&self) -> Result<Ask, RequestError> {
-        match self.request.first_chunk::<REQUEST_LEN>() {
-            Some(plain) if self.wanted == REQUEST_LEN => TrackerRequest::parse(plain).map(Ask::from),
-            Some(_) | None => WideRequest::parse(&self.request).map(Ask::from),
+    fn parse(&self, kind: Kind) -> Result<Request, RequestError> {
+        let whole = self.request.get(..self.wanted).unwrap_or_default();
+        match kind {
+            Kind::Peers(Form::Plain, _) => {
+                TrackerRequest::parse(&start(whole)).map(|request| Request::Peers(request.into()))
+            }
+            Kind::Peers(Form::Wide, _) => {
+                WideRequest::parse(&start(whole)).map(|request| Request::Peers(request.into()))
+            }
+            Kind::Report => Report::parse(whole).map(Request::Report),
+            Kind::Room => RoomRequest::parse(&start(whole)).map(Request::Room),
         }
     }
 
@@ -90,10 +99,16 @@ impl Intake {
     }
 }
 
+/// The bytes of a request, which has just so many.
+fn start<const N: usize>(request: &[u8]) -> [u8; N] {
+    request.first_chunk().copied().unwrap_or([0; N])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use cascade_format::CascadeHash;
+    use cascade_format::tracker_room::{PeerName, Program, Progress};
     use cascade_format::tracker_wire::Command;
     use proptest::prelude::*;
 
@@ -107,7 +122,7 @@ mod tests {
 
     #[test]
     fn any_split_gives_the_request() {
-        let (bytes, request) = (sample().encode(), sample().into());
+        let (bytes, request) = (sample().encode(), Request::Peers(sample().into()));
         for split in 0..REQUEST_LEN {
             let mut intake = Intake::default();
             assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
@@ -131,17 +146,45 @@ mod tests {
             let wanted = if split < REQUEST_HEADER_LEN { REQUEST_LEN } else { bytes.len() };
             assert_eq!(intake.handle_end(), CutShort(split, wanted));
             let parsed = intake.handle_bytes(&bytes[split..]);
-            assert_eq!(parsed, Parsed::Complete { request: wide.into(), trailing: false });
+            assert_eq!(parsed, Parsed::Complete { request: Request::Peers(wide.into()), trailing: false });
         }
         let longer = [&bytes[..], b"x"].concat();
         assert!(matches!(Intake::default().handle_bytes(&longer), Parsed::Complete { trailing: true, .. }));
     }
 
     #[test]
+    fn any_split_gives_a_report_or_a_question_for_a_room() {
+        let listen = "[2001:db8::7]:4".parse::<std::net::SocketAddr>().unwrap().into();
+        let (cascade_hash, name) = (CascadeHash([9; 32]), PeerName::of(&"n".repeat(64)));
+        let (progress, program) = (Progress::default(), Program::of(&"p".repeat(24)));
+        let (goodbye, seeder, v4_only) = (false, true, false);
+        let report =
+            Report { cascade_hash, listen, number: 1, goodbye, seeder, v4_only, progress, program, name };
+        let shortest = Report { program: Program::EMPTY, name: PeerName::EMPTY, ..report };
+        let room = RoomRequest { cascade_hash, first: 3 };
+        for (bytes, request) in [
+            (report.encode(), Request::Report(report)),
+            (shortest.encode(), Request::Report(shortest)),
+            (room.encode().to_vec(), Request::Room(room)),
+        ] {
+            for split in 0..bytes.len() {
+                let mut intake = Intake::default();
+                assert_eq!(intake.handle_bytes(&bytes[..split]), Parsed::Incomplete, "first {split}");
+                let parsed = intake.handle_bytes(&bytes[split..]);
+                assert_eq!(parsed, Parsed::Complete { request, trailing: false });
+            }
+            let longer = [&bytes[..], b"x"].concat();
+            let parsed = Intake::default().handle_bytes(&longer);
+            assert_eq!(parsed, Parsed::Complete { request, trailing: true });
+        }
+        assert_eq!(report.encode().len(), MAX_REQUEST_LEN);
+    }
+
+    #[test]
     fn trailing_bytes_are_noticed() {
         let bytes = [&sample().encode()[..], b"x"].concat();
         let parsed = Intake::default().handle_bytes(&bytes);
-        assert_eq!(parsed, Parsed::Complete { request: sample().into(), trailing: true });
+        assert_eq!(parsed, Parsed::Complete { request: Request::Peers(sample().into()), trailing: true });
     }
 
     #[test]

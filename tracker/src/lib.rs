@@ -27,9 +27,12 @@ mod clock;
 mod driver;
 mod file;
 mod server;
+mod view;
 
 pub use config::Config;
 pub use desk::Desk;
 pub use driver::{BACKLOG, Tracker};
 pub use policy::Policy;
+pub use responder::SwarmState;
 pub use server::{DRAIN_MAX, DRAIN_TIMEOUT, REQUEST_TIMEOUT};
+pub use view::{View, ViewError};

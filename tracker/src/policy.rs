@@ -98,6 +98,17 @@ impl Policy {
         matches!(ip, IpAddr::V4(ip) if self.is_good(ip))
     }
 
+    /// Checks whether a file is tracked.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check_file(&self, file: &CascadeHash) -> Result<(), PolicyRefusal> {
+        match &self.allowed {
+            Some(allowed) if !allowed.contains(file) => Err(PolicyRefusal::NotAllowed(*file)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Checks a request that came over a connection from `from`.
     ///
     /// # Errors
@@ -107,9 +118,7 @@ impl Policy {
     /// is reached at.
     pub fn check(&self, request: &Ask, from: IpAddr) -> Result<(), PolicyRefusal> {
         let claimed = request.listen.ip();
-        if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&request.cascade_hash)) {
-            return Err(PolicyRefusal::NotAllowed(request.cascade_hash));
-        }
+        self.check_file(&request.cascade_hash)?;
         if self.ban_private && is_private(claimed) {
             return Err(PolicyRefusal::Private(claimed));
         }

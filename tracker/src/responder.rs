@@ -1,7 +1,8 @@
 //! From a request to an answer: policy and registry together. No I/O, no clock.
 
-use crate::ask::Ask;
+use crate::ask::{Ask, Request};
 use crate::policy::{Policy, can_listen};
+use crate::registry::room::{RoomBounds, Rooms};
 use crate::registry::{AddressV6, Bounds, Claim, LIST_MAX, Registry, RegistryFull, Source, Subscribed};
 use cascade_format::tracker_wide::{self, Form, WideEntry};
 use cascade_format::tracker_wire::{
@@ -10,6 +11,10 @@ use cascade_format::tracker_wire::{
 use cascade_format::{CascadeHash, PeerAddr};
 use std::fmt::{self, Display};
 use std::net::IpAddr;
+
+mod rooms;
+
+pub use rooms::SwarmState;
 
 /// Something worth a line in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +68,7 @@ pub struct Responder {
     policy: Policy,
     registry: Registry,
     registry_v6: Registry<AddressV6>,
+    rooms: Rooms,
     rng: fastrand::Rng,
     /// Lists while they are made.
     entries: Vec<PeerEntry>,
@@ -78,6 +84,7 @@ impl Responder {
             policy,
             registry: Registry::new(bounds),
             registry_v6: Registry::new(bounds.for_v6()),
+            rooms: Rooms::new(RoomBounds::default()),
             rng,
             entries: Vec::new(),
             entries_v6: Vec::new(),
@@ -86,7 +93,32 @@ impl Responder {
 
     /// Writes the answer to `request`, which came over a connection from `from`, into `answer` (which
     /// it clears). Returns what is worth a line in the log.
-    pub fn answer(&mut self, request: &Ask, from: IpAddr, now: Now, answer: &mut Vec<u8>) -> Option<News> {
+    pub fn answer(
+        &mut self,
+        request: &Request,
+        from: IpAddr,
+        now: Now,
+        answer: &mut Vec<u8>,
+    ) -> Option<News> {
+        match request {
+            Request::Peers(ask) => self.peers_for(ask, true, from, now, answer),
+            Request::Report(report) => self.report(report, from, now, answer),
+            Request::Room(request) => {
+                self.room(*request, now, answer);
+                None
+            }
+        }
+    }
+
+    /// `v6`: whether addresses of IPv6 are of use.
+    fn peers_for(
+        &mut self,
+        request: &Ask,
+        v6: bool,
+        from: IpAddr,
+        now: Now,
+        answer: &mut Vec<u8>,
+    ) -> Option<News> {
         if let Err(refusal) = self.policy.check(request, from) {
             refuse(&refusal, answer);
             return None;
@@ -111,7 +143,10 @@ impl Responder {
             Form::Plain => list_peers(&self.entries, now, answer),
             Form::Wide => {
                 let (rng, entries) = (&mut self.rng, &mut self.entries_v6);
-                self.registry_v6.list(&file, AddressV6::of(peer), now.steady, rng, entries);
+                entries.clear();
+                if v6 {
+                    self.registry_v6.list(&file, AddressV6::of(peer), now.steady, rng, entries);
+                }
                 let entries = both_families(&self.entries, &self.entries_v6, self.rng.bool());
                 list_both(entries, now, answer);
             }
@@ -149,6 +184,7 @@ impl Responder {
 
     /// Removes some lapsed registrations: see [`Registry::sweep`].
     pub fn sweep(&mut self, now: Now, work: u32) -> usize {
+        self.rooms.age(now.steady, work as usize / 16);
         self.registry.sweep(now.steady, work) + self.registry_v6.sweep(now.steady, work)
     }
 }
@@ -229,7 +265,8 @@ mod tests {
 
     fn ask_at(responder: &mut Responder, request: &TrackerRequest, now: Now) -> (Option<News>, u8, Vec<u8>) {
         let mut answer = b"left over".to_vec();
-        let news = responder.answer(&(*request).into(), [9, 8, 7, 6].into(), now, &mut answer);
+        let request = Request::Peers((*request).into());
+        let news = responder.answer(&request, [9, 8, 7, 6].into(), now, &mut answer);
         let (header, body) = answer.split_first_chunk().unwrap();
         let header = TrackerResponseHeader::parse(header);
         assert_eq!(header.body_len as usize, body.len());
@@ -318,7 +355,7 @@ mod tests {
         let listen: SocketAddr = listen.parse().unwrap();
         let ask = Ask { form: Form::Wide, command, cascade_hash: FILE, listen: listen.into() };
         let mut answer = Vec::new();
-        responder.answer(&ask, listen.ip(), NOW, &mut answer);
+        responder.answer(&Request::Peers(ask), listen.ip(), NOW, &mut answer);
         let (header, body) = answer.split_first_chunk().unwrap();
         let status = TrackerResponseHeader::parse(header).status;
         (status, tracker_wide::parse_peer_list(body).map(Iterator::collect).unwrap_or_default())

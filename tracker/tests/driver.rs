@@ -16,7 +16,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 use support::{Running, connect, entries, exchange, message, read_answer, request};
 
-use cascade_tracker::{DRAIN_MAX, Policy, Tracker};
+use cascade_tracker::{DRAIN_MAX, Policy, Tracker, ViewError};
 
 const LIST: u32 = 1;
 const SUBSCRIBE: u32 = 2;
@@ -290,4 +290,22 @@ fn one_socket_serves_both_families() {
     let texts: Vec<String> = list.iter().map(ToString::to_string).collect();
     assert_eq!(texts, ["127.0.0.1:9001", "[::1]:9001"]);
     assert_eq!(entries(&over(&tracker, "127.0.0.1", &request(LIST, 1, 1))), [9001]);
+}
+
+#[test]
+fn other_threads_of_the_process_look_at_it_while_it_runs() {
+    let (send, views) = std::sync::mpsc::channel();
+    let tracker = Running::start_seen(loopback(Policy::open()), move |view| send.send(view).unwrap());
+    let view = views.recv().unwrap();
+    assert_eq!(view.swarms(10), Ok(vec![]));
+    exchange(&tracker, &request(SUBSCRIBE, 7, 9001));
+    let swarms = view.swarms(10).unwrap();
+    assert_eq!(
+        (swarms.len(), swarms[0].cascade_hash.as_bytes(), swarms[0].summary.unknown),
+        (1, &[7; 32], 1)
+    );
+    let room = view.room(swarms[0].cascade_hash, 0).unwrap();
+    assert_eq!((room.members.len(), room.members[0].addr.port(), room.next), (1, 9001, 0));
+    tracker.stop().unwrap();
+    assert_eq!(view.swarms(10), Err(ViewError::Ended));
 }

@@ -96,7 +96,7 @@ impl File {
             block.map_or_else(Vec::new, |block| BlockRequest::new(self.hash, block).encode().to_vec())
         } else {
             // A port at which nobody listens: it claims to pass on what it gets.
-            Marker { port: 9, offers_seen: 0 }.request(self.hash, number).to_vec()
+            Marker { port: 9, offers_seen: 0, progress: None }.request(self.hash, number).to_vec()
         }
     }
 }

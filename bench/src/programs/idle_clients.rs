@@ -44,7 +44,7 @@ pub fn run(peer: SocketAddrV4, path: &Path, count: usize) -> Result<()> {
 
 /// Asks once, and throws the answer away.
 async fn exchange(stream: &mut TcpStream, hash: CascadeHash, block: u64) -> std::io::Result<()> {
-    stream.write_all(&Marker { port: 0, offers_seen: 0 }.request(hash, block)).await?;
+    stream.write_all(&Marker { port: 0, offers_seen: 0, progress: None }.request(hash, block)).await?;
     let mut header = [0; RESPONSE_HEADER_LEN];
     stream.read_exact(&mut header).await?;
     let body = ResponseHeader::parse(&header).body_len;

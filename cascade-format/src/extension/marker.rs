@@ -3,6 +3,7 @@
 use crate::CascadeHash;
 use crate::field::{bytes, put, u32_at};
 use crate::peer_wire::{BlockRequest, REQUEST_LEN};
+use core::num::NonZeroU8;
 
 /// The marker's first bytes.
 pub const MAGIC: [u8; 4] = [0x9c, 0xa5, 0xca, 0xde];
@@ -26,6 +27,46 @@ pub struct Marker {
     pub port: u16,
     /// How many offered blocks the requester has read on this connection so far, modulo 2³².
     pub offers_seen: u32,
+    /// How much of the file it has; `None`: it does not say.
+    pub progress: Option<Progress>,
+}
+
+/// How much of a file somebody has: none, all, or a number of 254ths of its blocks, rounded down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Progress(NonZeroU8);
+
+impl Progress {
+    /// That of somebody who has every block.
+    pub const COMPLETE: Self = Self(NonZeroU8::MAX);
+
+    /// The steps between none and all.
+    const STEPS: u128 = NonZeroU8::MAX.get() as u128 - 1;
+
+    /// That of somebody who has `had` of `blocks` blocks; `None`: there are none to be had.
+    #[must_use]
+    pub fn of(had: u64, blocks: u64) -> Option<Self> {
+        let steps = (u128::from(had.min(blocks)) * Self::STEPS).checked_div(u128::from(blocks))?;
+        u8::try_from(steps + 1).ok().and_then(Self::read)
+    }
+
+    /// That in a marker's byte; `None`: it says nothing.
+    #[must_use]
+    pub fn read(byte: u8) -> Option<Self> {
+        NonZeroU8::new(byte).map(Self)
+    }
+
+    /// The marker's byte.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        self.0.get()
+    }
+
+    /// The fewest of `blocks` blocks that somebody has of whom this is true.
+    #[must_use]
+    pub fn blocks(self, blocks: u64) -> u64 {
+        let had = (u128::from(self.byte() - 1) * u128::from(blocks)).div_ceil(Self::STEPS);
+        u64::try_from(had).unwrap_or(blocks)
+    }
 }
 
 impl Marker {
@@ -34,7 +75,7 @@ impl Marker {
     pub fn request(&self, cascade_hash: CascadeHash, block: u64) -> [u8; REQUEST_LEN] {
         let mut out = BlockRequest { reserved: [0; 16], block, cascade_hash }.encode();
         put(&mut out, RESERVED, &MAGIC);
-        put(&mut out, RESERVED + 4, &[VERSION, 0]);
+        put(&mut out, RESERVED + 4, &[VERSION, self.progress.map_or(0, Progress::byte)]);
         put(&mut out, RESERVED + 6, &self.port.to_be_bytes());
         put(&mut out, RESERVED + 8, &self.offers_seen.to_be_bytes());
         let check = check(&out);
@@ -50,8 +91,11 @@ impl Marker {
             return None;
         }
         let told = u32_at(reserved, CHECK - RESERVED);
-        (told == check(&request.encode()))
-            .then(|| Self { port: u16::from_be_bytes(bytes(reserved, 6)), offers_seen: u32_at(reserved, 8) })
+        (told == check(&request.encode())).then(|| Self {
+            port: u16::from_be_bytes(bytes(reserved, 6)),
+            offers_seen: u32_at(reserved, 8),
+            progress: reserved.get(5).copied().and_then(Progress::read),
+        })
     }
 }
 
@@ -72,7 +116,7 @@ mod tests {
 
     #[test]
     fn golden_marker() {
-        let request = Marker { port: 7001, offers_seen: 3 }.request(HASH, 0x0304);
+        let request = Marker { port: 7001, offers_seen: 3, progress: None }.request(HASH, 0x0304);
         assert_eq!(&request[..8], b"CASCADE1");
         assert_eq!(request[8..20], [0x9c, 0xa5, 0xca, 0xde, 1, 0, 0x1b, 0x59, 0, 0, 0, 3]);
         assert_eq!(request[20..24], GOLDEN_CHECK);
@@ -89,10 +133,29 @@ mod tests {
         assert_eq!(Marker::of(&plain), None);
     }
 
+    #[test]
+    fn progress_is_exact_at_both_ends_and_never_too_much() {
+        assert_eq!(Progress::of(0, 0), None);
+        for blocks in [1, 2, 253, 254, 255, 1000, u64::MAX] {
+            let of = |had| Progress::of(had, blocks).unwrap();
+            assert_eq!((of(0).byte(), of(0).blocks(blocks)), (1, 0));
+            assert_eq!((of(blocks), of(blocks).blocks(blocks)), (Progress::COMPLETE, blocks));
+            assert!(of(blocks - 1) < Progress::COMPLETE);
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_marker_is_read_as_it_was_written(port: u16, offers_seen: u32, block: u64, hash: [u8; 32]) {
-            let marker = Marker { port, offers_seen };
+        fn progress_says_at_most_a_254th_too_little(blocks in 1..u64::MAX, part in 0.0..1.0_f64) {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "any number")]
+            let had = ((blocks as f64 * part) as u64).min(blocks);
+            let told = Progress::of(had, blocks).unwrap().blocks(blocks);
+            prop_assert!(told <= had && had - told <= blocks / 254 + 1, "{told} of {had}");
+        }
+
+        #[test]
+        fn a_marker_is_read_as_it_was_written(port: u16, offers_seen: u32, byte: u8, block: u64, hash: [u8; 32]) {
+            let marker = Marker { port, offers_seen, progress: Progress::read(byte) };
             let request = BlockRequest::parse(&marker.request(CascadeHash(hash), block)).unwrap();
             prop_assert_eq!(Marker::of(&request), Some(marker));
         }
@@ -100,7 +163,7 @@ mod tests {
         #[test]
         fn reserved_bytes_kept_from_another_request_are_no_marker(port: u16, seen: u32, block: u64, other: u64) {
             prop_assume!(block != other);
-            let old = Marker { port, offers_seen: seen }.request(HASH, block);
+            let old = Marker { port, offers_seen: seen, progress: None }.request(HASH, block);
             let reserved = BlockRequest::parse(&old).unwrap().reserved;
             prop_assert_eq!(Marker::of(&BlockRequest { reserved, block: other, cascade_hash: HASH }), None);
         }

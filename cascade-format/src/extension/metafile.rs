@@ -34,7 +34,7 @@ pub const PART_HEAD_LEN: usize = RESPONSE_HEADER_LEN + LENGTH_LEN + ITEM_HEADER_
 /// The bytes of a request for the part at `offset`, from a peer that listens on `port` (0: it does not).
 #[must_use]
 pub fn request(cascade_hash: CascadeHash, offset: u32, port: u16) -> [u8; REQUEST_LEN] {
-    Marker { port, offers_seen: offset }.request(cascade_hash, METAFILE)
+    Marker { port, offers_seen: offset, progress: None }.request(cascade_hash, METAFILE)
 }
 
 /// The offset that `request` asks for, if it is one for a part.
@@ -306,7 +306,7 @@ mod tests {
         let request = BlockRequest::parse(&bytes).unwrap();
         assert_eq!((request.block, asked(&request)), (u64::MAX - 1, Some(0x0102_0304)));
         assert_eq!(asked(&BlockRequest { reserved: [0; 16], ..request }), None, "version 1 asks for a block");
-        let news = Marker { port: 1, offers_seen: 0 }.request(HASH, super::super::NEWS);
+        let news = Marker { port: 1, offers_seen: 0, progress: None }.request(HASH, super::super::NEWS);
         assert_eq!(asked(&BlockRequest::parse(&news).unwrap()), None);
     }
 

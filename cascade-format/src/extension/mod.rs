@@ -16,7 +16,7 @@ pub mod marker;
 pub mod metafile;
 
 pub use field::{FieldError, Item, Run};
-pub use marker::Marker;
+pub use marker::{Marker, Progress};
 
 /// Bit 7 of an answer's status: a field precedes the body.
 pub const EXTENDED: u8 = 0x80;

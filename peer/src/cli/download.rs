@@ -1,5 +1,6 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
+use super::called::Called;
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
@@ -74,6 +75,8 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    called: Called,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -92,7 +95,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
-    let host = Host::start(args.rates.limit(options), listen, &style, ear)?;
+    let options = args.called.call(args.rates.limit(options));
+    let host = Host::start(options, listen, &style, ear)?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
     host.run(async |front: &mut Front| {
         front.open()?;

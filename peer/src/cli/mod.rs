@@ -1,6 +1,8 @@
 //! The command line: what the user typed becomes a checked plan, a file for each subcommand.
 
 mod address;
+mod asked;
+mod called;
 pub mod create;
 pub mod demo;
 mod described;
@@ -14,12 +16,17 @@ mod lan;
 pub mod link;
 mod rates;
 mod reached;
+mod room_text;
 pub mod seed;
 pub mod share;
+mod share_room;
 mod shell;
+mod spread;
+pub mod status;
 mod taken;
 mod usage;
 pub mod verify;
+pub mod wait;
 
 use crate::report;
 use crate::serve::descriptors;
@@ -51,6 +58,8 @@ enum Command {
     Verify(verify::Args),
     Download(download::Args),
     Seed(seed::Args),
+    Status(status::Args),
+    Wait(wait::Args),
     Demo(demo::Args),
 }
 
@@ -71,6 +80,8 @@ pub enum ExitCode {
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
+    /// What was waited for did not come in time.
+    TimedOut = 3,
     /// The user interrupted it.
     Interrupted = 130,
 }
@@ -134,6 +145,8 @@ fn run(cli: &Cli) -> Result<ExitCode, CliError> {
         Command::Verify(args) => verify::run(args, &ear),
         Command::Download(args) => download::run(args, &ear),
         Command::Seed(args) => seed::run(args, &ear),
+        Command::Status(args) => status::run(args, &ear),
+        Command::Wait(args) => wait::run(args, &ear),
         Command::Demo(args) => demo::run(args, &ear),
     }
 }

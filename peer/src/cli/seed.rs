@@ -1,15 +1,17 @@
 //! `peer seed`: serves files until it is interrupted.
 
+use super::called::Called;
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
+use super::spread::{Onlooker, Report};
 use super::{CliError, ExitCode, Switch, address};
 use crate::folder::Place;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Transfer};
-use crate::report::{self, Style};
+use crate::report::Style;
 use crate::session::{Event, Fetch, FetchError, Observer, Seed, SeedError};
 use crate::store::part::part_path;
 use cascade_format::CascadeHash;
@@ -48,6 +50,10 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    called: Called,
+    #[command(flatten)]
+    report: Report,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -62,12 +68,15 @@ pub struct Args {
 /// Wrong usage. A file that cannot be seeded is told at once, and the others are seeded.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
+    args.report.check(jobs.len())?;
     let style = Style::choose(args.json);
     let options =
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
-    let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
+    let options = args.called.call(args.rates.limit(options));
+    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
-    host.run(async |front: &mut Front| {
+    let served = host.run(async |front: &mut Front| {
+        let mut onlooker = Onlooker::new(front.peer.watch(), &style);
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
         let mut tasks = JoinSet::new();
@@ -95,21 +104,29 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         let _ = tokio::time::timeout(PATIENCE, all_ready(readies, count)).await;
         front.open()?;
         let mut code = ExitCode::Done;
-        while let Some(result) = tasks.join_next().await {
-            match result {
+        loop {
+            let ended = tokio::select! {
+                ended = tasks.join_next() => ended,
+                () = onlooker.look_on() => continue,
+            };
+            let Some(ended) = ended else { break };
+            match ended {
                 Ok(Ok(Some((seed, observer)))) => {
                     tasks.spawn(serve(front.peer.seed(seed), observer));
                 }
                 Ok(Ok(None)) | Err(_) => {}
                 Ok(Err(message)) => {
                     // At once: the others may go on for weeks.
-                    report::error(&message);
+                    style.error(&message);
                     code = ExitCode::Failed;
                 }
             }
         }
-        Ok(code)
-    })
+        Ok((code, onlooker))
+    });
+    let (code, onlooker) = served?;
+    onlooker.finish(false, &args.report)?;
+    Ok(code)
 }
 
 /// Serves a file until the end.

@@ -1,11 +1,14 @@
 //! `peer share`: describes files and folders, tells others of them by links, and serves them until it is interrupted.
 
+use super::called::Called;
 use super::given::{self, link_of};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
 use super::reached::{self, Reached};
+use super::share_room::{Rooms, stay_in_own_room};
+use super::spread::{Onlooker, Report};
 use super::{CliError, ExitCode, address, described, link};
 use crate::folder::Special;
 use crate::human::{Bytes, Count, Name};
@@ -13,22 +16,19 @@ use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Peer};
 use crate::report::{self, Style, json_line, line};
 use crate::serve::Guests;
-use crate::session::engine::Stop;
 use crate::session::{Event, Seed, SeedError};
-use crate::store::{Given, Records};
+use crate::store::Records;
 use cascade_format::units::parse_nonzero_size;
-use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::Listening;
-use cascade_swarm::ask::announce::SUBSCRIBE_INTERVAL;
 use cascade_tracker::{Desk, Policy};
 use std::collections::HashSet;
-use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::task::JoinSet;
 
-/// Share files and folders with anybody who gets the line that is printed, until interrupted
+/// Share files and folders with anybody who gets the line that is printed, until interrupted, or until so many have them
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The files and folders to share
@@ -45,6 +45,9 @@ pub struct Args {
     /// times
     #[arg(long = "address", value_name = "HOST[:PORT]")]
     addresses: Vec<String>,
+    /// End, with goodbye, when N receivers have everything that is shared, as the tracker knows it
+    #[arg(long, value_name = "N")]
+    until: Option<NonZeroU32>,
     /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
@@ -55,6 +58,10 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    called: Called,
+    #[command(flatten)]
+    report: Report,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -67,11 +74,11 @@ pub struct Args {
 }
 
 /// Something that is shared.
-struct Item {
+pub(super) struct Item {
     path: PathBuf,
     /// Of a folder: how many files, folders and links are in it.
     entries: Option<u32>,
-    metafile: Arc<MetafileOnDisk>,
+    pub(super) metafile: Arc<MetafileOnDisk>,
 }
 
 /// Runs the command.
@@ -79,6 +86,7 @@ struct Item {
 /// # Errors
 /// Wrong usage; a file that cannot be described. Nothing is shared then.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
+    args.report.check(args.paths.len())?;
     let records = Records::from_environment();
     let cache = described::Cache::new(&records)?;
     let items = match describe(args, &records, &cache, &ear.flag()) {
@@ -91,14 +99,13 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
     let options =
         Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
-    let host = Host::start(args.rates.limit(options), Listen::wanted(args.listen), &style, ear)?;
+    let options = args.called.call(args.rates.limit(options));
+    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
     let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
-    let (code, given) = served?;
-    for (item, given) in items.iter().zip(&given) {
-        tell_given(args, item, given.as_deref());
-    }
+    let (code, onlooker) = served?;
+    onlooker.finish(true, &args.report)?;
     Ok(code)
 }
 
@@ -125,29 +132,21 @@ fn guests(desk: Arc<Desk>) -> Guests {
     Guests(Arc::new(move |bytes, ended, from| desk.answer(bytes, ended, from)))
 }
 
-/// What was given of each item.
-type AllGiven = Vec<Option<Arc<Given>>>;
-
 async fn serve(
     args: &Args,
     front: &mut Front,
     style: &Style,
     items: &[Item],
     desk: Option<Arc<Desk>>,
-) -> Result<(ExitCode, AllGiven), CliError> {
+) -> Result<(ExitCode, Onlooker), CliError> {
     let listen = front.peer.address().ok_or_else(|| CliError::failed("it does not listen".into()))?;
     let reached = reached::reached(listen, &args.addresses)?;
-    let port = listen.port();
-    for item in items {
-        tell_link(args, item, &reached, items.len() == 1)?;
-    }
-    if !args.json {
-        let what = if args.trackers.is_empty() { "peer and tracker" } else { "peer" };
-        line(&format!("sharing until Ctrl-C; others must reach TCP port {port} of this machine ({what})"));
-    }
+    tell_all(args, items, &reached, listen.port())?;
+    let rooms = Rooms { desk: desk.clone(), trackers: args.trackers.clone() };
     if let Some(desk) = desk {
         let hashes = items.iter().map(|item| item.metafile.cascade_hash()).collect();
-        tokio::spawn(stay_registered(desk, hashes, reached.listeners, front.peer.stopper()));
+        let (reporter, stop) = (front.peer.reporter(), front.peer.stopper());
+        tokio::spawn(stay_in_own_room(desk, hashes, reached.listeners, reporter, stop));
     }
     let mut tasks = JoinSet::new();
     let mut seeded = HashSet::new();
@@ -158,30 +157,35 @@ async fn serve(
     }
     front.open()?;
     let mut code = ExitCode::Done;
-    let mut given: AllGiven = vec![None; items.len()];
-    // What was counted goes on being counted while the last answers leave.
-    let mut look = |peer: &Peer| {
-        for (given, item) in given.iter_mut().zip(items) {
-            *given = peer.given_of(&item.metafile.cascade_hash()).or(given.take());
+    let mut onlooker = Onlooker::new(front.peer.watch(), style);
+    let stop = front.peer.stopper();
+    let enough = async {
+        match args.until {
+            Some(until) => rooms.reached(items, until.get()).await,
+            None => std::future::pending().await,
         }
     };
-    let stop = front.peer.stopper();
+    tokio::pin!(enough);
     loop {
         tokio::select! {
             ended = tasks.join_next() => match ended {
                 None => break,
                 Some(Ok(Err(message))) => {
                     // At once: the others may go on for weeks.
-                    report::error(&message);
+                    style.error(&message);
                     code = ExitCode::Failed;
                 }
                 Some(_) => {}
             },
+            () = &mut enough => {
+                tell_enough(args);
+                break;
+            }
+            () = onlooker.look_on() => {}
             () = stop.stopped() => break,
         }
     }
-    look(&front.peer);
-    Ok((code, given))
+    Ok((code, onlooker))
 }
 
 /// Serves one item until the end.
@@ -206,17 +210,30 @@ fn seed(
     }
 }
 
-/// Registers this peer with its own tracker, under each of its addresses, until the end.
-async fn stay_registered(desk: Arc<Desk>, hashes: Vec<CascadeHash>, listeners: Vec<PeerAddr>, stop: Stop) {
-    loop {
-        for hash in &hashes {
-            listeners.iter().for_each(|listener| desk.subscribe(*hash, *listener));
-        }
-        tokio::select! {
-            () = tokio::time::sleep(SUBSCRIBE_INTERVAL) => {}
-            () = stop.stopped() => return,
-        }
+/// As many have it as were wanted.
+fn tell_enough(args: &Args) {
+    let until = args.until.map_or(0, NonZeroU32::get);
+    if args.json {
+        json_line(&serde_json::json!({"event": "reached", "complete": until}));
+    } else {
+        line(&format!("{} have everything: ending", Count(until.into(), "receiver")));
     }
+}
+
+/// The lines to paste, and what to do with them.
+fn tell_all(args: &Args, items: &[Item], reached: &Reached, port: u16) -> Result<(), CliError> {
+    for item in items {
+        tell_link(args, item, reached, items.len() == 1)?;
+    }
+    if !args.json {
+        let what = if args.trackers.is_empty() { "peer and tracker" } else { "peer" };
+        let until = args.until.map_or_else(
+            || "Ctrl-C".to_owned(),
+            |until| format!("{} have it", Count(until.get().into(), "receiver")),
+        );
+        line(&format!("sharing until {until}; others must reach TCP port {port} of this machine ({what})"));
+    }
+    Ok(())
 }
 
 /// The line to paste.
@@ -248,24 +265,4 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
         report::qr(&link.to_string());
     }
     Ok(())
-}
-
-fn tell_given(args: &Args, item: &Item, given: Option<&Given>) {
-    let (bytes, receivers) = given.map_or((0, 0), |given| (given.bytes(), given.receivers()));
-    #[allow(clippy::cast_precision_loss, reason = "a shown number")]
-    let copies = bytes as f64 / item.metafile.layout().length().max(1) as f64;
-    if args.json {
-        json_line(&serde_json::json!({
-            "event": "given", "file": given::data_file_name(&item.path), "bytes": bytes, "copies": copies,
-            "receivers": receivers,
-        }));
-        return;
-    }
-    let name = given::data_file_name(&item.path);
-    line(&format!(
-        "{}: gave {} to {}, {copies:.2} copies",
-        Name(Path::new(&name)),
-        Bytes(bytes),
-        Count(receivers as u64, "receiver")
-    ));
 }

@@ -16,7 +16,7 @@ use crate::dial::{self, Dial};
 use crate::limits::{CONNECT_TIMEOUT, MAX_PIPELINE};
 use crate::pace::Limit;
 use cascade_format::PeerAddr;
-use cascade_format::extension::{Marker, NEWS};
+use cascade_format::extension::{Marker, NEWS, Progress};
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN};
 use cascade_swarm::Listening;
 use cascade_swarm::ask::{Ended, LinkId};
@@ -193,6 +193,11 @@ impl Driver {
 
     async fn say_farewell(&mut self, stream: &TcpStream) {
         let hash = self.task.file.shared.cascade_hash();
+        let complete = self.task.file.shared.have().is_complete();
+        if complete && self.task.marker_port.is_some() && self.receiver.reader.knows_extension() {
+            // The peer hears that this one has everything; the answer is not waited for.
+            self.out.extend_from_slice(&self.encode(Ask::News));
+        }
         let (unsent, last_sign) = (std::mem::take(&mut self.out), self.receiver.last_sign);
         self.receiver.wakeup.set(stream, Wait::BYTE);
         let Receiver { reader, allowance, .. } = &mut self.receiver;
@@ -220,14 +225,18 @@ impl Driver {
     }
 
     fn encode(&self, ask: Ask) -> [u8; REQUEST_LEN] {
-        let hash = self.task.file.shared.cascade_hash();
-        let marker = self.task.marker_port.map(|port| Marker { port, offers_seen: self.offers_seen });
+        let (hash, have) = (self.task.file.shared.cascade_hash(), self.task.file.shared.have());
+        let marker = self.task.marker_port.map(|port| Marker {
+            port,
+            offers_seen: self.offers_seen,
+            progress: Progress::of(have.count(), have.layout().blocks()),
+        });
         match (marker, ask) {
             (Some(marker), Ask::Block(block)) => marker.request(hash, block.number()),
             (Some(marker), Ask::News) => marker.request(hash, NEWS),
             (None, Ask::Block(block)) => BlockRequest::new(hash, block).encode(),
             // Only a peer that has answered a marker is asked so.
-            (None, Ask::News) => Marker { port: 0, offers_seen: 0 }.request(hash, NEWS),
+            (None, Ask::News) => Marker { port: 0, offers_seen: 0, progress: None }.request(hash, NEWS),
             (_, Ask::NoBlock) => {
                 let block = self.receiver.reader.blocks();
                 BlockRequest { reserved: [0; 16], block, cascade_hash: hash }.encode()

@@ -165,6 +165,12 @@ impl ResponseReader {
         self.answers > 1 || self.told
     }
 
+    /// Whether the peer has shown that it knows the extension.
+    #[must_use]
+    pub fn knows_extension(&self) -> bool {
+        self.told
+    }
+
     /// The status of the message that is being read instead of a block. Where a peer closes with requests unread,
     /// the rest of its message may never come.
     #[must_use]

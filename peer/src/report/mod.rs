@@ -6,26 +6,34 @@ mod json;
 mod line;
 mod out;
 mod qr;
+mod room_bar;
+mod row;
+mod screen;
+mod status;
 mod summary;
-pub(crate) mod terminal;
+mod terminal;
+mod verdict;
 
 pub(crate) use file_bar::FileBar;
 pub(crate) use out::{
-    error, error_lines, is_incomplete, json_line, line, lines, stderr_is_terminal, stdout_is_terminal,
+    error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal, stdout_width,
 };
 pub(crate) use qr::qr;
+pub(crate) use room_bar::RoomBar;
+pub(crate) use status::{Status, plain};
+pub(crate) use verdict::{verdict_json, verdict_text};
 
 use crate::human::Name;
 use crate::session::Observer;
 use cascade_swarm::Listening;
-use indicatif::MultiProgress;
+use screen::Screen;
 use std::path::Path;
 
 /// In which form to show.
 #[derive(Debug, Clone)]
 pub(crate) enum Style {
     /// Bars on the terminal (stderr); a summary line on stdout.
-    Bars(MultiProgress),
+    Bars(Screen),
     /// A few lines on stdout.
     Lines,
     /// One JSON object a line on stdout (`docs/usage.md`).
@@ -38,8 +46,8 @@ impl Style {
     pub(crate) fn choose(json: bool) -> Self {
         if json {
             Self::Json
-        } else if stderr_is_terminal() {
-            Self::Bars(terminal::bars())
+        } else if terminal::is_there() {
+            Self::Bars(Screen::of_stderr())
         } else {
             Self::Lines
         }
@@ -51,16 +59,33 @@ impl Style {
     pub(crate) fn observer(&self, path: &Path, hash: &str) -> Box<dyn Observer> {
         let name = Path::new(path.file_name().unwrap_or(path.as_os_str()));
         match self {
-            Self::Bars(bars) => Box::new(bar::Bar::new(bars, &Name(name).to_string())),
+            Self::Bars(screen) => Box::new(bar::Bar::new(screen, &Name(name).to_string())),
             Self::Lines => Box::new(line::Lines::new(&Name(name).to_string())),
             Self::Json => Box::new(json::Json::new(&name.to_string_lossy(), hash)),
+        }
+    }
+
+    /// What stays in place on a terminal while files are given to others, if that is the form.
+    #[must_use]
+    pub(crate) fn status(&self) -> Option<Status> {
+        match self {
+            Self::Bars(screen) => Some(Status::new(screen)),
+            Self::Lines | Self::Json => None,
+        }
+    }
+
+    /// Tells on stderr what has failed, while other work goes on.
+    pub(crate) fn error(&self, message: &str) {
+        match self {
+            Self::Bars(screen) => screen.above(&format!("peer: {message}")),
+            Self::Lines | Self::Json => error(message),
         }
     }
 
     /// Tells what concerns the whole peer, and no file of its own.
     pub(crate) fn warning(&self, text: &str) {
         match self {
-            Self::Bars(bars) => terminal::above(bars, &format!("peer: {text}")),
+            Self::Bars(screen) => screen.above(&format!("peer: {text}")),
             Self::Lines => line(&format!("peer: {text}")),
             Self::Json => json_line(&serde_json::json!({"event": "warning", "message": text})),
         }
@@ -69,7 +94,7 @@ impl Style {
     /// Tells where this peer listens.
     pub(crate) fn listening(&self, listening: Listening) {
         match self {
-            Self::Bars(bars) => terminal::above(bars, &format!("peer: listening on {listening}")),
+            Self::Bars(screen) => screen.above(&format!("peer: listening on {listening}")),
             Self::Lines => line(&format!("peer: listening on {listening}")),
             Self::Json => {
                 let addrs: Vec<String> = listening.addrs().iter().map(ToString::to_string).collect();

@@ -10,6 +10,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// What a terminal is taken for that does not tell its size.
+const USUAL_WIDTH: usize = 80;
+
 /// Whether output was lost on stdout.
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 
@@ -55,6 +58,14 @@ pub(crate) fn stderr_is_terminal() -> bool {
 #[allow(clippy::disallowed_methods, reason = "this is the output module")]
 pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+/// Columns of a line on stdout; where nobody sees them, any number.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this is the output module")]
+pub(crate) fn stdout_width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    size.map_or(usize::MAX, |size| if size.ws_col == 0 { USUAL_WIDTH } else { usize::from(size.ws_col) })
 }
 
 /// For the bars: the terminal behind stderr, if it is one.

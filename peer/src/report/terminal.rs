@@ -1,13 +1,12 @@
-//! Bars on a terminal. What they show of names and messages is made fit here, and whatever else a line
-//! of theirs may hold is taken out before it is drawn, but for colours.
+//! The terminal that rows are drawn on. Whatever a terminal obeys is taken out of a row before it is drawn, but for
+//! colours.
 
-use super::{out, summary};
-use crate::human::{Bytes, Span};
-use cascade_format::text::{self, Shown};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
+use super::out;
+use cascade_format::text::Shown;
+use indicatif::{ProgressDrawTarget, TermLike};
 use rustix::termios::tcgetwinsize;
-use std::sync::{Mutex, PoisonError};
-use std::{fmt, io};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How often bars are drawn, at most, a second.
 const DRAWS_PER_SECOND: u8 = 10;
@@ -15,53 +14,32 @@ const DRAWS_PER_SECOND: u8 = 10;
 /// What a terminal is taken for that does not tell its size.
 const USUAL_SIZE: (u16, u16) = (80, 24);
 
-/// The bars of one command; nothing is drawn where stderr is no terminal.
-pub(crate) fn bars() -> MultiProgress {
-    MultiProgress::with_draw_target(if out::stderr_is_terminal() {
+/// Where rows are drawn: the terminal behind stderr, if it is one.
+pub(super) fn target() -> ProgressDrawTarget {
+    if is_there() {
         ProgressDrawTarget::term_like_with_hz(Box::new(Terminal::default()), DRAWS_PER_SECOND)
     } else {
         ProgressDrawTarget::hidden()
-    })
+    }
 }
 
-/// A bar's style. Besides the template's usual keys there are `done`, `total`, `speed` and `left`, which are printed as
-/// everywhere else.
-pub(super) fn style(template: &str, characters: &str) -> Option<ProgressStyle> {
-    let style = ProgressStyle::with_template(template).ok()?.progress_chars(characters);
-    Some(
-        style
-            .with_key("done", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let _ = write!(out, "{}", Bytes(state.pos()));
-            })
-            .with_key("total", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let _ = write!(out, "{}", Bytes(state.len().unwrap_or(0)));
-            })
-            .with_key("speed", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let _ = out.write_str(&summary::per_second(state.per_sec()));
-            })
-            .with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                let _ = write!(out, "{}", Span(state.eta()));
-            }),
-    )
+/// Whether rows can stay in place on stderr.
+pub(super) fn is_there() -> bool {
+    out::stderr_is_terminal() && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb")
 }
 
-/// Sets a bar's name.
-#[allow(clippy::disallowed_methods, reason = "the text is made fit here")]
-pub(crate) fn set_name(bar: &ProgressBar, name: &str) {
-    bar.set_prefix(text::line(name));
+/// Columns and rows of the terminal behind stderr.
+pub(super) fn size() -> (u16, u16) {
+    tcgetwinsize(out::stderr())
+        .ok()
+        .map(|size| (size.ws_col, size.ws_row))
+        .filter(|(columns, rows)| *columns > 0 && *rows > 0)
+        .unwrap_or(USUAL_SIZE)
 }
 
-/// Sets what a bar says beside its figures.
-#[allow(clippy::disallowed_methods, reason = "the text is made fit here")]
-pub(crate) fn set_note(bar: &ProgressBar, note: &str) {
-    bar.set_message(text::line(note));
-}
-
-/// Writes one line above the bars.
-#[allow(clippy::disallowed_methods, reason = "the text is made fit here")]
-pub(super) fn above(bars: &MultiProgress, line: &str) {
-    // A terminal that has gone takes no line.
-    let _ = bars.println(text::line(line));
+/// Whether the user wants anything but plain text (see <https://no-color.org>).
+pub(super) fn knows_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The terminal behind stderr. It never fails: indicatif panics in some places when a drawing does, and a
@@ -69,36 +47,46 @@ pub(super) fn above(bars: &MultiProgress, line: &str) {
 #[derive(Debug, Default)]
 struct Terminal {
     /// One drawing, which is written with one call.
-    drawing: Mutex<String>,
+    drawing: Mutex<Drawing>,
+}
+
+/// indicatif writes each line of a drawing in two parts: the line, and spaces up to the last column, where a terminal
+/// goes on to the next line by itself. When such a terminal is made narrower, each line becomes two, and what is drawn next
+/// leaves halves of them behind. So lines are ended by what ends a line, and the spaces are left out.
+#[derive(Debug, Default)]
+struct Drawing {
+    text: String,
+    /// Parts of lines so far.
+    parts: usize,
 }
 
 impl Terminal {
     fn push(&self, control: &str) -> io::Result<()> {
-        self.drawing.lock().unwrap_or_else(PoisonError::into_inner).push_str(control);
+        self.lock().text.push_str(control);
         Ok(())
+    }
+
+    /// The drawing, which is to be written.
+    fn take(&self) -> String {
+        std::mem::take(&mut *self.lock()).text
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Drawing> {
+        self.drawing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn go(&self, n: usize, direction: char) -> io::Result<()> {
         if n == 0 { Ok(()) } else { self.push(&format!("\x1b[{n}{direction}")) }
     }
-
-    /// Columns and rows.
-    fn size() -> (u16, u16) {
-        tcgetwinsize(out::stderr())
-            .ok()
-            .map(|size| (size.ws_col, size.ws_row))
-            .filter(|(columns, rows)| *columns > 0 && *rows > 0)
-            .unwrap_or(USUAL_SIZE)
-    }
 }
 
 impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        Self::size().0
+        size().0
     }
 
     fn height(&self) -> u16 {
-        Self::size().1
+        size().1
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
@@ -122,7 +110,16 @@ impl TermLike for Terminal {
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.push(&coloured(text))
+        let mut drawing = self.lock();
+        let is_line = drawing.parts.is_multiple_of(2);
+        if is_line && drawing.parts > 0 {
+            drawing.text.push('\n');
+        }
+        if is_line {
+            drawing.text.push_str(&coloured(text));
+        }
+        drawing.parts += 1;
+        Ok(())
     }
 
     fn clear_line(&self) -> io::Result<()> {
@@ -130,8 +127,7 @@ impl TermLike for Terminal {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let drawing = std::mem::take(&mut *self.drawing.lock().unwrap_or_else(PoisonError::into_inner));
-        out::to_stderr(&drawing);
+        out::to_stderr(&self.take());
         Ok(())
     }
 }
@@ -155,73 +151,103 @@ fn coloured(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::screen::Screen;
     use super::*;
+    use std::num::NonZeroU16;
     use std::sync::Arc;
 
-    type Paper = Arc<Mutex<String>>;
+    /// A terminal on which can be seen what a person would see.
+    #[derive(Clone)]
+    pub(in crate::report) struct Paper {
+        parser: Arc<Mutex<vt100::Parser>>,
+    }
 
-    /// Keeps what is written, and forgets where.
+    impl Paper {
+        pub(in crate::report) fn new(columns: u16, rows: u16) -> Self {
+            let [rows, columns] = [rows, columns].map(|length| NonZeroU16::new(length).unwrap());
+            Self { parser: Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0))) }
+        }
+
+        pub(in crate::report) fn screen(&self) -> Screen {
+            let target = ProgressDrawTarget::term_like(Box::new(PaperTerminal {
+                paper: self.clone(),
+                terminal: Terminal::default(),
+            }));
+            Screen::over(target, (self.columns(), self.rows()))
+        }
+
+        /// What stands on it; spaces at the ends of lines and empty lines at the end left out.
+        pub(in crate::report) fn contents(&self) -> String {
+            let contents = self.parser.lock().unwrap().screen().contents();
+            contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+        }
+
+        fn columns(&self) -> u16 {
+            self.parser.lock().unwrap().screen().size().1.get()
+        }
+
+        fn rows(&self) -> u16 {
+            self.parser.lock().unwrap().screen().size().0.get()
+        }
+    }
+
+    impl std::fmt::Debug for Paper {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Paper")
+        }
+    }
+
+    /// Draws as the terminal behind stderr does.
     #[derive(Debug)]
     struct PaperTerminal {
         paper: Paper,
-        size: (u16, u16),
+        terminal: Terminal,
     }
 
     impl TermLike for PaperTerminal {
         fn width(&self) -> u16 {
-            self.size.0
+            self.paper.columns()
         }
 
         fn height(&self) -> u16 {
-            self.size.1
+            self.paper.rows()
         }
 
-        fn move_cursor_up(&self, _n: usize) -> io::Result<()> {
-            Ok(())
+        fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+            self.terminal.move_cursor_up(n)
         }
 
-        fn move_cursor_down(&self, _n: usize) -> io::Result<()> {
-            Ok(())
+        fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+            self.terminal.move_cursor_down(n)
         }
 
-        fn move_cursor_right(&self, _n: usize) -> io::Result<()> {
-            Ok(())
+        fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+            self.terminal.move_cursor_right(n)
         }
 
-        fn move_cursor_left(&self, _n: usize) -> io::Result<()> {
-            Ok(())
+        fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+            self.terminal.move_cursor_left(n)
         }
 
         fn write_line(&self, line: &str) -> io::Result<()> {
-            self.write_str(line)
+            self.terminal.write_line(line)
         }
 
         fn write_str(&self, text: &str) -> io::Result<()> {
-            self.paper.lock().unwrap().push_str(text);
-            Ok(())
+            self.terminal.write_str(text)
         }
 
         fn clear_line(&self) -> io::Result<()> {
-            Ok(())
+            self.terminal.clear_line()
         }
 
         fn flush(&self) -> io::Result<()> {
+            let drawing = self.terminal.take();
+            // A terminal's driver begins each line at its start.
+            self.paper.parser.lock().unwrap().process(drawing.replace('\n', "\r\n").as_bytes());
             Ok(())
         }
-    }
-
-    #[test]
-    fn bars_print_bytes_as_everything_else_does() {
-        let paper = Paper::default();
-        let target =
-            ProgressDrawTarget::term_like(Box::new(PaperTerminal { paper: paper.clone(), size: (120, 24) }));
-        let bar = ProgressBar::with_draw_target(Some(5 << 20), target);
-        bar.set_style(style("<{done} of {total}, {left}>", "=> ").unwrap());
-        bar.set_position(3 << 19);
-        bar.tick();
-        let drawn = paper.lock().unwrap().clone();
-        assert!(drawn.contains("<1.5 MiB of 5.0 MiB, ") && drawn.contains(" s>"), "{drawn:?}");
     }
 
     #[test]
@@ -238,13 +264,5 @@ mod tests {
         ] {
             assert_eq!(coloured(text), safe);
         }
-    }
-
-    #[test]
-    fn names_and_notes_are_made_fit() {
-        let bar = ProgressBar::hidden();
-        set_name(&bar, "a\u{202e}\n");
-        set_note(&bar, "\x1b[2J");
-        assert_eq!((bar.prefix().as_str(), bar.message().as_str()), ("a\\u{202e}\\u{a}", "\\u{1b}[2J"));
     }
 }

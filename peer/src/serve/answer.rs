@@ -221,13 +221,7 @@ impl Connection {
             return;
         }
         file.given().add(bytes);
-        let name = file.cascade_hash().as_bytes().first_chunk().copied();
-        if self.counted != name {
-            self.counted = name;
-            // Clients behind one address are told apart by the ports that they tell.
-            let port = self.conversation.as_ref().map_or(0, |conversation| conversation.port());
-            file.given().to(socket::client(&self.stream), port);
-        }
+        self.conversation.iter_mut().for_each(|conversation| conversation.gave(file, bytes));
     }
 
     /// Notes where an answer stands that the socket took in part.

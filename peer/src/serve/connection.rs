@@ -81,8 +81,6 @@ pub(super) struct Connection {
     pub(super) waits_for_share: bool,
     /// What has come of a tracker's request.
     pub(super) guest: Option<Box<Guest>>,
-    /// The start of the name of the file among whose receivers it was counted last.
-    pub(super) counted: Option<[u8; 7]>,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
     pub(super) copy: bool,
     /// What it may send within the limit, if there is one. Boxed, as above.
@@ -115,7 +113,6 @@ impl Connection {
             place: None,
             waits_for_share: false,
             guest: None,
-            counted: None,
         }
     }
 
@@ -213,6 +210,11 @@ impl Connection {
                 self.broken = self.inbox.take(arrived, |request| queue.push_back(request)).is_err();
                 self.worker.count_queued(before, self.queue.len());
                 if self.queue.len() > before {
+                    if let (true, Some(conversation), Some(last)) =
+                        (self.worker.extension, &mut self.conversation, self.queue.back())
+                    {
+                        conversation.hear_request(last);
+                    }
                     if !std::mem::replace(&mut self.asked, true) {
                         self.slot.asked();
                     }

@@ -3,12 +3,13 @@
 use super::response::{Refusal, Response};
 use super::socket;
 use crate::catalog::Served;
-use crate::store::Shared;
+use crate::store::{Receiver, Shared};
 use cascade_format::Block;
 use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, field};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
 use cascade_swarm::give::{self, Behind, Decision, Request, Server, Wanted};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpStream;
@@ -18,8 +19,12 @@ use tokio::net::TcpStream;
 pub(super) struct Conversation {
     served: Arc<Served>,
     state: give::Conversation,
+    /// The client's host.
+    ip: IpAddr,
     /// The port that the client listens on, as its markers say; 0: none.
     port: u16,
+    /// What it is counted as, once it was given something or has shown the marker.
+    receiver: Option<Arc<Receiver>>,
 }
 
 /// The clients that wait for a block at the moment of a request, of any file.
@@ -52,7 +57,7 @@ impl Conversation {
         slot.get_or_insert_with(|| {
             let client = socket::client(stream);
             let state = give::Conversation::new(Some(client)).on_host(socket::host(stream, client));
-            Box::new(Self { served: Arc::clone(served), state, port: 0 })
+            Box::new(Self { served: Arc::clone(served), state, ip: client, port: 0, receiver: None })
         })
     }
 
@@ -61,14 +66,47 @@ impl Conversation {
         Arc::ptr_eq(&self.served.file, file)
     }
 
-    /// The port that the client listens on, 0 if it does not say.
-    pub(super) fn port(&self) -> u16 {
-        self.port
+    /// Bytes of blocks of `file` are on their way to the client.
+    pub(super) fn gave(&mut self, file: &Shared, bytes: u64) {
+        if std::ptr::eq(&raw const *self.served.file, file)
+            && let Some(receiver) = self.receiver()
+        {
+            receiver.add(bytes);
+        }
+    }
+
+    /// What a request that has just come says of the client. It may be its last one: then nothing is decided of it.
+    pub(super) fn hear_request(&mut self, request: &BlockRequest) {
+        let file = &self.served.file;
+        if request.cascade_hash == file.cascade_hash() && give::is_told(file.layout().blocks()) {
+            self.hear(Marker::of(request));
+        }
+    }
+
+    /// What the client says of itself in a marker.
+    fn hear(&mut self, marker: Option<Marker>) {
+        let Some(Marker { port, progress, .. }) = marker else { return };
+        self.port = port;
+        if let Some(receiver) = self.receiver() {
+            receiver.tells(progress);
+        }
+    }
+
+    /// What the client is counted as. Clients behind one address are told apart by the ports that they tell.
+    fn receiver(&mut self) -> Option<&Receiver> {
+        let given = self.served.file.given();
+        if let Some(other) = self.receiver.take_if(|receiver| receiver.port() != self.port) {
+            given.close(&other);
+        }
+        if self.receiver.is_none() {
+            self.receiver = given.open(self.ip, self.port);
+        }
+        self.receiver.as_deref()
     }
 
     /// Decides what a request is answered with.
     pub(super) fn request(&mut self, request: Request, waiting: Waiting) -> Decision {
-        self.port = request.marker.map_or(self.port, |marker| marker.port);
+        self.hear(request.marker);
         let file = &self.served.file;
         self.served.upload.request(&mut self.state, request, waiting.server(&|block| file.have().has(block)))
     }
@@ -110,6 +148,7 @@ impl Conversation {
 
 impl Drop for Conversation {
     fn drop(&mut self) {
+        self.receiver.iter().for_each(|receiver| self.served.file.given().close(receiver));
         self.served.upload.close(&self.state);
     }
 }

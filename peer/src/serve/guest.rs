@@ -8,11 +8,11 @@ use super::conversation::Head;
 use super::response::Response;
 use super::socket;
 use cascade_format::metafile::MAGIC;
-use cascade_format::tracker_wide::REQUEST_LEN;
+use cascade_format::tracker_room::MAX_REQUEST_LEN;
 use cascade_format::tracker_wire::REQUEST_MAGIC;
 
 /// Bytes of a guest that are kept: the longest request, and one that shows that more has come.
-const MAX_GUEST_LEN: usize = REQUEST_LEN + 1;
+const MAX_GUEST_LEN: usize = MAX_REQUEST_LEN + 1;
 
 /// What has come of a tracker's request.
 #[derive(Debug)]

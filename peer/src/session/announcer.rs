@@ -1,16 +1,24 @@
 //! The conversation with the trackers about one file: a task for each.
 
-use super::engine::Engine;
+use super::engine::{Engine, Stop};
 use crate::clock;
-use crate::tracker_client::{PeerList, TrackerError, ask};
-use cascade_format::CascadeHash;
-use cascade_swarm::ask::announce::{Announce, Listed, Reply};
+use crate::room::telling::{Badge, Role, Telling, Told, standing};
+use crate::tracker_client::{Identity, PeerList, Question, TrackerError, ask, leave};
+use cascade_format::tracker_room::{Progress, Report};
+use cascade_format::{CascadeHash, PeerAddr};
+use cascade_swarm::ask::announce::tell::{Question as Asked, Tell};
+use cascade_swarm::ask::announce::{Listed, Reply};
 use std::collections::VecDeque;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Answers that wait to be read, for each tracker.
 const QUEUE: usize = 4;
+
+/// Stands in a report until it is known where the connection comes from.
+const NOWHERE: PeerAddr = PeerAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A tracker's answer.
 #[derive(Debug)]
@@ -23,15 +31,27 @@ pub(crate) struct Answer {
     pub list: Result<PeerList, TrackerError>,
 }
 
-/// The trackers of one file; they are asked until this is dropped.
+/// What the owner of a conversation wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wish {
+    /// More peers than there are.
+    hungry: bool,
+    /// Answers; else they are thrown away.
+    heard: bool,
+    /// Changes when there is something new to tell.
+    news: u32,
+}
+
+/// The trackers of one file; they are asked until this is dropped. Those that have this peer in their rooms then hear a
+/// goodbye.
 #[derive(Debug)]
 pub(crate) struct Announcer {
     answers: mpsc::Receiver<Answer>,
     /// Answers that are to be heard again.
     again: VecDeque<Answer>,
-    hungry: watch::Sender<bool>,
-    // Dropping the set ends its tasks.
-    _tasks: JoinSet<()>,
+    wish: watch::Sender<Wish>,
+    telling: Telling,
+    trackers: usize,
     /// Held so that the queue never closes, also without trackers.
     _open: mpsc::Sender<Answer>,
 }
@@ -41,20 +61,27 @@ impl Announcer {
     #[must_use]
     pub(crate) fn start(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool) -> Self {
         let (send, answers) = mpsc::channel(QUEUE * trackers.len().max(1));
-        let (hungry, _) = watch::channel(hungry);
-        let mut tasks = JoinSet::new();
+        let (wish, _) = watch::channel(Wish { hungry, heard: true, news: 0 });
+        let telling = Telling::default();
         for (number, tracker) in (0..).zip(trackers) {
             let conversation = Conversation {
-                engine: engine.clone(),
+                caller: Caller {
+                    tracker: tracker.clone(),
+                    hash,
+                    identity: engine.identity(),
+                    badge: engine.badge,
+                    calls: Arc::clone(&engine.tracker_calls),
+                },
                 number,
-                tracker: tracker.clone(),
-                hash,
-                hungry: hungry.subscribe(),
+                tell: Tell::new(engine.listen.is_some()),
+                telling: telling.clone(),
+                wish: wish.subscribe(),
+                stop: engine.stop.clone(),
                 answers: send.clone(),
             };
-            tasks.spawn(conversation.run());
+            engine.converse(conversation.run());
         }
-        Self { answers, again: VecDeque::new(), hungry, _tasks: tasks, _open: send }
+        Self { answers, again: VecDeque::new(), wish, telling, trackers: trackers.len(), _open: send }
     }
 
     /// Waits for the next answer of any tracker.
@@ -76,48 +103,158 @@ impl Announcer {
 
     /// Whether more peers are wanted than there are.
     pub(crate) fn set_hungry(&self, hungry: bool) {
-        self.hungry.send_if_modified(|old| std::mem::replace(old, hungry) != hungry);
+        self.change(|wish| wish.hungry = hungry);
+    }
+
+    /// Whether somebody reads the answers.
+    pub(crate) fn set_heard(&self, heard: bool) {
+        self.change(|wish| wish.heard = heard);
+    }
+
+    /// From now on trackers that keep a room are told how far this peer is with the file.
+    pub(crate) fn tell(&self, told: Told) {
+        self.telling.set(told);
+        self.change(|wish| wish.news = wish.news.wrapping_add(1));
+    }
+
+    /// The file is complete and has its name.
+    pub(crate) fn conclude(&self) {
+        self.telling.conclude();
+        self.change(|wish| wish.news = wish.news.wrapping_add(1));
+    }
+
+    /// Whether there is anybody to ask.
+    pub(crate) const fn has_trackers(&self) -> bool {
+        self.trackers > 0
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Wish)) {
+        self.wish.send_if_modified(|wish| {
+            let before = *wish;
+            change(wish);
+            *wish != before
+        });
+    }
+}
+
+/// Whom to ask about what, and as whom.
+struct Caller {
+    tracker: String,
+    hash: CascadeHash,
+    identity: Identity,
+    badge: Badge,
+    calls: Arc<Semaphore>,
+}
+
+impl Caller {
+    /// Asks. Whether it has taken a report, and the answer.
+    async fn ask(
+        &self,
+        asked: Asked,
+        told: Option<(Role, Progress)>,
+    ) -> (bool, Result<PeerList, TrackerError>) {
+        // A file among hundreds must not use up the process's descriptors.
+        let _permit = self.calls.acquire().await;
+        let (command, report) = match asked {
+            Asked::Peers(command) => (command, None),
+            Asked::Report(command) => (command, told.map(|told| self.report(told))),
+        };
+        let question = Question { command, cascade_hash: self.hash, report };
+        let list = ask(&self.tracker, question, &self.identity).await;
+        // Who cannot be asked has not refused a report.
+        (list.as_ref().map_or(report.is_some(), |list| list.reported), list)
+    }
+
+    fn report(&self, (role, progress): (Role, Progress)) -> Report {
+        self.badge.report(self.hash, NOWHERE, role == Role::Seeder, progress)
+    }
+
+    /// Whether a report makes sense.
+    fn may_report(&self) -> bool {
+        self.identity.forms.may_report(&self.tracker, clock::now())
+    }
+
+    /// Leaves the tracker's room, and its lists.
+    async fn leave(&self, told: (Role, Progress)) {
+        leave(&self.tracker, Report { goodbye: true, ..self.report(told) }, &self.identity).await;
     }
 }
 
 struct Conversation {
-    engine: Engine,
+    caller: Caller,
     number: u16,
-    tracker: String,
-    hash: CascadeHash,
-    hungry: watch::Receiver<bool>,
+    tell: Tell,
+    telling: Telling,
+    wish: watch::Receiver<Wish>,
+    stop: Stop,
     answers: mpsc::Sender<Answer>,
 }
 
 impl Conversation {
-    async fn run(mut self) {
-        let start = clock::now();
-        let mut announce = Announce::new(self.engine.listen.is_some());
-        loop {
-            let hungry = *self.hungry.borrow_and_update();
-            if let Some(command) = announce.poll(start.elapsed(), hungry) {
-                // A file among hundreds must not use up the process's descriptors.
-                let permit = self.engine.tracker_calls.acquire().await;
-                let mut list = ask(&self.tracker, command, self.hash, self.engine.identity()).await;
-                drop(permit);
-                let second = list.as_mut().ok().and_then(|list| list.second.take());
-                announce.handle_answer(start.elapsed(), command, reply(&list));
-                let answer = Answer { number: self.number, tracker: self.tracker.clone(), list };
-                if self.answers.send(answer).await.is_err() {
-                    return;
-                }
-                // The list is wanted at once; this is for others.
-                if let Some(second) = second {
-                    let _permit = self.engine.tracker_calls.acquire().await;
-                    second.register().await;
-                }
-            }
-            let Some(wakeup) = announce.next_wakeup(hungry) else { return };
+    /// Asks until nobody wants answers any more, or everything ends.
+    async fn run(self) {
+        let Self { caller, number, mut tell, telling, mut wish, stop, answers } = self;
+        {
+            let (stopped, mut watched) = (stop.stopped(), wish.clone());
+            tokio::pin!(stopped);
+            let unwanted = async { while watched.changed().await.is_ok() {} };
+            tokio::pin!(unwanted);
+            let converse = converse(&caller, number, &mut tell, &telling, &mut wish, &answers);
             tokio::select! {
-                () = tokio::time::sleep_until((start + wakeup).into()) => {}
-                changed = self.hungry.changed() => if changed.is_err() { return },
+                () = converse => {}
+                () = stopped => {}
+                () = unwanted => {}
             }
         }
+        if let Some(told) = telling.progress().filter(|_| tell.is_in_room()) {
+            caller.leave(told).await;
+        }
+    }
+}
+
+async fn converse(
+    caller: &Caller,
+    number: u16,
+    tell: &mut Tell,
+    telling: &Telling,
+    wish: &mut watch::Receiver<Wish>,
+    answers: &mpsc::Sender<Answer>,
+) {
+    let start: Instant = clock::now();
+    loop {
+        let wanted = *wish.borrow_and_update();
+        let told = telling.progress().filter(|_| caller.may_report());
+        let now_standing = told.as_ref().map(|(_, progress)| standing(progress));
+        if let Some(question) = tell.poll(start.elapsed(), wanted.hungry, now_standing) {
+            let (reported, mut list) = caller.ask(question, told).await;
+            let second = list.as_mut().ok().and_then(|list| list.second.take());
+            tell.handle_answer(start.elapsed(), reported, reply(&list));
+            let answer = Answer { number, tracker: caller.tracker.clone(), list };
+            if wanted.heard && !pass_on(answer, answers, wish).await {
+                return;
+            }
+            // The list is wanted at once; this is for others.
+            if let Some(second) = second {
+                let _permit = caller.calls.acquire().await;
+                second.register().await;
+            }
+            continue;
+        }
+        let Some(wakeup) = tell.next_wakeup(wanted.hungry, now_standing) else { return };
+        tokio::select! {
+            () = tokio::time::sleep_until((start + wakeup).into()) => {}
+            changed = wish.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Passes an answer on, unless nobody wants to hear it meanwhile; false: nobody ever will.
+async fn pass_on(answer: Answer, answers: &mpsc::Sender<Answer>, wish: &watch::Receiver<Wish>) -> bool {
+    let mut watched = wish.clone();
+    tokio::select! {
+        biased;
+        sent = answers.send(answer) => sent.is_ok(),
+        unheard = watched.wait_for(|wish| !wish.heard) => unheard.is_ok(),
     }
 }
 

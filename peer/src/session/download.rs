@@ -3,6 +3,7 @@
 mod head;
 mod job;
 mod mending;
+mod shown;
 
 use head::{head, hostile, is_hostile};
 pub use job::{AsTar, Download};
@@ -14,9 +15,9 @@ use super::engine::Engine;
 use super::event::{Event, Observer, Progress, Summary};
 use super::keeper::Keeper;
 use super::links::LinkSet;
-use super::rate::Rate;
 use super::recovery::{Aftermath, Cause};
 use super::ticks::Ticks;
+use crate::average::Average;
 use crate::catalog::Served;
 use crate::folder::Head;
 use crate::human::{Count, Name};
@@ -25,9 +26,11 @@ use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
+use crate::room::telling::{Role, Told};
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, Taken, part};
 use crate::tracker_client::{TrackerError, resolve};
+use crate::view::SeenFile;
 use cascade_format::PeerAddr;
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
 use std::path::PathBuf;
@@ -94,11 +97,11 @@ struct Session {
     place: Place,
     target: PathBuf,
     resumed_bytes: u64,
+    rate: Average,
     /// What of that was taken from an earlier version.
     taken: Option<Taken>,
     /// What peers gave before this session, in the same download.
     earlier: Vec<PeerShare>,
-    rate: Rate,
     /// Trackers that have not answered yet, and what the others said.
     silent_trackers: usize,
     tracker_news: Vec<String>,
@@ -122,6 +125,8 @@ struct Session {
     wrong_hashes: u32,
     /// Looks whether the file is the archive of a folder, as long as that is not known.
     head: Option<Head>,
+    /// What is seen of the download.
+    seen: Arc<SeenFile>,
 }
 
 impl Session {
@@ -130,6 +135,7 @@ impl Session {
         engine: Engine,
         start: Instant,
         prepared: Prepared,
+        seen: &Arc<SeenFile>,
     ) -> Result<Self, DownloadError> {
         let Prepared { data, have, on_disk, place, target, taken } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
@@ -156,8 +162,9 @@ impl Session {
         let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
+        let told = Told::new(Arc::clone(&shared), Role::Receiver);
         Ok(Self {
-            announcer: engine.announce(trackers, hash, true),
+            announcer: engine.announce(trackers, hash, told, true),
             silent_trackers: trackers.len(),
             lan: (download.lan && !plan.is_complete()).then(|| engine.lan.join(&hash)),
             on_lan: 0,
@@ -173,9 +180,9 @@ impl Session {
             place,
             target,
             resumed_bytes,
+            rate: Average::default(),
             taken,
             earlier: Vec::new(),
-            rate: Rate::default(),
             tracker_news: Vec::new(),
             received: 0,
             last_arrival: Duration::ZERO,
@@ -188,10 +195,12 @@ impl Session {
             read_again: None,
             wrong_hashes: 0,
             head,
+            seen: Arc::clone(seen),
         })
     }
 
     async fn run(&mut self, observer: &mut dyn Observer) -> Result<Ended, DownloadError> {
+        self.begin_to_show();
         observer.event(Event::Start(self.progress()));
         if !self.plan.is_complete() {
             self.learn_named_peers(observer).await;
@@ -207,7 +216,10 @@ impl Session {
             }
             observer.event(Event::Progress(self.progress()));
             match self.conclude(observer).await? {
-                Concluded::Named => break,
+                Concluded::Named => {
+                    self.announcer.conclude();
+                    break;
+                }
                 Concluded::Doubted => {}
                 Concluded::Elsewhere(why) => return Ok(Ended::Elsewhere(why)),
             }
@@ -252,7 +264,8 @@ impl Session {
         let stopped = stop.stopped();
         tokio::pin!(stopped);
         let mut ticks = Ticks::new(self.start.elapsed());
-        let (shared, upload) = (Arc::clone(&self.shared), Arc::clone(&self.served.upload));
+        let (shared, upload, seen) =
+            (Arc::clone(&self.shared), Arc::clone(&self.served.upload), Arc::clone(&self.seen));
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
@@ -287,6 +300,7 @@ impl Session {
                 }
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
                 found = found_on(&mut self.lan) => self.learn_from_lan(&found, observer),
+                () = seen.is_looked_at() => { self.show(); continue }
                 () = upload.wait_seen() => self.learn_met_peers(),
                 () = upload.tick() => continue,
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
@@ -349,6 +363,8 @@ impl Session {
             }
             LinkEvent::Received { bytes, news, outcomes, message } => {
                 self.received += bytes;
+                self.shared.add_received(bytes);
+                self.seen.add_received(bytes);
                 let gap = now.saturating_sub(self.last_arrival);
                 if gap <= BUSY_GAP {
                     self.busy += gap;
@@ -468,6 +484,7 @@ impl Session {
     fn end(&mut self, ended: Option<&Ended>) {
         self.links.clear();
         self.prefix.stop();
+        self.seen.show_download(None);
         if matches!(ended, Some(Ended::Done | Ended::Folder | Ended::Plain)) {
             return;
         }

@@ -6,8 +6,11 @@ use crate::lan::Lan;
 use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::pace::Limit;
+use crate::room::PeerName;
+use crate::room::telling::{Badge, Told};
 use crate::store::Records;
 use crate::tracker_client::{Forms, Identity};
+use crate::view::Files;
 use cascade_format::CascadeHash;
 use cascade_swarm::Listening;
 use std::collections::HashMap;
@@ -15,6 +18,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
 /// The shared parts.
 #[derive(Debug, Clone)]
@@ -41,12 +45,18 @@ pub struct Engine {
     pub lan: Lan,
     /// Tells all sessions to end.
     pub stop: Stop,
+    /// What is seen of the files.
+    pub(crate) seen: Arc<Files>,
     /// Permits to check a file.
     pub checks: Arc<Semaphore>,
     /// What is known of the trackers.
     pub(crate) forms: Arc<Forms>,
     /// Permits to talk to a tracker.
     pub tracker_calls: Arc<Semaphore>,
+    /// Who this peer is in the rooms of trackers.
+    pub(crate) badge: Badge,
+    /// Conversations with trackers, until their goodbyes.
+    pub(crate) conversations: Arc<Mutex<JoinSet<()>>>,
     /// Conversations with trackers that whoever downloads or seeds the file goes on with.
     pub(crate) parked: Arc<Mutex<HashMap<CascadeHash, Announcer>>>,
 }
@@ -69,12 +79,31 @@ impl Engine {
             paranoid: false,
             max_down: None,
             lan: Lan::new(listen),
+            seen: Arc::new(Files::new(Arc::clone(stop.flag()))),
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             forms: Arc::default(),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
+            badge: Badge::new(PeerName::EMPTY),
+            conversations: Arc::default(),
             parked: Arc::default(),
         })
+    }
+
+    /// Begins a conversation with a tracker.
+    pub(super) fn converse(&self, conversation: impl Future<Output = ()> + Send + 'static) {
+        let mut conversations = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
+        while conversations.try_join_next().is_some() {}
+        conversations.spawn(conversation);
+    }
+
+    /// Waits until the trackers that have this peer in their rooms have heard its goodbye: when everything should end.
+    pub(crate) async fn say_goodbyes(&self) {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let conversations =
+            std::mem::take(&mut *self.conversations.lock().unwrap_or_else(PoisonError::into_inner));
+        // Each of them has its time.
+        conversations.join_all().await;
     }
 
     /// Whoever announces this file next goes on with `announcer`.
@@ -82,17 +111,35 @@ impl Engine {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, announcer);
     }
 
+    /// The same of a file that is served meanwhile, and whose answers nobody reads.
+    pub(super) fn park_unheard(&self, hash: CascadeHash, announcer: Announcer) {
+        if announcer.has_trackers() {
+            announcer.set_hungry(false);
+            announcer.set_heard(false);
+            self.park(hash, announcer);
+        }
+    }
+
     /// Announces a file to `trackers`: a conversation that was begun before goes on, as trackers are not to be asked
     /// twice at once.
-    pub(super) fn announce(&self, trackers: &[String], hash: CascadeHash, hungry: bool) -> Announcer {
+    pub(super) fn announce(
+        &self,
+        trackers: &[String],
+        hash: CascadeHash,
+        told: Told,
+        hungry: bool,
+    ) -> Announcer {
         let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
-        match parked {
+        let announcer = match parked {
             Some(announcer) if !trackers.is_empty() => {
                 announcer.set_hungry(hungry);
+                announcer.set_heard(true);
                 announcer
             }
             _ => Announcer::start(self, trackers, hash, hungry),
-        }
+        };
+        announcer.tell(told);
+        announcer
     }
 
     /// The port that requests tell to peers that know the extension, 0 for none; `None`: plain version 1.

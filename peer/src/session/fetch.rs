@@ -15,6 +15,7 @@ use crate::metafile::{MetafileFileError, MetafileOnDisk};
 use crate::pace::Limit;
 use crate::store::PrepareError;
 use crate::tracker_client::resolve;
+use crate::view::{FileState, Shown};
 use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::ask::Source;
 use cascade_swarm::ask::fetch::{self, Action, AttemptId, Failure};
@@ -113,7 +114,11 @@ impl Fetch {
             return Err(FetchError::Nowhere);
         }
         let growing = Growing::open(&self.out)?;
-        let mut session = Session::begin(self, engine, growing);
+        // It is known by the name of the data.
+        let data = self.out.with_extension("");
+        let fetching = FileState::Fetching { done: 0, total: None };
+        let shown = engine.seen.show(self.cascade_hash, &data, None, fetching);
+        let mut session = Session::begin(self, engine, growing, shown);
         let result = session.run(observer).await;
         session.end(result, observer).await
     }
@@ -139,10 +144,11 @@ struct Session<'a> {
     events: mpsc::Receiver<(AttemptId, Told)>,
     /// What peers said last, for those who do not wait.
     news: HashMap<String, String>,
+    shown: Shown,
 }
 
 impl<'a> Session<'a> {
-    fn begin(order: Fetch, engine: &'a Engine, growing: Growing) -> Self {
+    fn begin(order: Fetch, engine: &'a Engine, growing: Growing, shown: Shown) -> Self {
         let mut plan = fetch::Fetch::new();
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let mut names = JoinSet::new();
@@ -170,6 +176,7 @@ impl<'a> Session<'a> {
             news: HashMap::new(),
             order,
             engine,
+            shown,
         }
     }
 
@@ -203,6 +210,7 @@ impl<'a> Session<'a> {
                 () = tokio::time::sleep_until(wakeup.into()) => {}
                 _ = tick.tick() => {
                     let (done, total) = self.plan.progress();
+                    self.shown.file().set_state(FileState::Fetching { done, total });
                     observer.event(Event::Fetching { done, total, known: self.plan.known() });
                     self.give_up_if_hopeless()?;
                 }

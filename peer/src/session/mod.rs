@@ -21,7 +21,6 @@ pub(crate) mod event;
 pub(crate) mod fetch;
 mod keeper;
 mod links;
-mod rate;
 mod recovery;
 pub(crate) mod seed;
 mod ticks;

@@ -9,9 +9,11 @@ use crate::folder::{FolderError, Special, Tree};
 use crate::lan::found_on;
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
+use crate::room::telling::{Role, Told};
 use crate::store::open::{OpenError, open_regular};
 use crate::store::prepare::Trust;
 use crate::store::{DataFile, HaveMap, Preparation, PrepareError, Record, Shared, Stamp};
+use crate::view::{FileState, SeenFile, Shown};
 use cascade_format::Have;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -105,10 +107,13 @@ impl Seed {
         let layout = *self.metafile.layout();
         let none = HaveMap::new(layout, &Have::none(&layout));
         let hash = self.metafile.cascade_hash();
+        let checking = FileState::Checking { done: 0, total: layout.length() };
+        let shown = engine.seen.show(hash, &self.data, Some(layout), checking);
         let data = self.open(engine).await?;
         // Of an unfinished folder it is a part of what was named.
         data.path().clone_into(&mut self.data);
         let shared = Arc::new(Shared::new(hash, data, none, None));
+        shown.file().set_blocks(&shared);
         shared.describe_with(Arc::clone(&self.metafile));
         if engine.paranoid {
             shared.prove_with(Arc::clone(&self.metafile));
@@ -116,7 +121,7 @@ impl Seed {
         // A client that asks before the check is over hears "not yet", not "never heard of it".
         let served = Served::new(Arc::clone(&shared));
         engine.catalog.add(Arc::clone(&served));
-        let checked = self.check(engine, &shared, Trust::Record, observer).await;
+        let checked = self.check(engine, (&shared, shown.file()), Trust::Record, observer).await;
         let (have, stamp) = checked.inspect_err(|_| engine.catalog.remove(&hash))?;
         if have.count() == 0 && layout.blocks() > 0 {
             engine.catalog.remove(&hash);
@@ -125,7 +130,7 @@ impl Seed {
         }
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
-        self.serve(engine, &served, observer).await
+        self.serve_shown(engine, &served, &shown, Role::Seeder, observer).await
     }
 
     /// Opens the data: a file, or a folder, which is walked.
@@ -165,14 +170,34 @@ impl Seed {
     ///
     /// # Errors
     /// The file cannot be read any more.
-    pub async fn serve(
+    pub(crate) async fn serve(
         &self,
         engine: &Engine,
         served: &Served,
+        role: Role,
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
-        let shared = &served.file;
-        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), false);
+        let (hash, layout) = (served.file.cascade_hash(), *served.file.layout());
+        let shown = engine.seen.show(hash, &self.data, Some(layout), FileState::Seeding);
+        shown.file().set_blocks(&served.file);
+        self.serve_shown(engine, served, &shown, role, observer).await
+    }
+
+    async fn serve_shown(
+        &self,
+        engine: &Engine,
+        served: &Served,
+        shown: &Shown,
+        role: Role,
+        observer: &mut dyn Observer,
+    ) -> Result<(), SeedError> {
+        let (shared, seen) = (&served.file, shown.file());
+        seen.set_state(FileState::Seeding);
+        let told = Told::new(Arc::clone(shared), role);
+        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), told, false);
+        if role == Role::Receiver {
+            announcer.conclude();
+        }
         // Others find this peer by it; a seeder looks for nobody.
         let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
@@ -184,7 +209,7 @@ impl Seed {
                 }),
                 () = served.upload.tick() => {}
                 _ = found_on(&mut lan) => {}
-                _ = shared.wait_trouble() => self.check_again(engine, shared, observer).await?,
+                _ = shared.wait_trouble() => self.check_again(engine, (shared, seen), observer).await?,
                 () = engine.stop.stopped() => return Ok(()),
             }
         }
@@ -194,9 +219,10 @@ impl Seed {
     async fn check_again(
         &self,
         engine: &Engine,
-        shared: &Arc<Shared>,
+        (shared, seen): (&Arc<Shared>, &SeenFile),
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
+        seen.set_state(FileState::Checking { done: 0, total: shared.layout().length() });
         let (changed, data) = (shared.data().changed_path(), self.data.display());
         let again = if changed == self.data { "it".to_owned() } else { format!("{data}") };
         let changed = changed.display();
@@ -215,9 +241,10 @@ impl Seed {
             }
             before = now;
         }
-        let (have, stamp) = self.check(engine, shared, Trust::Bytes, observer).await?;
+        let (have, stamp) = self.check(engine, (shared, seen), Trust::Bytes, observer).await?;
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
+        seen.set_state(FileState::Seeding);
         observer.event(Event::Seeding { have: have.count(), blocks: have.blocks() });
         Ok(())
     }
@@ -226,7 +253,7 @@ impl Seed {
     async fn check(
         &self,
         engine: &Engine,
-        shared: &Arc<Shared>,
+        (shared, seen): (&Arc<Shared>, &SeenFile),
         trust: Trust,
         observer: &mut dyn Observer,
     ) -> Result<(Have, Stamp), SeedError> {
@@ -271,7 +298,9 @@ impl Seed {
                     };
                 }
                 () = tokio::time::sleep(TICK) => {
-                    observer.event(Event::Checking { done: done.load(Ordering::Relaxed).min(total), total });
+                    let done = done.load(Ordering::Relaxed).min(total);
+                    seen.set_state(FileState::Checking { done, total });
+                    observer.event(Event::Checking { done, total });
                 }
             }
         }

@@ -1,38 +1,102 @@
-//! What was given of a file to other peers.
+//! What was given of a file to other peers, and to which.
 
-use std::collections::{HashMap, HashSet};
+use crate::average::Average;
+use crate::clock;
+use cascade_format::extension::Progress;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// Receivers that are told apart; more are not counted.
+/// Receivers of one file that are told apart; more are not counted.
 const MAX_RECEIVERS: usize = 65_536;
 
+/// Receivers of one file that a look shows: first those that hold a connection, then those that were seen last.
+pub const MAX_RECEIVERS_SEEN: usize = 4096;
+
 /// Counts bytes and receivers of one file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Given {
+    start: Instant,
     bytes: AtomicU64,
-    receivers: Mutex<HashSet<(IpAddr, u16)>>,
+    /// Locked when a connection asks for the file first, when it ends, and for a look.
+    receivers: Mutex<HashMap<Key, Entry>>,
+}
+
+/// By address, and by the port that it listens on; 0: it does not tell.
+type Key = (IpAddr, u16);
+
+#[derive(Debug)]
+struct Entry {
+    receiver: Arc<Receiver>,
+    first_seen: Duration,
+    last_seen: Duration,
+    rate: Average,
+}
+
+/// One receiver, as its connections write to it.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    key: Key,
+    bytes: AtomicU64,
+    connections: AtomicU32,
+    extension: AtomicBool,
+    /// What it told last of what it has.
+    told: AtomicU8,
+    /// Milliseconds after `start` at which it told first that it has everything; 0: it has not.
+    completed: AtomicU64,
+    start: Instant,
+}
+
+/// One receiver at the moment of a look.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SeenReceiver {
+    pub(crate) ip: IpAddr,
+    pub(crate) port: Option<u16>,
+    pub(crate) extension: bool,
+    pub(crate) told: Option<Progress>,
+    pub(crate) bytes: u64,
+    pub(crate) rate: f64,
+    pub(crate) active: bool,
+    /// How long ago.
+    pub(crate) first_seen: Duration,
+    pub(crate) last_seen: Duration,
+    /// How long ago it told first that it has everything.
+    pub(crate) completed: Option<Duration>,
+}
+
+/// The receivers at the moment of a look.
+#[derive(Debug, Default)]
+pub(crate) struct SeenReceivers {
+    /// The number of all.
+    pub(crate) known: usize,
+    /// The number of those that were given something.
+    pub(crate) given: usize,
+    /// At most [`MAX_RECEIVERS_SEEN`] of them.
+    pub(crate) seen: Vec<SeenReceiver>,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self { start: clock::now(), bytes: AtomicU64::new(0), receivers: Mutex::default() }
+    }
 }
 
 impl Given {
-    /// Bytes of answers that the sockets have taken, headers included.
+    /// Bytes of blocks that the sockets have taken.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// Peers that were given something: by address, and by the port that they listen on if they tell it. One with
-    /// addresses of both families may have got blocks at each: of each port the family counts that has more.
+    /// addresses of both families may have got blocks at each, and is one.
     #[must_use]
     pub fn receivers(&self) -> usize {
-        let receivers = self.receivers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut ports: HashMap<u16, [usize; 2]> = HashMap::new();
-        for (ip, port) in receivers.iter() {
-            let [v4, v6] = ports.entry(*port).or_default();
-            *(if ip.is_ipv4() { v4 } else { v6 }) += 1;
-        }
-        ports.values().map(|[v4, v6]| v4.max(v6)).sum()
+        distinct(
+            self.lock().values().filter(|entry| entry.receiver.bytes() > 0).map(|entry| entry.receiver.key),
+        )
     }
 
     /// So many bytes more.
@@ -40,12 +104,139 @@ impl Given {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// This one was given something.
-    pub(crate) fn to(&self, ip: IpAddr, port: u16) {
-        let mut receivers = self.receivers.lock().unwrap_or_else(PoisonError::into_inner);
-        if receivers.len() < MAX_RECEIVERS {
-            receivers.insert((ip, port));
+    /// A connection of this receiver begins; it ends with [`Given::close`]. `None`: there are too many.
+    pub(crate) fn open(&self, ip: IpAddr, port: u16) -> Option<Arc<Receiver>> {
+        let (now, key) = (self.start.elapsed(), (ip.to_canonical(), port));
+        let mut receivers = self.lock();
+        if receivers.len() >= MAX_RECEIVERS && !receivers.contains_key(&key) {
+            return None;
         }
+        let entry = receivers.entry(key).or_insert_with(|| {
+            let mut rate = Average::default();
+            rate.update(now, 0);
+            Entry {
+                receiver: Arc::new(Receiver::new(key, self.start)),
+                first_seen: now,
+                last_seen: now,
+                rate,
+            }
+        });
+        entry.receiver.connections.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::clone(&entry.receiver))
+    }
+
+    /// A connection of this receiver has ended. One that was given nothing, and is not complete, is forgotten with its
+    /// last connection.
+    pub(crate) fn close(&self, receiver: &Receiver) {
+        let mut receivers = self.lock();
+        let left = receiver.connections.fetch_sub(1, Ordering::Relaxed) - 1;
+        if left == 0 && receiver.bytes() == 0 && receiver.completed().is_none() {
+            receivers.remove(&receiver.key);
+        } else if let Some(entry) = receivers.get_mut(&receiver.key) {
+            entry.last_seen = self.start.elapsed();
+        }
+    }
+
+    /// Looks at the receivers. Their rates are measured from look to look.
+    pub(crate) fn look(&self, now: Instant) -> SeenReceivers {
+        let now = now.saturating_duration_since(self.start);
+        let mut receivers = self.lock();
+        let mut seen: Vec<SeenReceiver> = receivers.values_mut().map(|entry| entry.look(now)).collect();
+        drop(receivers);
+        let key = |seen: &SeenReceiver| (seen.ip, seen.port.unwrap_or(0));
+        let known = distinct(seen.iter().map(key));
+        let given = distinct(seen.iter().filter(|seen| seen.bytes > 0).map(key));
+        let rank = |seen: &SeenReceiver| (!seen.active, seen.last_seen);
+        if seen.len() > MAX_RECEIVERS_SEEN {
+            seen.select_nth_unstable_by_key(MAX_RECEIVERS_SEEN, rank);
+            seen.truncate(MAX_RECEIVERS_SEEN);
+        }
+        // Hash maps have no order.
+        seen.sort_unstable_by_key(|seen| (rank(seen), seen.ip, seen.port));
+        SeenReceivers { known, given, seen }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+        self.receivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many receivers have these addresses and ports. One with addresses of both families may be known by each: of each
+/// port the family counts that has more.
+pub(crate) fn distinct(receivers: impl Iterator<Item = (IpAddr, u16)>) -> usize {
+    let mut ports: HashMap<u16, [usize; 2]> = HashMap::new();
+    for (ip, port) in receivers {
+        let [v4, v6] = ports.entry(port).or_default();
+        *(if ip.is_ipv4() { v4 } else { v6 }) += 1;
+    }
+    ports.values().map(|[v4, v6]| v4.max(v6)).sum()
+}
+
+impl Entry {
+    fn look(&mut self, now: Duration) -> SeenReceiver {
+        let Receiver { key: (ip, port), bytes, connections, extension, told, .. } = &*self.receiver;
+        let (bytes, active) = (bytes.load(Ordering::Relaxed), connections.load(Ordering::Relaxed) > 0);
+        if active {
+            self.last_seen = now;
+        }
+        SeenReceiver {
+            ip: *ip,
+            port: Some(*port).filter(|port| *port != 0),
+            extension: extension.load(Ordering::Relaxed),
+            told: Progress::read(told.load(Ordering::Relaxed)),
+            bytes,
+            rate: self.rate.update(now, bytes),
+            active,
+            first_seen: now.saturating_sub(self.first_seen),
+            last_seen: now.saturating_sub(self.last_seen),
+            completed: self.receiver.completed().map(|at| now.saturating_sub(at)),
+        }
+    }
+}
+
+impl Receiver {
+    fn new(key: Key, start: Instant) -> Self {
+        Self {
+            key,
+            bytes: AtomicU64::new(0),
+            connections: AtomicU32::new(0),
+            extension: AtomicBool::new(false),
+            told: AtomicU8::new(0),
+            completed: AtomicU64::new(0),
+            start,
+        }
+    }
+
+    /// The port that it tells.
+    pub(crate) fn port(&self) -> u16 {
+        self.key.1
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// It was given so many bytes more.
+    pub(crate) fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// It has shown that it knows the extension, and perhaps told what it has.
+    pub(crate) fn tells(&self, told: Option<Progress>) {
+        self.extension.store(true, Ordering::Relaxed);
+        if let Some(told) = told {
+            self.told.store(told.byte(), Ordering::Relaxed);
+            if told == Progress::COMPLETE && self.completed().is_none() {
+                let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.completed.store(now.max(1), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// When it told first that it has everything, after `start`.
+    fn completed(&self) -> Option<Duration> {
+        let at = self.completed.load(Ordering::Relaxed);
+        (at > 0).then(|| Duration::from_millis(at))
     }
 }
 
@@ -54,28 +245,87 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
+    const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn give(given: &Given, ip: IpAddr, port: u16, bytes: u64) {
+        let receiver = given.open(ip, port);
+        given.add(bytes);
+        receiver.iter().for_each(|receiver| receiver.add(bytes));
+        receiver.iter().for_each(|receiver| given.close(receiver));
+    }
+
     #[test]
     fn a_receiver_with_addresses_of_both_families_is_one() {
         let given = Given::default();
         for (ip, port) in [("10.0.0.1", 8889), ("fd00::1", 8889), ("10.0.0.2", 8889), ("fd00::1", 8890)] {
-            given.to(ip.parse().unwrap(), port);
+            give(&given, ip.parse().unwrap(), port, 1);
         }
-        assert_eq!(given.receivers(), 3);
+        let look = given.look(clock::now());
+        assert_eq!((given.receivers(), look.known, look.given, look.seen.len()), (3, 3, 3, 4));
     }
 
     #[test]
     fn receivers_are_counted_once_and_boundedly() {
         let given = Given::default();
-        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        given.add(5);
-        given.add(6);
-        for port in [0, 7, 7, 8, 0] {
-            given.to(ip, port);
+        for (port, bytes) in [(0, 5), (7, 6), (7, 1), (8, 1), (0, 1)] {
+            give(&given, IP, port, bytes);
         }
-        assert_eq!((given.bytes(), given.receivers()), (11, 3));
+        assert_eq!((given.bytes(), given.receivers()), (14, 3));
         for number in 0..u32::try_from(2 * MAX_RECEIVERS).unwrap() {
-            given.to(IpAddr::V4(Ipv4Addr::from(number)), 0);
+            give(&given, IpAddr::V4(Ipv4Addr::from(number)), 0, 1);
         }
         assert_eq!(given.receivers(), MAX_RECEIVERS);
+        let look = given.look(clock::now());
+        assert_eq!((look.known, look.seen.len()), (MAX_RECEIVERS, MAX_RECEIVERS_SEEN));
+    }
+
+    #[test]
+    fn who_was_given_nothing_is_forgotten_with_its_last_connection() {
+        let given = Given::default();
+        let (one, other) = (given.open(IP, 7).unwrap(), given.open(IP, 7).unwrap());
+        given.close(&one);
+        assert_eq!((given.look(clock::now()).known, given.receivers()), (1, 0));
+        given.close(&other);
+        assert_eq!(given.look(clock::now()).known, 0);
+        give(&given, IP, 7, 1);
+        let look = given.look(clock::now());
+        assert_eq!((look.known, look.seen[0].active, look.seen[0].bytes), (1, false, 1));
+    }
+
+    #[test]
+    fn those_that_hold_a_connection_are_seen_first() {
+        let given = Given::default();
+        for port in 1..=u16::try_from(MAX_RECEIVERS_SEEN + 5).unwrap() {
+            give(&given, IP, port, 1);
+        }
+        let open = given.open(IP, 60_000).unwrap();
+        open.tells(Progress::of(3, 4));
+        let look = given.look(clock::now());
+        let first = &look.seen[0];
+        assert_eq!((first.port, first.active, first.extension), (Some(60_000), true, true));
+        assert_eq!(first.told, Progress::of(3, 4));
+        assert_eq!((look.known, first.completed), (MAX_RECEIVERS_SEEN + 6, None));
+    }
+
+    /// Others may have given it everything.
+    #[test]
+    fn who_is_complete_is_remembered_and_when_that_was_told_first() {
+        let given = Given::default();
+        let open = given.open(IP, 7).unwrap();
+        open.tells(Some(Progress::COMPLETE));
+        given.close(&open);
+        let look = given.look(clock::now() + Duration::from_secs(9));
+        let ago = look.seen[0].completed.unwrap();
+        assert!((Duration::from_millis(8990)..Duration::from_secs(19)).contains(&ago), "{ago:?}");
+        assert_eq!((look.known, given.receivers()), (1, 0));
+    }
+
+    /// A mapped address is the address that it stands for.
+    #[test]
+    fn an_address_of_version_4_is_one_receiver_in_both_forms() {
+        let given = Given::default();
+        give(&given, IP, 7, 1);
+        give(&given, IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), 7, 1);
+        assert_eq!(given.receivers(), 1);
     }
 }

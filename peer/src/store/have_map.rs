@@ -1,5 +1,6 @@
 //! The blocks that are verified and on disk, as many threads see them.
 
+use crate::view::BlockSet;
 use cascade_format::{Block, Have, Layout};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -96,6 +97,14 @@ impl HaveMap {
         have
     }
 
+    /// The same, to be looked at.
+    pub(crate) fn set(&self) -> BlockSet {
+        if self.is_complete() {
+            return BlockSet::all(self.layout.blocks());
+        }
+        BlockSet::new(self.layout.blocks(), self.words.iter().map(|word| word.load(Ordering::Acquire)))
+    }
+
     fn place(&self, block: Block) -> Option<(&AtomicU64, u64)> {
         let word = usize::try_from(block.number() / 64).ok()?;
         Some((self.words.get(word)?, 1 << (block.number() % 64)))
@@ -115,8 +124,9 @@ mod tests {
         assert_eq!((map.count(), map.has(last)), (1, true));
         let snapshot = map.snapshot();
         assert!(snapshot.has(last) && snapshot.count() == 1);
+        assert_eq!(map.set().runs().next(), Some(129..130));
         map.replace(&Have::all(&layout));
-        assert!(map.is_complete());
+        assert!(map.is_complete() && map.set().is_complete());
         assert!(map.withdraw(last) && !map.withdraw(last));
         assert_eq!((map.count(), map.has(last)), (129, false));
         assert!(map.publish(last));

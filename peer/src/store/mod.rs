@@ -40,6 +40,7 @@ pub mod watch;
 
 pub use data_file::DataFile;
 pub use given::Given;
+pub(crate) use given::{Receiver, SeenReceiver, distinct};
 pub use ground::{Ground, Guarded};
 pub use have_map::HaveMap;
 pub use part::Part;

@@ -50,6 +50,8 @@ pub struct Shared {
     trouble_notify: Notify,
     /// What was given of it to others.
     given: Arc<Given>,
+    /// Bytes of its blocks that have come from others.
+    received: AtomicU64,
     /// Describes the file; peers that know the swarm extension are given its bytes.
     metafile: OnceLock<Arc<MetafileOnDisk>>,
     /// Knows each block's hash, if every block is hashed again before it is served.
@@ -71,6 +73,7 @@ impl Shared {
             trouble: Mutex::default(),
             trouble_notify: Notify::new(),
             given: Arc::default(),
+            received: AtomicU64::new(0),
             metafile: OnceLock::new(),
             proof: OnceLock::new(),
             data,
@@ -82,6 +85,17 @@ impl Shared {
     #[must_use]
     pub fn given(&self) -> &Arc<Given> {
         &self.given
+    }
+
+    /// Bytes of its blocks that have come from others, right or wrong.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes more have come.
+    pub(crate) fn add_received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// From now on who asks for the `.cascade` file is given `metafile`.

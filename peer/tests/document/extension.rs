@@ -37,7 +37,7 @@ fn answers() -> [(&'static str, u8, Vec<Item>, &'static [u8]); 3] {
 }
 
 fn requests() -> [(&'static str, Marker, u64); 2] {
-    let marker = |offers_seen| Marker { port: 8889, offers_seen };
+    let marker = |offers_seen| Marker { port: 8889, offers_seen, progress: None };
     [("marked-request", marker(0), 1), ("news-request", marker(1), NEWS)]
 }
 

@@ -74,8 +74,8 @@ impl World {
         let Some(serving) = &mut node.serving else {
             return if wanted == Wanted::Missing { Decision::Refuse(None) } else { Decision::Give(None) };
         };
-        let marker =
-            ask.offers_seen.map(|offers_seen| Marker { port: conn.client.addr().port(), offers_seen });
+        let port = conn.client.addr().port();
+        let marker = ask.offers_seen.map(|offers_seen| Marker { port, offers_seen, progress: None });
         let request = Request { wanted, marker, behind: behind(conn.queue.iter().skip(1)) };
         // It waits for a block itself from now on, if it asks for one.
         let counted = matches!(wanted, Wanted::Block(_));

@@ -5,6 +5,8 @@ use crate::Time;
 use cascade_format::tracker_wire::Command;
 use core::time::Duration;
 
+pub mod tell;
+
 /// Peers subscribe again after this.
 pub const SUBSCRIBE_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -77,6 +79,16 @@ impl Announce {
         // A subscription brings a list too.
         let subscribe = self.register && self.subscribe_at <= now;
         Some(if subscribe { Command::Subscribe } else { Command::List })
+    }
+
+    /// A question was asked that was not due: [`Announce::handle_answer`] must follow.
+    const fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// Whether the last question had no list for an answer.
+    const fn is_failing(&self) -> bool {
+        self.failures > 0
     }
 
     /// What became of `command`.

@@ -57,6 +57,11 @@ impl Blocks {
         self.missing_bytes
     }
 
+    /// Blocks that are in flight, in no order.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = Block> + '_ {
+        self.in_flight.keys().copied()
+    }
+
     /// Whether this peer has it.
     pub(super) fn is_verified(&self, block: Block) -> bool {
         !self.missing.has(block) && !self.in_flight.contains_key(&block)

@@ -21,6 +21,7 @@
 //! | [`announce`] | decides when a tracker is asked |
 //! | [`address`] | which addresses are worth a connection |
 //! | [`report`] | what a download tells of itself |
+//! | [`seen`] | how it stands, for those who want to see it |
 //! | [`tuning`] | the constants that all these weigh with |
 //! | [`fetch`] | apart from all these: which peer is asked for the `.cascade` file of a link |
 
@@ -42,6 +43,7 @@ mod own;
 mod peers;
 mod plan;
 mod report;
+mod seen;
 #[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, clippy::needless_pass_by_value, reason = "a test world of habits")]
 mod tests;
@@ -55,5 +57,6 @@ pub use links::LinkId;
 pub use peers::Source;
 pub use plan::{Config, Plan};
 pub use report::{PeerShare, Totals};
+pub use seen::{Role, SeenLink};
 pub use tuning::Tuning;
 pub use wrong::{GivenUp, WrongBlock};

@@ -280,6 +280,10 @@ impl Plan {
         self.known.peers.shares()
     }
 
+    pub(super) fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// This peer is known to others by `addr`, and perhaps by one of the other family.
     pub fn set_own_address(&mut self, addr: PeerAddr) {
         self.known.peers.own_mut().set_known_by(addr);

@@ -459,7 +459,7 @@ fn many_readers_of_one_host_do_not_keep_what_is_on_offer() {
 }
 
 /// A client that shows the marker.
-const MARKER: Marker = Marker { port: 7001, offers_seen: 0 };
+const MARKER: Marker = Marker { port: 7001, offers_seen: 0, progress: None };
 
 /// What `wanted` is answered with, nothing else waiting here.
 fn ask(
@@ -606,7 +606,7 @@ fn subscribers_that_take_nothing_do_not_hold_up_another() {
     while got < 100 {
         now += Duration::from_millis(25);
         upload.handle_time(now);
-        let marker = Some(Marker { port: 7001, offers_seen: seen });
+        let marker = Some(Marker { port: 7001, offers_seen: seen, progress: None });
         let news = Request { wanted: Wanted::News, marker, behind: Behind::Nothing };
         if let Decision::Tell(items) = upload.request(now, &mut leecher, news, server) {
             let offers = offered(&items);
@@ -615,7 +615,7 @@ fn subscribers_that_take_nothing_do_not_hold_up_another() {
         }
         now += Duration::from_millis(25);
         if let Some(number) = wanted.pop() {
-            let marker = Some(Marker { port: 7001, offers_seen: seen });
+            let marker = Some(Marker { port: 7001, offers_seen: seen, progress: None });
             let request = Request { wanted: Wanted::Block(block(number)), marker, behind: Behind::Nothing };
             assert!(matches!(upload.request(now, &mut leecher, request, server), Decision::Give(_)));
             upload.sent(now, &leecher, block(number));

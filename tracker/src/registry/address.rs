@@ -81,7 +81,9 @@ impl AddressV6 {
         Some(Self { ip: addr.ip().octets(), port: addr.port().to_be_bytes() })
     }
 
-    fn peer_addr(self) -> PeerAddr {
+    /// The same for the wire.
+    #[must_use]
+    pub fn peer_addr(self) -> PeerAddr {
         PeerAddr::new(self.host(), u16::from_be_bytes(self.port))
     }
 }

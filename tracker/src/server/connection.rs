@@ -2,7 +2,7 @@
 
 use super::DRAIN_MAX;
 use super::held::Phase;
-use crate::ask::Ask;
+use crate::ask::Request;
 use crate::intake::{CutShort, Intake, Parsed};
 use cascade_format::tracker_wire::RequestError;
 use mio::net::TcpStream;
@@ -23,6 +23,7 @@ pub(super) struct Connection {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are this one; an allocation for each costs more")]
 enum State {
     /// The request is arriving.
     Reading(Intake),
@@ -42,7 +43,7 @@ pub(super) enum Outcome {
     /// The connection is over.
     Over,
     /// Answer this.
-    Request(Ask),
+    Request(Request),
     /// Refuse because of this.
     Refuse(Refusal),
 }

@@ -15,10 +15,11 @@
 mod connection;
 mod held;
 
-use crate::ask::Ask;
+use crate::ask::Request;
 use crate::clock;
 use crate::log::Log;
 use crate::responder::{Now, Responder, refuse};
+use crate::view::{QUESTIONS, Question, View};
 use connection::{Connection, Outcome};
 use held::{Held, Phase};
 use mio::net::{TcpListener, TcpStream};
@@ -27,6 +28,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 /// How long a request may take to arrive.
@@ -83,6 +85,9 @@ pub(crate) struct Server {
     request_timeout: Duration,
     responder: Responder,
     log: Log,
+    view: View,
+    /// From other threads of the process.
+    questions: Receiver<Question>,
     /// The answer being written: one buffer for all.
     answer: Vec<u8>,
     /// Whether the listener may have connections: it is edge-triggered, so only an accept that finds
@@ -98,14 +103,24 @@ pub(crate) struct Server {
 #[derive(Debug, Clone)]
 pub(crate) struct Stopper {
     stop: Arc<AtomicBool>,
-    waker: Arc<Waker>,
+    waken: Arc<Waken>,
+}
+
+/// Wakes a server that waits for connections.
+#[derive(Debug)]
+pub(crate) struct Waken(Waker);
+
+impl Waken {
+    pub(crate) fn wake(&self) {
+        // It fails only if the server's poll is broken, and then the server has ended.
+        let _ = self.0.wake();
+    }
 }
 
 impl Stopper {
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        // It fails only if the server's poll is broken, and then the server has ended.
-        let _ = self.waker.wake();
+        self.waken.wake();
     }
 }
 
@@ -120,16 +135,19 @@ impl Server {
         let poll = Poll::new()?;
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let waken = Arc::new(Waken(Waker::new(poll.registry(), WAKER)?));
+        let (view, questions) = View::new(Arc::clone(&waken));
         let started = clock::now();
         Ok(Self {
             poll,
             listener,
-            stopper: Stopper { stop: Arc::default(), waker },
+            stopper: Stopper { stop: Arc::default(), waken },
             held: Held::new(patience.connections),
             request_timeout: patience.request,
             responder,
             log,
+            view,
+            questions,
             answer: Vec::new(),
             acceptable: true,
             accept_again: None,
@@ -141,6 +159,11 @@ impl Server {
 
     pub(crate) fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// How other threads look at it.
+    pub(crate) fn view(&self) -> View {
+        self.view.clone()
     }
 
     /// Serves until stopped.
@@ -157,7 +180,7 @@ impl Server {
             for event in &events {
                 match event.token() {
                     LISTENER => self.acceptable = true,
-                    WAKER => {}
+                    WAKER => self.answer_questions(time),
                     token => self.resume(token, now, time),
                 }
             }
@@ -169,6 +192,13 @@ impl Server {
             self.sweep(now, time);
         }
         Ok(())
+    }
+
+    /// Answers other threads of the process.
+    fn answer_questions(&mut self, time: Now) {
+        for question in self.questions.try_iter().take(QUESTIONS) {
+            question(&mut self.responder, time);
+        }
     }
 
     /// The time for registrations.
@@ -243,7 +273,7 @@ impl Server {
         }
     }
 
-    fn respond(&mut self, request: &Ask, from: IpAddr, time: Now) {
+    fn respond(&mut self, request: &Request, from: IpAddr, time: Now) {
         self.requests += 1;
         if let Some(news) = self.responder.answer(request, from, time, &mut self.answer) {
             self.log.tell(news);

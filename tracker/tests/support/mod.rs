@@ -1,6 +1,6 @@
 //! A running tracker, and a client that speaks to it in raw bytes.
 
-use cascade_tracker::Tracker;
+use cascade_tracker::{Tracker, View};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
@@ -19,14 +19,20 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(tracker: Tracker) -> Self {
+        Self::start_seen(tracker, |_| ())
+    }
+
+    /// The same; `seen` is given a way to look at it.
+    pub(crate) fn start_seen(tracker: Tracker, seen: impl FnOnce(View) + Send + 'static) -> Self {
         let addr = tracker.local_addr();
         let (shutdown, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-            runtime.block_on(tracker.run(async {
+            let stopped = async {
                 // A dropped sender stops it as well.
                 let _ = stopped.await;
-            }))
+            };
+            runtime.block_on(tracker.run_seen(seen, stopped))
         });
         Self { addr, shutdown, thread }
     }

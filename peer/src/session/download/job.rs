@@ -14,6 +14,7 @@ use crate::session::event::{Event, Observer};
 use crate::session::recovery::blocking;
 use crate::store::part::{self, part_path};
 use crate::store::{Place, Preparation, PrepareError, Prepared, Shared};
+use crate::view::{FileState, SeenFile};
 use cascade_swarm::ask::Order;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -125,24 +126,35 @@ impl Download {
         observer: &mut dyn Observer,
     ) -> Result<Arc<Served>, DownloadError> {
         let start = clock::now();
+        let (hash, layout) = (self.metafile.cascade_hash(), *self.metafile.layout());
+        let checking = FileState::Checking { done: 0, total: layout.length() };
+        let mut shown = engine.seen.show(hash, &self.target, Some(layout), checking);
         let (mut beginnings, mut file, mut earlier) = (0, None::<Arc<Shared>>, Vec::new());
         // No folder's archive has this length.
-        let mut replace = Head::of(self.metafile.layout().length()).is_some() || self.take_plain_name();
+        let mut replace = Head::of(layout.length()).is_some() || self.take_plain_name();
         loop {
-            let prepared = prepare(&self, engine, observer).await;
+            let prepared = prepare(&self, engine, shown.file(), observer).await;
             let prepared =
                 prepared.and_then(|prepared| if replace { Ok(prepared) } else { unless_taken(prepared) });
-            let prepared = prepared.inspect_err(|_| engine.catalog.remove(&self.metafile.cascade_hash()))?;
+            let prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
             let part = prepared.data.path().to_owned();
-            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared)?;
+            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared, shown.file())?;
             session.earlier = std::mem::take(&mut earlier);
             // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
             session.end(result.as_ref().ok());
             earlier = session.shares();
-            match result? {
-                Ended::Done => return Ok(session.served),
+            let ended = result?;
+            // The conversation with the trackers goes on: the file is served, or begun anew.
+            engine.park_unheard(self.metafile.cascade_hash(), session.announcer);
+            match ended {
+                Ended::Done => {
+                    if engine.listen.is_some() {
+                        shown.stays();
+                    }
+                    return Ok(session.served);
+                }
                 ended @ (Ended::Folder | Ended::Plain) => {
                     if matches!(ended, Ended::Folder) {
                         make_folder(&part).await?;
@@ -190,6 +202,7 @@ async fn make_folder(part: &Path) -> Result<(), DownloadError> {
 async fn prepare(
     download: &Download,
     engine: &Engine,
+    seen: &SeenFile,
     observer: &mut dyn Observer,
 ) -> Result<Prepared, DownloadError> {
     let done = Arc::new(AtomicU64::new(0));
@@ -216,7 +229,9 @@ async fn prepare(
                 return result.map_err(DownloadError::from);
             }
             () = tokio::time::sleep(TICK) => {
-                observer.event(Event::Checking { done: done.load(Ordering::Relaxed).min(total), total });
+                let done = done.load(Ordering::Relaxed).min(total);
+                seen.set_state(FileState::Checking { done, total });
+                observer.event(Event::Checking { done, total });
             }
         }
     }

@@ -154,6 +154,11 @@ impl Link {
         self.gave > 0
     }
 
+    /// Bytes of verified blocks that came from it.
+    pub(in crate::ask) fn given(&self) -> u64 {
+        self.gave
+    }
+
     /// Bytes a second that it has given since it was opened.
     pub(in crate::ask) fn yields(&self, now: Time) -> u64 {
         self.gave * 1000

@@ -37,6 +37,11 @@ impl Rarity {
         }
     }
 
+    /// That number of each block; empty until the first such peer tells something.
+    pub(in crate::ask) fn holders(&self) -> &[u16] {
+        &self.holders
+    }
+
     /// Number of linked peers that have `block`, not counting those that have all.
     pub(in crate::ask) fn of(&self, block: Block) -> u16 {
         index(block).and_then(|index| self.holders.get(index)).copied().unwrap_or(0)

@@ -1,4 +1,4 @@
-//! The speed that is shown.
+//! A speed that is shown.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use std::time::Duration;
 const WINDOW: Duration = Duration::from_secs(3);
 
 /// A moving average that is right from its first sample on, and begins with the first byte.
-#[derive(Debug, Default)]
-pub(super) struct Rate {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Average {
     last: Duration,
     bytes: u64,
     sum: f64,
     weight: f64,
 }
 
-impl Rate {
+impl Average {
     /// `bytes` is the sum so far; tells bytes a second.
-    pub(super) fn update(&mut self, now: Duration, bytes: u64) -> f64 {
+    pub(crate) fn update(&mut self, now: Duration, bytes: u64) -> f64 {
         let elapsed = now.saturating_sub(self.last).as_secs_f64();
         if elapsed > 0.0 && bytes > 0 {
             #[allow(clippy::cast_precision_loss, reason = "a shown number")]
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_steady_speed_is_shown_at_once_and_waiting_before_it_does_not_count() {
-        let mut rate = Rate::default();
+        let mut rate = Average::default();
         let at = Duration::from_secs_f64;
         assert_eq!(rate.update(at(7.0), 0).to_bits(), 0.0_f64.to_bits());
         for tick in 1..20_u32 {

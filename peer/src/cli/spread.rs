@@ -1,0 +1,197 @@
+//! How the files of `share` and `seed` spread: in place on a terminal, a line now and then in a log, and at the end how
+//! good it was, in words and as a picture.
+
+use super::CliError;
+use crate::clock;
+use crate::human::Name;
+use crate::report::{Status, Style, json_line, line, plain, verdict_json, verdict_text};
+use crate::spread::{History, Verdict, draw, page};
+use crate::view::{FileState, Watch};
+use cascade_format::CascadeHash;
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A log is told of each file this often at most, and only what has changed.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// `--report`.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Report {
+    /// Write a picture of how it spread to this file at the end: each receiver over time, and the copies sent
+    #[arg(long, value_name = "FILE.html|FILE.svg", value_parser = report_path)]
+    report: Option<PathBuf>,
+}
+
+/// Whether a report is a page, which holds any number of pictures, and not one picture.
+fn is_page(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("html"))
+}
+
+fn report_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_picture = path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("svg"));
+    if is_page(&path) || is_picture { Ok(path) } else { Err("its name must end with .html or .svg".into()) }
+}
+
+impl Report {
+    /// Looks whether the report of `files` files can be written later.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub(super) fn check(&self, files: usize) -> Result<(), CliError> {
+        let Some(path) = &self.report else { return Ok(()) };
+        if files > 1 && !is_page(path) {
+            let message = "an .svg file holds the picture of one file; name a --report that ends with .html";
+            return Err(CliError::usage(message.into()));
+        }
+        if path.symlink_metadata().is_ok() {
+            return Err(CliError::failed(format!(
+                "{} is there already; move it away, or choose another name for the report",
+                Name(path)
+            )));
+        }
+        // Found out before hours of work.
+        tempfile::tempfile_in(folder_of(path)).map(drop).map_err(|error| cannot_write(path, &error))
+    }
+
+    /// Writes the pictures. A file that is there by now stays as it is.
+    fn write(&self, pictures: &[String]) -> Result<(), CliError> {
+        let Some(path) = &self.report else { return Ok(()) };
+        let text = if is_page(path) { page(pictures) } else { pictures.concat() };
+        let write = || {
+            let mut file = tempfile::Builder::new().permissions(usual_mode()).tempfile_in(folder_of(path))?;
+            file.write_all(text.as_bytes())?;
+            file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+        };
+        write().map_err(|error| cannot_write(path, &error))
+    }
+}
+
+/// That of a file which is made in the usual way: the user's mask takes away from it.
+fn usual_mode() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::failed(format!("cannot write {}: {error}; choose another name for the report", Name(path)))
+}
+
+/// Looks on while files spread.
+pub(super) struct Onlooker {
+    watch: Watch,
+    style: Style,
+    status: Option<Status>,
+    interval: Interval,
+    files: Vec<Watched>,
+    /// What a log was told last of each file, and when.
+    told: HashMap<CascadeHash, String>,
+    told_at: Instant,
+}
+
+struct Watched {
+    hash: CascadeHash,
+    name: String,
+    history: History,
+}
+
+impl Onlooker {
+    /// Must be called within a runtime.
+    pub(super) fn new(watch: Watch, style: &Style) -> Self {
+        let mut interval = interval(LOOK);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (status, style, told_at) = (style.status(), style.clone(), clock::now());
+        Self { watch, style, status, interval, files: Vec::new(), told: HashMap::new(), told_at }
+    }
+
+    /// Looks again and again, until this is dropped; then it can be called anew.
+    pub(super) async fn look_on(&mut self) {
+        loop {
+            self.interval.tick().await;
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        let view = self.watch.view();
+        for file in view.files.iter().filter(|file| !matches!(file.state, FileState::Fetching { .. })) {
+            let number = self.files.iter().position(|watched| watched.hash == file.hash);
+            let number = number.unwrap_or_else(|| {
+                let (hash, name) = (file.hash, file.name.clone());
+                self.files.push(Watched { hash, name, history: History::new(file.length) });
+                self.files.len() - 1
+            });
+            if let Some(watched) = self.files.get_mut(number) {
+                watched.history.look(view.uptime, view.bytes_given, file);
+            }
+        }
+        self.status.iter_mut().for_each(|status| status.show(&view));
+        if matches!(self.style, Style::Lines) && self.told_at.elapsed() >= LINE_INTERVAL {
+            self.told_at = clock::now();
+            for file in &view.files {
+                let Some(text) = plain(file) else { continue };
+                if self.told.get(&file.hash) != Some(&text) {
+                    line(&text);
+                    self.told.insert(file.hash, text);
+                }
+            }
+        }
+    }
+
+    /// The end: nothing stays in place. Call this when the last answers have left.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub(super) fn finish(mut self, all: bool, report: &Report) -> Result<(), CliError> {
+        self.look();
+        self.status = None;
+        let mut pictures = Vec::new();
+        for Watched { name, history, .. } in &self.files {
+            let verdict = Verdict::of(history);
+            let text = verdict_text(name, &verdict);
+            pictures.push(draw(history, name, text.strip_prefix(&format!("{name}: ")).unwrap_or(&text)));
+            if !all && verdict.known == 0 {
+                continue;
+            }
+            if matches!(self.style, Style::Json) {
+                json_line(&verdict_json(name, &verdict));
+            } else {
+                line(&text);
+            }
+        }
+        report.write(&pictures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_page_or_a_picture_and_replaces_nothing() {
+        assert!(report_path("a.html").is_ok() && report_path("a/b.SVG").is_ok());
+        assert!(report_path("a.png").is_err() && report_path("html").is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let report = |name: &str| Report { report: Some(folder.path().join(name)) };
+        report("a.svg").check(1).unwrap();
+        report("a.svg").check(2).unwrap_err();
+        report("a.html").check(2).unwrap();
+        report("nowhere/a.html").check(1).unwrap_err();
+        report("a.html").write(&["<svg>1</svg>".into(), "<svg>2</svg>".into()]).unwrap();
+        let written = std::fs::read_to_string(folder.path().join("a.html")).unwrap();
+        assert!(written.contains("<svg>1</svg><svg>2</svg>"), "{written}");
+        report("a.html").check(1).unwrap_err();
+        report("a.html").write(&[]).unwrap_err();
+        assert_eq!(std::fs::read_to_string(folder.path().join("a.html")).unwrap(), written);
+        Report { report: None }.write(&[]).unwrap();
+    }
+}

@@ -1,0 +1,56 @@
+//! `peer status`: who has how much of a file.
+
+use super::asked::{Asked, runtime};
+use super::given::Trackers;
+use super::interrupt::Ear;
+use super::room_text::{heading, member_json, summary_json, table};
+use super::{CliError, ExitCode};
+use crate::report::{json_line, line, stdout_width};
+use crate::room::view::by_who_holds_up;
+use std::ffi::OsString;
+
+/// Show who has how much of a file
+///
+/// A tracker tells what the peers say of themselves; it must keep rooms, as `tracker` and `peer share` do. Whoever holds
+/// everybody up comes first. A question mark behind an address: the peer reports from another one.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The .cascade file, or a link
+    #[arg(value_name = "FILE.cascade|LINK")]
+    file: OsString,
+    #[command(flatten)]
+    trackers: Trackers,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage; no tracker keeps the file's room.
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
+    let asked = Asked::read(&args.file, &args.trackers)?;
+    let (runtime, stop) = runtime(ear)?;
+    let heard = runtime.block_on(async {
+        tokio::select! {
+            heard = asked.ask(true) => Some(heard),
+            () = stop.stopped() => None,
+        }
+    });
+    runtime.shutdown_background();
+    let Some(heard) = heard else { return Ok(ExitCode::Interrupted) };
+    let why = heard.why();
+    let Some(mut room) = heard.room else { return Err(CliError::failed(why)) };
+    by_who_holds_up(&mut room.members, asked.length);
+    if args.json {
+        json_line(&summary_json(&asked, &room.summary));
+        room.members.iter().for_each(|member| json_line(&member_json(&asked, member)));
+        return Ok(ExitCode::Done);
+    }
+    line(&format!("{}: {}", asked.shown(), heading(&room.summary)));
+    if !room.members.is_empty() {
+        table(&room.members, asked.length, stdout_width()).iter().for_each(|row| line(row));
+    }
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,244 @@
+//! When a tracker that keeps a room is told how far this peer is: a report takes the place of every other question, and
+//! goes besides when there is something to tell.
+
+use super::{Announce, Reply};
+use crate::Time;
+use cascade_format::tracker_wire::Command;
+use core::time::Duration;
+
+/// A receiver reports so often, and any peer of which something has changed.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What a peer would report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it has everything.
+    pub complete: bool,
+    /// Blocks that it has, bytes that it has received and given.
+    pub figures: [u64; 3],
+}
+
+/// What to ask a tracker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// For peers, with the commands of version 1 or those for both families.
+    Peers(Command),
+    /// For peers, with a report. Where it is not understood, this command takes its place.
+    Report(Command),
+}
+
+/// The conversation with one tracker about one file, as [`Announce`], with a tracker that may keep a room.
+#[derive(Debug)]
+pub struct Tell {
+    announce: Announce,
+    register: bool,
+    /// The last report that was accepted.
+    told: Option<(Time, Standing)>,
+    /// No report before this: the last one was not accepted.
+    not_before: Time,
+    /// What is under way: what it asks, and the report in it.
+    asked: Option<(Command, Option<Standing>)>,
+}
+
+impl Tell {
+    /// See [`Announce::new`].
+    #[must_use]
+    pub fn new(register: bool) -> Self {
+        Self { announce: Announce::new(register), register, told: None, not_before: Time::ZERO, asked: None }
+    }
+
+    /// What to ask now, if anything; [`Tell::handle_answer`] must follow. `hungry`: see [`Announce::poll`]. `standing`:
+    /// how far this peer is; `None`: there is nothing to report, or the tracker keeps no room, and then it is asked
+    /// as [`Announce`] says.
+    pub fn poll(&mut self, now: Time, hungry: bool, standing: Option<Standing>) -> Option<Question> {
+        if self.asked.is_some() {
+            return None;
+        }
+        let usual = match self.announce.poll(now, hungry) {
+            None if self.report_at(standing).is_some_and(|at| at <= now) => {
+                self.announce.ask();
+                Some(if self.register { Command::Subscribe } else { Command::List })
+            }
+            usual => usual,
+        };
+        let command = usual?;
+        self.asked = Some((command, standing));
+        Some(if standing.is_some() { Question::Report(command) } else { Question::Peers(command) })
+    }
+
+    /// What became of the question. `reported`: it was a report, and the reply is to that.
+    pub fn handle_answer(&mut self, now: Time, reported: bool, reply: Reply) {
+        let Some((command, standing)) = self.asked.take() else { return };
+        let told = reported && matches!(reply, Reply::List(_));
+        if let Some(standing) = standing.filter(|_| told) {
+            self.told = Some((now, standing));
+        } else if !reported && standing.is_some() {
+            self.told = None;
+            self.not_before = now + REPORT_INTERVAL;
+        }
+        // A report registers, as a subscription does.
+        let command = if reported && self.register { Command::Subscribe } else { command };
+        self.announce.handle_answer(now, command, reply);
+    }
+
+    /// Whether the tracker may have this peer in its room, also by a report that is under way: then it is to hear a
+    /// goodbye.
+    #[must_use]
+    pub const fn is_in_room(&self) -> bool {
+        self.told.is_some() || matches!(self.asked, Some((_, Some(_))))
+    }
+
+    /// When [`Tell::poll`] has something to ask, as long as `hungry` and `standing` stay; while an answer is owed,
+    /// never.
+    #[must_use]
+    pub fn next_wakeup(&self, hungry: bool, standing: Option<Standing>) -> Option<Time> {
+        let usual = self.announce.next_wakeup(hungry).filter(|_| self.asked.is_none())?;
+        Some(self.next_report(standing).map_or(usual, |report| report.min(usual)))
+    }
+
+    /// When there may be something to report: if nothing is now, something may have changed by then.
+    fn next_report(&self, standing: Option<Standing>) -> Option<Time> {
+        let sooner = self.report_at(standing);
+        let later = self.told.filter(|_| standing.is_some() && !self.announce.is_failing());
+        sooner.or_else(|| later.map(|(at, _)| at + REPORT_INTERVAL))
+    }
+
+    /// When this is to be reported, besides the other questions.
+    fn report_at(&self, standing: Option<Standing>) -> Option<Time> {
+        // After a failure the next question is the announce's: it waits.
+        let standing = standing.filter(|_| !self.announce.is_failing())?;
+        match self.told {
+            None => Some(self.not_before),
+            Some((at, told)) if standing.complete && !told.complete => Some(at),
+            Some((at, told)) if !standing.complete || standing != told => Some(at + REPORT_INTERVAL),
+            Some(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Listed;
+    use super::*;
+    use alloc::vec::Vec;
+
+    const LIST: Reply = Reply::List(Listed { peers: 1, subscribed: None });
+    const SECOND: Time = Duration::from_secs(1);
+
+    fn at(seconds: u32) -> Time {
+        SECOND * seconds
+    }
+
+    fn standing(have: u64, of: u64, given: u64) -> Option<Standing> {
+        Some(Standing { complete: have == of, figures: [have, 0, given] })
+    }
+
+    /// Questions of an hour, looked at each second; a report is understood or not.
+    fn hour(
+        mut tell: Tell,
+        hungry: bool,
+        understood: bool,
+        reply: Reply,
+        has: impl Fn(u32) -> Option<Standing>,
+    ) -> Vec<(u32, Question)> {
+        let mut asked = Vec::new();
+        for second in 0..3600 {
+            let (now, standing) = (at(second), has(second));
+            assert!(tell.next_wakeup(hungry, standing).is_some());
+            if let Some(question) = tell.poll(now, hungry, standing) {
+                asked.push((second, question));
+                assert_eq!(tell.poll(now, hungry, standing), None, "one question at a time");
+                assert_eq!(tell.next_wakeup(hungry, standing), None);
+                tell.handle_answer(now, understood && matches!(question, Question::Report(_)), reply);
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn a_tracker_without_a_room_is_asked_as_ever() {
+        for (hungry, register) in [(true, true), (false, true), (true, false)] {
+            let mut plain = Announce::new(register);
+            let mut expected = Vec::new();
+            for second in 0..3600 {
+                if let Some(command) = plain.poll(at(second), hungry) {
+                    expected.push((second, Question::Peers(command)));
+                    plain.handle_answer(at(second), command, LIST);
+                }
+            }
+            assert_eq!(hour(Tell::new(register), hungry, true, LIST, |_| None), expected);
+        }
+    }
+
+    #[test]
+    fn a_receiver_reports_every_thirty_seconds_in_the_place_of_all_else_and_at_once_at_the_end() {
+        for hungry in [true, false] {
+            let asked = hour(Tell::new(true), hungry, true, LIST, |second| {
+                standing(u64::from(second.min(100)), 100, 0)
+            });
+            assert!(asked.iter().all(|(_, question)| matches!(question, Question::Report(_))));
+            let times: Vec<u32> = asked.iter().map(|(second, _)| *second).collect();
+            assert_eq!(times[..5], [0, 30, 60, 90, 100]);
+            if !hungry {
+                assert_eq!(
+                    times[5..7],
+                    [400, 700],
+                    "who has everything and gives nothing has nothing to tell"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_seeder_reports_while_it_gives() {
+        let given = |second: u32| u64::from(second.clamp(100, 200));
+        let asked = hour(Tell::new(true), false, true, LIST, |second| standing(9, 9, given(second)));
+        let times: Vec<u32> = asked.iter().map(|(second, _)| *second).collect();
+        assert_eq!(times[..7], [0, 101, 131, 161, 191, 221, 521]);
+    }
+
+    #[test]
+    fn a_tracker_that_does_not_understand_is_not_asked_oftener_than_before() {
+        let asked = hour(Tell::new(true), false, false, LIST, |second| {
+            (second == 0).then(|| standing(1, 2, 0).unwrap())
+        });
+        assert_eq!(
+            asked[..2],
+            [(0, Question::Report(Command::Subscribe)), (300, Question::Peers(Command::List))]
+        );
+        assert_eq!(asked.len(), 12);
+        // Nobody has found out that it never will.
+        let asked = hour(Tell::new(true), false, false, LIST, |_| standing(1, 2, 0));
+        assert!(asked.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 30), "{asked:?}");
+    }
+
+    #[test]
+    fn what_becomes_known_between_two_questions_is_reported_at_once() {
+        let asked = hour(Tell::new(true), false, true, LIST, |second| {
+            (second >= 7).then(|| standing(1, 2, 0).unwrap())
+        });
+        let first = Question::Peers(Command::Subscribe);
+        assert_eq!(asked[..2], [(0, first), (7, Question::Report(Command::Subscribe))]);
+    }
+
+    #[test]
+    fn one_that_fails_is_left_in_peace() {
+        let asked = hour(Tell::new(true), true, true, Reply::Unreachable, |_| standing(1, 2, 0));
+        let times: Vec<u32> = asked.iter().map(|(second, _)| *second).collect();
+        assert_eq!(times[..7], [0, 5, 15, 35, 75, 135, 195]);
+        assert!(hour(Tell::new(true), true, true, Reply::Refused, |_| standing(1, 2, 0)).len() < 20);
+    }
+
+    #[test]
+    fn who_was_in_a_room_says_goodbye_to_it() {
+        let mut tell = Tell::new(true);
+        assert!(!tell.is_in_room());
+        assert!(tell.poll(at(0), false, standing(1, 2, 0)).is_some() && tell.is_in_room());
+        tell.handle_answer(at(0), true, LIST);
+        assert!(tell.is_in_room());
+        assert_eq!(tell.poll(at(30), false, None), None);
+        assert_eq!(tell.poll(at(30), false, standing(1, 2, 0)), Some(Question::Report(Command::Subscribe)));
+        tell.handle_answer(at(30), false, LIST);
+        assert!(!tell.is_in_room(), "the tracker was exchanged for one that keeps none");
+    }
+}

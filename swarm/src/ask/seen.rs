@@ -1,0 +1,157 @@
+//! A download as it stands, for those who want to see it. Nothing is kept for this: it is put together when it is
+//! asked for.
+
+use super::links::{Link, LinkId};
+use super::plan::Plan;
+use crate::Time;
+use alloc::vec::Vec;
+use cascade_format::PeerAddr;
+
+/// What is under way on a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The connection is being made.
+    Connecting,
+    /// Blocks are asked for, and come.
+    Asking,
+    /// Blocks are asked for, and nothing has come for so long that they may be asked of others.
+    Stalled,
+    /// A question for news waits at the peer: there is nothing else to ask for.
+    Waiting,
+    /// Nothing is asked for.
+    Idle,
+}
+
+/// One link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeenLink {
+    /// Its name.
+    pub id: LinkId,
+    /// Where the peer listens.
+    pub addr: PeerAddr,
+    /// What is under way.
+    pub role: Role,
+    /// Bytes a second while blocks came last; 0 while unknown.
+    pub rate: f64,
+    /// Bytes of verified blocks that came over it.
+    pub bytes: u64,
+    /// Blocks that are asked for over it.
+    pub in_flight: usize,
+    /// Whether the peer has shown that it knows the extension.
+    pub extension: bool,
+    /// Blocks that the peer has, as it has told; `None`: it tells nothing.
+    pub had: Option<u64>,
+}
+
+impl Plan {
+    /// Every link that is made or being made, the oldest first.
+    #[must_use]
+    pub fn seen_links(&self, now: Time) -> Vec<SeenLink> {
+        let known = self.known();
+        let blocks = known.blocks.layout().blocks();
+        let seen = |(id, link): (LinkId, &Link)| SeenLink {
+            id,
+            addr: known.peers.get(link.peer).addr(),
+            role: role(link, now),
+            rate: link.pipeline.rate(),
+            bytes: link.given(),
+            in_flight: link.requests.wanted().count(),
+            extension: link.told.is_some(),
+            had: link.told.as_ref().map(|told| told.part().map_or(blocks, |have| have.count())),
+        };
+        known.links.iter().map(seen).collect()
+    }
+
+    /// The numbers of the blocks that are in flight, in order.
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<u64> {
+        let mut blocks: Vec<u64> = self.known().blocks.in_flight().map(|block| block.number()).collect();
+        blocks.sort_unstable();
+        blocks
+    }
+
+    /// Of each block, how many of the linked peers that tell what they have, and lack some, have it; empty while
+    /// none of them has told of a block.
+    #[must_use]
+    pub fn holders(&self) -> &[u16] {
+        self.known().rarity.holders()
+    }
+
+    /// Linked peers that have told that they have every block.
+    #[must_use]
+    pub fn linked_seeders(&self) -> usize {
+        let is_seeder = |link: &Link| link.told.as_ref().is_some_and(|told| told.part().is_none());
+        self.known().links.iter().filter(|(_, link)| is_seeder(link)).count()
+    }
+}
+
+fn role(link: &Link, now: Time) -> Role {
+    if !link.is_connected() {
+        Role::Connecting
+    } else if link.is_stalled(now) {
+        Role::Stalled
+    } else if !link.requests.is_empty() {
+        Role::Asking
+    } else if link.told.as_ref().is_some_and(|told| told.polling) {
+        Role::Waiting
+    } else {
+        Role::Idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ask::{Action, Config, Order, Outcome, Source, Tuning};
+    use alloc::boxed::Box;
+    use cascade_format::extension::{Item, Run};
+    use cascade_format::{Block, Have, Layout};
+    use core::net::Ipv4Addr;
+    use core::time::Duration;
+
+    /// Everything that a plan wants done: the links that it makes, and the blocks that it asks for.
+    fn actions(plan: &mut Plan, now: Time) -> (Vec<LinkId>, Vec<Block>) {
+        let (mut links, mut asked) = (Vec::new(), Vec::new());
+        while let Some(action) = plan.poll_action(now) {
+            match action {
+                Action::Connect { link, .. } => links.push(link),
+                Action::Request { blocks, .. } => asked.extend(blocks),
+                Action::Poll { .. } | Action::Probe { .. } | Action::Revoke { .. } | Action::Close { .. } => {
+                }
+            }
+        }
+        (links, asked)
+    }
+
+    #[test]
+    fn a_download_shows_its_links_what_is_in_flight_and_how_rare_blocks_are() {
+        let layout = Layout::new(8 << 20, 1 << 20).unwrap();
+        let config = Config { order: Order::Random, max_links: 64, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 7));
+        let addrs = [1, 2].map(|host| PeerAddr::new(Ipv4Addr::new(10, 0, 0, host).into(), 1000));
+        plan.handle_peers(Time::ZERO, Source::User, &addrs);
+        let (links, _) = actions(&mut plan, Time::ZERO);
+        assert!(plan.seen_links(Time::ZERO).iter().all(|link| link.role == Role::Connecting));
+        assert_eq!((links.len(), plan.holders()), (2, [].as_slice()));
+
+        let now = Duration::from_millis(10);
+        links.iter().for_each(|link| plan.handle_connected(now, *link));
+        let (_, asked) = actions(&mut plan, now);
+        let mut numbers: Vec<u64> = asked.iter().map(|block| block.number()).collect();
+        numbers.sort_unstable();
+        assert_eq!((plan.in_flight(), numbers.is_empty()), (numbers, false));
+
+        // One has everything, the other one the first two blocks.
+        let first = layout.block(0).unwrap();
+        plan.handle_news(now, links[0], &[Item::Everything]);
+        plan.handle_news(now, links[1], &[Item::Have([Run { first, count: 2 }].into())]);
+        assert_eq!((plan.linked_seeders(), plan.holders()), (1, [1, 1, 0, 0, 0, 0, 0, 0].as_slice()));
+        plan.handle_received(now, links[0], 1 << 20, &[Outcome::Verified(asked[0])]);
+        let seen = plan.seen_links(now);
+        let told: Vec<_> =
+            seen.iter().map(|link| (link.addr, link.extension, link.had, link.bytes)).collect();
+        assert_eq!(told, [(addrs[0], true, Some(8), 1 << 20), (addrs[1], true, Some(2), 0)]);
+        let silent = now + Duration::from_secs(14);
+        assert!(plan.seen_links(silent).iter().any(|link| link.role == Role::Stalled), "{seen:?}");
+    }
+}
