@@ -38,7 +38,7 @@ const CELLS_HERE: &str = "
 #[test]
 fn the_first_paint_has_data_and_a_download_fills_the_map() {
     let Some(browser) = Browser::start(DESK) else { return };
-    let (file, folder) = (TestFile::random("film.mkv", 6_000_000, 65_536), tempfile::tempdir().unwrap());
+    let (file, folder) = (TestFile::random("film.mkv", 9_000_000, 65_536), tempfile::tempdir().unwrap());
     let (_sharer, link) = sharing(&file, &folder, &["--max-up", "1MiB/s"]);
     let (mut leecher, _there) = receiver(&link, &[PAGE]);
     browser.go(&page_url(&mut leecher));
@@ -144,7 +144,7 @@ fn it_fits_on_a_phone() {
     let Some(browser) = Browser::start(PHONE) else { return };
     let (file, folder) =
         (TestFile::random(&"long name ".repeat(12), 4_000_000, 65_536), tempfile::tempdir().unwrap());
-    let (_sharer, link) = sharing(&file, &folder, &["--max-up", "2MiB/s"]);
+    let (_sharer, link) = sharing(&file, &folder, &["--max-up", "256KiB/s"]);
     let (mut leecher, _there) = receiver(&link, &[PAGE]);
     browser.go(&page_url(&mut leecher));
     browser.wait_shown();
