@@ -42,5 +42,6 @@ pub mod scene;
 pub mod terminal;
 pub mod tracker_client;
 pub mod tree;
+pub mod unpack;
 pub mod uplink;
 pub mod wide;

@@ -211,16 +211,7 @@ fn run_once(entry: &mut Entry, folder: &Path) -> Result<()> {
     let work = super::run_folder(folder)?;
     let transfer = entry.tool.transfer(&Job { data: &entry.data, work: work.path() })?;
     entry.data.check_copy(&transfer.copy)?;
-    println!(
-        "{:<34} {:7.3} s  {:6.0} MiB/s  cpu {:5.2} + {:5.2} s  memory {} + {}",
-        entry.name,
-        transfer.wall,
-        mib_per_second(entry.length, transfer.wall),
-        transfer.sender.cpu,
-        transfer.receiver.cpu,
-        show_size(transfer.sender.peak),
-        show_size(transfer.receiver.peak),
-    );
+    transfer.tell(&entry.name, entry.length);
     entry.runs.push(transfer);
     Ok(())
 }

@@ -4,8 +4,9 @@ use super::binaries::Binaries;
 use super::{Job, READY_WITHIN, TRANSFER_WITHIN, Tool, Transfer, free_address, probe};
 use crate::clock;
 use crate::data::{CascadeFile, DataFile};
-use crate::error::{Result, failed};
+use crate::error::{Context, Result, failed};
 use crate::measure::{Measured, Usage};
+use cascade_format::{CascadeHash, Metafile};
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
@@ -101,6 +102,38 @@ impl Cascade {
         let name = format!("{}, page, {viewers} viewers", self.name);
         Self { name, viewers: Some(viewers), ..self }
     }
+
+    /// A contestant for data that is described by `peer create`.
+    ///
+    /// # Errors
+    /// Those of [`describe`].
+    pub fn described(binaries: &Binaries, data: &DataFile) -> Result<Self> {
+        Ok(Self::new(binaries.clone(), describe(binaries, data, None)?))
+    }
+}
+
+/// Describes the data by `peer create`, with its default block size or this one.
+///
+/// # Errors
+/// It fails, or what it writes cannot be read.
+pub fn describe(binaries: &Binaries, data: &DataFile, block: Option<u64>) -> Result<CascadeFile> {
+    let mut path = data.path.clone().into_os_string();
+    path.push(".cascade");
+    let path = PathBuf::from(path);
+    let mut command = Command::new(&binaries.peer);
+    command.arg("create").arg(&data.path);
+    block.into_iter().for_each(|block| {
+        command.args(["-b", &block.to_string()]);
+    });
+    let created = command.output();
+    let created = created.context(|| "cannot start peer create".to_owned())?;
+    if !created.status.success() {
+        return failed(format!("peer create: {}", String::from_utf8_lossy(&created.stderr)));
+    }
+    let bytes = std::fs::read(&path).context(|| format!("cannot read {}", path.display()))?;
+    let metafile = Metafile::parse(&bytes).or_else(|error| failed(format!("{}: {error}", path.display())))?;
+    let layout = metafile.header().layout;
+    Ok(CascadeFile { path, hash: CascadeHash::of(&bytes), layout })
 }
 
 impl Tool for Cascade {

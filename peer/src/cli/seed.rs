@@ -9,6 +9,7 @@ use super::rates::Rates;
 use super::spread::{Onlooker, Report};
 use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, Switch, address};
+use crate::folder::Place;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Transfer};
 use crate::report::Style;
@@ -251,5 +252,6 @@ fn complete(args: &Args, beside: Result<PathBuf, CliError>, folder: bool) -> Res
 /// What an unfinished download has left, where there is nothing else.
 fn or_part(data: PathBuf) -> PathBuf {
     let part = part_path(&data);
-    if !data.exists() && part.is_file() { part } else { data }
+    let unfinished = part.is_file() || Place::at(&part).is_some();
+    if !data.exists() && unfinished { part } else { data }
 }
