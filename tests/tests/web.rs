@@ -277,7 +277,7 @@ fn hostile_viewers_cost_a_transfer_nothing() {
             let mut stream = http::connect(at);
             stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
             let _ = stream.write_all(request.as_bytes());
-            let mut bytes = [0; 65_536];
+            let mut bytes = vec![0; 65_536];
             while begun.elapsed() < Duration::from_secs(5)
                 && stream.read(&mut bytes).is_ok_and(|read| read > 0)
             {
