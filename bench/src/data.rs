@@ -73,6 +73,9 @@ impl DataFile {
     /// # Errors
     /// The copy cannot be read or is different.
     pub fn check_copy(&self, copy: &Path) -> Result<()> {
+        if self.path.is_dir() {
+            return compare_folders(&self.path, copy);
+        }
         let file = File::open(copy).context(|| format!("cannot open the copy {}", copy.display()))?;
         let hash = hash_next(&mut BufReader::with_capacity(CHUNK, file), u64::MAX)
             .context(|| format!("cannot read the copy {}", copy.display()))?;
@@ -112,6 +115,21 @@ impl DataFile {
         }
         Ok(hashes)
     }
+}
+
+/// Every file of `folder` is in `copy`, with the same bytes.
+fn compare_folders(folder: &Path, copy: &Path) -> Result<()> {
+    let look = |path: &Path| format!("cannot read {}", path.display());
+    for entry in fs::read_dir(folder).context(|| look(folder))? {
+        let entry = entry.context(|| look(folder))?;
+        let (here, there) = (entry.path(), copy.join(entry.file_name()));
+        if here.is_dir() {
+            compare_folders(&here, &there)?;
+        } else if fs::read(&here).context(|| look(&here))? != fs::read(&there).context(|| look(&there))? {
+            return failed(format!("the copy {} has other bytes", there.display()));
+        }
+    }
+    Ok(())
 }
 
 /// A `.cascade` file on disk.

@@ -26,6 +26,8 @@ enum Command {
     Transfer(commands::transfer::Options),
     /// Folders: a few large files beside one, and many small ones by every tool that is installed
     Folder(commands::folder::Options),
+    /// The next version of a folder: how much of it comes from the swarm
+    Update(commands::update::Options),
     /// Creating a .cascade file, beside openssl
     Create(commands::create::Options),
     /// Verifying a file and checking it before seeding, beside one core's SHA-256
@@ -40,12 +42,16 @@ enum Command {
     Link(commands::link::Options),
     /// Several downloads at once from one seeder
     Parallel(commands::parallel::Options),
+    /// How exactly a limit on speed is kept
+    Pace(commands::pace::Options),
     /// Peak memory for all block sizes and for many peers
     Memory(commands::memory::Options),
     /// One seeder and many downloaders, each behind an emulated link (needs root)
     Swarm(commands::swarm::Options),
     /// Processor time and wake-ups of a transfer over an emulated link, beside others (needs root)
     Cost(commands::cost::Options),
+    /// Waiting for a room of real peers, and many that report to a tracker (the first needs root)
+    Room(commands::room::Options),
     /// Honest leechers beside greedy and slow clients of one seeder (needs root)
     Greedy(commands::greedy::Options),
     #[command(flatten)]
@@ -97,6 +103,7 @@ fn main() -> ExitCode {
         Command::Program(program) => run_program(program),
         Command::Transfer(options) => watched(|| commands::transfer::run(&options)),
         Command::Folder(options) => watched(|| commands::folder::run(&options)),
+        Command::Update(options) => watched(|| commands::update::run(&options)),
         Command::Create(options) => watched(|| commands::create::run(&options)),
         Command::Verify(options) => watched(|| commands::verify::run(&options)),
         Command::Restart(options) => watched(|| commands::restart::run(&options)),
@@ -105,8 +112,10 @@ fn main() -> ExitCode {
         Command::Link(options) => watched(|| commands::link::run(&options)),
         Command::Parallel(options) => watched(|| commands::parallel::run(&options)),
         Command::Memory(options) => watched(|| commands::memory::run(&options)),
+        Command::Pace(options) => watched(|| commands::pace::run(&options)),
         Command::Cost(options) => watched(|| commands::cost::run(&options)),
         Command::Swarm(options) => watched(|| commands::swarm::run(&options)),
+        Command::Room(options) => watched(|| commands::room::run(&options)),
         Command::Greedy(options) => watched(|| commands::greedy::run(&options)),
     };
     match done {

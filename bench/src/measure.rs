@@ -36,6 +36,8 @@ pub struct Usage {
     pub cpu: f64,
     /// Peak resident memory, in bytes.
     pub peak: u64,
+    /// The most descriptors that were open in a sample.
+    pub descriptors: u64,
     /// Voluntary context switches: how often a thread went to sleep and was woken.
     pub wakeups: u64,
 }
@@ -115,7 +117,7 @@ impl Measured {
     pub fn usage(&self) -> Usage {
         let cpu = CpuTime::of(self.pid()).since(self.cpu_at_mark);
         let wakeups = procfs::wakeups(self.pid()).saturating_sub(self.wakeups_at_mark);
-        Usage { cpu, peak: self.memory.sample(), wakeups }
+        Usage { cpu, peak: self.memory.sample(), descriptors: self.memory.descriptors(), wakeups }
     }
 
     /// Waits for the exit, which must be a success.
@@ -153,6 +155,7 @@ impl Measured {
         let usage = Usage {
             cpu: (exit.rusage.utime + exit.rusage.stime).as_secs_f64(),
             peak: self.memory.finish(exit.rusage.maxrss),
+            descriptors: self.memory.descriptors(),
             // Processes are reaped one after the other, so the difference is that of this one.
             wakeups: wakeups_of_reaped().saturating_sub(wakeups_before),
         };
@@ -258,6 +261,7 @@ fn wakeups_of_reaped() -> u64 {
 struct Sampler {
     pid: u32,
     peak: Arc<AtomicU64>,
+    descriptors: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -265,21 +269,28 @@ struct Sampler {
 impl Sampler {
     fn start(pid: u32) -> Self {
         let (peak, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (to, stopped) = (Arc::clone(&peak), Arc::clone(&stop));
+        let descriptors = Arc::<AtomicU64>::default();
+        let (to, most, stopped) = (Arc::clone(&peak), Arc::clone(&descriptors), Arc::clone(&stop));
         let started = clock::now();
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 to.fetch_max(tree_peak(pid), Ordering::Relaxed);
+                most.fetch_max(procfs::descriptors(pid), Ordering::Relaxed);
                 thread::park_timeout((started.elapsed() / 10).clamp(POLL_EVERY, SAMPLE_EVERY));
             }
         });
-        Self { pid, peak, stop, thread: Some(thread) }
+        Self { pid, peak, descriptors, stop, thread: Some(thread) }
     }
 
     /// Samples now; the peak so far.
     fn sample(&self) -> u64 {
         let now = tree_peak(self.pid);
         self.peak.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    /// The most descriptors so far.
+    fn descriptors(&self) -> u64 {
+        self.descriptors.load(Ordering::Relaxed)
     }
 
     /// The peak of a process that has exited, for which `wait4` stated `stated` bytes. What the kernel states

@@ -34,6 +34,12 @@ pub fn peak_memory(pid: u32) -> u64 {
     kib_field(&status, "VmHWM:") * 1024
 }
 
+/// Open descriptors of `pid`. Zero when it is gone.
+#[must_use]
+pub fn descriptors(pid: u32) -> u64 {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |open| open.count() as u64)
+}
+
 /// Voluntary context switches of all threads of `pid` that are alive. Zero when it is gone.
 #[must_use]
 pub fn wakeups(pid: u32) -> u64 {

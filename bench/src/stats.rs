@@ -30,6 +30,12 @@ impl Spread {
     }
 }
 
+/// The median of `values`; NaN when there are none.
+#[must_use]
+pub fn median(values: &[f64]) -> f64 {
+    Spread::of(values.iter().copied()).map_or(f64::NAN, |spread| spread.median)
+}
+
 /// The value below which a `share` (0..=1) of the sorted `values` lies; 0 when there are none.
 #[must_use]
 pub fn percentile(sorted: &[u64], share: f64) -> u64 {

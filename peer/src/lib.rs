@@ -54,5 +54,7 @@ pub use cascade_swarm::ask::Order;
 pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
-pub use session::{Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary};
+pub use session::{
+    AsTar, Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary,
+};
 pub use view::{View, Watch};

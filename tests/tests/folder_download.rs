@@ -2,7 +2,7 @@ use cascade_tests::cascade_file::TestFile;
 use cascade_tests::foreign_client::blocks_given;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::foreign_tracker::ForeignTracker;
-use cascade_tests::launch::{can_inject, injected};
+use cascade_tests::launch::{Launch, can_inject, injected};
 use cascade_tests::process::{Process, Signal};
 use cascade_tests::tree::{self, Elsewhere, FolderScene};
 use std::fs::{self, OpenOptions};
@@ -42,6 +42,35 @@ fn a_folder_is_kept_as_one_file_that_tar_unpacks() {
     elsewhere.download(addr).arg("--tar").run().assert_success();
     assert_eq!(elsewhere.names(), ["photos.cascade", "photos.tar"]);
     scene.fetch(addr).assert_same(&elsewhere.dir.path().join("photos.tar"));
+}
+
+/// Whether it is one is seen by its length, or by its first bytes.
+#[test]
+fn a_file_keeps_its_name_where_archives_are_kept_as_one_file() {
+    for length in [1_000_000, 512 * 2000] {
+        let file = TestFile::random("film.bin", length, 10_000);
+        let (peer, elsewhere) = (ForeignPeer::honest(&file), Elsewhere::of(&file));
+        elsewhere.download(peer.addr).arg("--tar").run().assert_success();
+        assert_eq!(elsewhere.names(), ["film.bin", "film.bin.cascade"]);
+        file.assert_same(&elsewhere.target);
+        assert!(peer.journal().asked().len() <= 110 + 5, "hardly anything is asked for twice");
+        elsewhere.download(peer.addr).arg("--tar").run().assert_success();
+        assert_eq!(elsewhere.names(), ["film.bin", "film.bin.cascade"]);
+        // An older one is replaced, as without the option.
+        fs::write(&elsewhere.target, "an older version").unwrap();
+        elsewhere.download(peer.addr).arg("--tar").run().assert_success();
+        file.assert_same(&elsewhere.target);
+        let chosen = elsewhere.dir.path().join("chosen");
+        elsewhere.download(peer.addr).args(["--tar", "-o"]).arg(&chosen).run().assert_success();
+        file.assert_same(&chosen);
+    }
+    // What the user has named is the archive's name, too.
+    let (scene, file) = archive();
+    let (peer, elsewhere) = (ForeignPeer::honest(&file), Elsewhere::of(&file));
+    let chosen = elsewhere.dir.path().join("chosen.tar");
+    elsewhere.download(peer.addr).args(["--tar", "-o"]).arg(&chosen).run().assert_success();
+    file.assert_same(&chosen);
+    drop(scene);
 }
 
 #[test]
@@ -157,6 +186,31 @@ fn a_name_that_somebody_has_is_left_alone() {
         let after = fs::symlink_metadata(&elsewhere.target).unwrap();
         assert_eq!((before.ino(), before.ctime_nsec()), (after.ino(), after.ctime_nsec()));
     }
+}
+
+/// As of an unfinished file.
+#[test]
+fn what_there_is_of_an_unfinished_folder_is_seeded() {
+    let (scene, file) = archive();
+    let elsewhere = Elsewhere::of(&file);
+    let (_peer, process, _) = halfway(&file, &elsewhere);
+    process.end_by(Signal::TERM).assert_code(130);
+    let tracker = ForeignTracker::listing(&[]);
+    for named in [&[][..], &["--data"]] {
+        let seed = Launch::peer("seed").env("XDG_STATE_HOME", elsewhere.state.path()).arg(&elsewhere.cascade);
+        let seed = seed.args(["--listen", "127.0.0.1:0", "--tracker"]).arg(tracker.addr.to_string());
+        let seed = seed.args(named).args((!named.is_empty()).then(|| elsewhere.part()));
+        let mut seeder = seed.start();
+        let half = file.blocks() / 2;
+        let addr = seeder.wait_line("its address", |line| {
+            line.rsplit_once("listening on ")?.1.trim().parse::<SocketAddr>().ok()
+        });
+        seeder.wait_line("what it seeds", |line| line.contains(&format!("seeding {half} of")).then_some(()));
+        assert_eq!(blocks_given(addr, &file).len() as u64, half);
+    }
+    let seeder = ForeignPeer::honest(&file);
+    elsewhere.download(seeder.addr).run().assert_success();
+    tree::assert_same(&scene.source, &elsewhere.target);
 }
 
 /// What somebody does to the folder of an unfinished download.

@@ -125,3 +125,55 @@ fn what_cannot_be_shared_of_a_folder_is_named_or_left_out() {
     fs::remove_file(home.photos().join("out")).unwrap();
     assert!(!receiver.path().join("photos/out").exists());
 }
+
+/// The link of a new version brings the folder of the old one up to date, if the user says so.
+#[test]
+fn a_folder_is_brought_up_to_date_by_the_link_of_its_new_version() {
+    let home = Home::new();
+    let receiver = tempfile::tempdir().unwrap();
+    let (sharer, link) = home.sharing(&["photos"]);
+    download(&receiver, &link).run().assert_success();
+    drop(sharer);
+    fs::write(home.photos().join("README"), "the second version").unwrap();
+    let (_sharer, link) = home.sharing(&["photos"]);
+    let old = fs::read(receiver.path().join("photos.cascade")).unwrap();
+    download(&receiver, &link).run().assert_one_line_error(&["photos.cascade"]);
+    download(&receiver, &link).arg("--update").run().assert_success();
+    tree::assert_same(&home.photos(), &receiver.path().join("photos"));
+    assert_eq!(names(&receiver)[..3], ["photos", "photos.cascade", "photos.cascade.1"]);
+    assert_eq!(
+        fs::read(receiver.path().join("photos.cascade.1")).unwrap(),
+        old,
+        "the old one is moved aside"
+    );
+
+    // Another folder of that name is not touched unasked; asked, nothing of it is lost.
+    let other = tempfile::tempdir().unwrap();
+    fs::create_dir(other.path().join("photos")).unwrap();
+    fs::write(other.path().join("photos/README"), "mine").unwrap();
+    download(&other, &link).run().assert_one_line_error(&["photos", "--update", "-o"]);
+    assert_eq!(names(&other), ["photos"]);
+    download(&other, &link).arg("--update").run().assert_success();
+    tree::assert_same(&home.photos(), &other.path().join("photos"));
+    assert_eq!(fs::read(other.path().join("photos.replaced/README")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_file_keeps_its_name_by_a_link_too_and_replaces_nothing() {
+    for length in [100_000, 512 * 200] {
+        let home = Home::new();
+        let bytes: Vec<u8> = (0..length).map(|at: u32| at.to_be_bytes()[2] ^ at.to_be_bytes()[3]).collect();
+        fs::write(home.dir.path().join("film.bin"), &bytes).unwrap();
+        let (_sharer, link) = home.sharing(&["film.bin"]);
+        let receiver = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            download(&receiver, &link).arg("--tar").run().assert_success();
+            assert_eq!(names(&receiver), ["film.bin", "film.bin.cascade"]);
+            assert!(fs::read(receiver.path().join("film.bin")).unwrap() == bytes);
+        }
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("film.bin"), "mine").unwrap();
+        download(&other, &link).arg("--tar").run().assert_one_line_error(&["film.bin", "-o"]);
+        assert_eq!(fs::read(other.path().join("film.bin")).unwrap(), b"mine");
+    }
+}

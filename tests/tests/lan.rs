@@ -149,3 +149,25 @@ fn a_share_and_a_link_look_around_unless_they_are_told_not_to() {
     download("").assert_success();
     there.file.assert_same(&folder.path().join(&there.file.name));
 }
+
+#[test]
+fn who_only_looks_at_a_link_asks_the_local_network_too() {
+    let Some(network) = network() else { return };
+    let there = Scene::new(file(), &[]);
+    let _seeder = seeding(&network, &there, "--lan");
+    let data = there.folder().join(&there.file.name);
+    // Nothing beside it describes it.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join(&there.file.name);
+    std::fs::copy(data, copy).unwrap();
+    let link = format!("cascade:{}?name={}&tracker=127.0.0.1%3A1", there.file.hex(), there.file.name);
+    for command in ["info", "verify"] {
+        let launch = |option: &[&str]| {
+            let launch = Launch::peer(command).env("XDG_STATE_HOME", there.state()).arg(&link);
+            network.on(2, launch.args(option).cwd(elsewhere.path())).run()
+        };
+        launch(&[]).assert_success();
+        launch(&["--no-lan"]).assert_code(1);
+    }
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing is kept");
+}

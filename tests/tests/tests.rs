@@ -33,6 +33,8 @@ mod folder_download;
 mod folder_hostile;
 /// Folders: links to them, and `peer share`.
 mod folder_link;
+/// Folders: brought up to date where they are.
+mod folder_update;
 
 /// Names and messages that play with a terminal, given to everything that prints.
 mod hostile_text;
@@ -79,6 +81,8 @@ mod serve_only_verified;
 
 /// `--lan`: peers of one network.
 mod lan;
+/// `--lan` in a network with somebody who announces thousands of peers.
+mod lan_flood;
 /// `--max-up` and `--max-down`.
 mod rates;
 
@@ -110,3 +114,8 @@ mod ipv6;
 
 /// What a person sees on a terminal, and at the end: rows that stay in place, and how good it was.
 mod terminal;
+
+/// `--web`: what it answers, to whom, and what it bears.
+mod web;
+/// `--web`: the page in a real browser.
+mod web_browser;

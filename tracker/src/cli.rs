@@ -32,6 +32,11 @@ pub struct Cli {
     /// By default a peer says where it is reached: one behind a forwarded port must
     #[arg(long)]
     own_address_only: bool,
+
+    /// Show a page of what is tracked at this address [default: 127.0.0.1, the first free port from 8890 to 8899].
+    /// Where others than this machine reach it, its address has a token
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
+    web: Option<Option<SocketAddr>>,
 }
 
 /// What to do.
@@ -41,6 +46,8 @@ pub struct Plan {
     /// Where to listen instead if this system has no IPv6; `None`: nowhere.
     pub or_else: Option<SocketAddr>,
     pub policy: Policy,
+    /// Where to show a page, if at all; without an address, where such pages are usually.
+    pub web: Option<Option<SocketAddr>>,
 }
 
 impl Cli {
@@ -69,7 +76,7 @@ impl Cli {
             None => Policy::only(allowed),
         };
         let policy = policy.with_own_address_only(own_only);
-        Ok(Plan { listen, or_else, policy })
+        Ok(Plan { listen, or_else, policy, web: self.web })
     }
 }
 

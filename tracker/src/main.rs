@@ -1,11 +1,14 @@
 //! The tracker's command.
 #![allow(clippy::disallowed_methods, reason = "this is where it prints, with what others wrote made fit")]
 
+mod page;
+
 use cascade_format::text;
 use cascade_tracker::cli::{Cli, Plan};
 use cascade_tracker::log::Log;
 use cascade_tracker::{Tracker, limits};
 use clap::Parser;
+use page::Page;
 use sd_notify::NotifyState;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -16,7 +19,7 @@ use std::thread;
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = match Cli::try_parse() {
+    let result = match Cli::try_parse_from(cascade_web::join_address(std::env::args_os())) {
         Ok(cli) => cli.plan().and_then(|plan| serve(&plan)),
         Err(usage) if usage.use_stderr() => return wrong_usage(&usage),
         // Help, or the version.
@@ -63,6 +66,7 @@ fn serve(plan: &Plan) -> Result<(), String> {
         Some(count) => format!("{count} files allowed"),
     };
     let tracker = bind(plan)?;
+    let page = plan.web.map(page::bind).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let (log, writer) = Log::to(io::stderr()).map_err(|error| format!("cannot start the log: {error}"))?;
@@ -71,10 +75,17 @@ fn serve(plan: &Plan) -> Result<(), String> {
     let served = runtime.block_on(async {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
-        announce(format!("tracker: listening on {local_addr} ({tracked})\n"))?;
+        let shown =
+            page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
+        announce(format!("tracker: listening on {local_addr} ({tracked})\n{shown}"))?;
+        let mut server = None;
+        let seen = |view| match page.map(|page| page.serve(Page::new(view, local_addr))) {
+            Some(Err(error)) => drop(writeln!(io::stderr(), "tracker: {error}")),
+            shown => server = shown,
+        };
         // A service manager waits for this; elsewhere it does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
-        let served = tracker.run(stop).await;
+        let served = tracker.run_seen(seen, stop).await;
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         served
     });

@@ -182,6 +182,12 @@ impl Responder {
         self.registry.peers() + self.registry_v6.peers()
     }
 
+    /// Number of files with registrations; one that has them in both families counts twice.
+    #[must_use]
+    pub const fn files(&self) -> usize {
+        self.registry.swarms() + self.registry_v6.swarms()
+    }
+
     /// Removes some lapsed registrations: see [`Registry::sweep`].
     pub fn sweep(&mut self, now: Now, work: u32) -> usize {
         self.rooms.age(now.steady, work as usize / 16);

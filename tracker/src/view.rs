@@ -53,6 +53,15 @@ impl View {
         self.ask(move |responder, now| responder.page(&cascade_hash, first, now))
     }
 
+    /// Number of registrations in both families, and of files with registrations; one that has them in both counts
+    /// twice.
+    ///
+    /// # Errors
+    /// Everything in [`ViewError`].
+    pub fn counts(&self) -> Result<(usize, usize), ViewError> {
+        self.ask(|responder, _| (responder.peers(), responder.files()))
+    }
+
     fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Responder, Now) -> T + Send + 'static,

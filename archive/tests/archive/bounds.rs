@@ -1,8 +1,9 @@
 //! Archives at their bounds, and what they take.
 
-use super::{bytes, file, link, parse, raw};
+use super::{bytes, file, link, parse};
 use cascade_archive::limits::{MAX_INDEX_LEN, MAX_PIECES_IN_A_ROW, MAX_TARGET_LEN, PIECE_LEN};
 use cascade_archive::{Archive, BuildError, Builder, Entry, Kind, Parser, Refused};
+use cascade_tests::hostile_archive as raw;
 
 /// Bytes of the index that each of [`links`] takes.
 const LINE_LEN: usize = "0 l 0 0000000/\n".len() + MAX_TARGET_LEN;
@@ -23,7 +24,7 @@ fn an_empty_folder_is_an_archive() {
     let archive = Archive::build(Vec::new()).unwrap();
     assert_eq!((archive.count(), archive.head_len(), archive.total_len()), (0, 1536, 2560));
     let all = bytes(&archive, 0..2560);
-    assert_eq!(all[..1024], raw::head(&[]));
+    assert_eq!(all[..1024], raw::head_of(&[]));
     assert!(all[1024..].starts_with(b"./\0"), "the shared folder itself: Python wants one entry");
     assert_eq!(parse(&all, 2560, 1), Ok(archive));
 }

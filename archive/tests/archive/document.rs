@@ -1,8 +1,9 @@
 //! The section "Folders" of `docs/protocol.md`: what people implement from must be what the crate does.
 
-use super::{file, folder, parse, raw};
+use super::{file, folder, parse};
 use cascade_archive::{Archive, Entry, Kind, Refused, Segment};
 use cascade_format::FileHash;
+use cascade_tests::hostile_archive as raw;
 
 const DOCUMENT: &str = include_str!("../../../docs/protocol.md");
 
@@ -105,7 +106,7 @@ fn every_index_of_the_document_is_refused_as_it_says() {
         let (cell, why) = row.trim_matches('|').split_once(" | ").expect(row);
         let lines = lines(cell);
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let head = raw::head(&lines);
+        let head = raw::head_of(&lines);
         // Twins are found when all else is right.
         let refused = match parse(&head, 1 << 40, 100) {
             Err(Refused::Length { index, .. }) if index < 1 << 40 => parse(&head, index, 100),

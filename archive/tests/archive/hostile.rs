@@ -1,14 +1,15 @@
 //! Every hostile archive that we could think of, and what is said to it. All are refused before the head has ended,
 //! so before anything could be written.
 
-use super::{file, folder, link, parse, raw};
+use super::{file, folder, link, parse};
 use cascade_archive::{Archive, BuildError, Entry, Fault, LineError, Refused, Shown};
+use cascade_tests::hostile_archive as raw;
 
 /// Longer than any archive here claims to be.
 const LONG: u64 = 1 << 40;
 
 fn refusal(lines: &[&str]) -> Refused {
-    parse(&raw::head(lines), LONG, 100).expect_err(&format!("{lines:?} is taken"))
+    parse(&raw::head_of(lines), LONG, 100).expect_err(&format!("{lines:?} is taken"))
 }
 
 fn entry(path: &str, fault: Fault) -> Refused {
@@ -117,7 +118,7 @@ fn twins() {
         (&["0 d 0 d", "1 f 0 0 e\u{301}", "1 f 0 0 é"], "d/é", "d/e\u{301}"),
         (&["0 f 0 0 STRASSE", "0 f 0 0 straße"], "straße", "STRASSE"),
     ] {
-        let head = raw::head(lines);
+        let head = raw::head_of(lines);
         // Names that are not ASCII have an extended header of two units more.
         let units: usize = lines.iter().map(|line| if line.is_ascii() { 1 } else { 3 }).sum();
         let length = (head.len() + 512 * units + 1024) as u64;
@@ -158,11 +159,11 @@ fn claims() {
     let two = raw::comment(&raw::index(2, b"0 d 0 abcdefghij\n"));
     assert_eq!(parse(&two, 3072, 7), Err(Refused::Count { found: 1, claimed: 2 }));
     // A file that is longer than any: its length is not summed up to something small.
-    let huge = raw::head(&["0 f 0 18446744073709551615 a", "0 f 0 18446744073709551615 b"]);
+    let huge = raw::head_of(&["0 f 0 18446744073709551615 a", "0 f 0 18446744073709551615 b"]);
     let refused = |length| Refused::Length { index: u64::MAX, length };
     assert_eq!(parse(&huge, LONG, 7), Err(refused(LONG)));
     assert_eq!(parse(&huge, u64::MAX, 7), Err(refused(u64::MAX)));
-    assert_eq!(parse(&raw::head(&["0 d 0 a"])[..600], 2560, 7), Err(Refused::Cut));
+    assert_eq!(parse(&raw::head_of(&["0 d 0 a"])[..600], 2560, 7), Err(Refused::Cut));
 }
 
 /// No byte of a head or a header may be another one.

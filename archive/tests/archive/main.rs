@@ -8,7 +8,6 @@ mod document;
 mod hostile;
 mod million;
 mod properties;
-mod raw;
 mod tree;
 mod unpack;
 

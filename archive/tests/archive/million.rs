@@ -1,6 +1,6 @@
 //! A million files, as a person may try them: `cargo test --release -p cascade-archive -- --ignored --nocapture`.
 
-use super::{tree, unpack};
+use super::tree;
 use cascade_archive::{Archive, Builder, Entry, Kind, Parser};
 use std::fs;
 use std::io::Read;
@@ -48,7 +48,7 @@ fn a_million_files_take_little_memory_and_every_tool_lists_them() {
     // Two archives are in memory.
     eprintln!("read again: {} KiB at the peak", peak());
     assert!(peak() < 256 << 10, "{} KiB", peak());
-    unpack::list_with_each(&file, |names| {
+    cascade_tests::unpack::list_with_each(&file, |names| {
         assert_eq!(names.iter().filter(|name| !name.starts_with('.')).count(), 1_001_000);
     });
 }

@@ -2,6 +2,7 @@
 
 use super::{bytes, parse};
 use cascade_archive::{Archive, Builder, Entry, Kind, order};
+use cascade_tests::hostile_archive as raw;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::collections::BTreeMap;
@@ -105,6 +106,6 @@ proptest! {
     #[test]
     fn any_lines_never_panic(lines: Vec<String>, total_len: u64) {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let _ = parse(&super::raw::head(&lines), total_len, 100);
+        let _ = parse(&raw::head_of(&lines), total_len, 100);
     }
 }

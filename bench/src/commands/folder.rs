@@ -1,24 +1,23 @@
 //! `bench folder`: a folder of a few large files beside one file of the same size, and a folder of many small ones
 //! by every tool that takes folders.
 
-use super::PlaceOptions;
-use crate::data::{CascadeFile, DataFile};
+use super::{CommonOptions, Start};
+use crate::data::DataFile;
 use crate::error::{BenchError, Context, Result, failed};
 use crate::machine::Machine;
 use crate::stats::Spread;
 use crate::table::Table;
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Cascade;
 use crate::tools::folders::{Croc, Rsync, Tar};
 use crate::tools::sendme::Sendme;
 use crate::tools::{Job, Tool, Transfer};
 use crate::turns;
-use crate::units::{mib_per_second, parse_size, show_size};
-use cascade_format::{CascadeHash, FileHash, Metafile};
+use crate::units::{parse_size, show_size};
+use cascade_format::FileHash;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Files of the folder with a few large ones.
 const FEW: u64 = 8;
@@ -38,13 +37,33 @@ pub struct Options {
     /// Size of each of them
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
     each: u64,
+    /// Rows to run of those with many files (default: all that are installed)
+    #[arg(long, value_name = "TOOL,…", value_delimiter = ',')]
+    only: Vec<Kind>,
     /// Rounds; every round runs every row once
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
+}
+
+/// The tools that take folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// tar through a socket.
+    Tar,
+    /// Ours.
+    Cascade,
+    /// The rsync daemon.
+    Rsync,
+    /// croc through its relay.
+    Croc,
+    /// sendme.
+    Sendme,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [Self::Tar, Self::Cascade, Self::Rsync, Self::Croc, Self::Sendme];
 }
 
 /// A row: a tool, what it transfers, and all its runs.
@@ -71,10 +90,7 @@ struct Report<'a> {
 /// # Errors
 /// No room, a tool that fails, a copy that differs.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let folder = options.place.folder()?;
-    let binaries = Binaries::prepare(&options.binaries)?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let mut rows = few(options, &binaries, folder.path())?;
     rows.extend(many(options, &binaries, folder.path())?);
     for round in 0..options.runs {
@@ -83,7 +99,7 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     print_table(&rows);
-    options.place.write_json(&Report { machine: &machine, rows: &rows })
+    options.common.place.write_json(&Report { machine: &machine, rows: &rows })
 }
 
 /// One file, and as many bytes in eight.
@@ -92,7 +108,7 @@ fn few(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
     let folder = make_folder(&dir.join("few"), FEW, options.size / FEW)?;
     let mut rows = Vec::new();
     for (work, data) in [("one file", one), ("8 files", folder)] {
-        let tool = cascade(binaries, &data)?;
+        let tool = Cascade::described(binaries, &data)?;
         rows.push(row(format!("{work}, {}", show_size(options.size)), Box::new(tool), &data));
     }
     Ok(rows)
@@ -102,17 +118,19 @@ fn few(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
 fn many(options: &Options, binaries: &Binaries, dir: &Path) -> Result<Vec<Row>> {
     let data = make_folder(&dir.join("many"), options.files, options.each)?;
     let work = format!("{} files of {}", options.files, show_size(options.each));
-    let mut rows = vec![
-        row(work.clone(), Box::new(Tar), &data),
-        row(work.clone(), Box::new(cascade(binaries, &data)?), &data),
-    ];
-    let others = [
-        Rsync::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
-        Croc::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
-        Sendme::find().map(|tool| Box::new(tool) as Box<dyn Tool>),
-    ];
-    for tool in others {
-        match tool {
+    let mut rows = Vec::new();
+    let tool = |kind| -> Result<Box<dyn Tool>> {
+        Ok(match kind {
+            Kind::Tar => Box::new(Tar),
+            Kind::Cascade => Box::new(Cascade::described(binaries, &data)?),
+            Kind::Rsync => Box::new(Rsync::find()?),
+            Kind::Croc => Box::new(Croc::find()?),
+            Kind::Sendme => Box::new(Sendme::find()?),
+        })
+    };
+    let chosen = |kind: &Kind| options.only.is_empty() || options.only.contains(kind);
+    for kind in Kind::ALL.into_iter().filter(chosen) {
+        match tool(kind) {
             Ok(tool) => rows.push(row(work.clone(), tool, &data)),
             Err(BenchError::Unavailable(why)) => println!("left out: {why}"),
             Err(error) => return Err(error),
@@ -126,74 +144,35 @@ fn row(work: String, tool: Box<dyn Tool>, data: &DataFile) -> Row {
 }
 
 /// Makes a folder of `files` files of `each` random bytes. It is a [`DataFile`] whose hash nobody asks for.
-fn make_folder(path: &Path, files: u64, each: u64) -> Result<DataFile> {
+pub(super) fn make_folder(path: &Path, files: u64, each: u64) -> Result<DataFile> {
     let mut random = fastrand::Rng::with_seed(files);
     let write = |error: &Path| format!("cannot write {}", error.display());
     let mut bytes = vec![0; usize::try_from(each).or_else(|_| failed("files are too large"))?];
     for number in 0..files {
-        let inside = path.join(format!("{:04}", number / FILES_A_FOLDER));
-        if number.is_multiple_of(FILES_A_FOLDER) {
-            fs::create_dir_all(&inside).context(|| write(&inside))?;
+        let file = path_of(path, number);
+        if number.is_multiple_of(FILES_A_FOLDER)
+            && let Some(inside) = file.parent()
+        {
+            fs::create_dir_all(inside).context(|| write(inside))?;
         }
         random.fill(&mut bytes);
-        let file = inside.join(format!("{number:07}.bin"));
         fs::write(&file, &bytes).context(|| write(&file))?;
     }
     Ok(DataFile { path: path.to_owned(), length: files * each, hash: FileHash([0; 32]) })
 }
 
-/// Describes the data by `peer create`, with its default block size.
-fn cascade(binaries: &Binaries, data: &DataFile) -> Result<Cascade> {
-    let mut path = data.path.clone().into_os_string();
-    path.push(".cascade");
-    let path = PathBuf::from(path);
-    let created = Command::new(&binaries.peer).arg("create").arg(&data.path).output();
-    let created = created.context(|| "cannot start peer create".to_owned())?;
-    if !created.status.success() {
-        return failed(format!("peer create: {}", String::from_utf8_lossy(&created.stderr)));
-    }
-    let bytes = fs::read(&path).context(|| format!("cannot read {}", path.display()))?;
-    let metafile = Metafile::parse(&bytes).or_else(|error| failed(format!("{}: {error}", path.display())))?;
-    let layout = metafile.header().layout;
-    Ok(Cascade::new(binaries.clone(), CascadeFile { path, hash: CascadeHash::of(&bytes), layout }))
+/// Where file `number` of such a folder is.
+pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{:04}/{number:07}.bin", number / FILES_A_FOLDER))
 }
 
 /// One transfer in a folder of its own, compared off the clock and removed.
 fn run_once(row: &mut Row, dir: &Path) -> Result<()> {
     let work = super::run_folder(dir)?;
     let transfer = row.tool.transfer(&Job { data: &row.data, work: work.path() })?;
-    if row.data.path.is_dir() {
-        compare(&row.data.path, &transfer.copy)?;
-    } else {
-        row.data.check_copy(&transfer.copy)?;
-    }
-    println!(
-        "{:<28} {:<28} {:7.3} s  {:6.0} MiB/s  cpu {:5.2} + {:5.2} s  memory {} + {}",
-        row.work,
-        row.name,
-        transfer.wall,
-        mib_per_second(row.length, transfer.wall),
-        transfer.sender.cpu,
-        transfer.receiver.cpu,
-        show_size(transfer.sender.peak),
-        show_size(transfer.receiver.peak),
-    );
+    row.data.check_copy(&transfer.copy)?;
+    transfer.tell(&format!("{}, {}", row.work, row.name), row.length);
     row.runs.push(transfer);
-    Ok(())
-}
-
-/// Every file of `folder` is in `copy`, with the same bytes.
-fn compare(folder: &Path, copy: &Path) -> Result<()> {
-    let look = |path: &Path| format!("cannot read {}", path.display());
-    for entry in fs::read_dir(folder).context(|| look(folder))? {
-        let entry = entry.context(|| look(folder))?;
-        let (here, there) = (entry.path(), copy.join(entry.file_name()));
-        if here.is_dir() {
-            compare(&here, &there)?;
-        } else if fs::read(&here).context(|| look(&here))? != fs::read(&there).context(|| look(&there))? {
-            return failed(format!("the copy {} has other bytes", there.display()));
-        }
-    }
     Ok(())
 }
 
@@ -207,6 +186,7 @@ fn print_table(rows: &[Row]) {
         "× first",
         "peak sender",
         "peak receiver",
+        "descriptors",
     ]);
     let median = |row: &Row| Spread::of(row.runs.iter().map(|run| run.wall));
     for row in rows {
@@ -223,6 +203,12 @@ fn print_table(rows: &[Row]) {
             first.map_or_else(String::new, |first| format!("{:.2}", wall.median / first.median)),
             peak(|run| run.sender.peak),
             peak(|run| run.receiver.peak),
+            row.runs
+                .iter()
+                .map(|run| run.sender.descriptors.max(run.receiver.descriptors))
+                .max()
+                .unwrap_or(0)
+                .to_string(),
         ]);
     }
     println!("\n{}", table.render());

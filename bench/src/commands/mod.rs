@@ -7,12 +7,15 @@ pub mod goals;
 pub mod greedy;
 pub mod link;
 pub mod memory;
+pub mod pace;
 pub mod parallel;
 pub mod restart;
+pub mod room;
 pub mod share;
 pub mod swarm;
 pub mod tracker;
 pub mod transfer;
+pub mod update;
 pub mod verify;
 
 use crate::error::{BenchError, Context, Result};

@@ -1,14 +1,14 @@
 //! `bench share`: how soon a file that is described already can be shared, and how soon a receiver has something.
 
-use super::PlaceOptions;
+use super::{CommonOptions, Start};
 use crate::clock;
 use crate::data::{CascadeFile, DataFile};
 use crate::error::{Result, failed};
 use crate::machine::Machine;
 use crate::measure::Measured;
-use crate::stats::Spread;
+use crate::stats::median;
 use crate::table::{self, Goal};
-use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::tools::binaries::Binaries;
 use crate::tools::{READY_WITHIN, free_address, probe};
 use crate::units::parse_size;
 use serde::Serialize;
@@ -28,9 +28,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
     #[command(flatten)]
-    place: PlaceOptions,
-    #[command(flatten)]
-    binaries: BinaryOptions,
+    common: CommonOptions,
 }
 
 #[derive(Serialize)]
@@ -51,10 +49,7 @@ struct Report<'a> {
 /// # Errors
 /// No room, a command that fails or is not ready in time.
 pub fn run(options: &Options) -> Result<()> {
-    let machine = Machine::look();
-    machine.print();
-    let binaries = Binaries::prepare(&options.binaries)?;
-    let folder = options.place.folder()?;
+    let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
     let described = share(&binaries, &data, folder.path())?.0;
@@ -66,7 +61,6 @@ pub fn run(options: &Options) -> Result<()> {
         first_bytes.push(first_byte(&binaries, &link, &cascade, folder.path())?);
         drop(sharer);
     }
-    let median = |values: &[f64]| Spread::of(values.iter().copied()).map_or(f64::NAN, |spread| spread.median);
     let (link, first) = (median(&links), median(&first_bytes));
     println!("described before: link printed after {link:.3} s; link to first verified block {first:.3} s");
     let goals = [
@@ -76,7 +70,7 @@ pub fn run(options: &Options) -> Result<()> {
     table::print_goals(&goals);
     let (length, links, first_bytes) = (options.size, links.as_slice(), first_bytes.as_slice());
     let report = Report { machine: &machine, length, described, links, first_bytes, goals: &goals };
-    options.place.write_json(&report)
+    options.common.place.write_json(&report)
 }
 
 /// Shares the file; the seconds until its link was printed, and the link.

@@ -14,7 +14,7 @@ use crate::turns;
 use crate::units::parse_size;
 use contestants::{Contestant, Kind};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Options of `bench swarm`.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,13 +67,16 @@ pub struct Options {
     /// Whether our peers use the swarm extension
     #[arg(long, value_name = "on|off", value_enum, default_value_t = Extension::On, hide_possible_values = true)]
     extension: Extension,
+    /// Share a folder of N files that are as long together, instead of one file; ours only
+    #[arg(long, value_name = "N", value_parser = positive())]
+    folder: Option<u64>,
     /// A small swarm of ours, once, that must be done within three times F/u: for CI
     #[arg(long, conflicts_with_all = ["leechers", "size", "runs", "only", "table"])]
     short: bool,
     /// Run every swarm that has a goal, and say whether it is reached
     #[arg(long, conflicts_with_all = [
         "leechers", "rate", "seeder_rate", "slow", "v1", "v1_seeder", "liars", "stallers", "spread",
-        "seeder_leaves", "tracker_dies", "extension", "only",
+        "seeder_leaves", "tracker_dies", "extension", "folder", "only",
     ])]
     table: bool,
     /// With --table: the rows to run (default: all)
@@ -122,6 +125,12 @@ struct Report<'a> {
     rows: &'a [Contestant],
 }
 
+/// Bytes of a unit of a tar archive.
+const UNIT: u64 = 512;
+
+/// Bytes that a file of a folder takes in its archive besides its content: a header, and about that in the index.
+const HEADER_AND_LINE: u64 = UNIT + 40;
+
 /// How many times F/u a short swarm may take; its file is so small that connecting counts.
 const SHORT_LIMIT: f64 = 3.0;
 
@@ -144,7 +153,7 @@ pub fn run(options: &Options) -> Result<()> {
 fn run_one(options: &Options, machine: &Machine) -> Result<()> {
     let scenario = scenario(options)?;
     let folder = options.common.place.folder()?;
-    let data = DataFile::random(folder.path(), scenario.size)?;
+    let data = data(&scenario, folder.path())?;
     let mut rows = contestants::find(options, &scenario, &data, folder.path())?;
     println!("{}", scenario.describe());
     for round in 0..options.runs {
@@ -168,6 +177,18 @@ fn run_one(options: &Options, machine: &Machine) -> Result<()> {
     }
     let (unit, bound) = (scenario.unit(), scenario.bound());
     options.common.place.write_json(&Report { machine, scenario: &scenario, unit, bound, rows: &rows })
+}
+
+/// What a swarm shares.
+fn data(scenario: &Scenario, folder: &Path) -> Result<DataFile> {
+    match scenario.folder {
+        // The archive has a header for each file, and an index: it is as long as the file then, within a thousandth.
+        Some(files) => {
+            let each = (scenario.size / files).saturating_sub(HEADER_AND_LINE);
+            super::folder::make_folder(&folder.join("data"), files, each / UNIT * UNIT)
+        }
+        None => DataFile::random(folder, scenario.size),
+    }
 }
 
 /// The swarm of `--short`: some seconds.
@@ -202,6 +223,7 @@ fn scenario(options: &Options) -> Result<Scenario> {
         seeder_leaves: options.seeder_leaves,
         tracker_dies: options.tracker_dies,
         extension: options.extension == Extension::On,
+        folder: options.folder,
     };
     let roles = scenario.roles();
     if roles.len() != scenario.leechers || !roles.iter().any(|role| role.downloads()) {

@@ -53,6 +53,8 @@ pub enum Kind {
     Cascade,
     /// curl from nginx.
     Curl,
+    /// Cascade with its page, without viewers and with ten; only when it is asked for.
+    Web,
     /// The rsync daemon.
     Rsync,
     /// aria2.
@@ -63,8 +65,8 @@ pub enum Kind {
     Sendme,
 }
 
-const ALL: [Kind; 7] =
-    [Kind::Floor, Kind::Cascade, Kind::Curl, Kind::Rsync, Kind::Aria2, Kind::Rqbit, Kind::Sendme];
+const ALL: [Kind; 8] =
+    [Kind::Floor, Kind::Cascade, Kind::Web, Kind::Curl, Kind::Rsync, Kind::Aria2, Kind::Rqbit, Kind::Sendme];
 
 /// One row of the benchmark: a tool and all its runs.
 #[derive(Serialize)]
@@ -125,7 +127,8 @@ fn contestants(options: &Options, folder: &Path) -> Result<Vec<Entry>> {
     let data = DataFile::random(folder, options.size)?;
     let mut entries = Vec::new();
     for kind in ALL {
-        if !options.only.is_empty() && !options.only.contains(&kind) {
+        let by_default = options.only.is_empty() && kind != Kind::Web;
+        if !by_default && !options.only.contains(&kind) {
             continue;
         }
         match tools_of(kind, options, &data, folder) {
@@ -147,6 +150,13 @@ fn tools_of(kind: Kind, options: &Options, data: &DataFile, folder: &Path) -> Re
             vec![entry(Box::new(Floor(Hashing::TwoThreads))), entry(Box::new(Floor(Hashing::OneThread)))]
         }
         Kind::Cascade => return cascade_entries(options, data, folder),
+        Kind::Web => {
+            let binaries = Binaries::prepare(&options.common.binaries)?;
+            let cascade = data.cascade_file(folder, WEB_BLOCK)?;
+            let page =
+                |viewers| entry(Box::new(Cascade::new(binaries.clone(), cascade.clone()).with_page(viewers)));
+            vec![page(0), page(VIEWERS)]
+        }
         Kind::Curl => vec![entry(Box::new(CurlNginx::find()?))],
         Kind::Rsync => vec![entry(Box::new(Rsync::find()?))],
         Kind::Aria2 => vec![entry(Box::new(Aria2::find(data)?))],
@@ -172,6 +182,12 @@ fn cascade_entries(options: &Options, data: &DataFile, folder: &Path) -> Result<
     Ok(entries)
 }
 
+/// Block size of the rows with a page, in bytes.
+const WEB_BLOCK: u64 = 1 << 20;
+
+/// Viewers of the page in the row that has some.
+const VIEWERS: usize = 10;
+
 /// Block size of the row with a file of its own, in bytes.
 pub const SMALL_BLOCK: u64 = 1024;
 
@@ -195,16 +211,7 @@ fn run_once(entry: &mut Entry, folder: &Path) -> Result<()> {
     let work = super::run_folder(folder)?;
     let transfer = entry.tool.transfer(&Job { data: &entry.data, work: work.path() })?;
     entry.data.check_copy(&transfer.copy)?;
-    println!(
-        "{:<34} {:7.3} s  {:6.0} MiB/s  cpu {:5.2} + {:5.2} s  memory {} + {}",
-        entry.name,
-        transfer.wall,
-        mib_per_second(entry.length, transfer.wall),
-        transfer.sender.cpu,
-        transfer.receiver.cpu,
-        show_size(transfer.sender.peak),
-        show_size(transfer.receiver.peak),
-    );
+    transfer.tell(&entry.name, entry.length);
     entry.runs.push(transfer);
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::data::{self, DataFile};
 use crate::error::{Context, Result};
 use crate::machine::Machine;
 use crate::measure::Measured;
-use crate::stats::Spread;
+use crate::stats::median;
 use crate::table::{self, Goal};
 use crate::tools::binaries::Binaries;
 use crate::tools::{READY_WITHIN, free_address, probe};
@@ -70,7 +70,6 @@ pub fn run(options: &Options) -> Result<()> {
         seed_ready.push(time_of_seed_check(&binaries, &data, options.block, folder.path())?);
     }
     contest::print(&rows, data.length);
-    let median = |values: &[f64]| Spread::of(values.iter().copied()).map_or(f64::NAN, |spread| spread.median);
     let rate = median(&rates);
     println!("one core: {:.2} GB/s; check before seeding: {:.3} s", rate / 1e9, median(&seed_ready));
     let goal = |what: &str, wall: f64| Goal::at_least(what, data.length as f64 / wall / rate, MIN_RATIO);

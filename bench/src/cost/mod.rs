@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn costs_are_told_for_a_unit_of_data() {
-        let side = |cpu, wakeups| Usage { cpu, peak: 0, wakeups };
+        let side = |cpu, wakeups| Usage { cpu, peak: 0, descriptors: 0, wakeups };
         let cost = Cost { length: 128 * MIB, wall: 11.0, sender: side(0.5, 128), receiver: side(1.0, 640) };
         assert!((cost.cpu_per_gib(|cost| cost.receiver) - 8.0).abs() < 1e-9);
         assert!((cost.wakeups_per_mib(|cost| cost.receiver) - 5.0).abs() < 1e-9);

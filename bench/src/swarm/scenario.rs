@@ -48,6 +48,8 @@ pub struct Scenario {
     pub tracker_dies: Option<u64>,
     /// Whether our peers use the swarm extension.
     pub extension: bool,
+    /// Of how many files a folder is that they share; `None`: they share one file.
+    pub folder: Option<u64>,
 }
 
 impl Scenario {
@@ -69,6 +71,7 @@ impl Scenario {
         seeder_leaves: None,
         tracker_dies: None,
         extension: true,
+        folder: None,
     };
 
     /// The same with all downloaders of version 1.
@@ -192,6 +195,7 @@ impl Scenario {
             self.v1_seeder.then(|| "seeder of version 1".to_owned()),
             self.spread.then(|| "starts over one F/u".to_owned()),
             (!self.extension).then(|| "extension off".to_owned()),
+            self.folder.map(|files| format!("a folder of {files} files")),
             self.seeder_leaves.map(|copies| format!("seeder leaves after {copies} copies")),
             self.tracker_dies.map(|seconds| format!("tracker dies after {seconds} s")),
         ];

@@ -16,6 +16,7 @@ pub mod trackers;
 use crate::data::DataFile;
 use crate::error::{Context, Result};
 use crate::measure::Usage;
+use crate::units::{mib_per_second, show_size};
 use serde::Serialize;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::path::{Path, PathBuf};
@@ -78,6 +79,21 @@ pub struct Transfer {
     /// The copy.
     #[serde(skip)]
     pub copy: PathBuf,
+}
+
+impl Transfer {
+    /// Tells of it in one line; `what` was transferred, of `length` bytes.
+    pub fn tell(&self, what: &str, length: u64) {
+        println!(
+            "{what:<34} {:7.3} s  {:6.0} MiB/s  cpu {:5.2} + {:5.2} s  memory {} + {}",
+            self.wall,
+            mib_per_second(length, self.wall),
+            self.sender.cpu,
+            self.receiver.cpu,
+            show_size(self.sender.peak),
+            show_size(self.receiver.peak),
+        );
+    }
 }
 
 /// A program, or a pair of them, that transfers files.

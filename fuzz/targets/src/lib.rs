@@ -25,6 +25,8 @@ pub mod metafile_message;
 pub mod tracker_config;
 pub mod tracker_request;
 pub mod tracker_response;
+pub mod tracker_room_request;
+pub mod tracker_room_response;
 pub mod tracker_wide_request;
 
 mod layouts;
@@ -59,6 +61,16 @@ pub const TARGETS: &[Target] = &[
         name: "tracker_wide_request",
         run: tracker_wide_request::run,
         seeds: tracker_wide_request::seeds,
+    },
+    Target {
+        name: "tracker_room_request",
+        run: tracker_room_request::run,
+        seeds: tracker_room_request::seeds,
+    },
+    Target {
+        name: "tracker_room_response",
+        run: tracker_room_response::run,
+        seeds: tracker_room_response::seeds,
     },
     Target { name: "tracker_config", run: tracker_config::run, seeds: tracker_config::seeds },
     Target { name: "link", run: link::run, seeds: link::seeds },

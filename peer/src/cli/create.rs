@@ -6,7 +6,7 @@ use super::link;
 use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::clock;
-use crate::create::{CreateError, Source, default_block_size};
+use crate::create::{CreateError, Source};
 use crate::folder::Special;
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::MetafileOnDisk;
@@ -67,7 +67,7 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     let start = clock::now();
     let special = if args.skip_special { Special::Skip } else { Special::Refuse };
     let source = Source::open(file, special, cancel)?;
-    let block_size = args.block_size.unwrap_or_else(|| default_block_size(source.length()));
+    let block_size = args.block_size.unwrap_or_else(|| source.default_block_size());
     let bar = FileBar::new(source.length(), &Name(file).to_string());
     let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
     bar.finish();

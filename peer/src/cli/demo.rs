@@ -6,7 +6,7 @@ use super::interrupt::Ear;
 use super::shell::quote;
 use super::{CliError, ExitCode, link};
 use crate::clock;
-use crate::create::{Source, default_block_size};
+use crate::create::Source;
 use crate::folder::Special;
 use crate::human::{Bytes, Name, Speed};
 use crate::limits::PIECE_LEN;
@@ -102,7 +102,7 @@ impl Stage {
         if source.archive().is_some() {
             return Err(format!("{} is a folder; the demo takes one file", Name(&original)));
         }
-        let block_size = default_block_size(source.length());
+        let block_size = source.default_block_size();
         let start = clock::now();
         let out = metafile_path(&folder.join(&name));
         let metafile =
@@ -149,8 +149,9 @@ impl Stage {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
-            as_tar: false,
+            as_tar: None,
             from: None,
+            update: false,
             lan: false,
         };
         let done = show(peer.download(download), &mut *observer).await;
@@ -180,6 +181,7 @@ impl Stage {
             peers: Vec::new(),
             no_wait: false,
             lan: false,
+            aside: false,
         };
         show(peer.fetch(fetch), observer).await
     }

@@ -3,7 +3,7 @@
 
 use super::CliError;
 use super::given::metafile_path;
-use crate::create::{CreateError, Source, default_block_size};
+use crate::create::{CreateError, Source};
 use crate::folder::Special;
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -35,6 +35,7 @@ impl Cache {
     pub(super) fn new(records: &Records) -> Result<Self, CliError> {
         let usable = records.shared_folder().is_some_and(|folder| fs::create_dir_all(folder).is_ok());
         let temporary = if usable {
+            records.sweep_shared();
             None
         } else {
             let folder = tempfile::Builder::new().prefix("cascade-share-").tempdir();
@@ -96,12 +97,14 @@ impl Open {
         };
         let mut fitting: Vec<_> = there.into_iter().filter(fits).collect();
         if let Some(known) = fitting.iter().position(|metafile| self.is_known(records, metafile)) {
-            return Ok(fitting.swap_remove(known));
+            let known = fitting.swap_remove(known);
+            records.touch_shared(known.path());
+            return Ok(known);
         }
         // One that is there may be right all the same: with the same block size the same bytes give the same file.
         let beside = fitting.into_iter().find(|metafile| Some(metafile.path()) != kept.as_deref());
         let like = beside.as_ref().and_then(|beside| NonZeroU64::new(beside.layout().block_size()));
-        let size = block_size.or(like).unwrap_or_else(|| default_block_size(self.source.length()));
+        let size = block_size.or(like).unwrap_or_else(|| self.source.default_block_size());
         let kept = kept.ok_or_else(|| failure(&CreateError::NoPlace { path: self.path.clone() }))?;
         let made = self.make(records, &kept, size, cancel)?;
         match beside {

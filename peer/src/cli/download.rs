@@ -6,13 +6,14 @@ use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
+use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, Switch, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Downloaded, Options, Transfer};
 use crate::report::{self, Style};
 use crate::session::engine::Stop;
-use crate::session::{Download, DownloadError, Event, Fetch, FetchError, Observer, SeedError};
+use crate::session::{AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, SeedError};
 use cascade_format::CascadeHash;
 use cascade_format::link::Link;
 use cascade_swarm::Listening;
@@ -55,6 +56,9 @@ pub struct Args {
     /// Earlier version of the file or folder, of which what is still right is copied
     #[arg(long, value_name = "OLD")]
     from: Option<PathBuf>,
+    /// Bring the folder that has the name up to date
+    #[arg(long, conflicts_with_all = ["from", "tar"])]
+    update: bool,
     /// Keep the archive of a folder as one file, NAME.tar
     #[arg(long)]
     tar: bool,
@@ -72,6 +76,8 @@ pub struct Args {
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
+    #[command(flatten)]
+    web: WebSwitch,
     #[command(flatten)]
     called: Called,
     /// Hash every block again before it is sent
@@ -94,9 +100,12 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
     let options = args.called.call(args.rates.limit(options));
     let host = Host::start(options, listen, &style, ear)?;
+    let page = args.web.bind()?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
+    let rooms = jobs.iter().map(|job| (job.cascade_hash(), job.trackers().to_vec())).collect();
     host.run(async |front: &mut Front| {
         front.open()?;
+        let _page = web::show(page, &front.peer, Rooms::Asked(rooms), &style)?;
         let mut tasks = JoinSet::new();
         for job in jobs {
             let observer = style.observer(job.target(), &job.cascade_hash().to_string());
@@ -166,6 +175,13 @@ impl Job {
         }
     }
 
+    fn trackers(&self) -> &[String] {
+        match self {
+            Self::Ready(download) => &download.trackers,
+            Self::Link(link) => &link.fetch.trackers,
+        }
+    }
+
     fn cascade_hash(&self) -> CascadeHash {
         match self {
             Self::Ready(download) => download.metafile.cascade_hash(),
@@ -181,16 +197,17 @@ struct LinkJob {
     /// The user, and not the link, has chosen the name: what has it may be replaced.
     chosen: bool,
     order: Order,
-    as_tar: bool,
+    as_tar: Option<AsTar>,
     from: Option<PathBuf>,
+    update: bool,
 }
 
 impl LinkJob {
     fn with(&self, metafile: MetafileOnDisk) -> Download {
         let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
-        let (order, as_tar, from) = (self.order, self.as_tar, self.from.clone());
-        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, lan }
+        let (order, as_tar, from, update) = (self.order, self.as_tar.clone(), self.from.clone(), self.update);
+        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, update, lan }
     }
 }
 
@@ -289,10 +306,10 @@ fn order(args: &Args) -> Order {
 fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
     let metafile = given::open(file)?;
     let beside = || metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
-    let target = match place(args)? {
-        Place::Beside => with_tar(args, beside()?),
-        Place::Folder(folder) => with_tar(args, folder.join(given::file_name(&beside()?))),
-        Place::Chosen(target) => target,
+    let (target, as_tar) = match place(args)? {
+        Place::Beside => with_tar(args, beside()?, true),
+        Place::Folder(folder) => with_tar(args, folder.join(given::file_name(&beside()?)), true),
+        Place::Chosen(target) => (target.clone(), args.tar.then_some(AsTar { plain: target, replace: true })),
     };
     Ok(Job::Ready(Download {
         metafile: Arc::new(metafile),
@@ -301,27 +318,33 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         peers: args.peers.clone(),
         order: order(args),
         no_wait: args.no_wait,
-        as_tar: args.tar,
+        as_tar,
         from: args.from.clone(),
+        update: args.update,
         lan: args.lan.wanted(false),
     }))
 }
 
 fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
-    let name = with_tar(args, given::data_name(link).into());
-    let (target, chosen) = match place(args)? {
-        Place::Beside => (name, false),
-        Place::Folder(folder) => (folder.join(name), false),
-        Place::Chosen(target) => (target, true),
+    let name = PathBuf::from(given::data_name(link));
+    let (target, as_tar, chosen) = match place(args)? {
+        Place::Beside => not_chosen(with_tar(args, name, false)),
+        Place::Folder(folder) => not_chosen(with_tar(args, folder.join(name), false)),
+        Place::Chosen(target) => {
+            (target.clone(), args.tar.then_some(AsTar { plain: target, replace: true }), true)
+        }
     };
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
     let fetch = Fetch {
         no_wait: args.no_wait,
         lan: args.lan.wanted(true),
+        aside: args.update,
         ..given::fetch(link.cascade_hash(), &target, &contacts)
     };
-    let (order, as_tar, from) = (order(args), args.tar, args.from.clone());
-    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from })))
+    // What is replaced in a folder is kept, so nothing is lost if the link has chosen the name of another folder.
+    let chosen = chosen || args.update && target.is_dir();
+    let (order, from, update) = (order(args), args.from.clone(), args.update);
+    Ok(Job::Link(Box::new(LinkJob { fetch, target, chosen, order, as_tar, from, update })))
 }
 
 /// Where the user wants the data.
@@ -350,7 +373,15 @@ fn names_folder(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last)))
 }
 
-/// With `--tar` the archive of a folder has another name than the folder.
-fn with_tar(args: &Args, path: PathBuf) -> PathBuf {
-    if args.tar { given::with_ending(&path, ".tar") } else { path }
+/// With `--tar` the archive of a folder has another name than the folder. A file keeps its own, which it may
+/// `replace` if the user has chosen that name.
+fn with_tar(args: &Args, plain: PathBuf, replace: bool) -> (PathBuf, Option<AsTar>) {
+    if !args.tar {
+        return (plain, None);
+    }
+    (given::with_ending(&plain, ".tar"), Some(AsTar { plain, replace }))
+}
+
+fn not_chosen((target, as_tar): (PathBuf, Option<AsTar>)) -> (PathBuf, Option<AsTar>, bool) {
+    (target, as_tar, false)
 }

@@ -5,6 +5,7 @@ use super::CliError;
 use super::given::{Contacts, Trackers, fetch};
 use super::host::{Front, Host, Listen, show};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::Options;
 use crate::report::Style;
@@ -22,6 +23,7 @@ pub(super) fn fetched(
     link: &Link,
     trackers: &Trackers,
     peers: &[String],
+    lan: LanSwitch,
     ear: &Ear,
 ) -> Result<(MetafileOnDisk, TempDir), CliError> {
     let folder = tempfile::Builder::new().prefix("cascade-link-").tempdir();
@@ -30,7 +32,7 @@ pub(super) fn fetched(
     })?;
     let contacts = Contacts::of_link(link, trackers, peers);
     let out = folder.path().join(Path::new("link"));
-    let order = Fetch { no_wait: true, ..fetch(link.cascade_hash(), &out, &contacts) };
+    let order = Fetch { no_wait: true, lan: lan.wanted(true), ..fetch(link.cascade_hash(), &out, &contacts) };
     let host = Host::start(Options::default(), Listen::Nowhere, &Style::Lines, ear)?;
     let result = host.run(async |front: &mut Front| {
         let transfer = front.peer.fetch(order);

@@ -121,7 +121,15 @@ pub(super) fn data_file_name(data: &Path) -> String {
 /// The order to fetch the `.cascade` file of a link to where it belongs beside the data.
 pub(super) fn fetch(cascade_hash: CascadeHash, data: &Path, contacts: &Contacts) -> Fetch {
     let Contacts { trackers, peers } = contacts.clone();
-    Fetch { cascade_hash, out: metafile_path(data), trackers, peers, no_wait: false, lan: false }
+    Fetch {
+        cascade_hash,
+        out: metafile_path(data),
+        trackers,
+        peers,
+        no_wait: false,
+        lan: false,
+        aside: false,
+    }
 }
 
 /// Opens a `.cascade` file.

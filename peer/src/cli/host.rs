@@ -9,6 +9,7 @@ use crate::report::Style;
 use crate::serve::{Warn, descriptors};
 use crate::session::Observer;
 use cascade_swarm::Listening;
+use sd_notify::NotifyState;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -117,6 +118,8 @@ impl Front {
         if let Some(address) = self.peer.address() {
             self.style.listening(address);
         }
+        // A service manager waits for this; elsewhere it does nothing.
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::fetched::fetched;
 use super::given::{self, Given, Trackers};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
 use super::{CliError, ExitCode, address};
 use crate::human::{Bytes, Name};
 use crate::metafile::MetafileOnDisk;
@@ -22,6 +23,8 @@ pub struct Args {
     /// Peer to ask for the .cascade file of a link; may be given several times
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
     peers: Vec<String>,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -45,7 +48,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             Given::Link(link) => {
                 let name = PathBuf::from(given::data_name(&link));
                 tell_link(args, &link);
-                match fetched(&link, &args.trackers, &args.peers, ear) {
+                match fetched(&link, &args.trackers, &args.peers, args.lan, ear) {
                     Ok((metafile, _folder)) => {
                         tell(args, &name, &metafile);
                         Ok(())

@@ -27,6 +27,7 @@ mod taken;
 mod usage;
 pub mod verify;
 pub mod wait;
+mod web;
 
 use crate::report;
 use crate::serve::descriptors;
@@ -122,7 +123,7 @@ impl CliError {
 /// Runs what the user typed: `arguments` begin with the program's name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let code = match Cli::try_parse_from(arguments) {
+    let code = match Cli::try_parse_from(cascade_web::join_address(arguments)) {
         Ok(cli) => run(&cli).unwrap_or_else(|error| {
             report::error(&error.message);
             error.code

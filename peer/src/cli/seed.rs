@@ -7,7 +7,9 @@ use super::interrupt::Ear;
 use super::lan::LanSwitch;
 use super::rates::Rates;
 use super::spread::{Onlooker, Report};
+use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, Switch, address};
+use crate::folder::Place;
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Transfer};
 use crate::report::Style;
@@ -53,6 +55,8 @@ pub struct Args {
     called: Called,
     #[command(flatten)]
     report: Report,
+    #[command(flatten)]
+    web: WebSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -73,7 +77,9 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
     let options = args.called.call(args.rates.limit(options));
     let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let page = args.web.bind()?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
+    let rooms = jobs.iter().map(|job| (job.cascade_hash, job.trackers.clone())).collect();
     let served = host.run(async |front: &mut Front| {
         let mut onlooker = Onlooker::new(front.peer.watch(), &style);
         let (ready, readies) = mpsc::channel(jobs.len());
@@ -82,24 +88,19 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         for job in jobs {
             let inner = style.observer(&job.data, &job.cascade_hash.to_string());
             let observer = Ready { inner, ready: Some(ready.clone()) };
-            match job.metafile {
+            let Job { metafile, data, trackers, lan, .. } = job;
+            let seed = move |metafile| Seed { metafile, data, trackers, lan };
+            match metafile {
                 Metafile::Open(metafile) => {
-                    let seed = Seed { metafile, data: job.data, trackers: job.trackers, lan: job.lan };
-                    tasks.spawn(serve(front.peer.seed(seed), observer))
+                    tasks.spawn(serve(front.peer.seed(seed(metafile)), observer));
                 }
                 Metafile::ToFetch(order) => {
-                    let transfer = front.peer.fetch(order);
-                    let seed = move |metafile| Seed {
-                        metafile,
-                        data: job.data,
-                        trackers: job.trackers,
-                        lan: job.lan,
-                    };
-                    tasks.spawn(fetch(transfer, seed, observer))
+                    tasks.spawn(fetch(front.peer.fetch(order), seed, observer));
                 }
-            };
+            }
         }
         drop(ready);
+        let _page = web::show(page, &front.peer, Rooms::Asked(rooms), &style)?;
         let _ = tokio::time::timeout(PATIENCE, all_ready(readies, count)).await;
         front.open()?;
         let mut code = ExitCode::Done;
@@ -251,5 +252,6 @@ fn complete(args: &Args, beside: Result<PathBuf, CliError>, folder: bool) -> Res
 /// What an unfinished download has left, where there is nothing else.
 fn or_part(data: PathBuf) -> PathBuf {
     let part = part_path(&data);
-    if !data.exists() && part.is_file() { part } else { data }
+    let unfinished = part.is_file() || Place::at(&part).is_some();
+    if !data.exists() && unfinished { part } else { data }
 }

@@ -9,6 +9,7 @@ use super::rates::Rates;
 use super::reached::{self, Reached};
 use super::share_room::{Rooms, stay_in_own_room};
 use super::spread::{Onlooker, Report};
+use super::web::{self, WebSwitch};
 use super::{CliError, ExitCode, address, described, link};
 use crate::folder::Special;
 use crate::human::{Bytes, Count, Name};
@@ -21,6 +22,7 @@ use crate::store::Records;
 use cascade_format::units::parse_nonzero_size;
 use cascade_swarm::Listening;
 use cascade_tracker::{Desk, Policy};
+use cascade_web::Bound;
 use std::collections::HashSet;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -62,6 +64,8 @@ pub struct Args {
     called: Called,
     #[command(flatten)]
     report: Report,
+    #[command(flatten)]
+    web: WebSwitch,
     /// Hash every block again before it is sent
     #[arg(long)]
     paranoid: bool,
@@ -101,9 +105,10 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
     let options = args.called.call(args.rates.limit(options));
     let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let page = args.web.bind()?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
-    let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk).await);
+    let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk, page).await);
     let (code, onlooker) = served?;
     onlooker.finish(true, &args.report)?;
     Ok(code)
@@ -138,11 +143,13 @@ async fn serve(
     style: &Style,
     items: &[Item],
     desk: Option<Arc<Desk>>,
+    page: Option<Bound>,
 ) -> Result<(ExitCode, Onlooker), CliError> {
     let listen = front.peer.address().ok_or_else(|| CliError::failed("it does not listen".into()))?;
     let reached = reached::reached(listen, &args.addresses)?;
     tell_all(args, items, &reached, listen.port())?;
     let rooms = Rooms { desk: desk.clone(), trackers: args.trackers.clone() };
+    let _page = web::show(page, &front.peer, rooms_to_show(args, items, desk.as_ref()), style)?;
     if let Some(desk) = desk {
         let hashes = items.iter().map(|item| item.metafile.cascade_hash()).collect();
         let (reporter, stop) = (front.peer.reporter(), front.peer.stopper());
@@ -186,6 +193,12 @@ async fn serve(
         }
     }
     Ok((code, onlooker))
+}
+
+/// Who has how much: this process's tracker knows it, or the user's trackers do.
+fn rooms_to_show(args: &Args, items: &[Item], desk: Option<&Arc<Desk>>) -> web::Rooms {
+    let asked = || items.iter().map(|item| (item.metafile.cascade_hash(), args.trackers.clone())).collect();
+    desk.map_or_else(|| web::Rooms::Asked(asked()), |desk| web::Rooms::Own(Arc::clone(desk)))
 }
 
 /// Serves one item until the end.

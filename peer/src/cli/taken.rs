@@ -12,20 +12,21 @@ use std::sync::atomic::AtomicBool;
 /// Looks what has the name of the data file. Nothing, or the very file or folder that the link is of: `None`. Else
 /// why the download cannot go there.
 pub(super) fn look(metafile: &MetafileOnDisk, target: &Path, cancel: &AtomicBool) -> Option<String> {
-    let (path, name) = (Name(target), super::shell::quote(target));
+    let path = Name(target);
     if target.is_dir() {
         // A folder that cannot be shared is not the one of the link.
         let tree = Tree::walk(target, Special::Skip, cancel);
         let right = tree.is_ok_and(|tree| is_right(metafile, target, &tree, cancel));
         return (!right).then(|| {
             format!(
-                "{path} is there already and is not the folder of the link; choose another name or folder with -o, and \
-                 if it is an older version, add --from {name}"
+                "{path} is there already and is not the folder of the link; if it is an earlier version, bring it up to \
+                 date with --update, else choose another name or folder with -o"
             )
         });
     }
     // What is not a regular file is refused by the download itself.
     let (file, _) = open_regular(target).ok()?;
+    let name = super::shell::quote(target);
     (!is_right(metafile, target, &file, cancel)).then(|| {
         format!(
             "{path} is there already and is not the file of the link; to have it replaced, add -o {name}, else choose \

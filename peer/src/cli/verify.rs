@@ -3,6 +3,7 @@
 use super::fetched::fetched;
 use super::given::{self, Given, Trackers};
 use super::interrupt::Ear;
+use super::lan::LanSwitch;
 use super::shell::quote;
 use super::{CliError, ExitCode, address};
 use crate::check::{Findings, WholeFile};
@@ -45,6 +46,8 @@ pub struct Args {
     /// Peer to ask for the .cascade file of a link; may be given several times
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
     peers: Vec<String>,
+    #[command(flatten)]
+    lan: LanSwitch,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -130,9 +133,8 @@ fn of_link(args: &Args, link: &Link, ear: &Ear) -> Result<(MetafileOnDisk, Optio
     let beside = MetafileOnDisk::open(given::metafile_path(&data)).ok();
     match beside.filter(|there| there.cascade_hash() == link.cascade_hash()) {
         Some(there) => Ok((there, None)),
-        None => {
-            fetched(link, &args.trackers, &args.peers, ear).map(|(metafile, folder)| (metafile, Some(folder)))
-        }
+        None => fetched(link, &args.trackers, &args.peers, args.lan, ear)
+            .map(|(metafile, folder)| (metafile, Some(folder))),
     }
 }
 
@@ -235,8 +237,7 @@ fn fault(path: &Path, described: &Described, findings: &Findings) -> String {
         None => Name(described.metafile.path()).to_string(),
     };
     let mends = if path.is_dir() {
-        // A download changes nothing in a folder that is there.
-        format!("when it is renamed, peer download {mend} --from ITS-NEW-NAME mends it")
+        format!("peer download {mend} --update mends it")
     } else {
         format!("peer download {mend} mends it")
     };

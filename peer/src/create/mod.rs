@@ -9,7 +9,7 @@ mod block_size;
 mod output;
 mod pass;
 
-pub use block_size::default_block_size;
+pub use block_size::{default_block_size, default_block_size_of_folder};
 
 use crate::folder::{Changed, FolderError, Special, Tree, changed};
 use crate::human::Name;
@@ -155,6 +155,15 @@ impl Source {
         match &self.data {
             Data::File(_, metadata) => metadata.len(),
             Data::Folder(tree, _) => tree.archive().total_len(),
+        }
+    }
+
+    /// The size of its blocks where the user names none.
+    #[must_use]
+    pub fn default_block_size(&self) -> NonZeroU64 {
+        match self.archive() {
+            Some(archive) => default_block_size_of_folder(self.length(), archive.count()),
+            None => default_block_size(self.length()),
         }
     }
 

@@ -1,13 +1,16 @@
 //! The end of a folder's download: what is no file's content, and the name.
 
-use super::beneath::look;
+use super::beneath::{Beneath, look};
 use super::error::FolderError;
 use super::mark::{Mark, is_file};
 use super::part::IN_THE_WAY;
-use super::tree::Tree;
+use super::tree::{Base, Looker, Tree};
+use super::update;
 use super::walk::Special;
 use cascade_archive::{Entry, Kind};
-use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens, utimensat};
+use rustix::fs::{
+    AtFlags, Mode, RawMode, Stat, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens, readlinkat, utimensat,
+};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,16 +19,28 @@ use std::sync::atomic::AtomicBool;
 
 /// Makes empty files, folders and links, and gives everything its time, and files that may be run that permission.
 /// Then everything is looked at: nothing else may be there, and nothing may have changed.
+///
+/// Where a folder is brought up to date, only what is new is made and looked at: [`update::merge`] does the rest.
 pub(super) fn complete(tree: &Tree, cancel: &AtomicBool) -> Result<(), FolderError> {
     tree.open.clear();
-    let mut parents = Parents::default();
+    update::drop_copies(tree).map_err(|(entry, error)| FolderError::io(&tree.at(&entry), error))?;
+    let mut parents = Parents::new(&tree.below);
+    let mut there = tree.base.as_ref().map(|base| Looker::new(&base.below));
     for (number, entry) in (0..).zip(tree.archive().entries()) {
+        let old = there.as_mut().and_then(|there| there.look(&entry.path));
         let done = match &entry.kind {
-            Kind::File { executable, .. } => file(tree, &mut parents, number, &entry, *executable),
+            Kind::File { .. } if tree.is_in_base(number) => is_the_same(tree, number, &entry, old.as_ref()),
+            Kind::File { .. } => file(tree, &mut parents, number, &entry, old.as_ref()),
+            // It is made in the folder that is brought up to date.
+            Kind::Folder if tree.base.is_some() => Ok(()),
             Kind::Folder => tree.below.make_folder(&entry.path),
-            Kind::Link { target } => link(tree, &mut parents, &entry, target),
+            Kind::Link { target } if is_link_to(tree.base.as_ref(), &entry.path, target) => Ok(()),
+            Kind::Link { target } => link(&mut parents, &entry, target),
         };
         done.map_err(|error| FolderError::io(&tree.at(&entry), error))?;
+    }
+    if tree.base.is_some() {
+        return update::check_part(tree, cancel);
     }
     // What is made in a folder changes its time.
     for entry in tree.archive().entries().filter(|entry| matches!(entry.kind, Kind::Folder)) {
@@ -35,12 +50,35 @@ pub(super) fn complete(tree: &Tree, cancel: &AtomicBool) -> Result<(), FolderErr
     tree.check_unchanged(Special::Refuse, cancel)
 }
 
-fn file(tree: &Tree, parents: &mut Parents, number: u32, entry: &Entry, executable: bool) -> io::Result<()> {
-    let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
-    let folder = parents.open(tree, folder)?.as_fd();
+fn is_the_same(tree: &Tree, number: u32, entry: &Entry, stat: Option<&Stat>) -> io::Result<()> {
+    let same = stat.is_some_and(|stat| Mark::of(stat) == tree.mark(number));
+    if same { Ok(()) } else { Err(tree.found_changed(entry).into()) }
+}
+
+/// Whether the folder that is brought up to date has this very link.
+fn is_link_to(base: Option<&Base>, path: &str, target: &str) -> bool {
+    let Some(base) = base else { return false };
+    let (folder, name) = split(path);
+    let found = base.below.folder(folder).ok().and_then(|folder| readlinkat(&folder, name, Vec::new()).ok());
+    found.is_some_and(|found| found.as_bytes() == target.as_bytes())
+}
+
+/// What `entry` gets besides its bytes. The permissions are those of the `old` version, if there is one.
+fn file(
+    tree: &Tree,
+    parents: &mut Parents<'_>,
+    number: u32,
+    entry: &Entry,
+    old: Option<&Stat>,
+) -> io::Result<()> {
+    let (folder, name) = split(&entry.path);
+    if entry.kind.size() == 0 && tree.base.is_some() {
+        // Nobody writes to an empty file, so its folder may not be there yet.
+        tree.below.make_folder(folder)?;
+    }
+    let folder = parents.open(folder)?.as_fd();
     let mut stat = look(folder, name);
     if stat.err() == Some(Errno::NOENT) && entry.kind.size() == 0 {
-        // Nobody writes to an empty file.
         stat = Ok(rustix::fs::fstat(tree.below.create(&entry.path)?)?);
         tree.set_mark(number, stat.as_ref().map_or(Mark::NONE, Mark::of));
     }
@@ -54,8 +92,7 @@ fn file(tree: &Tree, parents: &mut Parents, number: u32, entry: &Entry, executab
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, IN_THE_WAY));
     }
     let mode = stat.st_mode & 0o777;
-    // Whoever may read it may run it.
-    let wanted = if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
+    let wanted = wanted_mode(entry, old.filter(|old| is_file(old)).map_or(mode, |old| old.st_mode & 0o777));
     let longer = u64::try_from(stat.st_size).ok() != Some(entry.kind.size());
     if mode != wanted || longer {
         let file = tree.below.part(&entry.path)?;
@@ -67,9 +104,16 @@ fn file(tree: &Tree, parents: &mut Parents, number: u32, entry: &Entry, executab
     Ok(())
 }
 
-fn link(tree: &Tree, parents: &mut Parents, entry: &Entry, target: &str) -> io::Result<()> {
-    let (folder, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
-    let folder = parents.open(tree, folder)?;
+/// Whoever may read a file that its owner may run may run it, too.
+pub(super) fn wanted_mode(entry: &Entry, mode: RawMode) -> RawMode {
+    let executable = matches!(entry.kind, Kind::File { executable: true, .. });
+    if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 }
+}
+
+fn link(parents: &mut Parents<'_>, entry: &Entry, target: &str) -> io::Result<()> {
+    let (folder, name) = split(&entry.path);
+    parents.below.make_folder(folder)?;
+    let folder = parents.open(folder)?;
     match rustix::fs::symlinkat(target, folder, name) {
         // One of an earlier run is right, or found when everything is looked at.
         Ok(()) | Err(Errno::EXIST) => {}
@@ -78,21 +122,32 @@ fn link(tree: &Tree, parents: &mut Parents, entry: &Entry, target: &str) -> io::
     Ok(utimensat(folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-/// The folder that the last entry was in.
-#[derive(Default)]
-struct Parents(Option<(String, OwnedFd)>);
+/// The folder of a path, and the name in it.
+pub(super) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
 
-impl Parents {
-    fn open(&mut self, tree: &Tree, path: &str) -> io::Result<&OwnedFd> {
-        let open = match self.0.take() {
+/// The folder that the last entry was in.
+pub(super) struct Parents<'a> {
+    below: &'a Beneath,
+    last: Option<(String, OwnedFd)>,
+}
+
+impl<'a> Parents<'a> {
+    pub(super) fn new(below: &'a Beneath) -> Self {
+        Self { below, last: None }
+    }
+
+    pub(super) fn open(&mut self, path: &str) -> io::Result<&OwnedFd> {
+        let open = match self.last.take() {
             Some((there, open)) if there == path => open,
-            _ => tree.below.folder(path)?,
+            _ => self.below.folder(path)?,
         };
-        Ok(&self.0.insert((path.to_owned(), open)).1)
+        Ok(&self.last.insert((path.to_owned(), open)).1)
     }
 }
 
-fn times(entry: &Entry) -> Timestamps {
+pub(super) fn times(entry: &Entry) -> Timestamps {
     let seconds = i64::try_from(entry.mtime).unwrap_or(0);
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },

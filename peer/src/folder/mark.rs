@@ -17,9 +17,11 @@ impl Mark {
 
     /// Of a regular file.
     pub(super) fn of(stat: &Stat) -> Self {
-        if !is_file(stat) {
-            return Self::NONE;
-        }
+        if is_file(stat) { Self::of_any(stat) } else { Self::NONE }
+    }
+
+    /// Of a file, or of anything else that there is.
+    pub(super) fn of_any(stat: &Stat) -> Self {
         let mut hasher = DefaultHasher::new();
         // Their types differ from system to system: what they have in common is how they are shown.
         for number in [i128::from(stat.st_dev), i128::from(stat.st_ino), i128::from(stat.st_size)] {

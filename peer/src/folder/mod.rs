@@ -8,23 +8,32 @@
 //! | `open_files` | a bounded number of descriptors |
 //! | `tree` | the bytes of the archive |
 //! | `part`, `finish` | a folder that is downloaded, and its end |
+//! | `earlier` | what is copied from an earlier version |
+//! | `update`, `kept` | a folder that is brought up to date, and what of it is kept |
+//! | `flags` | a bit for each entry |
 //! | `place` | `NAME.part/`: where that is |
 
 mod beneath;
+mod earlier;
 mod error;
 mod finish;
+mod flags;
+mod kept;
 mod mark;
 mod open_files;
 mod part;
 mod place;
 mod tree;
+mod update;
 mod walk;
 
 pub use error::{Changed, FolderError, HostileArchive, changed};
+pub use kept::{MAX_KEPT_FOLDERS, Written};
 pub use open_files::MAX_OPEN_FILES;
-pub use part::FolderPart;
+pub use part::{FolderPart, Outdated};
 pub use place::{Found, Head, HeadError, Place};
 pub use tree::Tree;
+pub use update::Clash;
 pub use walk::Special;
 
 /// Descriptors that a folder takes: its own, and those of its files.

@@ -14,11 +14,17 @@ pub(super) struct OpenFile {
     pub(super) file: File,
     /// Writes of ours under way: while there are any, nobody can tell whether others write, too.
     pub(super) writes: Mutex<u32>,
+    /// It is below the folder that is brought up to date, and only read.
+    pub(super) in_base: bool,
 }
 
 impl OpenFile {
     pub(super) fn new(file: File) -> Arc<Self> {
-        Arc::new(Self { file, writes: Mutex::default() })
+        Self::opened(file, false)
+    }
+
+    pub(super) fn opened(file: File, in_base: bool) -> Arc<Self> {
+        Arc::new(Self { file, writes: Mutex::default(), in_base })
     }
 }
 

@@ -1,11 +1,15 @@
 //! A folder that is being downloaded: what is written to its archive goes to its files.
 
 use super::beneath::{Beneath, is_gone};
+use super::earlier::{self, Earlier};
 use super::error::FolderError;
 use super::finish;
+use super::flags::Flags;
+use super::kept::{Kept, Written};
 use super::mark::{Mark, is_file};
 use super::open_files::OpenFile;
 use super::tree::Tree;
+use super::update::{self, Clash};
 use crate::store::disk::Disk;
 use crate::store::ground::{Ground, Guarded, Run};
 use crate::store::guarded::write_all_at;
@@ -13,11 +17,11 @@ use crate::store::{HaveMap, Stamp};
 use cascade_archive::{Archive, Entry, Segment};
 use cascade_format::{Block, Have, Layout};
 use std::fs::File;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is said of what has the name of a file and is none that may be written to.
 pub(super) const IN_THE_WAY: &str = "it is in the way, and not a regular file with one name; move it away";
@@ -31,42 +35,106 @@ pub struct FolderPart {
     /// Blocks that were written with other headers than the archive must have. If such a block has the right hash,
     /// the archive is hostile.
     odd: HaveMap,
+    /// The files whose bytes were copied from an earlier version.
+    taken: Flags,
+    /// Keeps what is replaced in a folder that is brought up to date.
+    kept: Option<Mutex<Kept>>,
     /// The file with the head of the archive, open and locked: whoever has the lock writes to the folder.
     _head: File,
 }
 
+/// A folder that has files of an earlier version, and is brought up to date.
+#[derive(Debug)]
+pub struct Outdated<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// What is known to be an earlier version.
+    pub written: Written,
+}
+
 impl FolderPart {
-    /// Opens the folder at `path`, to which `archive` is downloaded. What its files hold is not known before it is
-    /// [looked at](Ground::look).
-    pub(crate) fn open(archive: Archive, path: &Path, head: File, layout: Layout) -> io::Result<Self> {
+    /// Opens the folder at `path`, to which `archive` is downloaded. If a folder is to be brought up to date, only what
+    /// it lacks is. What the files hold is not known before it is [looked at](Ground::look).
+    pub(crate) fn open(
+        archive: Archive,
+        path: &Path,
+        head: File,
+        layout: Layout,
+        outdated: Option<Outdated<'_>>,
+    ) -> io::Result<Self> {
         let odd = HaveMap::new(layout, &Have::none(&layout));
-        Ok(Self { tree: Tree::part(archive, path)?, layout, odd, _head: head })
+        let taken = Flags::new(archive.count());
+        let tree = Tree::part(archive, path, outdated.as_ref().map(|outdated| outdated.path))?;
+        let kept = outdated.map(|outdated| Mutex::new(Kept::new(outdated.path, outdated.written)));
+        Ok(Self { tree, layout, odd, taken, kept, _head: head })
     }
 
-    /// Copies what files of the same paths below `old` hold into those that are not there yet: an earlier version,
-    /// of which much may be right. What of it is right is found by [looking](Ground::look) and checking.
+    /// What is in the way of the new version in the folder, which is at `path`.
+    pub(crate) fn clash(&self, path: &Path) -> io::Result<Option<Clash>> {
+        update::clash(&self.tree, path)
+    }
+
+    /// Copies what files below `old`, an earlier version, hold into those that are not there yet: much may be right.
+    /// What of it is right is found by [looking](Ground::look) and checking.
     ///
     /// # Errors
     /// There is no folder; a file of ours cannot be made or written. A file that cannot be read is left out.
-    pub(crate) fn copy_from(&self, old: &Path, cancel: &AtomicBool) -> io::Result<()> {
-        let old = Beneath::open(old)?;
-        for entry in self.tree.archive().entries() {
-            let size = entry.kind.size();
-            let from = if size > 0 { old.file(&entry.path).ok() } else { None };
-            let Some(from) = from.filter(|from| from.metadata().is_ok_and(|there| there.is_file())) else {
-                continue;
-            };
-            if cancel.load(Ordering::Relaxed) {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            let to = match self.tree.below.create(&entry.path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                created => created?,
-            };
-            // Where the file system can, it is shared and not copied (`copy_file_range`).
-            io::copy(&mut (&from).take(size), &mut &to).map_err(|error| self.tree.of_file(&entry, &error))?;
-            to.set_len(size)?;
+    pub(crate) fn copy_from(&self, path: &Path, cancel: &AtomicBool) -> io::Result<()> {
+        if self.tree.base.is_some() {
+            // A file that has its length already stays where it is.
+            self.tree.look()?;
         }
+        let old = Beneath::open(path)?;
+        Earlier { below: &old, path, taken: &self.taken, cancel }.copy_to(&self.tree)
+    }
+
+    /// Makes a copy of each file that is in the folder that is brought up to date, and has a part of a block that
+    /// `have` lacks: what is wrong is written there.
+    ///
+    /// # Errors
+    /// A file of ours cannot be made or written.
+    pub(crate) fn move_out(&self, have: &Have, cancel: &AtomicBool) -> io::Result<()> {
+        if self.tree.base.is_none() {
+            return Ok(());
+        }
+        for block in self.layout.iter().filter(|block| !have.has(*block)) {
+            for segment in self.tree.archive().segments(self.layout.range(block)) {
+                if let Segment::File { number, entry, .. } = segment
+                    && self.tree.is_in_base(number)
+                {
+                    self.opened(number, &entry)?;
+                }
+                if cancel.load(Ordering::Relaxed) {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes of the blocks in `have` are there because an earlier version had them.
+    pub(crate) fn taken(&self, have: &Have) -> u64 {
+        let is_taken = |block: &Block| {
+            self.tree.archive().segments(self.layout.range(*block)).any(|segment| match segment {
+                Segment::File { number, .. } => self.taken.has(number) || self.tree.is_in_base(number),
+                Segment::Made(_) | Segment::Zero(_) => false,
+            })
+        };
+        let there = self.layout.iter().filter(|block| have.has(*block)).filter(is_taken);
+        there.map(|block| self.layout.len_of(block)).sum()
+    }
+
+    /// Copies a file of the folder that is brought up to date, so that it can be written to.
+    fn take_out(&self, number: u32, entry: &Entry) -> io::Result<()> {
+        if let Some(base) = &self.tree.base
+            && let Ok(from) = base.below.file(&entry.path)
+            && earlier::copy(&self.tree, entry, &from)?
+        {
+            self.taken.set(number, true);
+        }
+        self.tree.set_in_base(number, false);
+        let there = self.tree.below.part(&entry.path).and_then(|file| Ok(rustix::fs::fstat(file)?));
+        self.tree.set_mark(number, there.map_or(Mark::NONE, |stat| Mark::of(&stat)));
         Ok(())
     }
 
@@ -117,12 +185,16 @@ impl FolderPart {
     }
 
     fn opened(&self, number: u32, entry: &Entry) -> io::Result<Arc<OpenFile>> {
-        if let Some(open) = self.tree.open.get(number) {
+        let there = || self.tree.open.get(number).filter(|open| !open.in_base);
+        if let Some(open) = there() {
             return Ok(open);
         }
         let _one = self.tree.opening(number);
-        if let Some(open) = self.tree.open.get(number) {
+        if let Some(open) = there() {
             return Ok(open);
+        }
+        if self.tree.is_in_base(number) {
+            self.take_out(number, entry)?;
         }
         let file = self.open_or_create(number, entry).map_err(|error| self.tree.of_file(entry, &error))?;
         let open = OpenFile::new(file);
@@ -261,11 +333,32 @@ impl Guarded for FolderPart {
         finish::complete(&self.tree, cancel)
     }
 
+    fn written(&self) -> Option<Written> {
+        Some(self.tree.written())
+    }
+
+    fn kept(&self) -> Option<(PathBuf, u64)> {
+        let kept = self.kept.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.found().map(|(path, count)| (path.to_owned(), count)).filter(|(_, count)| *count > 0)
+    }
+
     fn rename(&self, disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Option<Stamp>> {
         // Times and permissions came last.
         self.tree.sync(disk)?;
         if !self.tree.is_ours() || !self.tree.is_at(from) {
             return Ok(None);
+        }
+        if let (Some(base), Some(kept)) = (&self.tree.base, &self.kept) {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            update::keep(&self.tree, base, &mut kept)?;
+            self.tree.sync(disk)?;
+            if !update::merge(&self.tree, base, &mut kept)? {
+                return Ok(None);
+            }
+            self.tree.sync(disk)?;
+            let _ = std::fs::remove_dir(from);
+            self.tree.completed(to);
+            return if self.tree.is_at(to) { self.tree.stamp().map(Some) } else { Ok(None) };
         }
         finish::rename(from, to)?;
         if !self.tree.is_at(to) {

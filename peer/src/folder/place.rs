@@ -137,6 +137,12 @@ impl Head {
         self.at
     }
 
+    /// Whether it is known to be the head of a folder's archive, by what has been read.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.parser.head_len().is_some()
+    }
+
     /// How far it must be read, as far as that is known.
     #[must_use]
     pub fn end(&self) -> u64 {

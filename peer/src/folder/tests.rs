@@ -263,7 +263,7 @@ fn written(source: &Tree, bytes: &[u8], block_size: u64) -> (tempfile::TempDir, 
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::new(bytes.len() as u64, block_size).unwrap();
     let lock = tempfile::tempfile().unwrap();
-    let part = FolderPart::open(source.archive().clone(), dir.path(), lock, layout).unwrap();
+    let part = FolderPart::open(source.archive().clone(), dir.path(), lock, layout, None).unwrap();
     let mut random = fastrand::Rng::with_seed(block_size);
     let mut blocks: Vec<_> = layout.iter().collect();
     random.shuffle(&mut blocks);

@@ -2,7 +2,9 @@
 
 use super::beneath::{Beneath, is_gone, look};
 use super::error::{Changed, FolderError};
-use super::mark::Mark;
+use super::flags::Flags;
+use super::kept::Written;
+use super::mark::{Mark, is_file};
 use super::open_files::{OpenFile, OpenFiles};
 use super::walk::{Special, Walk};
 use crate::store::disk::Disk;
@@ -10,10 +12,11 @@ use crate::store::ground::{Ground, Guarded, Run};
 use crate::store::{Stamp, stamp::Files};
 use cascade_archive::{Archive, Builder, Entry, Kind, Segment};
 use cascade_hash::Sha256Stream;
+use rustix::fs::Stat;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +38,8 @@ const OPENINGS: usize = 16;
 pub struct Tree {
     archive: Archive,
     pub(super) below: Beneath,
+    /// The folder that is brought up to date, if there is one. A file that is right there already stays there.
+    pub(super) base: Option<Base>,
     path: RwLock<PathBuf>,
     /// Of each entry; [`Mark::NONE`] of those that are no files, or not there yet.
     marks: Box<[AtomicU64]>,
@@ -48,6 +53,14 @@ pub struct Tree {
     changed: AtomicBool,
     /// The first file that was seen to have changed.
     first_changed: Mutex<Option<PathBuf>>,
+}
+
+/// A folder that has files of an earlier version.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) below: Beneath,
+    /// Of each entry: whether its bytes are read from here.
+    used: Flags,
 }
 
 impl Tree {
@@ -69,10 +82,19 @@ impl Tree {
         Ok(Self::new(archive, below, path, marks.into_boxed_slice(), false))
     }
 
-    /// The folder at `path` to which `archive` is downloaded.
-    pub(super) fn part(archive: Archive, path: &Path) -> io::Result<Self> {
+    /// The folder at `path`, in which files of `archive` may be missing. It is only read.
+    pub(crate) fn unfinished(archive: Archive, path: &Path) -> io::Result<Self> {
+        let tree = Self::part(archive, path, None)?;
+        tree.is_part.store(false, Ordering::Release);
+        Ok(tree)
+    }
+
+    /// The folder at `path` to which `archive` is downloaded, in order to bring `base` up to date if there is one.
+    pub(super) fn part(archive: Archive, path: &Path, base: Option<&Path>) -> io::Result<Self> {
         let marks = (0..archive.count()).map(|_| AtomicU64::new(Mark::NONE.number())).collect();
-        Ok(Self::new(archive, Beneath::open(path)?, path, marks, true))
+        let used = Flags::new(archive.count());
+        let base = base.map(|base| Beneath::open(base).map(|below| Base { below, used })).transpose()?;
+        Ok(Self { base, ..Self::new(archive, Beneath::open(path)?, path, marks, true) })
     }
 
     fn new(archive: Archive, below: Beneath, path: &Path, marks: Box<[AtomicU64]>, is_part: bool) -> Self {
@@ -80,6 +102,7 @@ impl Tree {
             head: digest_of_head(&archive),
             archive,
             below,
+            base: None,
             path: RwLock::new(path.to_owned()),
             marks,
             open: OpenFiles::default(),
@@ -98,6 +121,24 @@ impl Tree {
         self.is_part.store(false, Ordering::Release);
     }
 
+    /// Whether the bytes of the entry `number` are read from the folder that is brought up to date.
+    pub(super) fn is_in_base(&self, number: u32) -> bool {
+        self.base.as_ref().is_some_and(|base| base.used.has(number))
+    }
+
+    /// From now on they are, or they are not.
+    pub(super) fn set_in_base(&self, number: u32, value: bool) {
+        self.base.iter().for_each(|base| base.used.set(number, value));
+    }
+
+    /// The folder that is complete, or becomes so.
+    fn root(&self) -> BorrowedFd<'_> {
+        match &self.base {
+            Some(base) if !self.is_part() => base.below.root(),
+            _ => self.below.root(),
+        }
+    }
+
     pub(super) fn is_part(&self) -> bool {
         self.is_part.load(Ordering::Acquire)
     }
@@ -106,6 +147,11 @@ impl Tree {
     #[must_use]
     pub fn archive(&self) -> &Archive {
         &self.archive
+    }
+
+    /// Where the folder is.
+    pub(super) fn path(&self) -> PathBuf {
+        self.path.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where an entry is.
@@ -119,7 +165,7 @@ impl Tree {
     /// Something is not what it was; or everything else in [`FolderError`].
     pub fn check_unchanged(&self, special: Special, cancel: &AtomicBool) -> Result<(), FolderError> {
         let (mut entries, mut marks) = (self.archive.entries(), self.marks.iter());
-        let root = self.path.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let root = self.path();
         let walk = Walk { below: &self.below, root: &root, special, cancel };
         walk.run(|entry, mark| {
             let same = entries.next().is_some_and(|there| there == *entry)
@@ -136,8 +182,9 @@ impl Tree {
     fn read(&self, number: u32, entry: &Entry, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         // A small file is read once, and its descriptor is of no use to others.
         let whole = offset == 0 && buffer.len() as u64 == entry.kind.size() && !self.is_part();
-        let open = if whole { OpenFile::new(self.open(number, entry)?) } else { self.opened(number, entry)? };
-        self.compare(number, entry, &open)?;
+        let open = self.same(number, entry, || {
+            if whole { self.open(number, entry) } else { self.opened(number, entry) }
+        })?;
         open.file.read_exact_at(buffer, offset).map_err(|error| {
             // It was as short when it was looked at: nothing new.
             let short = error.kind() == io::ErrorKind::UnexpectedEof;
@@ -154,9 +201,28 @@ impl Tree {
         if let Some(open) = self.open.get(number) {
             return Ok(open);
         }
-        let open = OpenFile::new(self.open(number, entry)?);
+        let open = self.open(number, entry)?;
         self.open.keep(number, &open);
         Ok(open)
+    }
+
+    /// What `open` opens, if it is still the file that it was.
+    fn same(
+        &self,
+        number: u32,
+        entry: &Entry,
+        open: impl Fn() -> io::Result<Arc<OpenFile>>,
+    ) -> io::Result<Arc<OpenFile>> {
+        let mut file = open()?;
+        // We ourselves may move a file from one folder to the other meanwhile, which happens twice at most.
+        for _ in 0..2 {
+            if self.compare(number, entry, &file)? {
+                return Ok(file);
+            }
+            self.open.forget(number);
+            file = open()?;
+        }
+        if self.compare(number, entry, &file)? { Ok(file) } else { Err(self.found_changed(entry).into()) }
     }
 
     /// Held while a file is opened to be kept: no file is kept twice.
@@ -165,9 +231,8 @@ impl Tree {
         lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, number: u32, entry: &Entry) -> io::Result<File> {
-        let opened = if self.is_part() { self.below.part(&entry.path) } else { self.below.file(&entry.path) };
-        opened.map_err(|error| match is_gone(&error) {
+    fn open(&self, number: u32, entry: &Entry) -> io::Result<Arc<OpenFile>> {
+        self.open_plain(number, entry).map_err(|error| match is_gone(&error) {
             // What was not there when it was looked at has not changed.
             true if self.mark(number) == Mark::NONE => Changed(self.at(entry)).into(),
             true => self.found_changed(entry).into(),
@@ -175,15 +240,28 @@ impl Tree {
         })
     }
 
-    /// Whether it is still the file that it was.
-    fn compare(&self, number: u32, entry: &Entry, open: &OpenFile) -> io::Result<()> {
+    fn open_plain(&self, number: u32, entry: &Entry) -> io::Result<Arc<OpenFile>> {
+        let in_base = self.is_in_base(number);
+        let file = match &self.base {
+            Some(base) if in_base => base.below.file(&entry.path),
+            _ if self.is_part() => self.below.part(&entry.path),
+            _ => self.below.file(&entry.path),
+        };
+        Ok(OpenFile::opened(file?, in_base))
+    }
+
+    /// Whether it is still the file that it was. `false`: its bytes are in the other folder by now.
+    fn compare(&self, number: u32, entry: &Entry, open: &OpenFile) -> io::Result<bool> {
         let writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = self.mark(number);
         let now = Mark::of(&rustix::fs::fstat(&open.file)?);
         if *writes > 0 || (now == mark && mark != Mark::NONE) {
-            return Ok(());
+            return Ok(true);
         }
         drop(writes);
+        if open.in_base != self.is_in_base(number) {
+            return Ok(false);
+        }
         if self.is_part() && matches!(mark, Mark::NONE | Mark::NEW) {
             return Err(Changed(self.at(entry)).into());
         }
@@ -215,6 +293,18 @@ impl Tree {
         io::Error::new(error.kind(), format!("{}: {error}", self.at(entry).display()))
     }
 
+    /// What everything but folders looks like now, which we have written.
+    pub(super) fn written(&self) -> Written {
+        let below = self.base.as_ref().map_or(&self.below, |base| &base.below);
+        let mut there = Looker::new(below);
+        let entries = (0..).zip(self.archive.entries()).filter(|(_, entry)| entry.kind != Kind::Folder);
+        Written::of(entries.filter_map(|(number, entry)| match entry.kind {
+            // If it is another one by now, somebody else has written it.
+            Kind::File { .. } => Some(self.mark(number)).filter(|mark| *mark != Mark::NONE),
+            Kind::Folder | Kind::Link { .. } => there.look(&entry.path).map(|stat| Mark::of_any(&stat)),
+        }))
+    }
+
     /// What all files looked like when they were looked at or written to last.
     pub(super) fn stamp(&self) -> io::Result<Stamp> {
         let mut stream = Sha256Stream::new();
@@ -224,7 +314,7 @@ impl Tree {
                 stream.update(&mark.load(Ordering::Acquire).to_be_bytes());
             }
         }
-        let root = Stamp::of(&File::from(self.below.root().try_clone_to_owned()?))?;
+        let root = Stamp::of(&File::from(self.root().try_clone_to_owned()?))?;
         Ok(Stamp {
             device: root.device,
             inode: root.inode,
@@ -235,22 +325,56 @@ impl Tree {
         })
     }
 
-    /// Goes through all files, as they are now.
-    fn marks_now(&self, mut tell: impl FnMut(usize, Mark)) {
-        let mut folder: Option<(String, Option<OwnedFd>)> = None;
-        for (number, entry) in self.archive.entries().enumerate() {
-            if !matches!(entry.kind, Kind::File { .. }) {
+    /// Goes through all files, as they are now, and tells of each whether it is in the folder that is brought up to
+    /// date.
+    pub(super) fn marks_now(&self, mut tell: impl FnMut(u32, Mark, bool)) {
+        let (mut here, mut there) =
+            (Looker::new(&self.below), self.base.as_ref().map(|base| Looker::new(&base.below)));
+        for (number, entry) in (0..).zip(self.archive.entries()) {
+            let Kind::File { size, .. } = entry.kind else { continue };
+            if let Some(stat) = here.look(&entry.path) {
+                tell(number, Mark::of(&stat), false);
                 continue;
             }
-            let (parent, name) = entry.path.rsplit_once('/').unwrap_or(("", &entry.path));
-            if folder.as_ref().is_none_or(|(there, _)| there != parent) {
-                folder = Some((parent.to_owned(), self.below.folder(parent).ok()));
+            let found = there.as_mut().and_then(|there| there.look(&entry.path));
+            // One of another length is another file; what has a second name is somebody's in another place, too.
+            let whole = |stat: &Stat| {
+                is_file(stat) && stat.st_nlink == 1 && u64::try_from(stat.st_size).ok() == Some(size)
+            };
+            match found.filter(|stat| !self.is_part() || whole(stat)) {
+                Some(stat) => tell(number, Mark::of(&stat), true),
+                // What cannot be looked at cannot be read: then it counts as not there.
+                None => tell(number, Mark::NONE, self.base.is_some() && !self.is_part()),
             }
-            let open = folder.as_ref().and_then(|(_, open)| open.as_ref());
-            // What cannot be looked at cannot be read: then it counts as not there.
-            let stat = open.and_then(|open| look(open.as_fd(), name).ok());
-            tell(number, stat.map_or(Mark::NONE, |stat| Mark::of(&stat)));
         }
+    }
+}
+
+/// Looks at one path after the other, in the order of an archive.
+pub(super) struct Looker<'a> {
+    below: &'a Beneath,
+    /// The folder that was looked at last.
+    folder: Option<(String, Option<OwnedFd>)>,
+}
+
+impl<'a> Looker<'a> {
+    pub(super) fn new(below: &'a Beneath) -> Self {
+        Self { below, folder: None }
+    }
+
+    /// The folder that was looked at last may be another one by now.
+    pub(super) fn forget(&mut self) {
+        self.folder = None;
+    }
+
+    /// What stands at `path`, if anything does.
+    pub(super) fn look(&mut self, path: &str) -> Option<Stat> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if self.folder.as_ref().is_none_or(|(there, _)| there != parent) {
+            self.folder = Some((parent.to_owned(), self.below.folder(parent).ok()));
+        }
+        let (_, open) = self.folder.as_ref()?;
+        look(open.as_ref()?.as_fd(), name).ok()
     }
 }
 
@@ -346,10 +470,9 @@ impl Ground for Tree {
         self.changed.store(false, Ordering::Release);
         *self.first_changed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.open.clear();
-        self.marks_now(|number, mark| {
-            if let Some(place) = self.marks.get(number) {
-                place.store(mark.number(), Ordering::Release);
-            }
+        self.marks_now(|number, mark, in_base| {
+            self.set_in_base(number, in_base);
+            self.set_mark(number, mark);
         });
         self.stamp()
     }
@@ -361,27 +484,26 @@ impl Ground for Tree {
     fn run_at(&self, offset: u64) -> Option<Run<'_>> {
         let segment = self.archive.segments(offset..self.archive.total_len()).next()?;
         let Segment::File { number, entry, offset, len } = segment else { return None };
-        let open = self.opened(number, &entry).ok()?;
-        self.compare(number, &entry, &open).ok()?;
+        let open = self.same(number, &entry, || self.opened(number, &entry)).ok()?;
         Some(Run::of_shared(open, offset, len))
     }
 
     fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
-        disk.sync_file_system(&File::from(self.below.root().try_clone_to_owned()?))
+        disk.sync_file_system(&File::from(self.root().try_clone_to_owned()?))
     }
 
     /// Of a folder's files nobody knows which ones have pages that the disk refused, so all are asked for.
     fn drop_cache(&self, disk: &dyn Disk) {
-        for entry in self.archive.entries().filter(|entry| entry.kind.size() > 0) {
-            if let Ok(file) = self.below.file(&entry.path) {
-                disk.drop_cache(&file);
+        for (number, entry) in (0..).zip(self.archive.entries()).filter(|(_, entry)| entry.kind.size() > 0) {
+            if let Ok(open) = self.open_plain(number, &entry) {
+                disk.drop_cache(&open.file);
             }
         }
     }
 
     fn is_at(&self, path: &Path) -> bool {
         let Ok(there) = std::fs::symlink_metadata(path) else { return false };
-        let (there, here) = (Stamp::from_metadata(&there), rustix::fs::fstat(self.below.root()));
+        let (there, here) = (Stamp::from_metadata(&there), rustix::fs::fstat(self.root()));
         here.is_ok_and(|here| (here.st_dev, here.st_ino) == (there.device, there.inode))
     }
 }

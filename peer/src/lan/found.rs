@@ -5,7 +5,7 @@
 
 use super::name;
 use cascade_format::PeerAddr;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// Addresses of one swarm that are believed at the same time: more than a download has links.
@@ -86,14 +86,14 @@ pub(super) struct Found {
     /// The name of this peer, and where it listens.
     own: String,
     own_port: Option<u16>,
-    /// What is believed, and by which name it was told.
-    believed: HashMap<PeerAddr, String>,
+    /// What is believed, and by which name it was told, the oldest first.
+    believed: VecDeque<(PeerAddr, String)>,
 }
 
 impl Found {
     /// Of the swarm of this name, to which this peer belongs as `own`.
     pub(super) fn new(swarm: &str, own: &str, own_port: Option<u16>) -> Self {
-        Self { swarm: swarm.to_owned(), own: own.to_owned(), own_port, believed: HashMap::new() }
+        Self { swarm: swarm.to_owned(), own: own.to_owned(), own_port, believed: VecDeque::new() }
     }
 
     /// Somebody answers; the addresses that are new and believed.
@@ -109,9 +109,14 @@ impl Found {
         for addr in addrs.filter(PeerAddr::is_somewhere).take(MAX_LAN_ADDRESSES) {
             let ip = addr.ip();
             let itself = networks.is_own(ip) && self.own_port == Some(answer.port);
-            let is_new = !self.believed.contains_key(&addr) && !self.is_known_in_another_family(&name, ip);
+            let is_new = !self.believes(&addr) && !self.is_known_in_another_family(&name, ip);
             if networks.holds(ip) && !itself && is_new && self.has_room(ip) {
-                self.believed.insert(addr, name.clone());
+                // After a flood of lies there is still room for who comes then. An address that gives way is known to
+                // the requester already.
+                if self.believed.len() >= MAX_LAN_PEERS {
+                    self.believed.pop_front();
+                }
+                self.believed.push_back((addr, name.clone()));
                 new.push(addr);
             }
         }
@@ -128,13 +133,16 @@ impl Found {
     /// finds out by itself.
     pub(super) fn handle_gone(&mut self, full_name: &str) {
         if let Some(name) = name::instance_of(full_name, &self.swarm) {
-            self.believed.retain(|_, told_by| told_by != name);
+            self.believed.retain(|(_, told_by)| told_by != name);
         }
     }
 
+    fn believes(&self, addr: &PeerAddr) -> bool {
+        self.believed.iter().any(|(believed, _)| believed == addr)
+    }
+
     fn has_room(&self, ip: IpAddr) -> bool {
-        let ports = || self.believed.keys().filter(|addr| addr.ip() == ip).count();
-        self.believed.len() < MAX_LAN_PEERS && ports() < MAX_LAN_PORTS
+        self.believed.iter().filter(|(addr, _)| addr.ip() == ip).count() < MAX_LAN_PORTS
     }
 }
 
@@ -261,6 +269,20 @@ mod tests {
         assert_eq!(ports.count(), MAX_LAN_PORTS);
     }
 
+    #[test]
+    fn who_comes_after_a_flood_is_told_of() {
+        let mut lan = Lan::new();
+        let count = u32::try_from(MAX_LAN_PEERS).unwrap();
+        for number in 1..=count {
+            let ip = format!("192.168.1.{}", 10 + number % 200);
+            let port = u16::try_from(9000 + number).unwrap();
+            assert_eq!(lan.answer(number, port, &[&ip]).len(), 1);
+        }
+        assert_eq!(lan.answer(count + 1, 7001, &["192.168.1.9"]), ["192.168.1.9:7001"]);
+        assert_eq!(lan.found.believed.len(), MAX_LAN_PEERS);
+        assert!(lan.answer(count + 1, 7001, &["192.168.1.9"]).is_empty());
+    }
+
     proptest! {
         /// Whatever comes, what is believed is bounded, on this network, and not this peer.
         #[test]
@@ -275,7 +297,7 @@ mod tests {
                 }
             }
             prop_assert!(lan.found.believed.len() <= MAX_LAN_PEERS);
-            for addr in lan.found.believed.keys() {
+            for (addr, _) in &lan.found.believed {
                 prop_assert_eq!(&addr.v4().unwrap().ip().octets()[..3], &[192, 168, 1]);
                 prop_assert!(addr.port() != 0 && addr.to_string() != "192.168.1.5:8889");
             }

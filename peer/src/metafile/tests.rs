@@ -102,6 +102,28 @@ fn more_blocks_than_this_peer_handles_are_refused() {
     assert!(matches!(error, MetafileFileError::TooManyBlocks { blocks, .. } if blocks == MAX_BLOCKS + 1));
 }
 
+/// The offset of a part has four bytes. No `.cascade` file that this peer handles is too long for that.
+#[test]
+fn every_part_of_the_longest_cascade_file_can_be_asked_for() {
+    use cascade_format::extension::metafile::{MAX_METAFILE_LEN, MAX_PART_LEN, PartHead};
+    let total = Layout::new(MAX_BLOCKS, 1).unwrap().metafile_len();
+    assert!(total > 1 << 31 && total <= MAX_METAFILE_LEN, "{total}");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("most.cascade");
+    let header = Header { layout: Layout::new(MAX_BLOCKS, 1).unwrap(), file_hash: FileHash::of(b"") };
+    std::fs::write(&path, header.encode()).unwrap();
+    // Sparse: two gigabytes that take no room. The last hash is there.
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_len(total).unwrap();
+    FileExt::write_all_at(&file, &[7; 32], total - 32).unwrap();
+    let last = u32::try_from((total - 1) / u64::from(MAX_PART_LEN) * u64::from(MAX_PART_LEN)).unwrap();
+    let head = PartHead::at(total, last).unwrap();
+    assert_eq!((head.total, u64::from(last) + u64::from(head.len)), (total, total));
+    let mut part = vec![0; usize::try_from(head.len).unwrap()];
+    FileExt::read_exact_at(&File::open(&path).unwrap(), &mut part, last.into()).unwrap();
+    assert!(part.ends_with(&[7; 32]));
+}
+
 #[test]
 fn what_is_no_file_is_named() {
     let dir = tempfile::tempdir().unwrap();

@@ -109,6 +109,8 @@ fn done(file: &str, summary: &Summary) -> Value {
     json!({
         "event": "done", "file": file, "path": summary.path.to_string_lossy(),
         "bytes": summary.bytes, "resumed_bytes": summary.resumed_bytes,
+        "taken_bytes": summary::taken_bytes(summary),
+        "taken_from": summary.taken.as_ref().map(|taken| taken.from.to_string_lossy()),
         "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(summary).bytes_per_second(),
         "peers_used": summary::givers(summary).count(), "blocks_refused": summary.blocks_refused,
         "bytes_duplicate": summary.bytes_duplicate, "downlink_busy": summary.busy,

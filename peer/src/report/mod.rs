@@ -105,4 +105,13 @@ impl Style {
             }
         }
     }
+
+    /// Tells where the page is.
+    pub(crate) fn web(&self, url: &str) {
+        match self {
+            Self::Bars(screen) => screen.above(&format!("peer: web page: {url}")),
+            Self::Lines => line(&format!("peer: web page: {url}")),
+            Self::Json => json_line(&serde_json::json!({"event": "web", "url": url})),
+        }
+    }
 }

@@ -7,7 +7,13 @@ use std::time::Duration;
 
 /// Mean speed of what was downloaded.
 pub(super) fn speed(summary: &Summary) -> Speed {
-    Speed { bytes: summary.bytes.saturating_sub(summary.resumed_bytes), time: summary.time }
+    let here = summary.resumed_bytes.saturating_add(taken_bytes(summary));
+    Speed { bytes: summary.bytes.saturating_sub(here), time: summary.time }
+}
+
+/// Bytes that were taken from an earlier version.
+pub(super) fn taken_bytes(summary: &Summary) -> u64 {
+    summary.taken.as_ref().map_or(0, |taken| taken.bytes)
 }
 
 /// A speed that was measured in bytes a second.
@@ -70,6 +76,9 @@ pub(super) fn text(summary: &Summary) -> String {
     } else {
         String::new()
     };
+    let taken = summary.taken.as_ref().map_or_else(String::new, |taken| {
+        format!(", {} taken from {}", Bytes(taken.bytes), Name(&taken.from))
+    });
     let twice = if summary.bytes_duplicate > 0 {
         format!(", {} came twice", Bytes(summary.bytes_duplicate))
     } else {
@@ -77,7 +86,7 @@ pub(super) fn text(summary: &Summary) -> String {
     };
     let wrong = wrong(summary);
     format!(
-        "{path}: {bytes} complete and verified in {}, {}, from {}, {} refused{wrong}{twice}{resumed}, downlink busy {:.0} %",
+        "{path}: {bytes} complete and verified in {}, {}, from {}, {} refused{wrong}{twice}{resumed}{taken}, downlink busy {:.0} %",
         Span(summary.time),
         speed(summary),
         Count(givers(summary).count() as u64, "peer"),

@@ -129,6 +129,7 @@ impl Conclusion {
             progress: &|_| (),
             cancel: self.engine.stop.flag(),
             from: None,
+            update: false,
         };
         // What cannot be read is not complete; it gives way to what is.
         preparation.durable(&self.target, &file, Trust::Record).is_ok_and(|found| found.have.is_complete())
@@ -166,6 +167,9 @@ pub(super) fn remember(shared: &Shared, engine: &Engine, target: &Path) {
     // Without them the next run hashes the file again; nothing else is lost.
     let _ = engine.records.remember_consistent(shared.cascade_hash());
     let _ = engine.records.save(shared.cascade_hash(), target, shared.data().ground(), stamp, &record);
+    if let Some(written) = shared.data().written() {
+        let _ = engine.records.save_written(target, &written);
+    }
 }
 
 /// Remembers an unfinished part file as it is, if it can be believed. Nothing is written to it any more.

@@ -6,7 +6,7 @@ mod mending;
 mod shown;
 
 use head::{head, hostile, is_hostile};
-pub use job::Download;
+pub use job::{AsTar, Download};
 
 use super::announcer::{Announcer, Answer};
 use super::conclude::{Concluded, remember_part, taken_away};
@@ -20,6 +20,7 @@ use super::ticks::Ticks;
 use crate::average::Average;
 use crate::catalog::Served;
 use crate::folder::Head;
+use crate::human::{Count, Name};
 use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
@@ -27,11 +28,11 @@ use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
 use crate::room::telling::{Role, Told};
 use crate::store::disk::is_full;
-use crate::store::{HaveMap, Place, Prepared, Shared, Stamp, part};
+use crate::store::{HaveMap, Place, Prepared, Shared, Taken, part};
 use crate::tracker_client::{TrackerError, resolve};
 use crate::view::SeenFile;
 use cascade_format::PeerAddr;
-use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, Plan, Source, Tuning};
+use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,6 +56,8 @@ enum Ended {
     Elsewhere(String),
     /// The file is the archive of a folder.
     Folder,
+    /// It is not, and would get the name of one.
+    Plain,
 }
 
 /// Why blocks are not fetched any more, though not all are there.
@@ -63,6 +66,8 @@ enum Halted {
     Elsewhere(String),
     /// The file is the archive of a folder.
     Folder,
+    /// It is not, and would get the name of one.
+    Plain,
 }
 
 impl From<Halted> for Ended {
@@ -70,6 +75,7 @@ impl From<Halted> for Ended {
         match halted {
             Halted::Elsewhere(why) => Self::Elsewhere(why),
             Halted::Folder => Self::Folder,
+            Halted::Plain => Self::Plain,
         }
     }
 }
@@ -92,6 +98,10 @@ struct Session {
     target: PathBuf,
     resumed_bytes: u64,
     rate: Average,
+    /// What of that was taken from an earlier version.
+    taken: Option<Taken>,
+    /// What peers gave before this session, in the same download.
+    earlier: Vec<PeerShare>,
     /// Trackers that have not answered yet, and what the others said.
     silent_trackers: usize,
     tracker_news: Vec<String>,
@@ -126,11 +136,11 @@ impl Session {
         start: Instant,
         (prepared, seen): (Prepared, Arc<SeenFile>),
     ) -> Result<Self, DownloadError> {
-        let Prepared { data, have, on_disk, place, target } = prepared;
+        let Prepared { data, have, on_disk, place, target, taken } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
         let resumed_bytes =
             layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
-        let stamp = stamp_of(&place);
+        let stamp = place.stamp();
         let hash = metafile.cascade_hash();
         let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), stamp));
         if !on_disk {
@@ -147,7 +157,7 @@ impl Session {
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
         let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
-        let head = head(&download, &shared, &place);
+        let head = head(&shared, &place);
         let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
@@ -170,6 +180,8 @@ impl Session {
             target,
             resumed_bytes,
             rate: Average::default(),
+            taken,
+            earlier: Vec::new(),
             tracker_news: Vec::new(),
             received: 0,
             last_arrival: Duration::ZERO,
@@ -197,8 +209,8 @@ impl Session {
                 return Ok(halted.into());
             }
             while self.head.is_some() && self.shared.have().is_complete() {
-                if self.look_at_head()? {
-                    return Ok(Ended::Folder);
+                if let Some(halted) = self.look_at_head()? {
+                    return Ok(halted.into());
                 }
             }
             observer.event(Event::Progress(self.progress()));
@@ -210,6 +222,12 @@ impl Session {
                 Concluded::Doubted => {}
                 Concluded::Elsewhere(why) => return Ok(Ended::Elsewhere(why)),
             }
+        }
+        if let Some((folder, count)) = self.shared.data().kept() {
+            let (folder, count) = (Name(&folder), Count(count, "file"));
+            observer.event(Event::Warning(format!(
+                "{count} of yours had the name of a file of the new version, and can be found in {folder}"
+            )));
         }
         observer.event(Event::Done(self.summary()));
         Ok(Ended::Done)
@@ -250,8 +268,8 @@ impl Session {
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
-                if self.look_at_head()? {
-                    return Ok(Some(Halted::Folder));
+                if let Some(halted) = self.look_at_head()? {
+                    return Ok(Some(halted));
                 }
                 if self.engine.max_down.as_ref().is_some_and(Limit::holds_up) {
                     self.plan.handle_held_up(now);
@@ -466,7 +484,7 @@ impl Session {
         self.links.clear();
         self.prefix.stop();
         self.seen.show_download(None);
-        if matches!(ended, Some(Ended::Done | Ended::Folder)) {
+        if matches!(ended, Some(Ended::Done | Ended::Folder | Ended::Plain)) {
             return;
         }
         self.engine.catalog.remove(&self.shared.cascade_hash());
@@ -495,24 +513,35 @@ impl Session {
 
     fn summary(&self) -> Summary {
         let totals = self.plan.totals();
+        let came_before: u64 = self.earlier.iter().map(|share| share.bytes).sum();
+        let taken = self.taken.as_ref().map_or(0, |taken| taken.bytes);
         Summary {
             path: self.target.clone(),
             bytes: self.shared.layout().length(),
-            resumed_bytes: self.resumed_bytes,
+            resumed_bytes: self.resumed_bytes.saturating_sub(taken).saturating_sub(came_before),
+            taken: self.taken.clone(),
             time: self.start.elapsed(),
-            shares: self.plan.shares(),
+            shares: self.shares(),
             blocks_refused: totals.blocks_refused,
             bytes_duplicate: totals.bytes_duplicate,
             busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }
     }
-}
 
-/// What a file looks like that has its name already.
-fn stamp_of(place: &Place) -> Option<Stamp> {
-    match place {
-        Place::Target { stamp, .. } => Some(*stamp),
-        Place::Part { .. } => None,
+    /// What each peer gave in this download, the most generous first.
+    fn shares(&self) -> Vec<PeerShare> {
+        let mut shares = self.plan.shares();
+        for earlier in &self.earlier {
+            match shares.iter_mut().find(|share| share.addr == earlier.addr) {
+                Some(share) => {
+                    share.bytes += earlier.bytes;
+                    share.wrong_blocks += earlier.wrong_blocks;
+                }
+                None => shares.push(*earlier),
+            }
+        }
+        shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
+        shares
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a session tells of itself, for its user to see.
 
+use crate::store::Taken;
 use cascade_format::PeerAddr;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
 use std::path::PathBuf;
@@ -29,8 +30,10 @@ pub struct Summary {
     pub path: PathBuf,
     /// Length of the file, in bytes.
     pub bytes: u64,
-    /// Bytes that were there before.
+    /// Bytes that were there before, and were not taken from an earlier version.
     pub resumed_bytes: u64,
+    /// What was taken from an earlier version.
+    pub taken: Option<Taken>,
     /// From the first look at the disk to the file's final name.
     pub time: Duration,
     /// What each peer gave, right or wrong, the most generous first.

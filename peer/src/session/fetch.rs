@@ -90,6 +90,8 @@ pub struct Fetch {
     pub no_wait: bool,
     /// Look for peers on the local network too.
     pub lan: bool,
+    /// Another `.cascade` file that has the name gets the next free one, `NAME.cascade.1`, and is not in the way.
+    pub aside: bool,
 }
 
 impl Fetch {
@@ -102,7 +104,7 @@ impl Fetch {
         engine: &Engine,
         observer: &mut dyn Observer,
     ) -> Result<MetafileOnDisk, FetchError> {
-        if let Some(there) = file::there(&self.out, self.cascade_hash)? {
+        if let Some(there) = file::there(&self.out, self.cascade_hash, self.aside)? {
             return Ok(there);
         }
         if !engine.extension {
@@ -346,9 +348,9 @@ impl<'a> Session<'a> {
             self.announcer.put_back(self.answers.into_values());
             self.engine.park(self.order.cascade_hash, self.announcer);
         }
-        let (hash, out) = (self.order.cascade_hash, self.order.out);
+        let Fetch { cascade_hash: hash, out, aside, .. } = self.order;
         let growing = self.growing;
-        let named = tokio::task::spawn_blocking(move || growing.publish(&out, hash)).await;
+        let named = tokio::task::spawn_blocking(move || growing.publish(&out, hash, aside)).await;
         let metafile = named.map_err(|_| FetchError::Interrupted)??;
         let bytes = metafile.layout().metafile_len();
         observer.event(Event::Fetched { path: metafile.path().to_owned(), bytes });

@@ -25,7 +25,7 @@ mod recovery;
 pub(crate) mod seed;
 mod ticks;
 
-pub use download::Download;
+pub use download::{AsTar, Download};
 pub use download_error::DownloadError;
 pub(crate) use engine::Engine;
 pub(crate) use event::Observer;

@@ -103,13 +103,15 @@ impl Seed {
     ///
     /// # Errors
     /// Everything in [`SeedError`].
-    pub async fn run(self, engine: &Engine, observer: &mut dyn Observer) -> Result<(), SeedError> {
+    pub async fn run(mut self, engine: &Engine, observer: &mut dyn Observer) -> Result<(), SeedError> {
         let layout = *self.metafile.layout();
         let none = HaveMap::new(layout, &Have::none(&layout));
         let hash = self.metafile.cascade_hash();
         let checking = FileState::Checking { done: 0, total: layout.length() };
         let shown = engine.seen.show(hash, &self.data, Some(layout), checking);
         let data = self.open(engine).await?;
+        // Of an unfinished folder it is a part of what was named.
+        data.path().clone_into(&mut self.data);
         let shared = Arc::new(Shared::new(hash, data, none, None));
         shown.file().set_blocks(&shared);
         shared.describe_with(Arc::clone(&self.metafile));
@@ -141,13 +143,25 @@ impl Seed {
             })?;
             return Ok(DataFile::new(file, &path, layout));
         }
-        let (cancel, folder) = (Arc::clone(engine.stop.flag()), path.clone());
-        // What was left out when it was described is left out here.
-        let walk = spawn_blocking(move || Tree::walk(&folder, Special::Skip, &cancel));
-        match walk.await {
-            Ok(Ok(tree)) => Ok(DataFile::of(Box::new(tree), &path, layout)),
-            Ok(Err(FolderError::Interrupted)) | Err(_) => Err(SeedError::Interrupted),
-            Ok(Err(error)) => Err(SeedError::Folder(error)),
+        let (metafile, records) = (Arc::clone(&self.metafile), engine.records.clone());
+        let cancel = Arc::clone(engine.stop.flag());
+        let opened = spawn_blocking(move || {
+            let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
+            let (from, update) = (None, false);
+            let preparation = Preparation { metafile, records, progress: &|_| (), cancel, from, update };
+            if let Some(unfinished) = preparation.unfinished_folder(&path)? {
+                return Ok(unfinished);
+            }
+            // What was left out when it was described is left out here.
+            let tree = Tree::walk(&path, Special::Skip, cancel).map_err(SeedError::Folder)?;
+            Ok(DataFile::of(Box::new(tree), &path, layout))
+        });
+        match opened.await {
+            Ok(Err(
+                SeedError::Folder(FolderError::Interrupted) | SeedError::Check(PrepareError::Interrupted),
+            ))
+            | Err(_) => Err(SeedError::Interrupted),
+            Ok(opened) => opened,
         }
     }
 
@@ -261,7 +275,9 @@ impl Seed {
                     done.fetch_add(bytes, Ordering::Relaxed);
                 };
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-                let preparation = Preparation { metafile, records, progress: &progress, cancel, from: None };
+                let (from, update) = (None, false);
+                let preparation =
+                    Preparation { metafile, records, progress: &progress, cancel, from, update };
                 // What only the system's memory has is not announced.
                 let found = preparation.durable(&path, data, trust)?;
                 let (stamp, file_hash_checked) = (found.stamp, found.file_hash_checked);

@@ -4,7 +4,7 @@ use super::Stamp;
 use super::disk::{Disk, SystemDisk};
 use super::ground::{Ground, Guarded, Run};
 use super::guarded::GuardedFile;
-use crate::folder::FolderError;
+use crate::folder::{FolderError, Written};
 use cascade_format::{Block, Layout};
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -169,7 +169,20 @@ impl DataFile {
         self.ground.complete(cancel)
     }
 
-    /// Gives a complete folder the name `to`, which nobody has. `None`: it was taken away, or written to.
+    /// What the files of a complete folder look like that this process has written.
+    #[must_use]
+    pub fn written(&self) -> Option<Written> {
+        self.ground.written()
+    }
+
+    /// Where files are kept that were replaced and may be the user's own work, and how many there are.
+    #[must_use]
+    pub fn kept(&self) -> Option<(PathBuf, u64)> {
+        self.ground.kept()
+    }
+
+    /// Gives a complete folder the name `to`, which nobody has, or brings the folder that has it up to date. `None`: it
+    /// was taken away, or written to.
     ///
     /// # Errors
     /// The file system's own.

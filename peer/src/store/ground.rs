@@ -3,7 +3,7 @@
 use super::Stamp;
 use super::disk::Disk;
 use crate::check::is_hole;
-use crate::folder::FolderError;
+use crate::folder::{FolderError, Written};
 use cascade_format::Block;
 use std::fmt::Debug;
 use std::fs::{self, File};
@@ -111,8 +111,18 @@ pub trait Guarded: Ground {
         Ok(())
     }
 
-    /// Gives what is complete the name `to`, which nobody has, in place of `from`. `None`: the name did not lead
-    /// here, or somebody has written to it. Only for folders.
+    /// What the files look like that this process has written, when all are complete. Only for folders.
+    fn written(&self) -> Option<Written> {
+        None
+    }
+
+    /// Where files are kept that were replaced and may be the user's own work, and how many there are.
+    fn kept(&self) -> Option<(PathBuf, u64)> {
+        None
+    }
+
+    /// Gives what is complete the name `to`, which nobody has, in place of `from`; or brings the folder that has it up
+    /// to date. `None`: the name did not lead here, or somebody has written to it. Only for folders.
     ///
     /// # Errors
     /// The file system's own.

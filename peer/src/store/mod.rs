@@ -44,7 +44,7 @@ pub(crate) use given::{Receiver, SeenReceiver, distinct};
 pub use ground::{Ground, Guarded};
 pub use have_map::HaveMap;
 pub use part::Part;
-pub use prepare::{Place, Preparation, PrepareError, Prepared};
+pub use prepare::{Place, Preparation, PrepareError, Prepared, Taken};
 pub use record::{Record, Records};
 pub use shared::{Listener, Shared, Trouble};
 pub use stamp::Stamp;

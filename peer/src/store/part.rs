@@ -35,7 +35,9 @@ pub(super) fn names(target: &Path) -> impl Iterator<Item = PathBuf> {
     std::iter::once(first).chain(others)
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
+/// The path with `ending` behind the name.
+#[must_use]
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
@@ -140,7 +142,7 @@ fn lock(file: &File, path: &Path) -> Result<(), PrepareError> {
 }
 
 /// Gives somebody else's file the first free name of `NAME.part.1`, `NAME.part.2`, …
-pub(super) fn move_aside(part: &Path) -> io::Result<()> {
+pub(crate) fn move_aside(part: &Path) -> io::Result<()> {
     for number in 1..MAX_ASIDE {
         match fs::hard_link(part, with_ending(part, &format!(".{number}"))) {
             Ok(()) => return fs::remove_file(part),
@@ -149,6 +151,15 @@ pub(super) fn move_aside(part: &Path) -> io::Result<()> {
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Gives a file another name, unless something has that. Whether it did is seen by whoever looks there next.
+pub fn move_to(from: &Path, to: &Path) {
+    let moved =
+        fs::hard_link(from, to).is_ok() || fs::symlink_metadata(to).is_err() && fs::rename(from, to).is_ok();
+    if moved {
+        let _ = fs::remove_file(from);
+    }
 }
 
 /// Removes the part file, if its name still leads to `file`.

@@ -12,7 +12,9 @@
 //! `$XDG_STATE_HOME/cascade`, else `~/.local/state/cascade`; without any of them nothing is remembered.
 
 use super::{Ground, Stamp};
+use crate::folder::Written;
 use cascade_format::{BlockHash, CascadeHash, Have, Layout};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -32,6 +34,9 @@ struct RecordHeader {
     /// The whole-file hash was right too.
     file_hash_checked: bool,
 }
+
+/// `.cascade` files of what was shared that are kept. Who shares more in turn waits for a description again.
+pub const MAX_SHARED_FILES: usize = 1024;
 
 /// What was known of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,11 +121,7 @@ impl Records {
         body.extend_from_slice(&record.have.to_bytes());
         let sum = BlockHash::of(&body);
         body.extend_from_slice(sum.as_bytes());
-        fs::create_dir_all(folder)?;
-        let mut new = tempfile::NamedTempFile::new_in(folder)?;
-        new.write_all(&body)?;
-        new.persist(name)?;
-        Ok(())
+        persist(folder, &name, &body)
     }
 
     /// Forgets what is remembered of the file at `path`: a look at it has found something else.
@@ -152,6 +153,28 @@ impl Records {
         }
     }
 
+    /// What is known to have been written by this program of the folder at `path`.
+    #[must_use]
+    pub fn written(&self, path: &Path) -> Written {
+        let bytes = self.written_name(path).and_then(|name| fs::read(name).ok()).unwrap_or_default();
+        match bytes.split_last_chunk::<32>() {
+            Some((body, sum)) if BlockHash::of(body).as_bytes() == sum => Written::from_bytes(body),
+            _ => Written::default(),
+        }
+    }
+
+    /// Remembers what this program has written of the folder at `path`.
+    ///
+    /// # Errors
+    /// The file system's own. Without it more is kept when the folder is brought up to date; nothing else depends on it.
+    pub fn save_written(&self, path: &Path, written: &Written) -> io::Result<()> {
+        let (Some(name), Some(folder)) = (self.written_name(path), &self.folder) else { return Ok(()) };
+        let mut body = written.to_bytes();
+        let sum = BlockHash::of(&body);
+        body.extend_from_slice(sum.as_bytes());
+        persist(folder, &name, &body)
+    }
+
     /// The folder of the `.cascade` files of what is shared, where there is none beside the data.
     #[must_use]
     pub fn shared_folder(&self) -> Option<PathBuf> {
@@ -166,8 +189,39 @@ impl Records {
         Some(self.shared_folder()?.join(format!("{key}.cascade")))
     }
 
+    /// Removes the `.cascade` files of what was shared that were not used for longest, beyond [`MAX_SHARED_FILES`]. Who
+    /// serves one has it open.
+    pub fn sweep_shared(&self) {
+        let Some(entries) = self.shared_folder().and_then(|folder| fs::read_dir(folder).ok()) else { return };
+        let files = entries.flatten().filter_map(|entry| {
+            let there = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            Some((there.modified().ok()?, entry.path()))
+        });
+        let mut files: Vec<_> = files.collect();
+        let beyond = files.len().saturating_sub(MAX_SHARED_FILES);
+        files.sort_unstable();
+        for (_, path) in files.into_iter().take(beyond) {
+            // Another process may have done it.
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// This `.cascade` file of what was shared is used now.
+    pub fn touch_shared(&self, path: &Path) {
+        if self.shared_folder().is_some_and(|folder| path.parent() == Some(&folder)) {
+            let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+            let times = Timestamps { last_access: now, last_modification: now };
+            let _ = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+        }
+    }
+
     fn consistent(&self, hash: CascadeHash) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(format!("{hash}.consistent")))
+    }
+
+    fn written_name(&self, path: &Path) -> Option<PathBuf> {
+        let key = BlockHash::of(absolute(path)?.as_os_str().as_encoded_bytes());
+        Some(self.folder.as_ref()?.join(format!("{key}.written")))
     }
 
     fn name(&self, hash: CascadeHash, path: &Path) -> Option<PathBuf> {
@@ -175,6 +229,15 @@ impl Records {
         let key = [hash.as_bytes().as_slice(), path.as_os_str().as_encoded_bytes()].concat();
         Some(self.folder.as_ref()?.join(format!("{}.checked", BlockHash::of(&key))))
     }
+}
+
+/// Writes a file under another name first.
+fn persist(folder: &Path, name: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(bytes)?;
+    new.persist(name)?;
+    Ok(())
 }
 
 fn absolute(path: &Path) -> Option<PathBuf> {
@@ -217,6 +280,28 @@ mod tests {
             assert!(tries < 1_000_000, "the file system's clock stands still");
         }
         assert_eq!(records.load(hash, &path, Stamp::of(&file).unwrap(), &layout), None);
+    }
+
+    #[test]
+    fn descriptions_of_what_was_shared_are_bounded_and_those_that_are_used_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::in_folder(dir.path());
+        let folder = records.shared_folder().unwrap();
+        fs::create_dir(&folder).unwrap();
+        let name = |number: usize| folder.join(format!("{number}.cascade"));
+        let old = |path: &Path, number: usize| {
+            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number as u64);
+            File::create(path).unwrap().set_modified(time).unwrap();
+        };
+        (0..MAX_SHARED_FILES).for_each(|number| old(&name(number), number));
+        records.sweep_shared();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), MAX_SHARED_FILES);
+        records.touch_shared(&name(1));
+        (0..3).for_each(|number| old(&name(MAX_SHARED_FILES + number), MAX_SHARED_FILES + number));
+        records.sweep_shared();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), MAX_SHARED_FILES);
+        let there = [0, 1, 2, 3, 4].map(|number| name(number).exists());
+        assert_eq!(there, [false, true, false, false, true]);
     }
 
     #[test]

@@ -59,7 +59,14 @@ impl Watch {
         self.files.receiver_came().await;
     }
 
-    /// The same, after every download has shown how it stands now. Waits for one that is busy for
+    /// Bytes received from other peers and given to them, as in [`View::bytes_received`] and [`View::bytes_given`].
+    /// Two counters are read, and nothing else.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64) {
+        (self.files.received(), self.served.get().map_or(0, |served| served.bytes_sent()))
+    }
+
+    /// The same as [`Watch::view`], after every download has shown how it stands now. Waits for one that is busy for
     /// [`LOOK_TIMEOUT`](super::LOOK_TIMEOUT) at most. Must be called within a Tokio runtime with time enabled.
     pub async fn fresh(&self) -> View {
         let asked: Vec<_> = self.files.list().iter().filter_map(|file| file.ask()).collect();

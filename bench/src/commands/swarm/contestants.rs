@@ -7,6 +7,7 @@ use crate::swarm::clients::{Aria2, Cascade, Client, Rqbit};
 use crate::swarm::outcome::Outcome;
 use crate::swarm::scenario::Scenario;
 use crate::tools::binaries::Binaries;
+use crate::tools::cascade::describe;
 use serde::Serialize;
 use std::path::Path;
 
@@ -35,7 +36,7 @@ impl Kind {
         match self {
             Self::Cascade => true,
             Self::Version1 => false,
-            Self::Aria2 | Self::Rqbit => !scenario.has_scripted(),
+            Self::Aria2 | Self::Rqbit => !scenario.has_scripted() && scenario.folder.is_none(),
         }
     }
 }
@@ -85,12 +86,20 @@ pub(super) fn prepare(
     data: &DataFile,
     folder: &Path,
 ) -> Result<Contestant> {
+    let binaries = Binaries::prepare(&options.common.binaries)?;
+    let cascade = if scenario.folder.is_some() {
+        describe(&binaries, data, Some(scenario.block))?
+    } else {
+        data.cascade_file(folder, scenario.block)?
+    };
+    // A folder is as long as its archive.
+    let scenario = &Scenario { size: cascade.layout.length(), ..scenario.clone() };
     let ours = |name| -> Result<Box<dyn Client>> {
         let off = (!scenario.extension).then(|| "--extension=off".to_owned());
         Ok(Box::new(Cascade {
             name,
-            binaries: Binaries::prepare(&options.common.binaries)?,
-            cascade: data.cascade_file(folder, scenario.block)?,
+            binaries: binaries.clone(),
+            cascade: cascade.clone(),
             extra: options.peer_arg.iter().cloned().chain(off).collect(),
             v1_seeder: scenario.v1_seeder,
         }))

@@ -62,7 +62,7 @@ pub(super) fn run(options: &Options, machine: &Machine) -> Result<()> {
 }
 
 fn run_row(row: &Row, options: &Options, folder: &Path) -> Result<Ran> {
-    let data = DataFile::random(folder, row.scenario.size)?;
+    let data = super::data(&row.scenario, folder)?;
     let prepare = |kind| contestants::prepare(kind, options, &row.scenario, &data, folder);
     let ours = prepare(Kind::Cascade)?;
     let alone = if row.needs_version_1_alone() { Some(prepare(Kind::Version1)?) } else { None };
@@ -81,6 +81,8 @@ fn run_row(row: &Row, options: &Options, folder: &Path) -> Result<Ran> {
             Err(error) => return Err(error),
         }
     }
+    // That of a folder is as long as its archive.
+    let row = &Row { scenario: ours.scenario, ..row.clone() };
     let goals = row.limits.iter().map(|limit| goal(row, *limit, &runs, failures.len())).collect();
     Ok(Ran { row: row.clone(), runs, failures, goals })
 }

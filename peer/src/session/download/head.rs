@@ -2,9 +2,9 @@
 
 use super::Session;
 use crate::folder::{Found, Head, HeadError, HostileArchive};
-use crate::session::download::Download;
+use crate::session::download::Halted;
 use crate::session::download_error::DownloadError;
-use crate::store::{Place, Shared};
+use crate::store::{Place, PrepareError, Shared};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use std::sync::Arc;
 const STEP_LEN: u64 = 1 << 20;
 
 /// What is to be found out about a file; `None`: nothing.
-pub(super) fn head(download: &Download, shared: &Shared, place: &Place) -> Option<Head> {
+pub(super) fn head(shared: &Shared, place: &Place) -> Option<Head> {
     let is_file = matches!(place, Place::Part { .. }) && shared.data().file().is_some();
-    if is_file && !download.as_tar { Head::of(shared.layout().length()) } else { None }
+    if is_file { Head::of(shared.layout().length()) } else { None }
 }
 
 impl Session {
-    /// Looks at as much of the head as has come. True: it is the head of a folder's archive, and is all there.
-    pub(super) fn look_at_head(&mut self) -> Result<bool, DownloadError> {
-        let Some(head) = self.head.take() else { return Ok(false) };
+    /// Looks at as much of the head as has come. `Some`: it is all there, and the download must begin anew.
+    pub(super) fn look_at_head(&mut self) -> Result<Option<Halted>, DownloadError> {
+        let Some(head) = self.head.take() else { return Ok(None) };
         let shared = Arc::clone(&self.shared);
         let (layout, at) = (shared.layout(), head.at());
         let blocks = layout.block_at(head.end() - 1).map_or(layout.blocks(), |last| last.number() + 1);
@@ -34,12 +34,22 @@ impl Session {
         }
         if until == at {
             self.head = Some(head);
-            return Ok(false);
+            return Ok(None);
         }
+        let as_tar = self.download.as_tar.is_some();
         match head.read(shared.data().ground(), until) {
+            // The first bytes tell whether it is an archive; the rest of it may be as it likes.
+            Ok((Found::More, Some(more))) if as_tar && more.is_folder() => self.plan.want_first(0..0),
             Ok((Found::More, more)) => self.head = more,
+            Ok((Found::File, _)) if as_tar => return Ok(Some(Halted::Plain)),
+            Ok((Found::Folder(_), _)) | Err(HeadError::Refused(_)) if as_tar => self.plan.want_first(0..0),
+            Ok((Found::File, _)) if self.target.is_dir() => {
+                let what = "a folder, and this is a file";
+                let path = self.target.clone();
+                return Err(DownloadError::Prepare(PrepareError::NotAFile { path, what }));
+            }
             Ok((Found::File, _)) => self.plan.want_first(0..0),
-            Ok((Found::Folder(_), _)) => return Ok(true),
+            Ok((Found::Folder(_), _)) => return Ok(Some(Halted::Folder)),
             Err(HeadError::Refused(refused)) => {
                 return Err(DownloadError::Hostile { target: self.target.clone(), why: refused.to_string() });
             }
@@ -48,7 +58,7 @@ impl Session {
                 return Err(DownloadError::ReadBack { path, source: Arc::new(source) });
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Whether more of the head is there than was read.

@@ -5,20 +5,24 @@ use super::super::ticks::TICK;
 use super::{Ended, Session};
 use crate::catalog::Served;
 use crate::clock;
-use crate::folder::Place;
+use crate::folder::{self, Head};
 use crate::limits::MAX_BEGINNINGS;
 use crate::metafile::MetafileOnDisk;
 use crate::session::download_error::DownloadError;
 use crate::session::engine::Engine;
 use crate::session::event::{Event, Observer};
 use crate::session::recovery::blocking;
-use crate::store::{Preparation, Prepared, Shared};
+use crate::store::part::{self, part_path};
+use crate::store::{Place, Preparation, PrepareError, Prepared, Shared};
 use crate::view::{FileState, SeenFile};
 use cascade_swarm::ask::Order;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a `.cascade` file has behind the name of its data file.
+const SUFFIX_WITH_DOT: &str = ".cascade";
 
 /// A file that is to be downloaded.
 #[derive(Debug, Clone)]
@@ -36,11 +40,22 @@ pub struct Download {
     /// Fail rather than wait for peers.
     pub no_wait: bool,
     /// Keep the archive of a folder as one file.
-    pub as_tar: bool,
+    pub as_tar: Option<AsTar>,
     /// An earlier version of the file or folder, of which what is right is copied.
     pub from: Option<PathBuf>,
+    /// Bring a folder that has the name up to date.
+    pub update: bool,
     /// Look for peers on the local network too, and be found there.
     pub lan: bool,
+}
+
+/// The archive of a folder is kept as one file, under the name that a file has which is downloaded.
+#[derive(Debug, Clone)]
+pub struct AsTar {
+    /// Where the file goes if it is no folder's archive.
+    pub plain: PathBuf,
+    /// Whether what is there may be replaced then.
+    pub replace: bool,
 }
 
 impl Download {
@@ -55,8 +70,9 @@ impl Download {
             peers: Vec::new(),
             order: Order::Random,
             no_wait: false,
-            as_tar: false,
+            as_tar: None,
             from: None,
+            update: false,
             lan: false,
         }
     }
@@ -82,12 +98,30 @@ impl Download {
         self
     }
 
+    /// It is no folder's archive: it goes where a file goes, and so does its `.cascade` file, if that came by a link. Tells
+    /// whether what is there may be replaced.
+    fn take_plain_name(&mut self) -> bool {
+        let Some(AsTar { plain, replace }) = self.as_tar.take() else { return true };
+        let beside = part::with_ending(&self.target, SUFFIX_WITH_DOT);
+        if self.metafile.path() == beside {
+            let to = part::with_ending(&plain, SUFFIX_WITH_DOT);
+            part::move_to(&beside, &to);
+            let same = MetafileOnDisk::open(&to)
+                .is_ok_and(|there| there.cascade_hash() == self.metafile.cascade_hash() && to != beside);
+            if same {
+                let _ = std::fs::remove_file(beside);
+            }
+        }
+        self.target = plain;
+        replace
+    }
+
     /// Downloads the file. Returns the file as it can be served when it is complete and verified.
     ///
     /// # Errors
     /// Everything in [`DownloadError`].
     pub async fn run(
-        self,
+        mut self,
         engine: &Engine,
         observer: &mut dyn Observer,
     ) -> Result<Arc<Served>, DownloadError> {
@@ -95,17 +129,23 @@ impl Download {
         let (hash, layout) = (self.metafile.cascade_hash(), *self.metafile.layout());
         let checking = FileState::Checking { done: 0, total: layout.length() };
         let mut shown = engine.seen.show(hash, &self.target, Some(layout), checking);
-        let (mut beginnings, mut file) = (0, None::<Arc<Shared>>);
+        let (mut beginnings, mut file, mut earlier) = (0, None::<Arc<Shared>>, Vec::new());
+        // No folder's archive has this length.
+        let mut replace = Head::of(layout.length()).is_some() || self.take_plain_name();
         loop {
             let prepared = prepare(&self, engine, shown.file(), observer).await;
-            let prepared = prepared.inspect_err(|_| engine.catalog.remove(&self.metafile.cascade_hash()))?;
+            let prepared =
+                prepared.and_then(|prepared| if replace { Ok(prepared) } else { unless_taken(prepared) });
+            let prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
             let part = prepared.data.path().to_owned();
             let seen = Arc::clone(shown.file());
             let mut session = Session::begin(self.clone(), engine.clone(), start, (prepared, seen))?;
+            session.earlier = std::mem::take(&mut earlier);
             // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
             session.end(result.as_ref().ok());
+            earlier = session.shares();
             let ended = result?;
             // The conversation with the trackers goes on: the file is served, or begun anew.
             engine.park_unheard(self.metafile.cascade_hash(), session.announcer);
@@ -116,8 +156,14 @@ impl Download {
                     }
                     return Ok(session.served);
                 }
-                Ended::Folder => {
-                    make_folder(&part).await?;
+                ended @ (Ended::Folder | Ended::Plain) => {
+                    if matches!(ended, Ended::Folder) {
+                        make_folder(&part).await?;
+                    } else {
+                        replace = self.take_plain_name();
+                        let (from, to) = (part.clone(), part_path(&self.target));
+                        blocking(move || part::move_to(&from, &to)).await?;
+                    }
                     // Clients that are still answered from it hold it open.
                     let open = session.shared.data().file();
                     open.map_or(Ok(()), File::unlock)
@@ -137,10 +183,20 @@ impl Download {
     }
 }
 
+/// Fails if a file of the user's is there that would be replaced.
+fn unless_taken(prepared: Prepared) -> Result<Prepared, DownloadError> {
+    let taken = matches!(prepared.place, Place::Part { target: Some(_), .. });
+    let (path, what) = (&prepared.target, "there already, and is not the file of the link");
+    if taken {
+        return Err(DownloadError::Prepare(PrepareError::NotAFile { path: path.clone(), what }));
+    }
+    Ok(prepared)
+}
+
 /// From now on the file at `part` is the head of a folder that is downloaded.
 async fn make_folder(part: &Path) -> Result<(), DownloadError> {
     let path = part.to_owned();
-    let made = blocking(move || Place::make(&path)).await?;
+    let made = blocking(move || folder::Place::make(&path)).await?;
     made.map_err(|source| DownloadError::Disk { path: part.to_owned(), source })
 }
 
@@ -153,8 +209,8 @@ async fn prepare(
     let done = Arc::new(AtomicU64::new(0));
     let total = download.metafile.layout().length();
     let work = {
-        let (metafile, target, from) =
-            (Arc::clone(&download.metafile), download.target.clone(), download.from.clone());
+        let (metafile, target) = (Arc::clone(&download.metafile), download.target.clone());
+        let (from, update) = (download.from.clone(), download.update);
         let (records, cancel, done) =
             (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
         move || {
@@ -163,7 +219,7 @@ async fn prepare(
             };
             let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
             let from = from.as_deref();
-            Preparation { metafile, records, progress: &progress, cancel, from }.run(&target)
+            Preparation { metafile, records, progress: &progress, cancel, from, update }.run(&target)
         }
     };
     let mut work = tokio::task::spawn_blocking(work);

@@ -13,15 +13,22 @@ use std::path::{Path, PathBuf};
 /// The `.cascade` file at `out`, if it is there and has this hash.
 ///
 /// # Errors
-/// Something else has the name.
-pub(super) fn there(out: &Path, hash: CascadeHash) -> Result<Option<MetafileOnDisk>, FetchError> {
+/// Something else has the name; if it is another `.cascade` file, unless that is to be moved `aside`.
+pub(super) fn there(
+    out: &Path,
+    hash: CascadeHash,
+    aside: bool,
+) -> Result<Option<MetafileOnDisk>, FetchError> {
     match fs::symlink_metadata(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(FetchError::Disk { path: out.to_owned(), source }),
         Ok(_) => {}
     }
-    let there = MetafileOnDisk::open(out).ok().filter(|there| there.cascade_hash() == hash);
-    there.map(Some).ok_or_else(|| FetchError::Taken(out.to_owned()))
+    match MetafileOnDisk::open(out) {
+        Ok(there) if there.cascade_hash() == hash => Ok(Some(there)),
+        Ok(_) if aside => Ok(None),
+        Ok(_) | Err(_) => Err(FetchError::Taken(out.to_owned())),
+    }
 }
 
 /// The part file.
@@ -75,8 +82,18 @@ impl Growing {
     }
 
     /// Gives the complete file its name, unless something else has got it meanwhile.
-    pub(super) fn publish(self, out: &Path, hash: CascadeHash) -> Result<MetafileOnDisk, FetchError> {
-        let result = self.name(out);
+    pub(super) fn publish(
+        self,
+        out: &Path,
+        hash: CascadeHash,
+        aside: bool,
+    ) -> Result<MetafileOnDisk, FetchError> {
+        let mut result = self.name(out);
+        if aside && matches!(result, Err(FetchError::Taken(_))) && MetafileOnDisk::open(out).is_ok() {
+            let moved = part::move_aside(out);
+            result = moved.map_err(|source| FetchError::Disk { path: out.to_owned(), source });
+            result = result.and_then(|()| self.name(out));
+        }
         if result.is_err() {
             self.remove();
         }
@@ -128,7 +145,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (out, bytes) = (folder.path().join("x.cascade"), sample());
         let hash = CascadeHash::of(&bytes);
-        assert!(there(&out, hash).unwrap().is_none());
+        assert!(there(&out, hash, false).unwrap().is_none());
         for taken in [false, true] {
             let mut growing = Growing::open(&out).unwrap();
             assert!(folder.path().join("x.cascade.part").exists());
@@ -139,16 +156,16 @@ mod tests {
             if taken {
                 fs::write(&out, b"precious").unwrap();
             }
-            let result = growing.publish(&out, hash);
+            let result = growing.publish(&out, hash, false);
             assert!(!folder.path().join("x.cascade.part").exists());
             if taken {
                 assert!(matches!(result, Err(FetchError::Taken(_))), "{result:?}");
                 assert_eq!(fs::read(&out).unwrap(), b"precious");
-                assert!(matches!(there(&out, hash), Err(FetchError::Taken(_))));
+                assert!(matches!(there(&out, hash, false), Err(FetchError::Taken(_))));
             } else {
                 assert_eq!(result.unwrap().cascade_hash(), hash);
                 assert_eq!(fs::read(&out).unwrap(), bytes);
-                assert!(there(&out, hash).unwrap().is_some());
+                assert!(there(&out, hash, false).unwrap().is_some());
                 fs::remove_file(&out).unwrap();
             }
         }

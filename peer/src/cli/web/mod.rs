@@ -1,0 +1,86 @@
+//! `--web`: what the peer does, as a page.
+
+mod rooms;
+mod shown;
+
+pub(super) use rooms::Rooms;
+
+use super::{CliError, LIMITS};
+use crate::peer::Peer;
+use crate::report::Style;
+use crate::view::Watch;
+use cascade_web::model::{Snapshot, Totals};
+use cascade_web::{Bound, Options, Server, Source, StartError};
+use std::net::SocketAddr;
+
+/// Whether there is a page.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct WebSwitch {
+    /// Show a page of what is done at this address [default: 127.0.0.1, the first free port from 8890 to 8899]. Where
+    /// others than this machine reach it, its address has a token
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
+    web: Option<Option<SocketAddr>>,
+}
+
+impl WebSwitch {
+    /// Takes the page's address, if there is to be one: that it is taken is told before anything else is done.
+    pub(super) fn bind(&self) -> Result<Option<Bound>, CliError> {
+        let Some(address) = self.web else { return Ok(None) };
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let names = vec![format!("{name}.local"), name];
+        Server::bind(Options { address, names }).map(Some).map_err(|error| failed(&error))
+    }
+}
+
+/// Shows the page, if there is one, until what is returned is dropped.
+pub(super) fn show(
+    page: Option<Bound>,
+    peer: &Peer,
+    rooms: Rooms,
+    style: &Style,
+) -> Result<Option<Server>, CliError> {
+    let Some(page) = page else { return Ok(None) };
+    let url = page.url();
+    let address = peer.address().map(|address| address.to_string());
+    let rooms = rooms.kept_up(peer.stopper());
+    let server = page.serve(Page { watch: peer.watch(), address, rooms }).map_err(|error| failed(&error))?;
+    style.web(&url);
+    Ok(Some(server))
+}
+
+fn failed(error: &StartError) -> CliError {
+    let advice = match error {
+        StartError::Listen { .. } => "choose another address with --web ADDR:PORT",
+        StartError::Thread(_) | StartError::Random(_) => LIMITS,
+    };
+    CliError::failed(format!("{error}; {advice}"))
+}
+
+/// The peer, to be shown.
+struct Page {
+    watch: Watch,
+    address: Option<String>,
+    rooms: rooms::Kept,
+}
+
+impl Source for Page {
+    fn totals(&self) -> Totals {
+        let (received, given) = self.watch.totals();
+        Totals { received, given }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let view = self.watch.view();
+        let mut swarms = self.rooms.look();
+        let mut files = std::collections::BTreeMap::new();
+        for file in &view.files {
+            let hash = file.hash.to_string();
+            // What this peer sees itself is shown besides what a tracker knows, or without one.
+            shown::add_seen(swarms.entry(hash.clone()).or_default(), file);
+            files.insert(hash, shown::file(file));
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        let address = self.address.clone();
+        Snapshot { program: "peer", version, address, files, swarms, ..Snapshot::default() }
+    }
+}

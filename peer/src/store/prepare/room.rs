@@ -1,0 +1,51 @@
+//! Whether the disk is large enough.
+
+use super::{Preparation, PrepareError};
+use crate::store::Part;
+use cascade_format::Have;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+impl Preparation<'_> {
+    /// Whether the rest of a part file fits on its disk. How much a folder needs that is brought up to date is not known
+    /// yet.
+    pub(super) fn check_room(&self, part: &Part, folder: &Path, target: &Path) -> Result<(), PrepareError> {
+        if target.is_dir() {
+            return Ok(());
+        }
+        let taken = part.file.metadata().map_or(0, |metadata| allocated(&metadata));
+        let needed = self.metafile.layout().length().saturating_sub(taken);
+        match free_space(folder) {
+            Some(free) if free < needed => {
+                Err(PrepareError::NoSpace { path: part.path.clone(), needed, free })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the blocks that a folder lacks fit on its disk.
+    pub(super) fn check_room_for(&self, have: &Have, files: &Path) -> Result<(), PrepareError> {
+        let layout = self.metafile.layout();
+        let missing = layout.iter().filter(|block| !have.has(*block));
+        let needed = missing.map(|block| layout.len_of(block)).sum();
+        match free_space(files) {
+            Some(free) if free < needed => {
+                Err(PrepareError::NoSpace { path: files.to_owned(), needed, free })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Free bytes on the disk of `folder`, where the system tells.
+fn free_space(folder: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    // Some file systems tell nothing at all.
+    (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Bytes of the disk that a file occupies already.
+fn allocated(metadata: &fs::Metadata) -> u64 {
+    metadata.blocks().saturating_mul(512)
+}
