@@ -55,7 +55,7 @@ impl Watch {
     }
 
     /// Waits until a receiver of any file comes, or has come since this was called last. One waits at a time.
-    pub(crate) async fn receiver_came(&self) {
+    pub async fn receiver_came(&self) {
         self.files.receiver_came().await;
     }
 
