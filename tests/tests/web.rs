@@ -338,6 +338,10 @@ fn a_trackers_page_shows_its_swarms() {
         (swarm.status == 200).then(|| swarm.json())
     });
     assert_eq!(swarm["members"].as_object().unwrap().len(), 1, "{swarm}");
-    let state = http::get(at, "/api/v1/state").json();
-    assert_eq!((&state["program"], &state["tracker"]["registrations"]), (&"tracker".into(), &1.into()));
+    // One look is made for all that ask within a moment.
+    tracker.wait_until("its number of registrations", || {
+        let state = http::get(at, "/api/v1/state").json();
+        assert_eq!(state["program"], "tracker");
+        (state["tracker"]["registrations"] == 1).then_some(())
+    });
 }
