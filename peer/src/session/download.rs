@@ -31,7 +31,7 @@ use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, Taken, part};
 use crate::tracker_client::{TrackerError, resolve};
 use crate::view::SeenFile;
-use cascade_format::PeerAddr;
+use cascade_format::{Layout, PeerAddr};
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -365,7 +365,8 @@ impl Session {
             }
             LinkEvent::Received { bytes, news, outcomes, message } => {
                 self.received += bytes;
-                self.shared.add_received(bytes);
+                // What is told of it is what the summary counts as well.
+                self.shared.add_received(verified_bytes(self.shared.layout(), &outcomes));
                 self.seen.add_received(bytes);
                 let gap = now.saturating_sub(self.last_arrival);
                 if gap <= BUSY_GAP {
@@ -545,6 +546,14 @@ impl Session {
         shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
         shares
     }
+}
+
+/// Length of the blocks that were right.
+fn verified_bytes(layout: &Layout, outcomes: &[Outcome]) -> u64 {
+    let verified = outcomes.iter().filter_map(|outcome| {
+        if let Outcome::Verified(block) = outcome { Some(layout.len_of(*block)) } else { None }
+    });
+    verified.sum()
 }
 
 /// Lets `metafile` be given to others, and blocks be hashed before they are, if they should be.

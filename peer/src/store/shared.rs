@@ -93,7 +93,7 @@ impl Shared {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// So many bytes more have come.
+    /// Right blocks of this length together have come.
     pub(crate) fn add_received(&self, bytes: u64) {
         self.received.fetch_add(bytes, Ordering::Relaxed);
     }
