@@ -73,6 +73,7 @@ impl<A: Address> Swarm<A> {
         if let Some(member) = self.members_mut(position, shared).iter_mut().find(is_it) {
             let lapsed = is_lapsed(member.subscribed(), now);
             *member = new;
+            self.lower(position, now, shared);
             return Some(if lapsed { Subscribed::New } else { Subscribed::Renewed });
         }
         if self.purge(position, now, shared).gone {
@@ -90,7 +91,29 @@ impl<A: Address> Swarm<A> {
             None
         };
         *victim? = new;
+        self.lower(position, now, shared);
         Some(Subscribed::New)
+    }
+
+    /// What is registered again after a restart may be older than what is there.
+    fn lower(&self, position: u32, subscribed: u32, shared: &mut Shared<A>) {
+        let index = self.get(position, shared).and_then(Group::crowd_index);
+        if let Some(crowd) = index.and_then(|index| shared.crowds.get_mut(index)) {
+            crowd.lower(subscribed);
+        }
+    }
+
+    /// Removes the last group, with all of its members; returns how many they were.
+    pub(super) fn end_last(&mut self, shared: &mut Shared<A>) -> u32 {
+        let Some(position) = self.len().checked_sub(1) else { return 0 };
+        let Some(group) = self.get(position, shared).copied() else { return 0 };
+        let members = u32::try_from(self.members(position, shared).len()).unwrap_or(u32::MAX);
+        if let Some(index) = group.crowd_index() {
+            shared.crowds.remove(index);
+        }
+        self.remove(position, shared);
+        shared.ledger.remove(group.source(), members);
+        members
     }
 
     /// Adds a member, which is not in its group yet.

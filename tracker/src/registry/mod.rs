@@ -18,6 +18,7 @@
 
 mod address;
 mod chain;
+mod export;
 mod group;
 mod index;
 mod ledger;
@@ -31,6 +32,7 @@ mod swarm;
 
 pub use address::{Address, AddressV6};
 use cascade_format::CascadeHash;
+pub use export::{Cursor as ExportCursor, Registration};
 use group::Member;
 use index::Index;
 use members::Allowance;
