@@ -3,7 +3,7 @@
 use crate::tracker_setup::RunningTracker;
 use cascade_tests::launch::Launch;
 use cascade_tests::process::Signal;
-use cascade_tests::tracker_client::{Entry, LIST, Request, SUBSCRIBE};
+use cascade_tests::tracker_client::{Entry, LIST, Request, SUBSCRIBE, exchange};
 use cascade_tests::{clock, wide};
 use std::fs;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ fn a_restart_loses_no_registration_and_makes_none_younger() {
     (1..=9).for_each(|port| subscribe(&tracker, HASH, port));
     subscribe(&tracker, OTHER, 7);
     let v6: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
-    cascade_tests::tracker_client::exchange(tracker.addr, &wide::request(SUBSCRIBE, HASH, v6));
+    exchange(tracker.addr, &wide::request(4, HASH, v6));
     let before = [HASH, OTHER].map(|hash| list(&tracker, hash));
     tracker.process.end_by(Signal::TERM).assert_code(0);
     // A second passes, in which nobody hears of it.

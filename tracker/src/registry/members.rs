@@ -18,6 +18,15 @@ pub(super) struct Allowance {
     pub(super) ports: usize,
 }
 
+/// Where there is room for one more peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a new group: the source has none in the swarm.
+    NoGroup,
+    /// In the source's group.
+    Group,
+}
+
 /// What a purge did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Purged {
@@ -59,25 +68,27 @@ impl<A: Address> Swarm<A> {
     }
 
     /// Registers a member where the source has registered it before, or in the place of its oldest one
-    /// where it has used up its allowance: the oldest of all, or of those with the same address. `None`
-    /// means that there is room for one more.
+    /// where it has used up its allowance: the oldest of all, or of those with the same address.
+    ///
+    /// # Errors
+    /// There is room for one more.
     pub(super) fn renew_or_replace(
         &mut self,
         key: Key,
         new: Member<A>,
         allowance: Allowance,
         shared: &mut Shared<A>,
-    ) -> Option<Subscribed> {
-        let (position, now) = (self.find(key, shared)?, new.subscribed());
+    ) -> Result<Subscribed, Place> {
+        let (position, now) = (self.find(key, shared).ok_or(Place::NoGroup)?, new.subscribed());
         let is_it = |member: &&mut Member<A>| member.addr == new.addr;
         if let Some(member) = self.members_mut(position, shared).iter_mut().find(is_it) {
             let lapsed = is_lapsed(member.subscribed(), now);
             *member = new;
             self.lower(position, now, shared);
-            return Some(if lapsed { Subscribed::New } else { Subscribed::Renewed });
+            return Ok(if lapsed { Subscribed::New } else { Subscribed::Renewed });
         }
         if self.purge(position, now, shared).gone {
-            return None;
+            return Err(Place::NoGroup);
         }
         let members = self.members_mut(position, shared);
         let same_ip = |member: &&mut Member<A>| member.addr.same_ip(new.addr);
@@ -90,9 +101,9 @@ impl<A: Address> Swarm<A> {
         } else {
             None
         };
-        *victim? = new;
+        *victim.ok_or(Place::Group)? = new;
         self.lower(position, now, shared);
-        Some(Subscribed::New)
+        Ok(Subscribed::New)
     }
 
     /// What is registered again after a restart may be older than what is there.
@@ -116,10 +127,11 @@ impl<A: Address> Swarm<A> {
         members
     }
 
-    /// Adds a member, which is not in its group yet.
-    pub(super) fn add(&mut self, key: Key, member: Member<A>, shared: &mut Shared<A>) {
+    /// Adds a member, which is not in its group yet. Where there was a group, it may have ended since.
+    pub(super) fn add(&mut self, key: Key, member: Member<A>, place: Place, shared: &mut Shared<A>) {
         shared.ledger.add(key.source);
-        let Some(position) = self.find(key, shared) else {
+        let group = if place == Place::Group { self.find(key, shared) } else { None };
+        let Some(position) = group else {
             return self.insert(Group::one(key.source, member), key.good, shared);
         };
         match self.get(position, shared).copied() {

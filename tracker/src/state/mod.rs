@@ -32,7 +32,7 @@ pub enum StateError {
     #[error("another tracker keeps its state there; choose another file with --state FILE")]
     Taken,
     /// Its lock cannot be had.
-    #[error("cannot use it: {0}; choose a file in a folder that the tracker may write to")]
+    #[error("cannot use it: {0}; choose a file in a folder that the tracker may write to with --state FILE")]
     Io(#[from] io::Error),
 }
 
