@@ -111,7 +111,10 @@ fn every_option_can_stand_in_the_configuration() {
         "state-every": 1, "web": "127.0.0.1:0""#;
     write_config(&config, &[HASH], rest);
     let checked = Launch::tracker().arg("check").arg(&config).run();
-    assert!(checked.assert_success().stdout.contains("right: listens on 127.0.0.1:0 (3 files allowed)"), "{checked}");
+    assert!(
+        checked.assert_success().stdout.contains("right: listens on 127.0.0.1:0 (3 files allowed)"),
+        "{checked}"
+    );
     assert!(!folder.path().join("kept").exists());
     let tracker = RunningTracker::with_args(Launch::tracker().arg(&config));
     assert!(tracker.process.log().contains("web page: http://127.0.0.1:"), "{}", tracker.process.log());

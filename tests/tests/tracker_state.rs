@@ -49,7 +49,11 @@ fn a_restart_loses_no_registration_and_makes_none_younger() {
         assert!(before.subscribed.abs_diff(after.subscribed) <= 1, "{before:?} {after:?}");
     }
     assert!(wide::list(tracker.addr, HASH).contains(&v6));
-    assert!(tracker.process.log().contains("11 registrations are back; 0 are over"), "{}", tracker.process.log());
+    assert!(
+        tracker.process.log().contains("11 registrations are back; 0 are over"),
+        "{}",
+        tracker.process.log()
+    );
 }
 
 #[test]

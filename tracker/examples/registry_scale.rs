@@ -12,10 +12,10 @@
 
 use cascade_format::CascadeHash;
 use cascade_tracker::Policy;
+use cascade_tracker::registry::{Bounds, Claim, LIFETIME_SECS, Registration, Registry, Source};
 use cascade_tracker::responder::{Now, Responder};
 use cascade_tracker::state::StateFile;
 use cascade_tracker::state::format::Kept;
-use cascade_tracker::registry::{Bounds, Claim, LIFETIME_SECS, Registration, Registry, Source};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -149,7 +149,9 @@ fn measure(swarms: u32, each: u32) {
 fn state(swarms: u32, each: u32) {
     let now = Now { steady: NOW, unix: NOW };
     let path = std::env::temp_dir().join(format!("registry_scale-{}", std::process::id()));
-    let Ok(file) = StateFile::open(&path) else { return eprintln!("no room for a state in {}", path.display()) };
+    let Ok(file) = StateFile::open(&path) else {
+        return eprintln!("no room for a state in {}", path.display());
+    };
     let mut responder = Responder::new(Policy::open(), Bounds::default(), 1);
     for peer in 0..each {
         for swarm in 0..swarms {
@@ -164,7 +166,11 @@ fn state(swarms: u32, each: u32) {
     let took = start.elapsed();
     let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
     println!("{swarms} swarms x {each} peers = {peers} peers");
-    println!("  written     {written:?} in {took:.2?}, {} MiB, {:.1} bytes a peer", bytes >> 20, bytes as f64 / peers as f64);
+    println!(
+        "  written     {written:?} in {took:.2?}, {} MiB, {:.1} bytes a peer",
+        bytes >> 20,
+        bytes as f64 / peers as f64
+    );
     parts.print("part");
     drop(responder);
     let (mut again, start) = (Responder::new(Policy::open(), Bounds::default(), 1), Instant::now());

@@ -26,9 +26,8 @@ const STATE_EVERY: &str = "state-every";
 const WEB: &str = "web";
 
 /// All fields. The first four are the field's; the others are options of the command line.
-const FIELDS: [&str; 11] = [
-    PORT, BAN_PRIVATE, ALLOWED, GOOD, OWN_ADDRESS_ONLY, LISTEN, ALLOW, ALLOW_DIR, STATE, STATE_EVERY, WEB,
-];
+const FIELDS: [&str; 11] =
+    [PORT, BAN_PRIVATE, ALLOWED, GOOD, OWN_ADDRESS_ONLY, LISTEN, ALLOW, ALLOW_DIR, STATE, STATE_EVERY, WEB];
 
 /// Seconds between two times that the state is written.
 pub const STATE_EVERY_SECS: RangeInclusive<u64> = 1..=3600;
@@ -305,7 +304,17 @@ mod tests {
     fn three_fields_may_be_absent() {
         let config = Config::parse(br#"{"port": 1, "allowedhashes": []}"#).unwrap();
         let (allowed, good) = (vec![], vec![]);
-        assert_eq!(config, Config { port: 1, ban_private: false, allowed, good, own_address_only: false, ..Config::default() });
+        assert_eq!(
+            config,
+            Config {
+                port: 1,
+                ban_private: false,
+                allowed,
+                good,
+                own_address_only: false,
+                ..Config::default()
+            }
+        );
         assert_eq!(error_of(r#"{"allowedhashes": []}"#), "field \"port\" is missing");
         assert_eq!(error_of(r#"{"port": 1}"#), "field \"allowedhashes\" is missing");
     }

@@ -1,7 +1,7 @@
 //! Runs a tracker: in the binary, or inside another program.
 
-use crate::limits::MAX_EMBEDDED_CONNECTIONS;
 use crate::clock;
+use crate::limits::MAX_EMBEDDED_CONNECTIONS;
 use crate::log::Log;
 use crate::policy::Policy;
 use crate::registry::Bounds;

@@ -7,9 +7,9 @@ use crate::state::Part;
 use cascade_format::CascadeHash;
 use cascade_format::tracker_room::Page;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 /// Questions that wait for the tracker; more are refused.
 pub(crate) const QUESTIONS: usize = 16;

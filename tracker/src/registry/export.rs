@@ -1,6 +1,7 @@
 //! All registrations, one bounded part after the other, to be kept and to be brought back; and the end of a file.
 
 use super::address::Address;
+use super::index::Index;
 use super::source::Source;
 use super::{Claim, REMOVAL_COST, Registry, RegistryFull, Slot, Subscribed, is_lapsed};
 use cascade_format::CascadeHash;
@@ -91,6 +92,13 @@ impl<A: Address> Registry<A> {
         }
     }
 
+    /// An empty registry makes itself ready for so many files, as far as its bounds go.
+    pub fn expect(&mut self, files: usize) {
+        if self.swarms == 0 {
+            self.directory = Index::with_room(files.min(self.bounds.swarms));
+        }
+    }
+
     /// Whether one more registration may find room without any other's end.
     #[must_use]
     pub const fn has_room(&self) -> bool {
@@ -171,15 +179,9 @@ mod tests {
         let (later, away) = (5000, 60);
         for one in &told {
             let good = one.addr.ip().to_bits().is_multiple_of(50) && one.addr.port() == 1;
-            assert_eq!(
-                again.restore(Registration { age: one.age + away, ..*one }, good, later),
-                Ok(true)
-            );
+            assert_eq!(again.restore(Registration { age: one.age + away, ..*one }, good, later), Ok(true));
             // A second time changes nothing.
-            assert_eq!(
-                again.restore(Registration { age: one.age + away, ..*one }, good, later),
-                Ok(false)
-            );
+            assert_eq!(again.restore(Registration { age: one.age + away, ..*one }, good, later), Ok(false));
         }
         assert_eq!(set(&all(&again, later - away, 7)), set(&told));
         assert_eq!((again.peers(), again.swarms()), (registry.peers(), registry.swarms()));
@@ -203,7 +205,8 @@ mod tests {
 
     #[test]
     fn one_that_is_older_than_its_crowd_lapses_in_time() {
-        let mut registry = Registry::<SocketAddrV4>::new(Bounds { source_swarm_peers: 2, ..Bounds::default() });
+        let mut registry =
+            Registry::<SocketAddrV4>::new(Bounds { source_swarm_peers: 2, ..Bounds::default() });
         let mut restore = |port, age| {
             let Claim { addr, source, .. } = claim(1, port, false);
             registry.restore(Registration { file: file(1), source, addr, age }, false, 5000).unwrap();

@@ -4,6 +4,7 @@ use super::{Now, Responder};
 use crate::policy::{Policy, can_listen};
 use crate::registry::{Address, ExportCursor, Registration, Registry};
 use crate::state::Part;
+use crate::state::format::SHORTEST_FILE;
 use crate::state::format::{FrameWriter, Kept};
 use cascade_format::{CascadeHash, PeerAddr};
 
@@ -32,6 +33,12 @@ impl Responder {
         }
     }
 
+    /// Makes itself ready for a state of so many bytes.
+    pub(crate) fn expect(&mut self, len: u64) {
+        let files = usize::try_from(len / SHORTEST_FILE).unwrap_or(usize::MAX);
+        self.registry.expect(files);
+    }
+
     /// Brings a registration back, which had its age at the second `unix`. Returns whether it is registered now and was
     /// not. Where the wall clock has been set back since, the time that has passed is not known, and counts as none.
     pub fn restore(&mut self, kept: Kept, unix: u32, now: Now) -> bool {
@@ -54,7 +61,9 @@ impl Responder {
 
     /// Whether it could be registered today.
     fn may_stay(&self, file: &CascadeHash, addr: PeerAddr) -> bool {
-        can_listen(addr) && self.policy.check_file(file).is_ok() && self.policy.check_address(addr.ip()).is_ok()
+        can_listen(addr)
+            && self.policy.check_file(file).is_ok()
+            && self.policy.check_address(addr.ip()).is_ok()
     }
 
     /// Obeys another policy from now on; returns the old one. The registrations of files that it does not allow end, a

@@ -29,6 +29,9 @@ pub const MAX_FRAME_LEN: usize = 1 << 20;
 /// The longest state file, in bytes. As many registrations as a tracker keeps take at most a third of it.
 pub const MAX_STATE_LEN: u64 = 2 << 30;
 
+/// Bytes of a file with one registration.
+pub(crate) const SHORTEST_FILE: u64 = 48;
+
 const END: u8 = 0;
 const V4: u8 = 4;
 const V6: u8 = 6;

@@ -70,7 +70,9 @@ fn ask(view: &View, at: Export, mut frame: Vec<u8>) -> io::Result<Part> {
     for _ in 0..BUSY_TRIES {
         match view.export(at, frame) {
             Ok(part) => return Ok(part),
-            Err(ViewError::Ended) => return Err(io::Error::new(io::ErrorKind::NotConnected, ViewError::Ended)),
+            Err(ViewError::Ended) => {
+                return Err(io::Error::new(io::ErrorKind::NotConnected, ViewError::Ended));
+            }
             Err(ViewError::Busy) => frame = Vec::new(),
         }
         thread::sleep(BUSY_PAUSE);

@@ -69,7 +69,10 @@ impl StateFile {
     pub fn load(&self, responder: &mut Responder, now: Now) -> Loaded {
         let mut loaded = Loaded::default();
         let file = match file::open(&self.path) {
-            Ok((file, _)) => file,
+            Ok((file, len)) => {
+                responder.expect(len);
+                file
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return loaded,
             Err(error) => {
                 loaded.warning = Some(format!("{}: cannot read it: {error}", self.path.display()));
@@ -112,10 +115,7 @@ impl StateFile {
     ///
     /// # Errors
     /// Those of `next`, and the system's; the old file stays then.
-    pub fn save(
-        &self,
-        mut next: impl FnMut(Export, Vec<u8>) -> io::Result<Part>,
-    ) -> io::Result<u64> {
+    pub fn save(&self, mut next: impl FnMut(Export, Vec<u8>) -> io::Result<Part>) -> io::Result<u64> {
         let new = with(&self.path, ".new");
         let written = self.write(&new, &mut next).and_then(|written| {
             fs::rename(&new, &self.path)?;
