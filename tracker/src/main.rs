@@ -67,10 +67,10 @@ fn told(written: io::Result<()>) -> Result<(), String> {
 
 /// Reads what the command line names. What is wrong in a folder of `.cascade` files is said, and stops nothing.
 fn setup(cli: Cli) -> Result<Setup, String> {
-    Setup::read(cli, warn)
+    Setup::read(cli, |line| warn(&line))
 }
 
-fn warn(line: String) {
+fn warn(line: &str) {
     let _ = writeln!(io::stderr(), "{}", text::line(&format!("tracker: {line}")));
 }
 
@@ -96,11 +96,11 @@ fn with_state(tracker: Tracker, plan: &Plan) -> Result<Tracker, String> {
     let state = StateFile::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let (tracker, loaded) = tracker.with_state(state, *interval);
     if let Some(warning) = loaded.warning {
-        warn(warning);
+        warn(&warning);
     }
     if loaded.restored + loaded.left_out > 0 {
         let (restored, left_out) = (loaded.restored, loaded.left_out);
-        warn(format!("{}: {restored} registrations are back; {left_out} are over", path.display()));
+        warn(&format!("{}: {restored} registrations are back; {left_out} are over", path.display()));
     }
     Ok(tracker)
 }
@@ -131,10 +131,10 @@ fn serve(setup: Setup) -> Result<(), String> {
             if setup.changes()
                 && let Err(error) = setup.watch(view.clone(), said, asked)
             {
-                warn(format!("the rules are not read again: {error}"));
+                warn(&format!("the rules are not read again: {error}"));
             }
             match page.map(|page| page.serve(Page::new(view, local_addr, names))) {
-                Some(Err(error)) => warn(error.to_string()),
+                Some(Err(error)) => warn(&error.to_string()),
                 shown => server = shown,
             }
         };
