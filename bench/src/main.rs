@@ -50,6 +50,8 @@ enum Command {
     Swarm(commands::swarm::Options),
     /// Processor time and wake-ups of a transfer over an emulated link, beside others (needs root)
     Cost(commands::cost::Options),
+    /// Waiting for a room of real peers, and many that report to a tracker (the first needs root)
+    Room(commands::room::Options),
     /// Honest leechers beside greedy and slow clients of one seeder (needs root)
     Greedy(commands::greedy::Options),
     #[command(flatten)]
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
         Command::Pace(options) => watched(|| commands::pace::run(&options)),
         Command::Cost(options) => watched(|| commands::cost::run(&options)),
         Command::Swarm(options) => watched(|| commands::swarm::run(&options)),
+        Command::Room(options) => watched(|| commands::room::run(&options)),
         Command::Greedy(options) => watched(|| commands::greedy::run(&options)),
     };
     match done {

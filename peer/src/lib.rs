@@ -1,8 +1,8 @@
 //! The Cascade peer: creates `.cascade` files, checks data against them, downloads and seeds.
 //!
-//! [`Peer`] is the front: it downloads and seeds, and tells what happens as a stream of [`Event`]s. [`create`]
-//! makes `.cascade` files, [`check`] compares data with them. The command line, built on the same front, is the
-//! feature `cli`; a program that embeds the library leaves it out with `default-features = false`.
+//! [`Peer`] is the front: it downloads and seeds, tells what happens as a stream of [`Event`]s, and shows at any time what
+//! it does as a [`View`]. [`create`] makes `.cascade` files, [`check`] compares data with them. The command line, built on
+//! the same front, is the feature `cli`; a program that embeds the library leaves it out with `default-features = false`.
 //!
 //! Inside, a block's way is straight: socket → disk → hash → *have*. `cascade_swarm` decides, without I/O,
 //! which block is asked of whom and who gets what; `link` is one connection to another peer; `store` is the

@@ -70,6 +70,9 @@ pub(crate) enum TrackerError {
     /// Its answer is no peer list.
     #[error("its answer makes no sense: {0}")]
     List(#[from] PeerListError),
+    /// It does not know what a report is, and nothing else was to be asked.
+    #[error("it keeps no room")]
+    NoRoom,
 }
 
 /// A peer list.
@@ -116,8 +119,8 @@ pub(crate) async fn ask(
 pub(crate) async fn leave(tracker: &str, goodbye: Report, identity: &Identity) {
     let leaving = async {
         let addrs = lookup(tracker).await?;
-        let (command, cascade_hash) = (Command::Subscribe, goodbye.cascade_hash);
-        let question = Question { command, cascade_hash, report: Some(goodbye) };
+        let cascade_hash = goodbye.cascade_hash;
+        let question = Question { command: None, cascade_hash, report: Some(goodbye) };
         let round = Round { tracker, question, identity, addrs: &addrs };
         let dial = Dial::from(identity.listening);
         let (stream, to) = connect_any(dial, &addrs).await.map_err(TrackerError::Connect)?;
@@ -173,7 +176,8 @@ async fn lookup(host_port: &str) -> Result<Vec<SocketAddr>, TrackerError> {
 /// What a tracker is asked about a file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question {
-    pub(crate) command: Command,
+    /// What is asked where a report is not understood, or there is none.
+    pub(crate) command: Option<Command>,
     pub(crate) cascade_hash: CascadeHash,
     /// How far this peer is, where it has something to tell. The address in it is put in when it is known.
     pub(crate) report: Option<Report>,
@@ -239,6 +243,11 @@ impl Round<'_> {
                 Err(_) => patience = Duration::ZERO,
             }
             tried = Some(Level::Room);
+            if self.question.command.is_none() {
+                // Whether it knows both families will be seen when there is something to ask.
+                forms.no_room(self.tracker, refused, clock::now());
+                return Err(TrackerError::NoRoom);
+            }
         }
         if level >= Level::Wide && !patience.is_zero() {
             let (stream, to) = connect_any(dial, self.addrs).await.map_err(TrackerError::Connect)?;
@@ -300,7 +309,7 @@ impl Round<'_> {
         let worth = |addr: &PeerAddr| address::may_be_told(*addr, to.ip().to_canonical(), ours);
         let peers = others.iter().map(|(addr, _)| *addr).filter(worth).collect();
         let is_second = |addr: &PeerAddr| Some(*addr) != listen;
-        let registers = self.question.command == Command::Subscribe;
+        let registers = way.report().is_some() || self.question.command == Some(Command::Subscribe);
         let both = form == Form::Wide && registers;
         let second = own.all().find(is_second).filter(|_| both);
         let second = second.map(|listen| Second {
@@ -322,6 +331,7 @@ impl Round<'_> {
     /// The address that it announces, and the request.
     fn request(&self, way: Way, own: &Addresses, to: SocketAddr) -> (Option<PeerAddr>, Vec<u8>) {
         let Question { command, cascade_hash, .. } = self.question;
+        let command = command.unwrap_or(Command::List);
         let nobody = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
         match way {
             Way::Report(report) => {

@@ -48,7 +48,10 @@ fn a_shared_folder_is_downloaded_by_its_link() {
     let (sharer, link) = home.sharing(&["photos/"]);
     assert!(link.contains("?name=photos&"), "{link}");
     let receiver = tempfile::tempdir().unwrap();
-    download(&receiver, &link).run().assert_success();
+    let got = download(&receiver, &link).run();
+    got.assert_success();
+    // What came before it was known to be a folder was not there before either.
+    assert!(!got.stdout.contains("there before"), "{got}");
     tree::assert_same(&home.photos(), &receiver.path().join("photos"));
     assert_eq!(names(&receiver), ["photos", "photos.cascade"]);
     // All of it is there: nothing is asked of anybody.

@@ -62,8 +62,7 @@ fn a_sharer_ends_by_itself_when_so_many_have_it() {
     assert!(ended.stdout.contains("sharing until 3 receivers have it"), "{ended}");
     assert!(ended.stdout.contains("3 receivers have everything: ending"), "{ended}");
     folders.iter().for_each(|folder| assert_complete(folder.path(), &file));
-    // The tracker ends together with the sharer: that may be before the last question.
-    drop(waiting);
+    waiting.wait_exit().assert_code(0);
     seeding.end_by(Signal::INT).assert_code(0);
 }
 
@@ -172,7 +171,8 @@ fn goodbye_unregisters_and_who_leaves_without_everything_is_gone() {
     let scene = Scene::new(file, &[]);
     let at = ["--tracker".to_owned(), tracker.addr.to_string()];
     let _ = scene.file.write_data(scene.folder());
-    let mut seeder = Launch::peer("seed").arg(&scene.cascade).args(["-l", "127.0.0.1:0"]).args(&at).start();
+    let seed = Launch::peer("seed").env("CASCADE_EXTENSION", "on").arg(&scene.cascade);
+    let mut seeder = seed.args(["-l", "127.0.0.1:0"]).args(&at).start();
     let listed = || Request::new(LIST, scene.file.hash, [10, 0, 0, 1], 1).ask(tracker.addr).entries().len();
     seeder.wait_until("a registration", || (listed() == 1).then_some(()));
     let folder = tempfile::tempdir().unwrap();

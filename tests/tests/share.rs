@@ -213,6 +213,8 @@ fn peer_and_tracker_answer_on_one_port() {
     let mut sharer = home.sharing(&["film.mkv"]);
     let hash = file_hash(&pasted(&mut sharer));
     let at = listening(&mut sharer);
+    // Before, it may answer that it does not have the block yet.
+    sharer.wait_line("that it seeds", |line| line.contains("seeding, all").then_some(()));
     // A block; the sharer in a list; a subscriber in the next one.
     let block = ForeignClient::connect(at).ask(&hash, 0).unwrap();
     assert_eq!((block.status, block.body.as_slice()), (0, &*file.data));

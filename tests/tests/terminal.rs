@@ -65,7 +65,7 @@ fn seeder_at(columns: u16) -> Vec<String> {
     let scene = Scene::new(film(), &[]);
     let _ = scene.file.write_data(scene.folder());
     let terminal = Terminal::new(columns, 20);
-    let mut seeder = shown(&terminal, scene.seed()).start();
+    let mut seeder = shown(&terminal, scene.seed().env("CASCADE_EXTENSION", "on")).start();
     let addr = address(&terminal);
     let block = |mut client: ExtendedClient| {
         assert_eq!(client.ask(0).1.status % 2, 0, "the block, or that another gets it");

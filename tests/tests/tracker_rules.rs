@@ -21,7 +21,7 @@ fn listed(tracker: SocketAddr, hash: [u8; 32]) -> usize {
 }
 
 fn subscribe(tracker: SocketAddr, hash: [u8; 32], port: u16) {
-    Request::new(SUBSCRIBE, hash, [10, 0, 0, 1], port).ask(tracker).entries();
+    let _ = Request::new(SUBSCRIBE, hash, [10, 0, 0, 1], port).ask(tracker).entries();
 }
 
 fn write_config(path: &Path, hashes: &[[u8; 32]], rest: &str) {
@@ -36,7 +36,7 @@ fn write_config(path: &Path, hashes: &[[u8; 32]], rest: &str) {
 fn files_of_a_folder_are_tracked_as_they_come_and_go() {
     let folder = tempfile::tempdir().unwrap();
     let files = ["first.bin", "second.bin"].map(|name| TestFile::random(name, 100, 10));
-    files[0].write_cascade(folder.path());
+    let _ = files[0].write_cascade(folder.path());
     fs::write(folder.path().join("half.cascade"), b"CASCADE1 and no more").unwrap();
     let launch = Launch::tracker().args(["-l", "127.0.0.1:0", "--web=127.0.0.1:0", "--allow-dir"]);
     let mut tracker = RunningTracker::with_args(launch.arg(folder.path()));
@@ -44,7 +44,7 @@ fn files_of_a_folder_are_tracked_as_they_come_and_go() {
     assert!(tracker.process.log().contains(" (1 file allowed)\n"), "{}", tracker.process.log());
     assert_eq!(files.each_ref().map(|file| status(at, file.hash)), [0, 1]);
     subscribe(at, files[0].hash, 1);
-    files[1].write_cascade(folder.path());
+    let _ = files[1].write_cascade(folder.path());
     clock::eventually("the second file is tracked", || (status(at, files[1].hash) == 0).then_some(()));
     subscribe(at, files[1].hash, 2);
     assert_eq!(files.each_ref().map(|file| listed(at, file.hash)), [1, 1]);
@@ -63,7 +63,7 @@ fn files_of_a_folder_are_tracked_as_they_come_and_go() {
     clock::eventually("one registration", || {
         http::get(page, "/metrics").body.contains("\ncascade_tracker_registrations 1\n").then_some(())
     });
-    files[0].write_cascade(folder.path());
+    let _ = files[0].write_cascade(folder.path());
     clock::eventually("the first file is tracked again", || (status(at, files[0].hash) == 0).then_some(()));
     assert_eq!(listed(at, files[0].hash), 0);
     assert_eq!(tracker.process.log().matches("half.cascade").count(), 1, "{}", tracker.process.log());
@@ -102,9 +102,9 @@ fn every_option_can_stand_in_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let file = TestFile::random("named.bin", 100, 10);
     let other = TestFile::random("in-folder.bin", 100, 10);
-    file.write_cascade(folder.path());
+    let _ = file.write_cascade(folder.path());
     fs::create_dir(folder.path().join("files")).unwrap();
-    other.write_cascade(&folder.path().join("files"));
+    let _ = other.write_cascade(&folder.path().join("files"));
     let config = folder.path().join("config.json");
     // Paths are those beside it.
     let rest = r#", "listen": "127.0.0.1:0", "allow": ["named.bin.cascade"], "allow-dir": "files", "state": "kept",

@@ -18,7 +18,7 @@ fn start(state: &Path, args: &[&str]) -> RunningTracker {
 }
 
 fn subscribe(tracker: &RunningTracker, hash: [u8; 32], port: u16) {
-    Request::new(SUBSCRIBE, hash, [10, 0, 0, 1], port).ask(tracker.addr).entries();
+    let _ = Request::new(SUBSCRIBE, hash, [10, 0, 0, 1], port).ask(tracker.addr).entries();
 }
 
 fn list(tracker: &RunningTracker, hash: [u8; 32]) -> Vec<Entry> {
@@ -35,7 +35,7 @@ fn a_restart_loses_no_registration_and_makes_none_younger() {
     (1..=9).for_each(|port| subscribe(&tracker, HASH, port));
     subscribe(&tracker, OTHER, 7);
     let v6: SocketAddr = "[2001:db8::1]:80".parse().unwrap();
-    exchange(tracker.addr, &wide::request(4, HASH, v6));
+    let _ = exchange(tracker.addr, &wide::request(4, HASH, v6));
     let before = [HASH, OTHER].map(|hash| list(&tracker, hash));
     tracker.process.end_by(Signal::TERM).assert_code(0);
     // A second passes, in which nobody hears of it.
@@ -70,7 +70,7 @@ fn a_killed_tracker_comes_back_with_what_it_has_written_last() {
     clock::eventually("the state with the peer", || holds(1));
     subscribe(&tracker, HASH, 2);
     clock::eventually("the state with the second peer", || holds(2));
-    tracker.process.end_by(Signal::KILL);
+    let _ = tracker.process.end_by(Signal::KILL);
     let tracker = start(&state, &[]);
     assert_eq!(list(&tracker, HASH).len(), 2);
     // Killed while it writes: half of a new file harms nothing, and is not in the way.

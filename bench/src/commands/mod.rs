@@ -10,6 +10,7 @@ pub mod memory;
 pub mod pace;
 pub mod parallel;
 pub mod restart;
+pub mod room;
 pub mod share;
 pub mod swarm;
 pub mod tracker;

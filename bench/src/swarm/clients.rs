@@ -25,7 +25,7 @@ use std::process::Command;
 const PEER_PORT: u16 = 7001;
 
 /// The tracker's port.
-const TRACKER_PORT: u16 = 8888;
+pub const TRACKER_PORT: u16 = 8888;
 
 /// One node of a swarm.
 #[derive(Debug)]

@@ -33,9 +33,12 @@ impl Tool for Sendme {
     }
 
     fn transfer(&mut self, job: &Job<'_>) -> Result<Transfer> {
-        let folder = job.folder_with_data("send")?;
+        // It works in the folder that it is started in, where a file is a second name of the data.
+        let is_folder = job.data.path.is_dir();
+        let folder = if is_folder { job.folder("send")? } else { job.folder_with_data("send")? };
+        let data = if is_folder { job.data.path.clone() } else { folder.join(job.data.name()) };
         let mut command = Command::new(&self.sendme);
-        command.args(["send", "--relay", "disabled"]).arg(folder.join(job.data.name())).current_dir(&folder);
+        command.args(["send", "--relay", "disabled"]).arg(data).current_dir(&folder);
         let mut sender = Measured::start("sendme send", &mut command, &job.log("send"))?;
         sender.wait_until(READY_WITHIN, |sender| ticket(&sender.log_text()).is_some())?;
         let said = sender.log_text();

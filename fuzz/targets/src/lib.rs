@@ -25,6 +25,8 @@ pub mod metafile_message;
 pub mod tracker_config;
 pub mod tracker_request;
 pub mod tracker_response;
+pub mod tracker_room_request;
+pub mod tracker_room_response;
 pub mod tracker_state;
 pub mod tracker_wide_request;
 
@@ -60,6 +62,16 @@ pub const TARGETS: &[Target] = &[
         name: "tracker_wide_request",
         run: tracker_wide_request::run,
         seeds: tracker_wide_request::seeds,
+    },
+    Target {
+        name: "tracker_room_request",
+        run: tracker_room_request::run,
+        seeds: tracker_room_request::seeds,
+    },
+    Target {
+        name: "tracker_room_response",
+        run: tracker_room_response::run,
+        seeds: tracker_room_response::seeds,
     },
     Target { name: "tracker_config", run: tracker_config::run, seeds: tracker_config::seeds },
     Target { name: "tracker_state", run: tracker_state::run, seeds: tracker_state::seeds },

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// How often it is looked whether so many have it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long its own tracker still answers then: `peer wait`, which asks each second, must learn it too.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Reports to this process's own tracker, under each address of this peer, until the end.
 pub(super) async fn stay_in_own_room(
     desk: Arc<Desk>,
@@ -66,6 +69,9 @@ impl Rooms {
                 }
             }
             if still.is_empty() {
+                if self.desk.is_some() {
+                    tokio::time::sleep(LINGER).await;
+                }
                 return;
             }
             lacking = still;

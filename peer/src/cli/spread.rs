@@ -6,13 +6,12 @@ use crate::clock;
 use crate::human::Name;
 use crate::report::{Status, Style, json_line, line, plain, verdict_json, verdict_parts, verdict_text};
 use crate::spread::{History, Verdict, draw, page};
-use crate::view::{FileState, Watch};
+use crate::view::{FileState, View, Watch};
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -91,7 +90,10 @@ pub(super) struct Onlooker {
     watch: Watch,
     style: Style,
     status: Option<Status>,
-    interval: Interval,
+    /// Whether a receiver held a connection when it was looked last.
+    anybody: bool,
+    /// When to look again; `None`: nobody is there, and a log has been told so.
+    next: Option<Instant>,
     files: Vec<Watched>,
     /// What a log was told last of each file, and when.
     told: HashMap<CascadeHash, String>,
@@ -107,16 +109,26 @@ struct Watched {
 impl Onlooker {
     /// Must be called within a runtime.
     pub(super) fn new(watch: Watch, style: &Style) -> Self {
-        let mut interval = interval(LOOK);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (status, style, told_at) = (style.status(), style.clone(), clock::now());
-        Self { watch, style, status, interval, files: Vec::new(), told: HashMap::new(), told_at }
+        Self {
+            watch,
+            style,
+            status,
+            anybody: false,
+            next: Some(told_at),
+            files: Vec::new(),
+            told: HashMap::new(),
+            told_at,
+        }
     }
 
     /// Looks again and again, until this is dropped; then it can be called anew.
     pub(super) async fn look_on(&mut self) {
         loop {
-            self.interval.tick().await;
+            match self.next {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => self.watch.receiver_came().await,
+            }
             self.look();
         }
     }
@@ -135,16 +147,29 @@ impl Onlooker {
             }
         }
         self.status.iter_mut().for_each(|status| status.show(&view));
-        if matches!(self.style, Style::Lines) && self.told_at.elapsed() >= LINE_INTERVAL {
-            self.told_at = clock::now();
-            for file in &view.files {
-                let Some(text) = plain(file) else { continue };
-                if self.told.get(&file.hash) != Some(&text) {
-                    line(&text);
-                    self.told.insert(file.hash, text);
-                }
-            }
+        let now = clock::now();
+        let untold = matches!(self.style, Style::Lines) && self.tell_log(&view, now);
+        let anybody = view.files.iter().any(|file| file.receivers.iter().any(|receiver| receiver.active));
+        let log_at = untold.then_some(self.told_at + LINE_INTERVAL);
+        // Also the last moment of the last one is seen, and that nothing is sent any more.
+        let again = std::mem::replace(&mut self.anybody, anybody) || anybody || view.up_rate >= 1.0;
+        self.next = if again { Some(now + LOOK) } else { log_at };
+    }
+
+    /// Tells a log what has changed, unless it was told something just now; then there is something that it was not told.
+    fn tell_log(&mut self, view: &View, now: Instant) -> bool {
+        let lines = view.files.iter().filter_map(|file| Some((file.hash, plain(file)?)));
+        let mut changed = lines.filter(|(hash, text)| self.told.get(hash) != Some(text)).peekable();
+        if now < self.told_at + LINE_INTERVAL {
+            return changed.peek().is_some();
         }
+        let changed: Vec<_> = changed.collect();
+        for (hash, text) in changed {
+            line(&text);
+            self.told.insert(hash, text);
+            self.told_at = now;
+        }
+        false
     }
 
     /// The end: nothing stays in place. Call this when the last answers have left.

@@ -2,12 +2,14 @@
 //! by checking the new one.
 
 use super::beneath::Beneath;
+use super::error::FolderError;
 use super::finish::split;
 use super::flags::Flags;
 use super::mark::is_file;
 use super::tree::{Looker, Tree};
 use super::walk::{Special, Walk};
-use cascade_archive::Entry;
+use cascade_archive::{Entry, order};
+use std::collections::HashMap;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
@@ -55,25 +57,43 @@ impl Earlier<'_> {
         self.copy_moved(tree, moved)
     }
 
-    /// Looks at everything in the earlier version for files that have got another path.
-    fn copy_moved(&self, tree: &Tree, moved: Moved) -> io::Result<()> {
-        if moved.wanted.is_empty() {
-            return Ok(());
+    /// Looks at everything in the earlier version for files that have got another path: first by their names, then by
+    /// their order.
+    fn copy_moved(&self, tree: &Tree, mut moved: Moved) -> io::Result<()> {
+        moved.sort();
+        for by_name in [true, false] {
+            let left = moved.wanted.iter().any(|(.., number)| !self.taken.has(*number));
+            if left {
+                self.walk(tree, &mut moved, by_name)?;
+            }
         }
-        let (moved, mut failed) = (moved.sorted(), None);
+        Ok(())
+    }
+
+    fn walk(&self, tree: &Tree, moved: &mut Moved, by_name: bool) -> io::Result<()> {
+        let mut new = tree.archive().entries().peekable();
+        let mut failed = None;
         let walk = Walk { below: self.below, root: self.path, special: Special::Skip, cancel: self.cancel };
         // What cannot be walked is not used.
-        let _ = walk.run(|entry, _| {
-            let Some((number, to)) =
-                moved.find(entry, |number| tree.archive().entry(number).filter(|_| !self.taken.has(number)))
-            else {
+        let _ = walk.run(|old, _| {
+            while new.next_if(|new| order(&new.path, &old.path).is_lt()).is_some() {}
+            // One that is still there has not moved; that it was copied shows by its name.
+            let stays = new.peek().is_some_and(|new| new.path == old.path);
+            if old.kind.size() == 0 || stays && !by_name {
+                return Ok(());
+            }
+            let Some(number) = moved.find(old, by_name, |number| !self.taken.has(number)) else {
                 return Ok(());
             };
-            let copied = self.open(&entry.path).map_or(Ok(()), |from| self.copy(tree, number, &to, &from));
-            copied.map_err(|error| {
+            let to = tree.archive().entry(number);
+            let to = to.filter(|to| (to.kind.size(), to.mtime) == (old.kind.size(), old.mtime));
+            if let (Some(to), Some(from)) = (to, self.open(&old.path))
+                && let Err(error) = self.copy(tree, number, &to, &from)
+            {
                 failed = Some(error);
-                super::FolderError::Interrupted
-            })
+                return Err(FolderError::Interrupted);
+            }
+            Ok(())
         });
         self.go_on()?;
         failed.map_or(Ok(()), Err)
@@ -119,38 +139,47 @@ pub(super) fn copy(tree: &Tree, entry: &Entry, from: &File) -> io::Result<bool> 
 /// Files of the new version that the earlier one has not at their path.
 #[derive(Default)]
 struct Moved {
-    /// By a hash of length and time, and of the name too: 24 bytes a file.
+    /// By a hash of length and time, and one of the name too: 24 bytes a file.
     wanted: Vec<(u64, u64, u32)>,
+    /// The same without the names, in the order of the archive.
+    in_order: Vec<(u64, u32)>,
+    /// Of each hash, how many of these have been given bytes, or passed over.
+    passed: HashMap<u64, usize>,
 }
 
 impl Moved {
     fn want(&mut self, number: u32, entry: &Entry) {
         let (like, named) = keys(entry);
         self.wanted.push((like, named, number));
+        self.in_order.push((like, number));
     }
 
-    fn sorted(mut self) -> Self {
+    fn sort(&mut self) {
         self.wanted.sort_unstable();
-        self
+        self.in_order.sort_unstable();
     }
 
-    /// The file to which the bytes of `old` may belong: one with the same length and time, and with the same name or
-    /// the only one of its kind. `wanted` tells of a number whether it has no bytes yet.
-    fn find(&self, old: &Entry, wanted: impl Fn(u32) -> Option<Entry>) -> Option<(u32, Entry)> {
-        if old.kind.size() == 0 {
-            return None;
-        }
+    /// The file to which the bytes of `old` may belong: one with the same length and time, and with the same name or,
+    /// if that is not asked for, the first one that is `free`.
+    fn find(&mut self, old: &Entry, by_name: bool, free: impl Fn(u32) -> bool) -> Option<u32> {
         let (like, named) = keys(old);
-        let of = |from: (u64, u64), to: (u64, u64)| {
-            let start = self.wanted.partition_point(|(like, named, _)| (*like, *named) < from);
-            let end = self.wanted.partition_point(|(like, named, _)| (*like, *named) <= to);
-            self.wanted.get(start..end).unwrap_or_default()
-        };
-        let alike = of((like, 0), (like, u64::MAX));
-        let candidates = if let [_] = alike { alike } else { of((like, named), (like, named)) };
-        let wanted =
-            candidates.iter().take(MAX_ALIKE).find_map(|(.., number)| Some((*number, wanted(*number)?)));
-        wanted.filter(|(_, entry)| (entry.kind.size(), entry.mtime) == (old.kind.size(), old.mtime))
+        if by_name {
+            let start = self.wanted.partition_point(|(a, b, _)| (*a, *b) < (like, named));
+            let alike = self.wanted.iter().skip(start).take_while(|(a, b, _)| (*a, *b) == (like, named));
+            return alike.take(MAX_ALIKE).map(|(.., number)| *number).find(|number| free(*number));
+        }
+        let start = self.in_order.partition_point(|(a, _)| *a < like);
+        let passed = self.passed.entry(like).or_default();
+        loop {
+            let (there, number) = *self.in_order.get(start + *passed)?;
+            if there != like {
+                return None;
+            }
+            *passed += 1;
+            if free(number) {
+                return Some(number);
+            }
+        }
     }
 }
 
@@ -172,19 +201,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_again_by_length_and_time_and_by_its_name_if_there_are_several() {
+    fn a_file_is_known_again_by_length_time_and_name_or_by_the_order() {
         let new = [file("a/x", 5, 1), file("a/y", 5, 1), file("b/alone", 7, 1), file("c/x", 5, 1)];
         let mut moved = Moved::default();
         (0..).zip(&new).for_each(|(number, entry)| moved.want(number, entry));
-        let moved = moved.sorted();
-        let all = |number: u32| new.get(number as usize).cloned();
-        let find = |old: &Entry| moved.find(old, all).map(|(number, _)| number);
-        assert_eq!(find(&file("old/y", 5, 1)), Some(1));
-        assert_eq!(find(&file("old name", 7, 1)), Some(2));
-        assert_eq!(find(&file("old/z", 5, 1)), None, "three are alike, and none has this name");
-        assert_eq!(find(&file("old name", 7, 2)), None);
-        assert_eq!(find(&file("old/x", 5, 1)), Some(0));
-        let but_the_first = |number: u32| all(number).filter(|_| number > 0);
-        assert_eq!(moved.find(&file("old/x", 5, 1), but_the_first).map(|(number, _)| number), Some(3));
+        moved.sort();
+        let mut find = |old: &Entry, by_name| moved.find(old, by_name, |number| number != 0);
+        assert_eq!(find(&file("old/y", 5, 1), true), Some(1));
+        assert_eq!(find(&file("old/z", 5, 1), true), None);
+        assert_eq!(find(&file("old/x", 5, 1), true), Some(3), "the first has its bytes");
+        assert_eq!(find(&file("old name", 7, 1), false), Some(2));
+        assert_eq!(find(&file("old name", 7, 2), false), None);
+        assert_eq!(find(&file("old 1", 5, 1), false), Some(1));
+        assert_eq!(find(&file("old 2", 5, 1), false), Some(3));
+        assert_eq!(find(&file("old 3", 5, 1), false), None, "all have their bytes");
     }
 }

@@ -24,11 +24,9 @@ impl fmt::Display for Name<'_> {
 }
 
 /// A number of things: `1 block`, `12 blocks`. The plural is the noun with an s.
-#[cfg(feature = "cli")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count<'a>(pub u64, pub &'a str);
 
-#[cfg(feature = "cli")]
 impl fmt::Display for Count<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
@@ -47,7 +45,6 @@ mod tests {
         assert_eq!(name(b"a\nb\xff\xe2\x80\xae"), "a\\u{a}b\\xff\\u{202e}");
     }
 
-    #[cfg(feature = "cli")]
     #[test]
     fn counts() {
         assert_eq!(Count(1, "block").to_string(), "1 block");

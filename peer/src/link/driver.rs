@@ -196,7 +196,10 @@ impl Driver {
         let complete = self.task.file.shared.have().is_complete();
         if complete && self.task.marker_port.is_some() && self.receiver.reader.knows_extension() {
             // The peer hears that this one has everything; the answer is not waited for.
+            self.to_send.clear();
             self.out.extend_from_slice(&self.encode(Ask::News));
+            // A socket that takes nothing now is no reason to stay.
+            let _ = self.send(stream);
         }
         let (unsent, last_sign) = (std::mem::take(&mut self.out), self.receiver.last_sign);
         self.receiver.wakeup.set(stream, Wait::BYTE);

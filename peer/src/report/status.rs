@@ -47,9 +47,9 @@ fn given_files(view: &View) -> impl Iterator<Item = &FileView> {
 }
 
 /// How many receivers there are, how many of them have everything, and how many have not and hold a connection.
-fn counted<'a>(files: impl Iterator<Item = &'a FileView> + Clone) -> String {
-    let known = files.clone().map(|file| file.receivers_known as u64).sum();
-    let receivers = || files.clone().flat_map(|file| &file.receivers);
+fn counted(files: &[&FileView]) -> String {
+    let known = files.iter().map(|file| file.receivers_known as u64).sum();
+    let receivers = || files.iter().flat_map(|file| &file.receivers);
     let key = |receiver: &ReceiverView| (receiver.ip, receiver.port.unwrap_or(0));
     let complete = distinct(receivers().filter(|receiver| receiver.complete == Some(true)).map(key));
     let active = distinct(receivers().filter(|receiver| is_on_its_way(receiver)).map(key));
@@ -95,11 +95,8 @@ fn head(view: &View, files: &[&FileView]) -> Row {
         _ => Count(files.len() as u64, "file").to_string(),
     };
     let copies: f64 = files.iter().map(|file| file.copies_given).sum();
-    let facts = vec![
-        format!("{} up", per_second(view.up_rate)),
-        format!("{copies:.2} copies given"),
-        counted(files.iter().copied()),
-    ];
+    let facts =
+        vec![format!("{} up", per_second(view.up_rate)), format!("{copies:.2} copies given"), counted(files)];
     Row { name, column: false, bar: None, facts }
 }
 
@@ -132,9 +129,8 @@ fn part(had: u64, blocks: u64) -> f64 {
 
 /// The same as one line for a log; `None`: there is nothing to tell.
 pub(crate) fn plain(file: &FileView) -> Option<String> {
-    (file.receivers_known > 0).then(|| {
-        format!("{}: {:.2} copies given, {}", file.name, file.copies_given, counted(std::iter::once(file)))
-    })
+    (file.receivers_known > 0)
+        .then(|| format!("{}: {:.2} copies given, {}", file.name, file.copies_given, counted(&[file])))
 }
 
 #[cfg(test)]

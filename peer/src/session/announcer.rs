@@ -156,7 +156,7 @@ impl Caller {
         // A file among hundreds must not use up the process's descriptors.
         let _permit = self.calls.acquire().await;
         let (command, report) = match asked {
-            Asked::Peers(command) => (command, None),
+            Asked::Peers(command) => (Some(command), None),
             Asked::Report(command) => (command, told.map(|told| self.report(told))),
         };
         let question = Question { command, cascade_hash: self.hash, report };
@@ -227,6 +227,10 @@ async fn converse(
         let now_standing = told.as_ref().map(|(_, progress)| standing(progress));
         if let Some(question) = tell.poll(start.elapsed(), wanted.hungry, now_standing) {
             let (reported, mut list) = caller.ask(question, told).await;
+            if matches!(list, Err(TrackerError::NoRoom)) {
+                tell.handle_not_understood(start.elapsed());
+                continue;
+            }
             let second = list.as_mut().ok().and_then(|list| list.second.take());
             tell.handle_answer(start.elapsed(), reported, reply(&list));
             let answer = Answer { number, tracker: caller.tracker.clone(), list };
@@ -261,7 +265,12 @@ async fn pass_on(answer: Answer, answers: &mpsc::Sender<Answer>, wish: &watch::R
 fn reply(list: &Result<PeerList, TrackerError>) -> Reply {
     match list {
         Ok(list) => Reply::List(Listed { peers: list.peers.len(), subscribed: list.subscribed }),
-        Err(TrackerError::Refused(_) | TrackerError::TooLong(_) | TrackerError::List(_)) => Reply::Refused,
+        Err(
+            TrackerError::Refused(_)
+            | TrackerError::TooLong(_)
+            | TrackerError::List(_)
+            | TrackerError::NoRoom,
+        ) => Reply::Refused,
         Err(
             TrackerError::NoAddress(_)
             | TrackerError::LookUp(..)

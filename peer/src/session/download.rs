@@ -100,8 +100,10 @@ struct Session {
     rate: Average,
     /// What of that was taken from an earlier version.
     taken: Option<Taken>,
-    /// What peers gave before this session, in the same download.
+    /// What peers gave before this session, in the same download …
     earlier: Vec<PeerShare>,
+    /// … and the bytes that were there before all of it.
+    there_before: u64,
     /// Trackers that have not answered yet, and what the others said.
     silent_trackers: usize,
     tracker_news: Vec<String>,
@@ -134,8 +136,7 @@ impl Session {
         download: Download,
         engine: Engine,
         start: Instant,
-        prepared: Prepared,
-        seen: &Arc<SeenFile>,
+        (prepared, seen): (Prepared, Arc<SeenFile>),
     ) -> Result<Self, DownloadError> {
         let Prepared { data, have, on_disk, place, target, taken } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
@@ -183,6 +184,7 @@ impl Session {
             rate: Average::default(),
             taken,
             earlier: Vec::new(),
+            there_before: resumed_bytes,
             tracker_news: Vec::new(),
             received: 0,
             last_arrival: Duration::ZERO,
@@ -195,7 +197,7 @@ impl Session {
             read_again: None,
             wrong_hashes: 0,
             head,
-            seen: Arc::clone(seen),
+            seen,
         })
     }
 
@@ -514,12 +516,11 @@ impl Session {
 
     fn summary(&self) -> Summary {
         let totals = self.plan.totals();
-        let came_before: u64 = self.earlier.iter().map(|share| share.bytes).sum();
         let taken = self.taken.as_ref().map_or(0, |taken| taken.bytes);
         Summary {
             path: self.target.clone(),
             bytes: self.shared.layout().length(),
-            resumed_bytes: self.resumed_bytes.saturating_sub(taken).saturating_sub(came_before),
+            resumed_bytes: self.resumed_bytes.saturating_sub(taken).min(self.there_before),
             taken: self.taken.clone(),
             time: self.start.elapsed(),
             shares: self.shares(),

@@ -9,6 +9,8 @@
 
 mod history;
 mod picture;
+#[cfg(test)]
+mod scene;
 mod verdict;
 
 pub(crate) use history::History;

@@ -88,7 +88,7 @@ fn seconds(at: Duration, begin: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::history::tests::Scene;
+    use super::super::scene::Scene;
     use super::*;
 
     #[test]

@@ -177,7 +177,7 @@ fn busy(moments: &[Moment], best: f64, end: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::history::tests::{Scene, at};
+    use super::super::scene::{Scene, at};
     use super::*;
 
     fn optimum(verdict: &Verdict) -> (f64, f64) {

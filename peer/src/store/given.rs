@@ -6,8 +6,9 @@ use cascade_format::extension::Progress;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// Receivers of one file that are told apart; more are not counted.
 const MAX_RECEIVERS: usize = 65_536;
@@ -22,6 +23,8 @@ pub struct Given {
     bytes: AtomicU64,
     /// Locked when a connection asks for the file first, when it ends, and for a look.
     receivers: Mutex<HashMap<Key, Entry>>,
+    /// Told when a connection of a receiver begins.
+    came: OnceLock<Arc<Notify>>,
 }
 
 /// By address, and by the port that it listens on; 0: it does not tell.
@@ -79,7 +82,12 @@ pub(crate) struct SeenReceivers {
 
 impl Default for Given {
     fn default() -> Self {
-        Self { start: clock::now(), bytes: AtomicU64::new(0), receivers: Mutex::default() }
+        Self {
+            start: clock::now(),
+            bytes: AtomicU64::new(0),
+            receivers: Mutex::default(),
+            came: OnceLock::new(),
+        }
     }
 }
 
@@ -104,6 +112,11 @@ impl Given {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// `came` is told from now on when a connection of a receiver begins.
+    pub(crate) fn tell(&self, came: Arc<Notify>) {
+        let _ = self.came.set(came);
+    }
+
     /// A connection of this receiver begins; it ends with [`Given::close`]. `None`: there are too many.
     pub(crate) fn open(&self, ip: IpAddr, port: u16) -> Option<Arc<Receiver>> {
         let (now, key) = (self.start.elapsed(), (ip.to_canonical(), port));
@@ -122,7 +135,10 @@ impl Given {
             }
         });
         entry.receiver.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Arc::clone(&entry.receiver))
+        let receiver = Arc::clone(&entry.receiver);
+        drop(receivers);
+        self.came.get().into_iter().for_each(|came| came.notify_one());
+        Some(receiver)
     }
 
     /// A connection of this receiver has ended. One that was given nothing, and is not complete, is forgotten with its

@@ -40,7 +40,9 @@ pub mod watch;
 
 pub use data_file::DataFile;
 pub use given::Given;
-pub(crate) use given::{Receiver, SeenReceiver, distinct};
+#[cfg(feature = "cli")]
+pub(crate) use given::distinct;
+pub(crate) use given::{Receiver, SeenReceiver};
 pub use ground::{Ground, Guarded};
 pub use have_map::HaveMap;
 pub use part::Part;

@@ -27,6 +27,8 @@ pub(super) enum Level {
 #[derive(Debug, Clone, Copy)]
 struct Known {
     level: Level,
+    /// What it has answered at most.
+    proven: Level,
     until: Instant,
 }
 
@@ -51,12 +53,21 @@ impl Forms {
     /// perhaps, a refusal. A tracker that has taken reports before is believed a refusal alone: connections break.
     pub(super) fn answered(&self, tracker: &str, level: Level, refused: bool, now: Instant) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let knew_more = known.get(tracker).is_some_and(|known| known.level > level);
+        let knew_more = known.get(tracker).is_some_and(|known| known.proven > level);
         if (knew_more && !refused) || (known.len() >= MAX_TRACKERS && !known.contains_key(tracker)) {
             return;
         }
         let until = now + if refused || level == Level::Room { LESS_FOR } else { UNSURE_FOR };
-        known.insert(tracker.to_owned(), Known { level, until });
+        known.insert(tracker.to_owned(), Known { level, proven: level, until });
+    }
+
+    /// `tracker` does not take a report; what else it knows, nobody has asked.
+    pub(super) fn no_room(&self, tracker: &str, refused: bool, now: Instant) {
+        self.answered(tracker, Level::Plain, refused, now);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(tracker).filter(|known| known.proven == Level::Plain) {
+            known.level = Level::Wide;
+        }
     }
 }
 
@@ -87,6 +98,18 @@ mod tests {
         assert_eq!(forms.level("a:1", now), Level::Room);
         forms.answered("a:1", Level::Plain, true, now);
         assert_eq!(forms.level("a:1", now), Level::Plain);
+    }
+
+    #[test]
+    fn one_that_takes_no_report_may_know_both_families() {
+        let (forms, now) = (Forms::default(), clock::now());
+        forms.no_room("a:1", false, now);
+        assert_eq!(forms.level("a:1", now), Level::Wide);
+        forms.answered("a:1", Level::Plain, false, now);
+        assert_eq!(forms.level("a:1", now), Level::Plain);
+        forms.answered("b:1", Level::Room, false, now);
+        forms.no_room("b:1", false, now);
+        assert_eq!(forms.level("b:1", now), Level::Room);
     }
 
     #[test]

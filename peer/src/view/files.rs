@@ -19,13 +19,21 @@ pub(crate) struct Files {
     received: Arc<AtomicU64>,
     /// The peer ends: what is shown now stays, for the last answers are still leaving and are counted.
     ends: Arc<AtomicBool>,
+    /// Told when a receiver of any file comes.
+    came: Arc<Notify>,
     list: Mutex<Vec<Arc<SeenFile>>>,
 }
 
 impl Files {
     /// None yet; `ends` becomes true when the peer ends.
     pub(crate) fn new(ends: Arc<AtomicBool>) -> Self {
-        Self { start: clock::now(), received: Arc::default(), ends, list: Mutex::default() }
+        Self {
+            start: clock::now(),
+            received: Arc::default(),
+            ends,
+            came: Arc::default(),
+            list: Mutex::default(),
+        }
     }
 
     /// When the process began.
@@ -36,6 +44,11 @@ impl Files {
     /// Bytes that have come over all links.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a receiver of any file comes, or has come since this was called last.
+    pub(super) async fn receiver_came(&self) {
+        self.came.notified().await;
     }
 
     pub(super) fn list(&self) -> Vec<Arc<SeenFile>> {
@@ -67,6 +80,7 @@ impl Files {
             shared: Mutex::default(),
             received: AtomicU64::new(0),
             received_by_all: Arc::clone(&self.received),
+            came: Arc::clone(&self.came),
             download: watch::channel(None).0,
             looked_at: AtomicBool::new(false),
             shown_at: AtomicU64::new(0),
@@ -125,6 +139,7 @@ pub(crate) struct SeenFile {
     shared: Mutex<Option<Arc<Shared>>>,
     received: AtomicU64,
     received_by_all: Arc<AtomicU64>,
+    came: Arc<Notify>,
     /// How the download stood when it was looked at last.
     download: watch::Sender<Option<Arc<DownloadView>>>,
     /// It was looked at since the download has shown itself.
@@ -143,6 +158,7 @@ impl SeenFile {
 
     /// Where its blocks are.
     pub(crate) fn set_blocks(&self, shared: &Arc<Shared>) {
+        shared.given().tell(Arc::clone(&self.came));
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(shared));
     }
 

@@ -54,6 +54,11 @@ impl Watch {
         }
     }
 
+    /// Waits until a receiver of any file comes, or has come since this was called last. One waits at a time.
+    pub async fn receiver_came(&self) {
+        self.files.receiver_came().await;
+    }
+
     /// Bytes received from other peers and given to them, as in [`View::bytes_received`] and [`View::bytes_given`].
     /// Two counters are read, and nothing else.
     #[must_use]

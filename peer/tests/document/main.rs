@@ -6,6 +6,7 @@
 mod extension;
 mod lan;
 mod links;
+mod room;
 
 use cascade_format::peer_wire::{BlockRequest, ResponseHeader};
 use cascade_format::tracker_wide::{self, WideEntry, WideRequest};

@@ -81,9 +81,9 @@ impl Announce {
         Some(if subscribe { Command::Subscribe } else { Command::List })
     }
 
-    /// A question was asked that was not due: [`Announce::handle_answer`] must follow.
-    const fn ask(&mut self) {
-        self.asked = true;
+    /// Whether a question is asked that was not due: nothing else is asked meanwhile.
+    const fn set_asked(&mut self, asked: bool) {
+        self.asked = asked;
     }
 
     /// Whether the last question had no list for an answer.

@@ -34,6 +34,7 @@ pub(super) struct Browser {
 
 impl Browser {
     /// Starts a browser; `None`, and a line that says so: it is not installed.
+    #[allow(clippy::print_stderr, reason = "shown with the test's own output")]
     pub(super) fn start(look: Look) -> Option<Self> {
         let driver = Path::new("/usr/bin/chromedriver");
         if !driver.exists() || !Path::new("/usr/bin/chromium").exists() {

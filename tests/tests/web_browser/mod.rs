@@ -38,7 +38,7 @@ const CELLS_HERE: &str = "
 #[test]
 fn the_first_paint_has_data_and_a_download_fills_the_map() {
     let Some(browser) = Browser::start(DESK) else { return };
-    let (file, folder) = (TestFile::random("film.mkv", 6_000_000, 65_536), tempfile::tempdir().unwrap());
+    let (file, folder) = (TestFile::random("film.mkv", 9_000_000, 65_536), tempfile::tempdir().unwrap());
     let (_sharer, link) = sharing(&file, &folder, &["--max-up", "1MiB/s"]);
     let (mut leecher, _there) = receiver(&link, &[PAGE]);
     browser.go(&page_url(&mut leecher));
@@ -144,7 +144,7 @@ fn it_fits_on_a_phone() {
     let Some(browser) = Browser::start(PHONE) else { return };
     let (file, folder) =
         (TestFile::random(&"long name ".repeat(12), 4_000_000, 65_536), tempfile::tempdir().unwrap());
-    let (_sharer, link) = sharing(&file, &folder, &["--max-up", "2MiB/s"]);
+    let (_sharer, link) = sharing(&file, &folder, &["--max-up", "256KiB/s"]);
     let (mut leecher, _there) = receiver(&link, &[PAGE]);
     browser.go(&page_url(&mut leecher));
     browser.wait_shown();
@@ -180,10 +180,14 @@ fn pictures_for_the_documents() {
     let Some(folder) = env::var_os("CASCADE_PICTURES") else { return };
     let file = TestFile::random("debian-live-13.iso", 48_000_000, 65_536);
     let there = tempfile::tempdir().unwrap();
-    let (_sharer, link) = sharing(&file, &there, &["--max-up", "3MiB/s"]);
+    let (_sharer, link) = sharing(&file, &there, &["--max-up", "3MiB/s", "--name", "desk"]);
     let rates = ["900KiB/s", "1300KiB/s", "1100KiB/s", "700KiB/s", "1600KiB/s", "800KiB/s", "1200KiB/s"];
-    let _others: Vec<_> = rates.iter().map(|rate| receiver(&link, &["--max-down", rate])).collect();
-    let (mut leecher, _folder) = receiver(&link, &[PAGE, "--max-down", "1400KiB/s"]);
+    let _others: Vec<_> = rates
+        .iter()
+        .zip(1..)
+        .map(|(rate, at)| receiver(&link, &["--max-down", rate, "--name", &format!("lab-0{at}")]))
+        .collect();
+    let (mut leecher, _folder) = receiver(&link, &[PAGE, "--max-down", "1400KiB/s", "--name", "lab-08"]);
     let url = page_url(&mut leecher);
     let looks = [
         ("web-light.png", Look { height: 1240, ..DESK }),

@@ -108,3 +108,115 @@ fn back<A: Address>(
     // A full registry looks for lapsed ones at each try, and there are none yet.
     registry.has_room() && registry.restore(Registration { age, ..one }, good, now.steady).unwrap_or(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ask::{Ask, Request};
+    use crate::registry::Bounds;
+    use crate::state::format;
+    use cascade_format::tracker_wide::Form;
+    use cascade_format::tracker_wire::Command;
+
+    const THEN: Now = Now { steady: 5000, unix: 1_800_000_000 };
+    const FILES: [CascadeHash; 2] = [CascadeHash([1; 32]), CascadeHash([2; 32])];
+
+    fn ask(
+        responder: &mut Responder,
+        command: Command,
+        file: CascadeHash,
+        listen: &str,
+        now: Now,
+    ) -> Vec<u8> {
+        let listen: PeerAddr = listen.parse::<std::net::SocketAddr>().unwrap().into();
+        let (ask, mut answer) = (Ask { form: Form::Wide, command, cascade_hash: file, listen }, Vec::new());
+        let _ = responder.answer(&Request::Peers(ask), listen.ip(), now, &mut answer);
+        answer
+    }
+
+    fn listed(responder: &mut Responder, file: CascadeHash, now: Now) -> usize {
+        let answer = ask(responder, Command::List, file, "10.9.9.9:9", now);
+        if answer.first() == Some(&0) { (answer.len() - 5) / 24 } else { 0 }
+    }
+
+    fn filled(policy: Policy) -> Responder {
+        let mut responder = Responder::new(policy, Bounds::default(), 1);
+        for file in FILES {
+            for n in 1..=5 {
+                ask(&mut responder, Command::Subscribe, file, &format!("10.0.0.{n}:1"), THEN);
+                ask(&mut responder, Command::Subscribe, file, &format!("[2001:db8:{n}::1]:1"), THEN);
+            }
+        }
+        responder
+    }
+
+    /// The state of `responder` at `at`, read by a new process at `now`.
+    fn again(responder: &Responder, at: Now, policy: Policy, now: Now) -> Responder {
+        let (mut bytes, mut next, mut total) = (format::header(), Some(Export::default()), 0);
+        while let Some(from) = next {
+            let Part { mut frame, registrations, next: after } = responder.export(from, at, Vec::new());
+            format::seal(&mut frame);
+            bytes.extend_from_slice(&frame);
+            (next, total) = (after, total + registrations);
+        }
+        let mut end = Vec::new();
+        format::end(&mut end, at.unix, total);
+        bytes.extend_from_slice(&end);
+        let mut back = Responder::new(policy, Bounds::default(), 2);
+        format::read(bytes.as_slice(), |kept, unix| drop(back.restore(kept, unix, now))).unwrap();
+        back
+    }
+
+    #[test]
+    fn ages_go_on_by_the_wall_clock_and_a_clock_that_jumps_makes_nothing_immortal() {
+        let responder = filled(Policy::open());
+        // Written after 1,000 s; the new process begins its steady clock anew.
+        let at = Now { steady: THEN.steady + 1000, unix: THEN.unix + 1000 };
+        for (away, left) in [(0, 800), (500, 300), (800, 0), (-7200, 800)] {
+            let now = Now { steady: 1800, unix: at.unix.saturating_add_signed(away) };
+            let mut back = again(&responder, at, Policy::open(), now);
+            let later = |secs| Now { steady: now.steady + secs, unix: now.unix + secs };
+            assert_eq!(listed(&mut back, FILES[0], later(left)), 10, "{away}");
+            assert_eq!(listed(&mut back, FILES[0], later(left + 1)), 0, "{away}");
+        }
+        for away in [801, 1_000_000_000] {
+            let now = Now { steady: 1800, unix: at.unix + away };
+            assert_eq!(again(&responder, at, Policy::open(), now).peers(), 0, "{away}");
+        }
+    }
+
+    #[test]
+    fn todays_rules_decide_who_comes_back() {
+        let responder = filled(Policy::open());
+        let back = |policy| again(&responder, THEN, policy, THEN);
+        assert_eq!(back(Policy::open()).peers(), 20);
+        assert_eq!(back(Policy::only([FILES[1]])).peers(), 10);
+        assert_eq!(back(Policy::open().with_ban_private(true)).peers(), 10, "those of IPv6 are public");
+        let mut good = back(Policy::open().with_good([[10, 0, 0, 3].into()]));
+        let answer = ask(&mut good, Command::List, FILES[0], "10.9.9.9:9", THEN);
+        assert_eq!(answer.get(5..).unwrap().chunks(24).filter(|entry| entry[22] == 1).count(), 1);
+    }
+
+    #[test]
+    fn what_a_new_policy_does_not_allow_ends_and_the_rest_stays() {
+        let mut responder = filled(Policy::only(FILES));
+        let next = Policy::only([FILES[1]]);
+        let before = responder.set_policy(next.clone(), Policy::only(FILES).allowed_beyond(&next));
+        assert_eq!(before, Policy::only(FILES));
+        assert_eq!(FILES.map(|file| listed(&mut responder, file, THEN)), [0, 10]);
+        assert_eq!(responder.swarms(9, THEN).len(), 1, "it is not shown either");
+        let mut ended = 0;
+        for _ in 0..20 {
+            ended += responder.sweep(THEN, 32);
+        }
+        assert_eq!((ended, responder.peers()), (10, 10));
+        // Allowed again: its peers have to come again.
+        responder.set_policy(Policy::only(FILES), Vec::new());
+        assert_eq!(FILES.map(|file| listed(&mut responder, file, THEN)), [0, 10]);
+        // Taken back before anything was removed: nothing has ended.
+        responder.set_policy(Policy::only([FILES[0]]), vec![FILES[1]]);
+        responder.set_policy(Policy::only(FILES), Vec::new());
+        responder.sweep(THEN, 1000);
+        assert_eq!(listed(&mut responder, FILES[1], THEN), 10);
+    }
+}

@@ -9,6 +9,7 @@ use super::{CliError, LIMITS};
 use crate::peer::Peer;
 use crate::report::Style;
 use crate::view::Watch;
+use cascade_swarm::Listening;
 use cascade_web::model::{Snapshot, Totals};
 use cascade_web::{Bound, Options, Server, Source, StartError};
 use std::net::SocketAddr;
@@ -43,9 +44,23 @@ pub(super) fn show(
     let url = page.url();
     let address = peer.address().map(|address| address.to_string());
     let rooms = rooms.kept_up(peer.stopper());
-    let server = page.serve(Page { watch: peer.watch(), address, rooms }).map_err(|error| failed(&error))?;
+    let own = peer.address().map(own_addresses).unwrap_or_default();
+    let server =
+        page.serve(Page { watch: peer.watch(), address, own, rooms }).map_err(|error| failed(&error))?;
     style.web(&url);
     Ok(Some(server))
+}
+
+/// Where this peer listens: of every address of the machine, each one.
+fn own_addresses(listening: Listening) -> Vec<String> {
+    let local = || if_addrs::get_if_addrs().unwrap_or_default();
+    let each = listening.addrs().into_iter().flat_map(|addr| match addr.ip() {
+        ip if ip.is_unspecified() => {
+            local().iter().map(|interface| SocketAddr::new(interface.ip(), addr.port()).to_string()).collect()
+        }
+        _ => vec![addr.to_string()],
+    });
+    each.collect()
 }
 
 fn failed(error: &StartError) -> CliError {
@@ -60,6 +75,8 @@ fn failed(error: &StartError) -> CliError {
 struct Page {
     watch: Watch,
     address: Option<String>,
+    /// Addresses by which trackers may know this peer.
+    own: Vec<String>,
     rooms: rooms::Kept,
 }
 
@@ -76,7 +93,7 @@ impl Source for Page {
         for file in &view.files {
             let hash = file.hash.to_string();
             // What this peer sees itself is shown besides what a tracker knows, or without one.
-            shown::add_seen(swarms.entry(hash.clone()).or_default(), file);
+            shown::add_seen(swarms.entry(hash.clone()).or_default(), file, &self.own);
             files.insert(hash, shown::file(file));
         }
         let version = env!("CARGO_PKG_VERSION");

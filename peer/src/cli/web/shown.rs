@@ -63,7 +63,7 @@ fn link(view: &LinkView) -> (String, Link) {
 
 /// Adds to a swarm what this peer sees itself: receivers that no tracker knows, and how far others are. A tracker is told
 /// every 30 s; blocks are never lost, so the greater number is the later one.
-pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView) {
+pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView, own: &[String]) {
     swarm.file = Some(view.name.clone());
     swarm.blocks = swarm.blocks.or((view.blocks > 0).then_some(view.blocks));
     for receiver in &view.receivers {
@@ -75,6 +75,15 @@ pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView) {
                 swarm.members.insert(seen.address.clone(), seen);
             }
         }
+    }
+    for address in own {
+        let (address, have) = (address.clone(), view.have.count());
+        let complete = view.have.is_complete();
+        correct(
+            swarm,
+            &Member { address, blocks_had: Some(have), complete, ..Member::default() },
+            view.blocks,
+        );
     }
     for link in view.download.iter().flat_map(|download| &download.links) {
         let address = link.addr.to_string();
@@ -209,7 +218,7 @@ mod tests {
         ];
         let view = FileView { receivers: receivers.to_vec(), ..view(8, None) };
         let mut swarm = Swarm::default();
-        add_seen(&mut swarm, &view);
+        add_seen(&mut swarm, &view, &[]);
         let numbers = (swarm.complete, swarm.incomplete, swarm.silent, swarm.unknown, swarm.seeders);
         assert_eq!(numbers, (1, 1, 1, 1, 0));
         let presences: Vec<_> = swarm.members.values().map(|member| member.presence).collect();
@@ -221,7 +230,7 @@ mod tests {
             |had| Member { blocks_had: had, name: name.clone(), presence: "here", ..Member::default() };
         let members = [("192.0.2.2:8889".into(), told(None)), ("192.0.2.3:8889".into(), told(Some(5)))];
         let mut swarm = Swarm { incomplete: 1, unknown: 1, members: members.into(), ..Swarm::default() };
-        add_seen(&mut swarm, &view);
+        add_seen(&mut swarm, &view, &["192.0.2.9:8889".into()]);
         let numbers = (swarm.complete, swarm.incomplete, swarm.silent, swarm.unknown);
         assert_eq!((numbers, swarm.members.len()), ((1, 2, 0, 1), 4));
         assert_eq!(swarm.members["192.0.2.3:8889"].name.as_deref(), Some("desk"));

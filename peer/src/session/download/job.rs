@@ -130,6 +130,7 @@ impl Download {
         let checking = FileState::Checking { done: 0, total: layout.length() };
         let mut shown = engine.seen.show(hash, &self.target, Some(layout), checking);
         let (mut beginnings, mut file, mut earlier) = (0, None::<Arc<Shared>>, Vec::new());
+        let mut there_before = None;
         // No folder's archive has this length.
         let mut replace = Head::of(layout.length()).is_some() || self.take_plain_name();
         loop {
@@ -138,8 +139,10 @@ impl Download {
                 prepared.and_then(|prepared| if replace { Ok(prepared) } else { unless_taken(prepared) });
             let prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
             let part = prepared.data.path().to_owned();
-            let mut session = Session::begin(self.clone(), engine.clone(), start, prepared, shown.file())?;
+            let seen = Arc::clone(shown.file());
+            let mut session = Session::begin(self.clone(), engine.clone(), start, (prepared, seen))?;
             session.earlier = std::mem::take(&mut earlier);
+            session.there_before = *there_before.get_or_insert(session.there_before);
             // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;

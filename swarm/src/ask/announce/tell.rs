@@ -23,8 +23,9 @@ pub struct Standing {
 pub enum Question {
     /// For peers, with the commands of version 1 or those for both families.
     Peers(Command),
-    /// For peers, with a report. Where it is not understood, this command takes its place.
-    Report(Command),
+    /// For peers, with a report. Where that is not understood, the command takes its place, if there is one: else nothing
+    /// but the report was to be told.
+    Report(Option<Command>),
 }
 
 /// The conversation with one tracker about one file, as [`Announce`], with a tracker that may keep a room.
@@ -37,7 +38,7 @@ pub struct Tell {
     /// No report before this: the last one was not accepted.
     not_before: Time,
     /// What is under way: what it asks, and the report in it.
-    asked: Option<(Command, Option<Standing>)>,
+    asked: Option<(Option<Command>, Option<Standing>)>,
 }
 
 impl Tell {
@@ -54,16 +55,16 @@ impl Tell {
         if self.asked.is_some() {
             return None;
         }
-        let usual = match self.announce.poll(now, hungry) {
-            None if self.report_at(standing).is_some_and(|at| at <= now) => {
-                self.announce.ask();
-                Some(if self.register { Command::Subscribe } else { Command::List })
-            }
-            usual => usual,
-        };
-        let command = usual?;
-        self.asked = Some((command, standing));
-        Some(if standing.is_some() { Question::Report(command) } else { Question::Peers(command) })
+        let usual = self.announce.poll(now, hungry);
+        if usual.is_none() {
+            self.report_at(standing).filter(|at| *at <= now)?;
+            self.announce.set_asked(true);
+        }
+        self.asked = Some((usual, standing));
+        match usual {
+            Some(command) if standing.is_none() => Some(Question::Peers(command)),
+            command => Some(Question::Report(command)),
+        }
     }
 
     /// What became of the question. `reported`: it was a report, and the reply is to that.
@@ -77,8 +78,17 @@ impl Tell {
             self.not_before = now + REPORT_INTERVAL;
         }
         // A report registers, as a subscription does.
-        let command = if reported && self.register { Command::Subscribe } else { command };
+        let registered = reported && self.register;
+        let command = if registered { Command::Subscribe } else { command.unwrap_or(Command::List) };
         self.announce.handle_answer(now, command, reply);
+    }
+
+    /// The question was a report and nothing else, and the tracker does not understand it: all else is as it was.
+    pub fn handle_not_understood(&mut self, now: Time) {
+        if self.asked.take().is_some() {
+            self.announce.set_asked(false);
+            (self.told, self.not_before) = (None, now + REPORT_INTERVAL);
+        }
     }
 
     /// Whether the tracker may have this peer in its room, also by a report that is under way: then it is to hear a
@@ -204,7 +214,7 @@ mod tests {
         });
         assert_eq!(
             asked[..2],
-            [(0, Question::Report(Command::Subscribe)), (300, Question::Peers(Command::List))]
+            [(0, Question::Report(Some(Command::Subscribe))), (300, Question::Peers(Command::List))]
         );
         assert_eq!(asked.len(), 12);
         // Nobody has found out that it never will.
@@ -218,7 +228,7 @@ mod tests {
             (second >= 7).then(|| standing(1, 2, 0).unwrap())
         });
         let first = Question::Peers(Command::Subscribe);
-        assert_eq!(asked[..2], [(0, first), (7, Question::Report(Command::Subscribe))]);
+        assert_eq!(asked[..2], [(0, first), (7, Question::Report(None))]);
     }
 
     #[test]
@@ -237,8 +247,10 @@ mod tests {
         tell.handle_answer(at(0), true, LIST);
         assert!(tell.is_in_room());
         assert_eq!(tell.poll(at(30), false, None), None);
-        assert_eq!(tell.poll(at(30), false, standing(1, 2, 0)), Some(Question::Report(Command::Subscribe)));
-        tell.handle_answer(at(30), false, LIST);
+        assert_eq!(tell.poll(at(30), false, standing(1, 2, 0)), Some(Question::Report(None)));
+        tell.handle_not_understood(at(30));
         assert!(!tell.is_in_room(), "the tracker was exchanged for one that keeps none");
+        let next = tell.next_wakeup(false, None);
+        assert_eq!(next, Some(at(300)), "nothing else has changed");
     }
 }
