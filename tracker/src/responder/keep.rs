@@ -163,7 +163,10 @@ mod tests {
         format::end(&mut end, at.unix, total);
         bytes.extend_from_slice(&end);
         let mut back = Responder::new(policy, Bounds::default(), 2);
-        format::read(bytes.as_slice(), |kept, unix| drop(back.restore(kept, unix, now))).unwrap();
+        format::read(bytes.as_slice(), |kept, unix| {
+            let _ = back.restore(kept, unix, now);
+        })
+        .unwrap();
         back
     }
 
