@@ -16,7 +16,9 @@ mod golden;
 /// `tracker`: protocol §2 from raw bytes.
 mod tracker;
 /// `tracker`: configuration, command line, signals.
+mod tracker_rules;
 mod tracker_setup;
+mod tracker_state;
 
 /// `peer create`, `peer info`, `peer verify`.
 mod create;

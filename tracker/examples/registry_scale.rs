@@ -1,16 +1,21 @@
 //! How much memory ten million registered peers take, and how long requests take among them.
 //!
 //! ```text
-//! cargo run --release -p cascade-tracker --example registry_scale [PEERS | flood]
+//! cargo run --release -p cascade-tracker --example registry_scale [PEERS | flood | state [SWARMS PEERS]]
 //! ```
 //!
 //! For each shape (swarms × peers) it runs a process of its own, fills a registry one subscription at
 //! a time in an order that is bad for memory (every swarm gets its first peer, then every swarm its
 //! second...), and measures each call. With `flood` one source registers five million peers beside ten
-//! honest ones. Linux only: the memory is read from `/proc`.
+//! honest ones. With `state` it fills a tracker's responder instead, writes its state into the folder for temporary files as
+//! a running tracker does, one part after the other, and reads it again. Linux only: the memory is read from `/proc`.
 
 use cascade_format::CascadeHash;
-use cascade_tracker::registry::{Bounds, Claim, LIFETIME_SECS, Registry, Source};
+use cascade_tracker::Policy;
+use cascade_tracker::registry::{Bounds, Claim, LIFETIME_SECS, Registration, Registry, Source};
+use cascade_tracker::responder::{Now, Responder};
+use cascade_tracker::state::StateFile;
+use cascade_tracker::state::format::Kept;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,11 +30,17 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<u32> = words.iter().filter_map(|arg| arg.parse().ok()).collect();
     match args.as_slice() {
+        [] if words == ["state"] => {
+            for (swarms, each) in [(1, 10_000_000), (1000, 10_000), (1_000_000, 10), (10_000_000, 1)] {
+                state(swarms, each);
+            }
+        }
+        [swarms, each] if words.first().is_some_and(|word| word == "state") => state(*swarms, *each),
         [] if words == ["flood"] => flood(5_000_000),
         [swarms, peers] => measure(*swarms, *peers),
         [] => run_shapes(10_000_000),
         [peers] => run_shapes(*peers),
-        _ => eprintln!("usage: registry_scale [PEERS | flood]"),
+        _ => eprintln!("usage: registry_scale [PEERS | flood | state [SWARMS PEERS]]"),
     }
 }
 
@@ -130,6 +141,45 @@ fn measure(swarms: u32, each: u32) {
     }
     sweeps.print("sweep step");
     lists.print("all lists");
+}
+
+/// Writes and reads the state of `swarms` swarms of `each` peers.
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "an example's command line")]
+#[allow(clippy::disallowed_methods, reason = "measuring time is the purpose")]
+fn state(swarms: u32, each: u32) {
+    let now = Now { steady: NOW, unix: NOW };
+    let path = std::env::temp_dir().join(format!("registry_scale-{}", std::process::id()));
+    let Ok(file) = StateFile::open(&path) else {
+        return eprintln!("no room for a state in {}", path.display());
+    };
+    let mut responder = Responder::new(Policy::open(), Bounds::default(), 1);
+    for peer in 0..each {
+        for swarm in 0..swarms {
+            let Claim { addr, source, .. } = claim(swarm, peer, false);
+            let one = Registration { file: self::file(swarm), source, addr, age: 0 };
+            let _ = responder.restore(Kept::V4(one), NOW, now);
+        }
+    }
+    let peers = responder.peers();
+    let (mut parts, start) = (Times::default(), Instant::now());
+    let written = file.save(|at, frame| Ok(parts.time(|| responder.export(at, now, frame))));
+    let took = start.elapsed();
+    let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+    println!("{swarms} swarms x {each} peers = {peers} peers");
+    println!(
+        "  written     {written:?} in {took:.2?}, {} MiB, {:.1} bytes a peer",
+        bytes >> 20,
+        bytes as f64 / peers as f64
+    );
+    parts.print("part");
+    drop(responder);
+    let (mut again, start) = (Responder::new(Policy::open(), Bounds::default(), 1), Instant::now());
+    let loaded = file.load(&mut again, now);
+    println!("  read        {} registrations in {:.2?}", loaded.restored, start.elapsed());
+    assert_eq!(again.peers(), peers, "all are back: {loaded:?}");
+    for ending in ["", ".lock"] {
+        let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
+    }
 }
 
 /// Durations of calls, in buckets of 2^(1/8), so that measuring ten million takes no memory.

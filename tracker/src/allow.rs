@@ -41,7 +41,7 @@ pub fn resolve(text: &str) -> Result<CascadeHash, AllowError> {
 }
 
 /// Hashes a `.cascade` file in constant memory, after a look at its header and length.
-fn cascade_hash_of(path: &Path) -> Result<CascadeHash, AllowError> {
+pub(crate) fn cascade_hash_of(path: &Path) -> Result<CascadeHash, AllowError> {
     let (mut file, len) = file::open(path)?;
     let mut header = [0; HEADER_LEN];
     let read = read_up_to(&mut file, &mut header)?;

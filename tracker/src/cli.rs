@@ -1,22 +1,32 @@
 //! The command line: what the user typed becomes an address and a policy.
 
+use crate::config::STATE_EVERY_SECS;
 use crate::{Config, Policy, allow};
+use cascade_format::CascadeHash;
 use clap::Parser;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where a tracker listens that is told nothing else.
 const DEFAULT_PORT: u16 = 8888;
+
+/// Seconds between two times that the state is written.
+const DEFAULT_STATE_EVERY: u64 = 60;
 
 /// The Cascade tracker: tells peers of other peers that share the same file.
 ///
 /// Without CONFIG and without --allow it tracks any file, with its memory bounded; with either, only
 /// the files they name.
-#[derive(Debug, Parser)]
-#[command(name = "tracker", version)]
+#[derive(Debug, Clone, Parser)]
+#[command(name = "tracker", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// JSON: {"port": 8888, "ban-private": false, "allowedhashes": ["<64 hex digits>", ...],
-    /// "good-ips": ["127.0.0.1"], "own-address-only": false}; the last two and ban-private may be absent
+    /// "good-ips": ["127.0.0.1"]}; the last and ban-private may be absent. Every option below may stand in it, too, by
+    /// its long name; one on the command line wins. It is read again when it changes, and on SIGHUP
     #[arg(value_name = "CONFIG.json")]
     config: Option<PathBuf>,
 
@@ -27,6 +37,18 @@ pub struct Cli {
     /// Track the file with this cascade hash, or of this .cascade file; may be repeated
     #[arg(long, value_name = "HASH|FILE.cascade")]
     allow: Vec<String>,
+
+    /// Track every .cascade file in this folder, as they come and go; files there give the names on the page
+    #[arg(long, value_name = "DIR")]
+    allow_dir: Option<PathBuf>,
+
+    /// Keep the registrations in this file, so that a restart loses none
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+
+    /// Write them at this interval [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(STATE_EVERY_SECS))]
+    state_every: Option<u64>,
 
     /// Register a peer only at the address that its connection comes from, as CONFIG's own-address-only.
     /// By default a peer says where it is reached: one behind a forwarded port must
@@ -39,23 +61,53 @@ pub struct Cli {
     web: Option<Option<SocketAddr>>,
 }
 
+/// What to do instead of serving.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// Say whether a configuration is right, or what is wrong with it, and exit with 0 or 1. (A configuration that is
+    /// named check is ./check)
+    Check {
+        /// The configuration
+        #[arg(value_name = "CONFIG.json")]
+        config: PathBuf,
+    },
+}
+
 /// What to do.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     pub listen: SocketAddr,
     /// Where to listen instead if this system has no IPv6; `None`: nowhere.
     pub or_else: Option<SocketAddr>,
+    /// Without the files of `allow_dir`.
     pub policy: Policy,
+    /// The folder whose `.cascade` files are tracked besides.
+    pub allow_dir: Option<PathBuf>,
+    /// Where registrations are kept, and how often they are written.
+    pub state: Option<(PathBuf, Duration)>,
     /// Where to show a page, if at all; without an address, where such pages are usually.
     pub web: Option<Option<SocketAddr>>,
 }
 
 impl Cli {
-    /// Reads the files that the arguments name.
+    /// The configuration to be checked, if that is to be done instead.
+    #[must_use]
+    pub fn checks(&self) -> Option<Self> {
+        let Some(Command::Check { config }) = &self.command else { return None };
+        Some(Self { command: None, config: Some(config.clone()), ..self.clone() })
+    }
+
+    /// The configuration that the arguments name.
+    #[must_use]
+    pub fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// Reads the files that the arguments name. They may change, so it may be called again.
     ///
     /// # Errors
     /// One line for the user: the file or argument, and what is wrong with it.
-    pub fn plan(self) -> Result<Plan, String> {
+    pub fn plan(&self) -> Result<Plan, String> {
         let config = match &self.config {
             None => None,
             Some(path) => Some(Config::read(path).map_err(|error| format!("{}: {error}", path.display()))?),
@@ -64,19 +116,50 @@ impl Cli {
         for text in &self.allow {
             allowed.push(allow::resolve(text).map_err(|error| format!("--allow {text}: {error}"))?);
         }
+        for text in config.iter().flat_map(|config| &config.allow) {
+            allowed.push(self.allowed_by_config(text)?);
+        }
         let port = config.as_ref().map_or(DEFAULT_PORT, |config| config.port);
-        let or_else = self.listen.is_none().then(|| (Ipv4Addr::UNSPECIFIED, port).into());
-        let listen = self.listen.unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, port).into());
+        let listen = self.listen.or(config.as_ref().and_then(|config| config.listen));
         let own_only = self.own_address_only || config.as_ref().is_some_and(|config| config.own_address_only);
+        let in_config = |path: Option<&PathBuf>| path.map(|path| self.beside_config(path));
+        let of_config = |field: fn(&Config) -> Option<&PathBuf>| in_config(config.as_ref().and_then(field));
+        let allow_dir = self.allow_dir.clone().or_else(|| of_config(|config| config.allow_dir.as_ref()));
+        let state = self.state.clone().or_else(|| of_config(|config| config.state.as_ref()));
+        let every = self.state_every.or(config.as_ref().and_then(|config| config.state_every));
+        let every = Duration::from_secs(every.unwrap_or(DEFAULT_STATE_EVERY));
+        let web = self.web.or(config.as_ref().and_then(|config| config.web));
         let policy = match config {
             Some(config) => Policy::only(config.allowed.into_iter().chain(allowed))
                 .with_good(config.good)
                 .with_ban_private(config.ban_private),
-            None if allowed.is_empty() => Policy::open(),
+            None if allowed.is_empty() && allow_dir.is_none() => Policy::open(),
             None => Policy::only(allowed),
         };
-        let policy = policy.with_own_address_only(own_only);
-        Ok(Plan { listen, or_else, policy, web: self.web })
+        Ok(Plan {
+            listen: listen.unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, port).into()),
+            or_else: listen.is_none().then(|| (Ipv4Addr::UNSPECIFIED, port).into()),
+            policy: policy.with_own_address_only(own_only),
+            allow_dir,
+            state: state.map(|path| (path, every)),
+            web,
+        })
+    }
+
+    /// What `text` in the configuration's `allow` names.
+    fn allowed_by_config(&self, text: &str) -> Result<CascadeHash, String> {
+        if let Ok(hash) = text.parse() {
+            return Ok(hash);
+        }
+        let path = self.beside_config(Path::new(text));
+        let config = self.config.as_deref().unwrap_or(Path::new("")).display();
+        allow::resolve(&path.to_string_lossy()).map_err(|error| format!("{config}: allow: {text}: {error}"))
+    }
+
+    /// Paths in a configuration are relative to the folder that it stands in.
+    fn beside_config(&self, path: &Path) -> PathBuf {
+        let folder = self.config.as_deref().and_then(Path::parent);
+        folder.map_or_else(|| path.to_owned(), |folder| folder.join(path))
     }
 }
 

@@ -6,8 +6,9 @@ use cascade_format::hash::HexError;
 use cascade_format::units::Bytes;
 use serde_json::{Map, Value};
 use std::io::{self, Read};
-use std::net::Ipv4Addr;
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 /// The longest configuration file, in bytes: an allow-list of 200,000 hashes.
 pub const MAX_CONFIG_LEN: u64 = 16 << 20;
@@ -17,9 +18,22 @@ const BAN_PRIVATE: &str = "ban-private";
 const ALLOWED: &str = "allowedhashes";
 const GOOD: &str = "good-ips";
 const OWN_ADDRESS_ONLY: &str = "own-address-only";
+const LISTEN: &str = "listen";
+const ALLOW: &str = "allow";
+const ALLOW_DIR: &str = "allow-dir";
+const STATE: &str = "state";
+const STATE_EVERY: &str = "state-every";
+const WEB: &str = "web";
+
+/// All fields. The first four are the field's; the others are options of the command line.
+const FIELDS: [&str; 11] =
+    [PORT, BAN_PRIVATE, ALLOWED, GOOD, OWN_ADDRESS_ONLY, LISTEN, ALLOW, ALLOW_DIR, STATE, STATE_EVERY, WEB];
+
+/// Seconds between two times that the state is written.
+pub const STATE_EVERY_SECS: RangeInclusive<u64> = 1..=3600;
 
 /// A configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// `port`: where to listen. Port 0 lets the system choose.
     pub port: u16,
@@ -32,6 +46,18 @@ pub struct Config {
     /// `own-address-only`: whether a peer is registered only at the address that its connection comes
     /// from; false where absent. Trackers in the field do not know it.
     pub own_address_only: bool,
+    /// `listen`: where to listen, instead of every address and `port`.
+    pub listen: Option<SocketAddr>,
+    /// `allow`: hashes and `.cascade` files, tracked besides `allowedhashes`.
+    pub allow: Vec<String>,
+    /// `allow-dir`: the folder whose `.cascade` files are tracked.
+    pub allow_dir: Option<PathBuf>,
+    /// `state`: where registrations are kept.
+    pub state: Option<PathBuf>,
+    /// `state-every`: seconds between two times that they are written.
+    pub state_every: Option<u64>,
+    /// `web`: `true`, or the address of the page.
+    pub web: Option<Option<SocketAddr>>,
 }
 
 /// Why bytes are no configuration.
@@ -44,10 +70,7 @@ pub enum ConfigError {
     #[error("a configuration is a JSON object, {{...}}")]
     NotAnObject,
     /// A field that does not exist, perhaps misspelt.
-    #[error(
-        "unknown field {0:?}: the fields are \"port\", \"ban-private\", \"allowedhashes\", \"good-ips\" and \
-         \"own-address-only\""
-    )]
+    #[error("unknown field {0:?}: the fields are {fields}", fields = FIELDS.map(|name| format!("{name:?}")).join(", "))]
     UnknownField(String),
     /// A field that must be there.
     #[error("field {0:?} is missing")]
@@ -124,10 +147,7 @@ impl Config {
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
         let json = serde_json::from_slice(bytes).map_err(|error| ConfigError::Json(error.to_string()))?;
         let Value::Object(fields) = json else { return Err(ConfigError::NotAnObject) };
-        if let Some(name) = fields
-            .keys()
-            .find(|name| ![PORT, BAN_PRIVATE, ALLOWED, GOOD, OWN_ADDRESS_ONLY].contains(&name.as_str()))
-        {
+        if let Some(name) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
             return Err(ConfigError::UnknownField(shorten(name)));
         }
         Ok(Self {
@@ -136,6 +156,12 @@ impl Config {
             allowed: allowed(&fields)?,
             good: good(&fields)?,
             own_address_only: switch(&fields, OWN_ADDRESS_ONLY)?,
+            listen: address(&fields, LISTEN, "an address with a port, such as \"192.0.2.1:8888\"")?,
+            allow: allow(&fields)?,
+            allow_dir: path(&fields, ALLOW_DIR)?,
+            state: path(&fields, STATE)?,
+            state_every: state_every(&fields)?,
+            web: web(&fields)?,
         })
     }
 }
@@ -172,6 +198,43 @@ fn good(fields: &Map<String, Value>) -> Result<Vec<Ipv4Addr>, ConfigError> {
             text.parse().map_err(|_| element(GOOD, index, EXPECTED, value))
         })
         .collect()
+}
+
+fn allow(fields: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
+    const EXPECTED: &str = "a hash or the name of a .cascade file";
+    let Some(value) = fields.get(ALLOW) else { return Ok(Vec::new()) };
+    elements(ALLOW, "a list of hashes and .cascade files", value)?
+        .map(|(index, value)| text_of(ALLOW, index, EXPECTED, value).map(str::to_owned))
+        .collect()
+}
+
+fn path(fields: &Map<String, Value>, name: &'static str) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    let text = value.as_str().filter(|text| !text.is_empty() && !text.contains('\0'));
+    text.map(|text| Some(text.into())).ok_or_else(|| wrong(name, "a path", value))
+}
+
+fn address(
+    fields: &Map<String, Value>,
+    name: &'static str,
+    expected: &'static str,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    let addr = value.as_str().and_then(|text| text.parse().ok());
+    addr.map(Some).ok_or_else(|| wrong(name, expected, value))
+}
+
+fn web(fields: &Map<String, Value>) -> Result<Option<Option<SocketAddr>>, ConfigError> {
+    match fields.get(WEB) {
+        Some(Value::Bool(shown)) => Ok(shown.then_some(None)),
+        _ => Ok(address(fields, WEB, "true, false, or an address with a port")?.map(Some)),
+    }
+}
+
+fn state_every(fields: &Map<String, Value>) -> Result<Option<u64>, ConfigError> {
+    let Some(value) = fields.get(STATE_EVERY) else { return Ok(None) };
+    let seconds = value.as_u64().filter(|seconds| STATE_EVERY_SECS.contains(seconds));
+    seconds.map(Some).ok_or_else(|| wrong(STATE_EVERY, "a number of seconds from 1 to 3600", value))
 }
 
 fn elements<'v>(
@@ -232,6 +295,7 @@ mod tests {
             allowed: vec![HASH.parse().unwrap()],
             good: vec![Ipv4Addr::LOCALHOST],
             own_address_only: true,
+            ..Config::default()
         };
         assert_eq!(config, expected);
     }
@@ -240,7 +304,17 @@ mod tests {
     fn three_fields_may_be_absent() {
         let config = Config::parse(br#"{"port": 1, "allowedhashes": []}"#).unwrap();
         let (allowed, good) = (vec![], vec![]);
-        assert_eq!(config, Config { port: 1, ban_private: false, allowed, good, own_address_only: false });
+        assert_eq!(
+            config,
+            Config {
+                port: 1,
+                ban_private: false,
+                allowed,
+                good,
+                own_address_only: false,
+                ..Config::default()
+            }
+        );
         assert_eq!(error_of(r#"{"allowedhashes": []}"#), "field \"port\" is missing");
         assert_eq!(error_of(r#"{"port": 1}"#), "field \"allowedhashes\" is missing");
     }

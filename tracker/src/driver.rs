@@ -1,18 +1,20 @@
 //! Runs a tracker: in the binary, or inside another program.
 
+use crate::clock;
 use crate::limits::MAX_EMBEDDED_CONNECTIONS;
 use crate::log::Log;
 use crate::policy::Policy;
 use crate::registry::Bounds;
 use crate::responder::Responder;
-use crate::server::{Patience, REQUEST_TIMEOUT, Server, Stopper};
+use crate::server::{Patience, REQUEST_TIMEOUT, Server, Stopper, time_since};
+use crate::state::{Keeper, Loaded, StateFile};
 use crate::view::View;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Connections that the kernel completes before the tracker accepts them. The kernel may know a lower
@@ -33,7 +35,9 @@ pub const BACKLOG: i32 = 4096;
 pub struct Tracker {
     listener: TcpListener,
     local_addr: SocketAddr,
-    policy: Policy,
+    responder: Responder,
+    started: Instant,
+    state: Option<(StateFile, Duration)>,
     log: Log,
     patience: Patience,
 }
@@ -56,7 +60,9 @@ impl Tracker {
         listener.set_nonblocking(true)?;
         let local_addr = listener.local_addr()?;
         let patience = Patience { connections: MAX_EMBEDDED_CONNECTIONS, request: REQUEST_TIMEOUT };
-        Ok(Self { listener, local_addr, policy, log: Log::off(), patience })
+        let responder = Responder::new(policy, Bounds::default(), fastrand::u64(..));
+        let (started, log) = (clock::now(), Log::off());
+        Ok(Self { listener, local_addr, responder, started, state: None, log, patience })
     }
 
     /// Where the tracker listens.
@@ -70,6 +76,15 @@ impl Tracker {
     pub fn with_log(mut self, log: Log) -> Self {
         self.log = log;
         self
+    }
+
+    /// Registers again who is registered in the file, and keeps all registrations there: at every `interval`, and at
+    /// the end.
+    #[must_use]
+    pub fn with_state(mut self, state: StateFile, interval: Duration) -> (Self, Loaded) {
+        let loaded = state.load(&mut self.responder, time_since(self.started, clock::now()));
+        self.state = Some((state, interval));
+        (self, loaded)
     }
 
     /// Keeps at most `max` connections waiting for the rest of their request; without it
@@ -105,13 +120,22 @@ impl Tracker {
         seen: impl FnOnce(View),
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let bounds = Bounds::default();
-        let responder = Responder::new(self.policy, bounds, fastrand::u64(..));
-        let server = Server::new(self.listener, responder, self.log, self.patience)?;
+        let log = self.log.clone();
+        let server = Server::new(self.listener, self.responder, self.log, self.patience, self.started)?;
         let stop = StopOnDrop(server.stopper());
+        let keep = |(state, interval)| Keeper::start(state, server.view(), log.clone(), interval);
+        let keeper = self.state.map(keep).transpose()?;
         seen(server.view());
         let (ended, end) = oneshot::channel();
-        thread::Builder::new().name("tracker".to_owned()).spawn(move || ended.send(server.run()))?;
+        thread::Builder::new().name("tracker".to_owned()).spawn(move || {
+            let (served, responder, now) = server.run();
+            if let Some(keeper) = keeper {
+                keeper.finish(&responder, now, &log);
+            }
+            // Before the log's writer is told to finish.
+            drop(log);
+            ended.send(served)
+        })?;
         let mut end = std::pin::pin!(end);
         tokio::select! {
             result = &mut end => return flatten(result),

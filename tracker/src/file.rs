@@ -4,7 +4,7 @@
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Opens a regular file without waiting; returns it with its length in bytes.
@@ -28,6 +28,28 @@ fn regular(metadata: &fs::Metadata) -> io::Result<u64> {
     }
     let what = if kind.is_dir() { "a folder" } else { "a pipe or a device" };
     Err(io::Error::other(format!("it is {what}, not a regular file")))
+}
+
+/// What a file looks like from outside: where this is the same, its content is taken to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    file: (u64, u64),
+    len: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// That of the file behind a name, now.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        Ok(Self {
+            file: (metadata.dev(), metadata.ino()),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -18,14 +18,18 @@ pub mod log;
 pub mod policy;
 pub mod registry;
 pub mod responder;
+pub mod state;
 
 // Public for the program and for its man page.
 #[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
+pub mod setup;
 
 mod clock;
 mod driver;
 mod file;
+mod folder;
 mod server;
 mod view;
 

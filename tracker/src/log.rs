@@ -5,6 +5,8 @@
 
 use crate::clock;
 use crate::responder::News;
+use cascade_format::text;
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,8 +37,24 @@ const FINISH: Duration = Duration::from_millis(500);
 /// Where the tracker puts its lines.
 #[derive(Debug, Clone)]
 pub struct Log {
-    queue: Option<SyncSender<News>>,
+    queue: Option<SyncSender<Line>>,
     dropped: Arc<AtomicU64>,
+}
+
+/// What is worth a line.
+#[derive(Debug)]
+enum Line {
+    News(News),
+    Said(String),
+}
+
+impl Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::News(news) => write!(f, "{news}"),
+            Self::Said(line) => write!(f, "{}", text::line(line)),
+        }
+    }
 }
 
 /// The thread that writes.
@@ -71,8 +89,17 @@ impl Log {
 
     /// Queues a line, or counts it as dropped. Never waits.
     pub fn tell(&self, news: News) {
+        self.queue(Line::News(news));
+    }
+
+    /// The same with what is no news of a peer: one line for an operator.
+    pub fn say(&self, line: String) {
+        self.queue(Line::Said(line));
+    }
+
+    fn queue(&self, line: Line) {
         let Some(queue) = &self.queue else { return };
-        match queue.try_send(news) {
+        match queue.try_send(line) {
             // A writer whose reader has gone (a broken pipe) is nobody's loss.
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}
             Err(TrySendError::Full(_)) => {
@@ -93,7 +120,7 @@ impl LogWriter {
 }
 
 /// Writes lines until every sender has gone, or the reader has.
-fn write_lines(queue: &Receiver<News>, dropped: &AtomicU64, mut out: impl Write) {
+fn write_lines(queue: &Receiver<Line>, dropped: &AtomicU64, mut out: impl Write) {
     let mut page = Page::new(clock::now());
     loop {
         let first = match page.next_report() {
@@ -105,8 +132,8 @@ fn write_lines(queue: &Receiver<News>, dropped: &AtomicU64, mut out: impl Write)
             thread::sleep(GATHER);
         }
         let now = clock::now();
-        for news in first.into_iter().chain(queue.try_iter().take(LOG_QUEUE)) {
-            page.line(news, now);
+        for line in first.into_iter().chain(queue.try_iter().take(LOG_QUEUE)) {
+            page.line(line, now);
         }
         page.lose(dropped.swap(0, Ordering::Relaxed), now);
         page.report(now, over);
@@ -140,7 +167,7 @@ impl Page {
     }
 
     /// Adds a line, or leaves it out.
-    fn line(&mut self, news: News, now: Instant) {
+    fn line(&mut self, line: impl Display, now: Instant) {
         let earned = now.saturating_duration_since(self.counted).as_secs_f64() * f64::from(LOG_RATE);
         self.budget = (self.budget + earned).min(f64::from(LOG_BURST));
         self.counted = now;
@@ -149,7 +176,7 @@ impl Page {
         }
         self.budget -= 1.0;
         // Writing to a vector cannot fail.
-        let _ = writeln!(self.text, "tracker: {news}");
+        let _ = writeln!(self.text, "tracker: {line}");
     }
 
     fn lose(&mut self, lines: u64, now: Instant) {

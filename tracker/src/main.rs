@@ -6,21 +6,29 @@ mod page;
 use cascade_format::text;
 use cascade_tracker::cli::{Cli, Plan};
 use cascade_tracker::log::Log;
-use cascade_tracker::{Tracker, limits};
+use cascade_tracker::setup::Setup;
+use cascade_tracker::state::StateFile;
+use cascade_tracker::{Policy, Tracker, View, limits};
 use clap::Parser;
 use page::Page;
 use sd_notify::NotifyState;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
+use tokio::signal::unix::{Signal as HangUps, SignalKind, signal};
 
 /// The exit code of a command line that makes no sense.
 const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Cli::try_parse_from(cascade_web::join_address(std::env::args_os())) {
-        Ok(cli) => cli.plan().and_then(|plan| serve(&plan)),
+        Ok(cli) => match cli.checks() {
+            Some(config) => check(config),
+            None => setup(cli).and_then(serve),
+        },
         Err(usage) if usage.use_stderr() => return wrong_usage(&usage),
         // Help, or the version.
         Err(asked) => {
@@ -57,35 +65,85 @@ fn told(written: io::Result<()>) -> Result<(), String> {
     }
 }
 
+/// Reads what the command line names. What is wrong in a folder of `.cascade` files is said, and stops nothing.
+fn setup(cli: Cli) -> Result<Setup, String> {
+    Setup::read(cli, |line| warn(&line))
+}
+
+fn warn(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", text::line(&format!("tracker: {line}")));
+}
+
+/// Says whether a configuration is right.
+fn check(cli: Cli) -> Result<(), String> {
+    let config = cli.config().unwrap_or(Path::new("")).to_owned();
+    let setup = setup(cli)?;
+    let (plan, rules) = (setup.plan(), setup.policy().summary());
+    if let Some((state, _)) = &plan.state {
+        let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(format!("{}: state: there is no folder {}", config.display(), folder.display()));
+        }
+    }
+    let line = text::line(&format!("{}: right: listens on {} ({rules})", config.display(), plan.listen));
+    told(writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()))
+}
+
+/// Takes the state file, where there is one, and registers again who is registered there.
+fn with_state(tracker: Tracker, plan: &Plan) -> Result<Tracker, String> {
+    let Some((path, interval)) = &plan.state else { return Ok(tracker) };
+    let state = StateFile::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (tracker, loaded) = tracker.with_state(state, *interval);
+    if let Some(warning) = loaded.warning {
+        warn(&warning);
+    }
+    if loaded.restored + loaded.left_out > 0 {
+        let (restored, left_out) = (loaded.restored, loaded.left_out);
+        warn(&format!("{}: {restored} registrations are back; {left_out} are over", path.display()));
+    }
+    Ok(tracker)
+}
+
 /// Serves until SIGINT or SIGTERM.
-fn serve(plan: &Plan) -> Result<(), String> {
+fn serve(setup: Setup) -> Result<(), String> {
     let max_connections = limits::raise_descriptor_limit();
-    let tracked = match plan.policy.allowed() {
-        None => "open: any file".to_owned(),
-        Some(1) => "1 file allowed".to_owned(),
-        Some(count) => format!("{count} files allowed"),
-    };
-    let tracker = bind(plan)?;
+    let (plan, names) = (setup.plan().clone(), setup.names());
+    let tracked = setup.policy().summary();
+    let tracker = with_state(bind(&plan, setup.policy())?, &plan)?;
     let page = plan.web.map(page::bind).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let (log, writer) = Log::to(io::stderr()).map_err(|error| format!("cannot start the log: {error}"))?;
     let local_addr = tracker.local_addr();
+    let said = log.clone();
     let tracker = tracker.with_log(log).with_max_connections(max_connections);
     let served = runtime.block_on(async {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
+        let (ask, asked) = sync_channel(1);
+        let reload = if setup.changes() { Some(signal(SignalKind::hangup())?) } else { None };
         let shown =
             page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
         announce(format!("tracker: listening on {local_addr} ({tracked})\n{shown}"))?;
         let mut server = None;
-        let seen = |view| match page.map(|page| page.serve(Page::new(view, local_addr))) {
-            Some(Err(error)) => drop(writeln!(io::stderr(), "tracker: {error}")),
-            shown => server = shown,
+        let seen = |view: View| {
+            if setup.changes()
+                && let Err(error) = setup.watch(view.clone(), said, asked)
+            {
+                warn(&format!("the rules are not read again: {error}"));
+            }
+            match page.map(|page| page.serve(Page::new(view, local_addr, names))) {
+                Some(Err(error)) => warn(&error.to_string()),
+                shown => server = shown,
+            }
         };
         // A service manager waits for this; elsewhere it does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
+        let stop = stop_or_reload(stop, reload, &ask);
         let served = tracker.run_seen(seen, stop).await;
+        // The watcher of the rules, and its hold on the log, end with this.
+        drop(ask);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         served
     });
@@ -94,8 +152,8 @@ fn serve(plan: &Plan) -> Result<(), String> {
 }
 
 /// Takes the address: of both families where the system has both.
-fn bind(plan: &Plan) -> Result<Tracker, String> {
-    let bind = |addr| Tracker::bind(addr, plan.policy.clone());
+fn bind(plan: &Plan, policy: &Policy) -> Result<Tracker, String> {
+    let bind = |addr| Tracker::bind(addr, policy.clone());
     match (bind(plan.listen), plan.or_else) {
         (Ok(tracker), _) => Ok(tracker),
         (Err(error), Some(addr)) if error.kind() != io::ErrorKind::AddrInUse => {
@@ -132,7 +190,6 @@ fn cannot_listen(addr: SocketAddr, error: &io::Error) -> String {
 
 /// Ready when the process is told to stop.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {
@@ -141,4 +198,19 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// Ready when `stop` is; has the rules read again at each signal before.
+async fn stop_or_reload(stop: impl Future<Output = ()>, reload: Option<HangUps>, ask: &SyncSender<()>) {
+    let Some(mut reload) = reload else { return stop.await };
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = reload.recv() => {
+                // One that waits already is enough.
+                let _ = ask.try_send(());
+            }
+        }
+    }
 }

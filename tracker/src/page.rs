@@ -1,5 +1,6 @@
 //! `--web`: what the tracker keeps, as a page.
 
+use cascade_tracker::setup::Names;
 use cascade_tracker::{View, ViewError};
 use cascade_web::model::{Snapshot, Totals, Tracker, rooms};
 use cascade_web::{Bound, Options, Server, Source, limits};
@@ -21,20 +22,27 @@ pub(crate) fn bind(address: Option<SocketAddr>) -> Result<Bound, String> {
 pub(crate) struct Page {
     view: View,
     address: SocketAddr,
+    names: Names,
     last: Mutex<Option<(Instant, Snapshot)>>,
 }
 
 impl Page {
-    pub(crate) fn new(view: View, address: SocketAddr) -> Self {
-        Self { view, address, last: Mutex::default() }
+    pub(crate) fn new(view: View, address: SocketAddr, names: Names) -> Self {
+        Self { view, address, names, last: Mutex::default() }
     }
 
     fn look(&self) -> Result<Snapshot, ViewError> {
         let (registrations, swarms) = self.view.counts()?;
         let (registrations, swarms) = (registrations as u64, swarms as u64);
         let states = self.view.swarms(limits::MAX_SWARMS)?;
+        let hashes: Vec<_> = states.iter().map(|state| state.cascade_hash).collect();
         let states = states.into_iter().map(|state| (state.cascade_hash, state.summary));
-        let rooms = rooms(states, |hash, first| self.view.room(hash, first).ok());
+        let mut rooms = rooms(states, |hash, first| self.view.room(hash, first).ok());
+        for hash in hashes {
+            if let Some(swarm) = rooms.get_mut(&hash.to_string()) {
+                swarm.file = self.names.of(&hash);
+            }
+        }
         let mut snapshot = Snapshot {
             program: "tracker",
             version: env!("CARGO_PKG_VERSION"),

@@ -59,6 +59,15 @@ impl Policy {
         Self { allowed: Some(allowed.into_iter().collect()), ..Self::default() }
     }
 
+    /// The same policy with these files besides, where not any file is tracked.
+    #[must_use]
+    pub fn with_files(mut self, files: impl IntoIterator<Item = CascadeHash>) -> Self {
+        if let Some(allowed) = &mut self.allowed {
+            allowed.extend(files);
+        }
+        self
+    }
+
     /// The same policy with these addresses as good ones: they are listed first, and nobody else can
     /// register them.
     #[must_use]
@@ -88,6 +97,16 @@ impl Policy {
         self.allowed.as_ref().map(HashSet::len)
     }
 
+    /// What is tracked, for people.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self.allowed() {
+            None => "open: any file".to_owned(),
+            Some(1) => "1 file allowed".to_owned(),
+            Some(count) => format!("{count} files allowed"),
+        }
+    }
+
     /// Whether `ip` is on the operator's list.
     #[must_use]
     pub fn is_good(&self, ip: Ipv4Addr) -> bool {
@@ -109,6 +128,23 @@ impl Policy {
         }
     }
 
+    /// Checks whether an address may be registered at all.
+    ///
+    /// # Errors
+    /// It is private, and these are banned.
+    pub fn check_address(&self, ip: IpAddr) -> Result<(), PolicyRefusal> {
+        if self.ban_private && is_private(ip) { Err(PolicyRefusal::Private(ip)) } else { Ok(()) }
+    }
+
+    /// The files that this policy allows and `other` does not; none where either allows any file.
+    #[must_use]
+    pub fn allowed_beyond(&self, other: &Self) -> Vec<CascadeHash> {
+        match (&self.allowed, &other.allowed) {
+            (Some(own), Some(others)) => own.difference(others).copied().collect(),
+            (None, _) | (_, None) => Vec::new(),
+        }
+    }
+
     /// Checks a request that came over a connection from `from`.
     ///
     /// # Errors
@@ -119,9 +155,7 @@ impl Policy {
     pub fn check(&self, request: &Ask, from: IpAddr) -> Result<(), PolicyRefusal> {
         let claimed = request.listen.ip();
         self.check_file(&request.cascade_hash)?;
-        if self.ban_private && is_private(claimed) {
-            return Err(PolicyRefusal::Private(claimed));
-        }
+        self.check_address(claimed)?;
         // On a socket for both families an IPv4 connection has an IPv6 address.
         let from = from.to_canonical();
         if request.command == Command::Subscribe && self.is_on_list(claimed) && from != claimed {

@@ -12,7 +12,10 @@ use cascade_format::{CascadeHash, PeerAddr};
 use std::fmt::{self, Display};
 use std::net::IpAddr;
 
+mod keep;
 mod rooms;
+
+pub use keep::Export;
 
 pub use rooms::SwarmState;
 
@@ -70,6 +73,8 @@ pub struct Responder {
     registry_v6: Registry<AddressV6>,
     rooms: Rooms,
     rng: fastrand::Rng,
+    /// Files that are no longer allowed, and may have registrations.
+    ending: Vec<CascadeHash>,
     /// Lists while they are made.
     entries: Vec<PeerEntry>,
     entries_v6: Vec<WideEntry>,
@@ -86,6 +91,7 @@ impl Responder {
             registry_v6: Registry::new(bounds.for_v6()),
             rooms: Rooms::new(RoomBounds::default()),
             rng,
+            ending: Vec::new(),
             entries: Vec::new(),
             entries_v6: Vec::new(),
         }
@@ -191,7 +197,7 @@ impl Responder {
     /// Removes some lapsed registrations: see [`Registry::sweep`].
     pub fn sweep(&mut self, now: Now, work: u32) -> usize {
         self.rooms.age(now.steady, work as usize / 16);
-        self.registry.sweep(now.steady, work) + self.registry_v6.sweep(now.steady, work)
+        self.end_some(work) + self.registry.sweep(now.steady, work) + self.registry_v6.sweep(now.steady, work)
     }
 }
 

@@ -1,14 +1,21 @@
 //! A look at a running tracker from other threads of its process: they ask, the tracker's own thread answers.
 
-use crate::responder::{Now, Responder, SwarmState};
+use crate::policy::Policy;
+use crate::responder::{Export, Now, Responder, SwarmState};
 use crate::server::Waken;
+use crate::state::Part;
 use cascade_format::CascadeHash;
 use cascade_format::tracker_room::Page;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 /// Questions that wait for the tracker; more are refused.
 pub(crate) const QUESTIONS: usize = 16;
+
+/// Between two questions to a tracker that too many ask at the same time.
+pub(crate) const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// A question, with the way for its answer.
 pub(crate) type Question = Box<dyn FnOnce(&mut Responder, Now) + Send>;
@@ -60,6 +67,24 @@ impl View {
     /// Everything in [`ViewError`].
     pub fn counts(&self) -> Result<(usize, usize), ViewError> {
         self.ask(|responder, _| (responder.peers(), responder.files()))
+    }
+
+    /// A part of all registrations, from `at` on, in `frame`.
+    pub(crate) fn export(&self, at: Export, frame: Vec<u8>) -> Result<Part, ViewError> {
+        self.ask(move |responder, now| responder.export(at, now, frame))
+    }
+
+    /// Another policy from now on: see [`Responder::set_policy`].
+    /// Tried until the tracker has time for it.
+    pub(crate) fn set_policy_at_last(&self, policy: &Policy, ended: &[CascadeHash]) -> Result<(), ViewError> {
+        loop {
+            let (policy, ended) = (policy.clone(), ended.to_vec());
+            match self.ask(move |responder, _| responder.set_policy(policy, ended)) {
+                Err(ViewError::Busy) => thread::sleep(BUSY_PAUSE),
+                // The old one may be large: it ends here, not in the tracker's thread.
+                result => return result.map(drop),
+            }
+        }
     }
 
     fn ask<T: Send + 'static>(

@@ -27,6 +27,7 @@ pub mod tracker_request;
 pub mod tracker_response;
 pub mod tracker_room_request;
 pub mod tracker_room_response;
+pub mod tracker_state;
 pub mod tracker_wide_request;
 
 mod layouts;
@@ -73,6 +74,7 @@ pub const TARGETS: &[Target] = &[
         seeds: tracker_room_response::seeds,
     },
     Target { name: "tracker_config", run: tracker_config::run, seeds: tracker_config::seeds },
+    Target { name: "tracker_state", run: tracker_state::run, seeds: tracker_state::seeds },
     Target { name: "link", run: link::run, seeds: link::seeds },
     Target { name: "folder_index", run: folder_index::run, seeds: folder_index::seeds },
     Target { name: "have", run: have::run, seeds: have::seeds },

@@ -2,9 +2,10 @@
 
 use crate::{Seed, assert_one_line};
 use cascade_tracker::config::Config;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 /// The fields once more, read by derived code.
 #[derive(Deserialize)]
@@ -18,6 +19,30 @@ struct Oracle {
     good: Vec<Ipv4Addr>,
     #[serde(rename = "own-address-only", default)]
     own_address_only: bool,
+    #[serde(default, deserialize_with = "some")]
+    listen: Option<SocketAddr>,
+    #[serde(default)]
+    allow: Vec<String>,
+    #[serde(rename = "allow-dir", default, deserialize_with = "some")]
+    allow_dir: Option<String>,
+    #[serde(default, deserialize_with = "some")]
+    state: Option<String>,
+    #[serde(rename = "state-every", default, deserialize_with = "some")]
+    state_every: Option<u64>,
+    #[serde(default, deserialize_with = "some")]
+    web: Option<Web>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Web {
+    Switch(bool),
+    At(SocketAddr),
+}
+
+/// A field that may be absent, and may not be `null`.
+fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 /// Parses `data` as a configuration.
@@ -39,6 +64,17 @@ pub fn run(data: &[u8]) {
             assert_eq!((config.port, config.ban_private), (oracle.port, oracle.ban_private));
             assert_eq!(config.good, oracle.good);
             assert_eq!(config.own_address_only, oracle.own_address_only);
+            assert_eq!((config.listen, config.allow), (oracle.listen, oracle.allow));
+            assert_eq!(config.allow_dir, oracle.allow_dir.map(PathBuf::from));
+            assert_eq!(
+                (config.state, config.state_every),
+                (oracle.state.map(PathBuf::from), oracle.state_every)
+            );
+            let web = oracle.web.and_then(|web| match web {
+                Web::Switch(shown) => shown.then_some(None),
+                Web::At(addr) => Some(Some(addr)),
+            });
+            assert_eq!(config.web, web);
         }
         Err(why) => assert!(config.is_err(), "accepted a configuration although: {why}"),
     }
@@ -52,6 +88,13 @@ fn oracle(data: &[u8]) -> Result<Oracle, String> {
     }
     let oracle: Oracle = serde_json::from_value(value).map_err(|error| error.to_string())?;
     let is_hash = |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_path = |text: &String| !text.is_empty() && !text.contains('\0');
+    if !oracle.allow_dir.iter().chain(&oracle.state).all(is_path) {
+        return Err("a path is none".into());
+    }
+    if oracle.state_every.is_some_and(|seconds| !(1..=3600).contains(&seconds)) {
+        return Err("the interval is out of range".into());
+    }
     if oracle.allowedhashes.iter().all(is_hash) { Ok(oracle) } else { Err("a hash is wrong".into()) }
 }
 
@@ -64,6 +107,15 @@ pub fn seeds() -> Vec<Seed> {
     vec![
         ("all-fields", with(r#", "ban-private": true, "good-ips": ["127.0.0.1", "192.0.2.1"]"#)),
         ("own-address-only", with(r#", "own-address-only": true"#)),
+        (
+            "every-option",
+            with(
+                r#", "listen": "[::1]:80", "allow": ["a.cascade"], "allow-dir": "files", "state": "kept",
+                "state-every": 60, "web": true"#,
+            ),
+        ),
+        ("options-of-another-kind", with(r#", "listen": 80, "allow": "x", "web": null, "state-every": 0"#)),
+        ("page-at-an-address", with(r#", "web": "127.0.0.1:80", "state": "", "allow-dir": "\u0000""#)),
         ("no-optional-field", with("")),
         ("nothing-allowed", br#"{"port": 0, "allowedhashes": []}"#.to_vec()),
         ("field-twice", with(r#", "port": 8889"#)),

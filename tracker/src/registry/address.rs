@@ -30,6 +30,18 @@ pub trait Address: Copy + Eq + Debug {
     /// The number that it holds.
     fn number(self) -> u32;
 
+    /// Bytes of it where it is kept.
+    const LEN: usize;
+
+    /// Writes its bytes, [`Address::LEN`] of them.
+    fn write(self, out: &mut Vec<u8>);
+
+    /// Reads what [`Address::write`] has written; `None`: not so many bytes.
+    fn read(bytes: &[u8]) -> Option<Self>;
+
+    /// The same for the wire.
+    fn wire(self) -> PeerAddr;
+
     /// Whether a registration of it by `source` is one of the source's own address.
     fn is_own_of(self, source: Source) -> bool {
         source == Source::of(self.host())
@@ -61,6 +73,22 @@ impl Address for SocketAddrV4 {
 
     fn number(self) -> u32 {
         self.ip().to_bits()
+    }
+
+    const LEN: usize = 6;
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ip().octets());
+        out.extend_from_slice(&self.port().to_be_bytes());
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let [a, b, c, d, port @ ..] = <[u8; 6]>::try_from(bytes).ok()?;
+        Some(Self::new(Ipv4Addr::new(a, b, c, d), u16::from_be_bytes(port)))
+    }
+
+    fn wire(self) -> PeerAddr {
+        self.into()
     }
 }
 
@@ -116,6 +144,22 @@ impl Address for AddressV6 {
     fn number(self) -> u32 {
         let [.., a, b, c, d] = self.ip;
         u32::from_be_bytes([a, b, c, d])
+    }
+
+    const LEN: usize = 18;
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ip);
+        out.extend_from_slice(&self.port);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (ip, port) = bytes.split_first_chunk()?;
+        Some(Self { ip: *ip, port: port.try_into().ok()? })
+    }
+
+    fn wire(self) -> PeerAddr {
+        self.peer_addr()
     }
 }
 

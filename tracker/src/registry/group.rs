@@ -108,6 +108,11 @@ impl<A> Crowd<A> {
         self.members.push(member);
     }
 
+    /// One of the members has this time now, which may be before that of any other.
+    pub(super) fn lower(&mut self, subscribed: u32) {
+        self.oldest = self.oldest.min(subscribed);
+    }
+
     /// Whether members may have lapsed. Where this is wrong, [`Crowd::purge`] sets it right.
     pub(super) const fn may_have_lapsed(&self, now: u32) -> bool {
         is_lapsed(self.oldest, now)

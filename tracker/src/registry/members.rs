@@ -18,6 +18,15 @@ pub(super) struct Allowance {
     pub(super) ports: usize,
 }
 
+/// Where there is room for one more peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a new group: the source has none in the swarm.
+    NoGroup,
+    /// In the source's group.
+    Group,
+}
+
 /// What a purge did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Purged {
@@ -59,24 +68,27 @@ impl<A: Address> Swarm<A> {
     }
 
     /// Registers a member where the source has registered it before, or in the place of its oldest one
-    /// where it has used up its allowance: the oldest of all, or of those with the same address. `None`
-    /// means that there is room for one more.
+    /// where it has used up its allowance: the oldest of all, or of those with the same address.
+    ///
+    /// # Errors
+    /// There is room for one more.
     pub(super) fn renew_or_replace(
         &mut self,
         key: Key,
         new: Member<A>,
         allowance: Allowance,
         shared: &mut Shared<A>,
-    ) -> Option<Subscribed> {
-        let (position, now) = (self.find(key, shared)?, new.subscribed());
+    ) -> Result<Subscribed, Place> {
+        let (position, now) = (self.find(key, shared).ok_or(Place::NoGroup)?, new.subscribed());
         let is_it = |member: &&mut Member<A>| member.addr == new.addr;
         if let Some(member) = self.members_mut(position, shared).iter_mut().find(is_it) {
             let lapsed = is_lapsed(member.subscribed(), now);
             *member = new;
-            return Some(if lapsed { Subscribed::New } else { Subscribed::Renewed });
+            self.lower(position, now, shared);
+            return Ok(if lapsed { Subscribed::New } else { Subscribed::Renewed });
         }
         if self.purge(position, now, shared).gone {
-            return None;
+            return Err(Place::NoGroup);
         }
         let members = self.members_mut(position, shared);
         let same_ip = |member: &&mut Member<A>| member.addr.same_ip(new.addr);
@@ -89,14 +101,37 @@ impl<A: Address> Swarm<A> {
         } else {
             None
         };
-        *victim? = new;
-        Some(Subscribed::New)
+        *victim.ok_or(Place::Group)? = new;
+        self.lower(position, now, shared);
+        Ok(Subscribed::New)
     }
 
-    /// Adds a member, which is not in its group yet.
-    pub(super) fn add(&mut self, key: Key, member: Member<A>, shared: &mut Shared<A>) {
+    /// What is registered again after a restart may be older than what is there.
+    fn lower(&self, position: u32, subscribed: u32, shared: &mut Shared<A>) {
+        let index = self.get(position, shared).and_then(Group::crowd_index);
+        if let Some(crowd) = index.and_then(|index| shared.crowds.get_mut(index)) {
+            crowd.lower(subscribed);
+        }
+    }
+
+    /// Removes the last group, with all of its members; returns how many they were.
+    pub(super) fn end_last(&mut self, shared: &mut Shared<A>) -> u32 {
+        let Some(position) = self.len().checked_sub(1) else { return 0 };
+        let Some(group) = self.get(position, shared).copied() else { return 0 };
+        let members = u32::try_from(self.members(position, shared).len()).unwrap_or(u32::MAX);
+        if let Some(index) = group.crowd_index() {
+            shared.crowds.remove(index);
+        }
+        self.remove(position, shared);
+        shared.ledger.remove(group.source(), members);
+        members
+    }
+
+    /// Adds a member, which is not in its group yet. Where there was a group, it may have ended since.
+    pub(super) fn add(&mut self, key: Key, member: Member<A>, place: Place, shared: &mut Shared<A>) {
         shared.ledger.add(key.source);
-        let Some(position) = self.find(key, shared) else {
+        let group = if place == Place::Group { self.find(key, shared) } else { None };
+        let Some(position) = group else {
             return self.insert(Group::one(key.source, member), key.good, shared);
         };
         match self.get(position, shared).copied() {

@@ -18,6 +18,7 @@
 
 mod address;
 mod chain;
+mod export;
 mod group;
 mod index;
 mod ledger;
@@ -31,9 +32,10 @@ mod swarm;
 
 pub use address::{Address, AddressV6};
 use cascade_format::CascadeHash;
+pub use export::{Cursor as ExportCursor, Registration};
 use group::Member;
 use index::Index;
-use members::Allowance;
+use members::{Allowance, Place};
 use pages::Pages;
 use sample::Asker;
 pub use source::Source;
@@ -223,7 +225,8 @@ impl<A: Address> Registry<A> {
     ) -> Result<Subscribed, RegistryFull> {
         let Claim { addr, source, good } = claim;
         let (key, member) = (Key { source, good }, Member::new(addr, now));
-        if let Some(slot) = self.find(file)
+        let (found, mut place) = (self.find(file), Place::NoGroup);
+        if let Some(slot) = found
             && let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize)
         {
             let shared = &mut self.shared;
@@ -231,14 +234,15 @@ impl<A: Address> Registry<A> {
                 Allowance { peers: self.bounds.source_swarm_peers, ports: self.bounds.source_ports };
             // It may change its rank.
             swarm.take(Key { good: !good, ..key }, addr, shared);
-            if let Some(done) = swarm.renew_or_replace(key, member, allowance, shared) {
-                return Ok(done);
+            match swarm.renew_or_replace(key, member, allowance, shared) {
+                Ok(done) => return Ok(done),
+                Err(room) => place = room,
             }
             self.drop_if_empty(slot);
         }
-        let slot = self.make_room(file, source, now)?;
+        let slot = self.make_room(file, found, source, now)?;
         if let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize) {
-            swarm.add(key, member, &mut self.shared);
+            swarm.add(key, member, place, &mut self.shared);
         }
         Ok(Subscribed::New)
     }
@@ -294,8 +298,14 @@ impl<A: Address> Registry<A> {
         before - self.peers()
     }
 
-    /// The slot of the file, after looking that one more registration of `source` fits there.
-    fn make_room(&mut self, file: &CascadeHash, source: Source, now: u32) -> Result<u32, RegistryFull> {
+    /// The slot of the file, after looking that one more registration of `source` fits there. `found` is where it was.
+    fn make_room(
+        &mut self,
+        file: &CascadeHash,
+        found: Option<u32>,
+        source: Source,
+        now: u32,
+    ) -> Result<u32, RegistryFull> {
         if self.shared.ledger.of(source) >= self.bounds.source_peers {
             return Err(RegistryFull::Source(self.bounds.source_peers));
         }
@@ -305,7 +315,8 @@ impl<A: Address> Registry<A> {
         if self.peers() >= self.bounds.peers {
             return Err(RegistryFull::Peers(self.bounds.peers));
         }
-        match self.find(file) {
+        // It may have ended since.
+        match found.filter(|slot| self.is_at(*slot, file)) {
             Some(slot) => Ok(slot),
             None if self.swarms >= self.bounds.swarms => Err(RegistryFull::Swarms(self.bounds.swarms)),
             None => Ok(self.add_swarm(*file)),
@@ -313,10 +324,11 @@ impl<A: Address> Registry<A> {
     }
 
     fn find(&self, file: &CascadeHash) -> Option<u32> {
-        self.directory.find(
-            self.shared.keys.hash_one(file),
-            |slot| matches!(self.slots.get(slot as usize), Some(Slot::Used(swarm)) if swarm.hash == *file),
-        )
+        self.directory.find(self.shared.keys.hash_one(file), |slot| self.is_at(slot, file))
+    }
+
+    fn is_at(&self, slot: u32, file: &CascadeHash) -> bool {
+        matches!(self.slots.get(slot as usize), Some(Slot::Used(swarm)) if swarm.hash == *file)
     }
 
     fn add_swarm(&mut self, file: CascadeHash) -> u32 {

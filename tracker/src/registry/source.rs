@@ -29,11 +29,11 @@ impl Source {
         }
     }
 
-    pub(super) const fn to_bytes(self) -> [u8; 4] {
+    pub(crate) const fn to_bytes(self) -> [u8; 4] {
         self.0.to_be_bytes()
     }
 
-    pub(super) const fn from_bytes(bytes: [u8; 4]) -> Self {
+    pub(crate) const fn from_bytes(bytes: [u8; 4]) -> Self {
         Self(u32::from_be_bytes(bytes))
     }
 }

@@ -133,7 +133,12 @@ impl Responder {
     pub fn swarms(&mut self, max: usize, now: Now) -> Vec<SwarmState> {
         let mut seen = HashSet::new();
         let files = [self.rooms.files(max), self.registry.files(max), self.registry_v6.files(max)].concat();
-        let files = files.into_iter().filter(|file| seen.insert(*file)).take(max).collect::<Vec<_>>();
+        let allowed = |file: &CascadeHash| self.policy.check_file(file).is_ok();
+        let files = files
+            .into_iter()
+            .filter(|file| seen.insert(*file) && allowed(file))
+            .take(max)
+            .collect::<Vec<_>>();
         let state = |cascade_hash| SwarmState { cascade_hash, summary: self.summary(&cascade_hash, now) };
         files.into_iter().map(state).collect()
     }

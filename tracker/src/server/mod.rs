@@ -18,6 +18,7 @@ mod held;
 use crate::ask::Request;
 use crate::clock;
 use crate::log::Log;
+use crate::registry::LIFETIME_SECS;
 use crate::responder::{Now, Responder, refuse};
 use crate::view::{QUESTIONS, Question, View};
 use connection::{Connection, Outcome};
@@ -131,13 +132,14 @@ impl Server {
         responder: Responder,
         log: Log,
         patience: Patience,
+        started: Instant,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let waken = Arc::new(Waken(Waker::new(poll.registry(), WAKER)?));
         let (view, questions) = View::new(Arc::clone(&waken));
-        let started = clock::now();
+        let now = clock::now();
         Ok(Self {
             poll,
             listener,
@@ -152,7 +154,7 @@ impl Server {
             acceptable: true,
             accept_again: None,
             started,
-            next_sweep: started + SWEEP_TICK,
+            next_sweep: now + SWEEP_TICK,
             requests: 0,
         })
     }
@@ -166,8 +168,14 @@ impl Server {
         self.view.clone()
     }
 
-    /// Serves until stopped.
-    pub(crate) fn run(mut self) -> io::Result<()> {
+    /// Serves until stopped, or until the poll or the listener breaks; returns what it knew then.
+    pub(crate) fn run(mut self) -> (io::Result<()>, Responder, Now) {
+        let served = self.serve();
+        let now = self.time(clock::now());
+        (served, self.responder, now)
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut accepted = Vec::with_capacity(ACCEPT_BATCH);
         while !self.stopper.stop.load(Ordering::Acquire) {
@@ -203,8 +211,7 @@ impl Server {
 
     /// The time for registrations.
     fn time(&self, now: Instant) -> Now {
-        let steady = now.saturating_duration_since(self.started).as_secs();
-        Now { steady: u32::try_from(steady).unwrap_or(u32::MAX), unix: clock::unix_now() }
+        time_since(self.started, now)
     }
 
     /// How long the poll may wait.
@@ -328,6 +335,14 @@ impl Server {
             self.next_sweep = if removed >= SWEEP_ON { now } else { now + SWEEP_TICK };
         }
     }
+}
+
+/// The time for registrations of a tracker that has started at `started`: the second [`LIFETIME_SECS`] of its steady
+/// clock, so that a registration from before has a second, too.
+pub(crate) fn time_since(started: Instant, now: Instant) -> Now {
+    let steady = now.saturating_duration_since(started).as_secs();
+    let steady = u32::try_from(steady).unwrap_or(u32::MAX).saturating_add(LIFETIME_SECS);
+    Now { steady, unix: clock::unix_now() }
 }
 
 /// Whether an error of accept is about the one connection, or about nothing: the next may go well.
