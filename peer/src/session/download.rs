@@ -142,8 +142,7 @@ impl Session {
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
         let resumed_bytes =
             layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
-        let stamp = place.stamp();
-        let hash = metafile.cascade_hash();
+        let (stamp, hash) = (place.stamp(), metafile.cascade_hash());
         let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), stamp));
         if !on_disk {
             shared.ledger().found(&have);
