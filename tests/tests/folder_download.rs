@@ -1,4 +1,5 @@
 use cascade_tests::cascade_file::TestFile;
+use cascade_tests::clock;
 use cascade_tests::foreign_client::blocks_given;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::foreign_tracker::ForeignTracker;
@@ -9,6 +10,7 @@ use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 fn scene() -> FolderScene {
     FolderScene::new("photos", "10240", tree::make)
@@ -109,6 +111,21 @@ fn what_has_come_is_served_before_and_after_the_folder_is_complete() {
     tree::assert_same(&scene.source, &elsewhere.target);
     assert_eq!(elsewhere.names(), ["photos", "photos.cascade"]);
     process.end_by(Signal::TERM).assert_success();
+}
+
+#[test]
+fn a_seeder_that_a_tracker_alone_knows_is_still_known_when_the_file_turns_out_to_be_a_folder() {
+    let (scene, file) = archive();
+    let peer = ForeignPeer::honest(&file);
+    let tracker = ForeignTracker::listing(&[peer.addr]);
+    let elsewhere = Elsewhere::of(&file);
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    let start = clock::now();
+    elsewhere.download(nobody).arg("--tracker").arg(tracker.addr.to_string()).run().assert_success();
+    // The tracker's next list would come after thirty seconds.
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert_eq!(tracker.announces().len(), 1);
+    tree::assert_same(&scene.source, &elsewhere.target);
 }
 
 /// A download that has half of the blocks, and waits for the others.

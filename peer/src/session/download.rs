@@ -31,8 +31,9 @@ use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, Taken, part};
 use crate::tracker_client::{TrackerError, resolve};
 use crate::view::SeenFile;
-use cascade_format::{Layout, PeerAddr};
+use cascade_format::{Have, Layout, PeerAddr};
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,8 +103,10 @@ struct Session {
     taken: Option<Taken>,
     /// What peers gave before this session, in the same download …
     earlier: Vec<PeerShare>,
-    /// … and the bytes that were there before all of it.
-    there_before: u64,
+    /// … and the bytes that came then.
+    came_before: u64,
+    /// The last answer of each tracker.
+    answers: HashMap<u16, Answer>,
     /// Trackers that have not answered yet, and what the others said.
     silent_trackers: usize,
     tracker_news: Vec<String>,
@@ -140,8 +143,7 @@ impl Session {
     ) -> Result<Self, DownloadError> {
         let Prepared { data, have, on_disk, place, target, taken } = prepared;
         let (metafile, layout) = (Arc::clone(&download.metafile), *download.metafile.layout());
-        let resumed_bytes =
-            layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum();
+        let resumed_bytes = bytes_of(&layout, &have);
         let (stamp, hash) = (place.stamp(), metafile.cascade_hash());
         let shared = Arc::new(Shared::new(hash, data, HaveMap::new(layout, &have), stamp));
         if !on_disk {
@@ -181,9 +183,10 @@ impl Session {
             target,
             resumed_bytes,
             rate: Average::default(),
+            answers: HashMap::new(),
             taken,
             earlier: Vec::new(),
-            there_before: resumed_bytes,
+            came_before: 0,
             tracker_news: Vec::new(),
             received: 0,
             last_arrival: Duration::ZERO,
@@ -426,8 +429,8 @@ impl Session {
 
     fn handle_tracker(&mut self, answer: Answer, observer: &mut dyn Observer) {
         self.silent_trackers = self.silent_trackers.saturating_sub(1);
-        let tracker = answer.tracker;
-        match answer.list {
+        let tracker = answer.tracker.clone();
+        match &answer.list {
             Ok(list) => {
                 if self.engine.listen.is_some() {
                     list.announced.iter().for_each(|addr| self.plan.set_own_address(*addr));
@@ -441,6 +444,7 @@ impl Session {
                 observer.event(Event::TrackerFailed { tracker, error: error.to_string() });
             }
         }
+        self.answers.insert(answer.number, answer);
     }
 
     /// Keeps the last word of the trackers, for the message of `--no-wait`.
@@ -520,7 +524,7 @@ impl Session {
         Summary {
             path: self.target.clone(),
             bytes: self.shared.layout().length(),
-            resumed_bytes: self.resumed_bytes.saturating_sub(taken).min(self.there_before),
+            resumed_bytes: self.resumed_bytes.saturating_sub(taken).saturating_sub(self.came_before),
             taken: self.taken.clone(),
             time: self.start.elapsed(),
             shares: self.shares(),
@@ -528,6 +532,12 @@ impl Session {
             bytes_duplicate: totals.bytes_duplicate,
             busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }
+    }
+
+    /// Bytes that have come in this session and those before it, in the same download.
+    fn came(&self) -> u64 {
+        let there = bytes_of(self.shared.layout(), &self.shared.have().snapshot());
+        self.came_before + there.saturating_sub(self.resumed_bytes)
     }
 
     /// What each peer gave in this download, the most generous first.
@@ -545,6 +555,11 @@ impl Session {
         shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
         shares
     }
+}
+
+/// Length of the blocks of `have`.
+fn bytes_of(layout: &Layout, have: &Have) -> u64 {
+    layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum()
 }
 
 /// Length of the blocks that were right.

@@ -130,7 +130,7 @@ impl Download {
         let checking = FileState::Checking { done: 0, total: layout.length() };
         let mut shown = engine.seen.show(hash, &self.target, Some(layout), checking);
         let (mut beginnings, mut file, mut earlier) = (0, None::<Arc<Shared>>, Vec::new());
-        let mut there_before = None;
+        let mut came = 0;
         // No folder's archive has this length.
         let mut replace = Head::of(layout.length()).is_some() || self.take_plain_name();
         loop {
@@ -142,15 +142,20 @@ impl Download {
             let seen = Arc::clone(shown.file());
             let mut session = Session::begin(self.clone(), engine.clone(), start, (prepared, seen))?;
             session.earlier = std::mem::take(&mut earlier);
-            session.there_before = *there_before.get_or_insert(session.there_before);
+            session.came_before = came;
             // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
             session.end(result.as_ref().ok());
-            earlier = session.shares();
+            (earlier, came) = (session.shares(), session.came());
             let ended = result?;
             // The conversation with the trackers goes on: the file is served, or begun anew.
-            engine.park_unheard(self.metafile.cascade_hash(), session.announcer);
+            if !matches!(ended, Ended::Done) {
+                session.announcer.put_back(session.answers.into_values());
+                engine.park(hash, session.announcer);
+            } else {
+                engine.park_unheard(hash, session.announcer);
+            }
             match ended {
                 Ended::Done => {
                     if engine.listen.is_some() {
