@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::task::JoinSet;
 
-/// Share files and folders with anybody who gets the line that is printed, until interrupted, or until so many have them
+/// Share files and folders with anybody who gets the line that is printed, until interrupted, or until N have them
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The files and folders to share

@@ -1,4 +1,4 @@
-//! The rooms of what `peer share` shares: its own part in those that it keeps itself, and the end when so many have it.
+//! The rooms of what `peer share` shares: its own part in those that it keeps itself, and the end when enough receivers have it.
 
 use super::asked::Asked;
 use super::share::Item;
@@ -11,7 +11,7 @@ use cascade_tracker::Desk;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often it is looked whether so many have it.
+/// How often it is looked whether enough receivers have it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long its own tracker still answers then: `peer wait`, which asks each second, must learn it too.

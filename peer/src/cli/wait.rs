@@ -1,4 +1,4 @@
-//! `peer wait`: ends when so many have a file.
+//! `peer wait`: ends when N receivers, or all, have a file.
 
 use super::asked::{Asked, Heard, runtime};
 use super::given::Trackers;
@@ -23,7 +23,7 @@ const FIRST_ANSWER: Duration = Duration::from_secs(30);
 /// A plain line at most so often, unless one more has everything.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Wait until so many peers have received a file
+/// Wait until N peers, or all, have received a file
 ///
 /// A tracker is asked each second; it must keep rooms, as `tracker` and `peer share` do. Counted are peers that were
 /// started to receive the file (peer download), those among them that have left within the last day.
@@ -199,7 +199,7 @@ impl<'a> Teller<'a> {
 }
 
 impl Wanted {
-    /// Whether the room has so many.
+    /// Whether enough of the room have it.
     fn is_reached(self, summary: &Summary) -> bool {
         match self {
             Self::Number(number) => summary.complete >= number,

@@ -123,7 +123,7 @@ pub enum HeadError {
 }
 
 impl Head {
-    /// Of a file of `length` bytes. `None`: no folder has so many.
+    /// Of a file of `length` bytes. `None`: no folder has that length.
     #[must_use]
     pub fn of(length: u64) -> Option<Self> {
         // A tar archive has whole units.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// Files of so many bytes or more are asked of the disk ahead of the reader; opening smaller ones for it would cost
+/// Files of at least this number of bytes are asked of the disk ahead of the reader; opening smaller ones for it would cost
 /// more than it saves.
 const AHEAD_LEN: u64 = 1 << 20;
 

@@ -23,7 +23,7 @@ pub fn open_now() -> usize {
     std::fs::read_dir("/dev/fd").map_or(0, |entries| entries.count().saturating_sub(1))
 }
 
-/// How many clients a process with this limit, and so many descriptors open already, can hold:
+/// How many clients a process with this limit can hold that has `open` descriptors already:
 /// [`RESERVED_DESCRIPTORS`] are kept for other uses, but never more than half of what is left.
 #[must_use]
 pub fn clients_within(limit: usize, open: usize) -> usize {
@@ -31,8 +31,8 @@ pub fn clients_within(limit: usize, open: usize) -> usize {
     left.saturating_sub(RESERVED_DESCRIPTORS.min(left / 2))
 }
 
-/// Whether so many descriptors for files can be had with this limit, and so many open already, beside those
-/// of so many serving threads.
+/// Whether `files` descriptors can be had with this limit by a process that has `open` already, beside those of its
+/// serving threads.
 ///
 /// # Errors
 /// The limit that they need.

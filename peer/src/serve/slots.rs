@@ -50,7 +50,7 @@ impl Mark {
         self.gives_way.store(at, Ordering::Relaxed);
     }
 
-    /// It need not make room for so many milliseconds longer.
+    /// It need not make room for this number of milliseconds longer.
     pub(super) fn stays_longer(&self, by: u64) {
         self.gives_way.fetch_add(by, Ordering::Relaxed);
     }

@@ -53,7 +53,7 @@ pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Got> 
     Ok(got)
 }
 
-/// Lets the system take only so many bytes besides those on their way: what waits in its buffers is memory,
+/// Lets the system take only this number of bytes besides those on their way: what waits in its buffers is memory,
 /// is promised to one client, and nobody sees that it waits. `None`: as many as it likes.
 #[cfg(target_os = "linux")]
 pub(super) fn limit_unsent(stream: &TcpStream, unsent: Option<u32>) {

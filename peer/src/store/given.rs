@@ -232,7 +232,7 @@ impl Receiver {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// It was given so many bytes more.
+    /// It was given this number of bytes more.
     pub(crate) fn add(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }

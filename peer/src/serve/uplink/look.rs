@@ -12,7 +12,7 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Who takes less, in bytes a second, does not wait for the uplink, but for itself …
 const MIN_TAKEN: f64 = 4096.0;
 
-/// … and so does who takes less than one part in so many of what a client takes on average.
+/// … and so does a client that takes less than one part in this number of what a client takes on average.
 const SLOW_PART: f64 = 16.0;
 
 #[derive(Debug)]
