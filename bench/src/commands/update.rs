@@ -108,7 +108,7 @@ pub fn run(options: &Options) -> Result<()> {
     options.common.place.write_json(&Report { machine: &machine, length, block, rows: &rows, goals: &goals })
 }
 
-/// Makes the next version: one file in so many has other bytes, one in as many another name, and one that is new
+/// Makes the next version: one file in a given number has other bytes, one in the same number another name, and one that is new
 /// stands before all others. Tells how many bytes are new.
 fn change(folder: &Path, options: &Options) -> Result<u64> {
     let mut random = fastrand::Rng::with_seed(1);

@@ -36,13 +36,13 @@ pub struct Marker {
 pub struct Progress(NonZeroU8);
 
 impl Progress {
-    /// That of somebody who has every block.
+    /// The mark of a requester that has every block.
     pub const COMPLETE: Self = Self(NonZeroU8::MAX);
 
     /// The steps between none and all.
     const STEPS: u128 = NonZeroU8::MAX.get() as u128 - 1;
 
-    /// That of somebody who has `had` of `blocks` blocks; `None`: there are none to be had.
+    /// The mark of a requester that has `had` of `blocks` blocks; `None`: the file has no block.
     #[must_use]
     pub fn of(had: u64, blocks: u64) -> Option<Self> {
         let steps = (u128::from(had.min(blocks)) * Self::STEPS).checked_div(u128::from(blocks))?;

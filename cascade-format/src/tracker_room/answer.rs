@@ -1,4 +1,4 @@
-//! What a tracker answers to who asks for a room: its numbers, and a part of its members.
+//! A tracker's answer to a question for a room: the numbers of the room, and a part of its members.
 
 use super::{PeerName, Program, Progress};
 use crate::address::{PEER_ADDR_LEN, PeerAddr};
