@@ -124,6 +124,9 @@ pub struct Cli {
     /// Packets have headers and are acknowledged
     #[arg(long, value_enum)]
     pub headers: Option<Switch>,
+    /// Print also when each link of up to 32 peers was in use, and why it was idle
+    #[arg(long, conflicts_with_all = ["table", "sweep", "json"])]
+    pub links: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

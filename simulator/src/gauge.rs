@@ -1,5 +1,6 @@
 //! What is observed while a swarm runs: how busy the links are, and how much each peer has.
 
+use crate::idle::IdleTimes;
 use crate::units::{Nanos, seconds};
 
 /// Most readings that are kept; beyond, every other one is merged into the next and they are taken half as often.
@@ -44,13 +45,16 @@ pub struct Gauges {
     /// Busy time of each peer's uplink and downlink at the last reading.
     pub(crate) busy: Vec<(Nanos, Nanos)>,
     pub(crate) readings: Vec<Reading>,
+    /// Of a small swarm.
+    pub(crate) idle: Option<IdleTimes>,
 }
 
 impl Gauges {
     /// Gauges to be read at this interval.
     #[must_use]
     pub fn new(interval: Nanos, peers: usize) -> Self {
-        Self { interval, last: 0, busy: vec![(0, 0); peers], readings: Vec::new() }
+        let idle = (peers <= crate::idle::MAX_PEERS).then(IdleTimes::new);
+        Self { interval, last: 0, busy: vec![(0, 0); peers], readings: Vec::new(), idle }
     }
 
     pub(crate) fn push(&mut self, reading: Reading) {

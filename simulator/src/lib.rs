@@ -8,6 +8,7 @@
 //! | [`bound`] | how fast it could be at best |
 //! | [`world`] | the simulation itself |
 //! | [`gauge`] | what is observed while it runs |
+//! | [`idle`] | when each link of a small swarm was idle, and why |
 //! | [`outcome`] | what came of it |
 //! | [`report`] | that as a table, as JSON and as a picture |
 //! | [`sweep`] | what each tuned constant is good for |
@@ -17,6 +18,7 @@ pub mod bound;
 pub mod cli;
 pub mod clock;
 pub mod gauge;
+pub mod idle;
 pub mod outcome;
 pub mod preset;
 pub mod random;

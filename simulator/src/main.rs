@@ -3,7 +3,7 @@
 
 use cascade_simulator::cli::Cli;
 use cascade_simulator::preset::{Preset, among_themselves, presets};
-use cascade_simulator::report::{json, picture, table};
+use cascade_simulator::report::{idle, json, picture, table};
 use cascade_simulator::sweep::Sweep;
 use cascade_simulator::{Outcome, Scenario, World, clock};
 use clap::Parser;
@@ -45,6 +45,9 @@ fn run(cli: &Cli) -> Result<bool, String> {
         print(&json(&outcome).map_err(|error| error.to_string())?)?;
     } else {
         print(&table::outcome(&outcome, wall))?;
+        if cli.links {
+            print(&idle::links(&outcome))?;
+        }
     }
     Ok(outcome.is_complete())
 }

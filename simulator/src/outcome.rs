@@ -1,6 +1,7 @@
 //! What came of a swarm.
 
 use crate::gauge::{Phase, Reading};
+use crate::idle::IdleTimes;
 use crate::scenario::{Habit, Scenario};
 use serde::Serialize;
 
@@ -101,6 +102,9 @@ pub struct Outcome {
     pub phases: Vec<Phase>,
     /// The gauges over time.
     pub readings: Vec<Reading>,
+    /// When each link of a small swarm was idle, and why.
+    #[serde(skip)]
+    pub idle: IdleTimes,
 }
 
 impl Outcome {

@@ -1,5 +1,6 @@
 //! What people and programs see of an outcome.
 
+pub mod idle;
 pub mod picture;
 pub mod table;
 

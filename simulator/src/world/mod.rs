@@ -11,10 +11,12 @@
 //! | [`field`] | a program of the field |
 //! | [`tracker`] | the tracker, with the registry that ships |
 //! | [`life`] | coming, turns, going |
+//! | [`observe`], [`idle`] | reading the gauges, and why links are idle |
 
 mod conn;
 mod event;
 mod field;
+mod idle;
 mod life;
 mod line;
 mod node;

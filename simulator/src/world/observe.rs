@@ -27,6 +27,7 @@ impl World {
         let (mut up, mut down) = (Share::default(), Share::default());
         let (mut seeder, mut unasked, mut asking_nothing) = (0.0, Share::default(), Share::default());
         let (mut queue, mut longest_queue) = (Share::default(), 0);
+        let mut samples = Vec::new();
         for id in self.nodes.ids() {
             let node = &self.nodes[id];
             let busy = (node.up.busy, node.down.busy);
@@ -46,11 +47,15 @@ impl World {
                 down.add(used(busy.1, before.1), rates.down);
                 asking_nothing.add(f64::from(u8::from(!self.has_asked(node))), 1.0);
             }
+            if self.gauges.idle.is_some() {
+                samples.push(self.sample(id, span, used(busy.0, before.0), used(busy.1, before.1)));
+            }
             if id == Self::SEEDER {
                 seeder = used(busy.0, before.0).min(1.0);
             }
         }
         self.gauges.last = self.now;
+        self.gauges.idle.iter_mut().for_each(|idle| samples.drain(..).for_each(|sample| idle.add(sample)));
         let reading = Reading {
             at: seconds(self.now.saturating_sub(HEAD_START)),
             uplinks: up.mean().min(1.0),
@@ -68,7 +73,7 @@ impl World {
     }
 
     /// Whether the peer waits for a block.
-    fn has_asked(&self, node: &Node) -> bool {
+    pub(super) fn has_asked(&self, node: &Node) -> bool {
         match &node.client {
             Client::Ours(ours) => {
                 ours.links.iter().filter_map(|(_, conn)| self.conns.get(*conn)).any(|conn| {
@@ -136,6 +141,7 @@ impl World {
             },
             phases: phases(&self.gauges.readings, end),
             readings: self.gauges.readings,
+            idle: self.gauges.idle.unwrap_or_default(),
             scenario: self.scenario,
         }
     }

@@ -1,0 +1,229 @@
+//! What a seeder offers, and whose requests are refused.
+
+use super::*;
+
+#[test]
+fn a_lone_reader_of_a_seeder_may_ask_for_anything() {
+    let mut upload = seeder();
+    let subscriber = upload.open(NOW, Some(addr(1)));
+    assert!(asked(&mut upload, NOW, subscriber, 0, Some(block(5)), 0));
+    assert_eq!(news(&mut upload, NOW, subscriber), Some(vec![Item::Everything]));
+    assert_eq!(news(&mut upload, NOW, subscriber), None);
+}
+
+#[test]
+fn two_readers_are_told_of_each_other_and_offered_different_blocks() {
+    let mut upload = seeder();
+    let subscribers = [upload.open(NOW, Some(addr(1))), upload.open(NOW, Some(addr(2)))];
+    let told = subscribers.map(|subscriber| news(&mut upload, NOW, subscriber).unwrap());
+    assert!(
+        told[0].contains(&Item::Choosing) && told[0].contains(&Item::Peers(vec![addr(2).v4().unwrap()])),
+        "{told:?}"
+    );
+    assert!(told[1].contains(&Item::Peers(vec![addr(1).v4().unwrap()])), "{told:?}");
+    let (one, two) = (offered(&told[0]), offered(&told[1]));
+    assert!(!one.is_empty() && !two.is_empty(), "{told:?}");
+    assert!(one.iter().all(|number| !two.contains(number)), "{told:?}");
+}
+
+#[test]
+fn large_blocks_leave_one_to_a_leecher_and_four_at_a_time() {
+    let mut upload = seeder();
+    let subscribers: Vec<_> = (1..=8).map(|host| upload.open(NOW, Some(addr(host)))).collect();
+    let told: Vec<_> = subscribers
+        .iter()
+        .map(|subscriber| offered(&news(&mut upload, NOW, *subscriber).unwrap_or_default()))
+        .collect();
+    assert!(told.iter().all(|offers| offers.len() <= 1), "{told:?}");
+    assert_eq!(told.iter().flatten().count(), 4, "{told:?}");
+    // What a leecher asks for before it knows of offers is left to those that are offered it.
+    let idle = told.iter().position(Vec::is_empty).unwrap();
+    assert!(!asked(&mut upload, NOW, subscribers[idle], 0, Some(block(70)), 0));
+    let taken = told.iter().position(|offers| !offers.is_empty()).unwrap();
+    let first = block(told[taken][0]);
+    assert!(asked(&mut upload, NOW, subscribers[taken], 1, Some(first), 0));
+    upload.sent_to(NOW, subscribers[taken], first);
+    upload.handle_time(NOW);
+    // The next offer goes to one that has got nothing yet.
+    let next: Vec<_> = subscribers
+        .iter()
+        .map(|subscriber| offered(&news(&mut upload, NOW, *subscriber).unwrap_or_default()).len())
+        .collect();
+    assert_eq!((next.iter().sum::<usize>(), next[taken]), (1, 0), "{next:?}");
+}
+
+#[test]
+fn a_first_question_for_a_block_that_another_has_is_put_off() {
+    let small = Layout::new(100 << 18, 1 << 18).unwrap();
+    let mut upload = Upload::new(small, &Have::all(&small), Tuning::DEFAULT);
+    let first = upload.open(NOW, Some(addr(1)));
+    let second = upload.open(NOW, Some(addr(2)));
+    assert!(asked(&mut upload, NOW, first, 0, small.block(70), 0));
+    assert!(!asked(&mut upload, NOW, second, 0, small.block(70), 0));
+    assert!(asked(&mut upload, NOW, second, 0, small.block(70), 0), "it insists");
+}
+
+/// Takes every offer at once until nothing is offered; gives the blocks in order of their offers.
+fn take_all(upload: &mut Upload, now: Time, subscribers: &[SubscriberId]) -> Vec<u64> {
+    let (mut all, mut seen) = (Vec::new(), vec![0; subscribers.len()]);
+    loop {
+        let before = all.len();
+        for (subscriber, seen) in subscribers.iter().zip(&mut seen) {
+            for number in offered(&news(upload, now, *subscriber).unwrap_or_default()) {
+                *seen += 1;
+                assert!(asked(upload, now, *subscriber, *seen, Some(block(number)), 0));
+                upload.sent_to(now, *subscriber, block(number));
+                all.push(number);
+            }
+        }
+        if all.len() == before {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn every_block_is_offered_once_and_then_all_may_be_asked() {
+    let mut upload = seeder();
+    let subscribers = [1, 2, 3].map(|host| upload.open(NOW, Some(addr(host))));
+    let mut all = take_all(&mut upload, NOW, &subscribers);
+    all.sort_unstable();
+    assert_eq!(all, (0..100).collect::<Vec<_>>());
+    let wakeup = upload.next_wakeup(NOW).unwrap();
+    subscribers.iter().for_each(|subscriber| park(&mut upload, *subscriber));
+    upload.take_woken(NOW);
+    upload.handle_time(wakeup);
+    assert_eq!(upload.take_woken(NOW).len(), 3);
+    assert_eq!(news(&mut upload, wakeup, subscribers[0]), Some(vec![Item::Everything]));
+}
+
+#[test]
+fn what_a_reader_leaves_or_lets_lapse_goes_to_others() {
+    for leaves in [true, false] {
+        let mut upload = seeder();
+        let subscribers = [1, 2, 3].map(|host| upload.open(NOW, Some(addr(host))));
+        let lost = offered(&news(&mut upload, NOW, subscribers[0]).unwrap());
+        assert!(!lost.is_empty());
+        let mut now = NOW;
+        if leaves {
+            upload.unsubscribe(now, subscribers[0]);
+        }
+        let mut got = take_all(&mut upload, now, &subscribers[1..]);
+        if !leaves {
+            now += Duration::from_secs(60);
+            got.extend(take_all(&mut upload, now, &subscribers[1..]));
+        }
+        assert!(lost.iter().all(|number| got.contains(number)), "leaves {leaves}: {lost:?} of {got:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_declines_gets_other_offers() {
+    let mut upload = seeder();
+    let subscribers = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
+    let first = offered(&news(&mut upload, NOW, subscribers[0]).unwrap());
+    asked(&mut upload, NOW, subscribers[0], 0, None, 0);
+    assert_eq!(news(&mut upload, NOW, subscribers[0]), None, "it has not read them yet");
+    asked(&mut upload, NOW, subscribers[0], u32::try_from(first.len()).unwrap(), None, 0);
+    let second = offered(&news(&mut upload, NOW, subscribers[0]).unwrap());
+    assert!(!second.is_empty() && second.iter().all(|number| !first.contains(number)), "{second:?}");
+}
+
+#[test]
+fn a_fast_seeder_does_not_choose() {
+    let mut upload = seeder();
+    let subscribers = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
+    for step in 0..100u64 {
+        upload.sent_to(NOW + Duration::from_millis(step * 4), subscribers[0], block(step));
+    }
+    let now = NOW + Duration::from_secs(1);
+    assert!(news(&mut upload, now, subscribers[0]).unwrap().contains(&Item::Everything));
+}
+
+#[test]
+fn a_peer_with_many_blocks_lets_more_wait() {
+    for (blocks, size, most) in [(8, 1 << 20, 7), (80, 1 << 20, 12), (8, 64 << 10, 4), (80, 64 << 10, 12)] {
+        let layout = Layout::new(100 * size, size).unwrap();
+        let mut have = Have::none(&layout);
+        layout.iter().take(blocks).for_each(|block| assert!(have.insert(block)));
+        let mut upload = Upload::new(layout, &have, Tuning::DEFAULT);
+        let subscriber = upload.open(NOW, None);
+        let first = layout.block(0);
+        assert!(asked(&mut upload, NOW, subscriber, 0, first, most - 1), "{blocks} of {size}");
+        assert!(!asked(&mut upload, NOW, subscriber, 0, first, most), "{blocks} of {size}");
+    }
+}
+
+/// Takes all that the subscriber is offered, and returns it.
+fn take_offers(upload: &mut Upload, now: Time, subscriber: SubscriberId, seen: &mut u32) -> Vec<u64> {
+    let offers = offered(&news(upload, now, subscriber).unwrap_or_default());
+    *seen += u32::try_from(offers.len()).unwrap();
+    for number in &offers {
+        assert!(asked(upload, now, subscriber, *seen, Some(block(*number)), 0));
+        upload.sent_to(now, subscriber, block(*number));
+    }
+    offers
+}
+
+#[test]
+fn many_readers_of_one_host_do_not_keep_what_is_on_offer() {
+    let mut upload = seeder();
+    let (mut now, greedy_host) = (NOW, IpAddr::from([10, 0, 0, 9]));
+    let greedy: Vec<SubscriberId> =
+        (1..=50).map(|port| upload.open(now, Some(PeerAddr::new(greedy_host, port)))).collect();
+    let held: usize =
+        greedy.iter().map(|subscriber| offered(&news(&mut upload, now, *subscriber).unwrap()).len()).sum();
+    assert_eq!(
+        held as u64,
+        Tuning::DEFAULT.min_offered_blocks,
+        "alone they are offered all that may be on offer"
+    );
+    let mut honest = [1, 2].map(|host| (upload.open(now, Some(addr(host))), 0));
+    let mut got = 0;
+    // Long before an offer that nobody asks for lapses.
+    for step in 0..40usize {
+        now += Duration::from_millis(100);
+        for (subscriber, seen) in &mut honest {
+            got += take_offers(&mut upload, now, *subscriber, seen).len();
+        }
+        // They ask for what they like, and are told what they are offered.
+        let subscriber = greedy[step % greedy.len()];
+        asked(&mut upload, now, subscriber, 0, Some(block(step as u64)), 0);
+        upload.sent_to(now, subscriber, block(step as u64));
+        let _ = news(&mut upload, now, subscriber);
+    }
+    assert!(got >= 97, "two others were offered {got} of 100 blocks");
+}
+
+#[test]
+fn subscribers_that_take_nothing_do_not_hold_up_another() {
+    let mut upload = seeder();
+    let mut idlers = [1, 2].map(client);
+    let mut leecher = client(3);
+    let (mut now, mut seen, mut got, mut wanted) = (NOW, 0, 0, Vec::new());
+    let server = Server { waiting: 0, counted: false, has: &|_| true };
+    for idler in &mut idlers {
+        poll(&mut upload, now, idler, Behind::Nothing);
+    }
+    // One block of 1 MiB in each 50 ms.
+    while got < 100 {
+        now += Duration::from_millis(25);
+        upload.handle_time(now);
+        let marker = Some(Marker { port: 7001, offers_seen: seen, progress: None });
+        let news = Request { wanted: Wanted::News, marker, behind: Behind::Nothing };
+        if let Decision::Tell(items) = upload.request(now, &mut leecher, news, server) {
+            let offers = offered(&items);
+            seen += u32::try_from(offers.len()).unwrap();
+            wanted.extend(offers);
+        }
+        now += Duration::from_millis(25);
+        if let Some(number) = wanted.pop() {
+            let marker = Some(Marker { port: 7001, offers_seen: seen, progress: None });
+            let request = Request { wanted: Wanted::Block(block(number)), marker, behind: Behind::Nothing };
+            assert!(matches!(upload.request(now, &mut leecher, request, server), Decision::Give(_)));
+            upload.sent(now, &leecher, block(number));
+            got += 1;
+        }
+        assert!(now < NOW + Duration::from_secs(8), "{got} of 100 blocks after eight seconds");
+    }
+}
