@@ -24,7 +24,7 @@
 //! | `response` | requests to statuses (pure) |
 //! | `conversation` | a client and one file: what it asks is decided by `cascade_swarm::give` |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
-//! | `proof` | hashing blocks before they are sent, for who wants it |
+//! | `proof` | hashing blocks before they are sent, with `--paranoid` |
 //! | `large` | one large answer from the page cache (Linux) |
 //! | `socket` | calls on the socket that do not wait |
 

@@ -40,7 +40,7 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             Next::Limit(until) => Box::pin(tokio::time::sleep_until(until.into())).await,
             Next::News(until) => Box::pin(wait_for_news(connection, until)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
-            // Boxed, so that those who are not closing need no room for it.
+            // Boxed, so that connections that are not closing need no room for it.
             Next::Close => return Box::pin(close(connection)).await,
         }
     }
