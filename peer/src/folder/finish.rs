@@ -2,9 +2,10 @@
 
 use super::beneath::{Beneath, look};
 use super::error::FolderError;
+use super::looker::Looker;
 use super::mark::{Mark, is_file};
 use super::part::IN_THE_WAY;
-use super::tree::{Base, Looker, Tree};
+use super::tree::{Base, Tree};
 use super::update;
 use super::walk::Special;
 use cascade_archive::{Entry, Kind};

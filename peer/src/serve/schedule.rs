@@ -3,9 +3,10 @@
 //! The connections of a worker take turns in the order in which they became ready. One that waits for a share of
 //! the uplink, as [`cascade_swarm::give`] counts it, looks again after a pause.
 
-use super::connection::{Connection, Next};
+use super::connection::Connection;
 use super::slots::Phase;
 use super::socket::{self, Got};
+use super::turn::Next;
 use crate::limits::DRAIN_LEN;
 use socket2::SockRef;
 use std::future::poll_fn;
