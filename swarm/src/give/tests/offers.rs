@@ -167,32 +167,34 @@ fn take_offers(upload: &mut Upload, now: Time, subscriber: SubscriberId, seen: &
 
 #[test]
 fn many_readers_of_one_host_do_not_keep_what_is_on_offer() {
-    let mut upload = seeder();
-    let (mut now, greedy_host) = (NOW, IpAddr::from([10, 0, 0, 9]));
-    let greedy: Vec<SubscriberId> =
-        (1..=50).map(|port| upload.open(now, Some(PeerAddr::new(greedy_host, port)))).collect();
-    let held: usize =
-        greedy.iter().map(|subscriber| offered(&news(&mut upload, now, *subscriber).unwrap()).len()).sum();
-    assert_eq!(
-        held as u64,
-        Tuning::DEFAULT.min_offered_blocks,
-        "alone they are offered all that may be on offer"
-    );
-    let mut honest = [1, 2].map(|host| (upload.open(now, Some(addr(host))), 0));
-    let mut got = 0;
-    // Long before an offer that nobody asks for lapses.
-    for step in 0..40usize {
-        now += Duration::from_millis(100);
-        for (subscriber, seen) in &mut honest {
-            got += take_offers(&mut upload, now, *subscriber, seen).len();
+    // Of large blocks each has one offer open, so that two that look ten times a second take twenty.
+    for (size, least, steps) in [(256 << 10, 5, 40), (1 << 20, 4, 60)] {
+        let layout = Layout::new(100 * size, size).unwrap();
+        let mut upload = Upload::new(layout, &Have::all(&layout), Tuning::DEFAULT);
+        let (mut now, greedy_host) = (NOW, IpAddr::from([10, 0, 0, 9]));
+        let greedy: Vec<SubscriberId> =
+            (1..=50).map(|port| upload.open(now, Some(PeerAddr::new(greedy_host, port)))).collect();
+        let held: usize = greedy
+            .iter()
+            .map(|subscriber| offered(&news(&mut upload, now, *subscriber).unwrap()).len())
+            .sum();
+        assert!(held >= least, "alone they are offered {held}");
+        let mut honest = [1, 2].map(|host| (upload.open(now, Some(addr(host))), 0));
+        let mut got = 0;
+        // Long before an offer that nobody asks for lapses.
+        for step in 0..steps {
+            now += Duration::from_millis(100);
+            for (subscriber, seen) in &mut honest {
+                got += take_offers(&mut upload, now, *subscriber, seen).len();
+            }
+            // They ask for what they like, and are told what they are offered.
+            let subscriber = greedy[step % greedy.len()];
+            asked(&mut upload, now, subscriber, 0, Some(block(step as u64)), 0);
+            upload.sent_to(now, subscriber, block(step as u64));
+            let _ = news(&mut upload, now, subscriber);
         }
-        // They ask for what they like, and are told what they are offered.
-        let subscriber = greedy[step % greedy.len()];
-        asked(&mut upload, now, subscriber, 0, Some(block(step as u64)), 0);
-        upload.sent_to(now, subscriber, block(step as u64));
-        let _ = news(&mut upload, now, subscriber);
+        assert!(got >= 97, "two others were offered {got} of 100 blocks of {size}");
     }
-    assert!(got >= 97, "two others were offered {got} of 100 blocks");
 }
 
 #[test]
