@@ -1,11 +1,13 @@
 //! The command line: what the user typed becomes an address and a policy.
 
 use crate::config::STATE_EVERY_SECS;
+use crate::registry::Networks;
 use crate::{Config, Policy, allow};
 use cascade_format::CascadeHash;
 use clap::Parser;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a tracker listens that is told nothing else.
@@ -54,6 +56,11 @@ pub struct Cli {
     /// By default a peer says where it is reached: one behind a forwarded port must
     #[arg(long)]
     own_address_only: bool,
+
+    /// Prefer peers in the asker's own network (the same /24 or /64, or a site of CONFIG's networks) for up to half of
+    /// a list
+    #[arg(long)]
+    prefer_near: bool,
 
     /// Show a page of what is tracked at this address [default: 127.0.0.1, the first free port from 8890 to 8899].
     /// Where others than this machine reach it, its address has a token
@@ -129,6 +136,7 @@ impl Cli {
         let every = self.state_every.or(config.as_ref().and_then(|config| config.state_every));
         let every = Duration::from_secs(every.unwrap_or(DEFAULT_STATE_EVERY));
         let web = self.web.or(config.as_ref().and_then(|config| config.web));
+        let near = self.near(config.as_ref());
         let policy = match config {
             Some(config) => Policy::only(config.allowed.into_iter().chain(allowed))
                 .with_good(config.good)
@@ -139,11 +147,18 @@ impl Cli {
         Ok(Plan {
             listen: listen.unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, port).into()),
             or_else: listen.is_none().then(|| (Ipv4Addr::UNSPECIFIED, port).into()),
-            policy: policy.with_own_address_only(own_only),
+            policy: policy.with_own_address_only(own_only).with_near(near),
             allow_dir,
             state: state.map(|path| (path, every)),
             web,
         })
+    }
+
+    /// Which addresses are near each other, where near peers are preferred. Who names networks wants that.
+    fn near(&self, config: Option<&Config>) -> Option<Arc<Networks>> {
+        let networks = config.map_or(&[][..], |config| &config.networks);
+        let said = config.and_then(|config| config.prefer_near).unwrap_or(!networks.is_empty());
+        (self.prefer_near || said).then(|| Arc::new(Networks::of_sites(networks.iter().cloned())))
     }
 
     /// What `text` in the configuration's `allow` names.
@@ -213,6 +228,25 @@ mod tests {
         let path = file.path().to_str().unwrap();
         assert_eq!(plan(&[path]).policy, Policy::only([]).with_own_address_only(true));
         assert_eq!(plan(&[]).policy, Policy::open());
+    }
+
+    #[test]
+    fn near_peers_are_preferred_by_the_command_line_or_the_configuration() {
+        let of = |config: &str, args: &[&str]| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            let json = format!(r#"{{"port": 7, "allowedhashes": []{config}}}"#);
+            std::io::Write::write_all(&mut file, json.as_bytes()).unwrap();
+            plan(&[&[file.path().to_str().unwrap()], args].concat()).policy.near().cloned()
+        };
+        let site = vec!["10.1.0.0/16".parse().unwrap()];
+        let sites = Some(Arc::new(Networks::of_sites([site])));
+        let usual = Some(Arc::new(Networks::default()));
+        let networks = r#", "networks": [["10.1.0.0/16"]]"#;
+        let off = r#", "networks": [["10.1.0.0/16"]], "prefer-near": false"#;
+        assert_eq!([of("", &[]), of(off, &[])], [None, None]);
+        assert_eq!([of("", &["--prefer-near"]), of(r#", "prefer-near": true"#, &[])], [usual.clone(), usual]);
+        assert_eq!([of(networks, &[]), of(off, &["--prefer-near"])], [sites.clone(), sites]);
+        assert_eq!(plan(&["--prefer-near"]).policy, Policy::open().with_near(Some(Arc::default())));
     }
 
     #[test]

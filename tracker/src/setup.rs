@@ -123,7 +123,7 @@ impl Setup {
 
     /// Reads the configuration again; returns whether it is right.
     fn read_again(&mut self, say: &mut impl FnMut(String)) -> bool {
-        let plan = match self.cli.plan() {
+        let mut plan = match self.cli.plan() {
             Ok(plan) => plan,
             Err(error) => {
                 say(format!("{error}; the rules of before stay"));
@@ -134,6 +134,11 @@ impl Setup {
         if at_start(&plan) != at_start(&self.plan) {
             say("the address, the state and the page are those of the start: restart the tracker to change them"
                 .to_owned());
+        }
+        // Large swarms have an index by network from their beginning, or none.
+        if plan.policy.near().is_some() != self.plan.policy.near().is_some() {
+            say("prefer-near is what it was at the start: restart the tracker to change it".to_owned());
+            plan.policy = plan.policy.with_near(self.plan.policy.near().cloned());
         }
         if plan.allow_dir.as_deref() != self.folder.as_ref().map(Folder::path) {
             self.folder = plan.allow_dir.as_deref().map(Folder::new);

@@ -1,0 +1,137 @@
+//! The fields of a configuration, one by one.
+
+use super::{ALLOW, ALLOWED, ConfigError, GOOD, NETWORKS, PORT, STATE_EVERY, STATE_EVERY_SECS, WEB};
+use crate::registry::{MAX_NETWORKS, Prefix};
+use cascade_format::CascadeHash;
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+pub(super) fn port(fields: &Map<String, Value>) -> Result<u16, ConfigError> {
+    let value = fields.get(PORT).ok_or(ConfigError::Missing(PORT))?;
+    let port = value.as_u64().and_then(|port| u16::try_from(port).ok());
+    port.ok_or_else(|| wrong(PORT, "a whole number from 0 to 65535", value))
+}
+
+pub(super) fn switch(fields: &Map<String, Value>, name: &'static str) -> Result<bool, ConfigError> {
+    Ok(choice(fields, name)?.unwrap_or(false))
+}
+
+pub(super) fn choice(fields: &Map<String, Value>, name: &'static str) -> Result<Option<bool>, ConfigError> {
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    value.as_bool().map(Some).ok_or_else(|| wrong(name, "true or false", value))
+}
+
+pub(super) fn allowed(fields: &Map<String, Value>) -> Result<Vec<CascadeHash>, ConfigError> {
+    let value = fields.get(ALLOWED).ok_or(ConfigError::Missing(ALLOWED))?;
+    elements(ALLOWED, "a list of hashes", value)?
+        .map(|(index, value)| {
+            let text = text_of(ALLOWED, index, "a hash of 64 hex digits", value)?;
+            text.parse().map_err(|problem| ConfigError::Hash { index, problem })
+        })
+        .collect()
+}
+
+pub(super) fn good(fields: &Map<String, Value>) -> Result<Vec<Ipv4Addr>, ConfigError> {
+    const EXPECTED: &str = "an IPv4 address";
+    let Some(value) = fields.get(GOOD) else { return Ok(Vec::new()) };
+    elements(GOOD, "a list of IPv4 addresses", value)?
+        .map(|(index, value)| {
+            let text = text_of(GOOD, index, EXPECTED, value)?;
+            text.parse().map_err(|_| element(GOOD, index, EXPECTED, value))
+        })
+        .collect()
+}
+
+pub(super) fn allow(fields: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
+    const EXPECTED: &str = "a hash or the name of a .cascade file";
+    let Some(value) = fields.get(ALLOW) else { return Ok(Vec::new()) };
+    elements(ALLOW, "a list of hashes and .cascade files", value)?
+        .map(|(index, value)| text_of(ALLOW, index, EXPECTED, value).map(str::to_owned))
+        .collect()
+}
+
+pub(super) fn path(fields: &Map<String, Value>, name: &'static str) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    let text = value.as_str().filter(|text| !text.is_empty() && !text.contains('\0'));
+    text.map(|text| Some(text.into())).ok_or_else(|| wrong(name, "a path", value))
+}
+
+pub(super) fn address(
+    fields: &Map<String, Value>,
+    name: &'static str,
+    expected: &'static str,
+) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(value) = fields.get(name) else { return Ok(None) };
+    let addr = value.as_str().and_then(|text| text.parse().ok());
+    addr.map(Some).ok_or_else(|| wrong(name, expected, value))
+}
+
+pub(super) fn web(fields: &Map<String, Value>) -> Result<Option<Option<SocketAddr>>, ConfigError> {
+    match fields.get(WEB) {
+        Some(Value::Bool(shown)) => Ok(shown.then_some(None)),
+        _ => Ok(address(fields, WEB, "true, false, or an address with a port")?.map(Some)),
+    }
+}
+
+pub(super) fn state_every(fields: &Map<String, Value>) -> Result<Option<u64>, ConfigError> {
+    let Some(value) = fields.get(STATE_EVERY) else { return Ok(None) };
+    let seconds = value.as_u64().filter(|seconds| STATE_EVERY_SECS.contains(seconds));
+    seconds.map(Some).ok_or_else(|| wrong(STATE_EVERY, "a number of seconds from 1 to 3600", value))
+}
+
+pub(super) fn networks(fields: &Map<String, Value>) -> Result<Vec<Vec<Prefix>>, ConfigError> {
+    const SITE: &str = "a site: a list of networks, such as [\"10.1.0.0/16\"]";
+    let Some(value) = fields.get(NETWORKS) else { return Ok(Vec::new()) };
+    let (mut sites, mut seen) = (Vec::new(), HashSet::new());
+    for (site, value) in elements(NETWORKS, "a list of sites, each a list of networks", value)? {
+        let list = value.as_array().ok_or_else(|| element(NETWORKS, site, SITE, value))?;
+        let mut networks = Vec::new();
+        for (index, value) in list.iter().enumerate() {
+            let text = value.as_str().ok_or_else(|| element(NETWORKS, site, SITE, value))?;
+            let network: Prefix =
+                text.parse().map_err(|problem| ConfigError::Network { site, index, problem })?;
+            if !seen.insert(network) {
+                return Err(ConfigError::NetworkTwice { site, index, network });
+            }
+            networks.push(network);
+        }
+        sites.push(networks);
+    }
+    if seen.len() > MAX_NETWORKS { Err(ConfigError::TooManyNetworks) } else { Ok(sites) }
+}
+
+fn elements<'v>(
+    field: &'static str,
+    expected: &'static str,
+    value: &'v Value,
+) -> Result<impl Iterator<Item = (usize, &'v Value)>, ConfigError> {
+    value.as_array().map(|list| list.iter().enumerate()).ok_or_else(|| wrong(field, expected, value))
+}
+
+fn text_of<'v>(
+    field: &'static str,
+    index: usize,
+    expected: &'static str,
+    value: &'v Value,
+) -> Result<&'v str, ConfigError> {
+    value.as_str().ok_or_else(|| element(field, index, expected, value))
+}
+
+fn wrong(field: &'static str, expected: &'static str, value: &Value) -> ConfigError {
+    ConfigError::Field { field, expected, found: shorten(&value.to_string()) }
+}
+
+fn element(field: &'static str, index: usize, expected: &'static str, value: &Value) -> ConfigError {
+    ConfigError::Element { field, index, expected, found: shorten(&value.to_string()) }
+}
+
+/// The start of a text that somebody else wrote, fit for an error of one line: short, and without the
+/// control characters that JSON allows in a string and a terminal obeys.
+pub(super) fn shorten(text: &str) -> String {
+    const MAX: usize = 40;
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let start: String = text.chars().take(MAX).map(printable).collect();
+    if text.chars().nth(MAX).is_some() { start + "..." } else { start }
+}
