@@ -1,6 +1,7 @@
 //! The command line: what the user typed becomes an address and a policy.
 
 use crate::config::STATE_EVERY_SECS;
+use crate::log::{self, Format};
 use crate::registry::Networks;
 use crate::{Config, Policy, allow};
 use cascade_format::CascadeHash;
@@ -15,6 +16,14 @@ const DEFAULT_PORT: u16 = 8888;
 
 /// Seconds between two times that the state is written.
 const DEFAULT_STATE_EVERY: u64 = 60;
+
+/// What is logged by a tracker that is told nothing else.
+const DEFAULT_LEVEL: &str = "info";
+
+/// A level, or several, that the log knows.
+fn level(text: &str) -> Result<String, String> {
+    log::filter(text).map(|_| text.to_owned())
+}
 
 /// The Cascade tracker: tells peers of other peers that share the same file.
 ///
@@ -62,6 +71,15 @@ pub struct Cli {
     #[arg(long)]
     prefer_near: bool,
 
+    /// Log this and what is worse: off, error, warn, info, debug, trace; or by module, as in
+    /// info,cascade_tracker::state=debug [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    log_level: Option<String>,
+
+    /// What a line of the log is [default: text; journal where stderr is systemd's]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+
     /// Show a page of what is tracked at this address [default: 127.0.0.1, the first free port from 8890 to 8899].
     /// Where others than this machine reach it, its address has a token
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
@@ -92,6 +110,8 @@ pub struct Plan {
     pub allow_dir: Option<PathBuf>,
     /// Where registrations are kept, and how often they are written.
     pub state: Option<(PathBuf, Duration)>,
+    /// What is logged, and how; without a format, as is usual where the log goes.
+    pub log: (String, Option<Format>),
     /// Where to show a page, if at all; without an address, where such pages are usually.
     pub web: Option<Option<SocketAddr>>,
 }
@@ -137,6 +157,9 @@ impl Cli {
         let every = Duration::from_secs(every.unwrap_or(DEFAULT_STATE_EVERY));
         let web = self.web.or(config.as_ref().and_then(|config| config.web));
         let near = self.near(config.as_ref());
+        let level =
+            self.log_level.clone().or_else(|| config.as_ref().and_then(|config| config.log_level.clone()));
+        let format = self.log_format.or(config.as_ref().and_then(|config| config.log_format));
         let policy = match config {
             Some(config) => Policy::only(config.allowed.into_iter().chain(allowed))
                 .with_good(config.good)
@@ -150,6 +173,7 @@ impl Cli {
             policy: policy.with_own_address_only(own_only).with_near(near),
             allow_dir,
             state: state.map(|path| (path, every)),
+            log: (level.unwrap_or_else(|| DEFAULT_LEVEL.to_owned()), format),
             web,
         })
     }

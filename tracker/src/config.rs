@@ -3,6 +3,7 @@
 mod fields;
 
 use crate::file;
+use crate::log::Format;
 use crate::registry::{MAX_NETWORKS, Prefix, PrefixError};
 use cascade_format::CascadeHash;
 use cascade_format::hash::HexError;
@@ -27,11 +28,13 @@ const ALLOW_DIR: &str = "allow-dir";
 const STATE: &str = "state";
 const STATE_EVERY: &str = "state-every";
 const WEB: &str = "web";
+const LOG_LEVEL: &str = "log-level";
+const LOG_FORMAT: &str = "log-format";
 const PREFER_NEAR: &str = "prefer-near";
 const NETWORKS: &str = "networks";
 
 /// All fields. The first four are the field's; the others, but for the last, are options of the command line.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 15] = [
     PORT,
     BAN_PRIVATE,
     ALLOWED,
@@ -43,6 +46,8 @@ const FIELDS: [&str; 13] = [
     STATE,
     STATE_EVERY,
     WEB,
+    LOG_LEVEL,
+    LOG_FORMAT,
     PREFER_NEAR,
     NETWORKS,
 ];
@@ -76,6 +81,10 @@ pub struct Config {
     pub state_every: Option<u64>,
     /// `web`: `true`, or the address of the page.
     pub web: Option<Option<SocketAddr>>,
+    /// `log-level`: what is logged.
+    pub log_level: Option<String>,
+    /// `log-format`: how.
+    pub log_format: Option<Format>,
     /// `prefer-near`: whether peers in the asker's own network are listed first; where absent, they are if there are
     /// `networks`.
     pub prefer_near: Option<bool>,
@@ -208,6 +217,8 @@ impl Config {
             state: fields::path(&fields, STATE)?,
             state_every: fields::state_every(&fields)?,
             web: fields::web(&fields)?,
+            log_level: fields::log_level(&fields)?,
+            log_format: fields::log_format(&fields)?,
             prefer_near: fields::choice(&fields, PREFER_NEAR)?,
             networks: fields::networks(&fields)?,
         })

@@ -3,7 +3,6 @@
 use crate::cli::{Cli, Plan};
 use crate::file::Stamp;
 use crate::folder::Folder;
-use crate::log::Log;
 use crate::policy::Policy;
 use crate::view::View;
 use cascade_format::CascadeHash;
@@ -112,7 +111,7 @@ impl Setup {
         }
         let policy = self.compose();
         if read {
-            say(format!("the rules were read again: {}", policy.summary()));
+            tracing::info!("the rules were read again: {}", policy.summary());
         }
         if policy == self.policy {
             return None;
@@ -130,9 +129,10 @@ impl Setup {
                 return false;
             }
         };
-        let at_start = |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.web);
+        let at_start =
+            |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.web, plan.log.clone());
         if at_start(&plan) != at_start(&self.plan) {
-            say("the address, the state and the page are those of the start: restart the tracker to change them"
+            say("the address, the state, the page and the log are those of the start: restart the tracker to change them"
                 .to_owned());
         }
         // Large swarms have an index by network from their beginning, or none.
@@ -152,7 +152,7 @@ impl Setup {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn watch(mut self, view: View, log: Log, asked: Receiver<()>) -> io::Result<()> {
+    pub fn watch(mut self, view: View, asked: Receiver<()>) -> io::Result<()> {
         let watch = move || {
             loop {
                 let by_hand = match asked.recv_timeout(LOOK_INTERVAL) {
@@ -160,7 +160,9 @@ impl Setup {
                     Err(RecvTimeoutError::Timeout) => false,
                     Err(RecvTimeoutError::Disconnected) => return,
                 };
-                let Some((policy, ended)) = self.look(by_hand, |line| log.say(line)) else { continue };
+                let Some((policy, ended)) = self.look(by_hand, |line| tracing::warn!("{line}")) else {
+                    continue;
+                };
                 if view.set_policy_at_last(&policy, &ended).is_err() {
                     return;
                 }

@@ -1,8 +1,13 @@
 //! The fields of a configuration, one by one.
 
-use super::{ALLOW, ALLOWED, ConfigError, GOOD, NETWORKS, PORT, STATE_EVERY, STATE_EVERY_SECS, WEB};
+use super::{
+    ALLOW, ALLOWED, ConfigError, GOOD, LOG_FORMAT, LOG_LEVEL, NETWORKS, PORT, STATE_EVERY, STATE_EVERY_SECS,
+    WEB,
+};
+use crate::log::{self, Format};
 use crate::registry::{MAX_NETWORKS, Prefix};
 use cascade_format::CascadeHash;
+use clap::ValueEnum;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -79,6 +84,20 @@ pub(super) fn state_every(fields: &Map<String, Value>) -> Result<Option<u64>, Co
     let Some(value) = fields.get(STATE_EVERY) else { return Ok(None) };
     let seconds = value.as_u64().filter(|seconds| STATE_EVERY_SECS.contains(seconds));
     seconds.map(Some).ok_or_else(|| wrong(STATE_EVERY, "a number of seconds from 1 to 3600", value))
+}
+
+pub(super) fn log_level(fields: &Map<String, Value>) -> Result<Option<String>, ConfigError> {
+    let Some(value) = fields.get(LOG_LEVEL) else { return Ok(None) };
+    let text = value.as_str().filter(|text| log::filter(text).is_ok());
+    let expected =
+        "off, error, warn, info, debug or trace, or a list such as \"info,cascade_tracker::state=debug\"";
+    text.map(|text| Some(text.to_owned())).ok_or_else(|| wrong(LOG_LEVEL, expected, value))
+}
+
+pub(super) fn log_format(fields: &Map<String, Value>) -> Result<Option<Format>, ConfigError> {
+    let Some(value) = fields.get(LOG_FORMAT) else { return Ok(None) };
+    let format = value.as_str().and_then(|text| Format::from_str(text, false).ok());
+    format.map(Some).ok_or_else(|| wrong(LOG_FORMAT, "\"text\", \"journal\" or \"json\"", value))
 }
 
 pub(super) fn networks(fields: &Map<String, Value>) -> Result<Vec<Vec<Prefix>>, ConfigError> {
