@@ -1,6 +1,6 @@
 //! The command line: what the user typed becomes an address and a policy.
 
-use crate::config::STATE_EVERY_SECS;
+use crate::config::{ConfigFaults, STATE_EVERY_SECS, first_of};
 use crate::log::{self, Format};
 use crate::registry::Networks;
 use crate::{Config, Policy, allow};
@@ -135,16 +135,33 @@ impl Cli {
     /// # Errors
     /// One line for the user: the file or argument, and what is wrong with it.
     pub fn plan(&self) -> Result<Plan, String> {
-        let config = match &self.config {
-            None => None,
-            Some(path) => Some(Config::read(path).map_err(|error| format!("{}: {error}", path.display()))?),
-        };
+        let mut faults = Vec::new();
+        let plan = self.look(&mut faults);
+        match faults.split_first() {
+            None => Ok(plan),
+            Some((first, others)) => Err(first_of(first, others.len())),
+        }
+    }
+
+    /// The same, as far as all is right; each fault is a line for the user.
+    pub fn look(&self, faults: &mut Vec<String>) -> Plan {
+        let config = self.config.as_deref().and_then(|path| {
+            let mut of_fields = ConfigFaults::default();
+            let read = Config::read_some(path, &mut of_fields);
+            let path = path.display();
+            faults.extend(of_fields.told.iter().map(|fault| format!("{path}: {fault}")));
+            if of_fields.more > 0 {
+                faults.push(format!("{path}: and {} more faults", of_fields.more));
+            }
+            read.map_err(|error| faults.push(format!("{path}: {error}"))).ok()
+        });
         let mut allowed = Vec::new();
         for text in &self.allow {
-            allowed.push(allow::resolve(text).map_err(|error| format!("--allow {text}: {error}"))?);
+            let hash = allow::resolve(text).map_err(|error| format!("--allow {text}: {error}"));
+            allowed.extend(hash.map_err(|fault| faults.push(fault)));
         }
         for text in config.iter().flat_map(|config| &config.allow) {
-            allowed.push(self.allowed_by_config(text)?);
+            allowed.extend(self.allowed_by_config(text).map_err(|fault| faults.push(fault)));
         }
         let port = config.as_ref().map_or(DEFAULT_PORT, |config| config.port);
         let listen = self.listen.or(config.as_ref().and_then(|config| config.listen));
@@ -167,7 +184,7 @@ impl Cli {
             None if allowed.is_empty() && allow_dir.is_none() => Policy::open(),
             None => Policy::only(allowed),
         };
-        Ok(Plan {
+        Plan {
             listen: listen.unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, port).into()),
             or_else: listen.is_none().then(|| (Ipv4Addr::UNSPECIFIED, port).into()),
             policy: policy.with_own_address_only(own_only).with_near(near),
@@ -175,7 +192,7 @@ impl Cli {
             state: state.map(|path| (path, every)),
             log: (level.unwrap_or_else(|| DEFAULT_LEVEL.to_owned()), format),
             web,
-        })
+        }
     }
 
     /// Which addresses are near each other, where near peers are preferred. Who names networks wants that.

@@ -9,6 +9,8 @@ use cascade_format::CascadeHash;
 use cascade_format::hash::HexError;
 use cascade_format::units::Bytes;
 use serde_json::Value;
+use std::error::Error;
+use std::fmt::{self, Display};
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -16,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// The longest configuration file, in bytes: an allow-list of 200,000 hashes.
 pub const MAX_CONFIG_LEN: u64 = 16 << 20;
+
+/// The most faults of a configuration that are told.
+pub const MAX_FAULTS: usize = 100;
 
 const PORT: &str = "port";
 const BAN_PRIVATE: &str = "ban-private";
@@ -102,8 +107,13 @@ pub enum ConfigError {
     #[error("a configuration is a JSON object, {{...}}")]
     NotAnObject,
     /// A field that does not exist, perhaps misspelt.
-    #[error("unknown field {0:?}: the fields are {fields}", fields = FIELDS.map(|name| format!("{name:?}")).join(", "))]
-    UnknownField(String),
+    #[error("unknown field {name:?}: {hint}", hint = hint(*.nearest))]
+    UnknownField {
+        /// Its name, shortened.
+        name: String,
+        /// The field whose name is most like it, if it is like any.
+        nearest: Option<&'static str>,
+    },
     /// A field that must be there.
     #[error("field {0:?} is missing")]
     Missing(&'static str),
@@ -173,7 +183,51 @@ pub enum ConfigFileError {
     TooLong,
     /// Its content is wrong.
     #[error(transparent)]
-    Content(#[from] ConfigError),
+    Content(#[from] ConfigFaults),
+}
+
+/// What is wrong with a configuration; shown is the first thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfigFaults {
+    /// The first faults, at most [`MAX_FAULTS`].
+    pub told: Vec<ConfigError>,
+    /// The number of those besides.
+    pub more: usize,
+}
+
+impl ConfigFaults {
+    fn push(&mut self, fault: ConfigError) {
+        if self.told.len() < MAX_FAULTS {
+            self.told.push(fault);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, others)) = self.told.split_first() else { return Ok(()) };
+        f.write_str(&first_of(&first.to_string(), others.len() + self.more))
+    }
+}
+
+/// The first fault, and a word about `more` others.
+pub(crate) fn first_of(first: &str, more: usize) -> String {
+    match more {
+        0 => first.to_owned(),
+        1 => format!("{first}; and one more fault, which `tracker check` names"),
+        more => format!("{first}; and {more} more faults, which `tracker check` names"),
+    }
+}
+
+impl Error for ConfigFaults {}
+
+fn hint(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(field) => format!("is {field:?} meant?"),
+        None => format!("the fields are {}", FIELDS.map(|name| format!("{name:?}")).join(", ")),
+    }
 }
 
 impl Config {
@@ -182,6 +236,18 @@ impl Config {
     /// # Errors
     /// The file cannot be read, is too long, or is no configuration.
     pub fn read(path: &Path) -> Result<Self, ConfigFileError> {
+        Ok(Self::parse(&Self::bytes(path)?)?)
+    }
+
+    /// What is right of a file; everything else is put to the faults. It may be read only to be checked.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is too long.
+    pub fn read_some(path: &Path, faults: &mut ConfigFaults) -> Result<Self, ConfigFileError> {
+        Ok(Self::parse_some(&Self::bytes(path)?, faults))
+    }
+
+    fn bytes(path: &Path) -> Result<Vec<u8>, ConfigFileError> {
         let mut bytes = Vec::new();
         let (file, len) = file::open(path)?;
         if len > MAX_CONFIG_LEN {
@@ -192,36 +258,55 @@ impl Config {
         if bytes.len() as u64 > MAX_CONFIG_LEN {
             return Err(ConfigFileError::TooLong);
         }
-        Ok(Self::parse(&bytes)?)
+        Ok(bytes)
     }
 
     /// Parses a configuration.
     ///
     /// # Errors
-    /// Whatever is wrong first, by name and index.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
-        let json = serde_json::from_slice(bytes).map_err(|error| ConfigError::Json(error.to_string()))?;
-        let Value::Object(fields) = json else { return Err(ConfigError::NotAnObject) };
-        if let Some(name) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            return Err(ConfigError::UnknownField(fields::shorten(name)));
+    /// Everything that is wrong, by name and index.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigFaults> {
+        let mut faults = ConfigFaults::default();
+        let config = Self::parse_some(bytes, &mut faults);
+        if faults.told.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    /// What is right of a configuration; what is wrong is put to the faults.
+    fn parse_some(bytes: &[u8], faults: &mut ConfigFaults) -> Self {
+        let fields = match serde_json::from_slice(bytes) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => {
+                faults.push(ConfigError::NotAnObject);
+                return Self::default();
+            }
+            Err(error) => {
+                faults.push(ConfigError::Json(error.to_string()));
+                return Self::default();
+            }
+        };
+        for name in fields.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+            let name = fields::shorten(name);
+            faults.push(ConfigError::UnknownField { nearest: fields::nearest(&name), name });
         }
-        Ok(Self {
-            port: fields::port(&fields)?,
-            ban_private: fields::switch(&fields, BAN_PRIVATE)?,
-            allowed: fields::allowed(&fields)?,
-            good: fields::good(&fields)?,
-            own_address_only: fields::switch(&fields, OWN_ADDRESS_ONLY)?,
-            listen: fields::address(&fields, LISTEN, "an address with a port, such as \"192.0.2.1:8888\"")?,
-            allow: fields::allow(&fields)?,
-            allow_dir: fields::path(&fields, ALLOW_DIR)?,
-            state: fields::path(&fields, STATE)?,
-            state_every: fields::state_every(&fields)?,
-            web: fields::web(&fields)?,
-            log_level: fields::log_level(&fields)?,
-            log_format: fields::log_format(&fields)?,
-            prefer_near: fields::choice(&fields, PREFER_NEAR)?,
-            networks: fields::networks(&fields)?,
-        })
+        let listen = "an address with a port, such as \"192.0.2.1:8888\"";
+        Self {
+            port: fields::kept(fields::port(&fields), faults).unwrap_or_default(),
+            ban_private: fields::kept(fields::switch(&fields, BAN_PRIVATE), faults).unwrap_or_default(),
+            allowed: fields::allowed(&fields, faults),
+            good: fields::good(&fields, faults),
+            own_address_only: fields::kept(fields::switch(&fields, OWN_ADDRESS_ONLY), faults)
+                .unwrap_or_default(),
+            listen: fields::kept(fields::address(&fields, LISTEN, listen), faults).flatten(),
+            allow: fields::allow(&fields, faults),
+            allow_dir: fields::kept(fields::path(&fields, ALLOW_DIR), faults).flatten(),
+            state: fields::kept(fields::path(&fields, STATE), faults).flatten(),
+            state_every: fields::kept(fields::state_every(&fields), faults).flatten(),
+            web: fields::kept(fields::web(&fields), faults).flatten(),
+            log_level: fields::kept(fields::log_level(&fields), faults).flatten(),
+            log_format: fields::kept(fields::log_format(&fields), faults).flatten(),
+            prefer_near: fields::kept(fields::choice(&fields, PREFER_NEAR), faults).flatten(),
+            networks: fields::networks(&fields, faults),
+        }
     }
 }
 

@@ -65,19 +65,17 @@ fn told(written: io::Result<()>) -> Result<(), String> {
     }
 }
 
-/// Says whether a configuration is right.
+/// Says whether a configuration is right, or everything that is wrong with it.
 fn check(cli: Cli) -> Result<(), String> {
     let config = cli.config().unwrap_or(Path::new("")).to_owned();
-    let say = |line: String| drop(writeln!(io::stderr(), "{}", text::line(&format!("tracker: {line}"))));
-    let setup = Setup::read(cli, say)?;
-    let (plan, rules) = (setup.plan(), setup.policy().summary());
-    if let Some((state, _)) = &plan.state {
-        let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            return Err(format!("{}: state: there is no folder {}", config.display(), folder.display()));
-        }
+    let say = |line: &str| drop(writeln!(io::stderr(), "{}", text::line(&format!("tracker: {line}"))));
+    let mut faults = Setup::faults(&cli);
+    if let Some(last) = faults.pop() {
+        faults.iter().for_each(|fault| say(fault));
+        return Err(last);
     }
+    let setup = Setup::read(cli, |line| say(&line))?;
+    let (plan, rules) = (setup.plan(), setup.policy().summary());
     let line = text::line(&format!("{}: right: listens on {} ({rules})", config.display(), plan.listen));
     told(writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()))
 }

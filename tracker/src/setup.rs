@@ -8,6 +8,7 @@ use crate::view::View;
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
@@ -45,6 +46,11 @@ pub struct Setup {
     policy: Policy,
 }
 
+fn readable(folder: &Path) -> Result<(), String> {
+    let read = std::fs::read_dir(folder);
+    read.map(drop).map_err(|error| format!("{}: cannot read the folder: {error}", folder.display()))
+}
+
 impl Setup {
     /// Reads all of it for the first time; `say` is told what is wrong in the folder, which stops nothing.
     ///
@@ -56,15 +62,30 @@ impl Setup {
         let mut folder = plan.allow_dir.as_deref().map(Folder::new);
         if let Some(folder) = &mut folder {
             // One that is not there at the start is a mistake.
-            if let Err(error) = std::fs::read_dir(folder.path()) {
-                return Err(format!("{}: cannot read the folder: {error}", folder.path().display()));
-            }
+            readable(folder.path())?;
             folder.look(&mut say);
         }
         let policy = Policy::default();
         let mut setup = Self { cli, plan, stamp, folder, names: Names::default(), policy };
         setup.policy = setup.compose();
         Ok(setup)
+    }
+
+    /// Everything that is wrong, a line each, for who only wants to know.
+    #[must_use]
+    pub fn faults(cli: &Cli) -> Vec<String> {
+        let mut faults = Vec::new();
+        let plan = cli.look(&mut faults);
+        faults.extend(plan.allow_dir.as_deref().and_then(|path| readable(path).err()));
+        if let Some((state, _)) = &plan.state {
+            let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            if !folder.is_dir() {
+                let config = cli.config().unwrap_or(Path::new("")).display();
+                faults.push(format!("{config}: state: there is no folder {}", folder.display()));
+            }
+        }
+        faults
     }
 
     /// What was read at the start, or last.

@@ -1,11 +1,11 @@
 //! The fields of a configuration, one by one.
 
 use super::{
-    ALLOW, ALLOWED, ConfigError, GOOD, LOG_FORMAT, LOG_LEVEL, NETWORKS, PORT, STATE_EVERY, STATE_EVERY_SECS,
-    WEB,
+    ALLOW, ALLOWED, ConfigError, ConfigFaults, FIELDS, GOOD, LOG_FORMAT, LOG_LEVEL, NETWORKS, PORT,
+    STATE_EVERY, STATE_EVERY_SECS, WEB,
 };
 use crate::log::{self, Format};
-use crate::registry::{MAX_NETWORKS, Prefix};
+use crate::registry::{MAX_NETWORKS, Prefix, PrefixError};
 use cascade_format::CascadeHash;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -28,33 +28,35 @@ pub(super) fn choice(fields: &Map<String, Value>, name: &'static str) -> Result<
     value.as_bool().map(Some).ok_or_else(|| wrong(name, "true or false", value))
 }
 
-pub(super) fn allowed(fields: &Map<String, Value>) -> Result<Vec<CascadeHash>, ConfigError> {
-    let value = fields.get(ALLOWED).ok_or(ConfigError::Missing(ALLOWED))?;
-    elements(ALLOWED, "a list of hashes", value)?
-        .map(|(index, value)| {
-            let text = text_of(ALLOWED, index, "a hash of 64 hex digits", value)?;
-            text.parse().map_err(|problem| ConfigError::Hash { index, problem })
-        })
-        .collect()
+pub(super) fn allowed(fields: &Map<String, Value>, faults: &mut ConfigFaults) -> Vec<CascadeHash> {
+    let hash = |index, value: &Value| {
+        let text = text_of(ALLOWED, index, "a hash of 64 hex digits", value)?;
+        text.parse().map_err(|problem| ConfigError::Hash { index, problem })
+    };
+    match fields.get(ALLOWED) {
+        Some(value) => list(ALLOWED, "a list of hashes", value, faults, hash),
+        None => {
+            faults.push(ConfigError::Missing(ALLOWED));
+            Vec::new()
+        }
+    }
 }
 
-pub(super) fn good(fields: &Map<String, Value>) -> Result<Vec<Ipv4Addr>, ConfigError> {
+pub(super) fn good(fields: &Map<String, Value>, faults: &mut ConfigFaults) -> Vec<Ipv4Addr> {
     const EXPECTED: &str = "an IPv4 address";
-    let Some(value) = fields.get(GOOD) else { return Ok(Vec::new()) };
-    elements(GOOD, "a list of IPv4 addresses", value)?
-        .map(|(index, value)| {
-            let text = text_of(GOOD, index, EXPECTED, value)?;
-            text.parse().map_err(|_| element(GOOD, index, EXPECTED, value))
-        })
-        .collect()
+    let Some(value) = fields.get(GOOD) else { return Vec::new() };
+    list(GOOD, "a list of IPv4 addresses", value, faults, |index, value| {
+        let text = text_of(GOOD, index, EXPECTED, value)?;
+        text.parse().map_err(|_| element(GOOD, index, EXPECTED, value))
+    })
 }
 
-pub(super) fn allow(fields: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
+pub(super) fn allow(fields: &Map<String, Value>, faults: &mut ConfigFaults) -> Vec<String> {
     const EXPECTED: &str = "a hash or the name of a .cascade file";
-    let Some(value) = fields.get(ALLOW) else { return Ok(Vec::new()) };
-    elements(ALLOW, "a list of hashes and .cascade files", value)?
-        .map(|(index, value)| text_of(ALLOW, index, EXPECTED, value).map(str::to_owned))
-        .collect()
+    let Some(value) = fields.get(ALLOW) else { return Vec::new() };
+    list(ALLOW, "a list of hashes and .cascade files", value, faults, |index, value| {
+        text_of(ALLOW, index, EXPECTED, value).map(str::to_owned)
+    })
 }
 
 pub(super) fn path(fields: &Map<String, Value>, name: &'static str) -> Result<Option<PathBuf>, ConfigError> {
@@ -100,33 +102,62 @@ pub(super) fn log_format(fields: &Map<String, Value>) -> Result<Option<Format>, 
     format.map(Some).ok_or_else(|| wrong(LOG_FORMAT, "\"text\", \"journal\" or \"json\"", value))
 }
 
-pub(super) fn networks(fields: &Map<String, Value>) -> Result<Vec<Vec<Prefix>>, ConfigError> {
+pub(super) fn networks(fields: &Map<String, Value>, faults: &mut ConfigFaults) -> Vec<Vec<Prefix>> {
     const SITE: &str = "a site: a list of networks, such as [\"10.1.0.0/16\"]";
-    let Some(value) = fields.get(NETWORKS) else { return Ok(Vec::new()) };
-    let (mut sites, mut seen) = (Vec::new(), HashSet::new());
-    for (site, value) in elements(NETWORKS, "a list of sites, each a list of networks", value)? {
-        let list = value.as_array().ok_or_else(|| element(NETWORKS, site, SITE, value))?;
-        let mut networks = Vec::new();
-        for (index, value) in list.iter().enumerate() {
-            let text = value.as_str().ok_or_else(|| element(NETWORKS, site, SITE, value))?;
-            let network: Prefix =
-                text.parse().map_err(|problem| ConfigError::Network { site, index, problem })?;
-            if !seen.insert(network) {
-                return Err(ConfigError::NetworkTwice { site, index, network });
-            }
-            networks.push(network);
-        }
-        sites.push(networks);
+    let Some(value) = fields.get(NETWORKS) else { return Vec::new() };
+    let what = "a list of sites, each a list of networks";
+    let sites = list(NETWORKS, what, value, faults, |site, value| {
+        value.as_array().ok_or_else(|| element(NETWORKS, site, SITE, value)).map(|networks| (site, networks))
+    });
+    let mut seen = HashSet::new();
+    let mut parse = |site, index, value: &Value| {
+        let text = value.as_str().ok_or_else(|| wrong_network(site, index, PrefixError::Form))?;
+        let network: Prefix = text.parse().map_err(|problem| wrong_network(site, index, problem))?;
+        let is_new = seen.insert(network);
+        if is_new { Ok(network) } else { Err(ConfigError::NetworkTwice { site, index, network }) }
+    };
+    let sites = sites.into_iter().map(|(site, networks)| {
+        let networks = networks.iter().enumerate();
+        networks.filter_map(|(index, value)| kept(parse(site, index, value), faults)).collect()
+    });
+    let sites = sites.collect();
+    if seen.len() > MAX_NETWORKS {
+        faults.push(ConfigError::TooManyNetworks);
     }
-    if seen.len() > MAX_NETWORKS { Err(ConfigError::TooManyNetworks) } else { Ok(sites) }
+    sites
 }
 
-fn elements<'v>(
+const fn wrong_network(site: usize, index: usize, problem: PrefixError) -> ConfigError {
+    ConfigError::Network { site, index, problem }
+}
+
+/// The elements of a list, those that are right; what is wrong with each of the others is a fault.
+fn list<'v, T>(
     field: &'static str,
     expected: &'static str,
     value: &'v Value,
-) -> Result<impl Iterator<Item = (usize, &'v Value)>, ConfigError> {
-    value.as_array().map(|list| list.iter().enumerate()).ok_or_else(|| wrong(field, expected, value))
+    faults: &mut ConfigFaults,
+    mut parse: impl FnMut(usize, &'v Value) -> Result<T, ConfigError>,
+) -> Vec<T> {
+    let Some(elements) = value.as_array() else {
+        faults.push(wrong(field, expected, value));
+        return Vec::new();
+    };
+    elements.iter().enumerate().filter_map(|(index, value)| kept(parse(index, value), faults)).collect()
+}
+
+/// What is right; a fault is put to the others.
+pub(super) fn kept<T>(result: Result<T, ConfigError>, faults: &mut ConfigFaults) -> Option<T> {
+    result.map_err(|fault| faults.push(fault)).ok()
+}
+
+/// The field whose name is most like this one, if it is like any.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let plain = |name: &str| name.to_lowercase().replace(['_', ' ', '-'], "");
+    let name = plain(name);
+    let distance = |field: &str| strsim::damerau_levenshtein(&plain(field), &name);
+    let like = |field: &&str| distance(field) <= plain(field).len().max(name.len()) / 2;
+    FIELDS.into_iter().filter(like).min_by_key(|field| distance(field))
 }
 
 fn text_of<'v>(

@@ -62,7 +62,10 @@ fn a_wrong_field_is_named() {
             r#"{"port": 1, "allowedhashes": [], "own-address-only": "yes"}"#,
             "\"own-address-only\" must be true or false, not \"yes\"",
         ),
-        (r#"{"port": 1, "allowed-hashes": []}"#, "unknown field \"allowed-hashes\": the fields are"),
+        (
+            r#"{"port": 1, "allowed-hashes": []}"#,
+            "unknown field \"allowed-hashes\": is \"allowedhashes\" meant?",
+        ),
     ];
     for (json, expected) in cases {
         let error = error_of(json);
@@ -81,7 +84,8 @@ fn a_wrong_element_is_named_by_its_index() {
     let bad_digit = format!("\"x{}\"", &HASH[1..]);
     assert_eq!(error_of(&hashes(&bad_digit)), "allowedhashes[1]: 'x' is not a hex digit");
     let ips = r#"{"port": 1, "allowedhashes": [], "good-ips": ["1.2.3.4", "1.2.3", "::1"]}"#;
-    assert_eq!(error_of(ips), "good-ips[1] must be an IPv4 address, not \"1.2.3\"");
+    let more = "; and one more fault, which `tracker check` names";
+    assert_eq!(error_of(ips), format!("good-ips[1] must be an IPv4 address, not \"1.2.3\"{more}"));
 }
 
 #[test]
@@ -98,7 +102,7 @@ fn networks_are_sites_of_networks() {
             r#"["10.1.0.0/16"]"#,
             "networks[0] must be a site: a list of networks, such as [\"10.1.0.0/16\"], not",
         ),
-        (r#"[[], [7]]"#, "networks[1] must be a site"),
+        (r#"[[], [7]]"#, "networks[1][0]: a network is an address and a length"),
         (r#"[["10.1.0.0/16", "10.2.0.0"]]"#, "networks[0][1]: a network is an address and a length"),
         (r#"[["10.1.2.0/16"]]"#, "networks[0][0]: its address has bits beyond its length: write 10.1.0.0/16"),
         (r#"[["10.1.0.0/16"], ["10.1.0.0/16"]]"#, "networks[1][0]: 10.1.0.0/16 is there already"),
@@ -111,7 +115,10 @@ fn networks_are_sites_of_networks() {
         Config::parse(with(&format!("[[{}]]", networks.join(","))).as_bytes())
     };
     assert!(many(MAX_NETWORKS).is_ok());
-    assert_eq!(many(MAX_NETWORKS + 1), Err(ConfigError::TooManyNetworks));
+    assert_eq!(
+        many(MAX_NETWORKS + 1),
+        Err(ConfigFaults { told: vec![ConfigError::TooManyNetworks], more: 0 })
+    );
 }
 
 #[test]
@@ -139,5 +146,59 @@ proptest! {
     #[test]
     fn parse_is_total(bytes: Vec<u8>) {
         let _ = Config::parse(&bytes);
+    }
+}
+
+#[test]
+fn every_fault_is_told() {
+    let json = format!(
+        r#"{{"prot": 1, "allowedhashes": ["{HASH}", "ab", 7], "good-ips": ["1.2.3", "::1"], "web": 7, "xyzzy": 1,
+            "networks": [["10.1.0.0/16", "10.1.0.0/16"], 7, ["10.1.2.3/8", 9]], "log-level": "loud"}}"#
+    );
+    let faults = Config::parse(json.as_bytes()).unwrap_err();
+    let told: Vec<String> = faults.told.iter().map(ToString::to_string).collect();
+    let expected = [
+        "unknown field \"prot\": is \"port\" meant?",
+        "unknown field \"xyzzy\": the fields are \"port\", ",
+        "field \"port\" is missing",
+        "allowedhashes[1]: ",
+        "allowedhashes[2] must be",
+        "good-ips[0] must be",
+        "good-ips[1] must be",
+        "field \"web\" must be",
+        "field \"log-level\" must be",
+        "networks[1] must be a site",
+        "networks[0][1]: 10.1.0.0/16 is there already",
+        "networks[2][0]: its address has bits",
+        "networks[2][1]: a network is",
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told:?} is not {expected:?}");
+    }
+    assert_eq!(
+        faults.to_string(),
+        "unknown field \"prot\": is \"port\" meant?; and 12 more faults, which `tracker check` names"
+    );
+    // What is wrong a million times is told a hundred times.
+    let many = format!(r#"{{"port": 1, "allowedhashes": [{}1]}}"#, "1,".repeat(999_999));
+    let many = Config::parse(many.as_bytes()).unwrap_err();
+    assert_eq!((many.told.len(), many.more), (MAX_FAULTS, 1_000_000 - MAX_FAULTS));
+}
+
+#[test]
+fn an_unknown_field_is_compared_with_all() {
+    for (name, expected) in [
+        ("goodips", Some("good-ips")),
+        ("Good_IPs", Some("good-ips")),
+        ("allowed", Some("allow")),
+        ("allowed_hashes", Some("allowedhashes")),
+        ("wbe", Some("web")),
+        ("prefer-nears", Some("prefer-near")),
+        ("network", Some("networks")),
+        ("statevery", Some("state-every")),
+        ("completely-different", None),
+    ] {
+        assert_eq!(fields::nearest(name), expected, "{name}");
     }
 }
