@@ -80,7 +80,7 @@ fn check(cli: Cli) -> Result<(), String> {
     told(writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()))
 }
 
-/// Takes the state file, where there is one, and registers again who is registered there.
+/// Takes the state file, if there is one, and takes over its registrations.
 fn with_state(tracker: Tracker, plan: &Plan) -> Result<Tracker, String> {
     let Some((path, interval)) = &plan.state else { return Ok(tracker) };
     let state = StateFile::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -96,8 +96,8 @@ fn with_state(tracker: Tracker, plan: &Plan) -> Result<Tracker, String> {
     Ok(tracker)
 }
 
-/// Reads what the command line names, starts the log and serves. What is wrong in a folder of `.cascade` files is said, and
-/// stops nothing.
+/// Reads the files that the command line names, starts the log and serves. Faults in a folder of `.cascade` files are
+/// reported, and stop nothing.
 fn serve(cli: Cli) -> Result<(), String> {
     let mut said = Vec::new();
     let setup = Setup::read(cli, |line| said.push(line))?;

@@ -106,8 +106,8 @@ impl<A: Address> Swarm<A> {
         Ok(Subscribed::New)
     }
 
-    /// The group at `position` has this member now. What is registered again after a restart may be older than what is
-    /// there.
+    /// The group at `position` has this member now. A registration that is taken over after a restart may be older than
+    /// one that is there.
     fn renewed(&mut self, position: u32, member: Member<A>, shared: &mut Shared<A>) {
         let index = self.get(position, shared).and_then(Group::crowd_index);
         if let Some(crowd) = index.and_then(|index| shared.crowds.get_mut(index)) {
