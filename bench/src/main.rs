@@ -52,6 +52,8 @@ enum Command {
     Cost(commands::cost::Options),
     /// Waiting for a room of real peers, and many that report to a tracker (the first needs root)
     Room(commands::room::Options),
+    /// Subnets joined by thin links, with a tracker that prefers near peers and without (needs root)
+    Near(commands::near::Options),
     /// Honest leechers beside greedy and slow clients of one seeder (needs root)
     Greedy(commands::greedy::Options),
     #[command(flatten)]
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Cost(options) => watched(|| commands::cost::run(&options)),
         Command::Swarm(options) => watched(|| commands::swarm::run(&options)),
         Command::Room(options) => watched(|| commands::room::run(&options)),
+        Command::Near(options) => watched(|| commands::near::run(&options)),
         Command::Greedy(options) => watched(|| commands::greedy::run(&options)),
     };
     match done {

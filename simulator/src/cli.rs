@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::preset::{find, presets};
-use crate::scenario::{Habit, Network, Rates, Scenario};
+use crate::scenario::{Habit, MAX_SUBNET_PEERS, MAX_SUBNETS, Network, Rates, Scenario, Subnets};
 use crate::units::nanos;
 use cascade_format::units::{Bytes, parse_nonzero_size};
 use clap::{Parser, ValueEnum};
@@ -67,6 +67,18 @@ pub struct Cli {
     /// One way between two peers: 5ms, 0.1s
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub latency: Option<f64>,
+    /// The peers are in this number of subnets, which are joined by thin links
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=i64::from(MAX_SUBNETS)))]
+    pub subnets: Option<u32>,
+    /// With --subnets: rate of each subnet's link, Mbit/s
+    #[arg(long, value_name = "MBIT")]
+    pub thin: Option<f64>,
+    /// With --subnets: connections between subnets fail, but those to the seeder
+    #[arg(long)]
+    pub firewalled: bool,
+    /// With --subnets: whether the tracker prefers peers of the asker's subnet
+    #[arg(long, value_enum)]
+    pub prefer_near: Option<Switch>,
     /// Home links: 10 Mbit/s up, 50 down
     #[arg(long)]
     pub home: bool,
@@ -153,6 +165,7 @@ impl Cli {
             }
         };
         self.change_links(&mut scenario);
+        self.change_subnets(&mut scenario)?;
         self.change_file(&mut scenario);
         self.change_peers(&mut scenario)?;
         self.change_life(&mut scenario);
@@ -162,6 +175,10 @@ impl Cli {
         }
         if scenario.peers() > MAX_PEERS || scenario.blocks > MAX_BLOCKS {
             return Err(format!("at most {MAX_PEERS} peers and {MAX_BLOCKS} blocks can be simulated"));
+        }
+        let subnets = scenario.subnets.map_or(usize::MAX, |subnets| subnets.count as usize);
+        if scenario.peers() / subnets >= MAX_SUBNET_PEERS {
+            return Err(format!("at most {MAX_SUBNET_PEERS} peers can be in a subnet"));
         }
         Ok(scenario)
     }
@@ -183,6 +200,26 @@ impl Cli {
         if let Some(latency) = self.latency {
             scenario.latency = nanos(latency);
         }
+    }
+
+    fn change_subnets(&self, scenario: &mut Scenario) -> Result<(), String> {
+        if let Some(count) = self.subnets {
+            let before = scenario.subnets.unwrap_or(Subnets {
+                count,
+                rate: THIN,
+                firewalled: false,
+                prefer_near: false,
+            });
+            scenario.subnets = Some(Subnets { count, ..before });
+        }
+        let changes = self.thin.is_some() || self.firewalled || self.prefer_near.is_some();
+        let Some(subnets) = &mut scenario.subnets else {
+            return if changes { Err("there are no subnets: give --subnets N".into()) } else { Ok(()) };
+        };
+        subnets.rate = self.thin.map_or(subnets.rate, |mbit| (mbit * 1e6).max(1e3));
+        subnets.firewalled |= self.firewalled;
+        subnets.prefer_near = self.prefer_near.map_or(subnets.prefer_near, |switch| switch == Switch::On);
+        Ok(())
     }
 
     fn change_file(&self, scenario: &mut Scenario) {
@@ -242,6 +279,9 @@ impl Cli {
         scenario.tracker_dies = self.tracker_dies.map(nanos).or(scenario.tracker_dies);
     }
 }
+
+/// Rate of a subnet's link that is told nothing else, in bits a second.
+const THIN: f64 = 100e6;
 
 /// Peers of one simulation.
 pub const MAX_PEERS: usize = 100_000;

@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is where it prints; nothing of it comes from others")]
 
 use cascade_simulator::cli::Cli;
-use cascade_simulator::preset::{Preset, among_themselves, presets};
+use cascade_simulator::preset::{Preset, compared, presets};
 use cascade_simulator::report::{idle, json, picture, table};
 use cascade_simulator::sweep::Sweep;
 use cascade_simulator::{Outcome, Scenario, World, clock};
@@ -57,12 +57,12 @@ fn run_table(cli: &Cli) -> Result<bool, String> {
     print(table::HEAD)?;
     for mut preset in presets().into_iter().filter(|preset| is_chosen(cli, preset)) {
         preset.scenario.seed = cli.seed.unwrap_or(preset.scenario.seed);
-        let alone = match among_themselves(&preset.scenario) {
-            Some(scenario) => Some(simulate(scenario)?.0.times.mean),
+        let other = match compared(&preset.scenario) {
+            Some((scenario, what)) => Some(what(&simulate(scenario)?.0)),
             None => None,
         };
         let (outcome, wall) = simulate(preset.scenario.clone())?;
-        let (text, passes) = table::goals(&preset, &outcome, alone, wall);
+        let (text, passes) = table::goals(&preset, &outcome, other, wall);
         all &= passes;
         print(&text)?;
     }

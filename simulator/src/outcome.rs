@@ -67,6 +67,8 @@ pub struct Traffic {
     pub links_mean: f64,
     /// The same: the most.
     pub links_most: usize,
+    /// Bytes that left a subnet for another, with headers.
+    pub across: u64,
     /// Events of the simulation.
     pub events: u64,
 }

@@ -1,7 +1,7 @@
 //! Scenarios with names, and what each must reach.
 
 use crate::outcome::Outcome;
-use crate::scenario::{Habit, Network, Rates, Scenario};
+use crate::scenario::{Habit, Network, Rates, Scenario, Subnets};
 use crate::units::{SECOND, nanos};
 
 /// What is measured.
@@ -23,6 +23,8 @@ pub enum Measure {
     Incomplete,
     /// The mean of the version 1 peers, over their mean among themselves.
     Version1,
+    /// Bytes between subnets, over those with a tracker that prefers nobody.
+    Across,
 }
 
 /// One thing that a scenario must reach.
@@ -56,12 +58,13 @@ impl Measure {
             Self::Duplicates => "duplicate %",
             Self::Incomplete => "without the file",
             Self::Version1 => "v1 mean / alone",
+            Self::Across => "across / not near",
         }
     }
 
-    /// What it is in an outcome; `alone`: the version 1 peers' mean time among themselves, in seconds.
+    /// What it is in an outcome; `other`: what of the other swarm is compared with ([`compared`]).
     #[must_use]
-    pub fn of(self, outcome: &Outcome, alone: Option<f64>) -> f64 {
+    pub fn of(self, outcome: &Outcome, other: Option<f64>) -> f64 {
         let ours = outcome.group(Habit::Ours).map_or(outcome.times, |group| group.times);
         let version1 = outcome.groups.iter().find(|group| group.habit.is_version1());
         match self {
@@ -74,7 +77,8 @@ impl Measure {
             Self::Copies => outcome.copies,
             Self::Duplicates => outcome.duplicates * 100.0,
             Self::Incomplete => outcome.downloaders.saturating_sub(outcome.times.complete) as f64,
-            Self::Version1 => version1.map_or(0.0, |group| group.times.mean) / alone.unwrap_or(f64::INFINITY),
+            Self::Version1 => version1.map_or(0.0, |group| group.times.mean) / other.unwrap_or(f64::INFINITY),
+            Self::Across => across(outcome) / other.unwrap_or(f64::INFINITY),
         }
     }
 }
@@ -117,6 +121,7 @@ fn fine_crowd(scenario: &mut Scenario, count: usize) {
 pub fn presets() -> Vec<Preset> {
     let mut presets = small();
     presets.extend(troubled());
+    presets.extend(divided());
     presets.extend(large());
     presets
 }
@@ -176,6 +181,35 @@ fn troubled() -> Vec<Preset> {
     ]
 }
 
+/// Four subnets with 50 peers each, whose links have the rate of four peers.
+fn four_subnets(scenario: &mut Scenario) {
+    scenario.groups = ours(200);
+    scenario.blocks = 256;
+    scenario.block_size = 64 << 10;
+    scenario.network = Network::for_blocks(scenario.block_size);
+    scenario.subnets = Some(Subnets { count: 4, rate: 200e6, firewalled: false, prefer_near: true });
+}
+
+fn divided() -> Vec<Preset> {
+    let near = |limit| vec![at_most(Measure::Incomplete, 0.0), at_most(Measure::Across, limit)];
+    vec![
+        preset("subnets", near(0.9), four_subnets),
+        preset("subnets-version-1", near(0.7), |scenario| {
+            four_subnets(scenario);
+            scenario.groups = vec![(Habit::Version1, 200)];
+        }),
+        preset("firewalled", vec![at_most(Measure::Incomplete, 0.0)], |scenario| {
+            four_subnets(scenario);
+            scenario.subnets = scenario.subnets.map(|subnets| Subnets { firewalled: true, ..subnets });
+        }),
+        preset("firewalled-version-1", last(25.0), |scenario| {
+            four_subnets(scenario);
+            scenario.groups = vec![(Habit::Version1, 200)];
+            scenario.subnets = scenario.subnets.map(|subnets| Subnets { firewalled: true, ..subnets });
+        }),
+    ]
+}
+
 fn large() -> Vec<Preset> {
     let home = vec![at_most(Measure::Incomplete, 0.0), at_most(Measure::LastOfBound, 1.20)];
     vec![
@@ -193,9 +227,26 @@ fn large() -> Vec<Preset> {
     ]
 }
 
-/// The same swarm with all downloaders of version 1: what those of a mixed one are compared with.
+fn across(outcome: &Outcome) -> f64 {
+    outcome.traffic.across as f64
+}
+
+/// A number of an outcome.
+pub type Number = fn(&Outcome) -> f64;
+
+/// The swarm that a swarm is compared with, and by which number.
 #[must_use]
-pub fn among_themselves(scenario: &Scenario) -> Option<Scenario> {
+pub fn compared(scenario: &Scenario) -> Option<(Scenario, Number)> {
+    if let Some(subnets) = scenario.subnets.filter(|subnets| subnets.prefer_near) {
+        let subnets = Some(Subnets { prefer_near: false, ..subnets });
+        let other = Scenario { subnets, ..scenario.clone() };
+        return Some((other, across));
+    }
+    Some((among_themselves(scenario)?, |outcome| outcome.times.mean))
+}
+
+/// The same swarm with all downloaders of version 1: what those of a mixed one are compared with.
+fn among_themselves(scenario: &Scenario) -> Option<Scenario> {
     let habit = scenario.groups.iter().map(|(habit, _)| *habit).find(|habit| habit.is_version1())?;
     let groups = vec![(habit, scenario.count(Habit::downloads))];
     Some(Scenario { groups, network: Network { ..scenario.network }, ..scenario.clone() })

@@ -85,6 +85,25 @@ pub struct Network {
     pub turn: Nanos,
 }
 
+/// Subnets with a link each to the middle of the network. Peers come to them in turns; the seeder is in the first.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Subnets {
+    /// Their number.
+    pub count: u32,
+    /// The rate of each one's link, in bits a second both ways, packet headers included.
+    pub rate: f64,
+    /// Whether connections between them fail, but those to the seeder.
+    pub firewalled: bool,
+    /// Whether the tracker prefers peers of the asker's subnet.
+    pub prefer_near: bool,
+}
+
+/// The most subnets.
+pub const MAX_SUBNETS: u32 = 64;
+
+/// The most peers of a subnet.
+pub const MAX_SUBNET_PEERS: usize = 1 << 16;
+
 /// A swarm.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Scenario {
@@ -104,6 +123,8 @@ pub struct Scenario {
     pub seeder: Rates,
     /// One way between any two peers.
     pub latency: Nanos,
+    /// The subnets that the peers are in; `None`: the middle of the network is never full.
+    pub subnets: Option<Subnets>,
     /// Whether our peers use the extension.
     pub extension: bool,
     /// The peers start within this time, at random.
@@ -141,6 +162,7 @@ impl Default for Scenario {
             rates,
             seeder: rates,
             latency: nanos(0.005),
+            subnets: None,
             extension: true,
             spread: TOGETHER,
             seeder_leaves: None,

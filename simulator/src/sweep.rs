@@ -5,7 +5,7 @@
 //! sooner or later by that alone. So each row is the mean over several seeds, and what differs by less than the rows
 //! do without any change (`--sweep` prints that first) is noise.
 
-use crate::preset::{Measure, Preset, among_themselves};
+use crate::preset::{Measure, Preset, compared};
 use crate::scenario::Scenario;
 use crate::{Outcome, World};
 use cascade_swarm::{ask, give};
@@ -109,10 +109,12 @@ impl Sweep {
                 let mut scenario = preset.scenario.clone();
                 scenario.seed += first + seed;
                 (scenario.ask, scenario.give) = (ask, constants.give);
-                let alone = among_themselves(&scenario).map(run).transpose()?.map(|alone| alone.times.mean);
+                let other = compared(&scenario)
+                    .map(|(other, what)| Ok::<_, String>(what(&run(other)?)))
+                    .transpose()?;
                 let outcome = run(scenario)?;
                 for (sum, goal) in sums.iter_mut().zip(&preset.goals) {
-                    *sum += goal.measure.of(&outcome, alone);
+                    *sum += goal.measure.of(&outcome, other);
                 }
             }
             reached.extend(preset.goals.iter().zip(sums).map(|(goal, sum)| Reached {
@@ -170,7 +172,8 @@ fn worse(usual: &Reached, now: &Reached) -> f64 {
         | Measure::LastOfSeeder
         | Measure::LastOfBound
         | Measure::Copies
-        | Measure::Version1 => now.value / usual.value - 1.0,
+        | Measure::Version1
+        | Measure::Across => now.value / usual.value - 1.0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Small swarms whose optimum is known, every behaviour, and that a seed decides everything.
 
-use crate::scenario::{Habit, Network, Rates, Scenario};
+use crate::scenario::{Habit, Network, Rates, Scenario, Subnets};
 use crate::units::{MILLISECOND, SECOND, nanos};
 use crate::{Outcome, World, report};
 
@@ -128,6 +128,46 @@ fn a_hundred_peers() {
     let outcome = completed(scenario);
     assert_eq!(outcome.times.complete, 100);
     assert!(outcome.copies < 50.0, "the seeder sent {} copies", outcome.copies);
+}
+
+/// Four subnets with peers of such a habit.
+fn subnets(habit: Habit, peers: usize, prefer_near: bool, firewalled: bool) -> Scenario {
+    let subnets = Some(Subnets { count: 4, rate: 50e6, firewalled, prefer_near });
+    Scenario { subnets, ..swarm(vec![(habit, peers)]) }
+}
+
+#[test]
+fn a_tracker_that_prefers_near_peers_spares_the_thin_links() {
+    // Programs of the field know only the peers of lists; ours tell each other of peers, and gain less.
+    let [today, near] = [false, true].map(|near| completed(subnets(Habit::Version1, 100, near, false)));
+    let ratio = near.traffic.across as f64 / today.traffic.across as f64;
+    assert!(ratio < 0.8, "{ratio} of the bytes: {} of {}", near.traffic.across, today.traffic.across);
+    assert!(near.times.median < 0.9 * today.times.median, "{:?} after {:?}", near.times, today.times);
+    // What each subnet must have from outside: the seeder is in the first.
+    assert!(near.traffic.across > 3 * near.scenario.length());
+}
+
+#[test]
+fn peers_between_firewalls_find_those_that_they_reach() {
+    let [today, near] = [false, true].map(|near| completed(subnets(Habit::Version1, 100, near, true)));
+    assert!(near.times.median < 0.9 * today.times.median, "{:?} after {:?}", near.times, today.times);
+    // They ask the seeder for less, the only one whom all of them reach.
+    assert!(near.copies < today.copies, "{} copies after {}", near.copies, today.copies);
+    completed(Scenario { blocks: 16, ..subnets(Habit::Ours, 24, true, true) });
+}
+
+#[test]
+fn what_is_in_one_subnet_passes_no_thin_link() {
+    let scenario = Scenario { blocks: 8, ..subnets(Habit::Ours, 1, true, false) };
+    let outcome = completed(scenario);
+    let length = outcome.scenario.length() as f64;
+    let once = length * 1500.0 / 1448.0;
+    let across = outcome.traffic.across as f64;
+    // Peer 1 is in the second subnet: the file, and few short messages.
+    assert!((once..once * 1.06).contains(&across), "{across} bytes of {once}");
+    let alone = Subnets { count: 2, rate: 1e6, firewalled: true, prefer_near: true };
+    let thin = completed(Scenario { subnets: Some(alone), ..outcome.scenario });
+    assert!(thin.times.last > length * 8.0 / 1e6, "it went through the thin link in {} s", thin.times.last);
 }
 
 #[test]

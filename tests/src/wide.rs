@@ -31,7 +31,13 @@ pub fn request(command: u32, hash: [u8; 32], listen: SocketAddr) -> Vec<u8> {
     bytes
 }
 
-fn addresses(reply: &Reply) -> Vec<SocketAddr> {
+/// The addresses of an answer to one, sorted.
+///
+/// # Panics
+/// It is a refusal, or no list.
+#[must_use]
+#[track_caller]
+pub fn addresses(reply: &Reply) -> Vec<SocketAddr> {
     assert_eq!(reply.status, 0, "{}", String::from_utf8_lossy(&reply.body));
     let (entries, rest) = reply.body.as_chunks::<24>();
     assert!(rest.is_empty(), "{} bytes", reply.body.len());

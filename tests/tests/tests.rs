@@ -16,6 +16,8 @@ mod golden;
 /// `tracker`: protocol §2 from raw bytes.
 mod tracker;
 /// `tracker`: configuration, command line, signals.
+mod tracker_log;
+mod tracker_near;
 mod tracker_rules;
 mod tracker_setup;
 mod tracker_state;

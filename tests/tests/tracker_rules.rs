@@ -140,6 +140,30 @@ fn check_says_what_is_wrong_and_a_configuration_may_be_named_check() {
         write_config(&config, &[HASH], rest);
         Launch::tracker().arg("check").arg(&config).run().assert_one_line_error(&[wrong]);
     }
+    // Every fault is a line.
+    let rest = r#", "listen": 8888, "allow": ["no-such.cascade", "nor-this.cascade"], "allow-dir": "no-such-dir",
+        "state": "no/such/state", "good_ips": ["x"], "networks": [["10.1.2.3/16"]]"#;
+    write_config(&config, &[HASH], rest);
+    let checked = Launch::tracker().arg("check").arg(&config).run().assert_code(1).stderr.clone();
+    let wrong = [
+        "is \"good-ips\" meant?",
+        "\"listen\"",
+        "write 10.1.0.0/16",
+        "no-such.cascade",
+        "nor-this.cascade",
+        "no-such-dir",
+        "no/such",
+    ];
+    assert_eq!(checked.lines().count(), wrong.len(), "{checked}");
+    for wrong in wrong {
+        assert_eq!(checked.matches(wrong).count(), 1, "{wrong}: {checked}");
+    }
+    assert!(checked.lines().all(|line| line.starts_with("tracker: ")), "{checked}");
+    // Who starts hears of the first one, and how many there are.
+    Launch::tracker()
+        .arg(&config)
+        .run()
+        .assert_one_line_error(&["is \"good-ips\" meant?; and 4 more faults"]);
     Launch::tracker().arg("check").arg("/nonexistent").run().assert_one_line_error(&["/nonexistent"]);
     Launch::tracker().arg("check").run().assert_code(2);
     write_config(&config, &[HASH], "");

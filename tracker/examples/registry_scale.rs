@@ -1,12 +1,13 @@
 //! How much memory ten million registered peers take, and how long requests take among them.
 //!
 //! ```text
-//! cargo run --release -p cascade-tracker --example registry_scale [PEERS | flood | state [SWARMS PEERS]]
+//! cargo run --release -p cascade-tracker --example registry_scale [near] [PEERS | SWARMS PEERS]
+//! cargo run --release -p cascade-tracker --example registry_scale flood | state [SWARMS PEERS]
 //! ```
 //!
 //! For each shape (swarms × peers) it runs a process of its own, fills a registry one subscription at
 //! a time in an order that is bad for memory (every swarm gets its first peer, then every swarm its
-//! second...), and measures each call. With `flood` one source registers five million peers beside ten
+//! second...), and measures each call. With `near` lists prefer peers of the asker's /24. With `flood` one source registers five million peers beside ten
 //! honest ones. With `state` it fills a tracker's responder instead, writes its state into the folder for temporary files as
 //! a running tracker does, one part after the other, and reads it again. Linux only: the memory is read from `/proc`.
 
@@ -18,6 +19,7 @@ use cascade_tracker::state::StateFile;
 use cascade_tracker::state::format::Kept;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const NOW: u32 = 1_800_000_000;
@@ -29,6 +31,7 @@ const SAMPLES: u32 = 1_000_000;
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<u32> = words.iter().filter_map(|arg| arg.parse().ok()).collect();
+    let near = words.first().is_some_and(|word| word == "near");
     match args.as_slice() {
         [] if words == ["state"] => {
             for (swarms, each) in [(1, 10_000_000), (1000, 10_000), (1_000_000, 10), (10_000_000, 1)] {
@@ -37,21 +40,23 @@ fn main() {
         }
         [swarms, each] if words.first().is_some_and(|word| word == "state") => state(*swarms, *each),
         [] if words == ["flood"] => flood(5_000_000),
-        [swarms, peers] => measure(*swarms, *peers),
-        [] => run_shapes(10_000_000),
-        [peers] => run_shapes(*peers),
-        _ => eprintln!("usage: registry_scale [PEERS | flood | state [SWARMS PEERS]]"),
+        [swarms, peers] => measure(*swarms, *peers, near),
+        [] => run_shapes(10_000_000, near),
+        [peers] => run_shapes(*peers, near),
+        _ => eprintln!("usage: registry_scale [near] [PEERS | SWARMS PEERS] | flood | state [SWARMS PEERS]"),
     }
 }
 
 /// One swarm; few large; many small; the a swarm for every peer.
 #[allow(clippy::print_stderr, reason = "an example's command line")]
-fn run_shapes(peers: u32) {
+fn run_shapes(peers: u32, near: bool) {
     let most = peers;
     for swarms in [1, 1000, peers.div_ceil(10), most] {
         let each = peers / swarms;
         let Ok(program) = std::env::current_exe() else { return };
-        let status = Command::new(program).args([swarms.to_string(), each.to_string()]).status();
+        let mut command = Command::new(program);
+        command.args(near.then_some("near")).args([swarms.to_string(), each.to_string()]);
+        let status = command.status();
         if !status.is_ok_and(|status| status.success()) {
             eprintln!("the run with {swarms} swarms failed");
         }
@@ -103,11 +108,11 @@ fn claim(swarm: u32, n: u32, good: bool) -> Claim {
     Claim { addr: addr(n), source: Source::of(source.into()), good }
 }
 
-/// `swarms` swarms of `each` peers.
+/// `swarms` swarms of `each` peers, whether near ones are preferred.
 #[allow(clippy::print_stdout, reason = "an example's command line")]
-fn measure(swarms: u32, each: u32) {
+fn measure(swarms: u32, each: u32, near: bool) {
     let before = resident();
-    let mut registry = Registry::new(Bounds::default());
+    let mut registry = Registry::new(Bounds::default()).with_networks(near.then(Arc::default));
     let mut fill = Times::default();
     for peer in 0..each {
         for swarm in 0..swarms {

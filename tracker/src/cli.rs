@@ -1,11 +1,14 @@
 //! The command line: what the user typed becomes an address and a policy.
 
-use crate::config::STATE_EVERY_SECS;
+use crate::config::{ConfigFaults, STATE_EVERY_SECS, first_of};
+use crate::log::{self, Format};
+use crate::registry::Networks;
 use crate::{Config, Policy, allow};
 use cascade_format::CascadeHash;
 use clap::Parser;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a tracker listens that is told nothing else.
@@ -13,6 +16,14 @@ const DEFAULT_PORT: u16 = 8888;
 
 /// Seconds between two times that the state is written.
 const DEFAULT_STATE_EVERY: u64 = 60;
+
+/// What is logged by a tracker that is told nothing else.
+const DEFAULT_LEVEL: &str = "info";
+
+/// A level, or several, that the log knows.
+fn level(text: &str) -> Result<String, String> {
+    log::filter(text).map(|_| text.to_owned())
+}
 
 /// The Cascade tracker: tells peers of other peers that share the same file.
 ///
@@ -55,6 +66,20 @@ pub struct Cli {
     #[arg(long)]
     own_address_only: bool,
 
+    /// Prefer peers in the asker's own network (the same /24 or /64, or a site of CONFIG's networks) for up to half of
+    /// a list
+    #[arg(long)]
+    prefer_near: bool,
+
+    /// Log this and what is worse: off, error, warn, info, debug, trace; or by module, as in
+    /// info,cascade_tracker::state=debug [default: info]
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    log_level: Option<String>,
+
+    /// What a line of the log is [default: text; journal where stderr is systemd's]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+
     /// Show a page of what is tracked at this address [default: 127.0.0.1, the first free port from 8890 to 8899].
     /// Where others than this machine reach it, its address has a token
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
@@ -85,6 +110,8 @@ pub struct Plan {
     pub allow_dir: Option<PathBuf>,
     /// Where registrations are kept, and how often they are written.
     pub state: Option<(PathBuf, Duration)>,
+    /// What is logged, and how; without a format, as is usual where the log goes.
+    pub log: (String, Option<Format>),
     /// Where to show a page, if at all; without an address, where such pages are usually.
     pub web: Option<Option<SocketAddr>>,
 }
@@ -108,16 +135,33 @@ impl Cli {
     /// # Errors
     /// One line for the user: the file or argument, and what is wrong with it.
     pub fn plan(&self) -> Result<Plan, String> {
-        let config = match &self.config {
-            None => None,
-            Some(path) => Some(Config::read(path).map_err(|error| format!("{}: {error}", path.display()))?),
-        };
+        let mut faults = Vec::new();
+        let plan = self.look(&mut faults);
+        match faults.split_first() {
+            None => Ok(plan),
+            Some((first, others)) => Err(first_of(first, others.len())),
+        }
+    }
+
+    /// The same, as far as all is right; each fault is a line for the user.
+    pub fn look(&self, faults: &mut Vec<String>) -> Plan {
+        let config = self.config.as_deref().and_then(|path| {
+            let mut of_fields = ConfigFaults::default();
+            let read = Config::read_some(path, &mut of_fields);
+            let path = path.display();
+            faults.extend(of_fields.told.iter().map(|fault| format!("{path}: {fault}")));
+            if of_fields.more > 0 {
+                faults.push(format!("{path}: and {} more faults", of_fields.more));
+            }
+            read.map_err(|error| faults.push(format!("{path}: {error}"))).ok()
+        });
         let mut allowed = Vec::new();
         for text in &self.allow {
-            allowed.push(allow::resolve(text).map_err(|error| format!("--allow {text}: {error}"))?);
+            let hash = allow::resolve(text).map_err(|error| format!("--allow {text}: {error}"));
+            allowed.extend(hash.map_err(|fault| faults.push(fault)));
         }
         for text in config.iter().flat_map(|config| &config.allow) {
-            allowed.push(self.allowed_by_config(text)?);
+            allowed.extend(self.allowed_by_config(text).map_err(|fault| faults.push(fault)));
         }
         let port = config.as_ref().map_or(DEFAULT_PORT, |config| config.port);
         let listen = self.listen.or(config.as_ref().and_then(|config| config.listen));
@@ -129,6 +173,10 @@ impl Cli {
         let every = self.state_every.or(config.as_ref().and_then(|config| config.state_every));
         let every = Duration::from_secs(every.unwrap_or(DEFAULT_STATE_EVERY));
         let web = self.web.or(config.as_ref().and_then(|config| config.web));
+        let near = self.near(config.as_ref());
+        let level =
+            self.log_level.clone().or_else(|| config.as_ref().and_then(|config| config.log_level.clone()));
+        let format = self.log_format.or(config.as_ref().and_then(|config| config.log_format));
         let policy = match config {
             Some(config) => Policy::only(config.allowed.into_iter().chain(allowed))
                 .with_good(config.good)
@@ -136,14 +184,22 @@ impl Cli {
             None if allowed.is_empty() && allow_dir.is_none() => Policy::open(),
             None => Policy::only(allowed),
         };
-        Ok(Plan {
+        Plan {
             listen: listen.unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, port).into()),
             or_else: listen.is_none().then(|| (Ipv4Addr::UNSPECIFIED, port).into()),
-            policy: policy.with_own_address_only(own_only),
+            policy: policy.with_own_address_only(own_only).with_near(near),
             allow_dir,
             state: state.map(|path| (path, every)),
+            log: (level.unwrap_or_else(|| DEFAULT_LEVEL.to_owned()), format),
             web,
-        })
+        }
+    }
+
+    /// Which addresses are near each other, where near peers are preferred. Who names networks wants that.
+    fn near(&self, config: Option<&Config>) -> Option<Arc<Networks>> {
+        let networks = config.map_or(&[][..], |config| &config.networks);
+        let said = config.and_then(|config| config.prefer_near).unwrap_or(!networks.is_empty());
+        (self.prefer_near || said).then(|| Arc::new(Networks::of_sites(networks.iter().cloned())))
     }
 
     /// What `text` in the configuration's `allow` names.
@@ -213,6 +269,25 @@ mod tests {
         let path = file.path().to_str().unwrap();
         assert_eq!(plan(&[path]).policy, Policy::only([]).with_own_address_only(true));
         assert_eq!(plan(&[]).policy, Policy::open());
+    }
+
+    #[test]
+    fn near_peers_are_preferred_by_the_command_line_or_the_configuration() {
+        let of = |config: &str, args: &[&str]| {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            let json = format!(r#"{{"port": 7, "allowedhashes": []{config}}}"#);
+            std::io::Write::write_all(&mut file, json.as_bytes()).unwrap();
+            plan(&[&[file.path().to_str().unwrap()], args].concat()).policy.near().cloned()
+        };
+        let site = vec!["10.1.0.0/16".parse().unwrap()];
+        let sites = Some(Arc::new(Networks::of_sites([site])));
+        let usual = Some(Arc::new(Networks::default()));
+        let networks = r#", "networks": [["10.1.0.0/16"]]"#;
+        let off = r#", "networks": [["10.1.0.0/16"]], "prefer-near": false"#;
+        assert_eq!([of("", &[]), of(off, &[])], [None, None]);
+        assert_eq!([of("", &["--prefer-near"]), of(r#", "prefer-near": true"#, &[])], [usual.clone(), usual]);
+        assert_eq!([of(networks, &[]), of(off, &["--prefer-near"])], [sites.clone(), sites]);
+        assert_eq!(plan(&["--prefer-near"]).policy, Policy::open().with_near(Some(Arc::default())));
     }
 
     #[test]

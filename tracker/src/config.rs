@@ -1,10 +1,16 @@
 //! The tracker's configuration file (protocol §2): JSON, the format of the trackers in the field.
 
+mod fields;
+
 use crate::file;
+use crate::log::Format;
+use crate::registry::{MAX_NETWORKS, Prefix, PrefixError};
 use cascade_format::CascadeHash;
 use cascade_format::hash::HexError;
 use cascade_format::units::Bytes;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::error::Error;
+use std::fmt::{self, Display};
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -12,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// The longest configuration file, in bytes: an allow-list of 200,000 hashes.
 pub const MAX_CONFIG_LEN: u64 = 16 << 20;
+
+/// The most faults of a configuration that are told.
+pub const MAX_FAULTS: usize = 100;
 
 const PORT: &str = "port";
 const BAN_PRIVATE: &str = "ban-private";
@@ -24,10 +33,29 @@ const ALLOW_DIR: &str = "allow-dir";
 const STATE: &str = "state";
 const STATE_EVERY: &str = "state-every";
 const WEB: &str = "web";
+const LOG_LEVEL: &str = "log-level";
+const LOG_FORMAT: &str = "log-format";
+const PREFER_NEAR: &str = "prefer-near";
+const NETWORKS: &str = "networks";
 
-/// All fields. The first four are the field's; the others are options of the command line.
-const FIELDS: [&str; 11] =
-    [PORT, BAN_PRIVATE, ALLOWED, GOOD, OWN_ADDRESS_ONLY, LISTEN, ALLOW, ALLOW_DIR, STATE, STATE_EVERY, WEB];
+/// All fields. The first four are the field's; the others, but for the last, are options of the command line.
+const FIELDS: [&str; 15] = [
+    PORT,
+    BAN_PRIVATE,
+    ALLOWED,
+    GOOD,
+    OWN_ADDRESS_ONLY,
+    LISTEN,
+    ALLOW,
+    ALLOW_DIR,
+    STATE,
+    STATE_EVERY,
+    WEB,
+    LOG_LEVEL,
+    LOG_FORMAT,
+    PREFER_NEAR,
+    NETWORKS,
+];
 
 /// Seconds between two times that the state is written.
 pub const STATE_EVERY_SECS: RangeInclusive<u64> = 1..=3600;
@@ -58,6 +86,15 @@ pub struct Config {
     pub state_every: Option<u64>,
     /// `web`: `true`, or the address of the page.
     pub web: Option<Option<SocketAddr>>,
+    /// `log-level`: what is logged.
+    pub log_level: Option<String>,
+    /// `log-format`: how.
+    pub log_format: Option<Format>,
+    /// `prefer-near`: whether peers in the asker's own network are listed first; where absent, they are if there are
+    /// `networks`.
+    pub prefer_near: Option<bool>,
+    /// `networks`: sites, each a list of networks that are near each other.
+    pub networks: Vec<Vec<Prefix>>,
 }
 
 /// Why bytes are no configuration.
@@ -70,8 +107,13 @@ pub enum ConfigError {
     #[error("a configuration is a JSON object, {{...}}")]
     NotAnObject,
     /// A field that does not exist, perhaps misspelt.
-    #[error("unknown field {0:?}: the fields are {fields}", fields = FIELDS.map(|name| format!("{name:?}")).join(", "))]
-    UnknownField(String),
+    #[error("unknown field {name:?}: {hint}", hint = hint(*.nearest))]
+    UnknownField {
+        /// Its name, shortened.
+        name: String,
+        /// The field whose name is most like it, if it is like any.
+        nearest: Option<&'static str>,
+    },
     /// A field that must be there.
     #[error("field {0:?} is missing")]
     Missing(&'static str),
@@ -105,6 +147,29 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: HexError,
     },
+    /// An element of `networks` that is no network.
+    #[error("{NETWORKS}[{site}][{index}]: {problem}")]
+    Network {
+        /// The site's position in the list, from 0.
+        site: usize,
+        /// Its position in the site, from 0.
+        index: usize,
+        /// What is wrong with it.
+        problem: PrefixError,
+    },
+    /// A network that several sites have.
+    #[error("{NETWORKS}[{site}][{index}]: {network} is there already")]
+    NetworkTwice {
+        /// The site's position in the list, from 0.
+        site: usize,
+        /// Its position in the site, from 0.
+        index: usize,
+        /// The network.
+        network: Prefix,
+    },
+    /// More than [`MAX_NETWORKS`] networks.
+    #[error("{NETWORKS} has more than {MAX_NETWORKS} networks")]
+    TooManyNetworks,
 }
 
 /// Why a file gives no configuration.
@@ -118,7 +183,51 @@ pub enum ConfigFileError {
     TooLong,
     /// Its content is wrong.
     #[error(transparent)]
-    Content(#[from] ConfigError),
+    Content(#[from] ConfigFaults),
+}
+
+/// What is wrong with a configuration; shown is the first thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfigFaults {
+    /// The first faults, at most [`MAX_FAULTS`].
+    pub told: Vec<ConfigError>,
+    /// The number of those besides.
+    pub more: usize,
+}
+
+impl ConfigFaults {
+    fn push(&mut self, fault: ConfigError) {
+        if self.told.len() < MAX_FAULTS {
+            self.told.push(fault);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, others)) = self.told.split_first() else { return Ok(()) };
+        f.write_str(&first_of(&first.to_string(), others.len() + self.more))
+    }
+}
+
+/// The first fault, and a word about `more` others.
+pub(crate) fn first_of(first: &str, more: usize) -> String {
+    match more {
+        0 => first.to_owned(),
+        1 => format!("{first}; and one more fault, which `tracker check` names"),
+        more => format!("{first}; and {more} more faults, which `tracker check` names"),
+    }
+}
+
+impl Error for ConfigFaults {}
+
+fn hint(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(field) => format!("is {field:?} meant?"),
+        None => format!("the fields are {}", FIELDS.map(|name| format!("{name:?}")).join(", ")),
+    }
 }
 
 impl Config {
@@ -127,6 +236,18 @@ impl Config {
     /// # Errors
     /// The file cannot be read, is too long, or is no configuration.
     pub fn read(path: &Path) -> Result<Self, ConfigFileError> {
+        Ok(Self::parse(&Self::bytes(path)?)?)
+    }
+
+    /// What is right of a file; everything else is put to the faults. It may be read only to be checked.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is too long.
+    pub fn read_some(path: &Path, faults: &mut ConfigFaults) -> Result<Self, ConfigFileError> {
+        Ok(Self::parse_some(&Self::bytes(path)?, faults))
+    }
+
+    fn bytes(path: &Path) -> Result<Vec<u8>, ConfigFileError> {
         let mut bytes = Vec::new();
         let (file, len) = file::open(path)?;
         if len > MAX_CONFIG_LEN {
@@ -137,260 +258,57 @@ impl Config {
         if bytes.len() as u64 > MAX_CONFIG_LEN {
             return Err(ConfigFileError::TooLong);
         }
-        Ok(Self::parse(&bytes)?)
+        Ok(bytes)
     }
 
     /// Parses a configuration.
     ///
     /// # Errors
-    /// Whatever is wrong first, by name and index.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
-        let json = serde_json::from_slice(bytes).map_err(|error| ConfigError::Json(error.to_string()))?;
-        let Value::Object(fields) = json else { return Err(ConfigError::NotAnObject) };
-        if let Some(name) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            return Err(ConfigError::UnknownField(shorten(name)));
+    /// Everything that is wrong, by name and index.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigFaults> {
+        let mut faults = ConfigFaults::default();
+        let config = Self::parse_some(bytes, &mut faults);
+        if faults.told.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    /// What is right of a configuration; what is wrong is put to the faults.
+    fn parse_some(bytes: &[u8], faults: &mut ConfigFaults) -> Self {
+        let fields = match serde_json::from_slice(bytes) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => {
+                faults.push(ConfigError::NotAnObject);
+                return Self::default();
+            }
+            Err(error) => {
+                faults.push(ConfigError::Json(error.to_string()));
+                return Self::default();
+            }
+        };
+        for name in fields.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+            let name = fields::shorten(name);
+            faults.push(ConfigError::UnknownField { nearest: fields::nearest(&name), name });
         }
-        Ok(Self {
-            port: port(&fields)?,
-            ban_private: switch(&fields, BAN_PRIVATE)?,
-            allowed: allowed(&fields)?,
-            good: good(&fields)?,
-            own_address_only: switch(&fields, OWN_ADDRESS_ONLY)?,
-            listen: address(&fields, LISTEN, "an address with a port, such as \"192.0.2.1:8888\"")?,
-            allow: allow(&fields)?,
-            allow_dir: path(&fields, ALLOW_DIR)?,
-            state: path(&fields, STATE)?,
-            state_every: state_every(&fields)?,
-            web: web(&fields)?,
-        })
+        let listen = "an address with a port, such as \"192.0.2.1:8888\"";
+        Self {
+            port: fields::kept(fields::port(&fields), faults).unwrap_or_default(),
+            ban_private: fields::kept(fields::switch(&fields, BAN_PRIVATE), faults).unwrap_or_default(),
+            allowed: fields::allowed(&fields, faults),
+            good: fields::good(&fields, faults),
+            own_address_only: fields::kept(fields::switch(&fields, OWN_ADDRESS_ONLY), faults)
+                .unwrap_or_default(),
+            listen: fields::kept(fields::address(&fields, LISTEN, listen), faults).flatten(),
+            allow: fields::allow(&fields, faults),
+            allow_dir: fields::kept(fields::path(&fields, ALLOW_DIR), faults).flatten(),
+            state: fields::kept(fields::path(&fields, STATE), faults).flatten(),
+            state_every: fields::kept(fields::state_every(&fields), faults).flatten(),
+            web: fields::kept(fields::web(&fields), faults).flatten(),
+            log_level: fields::kept(fields::log_level(&fields), faults).flatten(),
+            log_format: fields::kept(fields::log_format(&fields), faults).flatten(),
+            prefer_near: fields::kept(fields::choice(&fields, PREFER_NEAR), faults).flatten(),
+            networks: fields::networks(&fields, faults),
+        }
     }
-}
-
-fn port(fields: &Map<String, Value>) -> Result<u16, ConfigError> {
-    let value = fields.get(PORT).ok_or(ConfigError::Missing(PORT))?;
-    let port = value.as_u64().and_then(|port| u16::try_from(port).ok());
-    port.ok_or_else(|| wrong(PORT, "a whole number from 0 to 65535", value))
-}
-
-fn switch(fields: &Map<String, Value>, name: &'static str) -> Result<bool, ConfigError> {
-    match fields.get(name) {
-        None => Ok(false),
-        Some(value) => value.as_bool().ok_or_else(|| wrong(name, "true or false", value)),
-    }
-}
-
-fn allowed(fields: &Map<String, Value>) -> Result<Vec<CascadeHash>, ConfigError> {
-    let value = fields.get(ALLOWED).ok_or(ConfigError::Missing(ALLOWED))?;
-    elements(ALLOWED, "a list of hashes", value)?
-        .map(|(index, value)| {
-            let text = text_of(ALLOWED, index, "a hash of 64 hex digits", value)?;
-            text.parse().map_err(|problem| ConfigError::Hash { index, problem })
-        })
-        .collect()
-}
-
-fn good(fields: &Map<String, Value>) -> Result<Vec<Ipv4Addr>, ConfigError> {
-    const EXPECTED: &str = "an IPv4 address";
-    let Some(value) = fields.get(GOOD) else { return Ok(Vec::new()) };
-    elements(GOOD, "a list of IPv4 addresses", value)?
-        .map(|(index, value)| {
-            let text = text_of(GOOD, index, EXPECTED, value)?;
-            text.parse().map_err(|_| element(GOOD, index, EXPECTED, value))
-        })
-        .collect()
-}
-
-fn allow(fields: &Map<String, Value>) -> Result<Vec<String>, ConfigError> {
-    const EXPECTED: &str = "a hash or the name of a .cascade file";
-    let Some(value) = fields.get(ALLOW) else { return Ok(Vec::new()) };
-    elements(ALLOW, "a list of hashes and .cascade files", value)?
-        .map(|(index, value)| text_of(ALLOW, index, EXPECTED, value).map(str::to_owned))
-        .collect()
-}
-
-fn path(fields: &Map<String, Value>, name: &'static str) -> Result<Option<PathBuf>, ConfigError> {
-    let Some(value) = fields.get(name) else { return Ok(None) };
-    let text = value.as_str().filter(|text| !text.is_empty() && !text.contains('\0'));
-    text.map(|text| Some(text.into())).ok_or_else(|| wrong(name, "a path", value))
-}
-
-fn address(
-    fields: &Map<String, Value>,
-    name: &'static str,
-    expected: &'static str,
-) -> Result<Option<SocketAddr>, ConfigError> {
-    let Some(value) = fields.get(name) else { return Ok(None) };
-    let addr = value.as_str().and_then(|text| text.parse().ok());
-    addr.map(Some).ok_or_else(|| wrong(name, expected, value))
-}
-
-fn web(fields: &Map<String, Value>) -> Result<Option<Option<SocketAddr>>, ConfigError> {
-    match fields.get(WEB) {
-        Some(Value::Bool(shown)) => Ok(shown.then_some(None)),
-        _ => Ok(address(fields, WEB, "true, false, or an address with a port")?.map(Some)),
-    }
-}
-
-fn state_every(fields: &Map<String, Value>) -> Result<Option<u64>, ConfigError> {
-    let Some(value) = fields.get(STATE_EVERY) else { return Ok(None) };
-    let seconds = value.as_u64().filter(|seconds| STATE_EVERY_SECS.contains(seconds));
-    seconds.map(Some).ok_or_else(|| wrong(STATE_EVERY, "a number of seconds from 1 to 3600", value))
-}
-
-fn elements<'v>(
-    field: &'static str,
-    expected: &'static str,
-    value: &'v Value,
-) -> Result<impl Iterator<Item = (usize, &'v Value)>, ConfigError> {
-    value.as_array().map(|list| list.iter().enumerate()).ok_or_else(|| wrong(field, expected, value))
-}
-
-fn text_of<'v>(
-    field: &'static str,
-    index: usize,
-    expected: &'static str,
-    value: &'v Value,
-) -> Result<&'v str, ConfigError> {
-    value.as_str().ok_or_else(|| element(field, index, expected, value))
-}
-
-fn wrong(field: &'static str, expected: &'static str, value: &Value) -> ConfigError {
-    ConfigError::Field { field, expected, found: shorten(&value.to_string()) }
-}
-
-fn element(field: &'static str, index: usize, expected: &'static str, value: &Value) -> ConfigError {
-    ConfigError::Element { field, index, expected, found: shorten(&value.to_string()) }
-}
-
-/// The start of a text that somebody else wrote, fit for an error of one line: short, and without the
-/// control characters that JSON allows in a string and a terminal obeys.
-fn shorten(text: &str) -> String {
-    const MAX: usize = 40;
-    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let start: String = text.chars().take(MAX).map(printable).collect();
-    if text.chars().nth(MAX).is_some() { start + "..." } else { start }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const HASH: &str = "713a203b7e89753a8893f7d452e8bcc19de65024595f50ddf7899f1da9d95fff";
-
-    fn error_of(json: &str) -> String {
-        Config::parse(json.as_bytes()).expect_err(json).to_string()
-    }
-
-    #[test]
-    fn all_fields() {
-        let json = format!(
-            r#"{{"port": 8888, "ban-private": true, "allowedhashes": ["{HASH}"], "good-ips": ["127.0.0.1"],
-                "own-address-only": true}}"#
-        );
-        let config = Config::parse(json.as_bytes()).unwrap();
-        let expected = Config {
-            port: 8888,
-            ban_private: true,
-            allowed: vec![HASH.parse().unwrap()],
-            good: vec![Ipv4Addr::LOCALHOST],
-            own_address_only: true,
-            ..Config::default()
-        };
-        assert_eq!(config, expected);
-    }
-
-    #[test]
-    fn three_fields_may_be_absent() {
-        let config = Config::parse(br#"{"port": 1, "allowedhashes": []}"#).unwrap();
-        let (allowed, good) = (vec![], vec![]);
-        assert_eq!(
-            config,
-            Config {
-                port: 1,
-                ban_private: false,
-                allowed,
-                good,
-                own_address_only: false,
-                ..Config::default()
-            }
-        );
-        assert_eq!(error_of(r#"{"allowedhashes": []}"#), "field \"port\" is missing");
-        assert_eq!(error_of(r#"{"port": 1}"#), "field \"allowedhashes\" is missing");
-    }
-
-    #[test]
-    fn a_wrong_field_is_named() {
-        let cases = [
-            (
-                r#"{"port": 65536, "allowedhashes": []}"#,
-                "\"port\" must be a whole number from 0 to 65535, not 65536",
-            ),
-            (
-                r#"{"port": "1", "allowedhashes": []}"#,
-                "\"port\" must be a whole number from 0 to 65535, not \"1\"",
-            ),
-            (r#"{"port": -1, "allowedhashes": []}"#, "\"port\" must be"),
-            (r#"{"port": 1, "allowedhashes": {}}"#, "\"allowedhashes\" must be a list of hashes, not {}"),
-            (
-                r#"{"port": 1, "allowedhashes": [], "ban-private": 0}"#,
-                "\"ban-private\" must be true or false, not 0",
-            ),
-            (
-                r#"{"port": 1, "allowedhashes": [], "good-ips": "x"}"#,
-                "\"good-ips\" must be a list of IPv4 addresses",
-            ),
-            (
-                r#"{"port": 1, "allowedhashes": [], "own-address-only": "yes"}"#,
-                "\"own-address-only\" must be true or false, not \"yes\"",
-            ),
-            (r#"{"port": 1, "allowed-hashes": []}"#, "unknown field \"allowed-hashes\": the fields are"),
-        ];
-        for (json, expected) in cases {
-            let error = error_of(json);
-            assert!(error.contains(expected), "{json}: {error:?} has no {expected:?}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_element_is_named_by_its_index() {
-        let hashes = |bad: &str| format!(r#"{{"port": 1, "allowedhashes": ["{HASH}", {bad}]}}"#);
-        assert_eq!(
-            error_of(&hashes("\"12\"")),
-            "allowedhashes[1]: a hash has 64 hex digits, this has 2 characters"
-        );
-        assert_eq!(error_of(&hashes("7")), "allowedhashes[1] must be a hash of 64 hex digits, not 7");
-        let bad_digit = format!("\"x{}\"", &HASH[1..]);
-        assert_eq!(error_of(&hashes(&bad_digit)), "allowedhashes[1]: 'x' is not a hex digit");
-        let ips = r#"{"port": 1, "allowedhashes": [], "good-ips": ["1.2.3.4", "1.2.3", "::1"]}"#;
-        assert_eq!(error_of(ips), "good-ips[1] must be an IPv4 address, not \"1.2.3\"");
-    }
-
-    #[test]
-    fn what_is_no_json_object_is_refused() {
-        assert!(error_of("{\"port\": 8888,").starts_with("not valid JSON: "));
-        assert_eq!(error_of("[]"), "a configuration is a JSON object, {...}");
-        // Deep nesting must not exhaust the stack.
-        assert!(error_of(&"[".repeat(1 << 20)).starts_with("not valid JSON: "));
-        let long = format!(r#"{{"port": "{}", "allowedhashes": []}}"#, "y".repeat(100_000));
-        assert!(error_of(&long).len() < 200);
-    }
-
-    #[test]
-    fn a_file_is_read_up_to_its_bound() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        io::Write::write_all(&mut file, br#"{"port": 7, "allowedhashes": []}"#).unwrap();
-        assert_eq!(Config::read(file.path()).unwrap().port, 7);
-        file.as_file().set_len(MAX_CONFIG_LEN + 1).unwrap();
-        assert!(matches!(Config::read(file.path()), Err(ConfigFileError::TooLong)));
-        let missing = Config::read(Path::new("/no/such/config.json"));
-        assert!(matches!(missing, Err(ConfigFileError::Read(_))));
-    }
-
-    proptest! {
-        #[test]
-        fn parse_is_total(bytes: Vec<u8>) {
-            let _ = Config::parse(&bytes);
-        }
-    }
-}
+mod tests;

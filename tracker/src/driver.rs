@@ -2,7 +2,6 @@
 
 use crate::clock;
 use crate::limits::MAX_EMBEDDED_CONNECTIONS;
-use crate::log::Log;
 use crate::policy::Policy;
 use crate::registry::Bounds;
 use crate::responder::Responder;
@@ -38,7 +37,6 @@ pub struct Tracker {
     responder: Responder,
     started: Instant,
     state: Option<(StateFile, Duration)>,
-    log: Log,
     patience: Patience,
 }
 
@@ -61,21 +59,13 @@ impl Tracker {
         let local_addr = listener.local_addr()?;
         let patience = Patience { connections: MAX_EMBEDDED_CONNECTIONS, request: REQUEST_TIMEOUT };
         let responder = Responder::new(policy, Bounds::default(), fastrand::u64(..));
-        let (started, log) = (clock::now(), Log::off());
-        Ok(Self { listener, local_addr, responder, started, state: None, log, patience })
+        Ok(Self { listener, local_addr, responder, started: clock::now(), state: None, patience })
     }
 
     /// Where the tracker listens.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
-    }
-
-    /// Logs new registrations; without it there is no log.
-    #[must_use]
-    pub fn with_log(mut self, log: Log) -> Self {
-        self.log = log;
-        self
     }
 
     /// Takes over the registrations in the file, and writes all registrations to it at every `interval`, and at the
@@ -120,20 +110,17 @@ impl Tracker {
         seen: impl FnOnce(View),
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let log = self.log.clone();
-        let server = Server::new(self.listener, self.responder, self.log, self.patience, self.started)?;
+        let server = Server::new(self.listener, self.responder, self.patience, self.started)?;
         let stop = StopOnDrop(server.stopper());
-        let keep = |(state, interval)| Keeper::start(state, server.view(), log.clone(), interval);
+        let keep = |(state, interval)| Keeper::start(state, server.view(), interval);
         let keeper = self.state.map(keep).transpose()?;
         seen(server.view());
         let (ended, end) = oneshot::channel();
         thread::Builder::new().name("tracker".to_owned()).spawn(move || {
             let (served, responder, now) = server.run();
             if let Some(keeper) = keeper {
-                keeper.finish(&responder, now, &log);
+                keeper.finish(&responder, now);
             }
-            // Before the log's writer is told to finish.
-            drop(log);
             ended.send(served)
         })?;
         let mut end = std::pin::pin!(end);

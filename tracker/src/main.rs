@@ -5,7 +5,7 @@ mod page;
 
 use cascade_format::text;
 use cascade_tracker::cli::{Cli, Plan};
-use cascade_tracker::log::Log;
+use cascade_tracker::log::{self, LogWriter};
 use cascade_tracker::setup::Setup;
 use cascade_tracker::state::StateFile;
 use cascade_tracker::{Policy, Tracker, View, limits};
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let result = match Cli::try_parse_from(cascade_web::join_address(std::env::args_os())) {
         Ok(cli) => match cli.checks() {
             Some(config) => check(config),
-            None => setup(cli).and_then(serve),
+            None => serve(cli),
         },
         Err(usage) if usage.use_stderr() => return wrong_usage(&usage),
         // Help, or the version.
@@ -65,27 +65,17 @@ fn told(written: io::Result<()>) -> Result<(), String> {
     }
 }
 
-/// Reads the files that the command line names. Faults in a folder of `.cascade` files are reported, and stop nothing.
-fn setup(cli: Cli) -> Result<Setup, String> {
-    Setup::read(cli, |line| warn(&line))
-}
-
-fn warn(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", text::line(&format!("tracker: {line}")));
-}
-
-/// Says whether a configuration is right.
+/// Says whether a configuration is right, or everything that is wrong with it.
 fn check(cli: Cli) -> Result<(), String> {
     let config = cli.config().unwrap_or(Path::new("")).to_owned();
-    let setup = setup(cli)?;
-    let (plan, rules) = (setup.plan(), setup.policy().summary());
-    if let Some((state, _)) = &plan.state {
-        let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            return Err(format!("{}: state: there is no folder {}", config.display(), folder.display()));
-        }
+    let say = |line: &str| drop(writeln!(io::stderr(), "{}", text::line(&format!("tracker: {line}"))));
+    let mut faults = Setup::faults(&cli);
+    if let Some(last) = faults.pop() {
+        faults.iter().for_each(|fault| say(fault));
+        return Err(last);
     }
+    let setup = Setup::read(cli, |line| say(&line))?;
+    let (plan, rules) = (setup.plan(), setup.policy().summary());
     let line = text::line(&format!("{}: right: listens on {} ({rules})", config.display(), plan.listen));
     told(writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()))
 }
@@ -96,17 +86,33 @@ fn with_state(tracker: Tracker, plan: &Plan) -> Result<Tracker, String> {
     let state = StateFile::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let (tracker, loaded) = tracker.with_state(state, *interval);
     if let Some(warning) = loaded.warning {
-        warn(&warning);
+        tracing::error!("{warning}");
     }
     if loaded.restored + loaded.left_out > 0 {
         let (restored, left_out) = (loaded.restored, loaded.left_out);
-        warn(&format!("{}: {restored} registrations are back; {left_out} are over", path.display()));
+        let file = path.display();
+        tracing::info!(restored, left_out, "{file}: {restored} registrations are back; {left_out} are over");
     }
     Ok(tracker)
 }
 
+/// Reads the files that the command line names, starts the log and serves. Faults in a folder of `.cascade` files are
+/// reported, and stop nothing.
+fn serve(cli: Cli) -> Result<(), String> {
+    let mut said = Vec::new();
+    let setup = Setup::read(cli, |line| said.push(line))?;
+    let (level, format) = &setup.plan().log;
+    let format = format.unwrap_or_else(|| log::Format::usual(io::stderr()));
+    let writer = log::start(log::filter(level)?, format, io::stderr())
+        .map_err(|error| format!("cannot start the log: {error}"))?;
+    said.iter().for_each(|line| tracing::warn!("{line}"));
+    let served = serve_by(setup, &writer);
+    writer.finish();
+    served
+}
+
 /// Serves until SIGINT or SIGTERM.
-fn serve(setup: Setup) -> Result<(), String> {
+fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
     let max_connections = limits::raise_descriptor_limit();
     let (plan, names) = (setup.plan().clone(), setup.names());
     let tracked = setup.policy().summary();
@@ -114,10 +120,8 @@ fn serve(setup: Setup) -> Result<(), String> {
     let page = plan.web.map(page::bind).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let (log, writer) = Log::to(io::stderr()).map_err(|error| format!("cannot start the log: {error}"))?;
     let local_addr = tracker.local_addr();
-    let said = log.clone();
-    let tracker = tracker.with_log(log).with_max_connections(max_connections);
+    let tracker = tracker.with_max_connections(max_connections);
     let served = runtime.block_on(async {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
@@ -125,16 +129,18 @@ fn serve(setup: Setup) -> Result<(), String> {
         let reload = if setup.changes() { Some(signal(SignalKind::hangup())?) } else { None };
         let shown =
             page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
+        // Who reads both finds what was said before it served before this.
+        log.flush();
         announce(format!("tracker: listening on {local_addr} ({tracked})\n{shown}"))?;
         let mut server = None;
         let seen = |view: View| {
             if setup.changes()
-                && let Err(error) = setup.watch(view.clone(), said, asked)
+                && let Err(error) = setup.watch(view.clone(), asked)
             {
-                warn(&format!("the rules are not read again: {error}"));
+                tracing::error!("the rules are not read again: {error}");
             }
             match page.map(|page| page.serve(Page::new(view, local_addr, names))) {
-                Some(Err(error)) => warn(&error.to_string()),
+                Some(Err(error)) => tracing::error!("{error}"),
                 shown => server = shown,
             }
         };
@@ -142,12 +148,11 @@ fn serve(setup: Setup) -> Result<(), String> {
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         let stop = stop_or_reload(stop, reload, &ask);
         let served = tracker.run_seen(seen, stop).await;
-        // The watcher of the rules, and its hold on the log, end with this.
+        // The watcher of the rules ends with this.
         drop(ask);
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         served
     });
-    writer.finish();
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
 }
 
@@ -169,7 +174,7 @@ fn announce(line: String) -> io::Result<()> {
     let print = move || {
         let mut stdout = io::stdout();
         if let Err(message) = told(stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush())) {
-            let _ = writeln!(io::stderr(), "tracker: {message}. It serves on: {}", line.trim_end());
+            tracing::error!("{message}. It serves on: {}", line.trim_end());
         }
     };
     thread::Builder::new().name("stdout".to_owned()).spawn(print).map(drop)

@@ -2,10 +2,12 @@
 //! argument.
 
 use crate::ask::Ask;
+use crate::registry::Networks;
 use cascade_format::tracker_wire::Command;
 use cascade_format::{CascadeHash, PeerAddr};
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// An operator's rules (protocol §2). The default tracks any file and trusts no address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Policy {
     good: HashSet<Ipv4Addr>,
     ban_private: bool,
     own_address_only: bool,
+    /// Peers of the asker's own network are listed first; `None`: nobody's are.
+    near: Option<Arc<Networks>>,
 }
 
 /// Why a well-formed request is refused. Its text is the answer's message.
@@ -89,6 +93,20 @@ impl Policy {
     pub const fn with_own_address_only(mut self, own_only: bool) -> Self {
         self.own_address_only = own_only;
         self
+    }
+
+    /// The same policy, which prefers peers in the asker's own network for up to half of a list, or does not. Only a
+    /// tracker that has begun with networks can have others later.
+    #[must_use]
+    pub fn with_near(mut self, networks: Option<Arc<Networks>>) -> Self {
+        self.near = networks;
+        self
+    }
+
+    /// Which addresses are near each other, where peers in the asker's own network are preferred.
+    #[must_use]
+    pub const fn near(&self) -> Option<&Arc<Networks>> {
+        self.near.as_ref()
     }
 
     /// Number of files on the allow-list; `None` where any file is tracked.

@@ -3,7 +3,9 @@
 use crate::ask::{Ask, Request};
 use crate::policy::{Policy, can_listen};
 use crate::registry::room::{RoomBounds, Rooms};
-use crate::registry::{AddressV6, Bounds, Claim, LIST_MAX, Registry, RegistryFull, Source, Subscribed};
+use crate::registry::{
+    AddressV6, Asker, Bounds, Claim, LIST_MAX, Registry, RegistryFull, Source, Subscribed,
+};
 use cascade_format::tracker_wide::{self, Form, WideEntry};
 use cascade_format::tracker_wire::{
     Command, ENTRY_LEN, PeerEntry, RESPONSE_HEADER_LEN, STATUS_OK, STATUS_REFUSED, TrackerResponseHeader,
@@ -13,6 +15,7 @@ use std::fmt::{self, Display};
 use std::net::IpAddr;
 
 mod keep;
+mod near;
 mod rooms;
 
 pub use keep::Export;
@@ -85,10 +88,11 @@ impl Responder {
     #[must_use]
     pub fn new(policy: Policy, bounds: Bounds, seed: u64) -> Self {
         let rng = fastrand::Rng::with_seed(seed);
+        let near = policy.near().cloned();
         Self {
             policy,
-            registry: Registry::new(bounds),
-            registry_v6: Registry::new(bounds.for_v6()),
+            registry: Registry::new(bounds).with_networks(near.clone()),
+            registry_v6: Registry::new(bounds.for_v6()).with_networks(near),
             rooms: Rooms::new(RoomBounds::default()),
             rng,
             ending: Vec::new(),
@@ -144,14 +148,17 @@ impl Responder {
                 }
             }
         }
-        self.registry.list(&file, peer.v4(), now.steady, &mut self.rng, &mut self.entries);
+        let asker = Asker { addr: peer.v4(), host: near::place(self.policy.near(), peer, from, false) };
+        self.registry.list(&file, asker, now.steady, &mut self.rng, &mut self.entries);
         match request.form {
             Form::Plain => list_peers(&self.entries, now, answer),
             Form::Wide => {
                 let (rng, entries) = (&mut self.rng, &mut self.entries_v6);
                 entries.clear();
                 if v6 {
-                    self.registry_v6.list(&file, AddressV6::of(peer), now.steady, rng, entries);
+                    let host = near::place(self.policy.near(), peer, from, true);
+                    let asker = Asker { addr: AddressV6::of(peer), host };
+                    self.registry_v6.list(&file, asker, now.steady, rng, entries);
                 }
                 let entries = both_families(&self.entries, &self.entries_v6, self.rng.bool());
                 list_both(entries, now, answer);
@@ -363,7 +370,7 @@ mod tests {
         assert_eq!(body.get(10), Some(&1));
     }
 
-    fn wide(responder: &mut Responder, command: Command, listen: &str) -> (u8, Vec<WideEntry>) {
+    pub(super) fn wide(responder: &mut Responder, command: Command, listen: &str) -> (u8, Vec<WideEntry>) {
         let listen: SocketAddr = listen.parse().unwrap();
         let ask = Ask { form: Form::Wide, command, cascade_hash: FILE, listen: listen.into() };
         let mut answer = Vec::new();

@@ -3,12 +3,12 @@
 use crate::cli::{Cli, Plan};
 use crate::file::Stamp;
 use crate::folder::Folder;
-use crate::log::Log;
 use crate::policy::Policy;
 use crate::view::View;
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
@@ -46,6 +46,11 @@ pub struct Setup {
     policy: Policy,
 }
 
+fn readable(folder: &Path) -> Result<(), String> {
+    let read = std::fs::read_dir(folder);
+    read.map(drop).map_err(|error| format!("{}: cannot read the folder: {error}", folder.display()))
+}
+
 impl Setup {
     /// Reads all of it for the first time; `say` is told what is wrong in the folder, which stops nothing.
     ///
@@ -57,15 +62,30 @@ impl Setup {
         let mut folder = plan.allow_dir.as_deref().map(Folder::new);
         if let Some(folder) = &mut folder {
             // One that is not there at the start is a mistake.
-            if let Err(error) = std::fs::read_dir(folder.path()) {
-                return Err(format!("{}: cannot read the folder: {error}", folder.path().display()));
-            }
+            readable(folder.path())?;
             folder.look(&mut say);
         }
         let policy = Policy::default();
         let mut setup = Self { cli, plan, stamp, folder, names: Names::default(), policy };
         setup.policy = setup.compose();
         Ok(setup)
+    }
+
+    /// Everything that is wrong, a line each, for who only wants to know.
+    #[must_use]
+    pub fn faults(cli: &Cli) -> Vec<String> {
+        let mut faults = Vec::new();
+        let plan = cli.look(&mut faults);
+        faults.extend(plan.allow_dir.as_deref().and_then(|path| readable(path).err()));
+        if let Some((state, _)) = &plan.state {
+            let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            if !folder.is_dir() {
+                let config = cli.config().unwrap_or(Path::new("")).display();
+                faults.push(format!("{config}: state: there is no folder {}", folder.display()));
+            }
+        }
+        faults
     }
 
     /// What was read at the start, or last.
@@ -112,7 +132,7 @@ impl Setup {
         }
         let policy = self.compose();
         if read {
-            say(format!("the rules were read again: {}", policy.summary()));
+            tracing::info!("the rules were read again: {}", policy.summary());
         }
         if policy == self.policy {
             return None;
@@ -123,17 +143,23 @@ impl Setup {
 
     /// Reads the configuration again; returns whether it is right.
     fn read_again(&mut self, say: &mut impl FnMut(String)) -> bool {
-        let plan = match self.cli.plan() {
+        let mut plan = match self.cli.plan() {
             Ok(plan) => plan,
             Err(error) => {
                 say(format!("{error}; the rules of before stay"));
                 return false;
             }
         };
-        let at_start = |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.web);
+        let at_start =
+            |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.web, plan.log.clone());
         if at_start(&plan) != at_start(&self.plan) {
-            say("the address, the state and the page are those of the start: restart the tracker to change them"
+            say("the address, the state, the page and the log are those of the start: restart the tracker to change them"
                 .to_owned());
+        }
+        // Large swarms have an index by network from their beginning, or none.
+        if plan.policy.near().is_some() != self.plan.policy.near().is_some() {
+            say("prefer-near is what it was at the start: restart the tracker to change it".to_owned());
+            plan.policy = plan.policy.with_near(self.plan.policy.near().cloned());
         }
         if plan.allow_dir.as_deref() != self.folder.as_ref().map(Folder::path) {
             self.folder = plan.allow_dir.as_deref().map(Folder::new);
@@ -147,7 +173,7 @@ impl Setup {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn watch(mut self, view: View, log: Log, asked: Receiver<()>) -> io::Result<()> {
+    pub fn watch(mut self, view: View, asked: Receiver<()>) -> io::Result<()> {
         let watch = move || {
             loop {
                 let by_hand = match asked.recv_timeout(LOOK_INTERVAL) {
@@ -155,7 +181,9 @@ impl Setup {
                     Err(RecvTimeoutError::Timeout) => false,
                     Err(RecvTimeoutError::Disconnected) => return,
                 };
-                let Some((policy, ended)) = self.look(by_hand, |line| log.say(line)) else { continue };
+                let Some((policy, ended)) = self.look(by_hand, |line| tracing::warn!("{line}")) else {
+                    continue;
+                };
                 if view.set_policy_at_last(&policy, &ended).is_err() {
                     return;
                 }

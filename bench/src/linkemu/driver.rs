@@ -28,6 +28,9 @@ const MIN_SLEEP: u64 = 100_000;
 /// The longest sleep, in nanoseconds, so that a stop is seen.
 const MAX_SLEEP: u64 = 50_000_000;
 
+/// The node that a packet is for; `None`: it is dropped.
+pub type Route = fn(&[u8]) -> Option<usize>;
+
 /// A running emulator; stops when dropped.
 #[derive(Debug)]
 pub struct Driver {
@@ -39,12 +42,13 @@ pub struct Driver {
 impl Driver {
     /// Joins `devices` by links of the same number.
     #[must_use]
-    pub fn start(devices: Vec<OwnedFd>, links: &[LinkSpec]) -> Self {
+    pub fn start(devices: Vec<OwnedFd>, links: &[LinkSpec], route: Route) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let counters = Arc::new(Mutex::new(vec![Counters::default(); links.len()]));
         let mut work = Work {
             devices,
             star: Star::new(links),
+            route,
             spare: Vec::new(),
             buffer: vec![0; MAX_PACKET],
             start: clock::now(),
@@ -82,6 +86,7 @@ fn lock(counters: &Mutex<Vec<Counters>>) -> MutexGuard<'_, Vec<Counters>> {
 struct Work {
     devices: Vec<OwnedFd>,
     star: Star,
+    route: Route,
     spare: Vec<Packet>,
     buffer: Vec<u8>,
     start: Instant,
@@ -127,7 +132,7 @@ impl Work {
             let Some(device) = self.devices.get(node) else { return };
             let Ok(count @ 1..) = rustix::io::read(device, &mut self.buffer) else { return };
             let bytes = &self.buffer[..count];
-            let Some(to) = destination(bytes) else { continue };
+            let Some(to) = (self.route)(bytes) else { continue };
             let mut packet = self.spare.pop().unwrap_or_default();
             packet.clear();
             packet.extend_from_slice(bytes);
@@ -138,8 +143,8 @@ impl Work {
     }
 }
 
-/// The node that an IPv4 packet is for.
-fn destination(packet: &[u8]) -> Option<usize> {
+/// The node that an IPv4 packet is for, where each node has one address.
+pub(super) fn destination(packet: &[u8]) -> Option<usize> {
     let (header, _) = packet.split_first_chunk::<20>()?;
     if header[0] >> 4 != 4 || header[16..18] != NETWORK {
         return None;

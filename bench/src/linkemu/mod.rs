@@ -12,6 +12,7 @@
 //! | [`driver`] | the thread between the devices and the star |
 //! | [`netns`] | network namespaces by iproute2 |
 //! | [`network`] | all of it together: nodes with addresses, in which commands run |
+//! | [`subnets`] | subnets with a bridge each, joined by links |
 //! | [`relay`] | one TCP service behind a link, without privileges |
 
 pub mod driver;
@@ -19,6 +20,7 @@ pub mod netns;
 pub mod network;
 pub mod relay;
 pub mod star;
+pub mod subnets;
 pub mod tun;
 
 use std::time::Duration;

@@ -28,7 +28,8 @@ impl Namespace {
         &self.name
     }
 
-    /// A command that will run inside; `command` keeps its arguments, its folder and the process id it gets.
+    /// A command that will run inside; `command` keeps its arguments, its folder, what is set of its
+    /// environment and the process id it gets.
     #[must_use]
     pub fn enter(&self, command: &Command) -> Command {
         let mut inside = Command::new("ip");
@@ -36,6 +37,7 @@ impl Namespace {
         if let Some(folder) = command.get_current_dir() {
             inside.current_dir(folder);
         }
+        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         inside
     }
 

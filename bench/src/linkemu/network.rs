@@ -1,6 +1,6 @@
 //! A network of nodes behind emulated links, in which commands run.
 
-use super::driver::{Driver, NETWORK};
+use super::driver::{Driver, NETWORK, destination};
 use super::netns::{self, Namespace};
 use super::star::Counters;
 use super::{LinkSpec, tun};
@@ -50,7 +50,7 @@ impl Network {
             namespace.set("net/ipv4/tcp_no_metrics_save", "1")?;
             namespaces.push(namespace);
         }
-        Ok(Self { driver: Driver::start(devices, links), namespaces })
+        Ok(Self { driver: Driver::start(devices, links, destination), namespaces })
     }
 
     /// The address of a node.

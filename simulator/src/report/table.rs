@@ -61,6 +61,16 @@ fn write_outcome(out: &mut String, outcome: &Outcome, wall: f64) -> std::fmt::Re
         "links          {:.1} a downloader, at most {}; {} connections",
         traffic.links_mean, traffic.links_most, traffic.connections
     )?;
+    if let Some(subnets) = scenario.subnets {
+        writeln!(
+            out,
+            "subnets        {} with {} Mbit/s each, near first {}: {:.1} MB between them",
+            subnets.count,
+            subnets.rate / 1e6,
+            if subnets.prefer_near { "on" } else { "off" },
+            traffic.across as f64 / 1e6
+        )?;
+    }
     write_phases(out, outcome)?;
     writeln!(out, "simulated in   {wall:.1} s, {} events", traffic.events)
 }
@@ -98,10 +108,10 @@ pub const HEAD: &str = "scenario         what                 reached    limit  
 
 /// The rows of one preset, and whether all goals are reached.
 #[must_use]
-pub fn goals(preset: &Preset, outcome: &Outcome, alone: Option<f64>, wall: f64) -> (String, bool) {
+pub fn goals(preset: &Preset, outcome: &Outcome, other: Option<f64>, wall: f64) -> (String, bool) {
     let (mut text, mut all) = (String::new(), true);
     for Goal { measure, limit } in &preset.goals {
-        let reached = measure.of(outcome, alone);
+        let reached = measure.of(outcome, other);
         let passes = reached <= *limit;
         all &= passes;
         let verdict = if passes { "PASS" } else { "FAIL" };

@@ -16,6 +16,8 @@ pub(super) enum Event {
     Sent(NodeId),
     /// The uplink looks again whether it may send.
     Pump(NodeId),
+    /// The piece's last byte has left the sender's subnet for another; `took` as below.
+    Across { conn: ConnId, bytes: u32, took: u32 },
     /// The piece's last byte is at the receiver's access link; `took` is how long it took to leave, in
     /// units of 64 ns.
     Piece { conn: ConnId, bytes: u32, took: u32 },

@@ -6,6 +6,7 @@
 //! | [`node`] | one peer |
 //! | [`line`], [`uplink`] | its access link, and whose block leaves next |
 //! | [`conn`], [`wire`] | connections and what is on its way |
+//! | [`subnets`] | thin links between groups of peers |
 //! | [`serve`] | the answering side, with the decisions that ship |
 //! | [`ours`] | the driver of the plan that ships |
 //! | [`field`] | a program of the field |
@@ -25,6 +26,7 @@ mod ours;
 mod queue;
 mod serve;
 mod slab;
+mod subnets;
 mod tracker;
 mod uplink;
 mod wire;
@@ -41,6 +43,7 @@ use line::{Downlink, Uplink};
 use node::{Node, NodeId, Nodes};
 use queue::Queue;
 use slab::Slab;
+use subnets::Subnets;
 use tracker::Tracker;
 use wire::Wire;
 
@@ -74,6 +77,7 @@ pub struct World {
     nodes: Nodes,
     conns: Slab<Conn>,
     tracker: Tracker,
+    subnets: Subnets,
     counters: Counters,
     gauges: Gauges,
     /// Downloaders that are not complete, those to come included.
@@ -110,9 +114,10 @@ impl World {
         events.push(HEAD_START, Event::Gauge);
         let unfinished = scenario.count(Habit::downloads);
         let gauges = Gauges::new(nanos(scenario.unit() / 100.0).max(1), nodes.len());
-        let mut tracker = Tracker::new(random.next_u64());
+        let mut tracker = Tracker::new(random.next_u64(), scenario.subnets);
         tracker.register(0, Self::SEEDER.addr());
         Ok(Self {
+            subnets: Subnets::new(scenario.subnets),
             network: Wire { headers: scenario.network.headers },
             scenario,
             layout,
@@ -152,6 +157,7 @@ impl World {
             Event::Wake(node) => self.wake(node),
             Event::Sent(node) => self.sent(node),
             Event::Pump(node) => self.pump(node),
+            Event::Across { conn, bytes, took } => self.piece_is_across(conn, bytes, took),
             Event::Piece { conn, bytes, took } => self.piece_arrives(conn, bytes, took),
             Event::PieceIn { conn, bytes } => self.piece_in(conn, bytes),
             Event::Asks { conn, count } => self.asks_arrive(conn, count),

@@ -137,6 +137,7 @@ impl World {
                 connections: counters.connections,
                 links_mean: links.iter().sum::<usize>() as f64 / links.len().max(1) as f64,
                 links_most: links.iter().copied().max().unwrap_or(0),
+                across: self.subnets.bytes_across(),
                 events: counters.events,
             },
             phases: phases(&self.gauges.readings, end),

@@ -3,12 +3,15 @@
 use super::World;
 use super::event::Event;
 use super::node::{Client, NodeId};
+use crate::scenario::Subnets;
 use crate::units::{Nanos, SECOND};
 use cascade_format::tracker_wire::{Command, PeerEntry};
 use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::ask::Source;
 use cascade_swarm::ask::announce::{Listed, Reply};
-use cascade_tracker::registry::{Bounds, Claim, Registry};
+use cascade_tracker::registry::{Bounds, Claim, Networks, Registry};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 const FILE: CascadeHash = CascadeHash([0x5a; 32]);
 
@@ -21,12 +24,19 @@ pub(super) struct Tracker {
     rng: fastrand::Rng,
     entries: Vec<PeerEntry>,
     alive: bool,
+    subnets: Option<Subnets>,
 }
 
 impl Tracker {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, subnets: Option<Subnets>) -> Self {
+        let near = subnets.filter(|subnets| subnets.prefer_near);
+        let networks = near.map(|subnets| {
+            let site = |number| format!("{}/16", Ipv4Addr::from_bits(first_of(number))).parse();
+            Arc::new(Networks::of_sites((0..subnets.count).map(|number| site(number).into_iter().collect())))
+        });
         Self {
-            registry: Registry::new(Bounds::default()),
+            registry: Registry::new(Bounds::default()).with_networks(networks),
+            subnets,
             rng: fastrand::Rng::with_seed(seed),
             entries: Vec::new(),
             alive: true,
@@ -39,15 +49,36 @@ impl Tracker {
 
     pub(super) fn register(&mut self, now: Nanos, addr: PeerAddr) {
         // The bounds are far beyond any simulation.
-        let claim = addr.v4().map(Claim::own);
+        let claim = self.known_as(addr).v4().map(Claim::own);
         let _ = claim.map(|claim| self.registry.subscribe(&FILE, claim, seconds(now)));
     }
 
     fn list(&mut self, now: Nanos, asker: PeerAddr, list: &mut Vec<PeerAddr>) {
-        self.registry.list(&FILE, asker.v4(), seconds(now), &mut self.rng, &mut self.entries);
+        let asker = self.known_as(asker).v4();
+        self.registry.list(&FILE, asker, seconds(now), &mut self.rng, &mut self.entries);
         list.clear();
-        list.extend(self.entries.iter().map(|entry| PeerAddr::from(entry.addr)));
+        list.extend(self.entries.iter().map(|entry| self.called(entry.addr.into())));
     }
+
+    /// The address by which it knows a peer: one of its subnet's network, so that it sees who is near.
+    fn known_as(&self, addr: PeerAddr) -> PeerAddr {
+        let Some((subnets, NodeId(number))) = self.subnets.zip(NodeId::of(addr)) else { return addr };
+        let bits = first_of(number % subnets.count) + number / subnets.count;
+        PeerAddr::new(IpAddr::V4(Ipv4Addr::from_bits(bits)), addr.port())
+    }
+
+    /// The address that the peer has in the world.
+    fn called(&self, addr: PeerAddr) -> PeerAddr {
+        let Some((subnets, known)) = self.subnets.zip(addr.v4()) else { return addr };
+        let bits = known.ip().to_bits();
+        let subnet = (bits - first_of(0)) >> 16;
+        NodeId((bits & 0xffff) * subnets.count + subnet).addr()
+    }
+}
+
+/// The first address of a subnet, 10.n.0.0.
+const fn first_of(subnet: u32) -> u32 {
+    0x0a00_0000 + (subnet << 16)
 }
 
 fn seconds(now: Nanos) -> u32 {

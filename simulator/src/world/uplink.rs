@@ -67,7 +67,10 @@ impl World {
         if let Some(conn) = self.conns.get_mut(id) {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
             let took = u32::try_from(took / TOOK_UNIT).unwrap_or(u32::MAX);
-            self.events.push(self.now + conn.latency, Event::Piece { conn: id, bytes, took });
+            match self.subnets.leave(self.now, conn, self.network.flowing(bytes.into())) {
+                None => self.events.push(self.now + conn.latency, Event::Piece { conn: id, bytes, took }),
+                Some(out) => self.events.push(out, Event::Across { conn: id, bytes, took }),
+            }
             let out = conn.sending.filter(|sending| sending.left == 0);
             if let Some(sending) = out {
                 conn.sending = None;
@@ -78,6 +81,13 @@ impl World {
             }
         }
         self.fill_uplink(server);
+    }
+
+    /// A piece has left a subnet for another.
+    pub(super) fn piece_is_across(&mut self, id: ConnId, bytes: u32, took: u32) {
+        let Some(conn) = self.conns.get(id) else { return };
+        let through = self.subnets.enter(self.now, conn, self.network.flowing(bytes.into()));
+        self.events.push(through + conn.latency, Event::Piece { conn: id, bytes, took });
     }
 
     /// A piece is at the receiver's access link.
@@ -105,6 +115,7 @@ impl World {
             let bytes = acknowledgements(bytes.into());
             self.nodes[client].up.commit(self.now, bytes);
             self.nodes[server].down.take(self.now, 0, bytes);
+            self.subnets.short(self.now, client, server, bytes);
         }
         self.receive(id, bytes.into());
     }

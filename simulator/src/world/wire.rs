@@ -14,6 +14,9 @@ use cascade_swarm::limits::CONNECT_TIMEOUT;
 /// Pieces that may be on their way besides those that fill a round trip.
 const WINDOW: u64 = 3;
 
+/// Pieces that may be on their way on a connection between subnets.
+const ACROSS: u64 = 2;
+
 /// The network's headers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wire {
@@ -35,9 +38,14 @@ impl World {
     pub(super) fn connect(&mut self, client: NodeId, server: NodeId, link: u64) -> ConnId {
         let exists = self.nodes.exists(server) && server != client;
         let presence = if exists { self.nodes[server].presence } else { Presence::Gone };
-        let dead = exists && self.nodes[server].habit == Habit::Dead;
+        let dead =
+            exists && (self.nodes[server].habit == Habit::Dead || !self.subnets.can_connect(client, server));
         let latency = self.nodes[client].latency + if exists { self.nodes[server].latency } else { 0 };
-        let window = if exists { self.window(self.nodes[server].up.pace, latency) } else { 1 };
+        let mut window = if exists { self.window(self.nodes[server].up.pace, latency) } else { 1 };
+        if self.subnets.are_apart(client, server) {
+            // The thin link's many connections have small windows.
+            window = window.min(self.scenario.network.piece.saturating_mul(ACROSS));
+        }
         let conn = self.conns.insert(Conn::new(client, server, link, latency, window));
         self.counters.connections += 1;
         let round_trip = self.now + latency * 2;
@@ -97,6 +105,7 @@ impl World {
         let count = conn.asks.len() - before;
         let bytes = self.network.alone((count * REQUEST_LEN) as u64);
         let (out, _) = self.nodes[conn.client].up.commit(self.now, bytes);
+        self.subnets.short(out, conn.client, conn.server, bytes);
         self.counters.requests += count as u64;
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.events.push(out + conn.latency, Event::Asks { conn: id, count });
@@ -120,6 +129,7 @@ impl World {
         conn.answers.push_back(answer);
         let bytes = self.network.alone(bytes);
         let (out, _) = self.nodes[conn.server].up.commit(self.now, bytes);
+        self.subnets.short(out, conn.server, conn.client, bytes);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.events.push(out + conn.latency, Event::Answer { conn: id, bytes });
     }

@@ -61,6 +61,11 @@ impl<A> Member<A> {
     pub(super) const fn subscribed(&self) -> u32 {
         u32::from_be_bytes(self.subscribed)
     }
+
+    /// Whether it has not lapsed.
+    pub(super) const fn is_live(&self, now: u32) -> bool {
+        !is_lapsed(self.subscribed(), now)
+    }
 }
 
 impl<A: Address> Group<A> {

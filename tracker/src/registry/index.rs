@@ -69,7 +69,7 @@ impl Index {
         }
     }
 
-    /// Exchanges two values that are in the table, with their hashes.
+    /// Exchanges two values with their hashes; where only one is in the table, it becomes the other under its own hash.
     pub(super) fn swap(&mut self, hash_a: u64, a: u32, hash_b: u64, b: u32) {
         // Through a value that stands for nothing: the two may be in one part with equal tags, where
         // only the value tells them apart.
@@ -78,8 +78,8 @@ impl Index {
         self.replace(hash_a, u32::MAX, b);
     }
 
-    /// Puts `new` in the place of `old`, under the same hash.
-    fn replace(&mut self, hash: u64, old: u32, new: u32) {
+    /// Puts `new` in the place of `old`, under the same hash, if that is in the table.
+    pub(super) fn replace(&mut self, hash: u64, old: u32, new: u32) {
         let at = self.part_of(hash);
         if let Some(value) = self.parts.get_mut(at).and_then(|p| p.find_mut(hash, |there| *there == old)) {
             *value = new;

@@ -84,7 +84,7 @@ impl<A: Address> Swarm<A> {
         if let Some(member) = self.members_mut(position, shared).iter_mut().find(is_it) {
             let lapsed = is_lapsed(member.subscribed(), now);
             *member = new;
-            self.lower(position, now, shared);
+            self.renewed(position, new, shared);
             return Ok(if lapsed { Subscribed::New } else { Subscribed::Renewed });
         }
         if self.purge(position, now, shared).gone {
@@ -102,16 +102,18 @@ impl<A: Address> Swarm<A> {
             None
         };
         *victim.ok_or(Place::Group)? = new;
-        self.lower(position, now, shared);
+        self.renewed(position, new, shared);
         Ok(Subscribed::New)
     }
 
-    /// A registration that is taken over after a restart may be older than one that is there.
-    fn lower(&self, position: u32, subscribed: u32, shared: &mut Shared<A>) {
+    /// The group at `position` has this member now. A registration that is taken over after a restart may be older than
+    /// one that is there.
+    fn renewed(&mut self, position: u32, member: Member<A>, shared: &mut Shared<A>) {
         let index = self.get(position, shared).and_then(Group::crowd_index);
         if let Some(crowd) = index.and_then(|index| shared.crowds.get_mut(index)) {
-            crowd.lower(subscribed);
+            crowd.lower(member.subscribed());
         }
+        self.place(position, member.addr, shared);
     }
 
     /// Removes the last group, with all of its members; returns how many they were.
@@ -134,6 +136,7 @@ impl<A: Address> Swarm<A> {
         let Some(position) = group else {
             return self.insert(Group::one(key.source, member), key.good, shared);
         };
+        self.place(position, member.addr, shared);
         match self.get(position, shared).copied() {
             None => {}
             Some(group) => match group.crowd_index() {

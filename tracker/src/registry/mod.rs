@@ -24,7 +24,10 @@ mod index;
 mod ledger;
 mod look;
 mod members;
+mod near;
+mod network;
 mod pages;
+mod rings;
 pub mod room;
 mod sample;
 mod source;
@@ -36,8 +39,9 @@ pub use export::{Cursor as ExportCursor, Registration};
 use group::Member;
 use index::Index;
 use members::{Allowance, Place};
+pub use near::Asker;
+pub use network::{MAX_NETWORKS, Networks, Prefix, PrefixError};
 use pages::Pages;
-use sample::Asker;
 pub use source::Source;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddrV4;
@@ -248,12 +252,13 @@ impl<A: Address> Registry<A> {
     }
 
     /// Fills `list` (which it clears) with at most [`LIST_MAX`] live peers of the file but `asker`:
-    /// good peers first, otherwise in random order, drawn over sources. `now` and the times in the list
-    /// are in seconds of the clock of [`Registry::subscribe`].
+    /// good peers first, otherwise in random order, drawn over sources; where it knows networks, up to half of the list
+    /// are peers near the asker, and these and others take turns. `now` and the times in the list are in seconds of the
+    /// clock of [`Registry::subscribe`].
     pub fn list(
         &mut self,
         file: &CascadeHash,
-        asker: impl Into<Option<A>>,
+        asker: impl Into<Asker<A>>,
         now: u32,
         rng: &mut fastrand::Rng,
         list: &mut Vec<A::Entry>,
@@ -261,7 +266,9 @@ impl<A: Address> Registry<A> {
         list.clear();
         let Some(slot) = self.find(file) else { return };
         let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize) else { return };
-        sample::sample(swarm, Asker { addr: asker.into(), now }, &mut self.shared, rng, list);
+        let Asker { addr, host } = asker.into();
+        let network = self.shared.networks.as_ref().zip(host).map(|(networks, host)| networks.of(host));
+        sample::sample(swarm, sample::Asker { addr, now, network }, &mut self.shared, rng, list);
         self.drop_if_empty(slot);
     }
 
@@ -382,5 +389,7 @@ fn hash_at<A: Address>(slots: &Pages<Slot<A>>, slot: u32, keys: &RandomState) ->
 
 #[cfg(test)]
 mod floods;
+#[cfg(test)]
+mod nearby;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@
 use super::LIST_MAX;
 use super::address::Address;
 use super::group::Member;
+use super::near;
+use super::network::Network;
 use super::swarm::{Shared, Swarm};
 use std::ops::Range;
 
@@ -24,11 +26,13 @@ pub(super) struct Asker<A> {
     pub(super) addr: Option<A>,
     /// Seconds of the registry's clock.
     pub(super) now: u32,
+    /// The network whose peers are listed before others; `None`: nobody's.
+    pub(super) network: Option<Network>,
 }
 
 /// The part of a swarm that a choice is made from.
 #[derive(Debug, Clone, Copy)]
-enum Rank {
+pub(super) enum Rank {
     Good,
     Other,
 }
@@ -42,8 +46,8 @@ impl Rank {
     }
 }
 
-/// Fills `list` with at most [`LIST_MAX`] entries: good peers first, random order within each rank.
-/// Removes the lapsed members that it meets.
+/// Fills `list` with at most [`LIST_MAX`] entries: good peers first, random order within each rank. Of the others, up to
+/// half of a list are of the asker's network, where it prefers that. Removes the lapsed members that it meets.
 pub(super) fn sample<A: Address>(
     swarm: &mut Swarm<A>,
     asker: Asker<A>,
@@ -52,9 +56,14 @@ pub(super) fn sample<A: Address>(
     list: &mut Vec<A::Entry>,
 ) {
     list.clear();
-    for rank in [Rank::Good, Rank::Other] {
-        draw(swarm, rank, asker, shared, rng, list);
+    draw(swarm, Rank::Good, asker, shared, rng, list);
+    let good = list.len();
+    if let Some(network) = asker.network {
+        near::draw(swarm, network, asker, shared, rng, list);
     }
+    let near = list.len() - good;
+    draw(swarm, Rank::Other, asker, shared, rng, list);
+    near::mix(list.get_mut(good..).unwrap_or_default(), near);
 }
 
 /// Draws groups of a large rank at random; leaves a small one to [`choose`].
@@ -147,15 +156,23 @@ fn live_member<A: Address>(
 }
 
 /// Adds a member, unless it asks itself or is on the list already.
-fn add<A: Address>(member: Option<Member<A>>, rank: Rank, asker: Asker<A>, list: &mut Vec<A::Entry>) {
-    let Some(member) = member else { return };
-    if Some(member.addr) != asker.addr && !list.iter().any(|entry| A::of_entry(entry) == member.addr) {
-        let good = matches!(rank, Rank::Good);
-        list.push(member.addr.entry(member.subscribed(), good));
+pub(super) fn add<A: Address>(
+    member: Option<Member<A>>,
+    rank: Rank,
+    asker: Asker<A>,
+    list: &mut Vec<A::Entry>,
+) {
+    if let Some(member) = member.filter(|member| is_wanted(member.addr, asker, list)) {
+        list.push(member.addr.entry(member.subscribed(), matches!(rank, Rank::Good)));
     }
 }
 
+/// Whether it neither asks itself nor is on the list already.
+pub(super) fn is_wanted<A: Address>(addr: A, asker: Asker<A>, list: &[A::Entry]) -> bool {
+    Some(addr) != asker.addr && !list.iter().any(|entry| A::of_entry(entry) == addr)
+}
+
 /// A random number below `len`; most groups have one member, and need none.
-fn below(rng: &mut fastrand::Rng, len: usize) -> usize {
+pub(super) fn below(rng: &mut fastrand::Rng, len: usize) -> usize {
     if len > 1 { rng.usize(..len) } else { 0 }
 }

@@ -7,21 +7,27 @@
 //!
 //! A small swarm is a [`Chain`], searched from end to end; a large one is [`Pages`] with an [`Index`]
 //! from source to position. Both have positions, so that a random group is one look-up. What happens
-//! to the peers of a group is in [`super::members`].
+//! to the peers of a group is in [`super::members`]. Where near peers are preferred, a large swarm has [`Rings`], too.
 
 use super::address::Address;
 use super::chain::{Chain, Chains};
 use super::group::{Crowds, Group};
 use super::index::Index;
 use super::ledger::Ledger;
+use super::near;
+use super::network::{Network, Networks};
 use super::pages::Pages;
+use super::rings::Rings;
 use super::source::Source;
 use cascade_format::CascadeHash;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 
 /// The most groups that are searched one by one, without an index.
 const SMALL_MAX: u32 = 32;
+
+const _: () = assert!(SMALL_MAX as usize <= near::TURN, "a small swarm is one turn");
 
 /// What all swarms share.
 #[derive(Debug)]
@@ -35,11 +41,19 @@ pub(super) struct Shared<A = SocketAddrV4> {
     /// Keys of the hash tables: a client, which chooses addresses and hashes, must not be able to choose
     /// collisions. They decide where things are stored, never what is answered.
     pub(super) keys: RandomState,
+    /// Which addresses are near each other; `None`: nobody asks.
+    pub(super) networks: Option<Arc<Networks>>,
 }
 
 impl<A: Address> Shared<A> {
     pub(super) fn new() -> Self {
-        Self { chains: Chains::new(), crowds: Crowds::new(), ledger: Ledger::new(), keys: RandomState::new() }
+        Self {
+            chains: Chains::new(),
+            crowds: Crowds::new(),
+            ledger: Ledger::new(),
+            keys: RandomState::new(),
+            networks: None,
+        }
     }
 }
 
@@ -68,6 +82,7 @@ enum Groups<A = SocketAddrV4> {
 struct Large<A = SocketAddrV4> {
     pages: Pages<Group<A>>,
     index: Index,
+    rings: Option<Box<Rings>>,
 }
 
 impl<A: Address> Swarm<A> {
@@ -143,13 +158,43 @@ impl<A: Address> Swarm<A> {
         self.pop(shared);
     }
 
+    /// Positions of groups of a network, in `order`; returns how many. Others are among them, where the swarm is small,
+    /// and where a source has peers in several networks. A large swarm tells of other ones the next time.
+    pub(super) fn near(
+        &mut self,
+        network: Network,
+        order: &mut [u32; near::TURN],
+        shared: &Shared<A>,
+    ) -> usize {
+        match &mut self.groups {
+            Groups::Small(chain) => {
+                let positions = self.good..chain.len();
+                let len = positions.len().min(order.len());
+                order.iter_mut().zip(positions).for_each(|(place, position)| *place = position);
+                len
+            }
+            Groups::Large(large) => {
+                large.rings.as_mut().map_or(0, |rings| rings.turn(network, order, &shared.keys))
+            }
+        }
+    }
+
+    /// The group at `position` has a member of this address: it is found in its network from now on.
+    pub(super) fn place(&mut self, position: u32, addr: A, shared: &Shared<A>) {
+        if let Groups::Large(large) = &mut self.groups
+            && let (Some(rings), Some(networks)) = (&mut large.rings, &shared.networks)
+        {
+            rings.place(position, networks.of(addr.host()), &shared.keys);
+        }
+    }
+
     fn push(&mut self, group: Group<A>, shared: &mut Shared<A>) {
         if matches!(&self.groups, Groups::Small(chain) if chain.len() == SMALL_MAX) {
             self.enlarge(shared);
         }
         match &mut self.groups {
             Groups::Small(chain) => shared.chains.push(chain, group),
-            Groups::Large(large) => large.push(group, &shared.keys),
+            Groups::Large(large) => large.push(group, shared),
         }
     }
 
@@ -166,10 +211,11 @@ impl<A: Address> Swarm<A> {
 
     /// From a chain to pages and index.
     fn enlarge(&mut self, shared: &mut Shared<A>) {
-        let mut large = Box::new(Large { pages: Pages::new(), index: Index::new() });
+        let rings = shared.networks.as_ref().map(|_| Box::new(Rings::new()));
+        let mut large = Box::new(Large { pages: Pages::new(), index: Index::new(), rings });
         for position in 0..self.len() {
             if let Some(group) = self.get(position, shared) {
-                large.push(*group, &shared.keys);
+                large.push(*group, shared);
             }
         }
         if let Groups::Small(mut chain) = std::mem::replace(&mut self.groups, Groups::Large(large)) {
@@ -201,6 +247,9 @@ impl<A: Address> Swarm<A> {
         if let Groups::Large(large) = &mut self.groups {
             let hash = |group: Group<A>| hash_of(group.source(), &shared.keys);
             large.index.swap(hash(at_a), a, hash(at_b), b);
+            if let Some(rings) = &mut large.rings {
+                rings.swap(a, b, &shared.keys);
+            }
         }
     }
 }
@@ -210,9 +259,15 @@ impl<A: Address> Large<A> {
         u32::try_from(self.pages.len()).unwrap_or(u32::MAX)
     }
 
-    fn push(&mut self, group: Group<A>, keys: &RandomState) {
-        let position = self.len();
+    fn push(&mut self, group: Group<A>, shared: &Shared<A>) {
+        let (position, keys) = (self.len(), &shared.keys);
         self.pages.push(group);
+        if let (Some(rings), Some(networks)) = (&mut self.rings, &shared.networks) {
+            // Of a crowd, that of its first member.
+            let crowd = group.crowd_index().and_then(|index| shared.crowds.get(index));
+            let member = crowd.and_then(|crowd| crowd.members.first()).unwrap_or(group.member());
+            rings.push(networks.of(member.addr.host()), keys);
+        }
         let pages = &self.pages;
         self.index.insert(hash_of(group.source(), keys), position, |at| hash_at(pages, at, keys));
     }
@@ -221,6 +276,9 @@ impl<A: Address> Large<A> {
         let Some(position) = self.len().checked_sub(1) else { return };
         let pages = &self.pages;
         self.index.remove(hash_at(pages, position, keys), position, |at| hash_at(pages, at, keys));
+        if let Some(rings) = &mut self.rings {
+            rings.pop(keys);
+        }
         self.pages.pop();
     }
 }

@@ -72,6 +72,10 @@ impl Responder {
         self.ending.extend(ended);
         let now_allowed = |file: &CascadeHash| policy.check_file(file).is_ok();
         self.ending.retain(|file| !now_allowed(file));
+        if let Some(networks) = policy.near() {
+            self.registry.set_networks(networks);
+            self.registry_v6.set_networks(networks);
+        }
         std::mem::replace(&mut self.policy, policy)
     }
 

@@ -17,10 +17,10 @@ mod held;
 
 use crate::ask::Request;
 use crate::clock;
-use crate::log::Log;
 use crate::registry::LIFETIME_SECS;
 use crate::responder::{Now, Responder, refuse};
 use crate::view::{QUESTIONS, Question, View};
+use cascade_format::tracker_wire::{RESPONSE_HEADER_LEN, STATUS_OK};
 use connection::{Connection, Outcome};
 use held::{Held, Phase};
 use mio::net::{TcpListener, TcpStream};
@@ -85,7 +85,6 @@ pub(crate) struct Server {
     held: Held,
     request_timeout: Duration,
     responder: Responder,
-    log: Log,
     view: View,
     /// From other threads of the process.
     questions: Receiver<Question>,
@@ -130,7 +129,6 @@ impl Server {
     pub(crate) fn new(
         listener: std::net::TcpListener,
         responder: Responder,
-        log: Log,
         patience: Patience,
         started: Instant,
     ) -> io::Result<Self> {
@@ -147,7 +145,6 @@ impl Server {
             held: Held::new(patience.connections),
             request_timeout: patience.request,
             responder,
-            log,
             view,
             questions,
             answer: Vec::new(),
@@ -273,7 +270,10 @@ impl Server {
         match outcome {
             Outcome::Wait | Outcome::Over => return,
             Outcome::Request(request) => self.respond(&request, connection.from(), time),
-            Outcome::Refuse(why) => refuse(&why, &mut self.answer),
+            Outcome::Refuse(why) => {
+                refuse(&why, &mut self.answer);
+                tell_refusal(&self.answer, connection.from());
+            }
         }
         if !connection.send(&self.answer) {
             self.hold(connection, now);
@@ -283,7 +283,10 @@ impl Server {
     fn respond(&mut self, request: &Request, from: IpAddr, time: Now) {
         self.requests += 1;
         if let Some(news) = self.responder.answer(request, from, time, &mut self.answer) {
-            self.log.tell(news);
+            tracing::info!(peer = %news.peer, file = %news.file, "{news}");
+        }
+        if self.answer.first() != Some(&STATUS_OK) {
+            tell_refusal(&self.answer, from);
         }
     }
 
@@ -334,6 +337,14 @@ impl Server {
         if tick {
             self.next_sweep = if removed >= SWEEP_ON { now } else { now + SWEEP_TICK };
         }
+    }
+}
+
+/// For who looks for the reason why a peer is not listed.
+fn tell_refusal(answer: &[u8], from: IpAddr) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let why = String::from_utf8_lossy(answer.get(RESPONSE_HEADER_LEN..).unwrap_or_default());
+        tracing::debug!(%from, "refused a request from {from}: {}", why.trim_end());
     }
 }
 

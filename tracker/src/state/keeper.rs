@@ -1,7 +1,6 @@
 //! The thread that writes the state of a running tracker.
 
 use super::{Part, StateFile};
-use crate::log::Log;
 use crate::responder::{Export, Now, Responder};
 use crate::view::{BUSY_PAUSE, View, ViewError};
 use std::io;
@@ -24,7 +23,7 @@ impl Keeper {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(crate) fn start(state: StateFile, view: View, log: Log, interval: Duration) -> io::Result<Self> {
+    pub(crate) fn start(state: StateFile, view: View, interval: Duration) -> io::Result<Self> {
         let (stop, stopped) = sync_channel::<()>(1);
         let thread = thread::Builder::new().name("state".to_owned()).spawn(move || {
             let mut fails = false;
@@ -32,11 +31,11 @@ impl Keeper {
                 // One line when it begins to fail, and one when it does not any more.
                 match state.save(|at, frame| ask(&view, at, frame)) {
                     Ok(_) if fails => {
-                        log.say(format!("{}: written again", state.path().display()));
+                        tracing::info!("{}: written again", state.path().display());
                         fails = false;
                     }
                     Err(error) if !fails && !is_end(&error) => {
-                        log.say(cannot_write(&state, &error));
+                        tracing::error!("{}", cannot_write(&state, &error));
                         fails = true;
                     }
                     Ok(_) | Err(_) => {}
@@ -48,11 +47,11 @@ impl Keeper {
     }
 
     /// Writes the state for the last time, of a tracker that has ended.
-    pub(crate) fn finish(self, responder: &Responder, now: Now, log: &Log) {
+    pub(crate) fn finish(self, responder: &Responder, now: Now) {
         drop(self.stop);
         let Ok(state) = self.thread.join() else { return };
         if let Err(error) = state.save(|at, frame| Ok(responder.export(at, now, frame))) {
-            log.say(cannot_write(&state, &error));
+            tracing::error!("{}", cannot_write(&state, &error));
         }
     }
 }
