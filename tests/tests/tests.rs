@@ -19,6 +19,8 @@ mod tracker;
 mod tracker_rules;
 mod tracker_setup;
 mod tracker_state;
+/// `tracker --store`: several trackers, and real stores that fail.
+mod tracker_store;
 
 /// `peer create`, `peer info`, `peer verify`.
 mod create;

@@ -24,10 +24,27 @@ const ALLOW_DIR: &str = "allow-dir";
 const STATE: &str = "state";
 const STATE_EVERY: &str = "state-every";
 const WEB: &str = "web";
+const STORE: &str = "store";
+const STORE_PASSWORD_FILE: &str = "store-password-file";
+const STORE_CA: &str = "store-ca";
 
 /// All fields. The first four are the field's; the others are options of the command line.
-const FIELDS: [&str; 11] =
-    [PORT, BAN_PRIVATE, ALLOWED, GOOD, OWN_ADDRESS_ONLY, LISTEN, ALLOW, ALLOW_DIR, STATE, STATE_EVERY, WEB];
+const FIELDS: [&str; 14] = [
+    PORT,
+    BAN_PRIVATE,
+    ALLOWED,
+    GOOD,
+    OWN_ADDRESS_ONLY,
+    LISTEN,
+    ALLOW,
+    ALLOW_DIR,
+    STATE,
+    STATE_EVERY,
+    STORE,
+    STORE_PASSWORD_FILE,
+    STORE_CA,
+    WEB,
+];
 
 /// Seconds between two times that the state is written.
 pub const STATE_EVERY_SECS: RangeInclusive<u64> = 1..=3600;
@@ -56,6 +73,12 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// `state-every`: seconds between two times that they are written.
     pub state_every: Option<u64>,
+    /// `store`: the address of the store that is shared with other trackers.
+    pub store: Option<String>,
+    /// `store-password-file`: the file with its password.
+    pub store_password_file: Option<PathBuf>,
+    /// `store-ca`: the file with the certificates to trust.
+    pub store_ca: Option<PathBuf>,
     /// `web`: `true`, or the address of the page.
     pub web: Option<Option<SocketAddr>>,
 }
@@ -161,6 +184,9 @@ impl Config {
             allow_dir: path(&fields, ALLOW_DIR)?,
             state: path(&fields, STATE)?,
             state_every: state_every(&fields)?,
+            store: store(&fields)?,
+            store_password_file: path(&fields, STORE_PASSWORD_FILE)?,
+            store_ca: path(&fields, STORE_CA)?,
             web: web(&fields)?,
         })
     }
@@ -229,6 +255,12 @@ fn web(fields: &Map<String, Value>) -> Result<Option<Option<SocketAddr>>, Config
         Some(Value::Bool(shown)) => Ok(shown.then_some(None)),
         _ => Ok(address(fields, WEB, "true, false, or an address with a port")?.map(Some)),
     }
+}
+
+fn store(fields: &Map<String, Value>) -> Result<Option<String>, ConfigError> {
+    let Some(value) = fields.get(STORE) else { return Ok(None) };
+    let text = value.as_str().map(str::to_owned);
+    text.map(Some).ok_or_else(|| wrong(STORE, "an address, such as \"redis://192.0.2.1:6379\"", value))
 }
 
 fn state_every(fields: &Map<String, Value>) -> Result<Option<u64>, ConfigError> {

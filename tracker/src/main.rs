@@ -4,10 +4,11 @@
 mod page;
 
 use cascade_format::text;
-use cascade_tracker::cli::{Cli, Plan};
+use cascade_tracker::cli::{Cli, Plan, StorePlan};
 use cascade_tracker::log::Log;
 use cascade_tracker::setup::Setup;
 use cascade_tracker::state::StateFile;
+use cascade_tracker::store::{Secrets, Store};
 use cascade_tracker::{Policy, Tracker, View, limits};
 use clap::Parser;
 use page::Page;
@@ -86,6 +87,9 @@ fn check(cli: Cli) -> Result<(), String> {
             return Err(format!("{}: state: there is no folder {}", config.display(), folder.display()));
         }
     }
+    if let Some(store) = &plan.store {
+        open_store(store)?;
+    }
     let line = text::line(&format!("{}: right: listens on {} ({rules})", config.display(), plan.listen));
     told(writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()))
 }
@@ -105,12 +109,33 @@ fn with_state(tracker: Tracker, plan: &Plan) -> Result<Tracker, String> {
     Ok(tracker)
 }
 
+/// Makes ready what the plan says of a store. Nothing is connected yet: a store that is away stops no tracker.
+fn open_store(plan: &StorePlan) -> Result<Store, String> {
+    let StorePlan { address, password_file, ca } = plan;
+    // An address may have a password in it, which is not shown.
+    let parsed = address.parse().map_err(|error| format!("the address of the store: {error}"))?;
+    let mut secrets = Secrets::default();
+    if let Some(path) = password_file {
+        secrets = secrets.with_password(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(path) = ca {
+        secrets = secrets.with_ca(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Store::new(parsed, secrets).map_err(|error| format!("the store: {error}"))
+}
+
 /// Serves until SIGINT or SIGTERM.
 fn serve(setup: Setup) -> Result<(), String> {
     let max_connections = limits::raise_descriptor_limit();
     let (plan, names) = (setup.plan().clone(), setup.names());
     let tracked = setup.policy().summary();
+    let store = plan.store.as_ref().map(open_store).transpose()?;
     let tracker = with_state(bind(&plan, setup.policy())?, &plan)?;
+    let status = store.as_ref().map(Store::status);
+    let tracker = match store {
+        Some(store) => tracker.with_store(store),
+        None => tracker,
+    };
     let page = plan.web.map(page::bind).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
@@ -133,7 +158,7 @@ fn serve(setup: Setup) -> Result<(), String> {
             {
                 warn(&format!("the rules are not read again: {error}"));
             }
-            match page.map(|page| page.serve(Page::new(view, local_addr, names))) {
+            match page.map(|page| page.serve(Page::new(view, local_addr, names, status))) {
                 Some(Err(error)) => warn(&error.to_string()),
                 shown => server = shown,
             }

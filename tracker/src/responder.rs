@@ -14,6 +14,7 @@ use std::net::IpAddr;
 
 mod keep;
 mod rooms;
+mod shared;
 
 pub use keep::Export;
 
@@ -78,6 +79,8 @@ pub struct Responder {
     /// Lists while they are made.
     entries: Vec<PeerEntry>,
     entries_v6: Vec<WideEntry>,
+    /// Where a store is shared with other trackers.
+    shared: Option<Box<shared::Shared>>,
 }
 
 impl Responder {
@@ -94,6 +97,7 @@ impl Responder {
             ending: Vec::new(),
             entries: Vec::new(),
             entries_v6: Vec::new(),
+            shared: None,
         }
     }
 
@@ -136,8 +140,10 @@ impl Responder {
             what = Some(What::NotListening);
         } else if request.command == Command::Subscribe {
             match self.subscribe(&file, peer, from, now) {
-                Ok(Subscribed::New) => what = Some(What::Registered),
-                Ok(Subscribed::Renewed) => {}
+                Ok(subscribed) => {
+                    what = (subscribed == Subscribed::New).then_some(What::Registered);
+                    self.note_here(file, peer, from, now);
+                }
                 Err(full) => {
                     refuse(&full, answer);
                     return None;
@@ -145,14 +151,16 @@ impl Responder {
             }
         }
         self.registry.list(&file, peer.v4(), now.steady, &mut self.rng, &mut self.entries);
+        let v6 = v6 && request.form == Form::Wide;
+        self.entries_v6.clear();
+        if v6 {
+            let (rng, entries) = (&mut self.rng, &mut self.entries_v6);
+            self.registry_v6.list(&file, AddressV6::of(peer), now.steady, rng, entries);
+        }
+        self.add_others(&file, peer, v6, now);
         match request.form {
             Form::Plain => list_peers(&self.entries, now, answer),
             Form::Wide => {
-                let (rng, entries) = (&mut self.rng, &mut self.entries_v6);
-                entries.clear();
-                if v6 {
-                    self.registry_v6.list(&file, AddressV6::of(peer), now.steady, rng, entries);
-                }
                 let entries = both_families(&self.entries, &self.entries_v6, self.rng.bool());
                 list_both(entries, now, answer);
             }
@@ -197,6 +205,7 @@ impl Responder {
     /// Removes some lapsed registrations: see [`Registry::sweep`].
     pub fn sweep(&mut self, now: Now, work: u32) -> usize {
         self.rooms.age(now.steady, work as usize / 16);
+        self.forget_others(now);
         self.end_some(work) + self.registry.sweep(now.steady, work) + self.registry_v6.sweep(now.steady, work)
     }
 }

@@ -130,10 +130,11 @@ impl Setup {
                 return false;
             }
         };
-        let at_start = |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.web);
+        let at_start = |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.store.clone(), plan.web);
         if at_start(&plan) != at_start(&self.plan) {
-            say("the address, the state and the page are those of the start: restart the tracker to change them"
-                .to_owned());
+            let kept = "the address, the state, the store and the page are those of the start: restart the tracker to \
+                        change them";
+            say(kept.to_owned());
         }
         if plan.allow_dir.as_deref() != self.folder.as_ref().map(Folder::path) {
             self.folder = plan.allow_dir.as_deref().map(Folder::new);
