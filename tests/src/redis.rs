@@ -104,7 +104,11 @@ impl Redis {
 
     fn wait(&mut self) {
         clock::eventually("redis-server answers", || {
-            assert!(self.child.try_wait().expect("a child").is_none(), "redis-server has ended: {:?}", self.options);
+            assert!(
+                self.child.try_wait().expect("a child").is_none(),
+                "redis-server has ended: {:?}",
+                self.options
+            );
             let words: &[&str] = &["PING"];
             ask(self.addr, words).filter(|pong| pong.contains("PONG") || pong.contains("NOAUTH")).map(drop)
         });

@@ -130,7 +130,8 @@ impl Setup {
                 return false;
             }
         };
-        let at_start = |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.store.clone(), plan.web);
+        let at_start =
+            |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.store.clone(), plan.web);
         if at_start(&plan) != at_start(&self.plan) {
             let kept = "the address, the state, the store and the page are those of the start: restart the tracker to \
                         change them";

@@ -60,15 +60,21 @@ impl Metrics {
     }
 
     fn of_store(&self, store: Store) -> prometheus::Result<()> {
-        let well = self.gauge("cascade_store_well", "Whether the store answers and takes registrations.", &[])?;
+        let well =
+            self.gauge("cascade_store_well", "Whether the store answers and takes registrations.", &[])?;
         well.with_label_values(NONE).set(float(u64::from(store.well)));
-        let waiting = self.gauge("cascade_store_waiting", "Changes that wait to be written to the store.", &[])?;
+        let waiting =
+            self.gauge("cascade_store_waiting", "Changes that wait to be written to the store.", &[])?;
         waiting.with_label_values(NONE).set(float(store.waiting));
         let counters = [
             ("cascade_store_written_total", "Changes that the store has taken.", store.written),
             ("cascade_store_read_total", "Swarms that were read from the store.", store.read),
             ("cascade_store_faults_total", "Times that the store has failed.", store.faults),
-            ("cascade_store_lost_goodbyes_total", "Goodbyes that the store has not learned of.", store.lost_goodbyes),
+            (
+                "cascade_store_lost_goodbyes_total",
+                "Goodbyes that the store has not learned of.",
+                store.lost_goodbyes,
+            ),
         ];
         for (name, help, value) in counters {
             self.counter(name, help, &[])?.with_label_values(NONE).inc_by(float(value));

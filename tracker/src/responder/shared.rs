@@ -3,7 +3,9 @@
 use super::{Export, Now, Responder};
 use crate::ask::Request;
 use crate::policy::can_listen;
-use crate::registry::{Address, AddressV6, Claim, ExportCursor, LIFETIME_SECS, Registration, Registry, Source};
+use crate::registry::{
+    Address, AddressV6, Claim, ExportCursor, LIFETIME_SECS, Registration, Registry, Source,
+};
 use crate::store::others::{Knowledge, Part, merge};
 use crate::store::{Change, Fate, Fetched, Handover, Others, Record, Sample, Seen};
 use cascade_format::{CascadeHash, PeerAddr};
@@ -25,7 +27,8 @@ pub(super) struct Shared {
 impl Responder {
     /// Shares a store from now on.
     pub(crate) fn share(&mut self) {
-        self.shared = Some(Box::new(Shared { others: Others::default(), changes: Vec::new(), patient: true }));
+        self.shared =
+            Some(Box::new(Shared { others: Others::default(), changes: Vec::new(), patient: true }));
     }
 
     /// The file of a request whose answer should wait a moment until the store has said what it knows. Of a file that is
@@ -160,7 +163,8 @@ impl Responder {
     pub(crate) fn export_changes(&self, at: Export, now: Now) -> (Vec<Change>, Option<Export>) {
         let mut part = Vec::new();
         let next = if at.v6 {
-            self.export_family(&self.registry_v6, at.cursor, now, &mut part).map(|cursor| Export { cursor, ..at })
+            self.export_family(&self.registry_v6, at.cursor, now, &mut part)
+                .map(|cursor| Export { cursor, ..at })
         } else {
             let next = self.export_family(&self.registry, at.cursor, now, &mut part);
             let next = next.map(|cursor| Export { cursor, ..at });
@@ -234,7 +238,11 @@ mod tests {
     }
 
     fn fetched(peers: &[&str]) -> Fetched {
-        let v4 = Sample { total: peers.len() as u64, peers: peers.iter().map(|one| seen(one)).collect(), good: vec![] };
+        let v4 = Sample {
+            total: peers.len() as u64,
+            peers: peers.iter().map(|one| seen(one)).collect(),
+            good: vec![],
+        };
         Fetched { file: FILE, v4, v6: Sample::default(), left: Vec::new() }
     }
 
@@ -322,6 +330,8 @@ mod tests {
             at = next;
         }
         assert_eq!(all.len(), 200);
-        assert!(all.iter().all(|change| change.at == NOW.steady && change.fate == Fate::Here { good: false }));
+        assert!(
+            all.iter().all(|change| change.at == NOW.steady && change.fate == Fate::Here { good: false })
+        );
     }
 }

@@ -25,7 +25,6 @@ use crate::store::Handover;
 use crate::view::{QUESTIONS, Question, View};
 use connection::{Connection, Outcome};
 use held::{Held, Phase};
-use waiting::Waiting;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
@@ -34,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
+use waiting::Waiting;
 
 /// How long a request may take to arrive.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -327,7 +327,8 @@ impl Server {
 
     /// Answers who has waited for the store long enough, and gives the store what this turn has brought.
     fn end_waiting(&mut self, now: Instant, time: Now) {
-        while let Some((connection, request)) = self.waiting.as_mut().and_then(|waiting| waiting.overdue(now)) {
+        while let Some((connection, request)) = self.waiting.as_mut().and_then(|waiting| waiting.overdue(now))
+        {
             self.responder.lose_patience();
             self.respond(&request, connection.from(), time);
             self.send(connection, now);

@@ -48,7 +48,9 @@ pub enum AddressError {
     )]
     Scheme,
     /// A password, which everybody on the machine could read.
-    #[error("it has a password in it, which others on this machine can read: put it in a file, and name that with --store-password-file FILE")]
+    #[error(
+        "it has a password in it, which others on this machine can read: put it in a file, and name that with --store-password-file FILE"
+    )]
     Password,
     /// No host, or too many.
     #[error("it must have a host, or at most {MAX_HOSTS}, with commas between them")]
@@ -82,7 +84,8 @@ impl FromStr for Address {
             _ => return Err(AddressError::Scheme),
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, hosts) = authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
+        let (user, hosts) =
+            authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
         if user.is_some_and(|user| user.contains(':')) {
             return Err(AddressError::Password);
         }
@@ -175,7 +178,10 @@ mod tests {
     #[test]
     fn every_form_is_read() {
         let one = parsed("redis://store.example").unwrap();
-        assert_eq!((one.kind.clone(), one.tls, one.hosts.clone()), (Kind::One, false, vec![("store.example".into(), 6379)]));
+        assert_eq!(
+            (one.kind.clone(), one.tls, one.hosts.clone()),
+            (Kind::One, false, vec![("store.example".into(), 6379)])
+        );
         assert_eq!(one.to_string(), "redis://store.example:6379");
         let tls = parsed("rediss://tracker@[2001:db8::1]:7000/3").unwrap();
         assert_eq!((tls.tls, tls.user.as_deref(), tls.database), (true, Some("tracker"), 3));

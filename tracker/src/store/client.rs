@@ -16,8 +16,8 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
-    RedisError, RedisResult, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, TlsMode, Value,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -78,7 +78,7 @@ pub enum StoreError {
     #[error("it must have the password as its only line")]
     NoPassword,
     /// What is encrypted needs no certificates otherwise.
-    #[error("certificates are of use for an encrypted store alone: rediss://...")]
+    #[error("certificates are of use for an encrypted store alone: begin its address with rediss://")]
     NotEncrypted,
     /// The library does not take what it was given.
     #[error("{0}")]
@@ -163,7 +163,9 @@ impl Store {
     fn addrs(&self) -> impl Iterator<Item = ConnectionAddr> {
         let tls = self.address.tls;
         self.address.hosts.iter().map(move |(host, port)| match tls {
-            true => ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None },
+            true => {
+                ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
+            }
             false => ConnectionAddr::Tcp(host.clone(), *port),
         })
     }
@@ -186,7 +188,11 @@ impl Store {
     fn client(&self) -> RedisResult<Connector> {
         match &self.address.kind {
             Kind::One => {
-                let info = self.infos()?.into_iter().next().ok_or((redis::ErrorKind::InvalidClientConfig, "no host"))?;
+                let info = self
+                    .infos()?
+                    .into_iter()
+                    .next()
+                    .ok_or((redis::ErrorKind::InvalidClientConfig, "no host"))?;
                 let client = match self.secrets.certificates() {
                     Some(certificates) => Client::build_with_tls(info, certificates),
                     None => Client::open(info),
@@ -341,7 +347,8 @@ impl Connection {
         let commands = parts.iter().map(Pipeline::len).sum();
         let answers = within(ANSWER_WITHIN + ANSWER_WITHIN / 2, self.run(parts, commands)).await?;
         let errors = answers.into_iter().flatten().filter_map(Result::err);
-        let worst = errors.filter_map(|error| fault(&error)).max_by_key(|fault| matches!(fault, Fault::Lost(_)));
+        let worst =
+            errors.filter_map(|error| fault(&error)).max_by_key(|fault| matches!(fault, Fault::Lost(_)));
         worst.map_or(Ok(()), Err)
     }
 

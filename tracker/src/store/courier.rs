@@ -265,7 +265,8 @@ impl Courier {
             Link::On if self.writing || !self.is_well() => self.probe_due(),
             Link::On => {
                 let asked = matches!(self.resync, Resync::Asked { .. });
-                let export = if matches!(self.resync, Resync::At(_)) { self.export_at } else { Duration::MAX };
+                let export =
+                    if matches!(self.resync, Resync::At(_)) { self.export_at } else { Duration::MAX };
                 let write = if self.outbox.len() > 0 && !asked { self.write_at } else { Duration::MAX };
                 export.min(write).min(self.probe_due())
             }

@@ -51,7 +51,16 @@ impl Running {
             let courier = Courier::new(store.address().to_string());
             let mark = format!("cascade:tracker:{:016x}", fastrand::u64(..));
             let driver = Driver {
-                store, handover, view, log, started, courier, done, mark, connection: None, number: 0
+                store,
+                handover,
+                view,
+                log,
+                started,
+                courier,
+                done,
+                mark,
+                connection: None,
+                number: 0,
             };
             runtime.block_on(driver.run(results, &stopped));
             // Name look-ups of the library may still be under way.

@@ -123,11 +123,16 @@ mod tests {
         let handover = Handover::default();
         let change = |n: u32, fate| {
             let addr = SocketAddrV4::new(Ipv4Addr::from_bits(n), 1).into();
-            Change { record: Record { file: CascadeHash([1; 32]), source: Source::of([1, 1, 1, 1].into()), addr }, fate, at: 1 }
+            Change {
+                record: Record { file: CascadeHash([1; 32]), source: Source::of([1, 1, 1, 1].into()), addr },
+                fate,
+                at: 1,
+            }
         };
         let mut changes: Vec<_> = (0..MAX_CHANGES as u32).map(|n| change(n, Fate::Left)).collect();
         let wanted = |n| Wanted { file: CascadeHash([n; 32]), since: 0 };
-        handover.give(&mut changes, &mut (0..=255).flat_map(|n| std::iter::repeat_n(wanted(n), 20)).collect());
+        handover
+            .give(&mut changes, &mut (0..=255).flat_map(|n| std::iter::repeat_n(wanted(n), 20)).collect());
         assert_eq!(changes, []);
         let more = [change(1, Fate::Left), change(2, Fate::Here { good: false })];
         handover.give(&mut more.to_vec(), &mut vec![wanted(1)]);
@@ -137,7 +142,12 @@ mod tests {
         assert_eq!(handover.take().changes, []);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(handover.given());
-        let fetched = Fetched { file: CascadeHash([1; 32]), v4: Default::default(), v6: Default::default(), left: vec![] };
+        let fetched = Fetched {
+            file: CascadeHash([1; 32]),
+            v4: Default::default(),
+            v6: Default::default(),
+            left: vec![],
+        };
         (0..2000).for_each(|_| handover.answer(vec![fetched.clone()]));
         assert_eq!((handover.take_answers().len(), handover.take_answers().len()), (MAX_FETCHED, 0));
     }

@@ -14,8 +14,8 @@ mod address;
 mod clock;
 mod courier;
 mod handover;
-mod outbox;
 pub(crate) mod others;
+mod outbox;
 mod record;
 mod status;
 

@@ -154,7 +154,9 @@ impl Others {
 
     /// Forgets a file of which everything has lapsed, if there is one.
     pub(crate) fn sweep(&mut self, now: u32) {
-        let Some(file) = self.order.first_key_value().and_then(|(_, file)| self.files.get(file)) else { return };
+        let Some(file) = self.order.first_key_value().and_then(|(_, file)| self.files.get(file)) else {
+            return;
+        };
         let last = file.fetched.unwrap_or(file.asked).max(file.asked);
         if now.saturating_sub(last) > LIFETIME_SECS {
             self.drop_oldest();

@@ -104,7 +104,9 @@ mod tests {
     #[test]
     fn the_last_change_of_a_registration_counts() {
         let mut outbox = Outbox::new(10);
-        for change in [change(1, HERE, 5), change(1, Fate::Left, 6), change(2, Fate::Left, 6), change(2, HERE, 7)] {
+        for change in
+            [change(1, HERE, 5), change(1, Fate::Left, 6), change(2, Fate::Left, 6), change(2, HERE, 7)]
+        {
             assert!(outbox.put(change));
         }
         // What comes back is older than what is there.

@@ -97,7 +97,10 @@ mod tests {
         let v4 = record("192.0.2.7:8889");
         assert_eq!(v4.member(), [192, 0, 2, 7, 192, 0, 2, 7, 0x22, 0xb9]);
         let v6 = record("[2001:db8::7]:80");
-        assert_eq!((v6.member().len(), v6.set(true), v4.set(true), v4.set(false)), (22, Set::V6, Set::Good, Set::V4));
+        assert_eq!(
+            (v6.member().len(), v6.set(true), v4.set(true), v4.set(false)),
+            (22, Set::V6, Set::Good, Set::V4)
+        );
         for record in [v4, v6] {
             assert_eq!(Record::parse(record.file, &record.member()), Some(record));
         }

@@ -9,13 +9,22 @@ use redis::{FromRedisValue, Value};
 use std::time::Duration;
 
 /// Reads the answers about a file: two numbers and four lists of members with scores. `None`: one of them is an error.
-pub(super) fn fetched(wanted: Wanted, answers: &[Value], clock: StoreClock, now: Duration) -> Option<Fetched> {
+pub(super) fn fetched(
+    wanted: Wanted,
+    answers: &[Value],
+    clock: StoreClock,
+    now: Duration,
+) -> Option<Fetched> {
     let [total_v4, total_v6, v4, v6, good, left] = answers.first_chunk()?;
     let file = wanted.file;
-    let records = |value| records(value).map(|records| {
-        let record = |(member, score): (Vec<u8>, f64)| Some((Record::parse(file, &member)?, clock.steady(score, now)?));
-        records.into_iter().filter_map(record).collect::<Vec<_>>()
-    });
+    let records = |value| {
+        records(value).map(|records| {
+            let record = |(member, score): (Vec<u8>, f64)| {
+                Some((Record::parse(file, &member)?, clock.steady(score, now)?))
+            };
+            records.into_iter().filter_map(record).collect::<Vec<_>>()
+        })
+    };
     let v4_addr = |addr: PeerAddr| addr.v4();
     Some(Fetched {
         file,
@@ -44,4 +53,3 @@ fn seen<A: Address>(records: &[(Record, u32)], family: impl Fn(PeerAddr) -> Opti
     };
     records.iter().filter_map(seen).collect()
 }
-

@@ -82,7 +82,9 @@ fn files_are_looked_up_once_whoever_asks_and_while_batches_are_written() {
     courier.handle_read(2);
     assert!(matches!(courier.poll(ms(11)), Some(Work::Read(files, _)) if files == [wanted(3)]));
     // What is wanted is bounded, and nothing is wanted of a store that is away.
-    courier.handle_wanted((0..=255).flat_map(|a| (0..32).map(move |b| Wanted { file: CascadeHash([a ^ b; 32]), since: 0 })));
+    courier.handle_wanted(
+        (0..=255).flat_map(|a| (0..32).map(move |b| Wanted { file: CascadeHash([a ^ b; 32]), since: 0 })),
+    );
     assert!(courier.wanted.len() <= WANTED_MAX);
     assert!(courier.handle_fault(Fault::Lost("gone".into()), ms(20), 0.5));
     courier.handle_wanted([wanted(4)]);

@@ -49,14 +49,17 @@ impl Trouble {
     /// It does not write; returns how long not to try that.
     pub(super) fn handle_refused(&mut self, why: &str, now: Duration, jitter: f64) -> Duration {
         self.refuses = true;
-        self.fail(now, jitter, || format!("it takes no registrations: {why}; other trackers do not learn of new peers here"))
+        self.fail(now, jitter, || {
+            format!("it takes no registrations: {why}; other trackers do not learn of new peers here")
+        })
     }
 
     fn fail(&mut self, now: Duration, jitter: f64, what: impl FnOnce() -> String) -> Duration {
         self.well = None;
         if self.since.is_none() {
             self.since = Some(now);
-            let line = format!("store {}: {}. All registrations are brought in when it is back", self.name, what());
+            let line =
+                format!("store {}: {}. All registrations are brought in when it is back", self.name, what());
             self.line = Some(line);
         }
         let pause = PAUSE.saturating_mul(1 << self.failures.min(10)).min(MAX_PAUSE);
@@ -82,7 +85,8 @@ impl Trouble {
         {
             (self.since, self.failures) = (None, 0);
             let secs = well.saturating_sub(since).as_secs();
-            self.line = Some(format!("store {}: back after {secs} s; all registrations are brought in", self.name));
+            self.line =
+                Some(format!("store {}: back after {secs} s; all registrations are brought in", self.name));
         }
     }
 

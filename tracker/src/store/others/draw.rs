@@ -115,7 +115,12 @@ mod tests {
         PeerEntry { addr: addr(n), subscribed: NOW, good }
     }
 
-    fn merged(part: &Part<SocketAddrV4>, sources: u32, own: &[PeerEntry], rng: &mut fastrand::Rng) -> Vec<PeerEntry> {
+    fn merged(
+        part: &Part<SocketAddrV4>,
+        sources: u32,
+        own: &[PeerEntry],
+        rng: &mut fastrand::Rng,
+    ) -> Vec<PeerEntry> {
         let mut list = own.to_vec();
         merge(part, sources, Some(addr(9999)), NOW, rng, &mut list);
         list
@@ -154,7 +159,8 @@ mod tests {
         let part = Part::new(1.0, (0..10).map(|n| seen(n, n)).chain(crowd).collect(), Vec::new(), &mut rng);
         for _ in 0..100 {
             let list = merged(&part, 5, &[own(500, false), own(501, false)], &mut rng);
-            let honest = list.iter().filter(|entry| entry.addr < addr(100) || entry.addr >= addr(500)).count();
+            let honest =
+                list.iter().filter(|entry| entry.addr < addr(100) || entry.addr >= addr(500)).count();
             assert_eq!((honest, list.len()), (12, 20));
         }
     }
@@ -162,7 +168,8 @@ mod tests {
     #[test]
     fn good_ones_come_first_from_both_sides() {
         let mut rng = fastrand::Rng::with_seed(7);
-        let part = Part::new(1.0, (0..50).map(|n| seen(n, n)).collect(), vec![seen(70, 70), seen(71, 71)], &mut rng);
+        let part =
+            Part::new(1.0, (0..50).map(|n| seen(n, n)).collect(), vec![seen(70, 70), seen(71, 71)], &mut rng);
         let list = merged(&part, 3, &[own(80, true), own(81, false), own(82, false)], &mut rng);
         let good: BTreeSet<_> = list.iter().take(3).map(|entry| (entry.addr, entry.good)).collect();
         assert_eq!(good, BTreeSet::from([70, 71, 80].map(|n| (addr(n), true))));

@@ -51,7 +51,8 @@ impl<A: Address> Part<A> {
         // Which peer of a source comes first must not depend on the store's order.
         rng.shuffle(&mut peers);
         let mut sources = HashSet::with_capacity(peers.len());
-        let (firsts, more): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| sources.insert(peer.source));
+        let (firsts, more): (Vec<_>, Vec<_>) =
+            peers.into_iter().partition(|peer| sources.insert(peer.source));
         let peer = |seen: &Seen<A>| Peer { addr: seen.addr, subscribed: seen.subscribed };
         #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
         let weight = firsts.len() as f64 * factor;
