@@ -61,7 +61,8 @@ pub fn run(options: &Options) -> Result<()> {
         return Err(BenchError::Unavailable("redis-server is not installed".to_owned()));
     };
     let mut store = Redis::start(&program);
-    let start = |name: &str| start(&binaries, &store.url(), &folder.path().join(name));
+    let url = store.url();
+    let start = |name: &str| start(&binaries, &url, &folder.path().join(name));
     let (_first, one) = start("one")?;
     let (second, two) = start("two")?;
     let (errors, time) = subscribe_all(options, |peer| if peer % 2 == 0 { one } else { two });
