@@ -200,7 +200,7 @@ struct Foreign<A> {
 
 impl<A: Address> Foreign<A> {
     fn into_part(self, rng: &mut fastrand::Rng) -> Part<A> {
-        Part::new(self.factor, self.others, self.good, rng)
+        Part::new(self.factor, self.others, &self.good, rng)
     }
 }
 

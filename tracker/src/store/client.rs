@@ -197,7 +197,7 @@ impl Store {
                     Some(certificates) => Client::build_with_tls(info, certificates),
                     None => Client::open(info),
                 };
-                client.map(Connector::One)
+                client.map(Box::new).map(Connector::One)
             }
             Kind::Cluster => {
                 let mut builder = ClusterClient::builder(self.infos()?)
@@ -212,7 +212,7 @@ impl Store {
                 if let Some(certificates) = self.secrets.certificates() {
                     builder = builder.certs(certificates);
                 }
-                builder.build().map(Connector::Cluster)
+                builder.build().map(Box::new).map(Connector::Cluster)
             }
             Kind::Sentinel(name) => self.sentinel(name).map(Connector::Sentinel),
         }
@@ -259,8 +259,8 @@ impl Store {
 }
 
 enum Connector {
-    One(Client),
-    Cluster(ClusterClient),
+    One(Box<Client>),
+    Cluster(Box<ClusterClient>),
     Sentinel(Box<SentinelClientBuilder>),
 }
 

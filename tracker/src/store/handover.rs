@@ -129,7 +129,8 @@ mod tests {
                 at: 1,
             }
         };
-        let mut changes: Vec<_> = (0..MAX_CHANGES as u32).map(|n| change(n, Fate::Left)).collect();
+        let mut changes: Vec<_> =
+            (0..u32::try_from(MAX_CHANGES).unwrap()).map(|n| change(n, Fate::Left)).collect();
         let wanted = |n| Wanted { file: CascadeHash([n; 32]), since: 0 };
         handover
             .give(&mut changes, &mut (0..=255).flat_map(|n| std::iter::repeat_n(wanted(n), 20)).collect());

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn files_are_bounded_and_the_one_that_was_looked_up_longest_ago_goes() {
         let mut others = Others::default();
-        for n in 0..MAX_OTHER_FILES as u32 {
+        for n in 0..u32::try_from(MAX_OTHER_FILES).unwrap() {
             fetch(&mut others, n, 2000);
         }
         fetch(&mut others, 0, 2001);
@@ -242,7 +242,7 @@ mod tests {
                 source: crate::registry::Source::of([10, 0, 0, at].into()),
                 subscribed: 2000,
             });
-            let part = Part::new(1.0, peers.collect(), Vec::new(), &mut rng);
+            let part = Part::new(1.0, peers.collect(), &[], &mut rng);
             others.set(file(n), part, Part::default(), 2000);
         }
         assert!(others.peers <= MAX_OTHERS && others.peers > MAX_OTHERS - 250);

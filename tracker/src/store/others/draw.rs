@@ -136,7 +136,7 @@ mod tests {
             let mut of_others: Vec<u16> = (1000..1200).collect();
             rng.shuffle(&mut of_others);
             let sample = of_others[..50].iter().map(|n| seen(*n, *n)).collect();
-            let part = Part::new(4.0, sample, Vec::new(), &mut rng);
+            let part = Part::new(4.0, sample, &[], &mut rng);
             let mut of_us: Vec<u16> = (0..30).collect();
             rng.shuffle(&mut of_us);
             let list: Vec<PeerEntry> = of_us[..20].iter().map(|n| own(*n, false)).collect();
@@ -156,7 +156,7 @@ mod tests {
     fn a_source_with_many_peers_is_listed_no_oftener() {
         let mut rng = fastrand::Rng::with_seed(7);
         let crowd = (100..300).map(|n| seen(n, 100));
-        let part = Part::new(1.0, (0..10).map(|n| seen(n, n)).chain(crowd).collect(), Vec::new(), &mut rng);
+        let part = Part::new(1.0, (0..10).map(|n| seen(n, n)).chain(crowd).collect(), &[], &mut rng);
         for _ in 0..100 {
             let list = merged(&part, 5, &[own(500, false), own(501, false)], &mut rng);
             let honest =
@@ -169,7 +169,7 @@ mod tests {
     fn good_ones_come_first_from_both_sides() {
         let mut rng = fastrand::Rng::with_seed(7);
         let part =
-            Part::new(1.0, (0..50).map(|n| seen(n, n)).collect(), vec![seen(70, 70), seen(71, 71)], &mut rng);
+            Part::new(1.0, (0..50).map(|n| seen(n, n)).collect(), &[seen(70, 70), seen(71, 71)], &mut rng);
         let list = merged(&part, 3, &[own(80, true), own(81, false), own(82, false)], &mut rng);
         let good: BTreeSet<_> = list.iter().take(3).map(|entry| (entry.addr, entry.good)).collect();
         assert_eq!(good, BTreeSet::from([70, 71, 80].map(|n| (addr(n), true))));
@@ -187,11 +187,11 @@ mod tests {
             let mut rng = fastrand::Rng::with_seed(seed);
             let age = |n: u32| [0, LIFETIME_SECS, LIFETIME_SECS + 1][n as usize];
             let seen = |n: u16, source: u16, old: u32| Seen { subscribed: NOW - age(old), ..seen(n, source) };
-            let of = |good: bool| theirs.iter().filter(move |(_, (_, is, _))| *is == good).map(|(n, (s, _, old))| seen(*n, *s, *old)).collect();
-            let part = Part::new(1.0, of(false), of(true), &mut rng);
+            let of = |good: bool| -> Vec<_> { theirs.iter().filter(move |(_, (_, is, _))| *is == good).map(|(n, (s, _, old))| seen(*n, *s, *old)).collect() };
+            let part = Part::new(1.0, of(false), &of(true), &mut rng);
             let mut list: Vec<_> = ours.iter().filter(|n| **n != asker).map(|n| own(*n, n % 7 == 0)).collect();
             list.sort_by_key(|entry| !entry.good);
-            merge(&part, ours.len() as u32, Some(addr(asker)), NOW, &mut rng, &mut list);
+            merge(&part, u32::try_from(ours.len()).unwrap(), Some(addr(asker)), NOW, &mut rng, &mut list);
             let live = theirs.iter().filter(|(_, (.., old))| *old < 2).map(|(n, _)| *n);
             let all: BTreeSet<u16> = ours.iter().copied().chain(live).filter(|n| *n != asker).collect();
             let listed: BTreeSet<SocketAddrV4> = list.iter().map(|entry| entry.addr).collect();

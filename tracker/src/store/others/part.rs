@@ -45,7 +45,7 @@ impl<A: Address> Part<A> {
     pub(crate) fn new(
         factor: f64,
         mut peers: Vec<Seen<A>>,
-        good: Vec<Seen<A>>,
+        good: &[Seen<A>],
         rng: &mut fastrand::Rng,
     ) -> Self {
         // Which peer of a source comes first must not depend on the store's order.
