@@ -2,14 +2,15 @@
 
 use super::beneath::{Beneath, is_gone};
 use super::earlier::{self, Earlier};
-use super::error::FolderError;
+use super::error::{FolderError, IN_THE_WAY};
 use super::finish;
 use super::flags::Flags;
-use super::kept::{Kept, Written};
+use super::kept::Kept;
 use super::mark::{Mark, is_file};
 use super::open_files::OpenFile;
 use super::tree::Tree;
 use super::update::{self, Clash};
+use super::written::Written;
 use crate::store::disk::Disk;
 use crate::store::ground::{Ground, Guarded, Run};
 use crate::store::guarded::write_all_at;
@@ -22,9 +23,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// What is said of what has the name of a file and is none that may be written to.
-pub(super) const IN_THE_WAY: &str = "it is in the way, and not a regular file with one name; move it away";
 
 /// The files of a folder as they come. Content goes to the files. Headers and zeroes are not written anywhere: they
 /// are compared with what they must be.
@@ -39,7 +37,7 @@ pub struct FolderPart {
     taken: Flags,
     /// Keeps what is replaced in a folder that is brought up to date.
     kept: Option<Mutex<Kept>>,
-    /// The file with the head of the archive, open and locked: whoever has the lock writes to the folder.
+    /// The file with the head of the archive, open and locked: only the process with the lock writes to the folder.
     _head: File,
 }
 
@@ -53,8 +51,8 @@ pub struct Outdated<'a> {
 }
 
 impl FolderPart {
-    /// Opens the folder at `path`, to which `archive` is downloaded. If a folder is to be brought up to date, only what
-    /// it lacks is. What the files hold is not known before it is [looked at](Ground::look).
+    /// Opens the folder at `path`, to which `archive` is downloaded. If a folder is to be brought up to date, only the
+    /// data that it lacks is downloaded. The content of the files is not known before it is [looked at](Ground::look).
     pub(crate) fn open(
         archive: Archive,
         path: &Path,
@@ -170,7 +168,7 @@ impl FolderPart {
         let stat = rustix::fs::fstat(file)?;
         let mark = self.tree.mark(number);
         if !matches!(mark, Mark::NONE | Mark::NEW) && Mark::of(&stat) != mark {
-            // It is told to whoever asks whether the folder is ours; what is written is checked then.
+            // This is the answer to the question whether the folder is ours; the written data is checked then.
             let _ = self.tree.found_changed(entry);
         }
         if !is_file(&stat) || stat.st_nlink > 1 {
