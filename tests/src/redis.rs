@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 /// The server's program, if it is installed; else a line says that `what` is left out.
 #[must_use]
+#[allow(clippy::print_stderr, reason = "a test that is left out says so")]
 pub fn program(what: &str) -> Option<PathBuf> {
     let found = ["redis-server", "valkey-server"].into_iter().find_map(on_path);
     if found.is_none() {
@@ -126,7 +127,7 @@ fn free() -> SocketAddr {
     loop {
         let addr = Reserved::new().addr;
         if addr.port() < 55_000 {
-            return SocketAddr::from(addr);
+            return addr;
         }
     }
 }
