@@ -38,6 +38,8 @@ enum Command {
     Share(commands::share::Options),
     /// The tracker under load, beside a bare server and other trackers
     Tracker(commands::tracker::Options),
+    /// Two trackers and a store, of which one tracker is killed and the store restarted
+    Store(commands::store::Options),
     /// One download over a fast link with a long round trip
     Link(commands::link::Options),
     /// Several downloads at once from one seeder
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
         Command::Restart(options) => watched(|| commands::restart::run(&options)),
         Command::Share(options) => watched(|| commands::share::run(&options)),
         Command::Tracker(options) => watched(|| commands::tracker::run(&options)),
+        Command::Store(options) => watched(|| commands::skip_unavailable(commands::store::run(&options))),
         Command::Link(options) => watched(|| commands::link::run(&options)),
         Command::Parallel(options) => watched(|| commands::parallel::run(&options)),
         Command::Memory(options) => watched(|| commands::memory::run(&options)),

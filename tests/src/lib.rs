@@ -38,6 +38,7 @@ pub mod node;
 pub mod outcome;
 mod pace;
 pub mod process;
+pub mod redis;
 pub mod scene;
 pub mod terminal;
 pub mod tracker_client;

@@ -21,6 +21,8 @@ mod tracker_near;
 mod tracker_rules;
 mod tracker_setup;
 mod tracker_state;
+/// `tracker --store`: several trackers, and real stores that fail.
+mod tracker_store;
 
 /// `peer create`, `peer info`, `peer verify`.
 mod create;

@@ -61,6 +61,19 @@ pub struct Cli {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(STATE_EVERY_SECS))]
     state_every: Option<u64>,
 
+    /// Share the swarms with all trackers that name the same store (Redis or Valkey): redis://HOST:PORT,
+    /// redis-cluster://HOST:PORT,HOST:PORT or redis-sentinel://HOST:PORT,HOST:PORT/NAME; rediss... with TLS
+    #[arg(long, value_name = "ADDRESS")]
+    store: Option<String>,
+
+    /// The store's password is the only line of this file
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<PathBuf>,
+
+    /// Trust the certificates in this file (PEM) where the store has TLS, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    store_ca: Option<PathBuf>,
+
     /// Register a peer only at the address that its connection comes from, as CONFIG's own-address-only.
     /// By default a peer says where it is reached: one behind a forwarded port must
     #[arg(long)]
@@ -112,8 +125,21 @@ pub struct Plan {
     pub state: Option<(PathBuf, Duration)>,
     /// What is logged, and how; without a format, as is usual where the log goes.
     pub log: (String, Option<Format>),
+    /// The store that is shared with other trackers.
+    pub store: Option<StorePlan>,
     /// Where to show a page, if at all; without an address, where such pages are usually.
     pub web: Option<Option<SocketAddr>>,
+}
+
+/// Where a store is, and what opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePlan {
+    /// As the user has written it.
+    pub address: String,
+    /// The file with the password.
+    pub password_file: Option<PathBuf>,
+    /// The file with certificates.
+    pub ca: Option<PathBuf>,
 }
 
 impl Cli {
@@ -172,6 +198,14 @@ impl Cli {
         let state = self.state.clone().or_else(|| of_config(|config| config.state.as_ref()));
         let every = self.state_every.or(config.as_ref().and_then(|config| config.state_every));
         let every = Duration::from_secs(every.unwrap_or(DEFAULT_STATE_EVERY));
+        let store = self.store.clone().or_else(|| config.as_ref().and_then(|config| config.store.clone()));
+        let password_file =
+            self.store_password_file.clone().or_else(|| of_config(|c| c.store_password_file.as_ref()));
+        let ca = self.store_ca.clone().or_else(|| of_config(|config| config.store_ca.as_ref()));
+        if store.is_none() && (password_file.is_some() || ca.is_some()) {
+            faults.push("a password or certificates of a store need a store: --store ADDRESS".to_owned());
+        }
+        let store = store.map(|address| StorePlan { address, password_file, ca });
         let web = self.web.or(config.as_ref().and_then(|config| config.web));
         let near = self.near(config.as_ref());
         let level =
@@ -191,6 +225,7 @@ impl Cli {
             allow_dir,
             state: state.map(|path| (path, every)),
             log: (level.unwrap_or_else(|| DEFAULT_LEVEL.to_owned()), format),
+            store,
             web,
         }
     }

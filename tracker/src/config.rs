@@ -37,9 +37,12 @@ const LOG_LEVEL: &str = "log-level";
 const LOG_FORMAT: &str = "log-format";
 const PREFER_NEAR: &str = "prefer-near";
 const NETWORKS: &str = "networks";
+const STORE: &str = "store";
+const STORE_PASSWORD_FILE: &str = "store-password-file";
+const STORE_CA: &str = "store-ca";
 
 /// All fields. The first four are the field's; the others, but for the last, are options of the command line.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 18] = [
     PORT,
     BAN_PRIVATE,
     ALLOWED,
@@ -50,6 +53,9 @@ const FIELDS: [&str; 15] = [
     ALLOW_DIR,
     STATE,
     STATE_EVERY,
+    STORE,
+    STORE_PASSWORD_FILE,
+    STORE_CA,
     WEB,
     LOG_LEVEL,
     LOG_FORMAT,
@@ -84,6 +90,12 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// `state-every`: seconds between two times that they are written.
     pub state_every: Option<u64>,
+    /// `store`: the address of the store that is shared with other trackers.
+    pub store: Option<String>,
+    /// `store-password-file`: the file with its password.
+    pub store_password_file: Option<PathBuf>,
+    /// `store-ca`: the file with the certificates to trust.
+    pub store_ca: Option<PathBuf>,
     /// `web`: `true`, or the address of the page.
     pub web: Option<Option<SocketAddr>>,
     /// `log-level`: what is logged.
@@ -301,6 +313,9 @@ impl Config {
             allow_dir: fields::kept(fields::path(&fields, ALLOW_DIR), faults).flatten(),
             state: fields::kept(fields::path(&fields, STATE), faults).flatten(),
             state_every: fields::kept(fields::state_every(&fields), faults).flatten(),
+            store: fields::kept(fields::store(&fields), faults).flatten(),
+            store_password_file: fields::kept(fields::path(&fields, STORE_PASSWORD_FILE), faults).flatten(),
+            store_ca: fields::kept(fields::path(&fields, STORE_CA), faults).flatten(),
             web: fields::kept(fields::web(&fields), faults).flatten(),
             log_level: fields::kept(fields::log_level(&fields), faults).flatten(),
             log_format: fields::kept(fields::log_format(&fields), faults).flatten(),

@@ -7,6 +7,8 @@ use crate::registry::Bounds;
 use crate::responder::Responder;
 use crate::server::{Patience, REQUEST_TIMEOUT, Server, Stopper, time_since};
 use crate::state::{Keeper, Loaded, StateFile};
+#[cfg(feature = "cli")]
+use crate::store::{Handover, Running, Store};
 use crate::view::View;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;
@@ -37,6 +39,8 @@ pub struct Tracker {
     responder: Responder,
     started: Instant,
     state: Option<(StateFile, Duration)>,
+    #[cfg(feature = "cli")]
+    store: Option<Store>,
     patience: Patience,
 }
 
@@ -59,7 +63,16 @@ impl Tracker {
         let local_addr = listener.local_addr()?;
         let patience = Patience { connections: MAX_EMBEDDED_CONNECTIONS, request: REQUEST_TIMEOUT };
         let responder = Responder::new(policy, Bounds::default(), fastrand::u64(..));
-        Ok(Self { listener, local_addr, responder, started: clock::now(), state: None, patience })
+        Ok(Self {
+            listener,
+            local_addr,
+            responder,
+            started: clock::now(),
+            state: None,
+            #[cfg(feature = "cli")]
+            store: None,
+            patience,
+        })
     }
 
     /// Where the tracker listens.
@@ -75,6 +88,14 @@ impl Tracker {
         let loaded = state.load(&mut self.responder, time_since(self.started, clock::now()));
         self.state = Some((state, interval));
         (self, loaded)
+    }
+
+    /// Shares the swarms with all trackers that name the same store.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub fn with_store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
     }
 
     /// Keeps at most `max` connections waiting for the rest of their request; without it
@@ -110,7 +131,17 @@ impl Tracker {
         seen: impl FnOnce(View),
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let server = Server::new(self.listener, self.responder, self.patience, self.started)?;
+        #[allow(unused_mut, reason = "a tracker inside another program shares no store")]
+        let mut server = Server::new(self.listener, self.responder, self.patience, self.started)?;
+        #[cfg(feature = "cli")]
+        let shared = match self.store {
+            Some(store) => {
+                let handover = Handover::default();
+                server.share(handover.clone());
+                Some(Running::start(store, handover, server.view(), self.started)?)
+            }
+            None => None,
+        };
         let stop = StopOnDrop(server.stopper());
         let keep = |(state, interval)| Keeper::start(state, server.view(), interval);
         let keeper = self.state.map(keep).transpose()?;
@@ -118,6 +149,10 @@ impl Tracker {
         let (ended, end) = oneshot::channel();
         thread::Builder::new().name("tracker".to_owned()).spawn(move || {
             let (served, responder, now) = server.run();
+            #[cfg(feature = "cli")]
+            if let Some(shared) = shared {
+                shared.finish();
+            }
             if let Some(keeper) = keeper {
                 keeper.finish(&responder, now);
             }

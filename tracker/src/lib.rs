@@ -19,6 +19,7 @@ pub mod policy;
 pub mod registry;
 pub mod responder;
 pub mod state;
+pub mod store;
 
 // Public for the program and for its man page.
 #[doc(hidden)]

@@ -4,10 +4,11 @@
 mod page;
 
 use cascade_format::text;
-use cascade_tracker::cli::{Cli, Plan};
+use cascade_tracker::cli::{Cli, Plan, StorePlan};
 use cascade_tracker::log::{self, LogWriter};
 use cascade_tracker::setup::Setup;
 use cascade_tracker::state::StateFile;
+use cascade_tracker::store::{Secrets, Store};
 use cascade_tracker::{Policy, Tracker, View, limits};
 use clap::Parser;
 use page::Page;
@@ -76,6 +77,9 @@ fn check(cli: Cli) -> Result<(), String> {
     }
     let setup = Setup::read(cli, |line| say(&line))?;
     let (plan, rules) = (setup.plan(), setup.policy().summary());
+    if let Some(store) = &plan.store {
+        open_store(store)?;
+    }
     let line = text::line(&format!("{}: right: listens on {} ({rules})", config.display(), plan.listen));
     told(writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()))
 }
@@ -111,12 +115,33 @@ fn serve(cli: Cli) -> Result<(), String> {
     served
 }
 
+/// Makes ready what the plan says of a store. Nothing is connected yet: a store that is away stops no tracker.
+fn open_store(plan: &StorePlan) -> Result<Store, String> {
+    let StorePlan { address, password_file, ca } = plan;
+    // An address may have a password in it, which is not shown.
+    let parsed = address.parse().map_err(|error| format!("the address of the store: {error}"))?;
+    let mut secrets = Secrets::default();
+    if let Some(path) = password_file {
+        secrets = secrets.with_password(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(path) = ca {
+        secrets = secrets.with_ca(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Store::new(parsed, secrets).map_err(|error| format!("the store: {error}"))
+}
+
 /// Serves until SIGINT or SIGTERM.
 fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
     let max_connections = limits::raise_descriptor_limit();
     let (plan, names) = (setup.plan().clone(), setup.names());
     let tracked = setup.policy().summary();
+    let store = plan.store.as_ref().map(open_store).transpose()?;
     let tracker = with_state(bind(&plan, setup.policy())?, &plan)?;
+    let status = store.as_ref().map(Store::status);
+    let tracker = match store {
+        Some(store) => tracker.with_store(store),
+        None => tracker,
+    };
     let page = plan.web.map(page::bind).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
@@ -139,7 +164,7 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
             {
                 tracing::error!("the rules are not read again: {error}");
             }
-            match page.map(|page| page.serve(Page::new(view, local_addr, names))) {
+            match page.map(|page| page.serve(Page::new(view, local_addr, names, status))) {
                 Some(Err(error)) => tracing::error!("{error}"),
                 shown => server = shown,
             }

@@ -1,8 +1,9 @@
 //! `--web`: what the tracker keeps, as a page.
 
 use cascade_tracker::setup::Names;
+use cascade_tracker::store::Status;
 use cascade_tracker::{View, ViewError};
-use cascade_web::model::{Snapshot, Totals, Tracker, rooms};
+use cascade_web::model::{Snapshot, Store, Totals, Tracker, rooms};
 use cascade_web::{Bound, Options, Server, Source, limits};
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -23,12 +24,13 @@ pub(crate) struct Page {
     view: View,
     address: SocketAddr,
     names: Names,
+    store: Option<Status>,
     last: Mutex<Option<(Instant, Snapshot)>>,
 }
 
 impl Page {
-    pub(crate) fn new(view: View, address: SocketAddr, names: Names) -> Self {
-        Self { view, address, names, last: Mutex::default() }
+    pub(crate) fn new(view: View, address: SocketAddr, names: Names, store: Option<Status>) -> Self {
+        Self { view, address, names, store, last: Mutex::default() }
     }
 
     fn look(&self) -> Result<Snapshot, ViewError> {
@@ -47,12 +49,24 @@ impl Page {
             program: "tracker",
             version: env!("CARGO_PKG_VERSION"),
             address: Some(self.address.to_string()),
-            tracker: Some(Tracker { registrations, swarms }),
+            tracker: Some(Tracker { registrations, swarms, store: self.store.as_ref().map(shown) }),
             ..Snapshot::default()
         };
         snapshot.left_out.swarms = swarms.saturating_sub(rooms.len() as u64);
         snapshot.swarms = rooms;
         Ok(snapshot)
+    }
+}
+
+fn shown(status: &Status) -> Store {
+    let figures = status.figures();
+    Store {
+        well: figures.well,
+        waiting: figures.waiting,
+        written: figures.written,
+        read: figures.read,
+        faults: figures.faults,
+        lost_goodbyes: figures.lost_goodbyes,
     }
 }
 

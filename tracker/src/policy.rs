@@ -131,7 +131,8 @@ impl Policy {
         self.good.contains(&ip)
     }
 
-    fn is_on_list(&self, ip: IpAddr) -> bool {
+    /// Whether an address of either family is.
+    pub(crate) fn is_on_list(&self, ip: IpAddr) -> bool {
         matches!(ip, IpAddr::V4(ip) if self.is_good(ip))
     }
 

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 mod keep;
 mod near;
 mod rooms;
+mod shared;
 
 pub use keep::Export;
 
@@ -81,6 +82,8 @@ pub struct Responder {
     /// Lists while they are made.
     entries: Vec<PeerEntry>,
     entries_v6: Vec<WideEntry>,
+    /// Where a store is shared with other trackers.
+    shared: Option<Box<shared::Shared>>,
 }
 
 impl Responder {
@@ -98,6 +101,7 @@ impl Responder {
             ending: Vec::new(),
             entries: Vec::new(),
             entries_v6: Vec::new(),
+            shared: None,
         }
     }
 
@@ -140,8 +144,10 @@ impl Responder {
             what = Some(What::NotListening);
         } else if request.command == Command::Subscribe {
             match self.subscribe(&file, peer, from, now) {
-                Ok(Subscribed::New) => what = Some(What::Registered),
-                Ok(Subscribed::Renewed) => {}
+                Ok(subscribed) => {
+                    what = (subscribed == Subscribed::New).then_some(What::Registered);
+                    self.note_here(file, peer, from, now);
+                }
                 Err(full) => {
                     refuse(&full, answer);
                     return None;
@@ -150,16 +156,18 @@ impl Responder {
         }
         let asker = Asker { addr: peer.v4(), host: near::place(self.policy.near(), peer, from, false) };
         self.registry.list(&file, asker, now.steady, &mut self.rng, &mut self.entries);
+        let v6 = v6 && request.form == Form::Wide;
+        self.entries_v6.clear();
+        if v6 {
+            let host = near::place(self.policy.near(), peer, from, true);
+            let asker = Asker { addr: AddressV6::of(peer), host };
+            let (rng, entries) = (&mut self.rng, &mut self.entries_v6);
+            self.registry_v6.list(&file, asker, now.steady, rng, entries);
+        }
+        self.add_others(&file, peer, v6, now);
         match request.form {
             Form::Plain => list_peers(&self.entries, now, answer),
             Form::Wide => {
-                let (rng, entries) = (&mut self.rng, &mut self.entries_v6);
-                entries.clear();
-                if v6 {
-                    let host = near::place(self.policy.near(), peer, from, true);
-                    let asker = Asker { addr: AddressV6::of(peer), host };
-                    self.registry_v6.list(&file, asker, now.steady, rng, entries);
-                }
                 let entries = both_families(&self.entries, &self.entries_v6, self.rng.bool());
                 list_both(entries, now, answer);
             }
@@ -204,6 +212,7 @@ impl Responder {
     /// Removes some lapsed registrations: see [`Registry::sweep`].
     pub fn sweep(&mut self, now: Now, work: u32) -> usize {
         self.rooms.age(now.steady, work as usize / 16);
+        self.forget_others(now);
         self.end_some(work) + self.registry.sweep(now.steady, work) + self.registry_v6.sweep(now.steady, work)
     }
 }

@@ -150,11 +150,13 @@ impl Setup {
                 return false;
             }
         };
-        let at_start =
-            |plan: &Plan| (plan.listen, plan.or_else, plan.state.clone(), plan.web, plan.log.clone());
+        let at_start = |plan: &Plan| {
+            (plan.listen, plan.or_else, plan.state.clone(), plan.store.clone(), plan.web, plan.log.clone())
+        };
         if at_start(&plan) != at_start(&self.plan) {
-            say("the address, the state, the page and the log are those of the start: restart the tracker to change them"
-                .to_owned());
+            let kept = "the address, the state, the store, the page and the log are those of the start: restart the \
+                        tracker to change them";
+            say(kept.to_owned());
         }
         // Large swarms have an index by network from their beginning, or none.
         if plan.policy.near().is_some() != self.plan.policy.near().is_some() {

@@ -96,11 +96,17 @@ impl View {
             // The asker may have gone.
             let _ = answer.try_send(question(responder, now));
         });
+        self.post(question)?;
+        answered.recv().map_err(|_| ViewError::Ended)
+    }
+
+    /// Asks without waiting: the question sees to its answer.
+    pub(crate) fn post(&self, question: Question) -> Result<(), ViewError> {
         self.questions.try_send(question).map_err(|error| match error {
             TrySendError::Full(_) => ViewError::Busy,
             TrySendError::Disconnected(_) => ViewError::Ended,
         })?;
         self.waken.wake();
-        answered.recv().map_err(|_| ViewError::Ended)
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What is shown, for Prometheus, in its text format 0.0.4.
 
-use crate::model::{Snapshot, Totals};
+use crate::model::{Snapshot, Store, Totals};
 use prometheus::core::{AtomicF64, GenericCounterVec, GenericGaugeVec};
 use prometheus::{Opts, Registry, TextEncoder};
 
@@ -47,7 +47,7 @@ impl Metrics {
             peers.with_label_values(NONE).set(float(tracker.registrations));
             let swarms = self.gauge("cascade_tracker_swarms", "Files with registrations.", &[])?;
             swarms.with_label_values(NONE).set(float(tracker.swarms));
-            return Ok(());
+            return tracker.store.map_or(Ok(()), |store| self.of_store(store));
         }
         let received =
             self.counter("cascade_received_bytes_total", "Bytes of blocks that came from peers.", &[])?;
@@ -56,6 +56,29 @@ impl Metrics {
         given.with_label_values(NONE).inc_by(float(totals.given));
         let files = self.gauge("cascade_files", "Files that are downloaded or served.", &[])?;
         files.with_label_values(NONE).set(float(snapshot.files.len() as u64 + snapshot.left_out.files));
+        Ok(())
+    }
+
+    fn of_store(&self, store: Store) -> prometheus::Result<()> {
+        let well =
+            self.gauge("cascade_store_well", "Whether the store answers and takes registrations.", &[])?;
+        well.with_label_values(NONE).set(float(u64::from(store.well)));
+        let waiting =
+            self.gauge("cascade_store_waiting", "Changes that wait to be written to the store.", &[])?;
+        waiting.with_label_values(NONE).set(float(store.waiting));
+        let counters = [
+            ("cascade_store_written_total", "Changes that the store has taken.", store.written),
+            ("cascade_store_read_total", "Swarms that were read from the store.", store.read),
+            ("cascade_store_faults_total", "Times that the store has failed.", store.faults),
+            (
+                "cascade_store_lost_goodbyes_total",
+                "Goodbyes that the store has not learned of.",
+                store.lost_goodbyes,
+            ),
+        ];
+        for (name, help, value) in counters {
+            self.counter(name, help, &[])?.with_label_values(NONE).inc_by(float(value));
+        }
         Ok(())
     }
 
@@ -158,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_tracker_has_its_own() {
-        let tracker = Some(Tracker { registrations: 5, swarms: 2 });
+        let tracker = Some(Tracker { registrations: 5, swarms: 2, store: None });
         let snapshot = Snapshot { program: "tracker", tracker, ..Snapshot::default() };
         let text = text(&snapshot, 1, Totals::default());
         assert!(text.contains("\ncascade_tracker_registrations 5\n") && !text.contains("given"), "{text}");

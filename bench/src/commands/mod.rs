@@ -13,6 +13,7 @@ pub mod parallel;
 pub mod restart;
 pub mod room;
 pub mod share;
+pub mod store;
 pub mod swarm;
 pub mod tracker;
 pub mod transfer;

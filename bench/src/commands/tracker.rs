@@ -29,6 +29,12 @@ pub struct Options {
     /// Rounds; every round runs every tracker once
     #[arg(long, value_name = "N", default_value_t = 5)]
     runs: usize,
+    /// Also our tracker with a Redis server on this machine
+    #[arg(long)]
+    store: bool,
+    /// Only the bare servers and ours
+    #[arg(long)]
+    own: bool,
     /// Also fill a registry with ten million peers and time it (takes some minutes and 2 GiB)
     #[arg(long)]
     scale: bool,
@@ -69,7 +75,11 @@ const FULL_LIST: u32 = 20 * 12;
 /// A tracker that does not start or answer.
 pub fn run(options: &Options) -> Result<()> {
     let Start { machine, binaries, folder } = options.common.start()?;
-    let kinds = [Kind::Bare(1), Kind::Bare(machine.cores), Kind::Cascade, Kind::Opentracker, Kind::Aquatic];
+    let mut kinds = vec![Kind::Bare(1), Kind::Bare(machine.cores), Kind::Cascade];
+    kinds.extend(options.store.then_some(Kind::CascadeStore));
+    if !options.own {
+        kinds.extend([Kind::Opentracker, Kind::Aquatic]);
+    }
     let mut rows: Vec<Row> = Vec::new();
     for kind in kinds {
         let work = super::run_folder(folder.path())?;
@@ -148,6 +158,11 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
     let mut goals = Vec::new();
     if let Some(bare) = bare {
         goals.push(Goal::at_least("requests/s ÷ the faster bare server", ours / bare, 0.9));
+    }
+    if let Some(store) = rows.iter().find(|row| row.kind == Kind::CascadeStore) {
+        goals.push(Goal::at_least("requests/s with a store ÷ in memory", rate(store) / ours, 0.6));
+        let p99 = median(store, |run| run.answers.p99 as f64) / 1000.0;
+        goals.push(Goal::at_most("p99 with a store", p99, 10.0).in_unit("ms"));
     }
     if let Some(aquatic) = rows.iter().find(|row| row.kind == Kind::Aquatic).map(rate) {
         goals.push(Goal::at_least("requests/s ÷ aquatic_http", ours / aquatic, 2.0));

@@ -2,11 +2,12 @@
 
 use super::binaries::Binaries;
 use super::{READY_WITHIN, free_address, probe};
-use crate::error::{Context, Result, failed};
+use crate::error::{BenchError, Context, Result, failed};
 use crate::load::Exchange;
 use crate::measure::{Measured, find_program};
 use crate::programs::{own, printed_address};
 use cascade_format::CascadeHash;
+use cascade_tests::redis::{self, Redis};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -27,6 +28,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// What it understands.
     pub exchange: Exchange,
+    /// The store that it uses, which ends with it.
+    pub store: Option<Redis>,
 }
 
 /// The kinds of trackers.
@@ -36,6 +39,8 @@ pub enum Kind {
     Bare(usize),
     /// Our tracker.
     Cascade,
+    /// Our tracker with a Redis server on this machine.
+    CascadeStore,
     /// `opentracker`.
     Opentracker,
     /// `aquatic_http`.
@@ -50,6 +55,7 @@ impl Kind {
             Self::Bare(1) => "bare server, 1 thread".to_owned(),
             Self::Bare(threads) => format!("bare server, {threads} threads"),
             Self::Cascade => "cascade tracker".to_owned(),
+            Self::CascadeStore => "cascade tracker, Redis".to_owned(),
             Self::Opentracker => "opentracker (HTTP)".to_owned(),
             Self::Aquatic => "aquatic_http".to_owned(),
         }
@@ -67,7 +73,9 @@ impl Kind {
                 let mut process = Measured::start("the bare tracker", &mut command, &log)?;
                 process.wait_until(READY_WITHIN, |p| printed_address(&p.log_text()).is_some())?;
                 match printed_address(&process.log_text()) {
-                    Some(address) => Ok(Running { process, address, exchange: Exchange::Subscribe(FILE) }),
+                    Some(address) => {
+                        Ok(Running { process, address, exchange: Exchange::Subscribe(FILE), store: None })
+                    }
                     None => failed("the bare tracker has no address"),
                 }
             }
@@ -76,6 +84,19 @@ impl Kind {
                 let mut command = Command::new(&binaries.tracker);
                 command.args(["--listen", &address.to_string(), "--allow", &FILE.to_string()]);
                 wait_for_port(&mut command, "tracker", address, &log, Exchange::Subscribe(FILE))
+            }
+            Self::CascadeStore => {
+                let Some(program) = redis::program("the tracker with a store") else {
+                    return Err(BenchError::Unavailable("redis-server is not installed".to_owned()));
+                };
+                let store = Redis::start(&program);
+                let address = free_address()?;
+                let mut command = Command::new(&binaries.tracker);
+                command.args(["--listen", &address.to_string(), "--allow", &FILE.to_string()]);
+                command.args(["--store", &store.url()]);
+                let exchange = Exchange::Subscribe(FILE);
+                let running = wait_for_port(&mut command, "tracker with a store", address, &log, exchange)?;
+                Ok(Running { store: Some(store), ..running })
             }
             Self::Opentracker => start_opentracker(work, &log),
             Self::Aquatic => start_aquatic(work, &log),
@@ -117,5 +138,5 @@ fn wait_for_port(
     let mut process = Measured::start(name, command, log)?;
     process.wait_until(READY_WITHIN, |_| probe::accepts(address))?;
     process.mark();
-    Ok(Running { process, address: address.into(), exchange })
+    Ok(Running { process, address: address.into(), exchange, store: None })
 }

@@ -2,7 +2,7 @@
 
 use super::{
     ALLOW, ALLOWED, ConfigError, ConfigFaults, FIELDS, GOOD, LOG_FORMAT, LOG_LEVEL, NETWORKS, PORT,
-    STATE_EVERY, STATE_EVERY_SECS, WEB,
+    STATE_EVERY, STATE_EVERY_SECS, STORE, WEB,
 };
 use crate::log::{self, Format};
 use crate::registry::{MAX_NETWORKS, Prefix, PrefixError};
@@ -80,6 +80,12 @@ pub(super) fn web(fields: &Map<String, Value>) -> Result<Option<Option<SocketAdd
         Some(Value::Bool(shown)) => Ok(shown.then_some(None)),
         _ => Ok(address(fields, WEB, "true, false, or an address with a port")?.map(Some)),
     }
+}
+
+pub(super) fn store(fields: &Map<String, Value>) -> Result<Option<String>, ConfigError> {
+    let Some(value) = fields.get(STORE) else { return Ok(None) };
+    let text = value.as_str().map(str::to_owned);
+    text.map(Some).ok_or_else(|| wrong(STORE, "an address, such as \"redis://192.0.2.1:6379\"", value))
 }
 
 pub(super) fn state_every(fields: &Map<String, Value>) -> Result<Option<u64>, ConfigError> {

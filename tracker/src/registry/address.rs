@@ -18,6 +18,12 @@ pub trait Address: Copy + Eq + Debug {
     /// The address of an entry.
     fn of_entry(entry: &Self::Entry) -> Self;
 
+    /// When the peer of an entry has subscribed.
+    fn subscribed(entry: &Self::Entry) -> u32;
+
+    /// Whether the peer of an entry is a good one.
+    fn is_good(entry: &Self::Entry) -> bool;
+
     /// The address without its port.
     fn host(self) -> IpAddr;
 
@@ -53,6 +59,14 @@ impl Address for SocketAddrV4 {
 
     fn entry(self, subscribed: u32, good: bool) -> PeerEntry {
         PeerEntry { addr: self, subscribed, good }
+    }
+
+    fn subscribed(entry: &PeerEntry) -> u32 {
+        entry.subscribed
+    }
+
+    fn is_good(entry: &PeerEntry) -> bool {
+        entry.good
     }
 
     fn of_entry(entry: &PeerEntry) -> Self {
@@ -121,6 +135,14 @@ impl Address for AddressV6 {
 
     fn entry(self, subscribed: u32, good: bool) -> WideEntry {
         WideEntry { addr: self.peer_addr(), subscribed, good }
+    }
+
+    fn subscribed(entry: &WideEntry) -> u32 {
+        entry.subscribed
+    }
+
+    fn is_good(entry: &WideEntry) -> bool {
+        entry.good
     }
 
     fn of_entry(entry: &WideEntry) -> Self {

@@ -55,6 +55,29 @@ impl<A: Address> Registry<A> {
         all.take(MAX_SEEN).filter(|(.., subscribed)| !is_lapsed(*subscribed, now)).collect()
     }
 
+    /// Number of sources that have registered peers for a file; one of good peers and of others counts twice.
+    #[must_use]
+    pub fn sources(&self, file: &CascadeHash) -> u32 {
+        match self.find(file).and_then(|slot| self.slots.get(slot as usize)) {
+            Some(Slot::Used(swarm)) => swarm.len(),
+            Some(Slot::Free { .. }) | None => 0,
+        }
+    }
+
+    /// When a source has registered a peer last, if that has not lapsed.
+    #[must_use]
+    pub fn subscribed(&self, file: &CascadeHash, source: Source, addr: A, now: u32) -> Option<u32> {
+        let Some(Slot::Used(swarm)) = self.find(file).and_then(|slot| self.slots.get(slot as usize)) else {
+            return None;
+        };
+        let of_rank = |good| {
+            let members = swarm.members(swarm.find(Key { source, good }, &self.shared)?, &self.shared);
+            members.iter().find(|member| member.addr == addr).map(super::group::Member::subscribed)
+        };
+        let subscribed = of_rank(false).or_else(|| of_rank(true))?;
+        (!is_lapsed(subscribed, now)).then_some(subscribed)
+    }
+
     /// Files with registrations, at most `max` of them.
     #[must_use]
     pub fn files(&self, max: usize) -> Vec<CascadeHash> {
@@ -99,6 +122,23 @@ mod tests {
         registry.unsubscribe(&FILE, claim(1, 3));
         registry.unsubscribe(&FILE, claim(2, 9));
         assert_eq!((registry.peers(), registry.swarms(), registry.files(9)), (0, 0, vec![]));
+    }
+
+    #[test]
+    fn it_knows_who_has_registered_whom() {
+        let mut registry = Registry::new(Bounds::default());
+        for port in 1..=3 {
+            registry.subscribe(&FILE, claim(1, port), 100).unwrap();
+        }
+        registry.subscribe(&FILE, claim(2, 9), 200).unwrap();
+        let subscribed = |of: u8, claim: Claim, now| {
+            registry.subscribed(&FILE, Source::of(Ipv4Addr::new(10, 0, 0, of).into()), claim.addr, now)
+        };
+        // Port 1 is a good peer's.
+        assert_eq!([1, 2, 3].map(|port| subscribed(1, claim(1, port), 100)), [Some(100); 3]);
+        assert_eq!(subscribed(2, claim(2, 9), 2000), Some(200));
+        assert_eq!([subscribed(2, claim(1, 2), 100), subscribed(1, claim(1, 4), 100)], [None; 2]);
+        assert_eq!((subscribed(1, claim(1, 2), 1901), registry.sources(&FILE)), (None, 3));
     }
 
     #[test]

@@ -13,11 +13,11 @@ use cascade_format::{CascadeHash, PeerAddr};
 const EXPORT_WORK: u32 = 8192;
 
 /// Where an export goes on.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Export {
     /// In the second family.
-    v6: bool,
-    cursor: ExportCursor,
+    pub(super) v6: bool,
+    pub(super) cursor: ExportCursor,
 }
 
 impl Responder {

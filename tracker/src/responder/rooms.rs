@@ -37,6 +37,7 @@ impl Responder {
             match self.policy.check(&ask, from) {
                 Ok(()) => {
                     self.unsubscribe(&report.cascade_hash, report.listen, from);
+                    self.note_left(report.cascade_hash, report.listen, from, now);
                     start(STATUS_OK, 0, answer);
                 }
                 Err(refusal) => {

@@ -14,11 +14,13 @@
 
 mod connection;
 mod held;
+mod waiting;
 
 use crate::ask::Request;
 use crate::clock;
 use crate::registry::LIFETIME_SECS;
 use crate::responder::{Now, Responder, refuse};
+use crate::store::Handover;
 use crate::view::{QUESTIONS, Question, View};
 use cascade_format::tracker_wire::{RESPONSE_HEADER_LEN, STATUS_OK};
 use connection::{Connection, Outcome};
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
+use waiting::Waiting;
 
 /// How long a request may take to arrive.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -97,6 +100,8 @@ pub(crate) struct Server {
     started: Instant,
     next_sweep: Instant,
     requests: u32,
+    /// The store that is shared with other trackers, and who waits for what it knows.
+    waiting: Option<Waiting>,
 }
 
 /// Ends a server from another thread.
@@ -153,7 +158,15 @@ impl Server {
             started,
             next_sweep: now + SWEEP_TICK,
             requests: 0,
+            waiting: None,
         })
+    }
+
+    /// Shares a store with other trackers.
+    pub(crate) fn share(&mut self, handover: Handover) {
+        handover.attach(Arc::clone(&self.stopper.waken));
+        self.responder.share();
+        self.waiting = Some(Waiting::new(handover));
     }
 
     pub(crate) fn stopper(&self) -> Stopper {
@@ -185,7 +198,10 @@ impl Server {
             for event in &events {
                 match event.token() {
                     LISTENER => self.acceptable = true,
-                    WAKER => self.answer_questions(time),
+                    WAKER => {
+                        self.answer_questions(time);
+                        self.learn(now, time);
+                    }
                     token => self.resume(token, now, time),
                 }
             }
@@ -194,6 +210,7 @@ impl Server {
                 self.begin(Connection::new(stream, from), now, time);
             }
             self.end_overdue(now);
+            self.end_waiting(now, time);
             self.sweep(now, time);
         }
         Ok(())
@@ -215,7 +232,8 @@ impl Server {
     fn time_to_wait(&self, now: Instant) -> Option<Duration> {
         let sweep = (self.responder.peers() > 0).then_some(self.next_sweep);
         let accept = self.acceptable.then_some(self.accept_again.unwrap_or(now));
-        let next = [self.held.next_deadline(), sweep, accept].into_iter().flatten().min();
+        let waiting = self.waiting.as_ref().and_then(Waiting::next_deadline);
+        let next = [self.held.next_deadline(), waiting, sweep, accept].into_iter().flatten().min();
         next.map(|deadline| deadline.saturating_duration_since(now))
     }
 
@@ -266,17 +284,57 @@ impl Server {
     }
 
     /// Answers a connection that has come to an outcome, and ends it as soon as that does no harm.
-    fn conclude(&mut self, mut connection: Connection, outcome: Outcome, now: Instant, time: Now) {
+    fn conclude(&mut self, connection: Connection, outcome: Outcome, now: Instant, time: Now) {
         match outcome {
             Outcome::Wait | Outcome::Over => return,
-            Outcome::Request(request) => self.respond(&request, connection.from(), time),
+            Outcome::Request(request) => {
+                if let Some(waiting) = &mut self.waiting
+                    && let Some(file) = self.responder.awaits(&request, time)
+                    && waiting.has_room()
+                {
+                    return waiting.push(connection, request, file, now);
+                }
+                self.respond(&request, connection.from(), time);
+            }
             Outcome::Refuse(why) => {
                 refuse(&why, &mut self.answer);
                 tell_refusal(&self.answer, connection.from());
             }
         }
+        self.send(connection, now);
+    }
+
+    /// Sends the answer.
+    fn send(&mut self, mut connection: Connection, now: Instant) {
         if !connection.send(&self.answer) {
             self.hold(connection, now);
+        }
+    }
+
+    /// Takes what the store knows, and answers who waits for that.
+    fn learn(&mut self, now: Instant, time: Now) {
+        let Some(waiting) = &mut self.waiting else { return };
+        let mut ready = Vec::new();
+        for fetched in waiting.take_answers() {
+            waiting.take_for(&fetched.file, &mut ready);
+            self.responder.learn(fetched, time);
+        }
+        for (connection, request) in ready {
+            self.respond(&request, connection.from(), time);
+            self.send(connection, now);
+        }
+    }
+
+    /// Answers who has waited for the store long enough, and gives the store what this turn has brought.
+    fn end_waiting(&mut self, now: Instant, time: Now) {
+        while let Some((connection, request)) = self.waiting.as_mut().and_then(|waiting| waiting.overdue(now))
+        {
+            self.responder.lose_patience();
+            self.respond(&request, connection.from(), time);
+            self.send(connection, now);
+        }
+        if let Some(waiting) = &self.waiting {
+            self.responder.hand_over(waiting.handover());
         }
     }
 

@@ -164,6 +164,26 @@ pub struct Tracker {
     pub registrations: u64,
     /// Files with registrations.
     pub swarms: u64,
+    /// The store that it shares with other trackers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<Store>,
+}
+
+/// A store that trackers share, as one of them sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Store {
+    /// Whether it answers and takes registrations.
+    pub well: bool,
+    /// Changes that wait to be written.
+    pub waiting: u64,
+    /// Changes that it has taken.
+    pub written: u64,
+    /// Swarms that were read.
+    pub read: u64,
+    /// Times that it failed.
+    pub faults: u64,
+    /// Goodbyes that could not be kept until it was back.
+    pub lost_goodbyes: u64,
 }
 
 /// The history of rates.
