@@ -5,7 +5,8 @@ use super::connection::Connection;
 use super::conversation::{Conversation, Head, Waiting, behind, wanted};
 use super::large;
 use super::response::{Refusal, Response, judge, judge_part};
-use crate::catalog::Served;
+use crate::catalog::{Lookup, Served};
+use crate::clock;
 use crate::store::Shared;
 use cascade_format::extension::{Marker, NEWS, metafile};
 use cascade_format::peer_wire::BlockRequest;
@@ -13,6 +14,9 @@ use cascade_swarm::give::{self, Behind, Decision, Request};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How often a client's request is looked at while the file is opened that it is for.
+const OPENING_LOOK: Duration = Duration::from_millis(2);
 
 /// What [`Connection::settle`] found.
 pub(super) enum Settled {
@@ -50,8 +54,8 @@ impl Connection {
             return Ok(if self.current.is_some() { Settled::Answer } else { Settled::Nothing });
         }
         let (response, file, head) = match self.queue.front().copied() {
-            Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
-                Some(served) => match self.decide(&request, &served) {
+            Some(request) => match self.worker.catalog.find(&request.cascade_hash) {
+                Lookup::Served(served) => match self.decide(&request, &served) {
                     Ok((response, head)) => (response, Some(Arc::clone(&served.file)), head),
                     Err(waits) => {
                         match waits {
@@ -65,7 +69,12 @@ impl Connection {
                         return Ok(waits);
                     }
                 },
-                None => (Response::Refusal(Refusal::UnknownFile), None, None),
+                Lookup::Opening => {
+                    self.give_place_back();
+                    return Ok(Settled::Waits(clock::now() + OPENING_LOOK));
+                }
+                Lookup::NotNow => (Response::Refusal(Refusal::MissingBlock), None, None),
+                Lookup::Unknown => (Response::Refusal(Refusal::UnknownFile), None, None),
             },
             None if self.broken => (Response::Refusal(Refusal::BadRequest), None, None),
             None => return Ok(Settled::Nothing),
