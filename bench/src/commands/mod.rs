@@ -11,6 +11,7 @@ pub mod pace;
 pub mod parallel;
 pub mod restart;
 pub mod room;
+pub mod serve;
 pub mod share;
 pub mod swarm;
 pub mod tracker;

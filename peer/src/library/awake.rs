@@ -74,8 +74,26 @@ enum Place {
     /// It waits to be opened, or is being opened.
     Waking,
     Awake(Box<Ready>),
-    /// Nobody knows what its blocks are.
-    Doubtful,
+    /// Nobody knows what its blocks are. Those who conversed about it still do: they hear what becomes of it.
+    Doubtful(Option<Box<Ready>>),
+}
+
+impl Place {
+    fn ready(self) -> Option<Box<Ready>> {
+        match self {
+            Self::Awake(ready) => Some(ready),
+            Self::Doubtful(ready) => ready,
+            Self::Asleep | Self::Waking => None,
+        }
+    }
+
+    fn as_ready(&self) -> Option<&Ready> {
+        match self {
+            Self::Awake(ready) => Some(ready),
+            Self::Doubtful(ready) => ready.as_deref(),
+            Self::Asleep | Self::Waking => None,
+        }
+    }
 }
 
 /// A file that is ready.
@@ -141,7 +159,7 @@ impl Sleepers for Awake {
             }
             // It was added to the catalog after that was asked.
             Place::Waking | Place::Awake(_) => Lookup::Opening,
-            Place::Doubtful => Lookup::NotNow,
+            Place::Doubtful(_) => Lookup::NotNow,
         }
     }
 
@@ -171,7 +189,7 @@ impl Awake {
     pub(super) fn put(&self, metafile: Arc<Path>, checked: Checked) {
         let hash = checked.described.hash;
         let before = self.table().insert(hash, Entry { metafile, checked, place: Place::Asleep });
-        if let Some(Place::Awake(ready)) = before.map(|before| before.place) {
+        if let Some(ready) = before.and_then(|before| before.place.ready()) {
             self.hand_over(&ready.served);
         }
     }
@@ -187,20 +205,21 @@ impl Awake {
     pub(super) fn withdraw(&self, hash: &CascadeHash, known: bool) {
         let mut table = self.table();
         let Some(mut entry) = table.remove(hash) else { return };
-        let place = std::mem::replace(&mut entry.place, Place::Doubtful);
+        let ready = std::mem::replace(&mut entry.place, Place::Doubtful(None)).ready();
+        if let Some(ready) = &ready {
+            ready.keeper.abort();
+            ready.served.file.found_wrong();
+            ready.served.file.data().withdraw();
+        }
         if known {
+            entry.place = Place::Doubtful(ready);
             table.insert(*hash, entry);
+            return;
         }
         drop(table);
-        let Place::Awake(ready) = place else { return };
-        ready.keeper.abort();
+        let Some(ready) = ready else { return };
         let (served, catalog) = (Arc::clone(&ready.served), Arc::clone(&self.engine.catalog));
-        if known {
-            catalog.remove_this(&served);
-        }
-        served.file.found_wrong();
-        served.file.data().withdraw();
-        if !known && served.upload.leave() {
+        if served.upload.leave() {
             tokio::spawn(async move {
                 tokio::time::sleep(GOODBYE_TIME).await;
                 catalog.remove_this(&served);
@@ -213,9 +232,12 @@ impl Awake {
     /// It is not served any more by what is awake.
     fn put_away(&self, hash: &CascadeHash) {
         let mut table = self.table();
-        if let Some(entry) = table.get_mut(hash)
-            && let Place::Awake(ready) = std::mem::replace(&mut entry.place, Place::Asleep)
-        {
+        let Some(entry) = table.get_mut(hash) else { return };
+        let asleep = match &entry.place {
+            Place::Doubtful(_) => Place::Doubtful(None),
+            Place::Asleep | Place::Waking | Place::Awake(_) => Place::Asleep,
+        };
+        if let Some(ready) = std::mem::replace(&mut entry.place, asleep).ready() {
             self.engine.catalog.remove_this(&ready.served);
         }
     }
@@ -248,7 +270,7 @@ impl Awake {
                 let mut cost = Cost::of(&new.checked);
                 let mut oldest: Option<(Instant, CascadeHash)> = None;
                 for (hash, entry) in &*table {
-                    let Place::Awake(ready) = &entry.place else { continue };
+                    let Some(ready) = entry.place.as_ready() else { continue };
                     cost = cost.plus(ready.cost);
                     let asked_at = if ready.served.asked() == ready.asked { ready.asked_at } else { now };
                     if oldest.is_none_or(|(at, _)| asked_at < at) {
@@ -272,7 +294,7 @@ impl Awake {
     fn note_asked(&self) {
         let now = clock::now();
         for entry in self.table().values_mut() {
-            if let Place::Awake(ready) = &mut entry.place {
+            if let Place::Awake(ready) | Place::Doubtful(Some(ready)) = &mut entry.place {
                 let asked = ready.served.asked();
                 if std::mem::replace(&mut ready.asked, asked) != asked {
                     ready.asked_at = now;
@@ -286,11 +308,10 @@ impl Awake {
         let now = clock::now();
         let unused: Vec<CascadeHash> = {
             let table = self.table();
-            let unused = table.iter().filter(|(_, entry)| match &entry.place {
-                Place::Awake(ready) => {
+            let unused = table.iter().filter(|(_, entry)| {
+                entry.place.as_ready().is_some_and(|ready| {
                     now.saturating_duration_since(ready.asked_at) >= after && !ready.has_clients()
-                }
-                Place::Asleep | Place::Waking | Place::Doubtful => false,
+                })
             });
             unused.map(|(hash, _)| *hash).collect()
         };
@@ -326,7 +347,7 @@ impl Awake {
             self.engine.catalog.add(served);
             Report::Woken(hash)
         } else {
-            entry.place = Place::Doubtful;
+            entry.place = Place::Doubtful(None);
             Report::Trouble { hash, distrusted: false }
         })
     }

@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// How often a client's request is looked at while the file is opened that it is for.
 const OPENING_LOOK: Duration = Duration::from_millis(2);
 
+/// The same of a question for news of a file that is being checked again.
+const NEWS_LOOK: Duration = Duration::from_secs(1);
+
 /// What [`Connection::settle`] found.
 pub(super) enum Settled {
     /// Something to send.
@@ -72,6 +75,11 @@ impl Connection {
                 Lookup::Opening => {
                     self.give_place_back();
                     return Ok(Settled::Waits(clock::now() + OPENING_LOOK));
+                }
+                // There will be news, or the file is gone.
+                Lookup::NotNow if request.block == NEWS && Marker::of(&request).is_some() => {
+                    self.give_place_back();
+                    return Ok(Settled::Waits(clock::now() + NEWS_LOOK));
                 }
                 Lookup::NotNow => (Response::Refusal(Refusal::MissingBlock), None, None),
                 Lookup::Unknown => (Response::Refusal(Refusal::UnknownFile), None, None),

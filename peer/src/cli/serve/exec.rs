@@ -114,12 +114,14 @@ async fn run(command: OsString, file: Serving, say: mpsc::Sender<(PathBuf, Said)
             let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
             let output = async { tokio::join!(tell(stdout, &path, &say), tell(stderr, &path, &say)) };
             tokio::pin!(output);
-            let ended = tokio::select! {
-                ended = child.wait() => ended,
-                _ = &mut output => child.wait().await,
+            let (ended, is_told) = tokio::select! {
+                ended = child.wait() => (ended, false),
+                _ = &mut output => (child.wait().await, true),
             };
             group.has_ended();
-            let _ = timeout(OUTPUT_PATIENCE, output).await;
+            if !is_told {
+                let _ = timeout(OUTPUT_PATIENCE, output).await;
+            }
             ended.map_or_else(|error| Said::Failed(format!("cannot be waited for: {error}")), said_of)
         }
         Err(error) => Said::Failed(format!("cannot be started: {error}")),
