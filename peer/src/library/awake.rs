@@ -43,7 +43,7 @@ const BUSY: Duration = Duration::from_secs(1);
 const ROOM_RETRY: Duration = Duration::from_millis(50);
 
 /// What became of a file that was asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Report {
     /// It is awake.
     Woken(CascadeHash),

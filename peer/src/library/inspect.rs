@@ -194,7 +194,7 @@ fn inspect(job: &Job, records: &Records, cancel: &AtomicBool, reading: &Reading)
     let Some(look) = &job.look.data else { return Outcome::NoData(described) };
     let ground = match open(&data, look.folder, cancel) {
         Ok(ground) => ground,
-        Err(outcome) => return outcome,
+        Err(outcome) => return *outcome,
     };
     let progress = |bytes| {
         reading.done.fetch_add(bytes, Ordering::Relaxed);
@@ -210,20 +210,20 @@ fn inspect(job: &Job, records: &Records, cancel: &AtomicBool, reading: &Reading)
 }
 
 /// Opens the data.
-fn open(path: &Path, folder: bool, cancel: &AtomicBool) -> Result<Box<dyn Ground>, Outcome> {
+fn open(path: &Path, folder: bool, cancel: &AtomicBool) -> Result<Box<dyn Ground>, Box<Outcome>> {
     if folder {
         return match Tree::walk(path, Special::Skip, cancel) {
             Ok(tree) => Ok(Box::new(tree)),
-            Err(FolderError::Interrupted) => Err(Outcome::Interrupted),
-            Err(error) => Err(Outcome::Bad { message: error.to_string(), passing: true }),
+            Err(FolderError::Interrupted) => Err(Box::new(Outcome::Interrupted)),
+            Err(error) => Err(Box::new(Outcome::Bad { message: error.to_string(), passing: true })),
         };
     }
     match open_regular(path) {
         Ok((file, _)) => Ok(Box::new(file)),
-        Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Err(Outcome::Moved),
+        Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Err(Box::new(Outcome::Moved)),
         Err(error) => {
             let message = format!("cannot open {}: {error}", path.display());
-            Err(Outcome::Bad { message, passing: matches!(error, OpenError::Io(_)) })
+            Err(Box::new(Outcome::Bad { message, passing: matches!(error, OpenError::Io(_)) }))
         }
     }
 }

@@ -195,7 +195,7 @@ impl Conversation {
     fn goodbye(&self, hash: CascadeHash) -> Option<impl Future<Output = ()> + Send + 'static> {
         let (engine, tracker) = (self.engine.clone(), self.tracker.clone());
         let identity = engine.identity();
-        identity.forms.may_report(&tracker, clock::now()).then(|| async move {
+        identity.forms.may_report(&tracker, clock::now()).then_some(async move {
             let report = engine.badge.report(hash, NOWHERE, true, Progress::default());
             leave(&tracker, Report { goodbye: true, ..report }, &identity).await;
         })

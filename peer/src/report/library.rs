@@ -48,7 +48,12 @@ impl LibraryReport {
                 self.style.error(&message);
             }
             Told::Warning(text) => self.style.warning(&text),
-            told => {
+            told @ (Told::Ready(_)
+            | Told::Serving(_)
+            | Told::Checking { .. }
+            | Told::Changed { .. }
+            | Told::Removed { .. }
+            | Told::Tracker { .. }) => {
                 self.is_ready |= matches!(told, Told::Ready(_));
                 if matches!(self.style, Style::Json) {
                     self.object(&told).iter().for_each(json_line);

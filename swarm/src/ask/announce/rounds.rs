@@ -209,7 +209,7 @@ mod tests {
         let asked = run(&mut rounds, (at(0), at(3600)), Duration::from_millis(20), |_| LIST);
         assert!(asked.windows(2).all(|pair| pair[1].0 - pair[0].0 >= QUESTION_SPACING));
         assert_eq!(rounds.registered(), 10_000);
-        let mut last = [None::<Time>; 10_000];
+        let mut last = std::vec![None::<Time>; 10_000];
         for (when, file, command) in asked {
             if command == Command::Subscribe {
                 let before = last[file as usize].replace(when);
