@@ -4,16 +4,15 @@
 //! and compared with what was checked; the client waits for some milliseconds. When nobody has asked for it for a time,
 //! or others need its memory, it is put away again.
 
+use super::cost::Cost;
 use super::inspect::Checked;
-use super::limits::{
-    MAX_AWAKE, MAX_AWAKE_DESCRIPTORS, MAX_AWAKE_LEN, MAX_OPENINGS, MAX_WAITING_OPENINGS, SLEEP_AFTER,
-};
+use super::limits::{MAX_OPENINGS, MAX_WAITING_OPENINGS, SLEEP_AFTER};
 use super::shelf::data_of;
 use crate::catalog::{Lookup, Served, Sleepers};
 use crate::clock;
-use crate::folder::{self, Special, Tree};
+use crate::folder::{Special, Tree};
 use crate::limits::GOODBYE_TIME;
-use crate::metafile::{MetafileOnDisk, RESIDENT_HASHES};
+use crate::metafile::MetafileOnDisk;
 use crate::session::Engine;
 use crate::store::closed_file::ClosedFile;
 use crate::store::handles::Handles;
@@ -26,12 +25,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
-
-/// Memory that a file takes besides its blocks.
-const FILE_LEN: u64 = 16 << 10;
-
-/// Memory for each block: its hash, and what is remembered of who was offered it.
-const BLOCK_LEN: u64 = 48;
 
 /// How often it is looked who has not been asked for.
 const LOOK: Duration = Duration::from_secs(5);
@@ -106,44 +99,6 @@ struct Ready {
     asked_at: Instant,
     keeper: AbortHandle,
     _shown: Shown,
-}
-
-/// What a file takes while it is awake.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Cost {
-    files: usize,
-    bytes: u64,
-    descriptors: usize,
-}
-
-impl Cost {
-    fn of(checked: &Checked) -> Self {
-        let blocks = checked.described.layout.blocks();
-        let descriptors = if checked.stamp.files.is_some() {
-            folder::DESCRIPTORS
-        } else {
-            usize::from(blocks > RESIDENT_HASHES)
-        };
-        // Of a longer list of hashes a few pages are in memory.
-        let hashes = blocks.saturating_mul(if blocks > RESIDENT_HASHES { BLOCK_LEN / 2 } else { BLOCK_LEN });
-        Self { files: 1, bytes: FILE_LEN + hashes, descriptors }
-    }
-
-    const fn plus(self, other: Self) -> Self {
-        Self {
-            files: self.files + other.files,
-            bytes: self.bytes.saturating_add(other.bytes),
-            descriptors: self.descriptors + other.descriptors,
-        }
-    }
-
-    /// One file is awake in any case.
-    const fn fits(self) -> bool {
-        self.files <= 1
-            || (self.files <= MAX_AWAKE
-                && self.bytes <= MAX_AWAKE_LEN
-                && self.descriptors <= MAX_AWAKE_DESCRIPTORS)
-    }
 }
 
 impl Sleepers for Awake {
@@ -419,22 +374,4 @@ async fn keep(served: Arc<Served>, reports: mpsc::Sender<Report>) {
     }
     let distrusted = served.file.stamp().is_some_and(|stamp| served.file.data().ground().looks_like(&stamp));
     let _ = reports.send(Report::Trouble { hash, distrusted }).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_awake_is_bounded_in_number_memory_and_descriptors() {
-        let one = Cost { files: 1, bytes: FILE_LEN, descriptors: 0 };
-        let times = |count: usize, one: Cost| (0..count).fold(Cost::default(), |sum, _| sum.plus(one));
-        assert!(times(MAX_AWAKE, one).fits() && !times(MAX_AWAKE + 1, one).fits());
-        let large = Cost { bytes: MAX_AWAKE_LEN, ..one };
-        assert!(large.fits() && !large.plus(one).fits());
-        assert!(Cost { bytes: u64::MAX, ..one }.fits(), "the only one");
-        let folder = Cost { descriptors: folder::DESCRIPTORS, ..one };
-        let most = MAX_AWAKE_DESCRIPTORS / folder::DESCRIPTORS;
-        assert!(times(most, folder).fits() && !times(most + 1, folder).fits());
-    }
 }

@@ -8,13 +8,14 @@
 //! | `watch` | hearing that something has changed |
 //! | `shelf` | what is to be done with each file (pure) |
 //! | `inspect` | what a file holds: two threads |
-//! | `awake` | the few files that are ready to be given |
+//! | `awake`, `cost` | the few files that are ready to be given, and what they take |
 //! | `registrar` | telling a tracker of all files, at a pace |
 //! | `lan` | which files are announced on the local network |
 //! | `downloads` | getting what is missing |
 //! | `librarian` | the task that joins them |
 
 mod awake;
+mod cost;
 mod downloads;
 mod inspect;
 mod lan;

@@ -8,12 +8,16 @@
 //!    └──────────────────────────── it looks otherwise ◄─────────────────────┘
 //! ```
 //!
-//! Of several `.cascade` files with the same hash one is served: that of which most is right.
+//! Of several `.cascade` files with the same hash one is served: that of which most is right (`choose`).
+
+mod choose;
+mod downloads;
+mod tell;
 
 use super::inspect::{Checked, Depth, Described, Inspected, Job, Outcome};
-use super::limits::{DOWNLOAD_RETRY, RETRY_INTERVAL};
+use super::limits::RETRY_INTERVAL;
 use super::scan::{Look, Scan};
-use super::told::{How, Serving, Tally, Told};
+use super::told::{How, Tally, Told};
 use crate::limits::SETTLE;
 use crate::store::Stamp;
 use cascade_format::CascadeHash;
@@ -329,62 +333,6 @@ impl Shelf {
         self.acts.push_back(Act::Tell(Told::Changed { path }));
     }
 
-    /// Which download is to begin next, if one is; `running` downloads do so already.
-    pub(super) fn poll_download(&mut self, now: Time) -> Option<Order> {
-        for _ in 0..self.wanted.len() {
-            let (id, at) = self.wanted.pop_front()?;
-            let Some(item) = self.items.get(&id) else { continue };
-            let (Some(described), State::Resting(_)) = (item.described, item.state) else { continue };
-            if at > now || self.is_had_by_another(id, described.hash) {
-                self.wanted.push_back((id, at));
-                continue;
-            }
-            let order = Order { id, path: Arc::clone(&item.path), hash: described.hash };
-            self.set_state(id, State::Downloading);
-            self.choose(described.hash);
-            return Some(order);
-        }
-        None
-    }
-
-    /// Whether a download waits that could begin.
-    pub(super) fn has_download(&self, now: Time) -> bool {
-        self.wanted.iter().any(|(id, at)| {
-            let item = self.items.get(id);
-            let hash = item.and_then(|item| Some(item.described?.hash));
-            *at <= now && hash.is_some_and(|hash| !self.is_had_by_another(*id, hash))
-        })
-    }
-
-    /// A download has ended.
-    pub(super) fn handle_downloaded(&mut self, now: Time, id: u32, ended: &Ended) {
-        let Some(item) = self.items.get_mut(&id).filter(|item| item.state == State::Downloading) else {
-            return;
-        };
-        match ended {
-            Ended::Done(stamp) => {
-                item.how = How::Downloaded;
-                item.tree = None;
-                match (*stamp, item.described) {
-                    (Some(stamp), Some(described)) => {
-                        let described = Described { was_complete: true, ..described };
-                        let checked = Checked { described, have: None, stamp, how: How::Downloaded };
-                        self.handle_checked(id, now, checked);
-                    }
-                    _ => self.set_state(id, State::Settling),
-                }
-            }
-            Ended::PutOff => {
-                self.set_state(id, State::Settling);
-                self.want(id, now);
-            }
-            Ended::Failed => {
-                self.set_state(id, State::Settling);
-                self.want(id, now + DOWNLOAD_RETRY);
-            }
-        }
-    }
-
     /// Whether trackers are to know that this peer has the file.
     pub(super) fn is_registered(&self, hash: &CascadeHash) -> bool {
         self.registered.contains(hash)
@@ -486,110 +434,8 @@ impl Shelf {
         served.is_some_and(|(there, _)| *there == id)
     }
 
-    fn tell_removed(&mut self, id: u32) {
-        let item = self.items.get(&id);
-        if let Some((path, described)) = item.and_then(|item| Some((data_of(&item.path), item.described?))) {
-            self.acts.push_back(Act::Tell(Told::Removed { path, hash: described.hash }));
-        }
-    }
-
     fn path(&self, id: u32) -> Arc<Path> {
         self.items.get(&id).map_or_else(|| Path::new("").into(), |item| Arc::clone(&item.path))
-    }
-
-    /// Its `.cascade` file says this.
-    fn describe(&mut self, id: u32, described: Described) {
-        let Some(item) = self.items.get_mut(&id) else { return };
-        let before = item.described.replace(described);
-        if before.map(|before| before.hash) != Some(described.hash) {
-            if let Some(before) = before {
-                self.leave(id, before.hash);
-            }
-            self.by_hash.entry(described.hash).or_default().push(id);
-        }
-    }
-
-    fn forget_description(&mut self, id: u32) {
-        let Some(item) = self.items.get_mut(&id) else { return };
-        item.checked = None;
-        if let Some(before) = item.described.take() {
-            self.leave(id, before.hash);
-        }
-    }
-
-    fn leave(&mut self, id: u32, hash: CascadeHash) {
-        if let Some(ids) = self.by_hash.get_mut(&hash) {
-            ids.retain(|there| *there != id);
-            if ids.is_empty() {
-                self.by_hash.remove(&hash);
-            }
-        }
-        self.choose(hash);
-    }
-
-    /// Nothing is known of its blocks.
-    fn forget_blocks(&mut self, id: u32) {
-        if let Some(item) = self.items.get_mut(&id) {
-            item.checked = None;
-        }
-        self.choose_for(id);
-    }
-
-    fn choose_for(&mut self, id: u32) {
-        if let Some(described) = self.items.get(&id).and_then(|item| item.described) {
-            self.choose(described.hash);
-        }
-    }
-
-    /// Decides which of several files with the same hash is served, if any.
-    fn choose(&mut self, hash: CascadeHash) {
-        let ids = self.by_hash.get(&hash).map(Vec::as_slice).unwrap_or_default();
-        let items = || ids.iter().filter_map(|id| Some((*id, self.items.get(id)?)));
-        let best = items()
-            .filter(|(_, item)| item.state != State::Downloading)
-            .filter_map(|(id, item)| Some((item.checked.as_ref()?.count(), std::cmp::Reverse(id), item)))
-            .max_by_key(|(count, id, _)| (*count, *id));
-        let served = self.published.get(&hash).copied();
-        match best {
-            Some((_, std::cmp::Reverse(id), item)) => {
-                let Some(checked) = item.checked.clone() else { return };
-                let chosen = (id, checked.stamp);
-                if served != Some(chosen) {
-                    let path = Arc::clone(&item.path);
-                    self.published.insert(hash, chosen);
-                    self.acts.push_back(Act::Publish(path, checked));
-                }
-                if self.registered.insert(hash) {
-                    self.acts.push_back(Act::Register(hash));
-                }
-            }
-            None => {
-                // One that is checked again, or downloaded, is served again soon.
-                let known = items().any(|(_, item)| item.is_under_way());
-                if self.published.remove(&hash).is_some() || !known {
-                    self.acts.push_back(Act::Withdraw { hash, known });
-                }
-                if !known && self.registered.remove(&hash) {
-                    self.acts.push_back(Act::Unregister(hash));
-                }
-            }
-        }
-    }
-
-    /// Whether another `.cascade` file with this hash has its data, or gets it.
-    fn is_had_by_another(&self, id: u32, hash: CascadeHash) -> bool {
-        let others = self.by_hash.get(&hash).into_iter().flatten().filter(|other| **other != id);
-        others.filter_map(|other| self.items.get(other)).any(|item| {
-            item.state == State::Downloading
-                || item.checked.as_ref().is_some_and(|checked| checked.have.is_none())
-        })
-    }
-
-    fn want(&mut self, id: u32, at: Time) {
-        match self.wanted.iter_mut().find(|(there, _)| *there == id) {
-            Some((_, there)) => *there = at.max(*there),
-            None => self.wanted.push_back((id, at)),
-        }
     }
 
     fn queue(&mut self, id: u32, depth: Depth) {
@@ -611,51 +457,6 @@ impl Shelf {
         } else {
             self.restless.remove(&id);
         }
-    }
-
-    /// Tells what is wrong with a file, once.
-    fn complain(&mut self, id: u32, message: String) {
-        let Some(item) = self.items.get_mut(&id) else { return };
-        if item.problem.as_ref() != Some(&message) {
-            item.problem = Some(message.clone());
-            let path = item.path.to_path_buf();
-            self.acts.push_back(Act::Tell(Told::Problem { path, message }));
-        }
-    }
-
-    /// Tells what was wrong with the folder, as far as that was not told of the last scan.
-    fn tell_problems(&mut self, problems: Vec<String>, full: bool) {
-        for problem in &problems {
-            if !self.problems.contains(problem) {
-                self.acts.push_back(Act::Tell(Told::Warning(problem.clone())));
-            }
-        }
-        self.problems = problems.into_iter().collect();
-        if full && !self.full {
-            let message = "there are more .cascade files or folders than are served; the others are left out";
-            self.acts.push_back(Act::Tell(Told::Warning(message.into())));
-        }
-        self.full = full;
-    }
-
-    fn tell_serving(&mut self, id: u32) {
-        let Some(item) = self.items.get_mut(&id) else { return };
-        let (Some(checked), metafile) = (&item.checked, item.path.to_path_buf()) else { return };
-        let Described { hash, layout, .. } = checked.described;
-        let how = match std::mem::replace(&mut item.how, How::Checked) {
-            How::Downloaded => How::Downloaded,
-            How::Known | How::Checked => checked.how,
-        };
-        let (have, path) = (checked.count(), data_of(&item.path));
-        let served = self.published.get(&hash).map(|(there, _)| *there);
-        if let Some(other) = served.filter(|there| *there != id) {
-            let (name, other) = (metafile.display(), self.path(other));
-            let message = format!("{name} describes the same file as {}, which is served", other.display());
-            return self.complain(id, message);
-        }
-        let (length, blocks) = (layout.length(), layout.blocks());
-        let serving = Serving { path, metafile, hash, length, have, blocks, how };
-        self.acts.push_back(Act::Tell(Told::Serving(serving)));
     }
 }
 

@@ -1,4 +1,6 @@
+use super::super::limits::DOWNLOAD_RETRY;
 use super::super::scan::DataLook;
+use super::super::told::Serving;
 use super::*;
 use cascade_format::{Have, Layout};
 
