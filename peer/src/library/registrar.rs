@@ -110,6 +110,8 @@ impl Conversation {
             }
         }
         self.calls.abort_all();
+        // Who listens need not wait for the goodbyes.
+        self.told = mpsc::channel(1).0;
         self.say_goodbyes().await;
     }
 

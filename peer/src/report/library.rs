@@ -218,7 +218,7 @@ mod tests {
             report.text(&Told::Ready(tally)).unwrap(),
             "peer: serving 2 files, 2.0 KiB; 1 file to be checked"
         );
-        report.tell(Told::Ready(tally));
+        report.is_ready = true;
         assert!(report.text(&serving(How::Known)).is_some());
         let object = report.object(&serving(How::Downloaded)).unwrap();
         assert_eq!((&object["file"], &object["how"]), (&json!("a/x"), &json!("downloaded")));
