@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::conversation::{Conversation, Head, Waiting, behind, wanted};
 use super::large;
 use super::response::{Refusal, Response, judge, judge_part};
+use super::socket;
 use crate::catalog::{Lookup, Served};
 use crate::clock;
 use crate::store::Shared;
@@ -47,7 +48,7 @@ impl Connection {
         }
         if let Some(Answer { response, file: Some(_), settled: true, .. }) = &self.current {
             let place = if response.gives() { self.take_place(true) } else { Ok(()) };
-            return Ok(place.err().unwrap_or(Settled::Answer));
+            return Ok(place.map_or_else(Settled::InLine, |()| Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
             return Ok(Settled::Answer);
@@ -95,6 +96,15 @@ impl Connection {
         Ok(Settled::Answer)
     }
 
+    /// Has the client of the tracker's protocol answered, if its request is complete, or cannot become one.
+    fn answer_guest(&mut self) -> Option<Answer> {
+        let (guest, guests) = (self.guest.as_deref()?, self.worker.guests.as_ref()?);
+        let from = socket::client(&self.stream);
+        let bytes = guests.0(guest.bytes(), self.ended, from)?;
+        let head = Some(Head { bytes, sent: 0 });
+        Some(Answer { response: Response::Guest, file: None, head, sent: 0, settled: true })
+    }
+
     /// The answer to a request for `served`, with what stands in front of it for a client that knows the
     /// swarm extension; or what it waits for.
     fn decide(
@@ -105,7 +115,7 @@ impl Connection {
         if let Some(offset) = self.part_asked(request) {
             let response = judge_part(&served.file, offset);
             if response.gives() {
-                self.take_place(false)?;
+                self.take_place(false).map_err(Settled::InLine)?;
             }
             return Ok((response, None));
         }
@@ -116,7 +126,7 @@ impl Connection {
         }
         let is_block = matches!(response, Response::Block(_));
         if is_block {
-            self.take_place(false)?;
+            self.take_place(false).map_err(Settled::InLine)?;
         }
         if self.granted > 0 && response != Response::News {
             return Ok((response, None));
