@@ -129,6 +129,11 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
         .any(|gone| error.raw_os_error() == Some(gone.raw_os_error()))
 }
 
+/// The folder of a path, and the name in it.
+pub(super) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,8 @@
 //! The data of an earlier version of a folder is copied to the places that it has in the new version. A check of the
 //! new one finds which of it is right.
 
-use super::beneath::Beneath;
+use super::beneath::{Beneath, split};
 use super::error::FolderError;
-use super::finish::split;
 use super::flags::Flags;
 use super::looker::Looker;
 use super::mark::is_file;

@@ -6,6 +6,9 @@ use cascade_format::Block;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What is said of what has the name of a file and is none that may be written to.
+pub(super) const IN_THE_WAY: &str = "it is in the way, and not a regular file with one name; move it away";
+
 /// Why a folder cannot be shared.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {

@@ -1,10 +1,9 @@
 //! The end of a folder's download: what is no file's content, and the name.
 
-use super::beneath::{Beneath, look};
-use super::error::FolderError;
+use super::beneath::{Beneath, look, split};
+use super::error::{FolderError, IN_THE_WAY};
 use super::looker::Looker;
 use super::mark::{Mark, is_file};
-use super::part::IN_THE_WAY;
 use super::tree::{Base, Tree};
 use super::update;
 use super::walk::Special;
@@ -121,11 +120,6 @@ fn link(parents: &mut Parents<'_>, entry: &Entry, target: &str) -> io::Result<()
         Err(error) => return Err(error.into()),
     }
     Ok(utimensat(folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-/// The folder of a path, and the name in it.
-pub(super) fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
 }
 
 /// The folder that the last entry was in.

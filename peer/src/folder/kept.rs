@@ -1,8 +1,8 @@
 //! What is replaced when a folder is brought up to date, and may be the user's own work: it is kept beside the folder.
 
-use super::beneath::Beneath;
-use super::finish::split;
+use super::beneath::{Beneath, split};
 use super::mark::Mark;
+use super::written::Written;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 use std::collections::HashSet;
@@ -13,36 +13,6 @@ use std::path::{Path, PathBuf};
 
 /// Folders that are tried for what is kept: `NAME.replaced`, then `NAME.replaced.2` and so on.
 pub const MAX_KEPT_FOLDERS: u32 = 16;
-
-/// What files looked like when we had written them, sorted: 8 bytes each. A file that has not been written to since is
-/// known to be an earlier version.
-#[derive(Debug, Default)]
-pub struct Written(Vec<u64>);
-
-impl Written {
-    /// Takes what [`Written::to_bytes`] has made.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        let mut marks: Vec<u64> =
-            bytes.as_chunks::<8>().0.iter().map(|bytes| u64::from_be_bytes(*bytes)).collect();
-        marks.sort_unstable();
-        Self(marks)
-    }
-
-    /// As bytes, to be remembered.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|mark| mark.to_be_bytes()).collect()
-    }
-
-    pub(super) fn of(marks: impl Iterator<Item = Mark>) -> Self {
-        Self(marks.map(Mark::number).collect())
-    }
-
-    fn has(&self, mark: Mark) -> bool {
-        self.0.binary_search(&mark.number()).is_ok()
-    }
-}
 
 /// Keeps it.
 #[derive(Debug)]

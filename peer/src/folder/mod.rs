@@ -11,6 +11,7 @@
 //! | `part`, `finish` | a folder that is downloaded, and its end |
 //! | `earlier` | what is copied from an earlier version |
 //! | `update`, `kept` | a folder that is brought up to date, and what of it is kept |
+//! | `written` | by which a file of ours is known again |
 //! | `flags` | a bit for each entry |
 //! | `place` | `NAME.part/`: where that is |
 
@@ -28,15 +29,17 @@ mod place;
 mod tree;
 mod update;
 mod walk;
+mod written;
 
 pub use error::{Changed, FolderError, HostileArchive, changed};
-pub use kept::{MAX_KEPT_FOLDERS, Written};
+pub use kept::MAX_KEPT_FOLDERS;
 pub use open_files::MAX_OPEN_FILES;
 pub use part::{FolderPart, Outdated};
 pub use place::{Found, Head, HeadError, Place};
 pub use tree::Tree;
 pub use update::Clash;
 pub use walk::Special;
+pub use written::Written;
 
 /// Descriptors that a folder takes: its own, and those of its files.
 pub const DESCRIPTORS: usize = MAX_OPEN_FILES + 1;

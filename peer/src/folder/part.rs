@@ -2,14 +2,15 @@
 
 use super::beneath::{Beneath, is_gone};
 use super::earlier::{self, Earlier};
-use super::error::FolderError;
+use super::error::{FolderError, IN_THE_WAY};
 use super::finish;
 use super::flags::Flags;
-use super::kept::{Kept, Written};
+use super::kept::Kept;
 use super::mark::{Mark, is_file};
 use super::open_files::OpenFile;
 use super::tree::Tree;
 use super::update::{self, Clash};
+use super::written::Written;
 use crate::store::disk::Disk;
 use crate::store::ground::{Ground, Guarded, Run};
 use crate::store::guarded::write_all_at;
@@ -22,9 +23,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// What is said of what has the name of a file and is none that may be written to.
-pub(super) const IN_THE_WAY: &str = "it is in the way, and not a regular file with one name; move it away";
 
 /// The files of a folder as they come. Content goes to the files. Headers and zeroes are not written anywhere: they
 /// are compared with what they must be.

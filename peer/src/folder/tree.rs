@@ -3,11 +3,11 @@
 use super::beneath::{Beneath, is_gone};
 use super::error::{Changed, FolderError};
 use super::flags::Flags;
-use super::kept::Written;
 use super::looker::Looker;
 use super::mark::{Mark, is_file};
 use super::open_files::{OpenFile, OpenFiles};
 use super::walk::{Special, Walk};
+use super::written::Written;
 use crate::store::disk::Disk;
 use crate::store::ground::{Ground, Guarded, Run};
 use crate::store::{Stamp, stamp::Files};

@@ -2,9 +2,9 @@
 //! in it when all of the new version is verified. At every moment each name has the old file or the new one. Files that
 //! the new version does not name are not touched.
 
-use super::beneath::{Beneath, look};
+use super::beneath::{Beneath, look, split};
 use super::error::FolderError;
-use super::finish::{Parents, split, times, wanted_mode};
+use super::finish::{Parents, times, wanted_mode};
 use super::kept::Kept;
 use super::looker::Looker;
 use super::mark::{Mark, is_file};
