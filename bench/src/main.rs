@@ -34,6 +34,8 @@ enum Command {
     Verify(commands::verify::Options),
     /// Restarting the seed of a large file that was checked before
     Restart(commands::restart::Options),
+    /// A box that serves thousands of files: until it does, its memory and its descriptors
+    Serve(commands::serve::Options),
     /// Sharing a file that is described already: until its link is printed, and until a receiver has something
     Share(commands::share::Options),
     /// The tracker under load, beside a bare server and other trackers
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
         Command::Create(options) => watched(|| commands::create::run(&options)),
         Command::Verify(options) => watched(|| commands::verify::run(&options)),
         Command::Restart(options) => watched(|| commands::restart::run(&options)),
+        Command::Serve(options) => watched(|| commands::serve::run(&options)),
         Command::Share(options) => watched(|| commands::share::run(&options)),
         Command::Tracker(options) => watched(|| commands::tracker::run(&options)),
         Command::Store(options) => watched(|| commands::skip_unavailable(commands::store::run(&options))),

@@ -4,7 +4,8 @@ use crate::store::Shared;
 use crate::upload::SharedUpload;
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// A file that is served.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Served {
     pub file: Arc<Shared>,
     /// Which client gets them, and what clients are told of them.
     pub upload: Arc<SharedUpload>,
+    /// Requests for it.
+    asked: AtomicU64,
 }
 
 impl Served {
@@ -20,8 +23,35 @@ impl Served {
     #[must_use]
     pub fn new(file: Arc<Shared>) -> Arc<Self> {
         let upload = file.listen(|layout, have| SharedUpload::new(*layout, have));
-        Arc::new(Self { file, upload })
+        Arc::new(Self { file, upload, asked: AtomicU64::new(0) })
     }
+
+    /// How often it was looked up for a client.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// What is found for a client that asks for a file.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    /// The file.
+    Served(Arc<Served>),
+    /// It is being opened: look again soon.
+    Opening,
+    /// It is known here, and cannot be given now.
+    NotNow,
+    /// No such file.
+    Unknown,
+}
+
+/// Files that are opened when somebody asks for them.
+pub(crate) trait Sleepers: std::fmt::Debug + Send + Sync {
+    /// Somebody asks for the file, which is not served yet. Returns at once.
+    fn wake(&self, hash: &CascadeHash) -> Lookup;
+
+    /// How many there are that are not open.
+    fn asleep(&self) -> u64;
 }
 
 /// The files of this process by their cascade hash. Read once by a connection for each file that it
@@ -29,6 +59,8 @@ impl Served {
 #[derive(Debug, Default)]
 pub struct Catalog {
     files: RwLock<HashMap<CascadeHash, Arc<Served>>>,
+    /// Asked for what is not in there.
+    sleepers: OnceLock<Arc<dyn Sleepers>>,
 }
 
 impl Catalog {
@@ -42,6 +74,31 @@ impl Catalog {
     pub fn add(&self, file: Arc<Served>) {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         files.insert(file.file.cascade_hash(), file);
+    }
+
+    /// From now on `sleepers` are asked for files that are not served. There is one at most.
+    pub(crate) fn set_sleepers(&self, sleepers: Arc<dyn Sleepers>) {
+        let _ = self.sleepers.set(sleepers);
+    }
+
+    /// The file named `hash`, for a client that asks for it.
+    pub(crate) fn find(&self, hash: &CascadeHash) -> Lookup {
+        match self.get(hash) {
+            Some(served) => {
+                served.asked.fetch_add(1, Ordering::Relaxed);
+                Lookup::Served(served)
+            }
+            None => self.sleepers.get().map_or(Lookup::Unknown, |sleepers| sleepers.wake(hash)),
+        }
+    }
+
+    /// Serves this very file no longer; another one with its name stays.
+    pub(crate) fn remove_this(&self, served: &Arc<Served>) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        let hash = served.file.cascade_hash();
+        if files.get(&hash).is_some_and(|there| Arc::ptr_eq(there, served)) {
+            files.remove(&hash);
+        }
     }
 
     /// Serves the file no longer; connections that hold it finish the block they are at.

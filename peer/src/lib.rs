@@ -16,6 +16,7 @@ mod dial;
 pub mod folder;
 mod human;
 mod lan;
+pub mod library;
 pub mod limits;
 mod listener;
 pub mod metafile;

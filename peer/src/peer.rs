@@ -28,6 +28,7 @@
 
 use crate::catalog::Served;
 use crate::clock;
+use crate::library::{self, Library};
 use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
 use crate::listener;
@@ -254,6 +255,14 @@ impl Peer {
         Transfer::spawn(
             |mut told| async move { seed.serve(&engine, &served, Role::Receiver, &mut told).await },
         )
+    }
+
+    /// Serves the files of a folder as they come and go, until the peer is shut down. A peer serves one folder at most.
+    ///
+    /// # Errors
+    /// The system has no threads left.
+    pub fn serve_folder(&self, options: library::Options) -> Result<Library, StartError> {
+        Library::start(&self.engine, options).map_err(StartError::Threads)
     }
 
     /// Ends all transfers, says goodbye, and lets the answers under way finish for a few seconds.

@@ -82,6 +82,8 @@ mod paranoid;
 mod seed;
 /// `peer seed` and clients that take nothing: places, queues, news, descriptors.
 mod seed_crowds;
+/// `peer serve`: what comes into a folder, changes there and goes.
+mod serve;
 /// What `peer seed` and `peer download` may serve, and what never.
 mod serve_only_verified;
 

@@ -12,6 +12,7 @@ pub mod pace;
 pub mod parallel;
 pub mod restart;
 pub mod room;
+pub mod serve;
 pub mod share;
 pub mod store;
 pub mod swarm;

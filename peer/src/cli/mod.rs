@@ -18,6 +18,7 @@ mod rates;
 mod reached;
 mod room_text;
 pub mod seed;
+pub mod serve;
 pub mod share;
 mod share_room;
 mod shell;
@@ -59,6 +60,7 @@ enum Command {
     Verify(verify::Args),
     Download(download::Args),
     Seed(seed::Args),
+    Serve(serve::Args),
     Status(status::Args),
     Wait(wait::Args),
     Demo(demo::Args),
@@ -146,6 +148,7 @@ fn run(cli: &Cli) -> Result<ExitCode, CliError> {
         Command::Verify(args) => verify::run(args, &ear),
         Command::Download(args) => download::run(args, &ear),
         Command::Seed(args) => seed::run(args, &ear),
+        Command::Serve(args) => serve::run(args, &ear),
         Command::Status(args) => status::run(args, &ear),
         Command::Wait(args) => wait::run(args, &ear),
         Command::Demo(args) => demo::run(args, &ear),

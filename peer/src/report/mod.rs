@@ -3,6 +3,7 @@
 mod bar;
 mod file_bar;
 mod json;
+mod library;
 mod line;
 mod out;
 mod qr;
@@ -15,6 +16,7 @@ mod terminal;
 mod verdict;
 
 pub(crate) use file_bar::FileBar;
+pub(crate) use library::{LibraryReport, Said};
 pub(crate) use out::{
     error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal, stdout_width,
 };

@@ -6,7 +6,8 @@ use super::conversation::{Conversation, Head, Waiting, behind, wanted};
 use super::large;
 use super::response::{Refusal, Response, judge, judge_part};
 use super::socket;
-use crate::catalog::Served;
+use crate::catalog::{Lookup, Served};
+use crate::clock;
 use crate::store::Shared;
 use cascade_format::extension::{Marker, NEWS, metafile};
 use cascade_format::peer_wire::BlockRequest;
@@ -14,6 +15,12 @@ use cascade_swarm::give::{self, Behind, Decision, Request};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How often a client's request is looked at while the file is opened that it is for.
+const OPENING_LOOK: Duration = Duration::from_millis(2);
+
+/// The same of a question for news of a file that is being checked again.
+const NEWS_LOOK: Duration = Duration::from_secs(1);
 
 /// What [`Connection::settle`] found.
 pub(super) enum Settled {
@@ -51,8 +58,8 @@ impl Connection {
             return Ok(if self.current.is_some() { Settled::Answer } else { Settled::Nothing });
         }
         let (response, file, head) = match self.queue.front().copied() {
-            Some(request) => match self.worker.catalog.get(&request.cascade_hash) {
-                Some(served) => match self.decide(&request, &served) {
+            Some(request) => match self.worker.catalog.find(&request.cascade_hash) {
+                Lookup::Served(served) => match self.decide(&request, &served) {
                     Ok((response, head)) => (response, Some(Arc::clone(&served.file)), head),
                     Err(waits) => {
                         match waits {
@@ -66,7 +73,17 @@ impl Connection {
                         return Ok(waits);
                     }
                 },
-                None => (Response::Refusal(Refusal::UnknownFile), None, None),
+                Lookup::Opening => {
+                    self.give_place_back();
+                    return Ok(Settled::Waits(clock::now() + OPENING_LOOK));
+                }
+                // There will be news, or the file is gone.
+                Lookup::NotNow if request.block == NEWS && Marker::of(&request).is_some() => {
+                    self.give_place_back();
+                    return Ok(Settled::Waits(clock::now() + NEWS_LOOK));
+                }
+                Lookup::NotNow => (Response::Refusal(Refusal::MissingBlock), None, None),
+                Lookup::Unknown => (Response::Refusal(Refusal::UnknownFile), None, None),
             },
             None if self.broken => (Response::Refusal(Refusal::BadRequest), None, None),
             None => return Ok(Settled::Nothing),

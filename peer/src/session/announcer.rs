@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 const QUEUE: usize = 4;
 
 /// Stands in a report until it is known where the connection comes from.
-const NOWHERE: PeerAddr = PeerAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+pub(crate) const NOWHERE: PeerAddr = PeerAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A tracker's answer.
 #[derive(Debug)]
@@ -262,7 +262,7 @@ async fn pass_on(answer: Answer, answers: &mpsc::Sender<Answer>, wish: &watch::R
     }
 }
 
-fn reply(list: &Result<PeerList, TrackerError>) -> Reply {
+pub(crate) fn reply(list: &Result<PeerList, TrackerError>) -> Reply {
     match list {
         Ok(list) => Reply::List(Listed { peers: list.peers.len(), subscribed: list.subscribed }),
         Err(

@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Begins a conversation with a tracker.
-    pub(super) fn converse(&self, conversation: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn converse(&self, conversation: impl Future<Output = ()> + Send + 'static) {
         let mut conversations = self.conversations.lock().unwrap_or_else(PoisonError::into_inner);
         while conversations.try_join_next().is_some() {}
         conversations.spawn(conversation);
@@ -109,6 +109,11 @@ impl Engine {
     /// The next session of this file continues with `announcer`.
     pub(super) fn park(&self, hash: CascadeHash, announcer: Announcer) {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, announcer);
+    }
+
+    /// Takes over what was parked.
+    pub(crate) fn unpark(&self, hash: &CascadeHash) -> Option<Announcer> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(hash)
     }
 
     /// The same of a file that is served meanwhile, and whose answers nobody reads.

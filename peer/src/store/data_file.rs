@@ -102,6 +102,11 @@ impl DataFile {
         self.ground.end_guard();
     }
 
+    /// It is read no more: what is open is closed as soon as nobody reads it, where that can be.
+    pub(crate) fn withdraw(&self) {
+        self.ground.withdraw();
+    }
+
     /// Whether nobody else has written to a guarded file, as far as can be seen.
     #[must_use]
     pub fn is_ours(&self) -> bool {

@@ -87,6 +87,9 @@ pub trait Guarded: Ground {
     /// It was checked because its stamp had moved, and nothing was wrong.
     fn false_alarm(&self);
 
+    /// It is read no more: what is open is closed as soon as nobody reads it, where that can be.
+    fn withdraw(&self) {}
+
     /// What it looked like after the last write.
     fn last_stamp(&self) -> Option<Stamp>;
 

@@ -8,6 +8,7 @@
 //! | [`data_file`] | the data file: its bytes, and how they are divided into blocks |
 //! | [`ground`] | what its bytes are read from: a file, or a folder |
 //! | `guarded` | a file that is written to and guarded |
+//! | `closed_file`, `handles` | a file that is open only while it is read; how many are |
 //! | [`own_writes`] | telling our own writes from those of others |
 //! | [`watch`] | hearing of others who open the file |
 //! | `reserve` | taking room on the disk |
@@ -20,12 +21,14 @@
 //! | [`shared`] | one file as the serving threads see it |
 //! | [`finish`] | giving a complete file its name |
 
+pub(crate) mod closed_file;
 pub mod data_file;
 pub mod disk;
 pub mod finish;
 pub mod given;
 pub mod ground;
 pub(crate) mod guarded;
+pub(crate) mod handles;
 pub mod have_map;
 pub mod ledger;
 pub mod open;

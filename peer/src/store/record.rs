@@ -73,6 +73,16 @@ impl Records {
     /// What is remembered of the file or folder at `path`, if it was the same when it looked like `stamp`.
     #[must_use]
     pub fn load(&self, hash: CascadeHash, path: &Path, stamp: Stamp, layout: &Layout) -> Option<Record> {
+        self.recorded(hash, path, layout).filter(|(there, _)| *there == stamp).map(|(_, record)| record)
+    }
+
+    /// What is remembered of the file or folder at `path`, and what it looked like, whatever it is by now.
+    pub(crate) fn recorded(
+        &self,
+        hash: CascadeHash,
+        path: &Path,
+        layout: &Layout,
+    ) -> Option<(Stamp, Record)> {
         let name = self.name(hash, path)?;
         let bytes = fs::read(name).ok()?;
         let (body, sum) = bytes.split_last_chunk::<32>()?;
@@ -83,10 +93,10 @@ impl Records {
         let header: RecordHeader = serde_json::from_slice(body.get(..line)?).ok()?;
         let same = header.version == VERSION
             && header.cascade_hash == hash.to_string()
-            && header.path == absolute(path)?
-            && header.stamp == stamp;
+            && header.path == absolute(path)?;
         let have = Have::from_bytes(layout, body.get(line + 1..)?)?;
-        same.then_some(Record { have, file_hash_checked: header.file_hash_checked })
+        let record = Record { have, file_hash_checked: header.file_hash_checked };
+        same.then_some((header.stamp, record))
     }
 
     /// Remembers `have` of the `data` at `path`, which looked like `stamp` before it was checked. All of

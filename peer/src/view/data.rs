@@ -14,6 +14,8 @@ use std::time::Duration;
 pub struct View {
     /// Its files, in the order in which they were begun.
     pub files: Vec<FileView>,
+    /// Files of a served folder that are served, too, and that nobody has asked for lately. They are not in the list.
+    pub files_asleep: u64,
     /// Bytes that the sockets of other peers have taken: blocks, their headers, and messages.
     pub bytes_given: u64,
     /// Bytes that have come over the links of downloads.

@@ -3,12 +3,13 @@
 use super::LOOK_INTERVAL;
 use super::block_set::BlockSet;
 use super::data::{DownloadView, FileState, FileView, ReceiverView};
+use crate::catalog::Sleepers;
 use crate::clock;
 use crate::store::{SeenReceiver, Shared};
 use cascade_format::{CascadeHash, Layout};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
@@ -22,6 +23,8 @@ pub(crate) struct Files {
     /// Told when a receiver of any file comes.
     came: Arc<Notify>,
     list: Mutex<Vec<Arc<SeenFile>>>,
+    /// Know of more files, which are not open.
+    sleepers: OnceLock<Arc<dyn Sleepers>>,
 }
 
 impl Files {
@@ -33,7 +36,23 @@ impl Files {
             ends,
             came: Arc::default(),
             list: Mutex::default(),
+            sleepers: OnceLock::new(),
         }
+    }
+
+    /// There are more files, which are not open.
+    pub(crate) fn set_sleepers(&self, sleepers: Arc<dyn Sleepers>) {
+        let _ = self.sleepers.set(sleepers);
+    }
+
+    /// How many these are.
+    pub(super) fn asleep(&self) -> u64 {
+        self.sleepers.get().map_or(0, |sleepers| sleepers.asleep())
+    }
+
+    /// The file is shown no longer.
+    pub(crate) fn forget(&self, hash: &CascadeHash) {
+        self.lock().retain(|file| file.hash != *hash);
     }
 
     /// When the process began.

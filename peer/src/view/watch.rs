@@ -45,6 +45,7 @@ impl Watch {
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         View {
             files,
+            files_asleep: self.files.asleep(),
             bytes_given,
             bytes_received,
             up_rate: rates.up.update(uptime, bytes_given),

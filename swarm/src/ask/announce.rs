@@ -5,6 +5,7 @@ use crate::Time;
 use cascade_format::tracker_wire::Command;
 use core::time::Duration;
 
+pub mod rounds;
 pub mod tell;
 
 /// Peers subscribe again after this.

@@ -10,7 +10,7 @@ use crate::peer::Peer;
 use crate::report::Style;
 use crate::view::Watch;
 use cascade_swarm::Listening;
-use cascade_web::model::{Snapshot, Totals};
+use cascade_web::model::{LeftOut, Snapshot, Totals};
 use cascade_web::{Bound, Options, Server, Source, StartError};
 use std::net::SocketAddr;
 
@@ -98,6 +98,7 @@ impl Source for Page {
         }
         let version = env!("CARGO_PKG_VERSION");
         let address = self.address.clone();
-        Snapshot { program: "peer", version, address, files, swarms, ..Snapshot::default() }
+        let left_out = LeftOut { files: view.files_asleep, ..LeftOut::default() };
+        Snapshot { program: "peer", version, address, files, swarms, left_out, ..Snapshot::default() }
     }
 }

@@ -49,6 +49,7 @@ fn file(name: &str, receivers: Vec<ReceiverView>) -> FileView {
 fn view(files: Vec<FileView>) -> View {
     View {
         files,
+        files_asleep: 0,
         bytes_given: 0,
         bytes_received: 0,
         up_rate: 11_500_000.0,

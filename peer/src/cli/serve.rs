@@ -1,0 +1,175 @@
+//! `peer serve`: serves what is put into a folder until it is interrupted.
+
+mod exec;
+
+use super::called::Called;
+use super::given::Trackers;
+use super::host::{Front, Host, Listen};
+use super::interrupt::Ear;
+use super::lan::LanSwitch;
+use super::rates::Rates;
+use super::web::{self, Rooms, WebSwitch};
+use super::{CliError, ExitCode, LIMITS, Switch, address};
+use crate::clock;
+use crate::human::Name;
+use crate::library::{How, Library, Options as Folder, Told};
+use crate::peer::Options;
+use crate::report::{LibraryReport, Status, Style};
+use cascade_swarm::Listening;
+use exec::Commands;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The longest that clients wait until what is known from earlier runs is found.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often what stays in place on a terminal is made new.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A log is told this often at most how much was given, and only if something was.
+const GIVEN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Serve every .cascade file in a folder, as they come and go, until interrupted
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The folder; also the folders in it are looked through. The data is expected beside its .cascade file, under the name
+    /// without .cascade
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    trackers: Trackers,
+    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
+    /// 8899]
+    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
+    listen: Option<Listening>,
+    /// Download what is missing or incomplete
+    #[arg(long)]
+    download: bool,
+    /// Run this command, by /bin/sh, for each file that has become complete: downloaded, or put here and checked. It finds
+    /// the file's path in $CASCADE_FILE, and more in other variables
+    #[arg(long, value_name = "CMD")]
+    exec: Option<OsString>,
+    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
+    #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
+          default_value_t = Switch::On, hide_possible_values = true)]
+    extension: Switch,
+    #[command(flatten)]
+    rates: Rates,
+    #[command(flatten)]
+    lan: LanSwitch,
+    #[command(flatten)]
+    called: Called,
+    #[command(flatten)]
+    web: WebSwitch,
+    /// Hash every block again before it is sent
+    #[arg(long)]
+    paranoid: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The folder cannot be served at all. What is wrong with a file in it is told, and the others are served.
+pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
+    let folder = Folder {
+        folder: checked(&args.folder)?,
+        trackers: args.trackers.for_file(),
+        download: args.download,
+        lan: args.lan.wanted(false),
+    };
+    let style = Style::choose(args.json);
+    let options =
+        Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
+    let options = args.called.call(args.rates.limit(options));
+    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let page = args.web.bind()?;
+    host.run(async |front: &mut Front| {
+        let report = LibraryReport::new(&style, &folder.folder);
+        let library = front.peer.serve_folder(folder);
+        let library = library.map_err(|error| CliError::failed(format!("{error}; {LIMITS}")))?;
+        let _page = web::show(page, &front.peer, Rooms::Asked(Vec::new()), &style)?;
+        let commands = Commands::new(args.exec.clone());
+        let status = style.status();
+        Desk { library, report, commands, status, given_told: 0, given_at: clock::now() }.run(front).await?;
+        Ok(ExitCode::Done)
+    })
+}
+
+/// The folder, by a path that holds wherever it is used.
+fn checked(folder: &Path) -> Result<PathBuf, CliError> {
+    let cannot = |what: String| {
+        CliError::failed(format!("cannot serve {}: {what}; name a folder that can be read", Name(folder)))
+    };
+    let path = std::path::absolute(folder).map_err(|error| cannot(error.to_string()))?;
+    match std::fs::read_dir(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(cannot(error.to_string())),
+    }
+}
+
+/// Tells what happens, and runs commands.
+struct Desk {
+    library: Library,
+    report: LibraryReport,
+    commands: Commands,
+    status: Option<Status>,
+    /// Bytes that were given when a log was told last, and when that was.
+    given_told: u64,
+    given_at: Instant,
+}
+
+impl Desk {
+    async fn run(mut self, front: &mut Front) -> Result<(), CliError> {
+        let mut is_open = false;
+        let patience = clock::now() + PATIENCE;
+        loop {
+            tokio::select! {
+                told = self.library.next() => match told {
+                    Some(told) => {
+                        let ready = matches!(told, Told::Ready(_));
+                        self.hear(told);
+                        if ready && !std::mem::replace(&mut is_open, true) {
+                            front.open()?;
+                        }
+                    }
+                    None => break,
+                },
+                (path, said) = self.commands.next() => self.report.tell_command(&path, &said),
+                () = tokio::time::sleep_until(patience.into()), if !is_open => {
+                    is_open = true;
+                    front.open()?;
+                }
+                () = tokio::time::sleep(LOOK) => self.look(front),
+            }
+        }
+        self.commands.end();
+        self.library.finish().await;
+        Ok(())
+    }
+
+    fn hear(&mut self, told: Told) {
+        if let Told::Serving(serving) = &told
+            && serving.is_complete()
+            && serving.how != How::Known
+        {
+            self.commands.add(serving.clone());
+        }
+        self.report.tell(told);
+    }
+
+    fn look(&mut self, front: &Front) {
+        if let Some(status) = &mut self.status {
+            status.show(&front.peer.view());
+            return;
+        }
+        let given = front.peer.given().map_or(0, |given| given.bytes_sent());
+        if given != self.given_told && self.given_at.elapsed() >= GIVEN_INTERVAL {
+            self.report.tell_given(given);
+            (self.given_told, self.given_at) = (given, clock::now());
+        }
+    }
+}
