@@ -2,7 +2,7 @@
 
 use crate::store::Shared;
 use crate::upload::SharedUpload;
-use cascade_format::CascadeHash;
+use cascade_format::{CascadeHash, Have};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -21,6 +21,13 @@ impl Served {
     pub fn new(file: Arc<Shared>) -> Arc<Self> {
         let upload = file.listen(|layout, have| SharedUpload::new(*layout, have));
         Arc::new(Self { file, upload })
+    }
+
+    /// Serves `file`, every block of which can be brought when it is asked for: clients see a seeder.
+    #[must_use]
+    pub fn whole(file: Arc<Shared>) -> Arc<Self> {
+        let layout = *file.layout();
+        Arc::new(Self { file, upload: Arc::new(SharedUpload::new(layout, &Have::all(&layout))) })
     }
 }
 

@@ -10,6 +10,7 @@ use super::burst_size::BurstSize;
 use super::clients::Slot;
 use super::conversation::Conversation;
 use super::decide::Settled;
+use super::fetching::Fetching;
 use super::guest::Guest;
 use super::inbox::Inbox;
 use super::place::Place;
@@ -43,6 +44,8 @@ pub(super) enum Next {
     Place(Option<Duration>),
     /// The limit on what leaves, until then.
     Limit(Instant),
+    /// The block, which comes from an origin.
+    Origin,
     /// Room in the socket.
     Writable,
     /// To be closed: all that it will get is on its way.
@@ -79,6 +82,8 @@ pub(super) struct Connection {
     pub(super) place: Option<Box<Place>>,
     /// It waits for its share of the uplink.
     pub(super) waits_for_share: bool,
+    /// It waits for a block to come from an origin. Boxed, as above.
+    pub(super) fetching: Option<Box<Fetching>>,
     /// What has come of a tracker's request.
     pub(super) guest: Option<Box<Guest>>,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
@@ -112,6 +117,7 @@ impl Connection {
             finished: false,
             place: None,
             waits_for_share: false,
+            fetching: None,
             guest: None,
         }
     }
@@ -137,6 +143,7 @@ impl Connection {
                 Settled::Parked(until) => Some(self.wait_for_news(until)),
                 Settled::Waits(until) => Some(Next::Share(until)),
                 Settled::InLine(pause) => Some(self.wait_in_line(pause)),
+                Settled::Fetching => Some(self.wait_for_block()),
             };
             if let Some(next) = waits {
                 self.count_limited(0);
@@ -287,6 +294,16 @@ impl Connection {
         {
             conversation.uplink_is_free();
         }
+    }
+
+    /// It waits for a block that comes from an origin.
+    fn wait_for_block(&mut self) -> Next {
+        self.give_place_back();
+        if self.phase != Phase::Idle {
+            // It is we who are slow, not the client.
+            self.enter(Phase::Idle);
+        }
+        Next::Origin
     }
 
     /// It waits for its host's place.

@@ -26,6 +26,8 @@ pub(super) enum Settled {
     Waits(Instant),
     /// A block, when its host's place at the uplink is free.
     InLine(Option<Duration>),
+    /// A block, when it has come from an origin.
+    Fetching,
 }
 
 impl Connection {
@@ -39,7 +41,14 @@ impl Connection {
             self.current = None;
         }
         if let Some(Answer { response, file: Some(_), settled: true, .. }) = &self.current {
-            let place = if response.gives() { self.take_place(true) } else { Ok(()) };
+            if !response.gives() {
+                return Ok(Settled::Answer);
+            }
+            if let Some(waits) = self.wait_for_origin()? {
+                return Ok(waits);
+            }
+            let refused = self.current.as_ref().is_some_and(|answer| !answer.response.gives());
+            let place = if refused { Ok(()) } else { self.take_place(true) };
             return Ok(place.err().unwrap_or(Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
@@ -60,7 +69,9 @@ impl Connection {
                                 self.place.iter_mut().for_each(|place| place.hold_back());
                             }
                             Settled::InLine(_) => {}
-                            Settled::Answer | Settled::Nothing | Settled::Parked(_) => self.give_place_back(),
+                            Settled::Answer | Settled::Nothing | Settled::Parked(_) | Settled::Fetching => {
+                                self.give_place_back();
+                            }
                         }
                         return Ok(waits);
                     }
@@ -75,7 +86,8 @@ impl Connection {
         }
         // What was told once is not told again: it is decided for good.
         self.current = Some(Answer { response, file, sent: 0, settled: head.is_some(), head });
-        Ok(Settled::Answer)
+        self.fetching = None;
+        Ok(self.wait_for_origin()?.unwrap_or(Settled::Answer))
     }
 
     /// The answer to a request for `served`, with what stands in front of it for a client that knows the
@@ -150,6 +162,10 @@ impl Connection {
         // A file that has changed has no blocks by now.
         let response = judge(&request, file, true);
         if large::is_large(self.copy, file, response, 0) {
+            return None;
+        }
+        if matches!(response, Response::Block(block) if !file.have().has(block)) {
+            // It waits for the origin, when its turn comes.
             return None;
         }
         let marker = self.marker(&request, file);

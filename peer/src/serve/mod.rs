@@ -16,6 +16,7 @@
 //! | `schedule` | whose turn it is; how a connection ends |
 //! | `connection` | one client: its requests, its answer, its turn |
 //! | `decide` | what it is answered next, if anything yet |
+//! | `fetching` | a block that must come from an origin first |
 //! | `uplink` | which connection of which host may send (pure) |
 //! | `place` | the same for all threads, and a connection's part in it |
 //! | `answer` | sending that, and where it stands |
@@ -41,6 +42,7 @@ mod clients;
 mod connection;
 mod conversation;
 mod decide;
+mod fetching;
 mod guest;
 mod hosts;
 mod inbox;
