@@ -195,7 +195,8 @@ fn answer(state: &Mutex<State>, gate: &Gate, asked: &Asked, mut stream: &TcpStre
         (Arc::clone(&state.object), state.habit.clone(), state.tag.clone())
     };
     let whole = 0..object.len();
-    let wanted = asked.range.clone().filter(|range| range.end <= object.len()).unwrap_or_else(|| whole.clone());
+    let wanted =
+        asked.range.clone().filter(|range| range.end <= object.len()).unwrap_or_else(|| whole.clone());
     match &habit {
         Habit::Silent => {
             while !gate.is_closed() {
@@ -218,7 +219,8 @@ fn answer(state: &Mutex<State>, gate: &Gate, asked: &Asked, mut stream: &TcpStre
         _ => {}
     }
     let (status, sent) = if habit == Habit::Whole { (200, whole) } else { (206, wanted.clone()) };
-    let claimed = if habit == Habit::Elsewhere && sent.start > 0 { sent.start - 1..sent.end - 1 } else { sent.clone() };
+    let claimed =
+        if habit == Habit::Elsewhere && sent.start > 0 { sent.start - 1..sent.end - 1 } else { sent.clone() };
     let length = object.len() + usize::from(habit == Habit::Longer);
     let mut head = format!("HTTP/1.1 {status} OK\r\nETag: {tag}\r\nContent-Length: {}\r\n", sent.len());
     if status == 206 {

@@ -39,7 +39,7 @@ impl Setup {
 
     fn seeding(&self, args: &[&str]) -> (Process, SocketAddr) {
         let mut seeder = self.seed().args(args).start();
-        let addr = self.scene.listening(&mut seeder);
+        let addr = listening(&mut seeder);
         (seeder, addr)
     }
 
@@ -89,6 +89,11 @@ fn two_clients_that_ask_for_one_block_cost_one_fetch() {
         .collect();
     clients.into_iter().for_each(|client| client.join().unwrap());
     assert!(setup.copies() <= 1.001, "{} copies", setup.copies());
+}
+
+/// Waits until `seeder` serves, and returns where.
+fn listening(seeder: &mut Process) -> SocketAddr {
+    seeder.wait_line("where it listens", |line| line.strip_prefix("peer: listening on ")?.trim().parse().ok())
 }
 
 /// A tracker, a seeder with this origin, and receivers that are all of our kind.
@@ -177,7 +182,9 @@ fn wrong_blocks_are_never_served_and_in_the_end_the_origin_is_given_up() {
         fetch(addr, &setup.scene.file, block).assert_block(&setup.scene.file, block);
     }
     fetch(addr, &setup.scene.file, 3).assert_message(2);
-    seeder.wait_line("a wrong block", |line| line.contains("block 3 came wrong, and is not served").then_some(()));
+    seeder.wait_line("a wrong block", |line| {
+        line.contains("block 3 came wrong, and is not served").then_some(())
+    });
     // It is right at last.
     setup.server.behave(Habit::Honest);
     clock::eventually("block 3", || {
@@ -194,7 +201,11 @@ fn an_origin_with_another_file_of_the_same_length_is_given_up() {
     let (seeder, addr) = setup.seeding(&[]);
     fetch(addr, &setup.scene.file, 0).assert_message(2);
     let outcome = seeder.wait_exit();
-    outcome.assert_code(1).assert_error_mentions(&["gives wrong blocks", "origin.bin.cascade", "name another origin"]);
+    outcome.assert_code(1).assert_error_mentions(&[
+        "gives wrong blocks",
+        "origin.bin.cascade",
+        "name another origin",
+    ]);
 }
 
 #[test]
@@ -273,7 +284,10 @@ fn an_object_that_is_replaced_is_an_error() {
     fetch(addr, &setup.scene.file, 0).assert_block(&setup.scene.file, 0);
     setup.server.replace(vec![7; 20 << 20].into());
     fetch(addr, &setup.scene.file, setup.scene.file.blocks() - 1).assert_message(2);
-    seeder.wait_exit().assert_code(1).assert_error_mentions(&["was changed meanwhile", "make a new .cascade file"]);
+    seeder
+        .wait_exit()
+        .assert_code(1)
+        .assert_error_mentions(&["was changed meanwhile", "make a new .cascade file"]);
 }
 
 #[test]
@@ -301,24 +315,27 @@ fn a_bucket_is_asked_with_a_signature_and_no_secret_is_printed() {
     let seed = setup.scene.seed().args(["--origin", "s3://films/a b/origin.bin", "--endpoint", &endpoint]);
     let seed = seed.env("AWS_ACCESS_KEY_ID", "KNOWN").env("AWS_SECRET_ACCESS_KEY", "SECRET");
     let mut seeder = seed.env("AWS_REGION", "eu-central-1").start();
-    let addr = setup.scene.listening(&mut seeder);
+    let addr = listening(&mut seeder);
     fetch(addr, &setup.scene.file, 3).assert_block(&setup.scene.file, 3);
     let asked = setup.server.asked();
     for asked in &asked {
         assert_eq!(asked.path, "/films/a%20b/origin.bin");
         let authorization = asked.authorization.as_deref().unwrap_or_default();
         assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=KNOWN/"), "{authorization}");
-        assert!(authorization.contains("/eu-central-1/s3/aws4_request") && authorization.contains("Signature="));
+        assert!(
+            authorization.contains("/eu-central-1/s3/aws4_request") && authorization.contains("Signature=")
+        );
     }
-    assert!(asked.len() >= 2 && !seeder.log().contains("SECRET"), "{}", seeder.log());
+    assert!(asked.len() >= 2 && !seeder.has_printed("SECRET"), "{}", seeder.log());
     drop(seeder);
     // The environment names the server, too.
-    let seed = setup.scene.seed().args(["--origin", "s3://films/origin.bin"]).env("AWS_ENDPOINT_URL", &endpoint);
+    let seed =
+        setup.scene.seed().args(["--origin", "s3://films/origin.bin"]).env("AWS_ENDPOINT_URL", &endpoint);
     let seed = seed.env("AWS_ACCESS_KEY_ID", "KNOWN").env("AWS_SECRET_ACCESS_KEY", "SECRET");
     setup.server.behave(Habit::Status(403));
     let outcome = seed.run();
     outcome.assert_code(1).assert_one_line_error(&["s3://films/origin.bin", "access is denied", "check"]);
-    assert!(!outcome.both().contains("SECRET"), "{}", outcome.both());
+    assert!(!outcome.stderr.contains("SECRET"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -326,15 +343,15 @@ fn the_secret_of_a_signed_address_is_not_printed() {
     let setup = Setup::new(file());
     let url = format!("{}?X-Amz-Signature=SECRET", setup.server.url());
     let mut seeder = setup.scene.seed().args(["--origin", &url]).start();
-    let addr = setup.scene.listening(&mut seeder);
+    let addr = listening(&mut seeder);
     fetch(addr, &setup.scene.file, 3).assert_block(&setup.scene.file, 3);
     assert!(setup.server.asked().iter().all(|asked| asked.path == "/object?X-Amz-Signature=SECRET"));
-    assert!(!seeder.log().contains("SECRET"), "{}", seeder.log());
+    assert!(!seeder.has_printed("SECRET"), "{}", seeder.log());
     drop(seeder);
     for wrong in ["https://me:SECRET@example.org/f", "https://example.org/a b?SECRET", "SECRET"] {
         let outcome = setup.scene.seed().args(["--origin", wrong]).run();
         outcome.assert_code(2).assert_error_mentions(&["--origin"]);
-        assert!(!outcome.both().contains("SECRET"), "{}", outcome.both());
+        assert!(!outcome.stderr.contains("SECRET"), "{}", outcome.stderr);
     }
 }
 
@@ -347,7 +364,7 @@ fn several_files_come_from_a_folder_of_objects() {
     let outcome = setup.seed().arg(&cascade).run();
     outcome.assert_code(2).assert_error_mentions(&["several files", "with / at the end"]);
     let mut seeder = setup.scene.seed().arg(&cascade).args(["--origin", &folder]).start();
-    let addr = setup.scene.listening(&mut seeder);
+    let addr = listening(&mut seeder);
     fetch(addr, &setup.scene.file, 3).assert_block(&setup.scene.file, 3);
     // The server has the same bytes there, which are not those of the other file.
     fetch(addr, &other, 3).assert_message(2);

@@ -46,11 +46,11 @@ impl Source {
         let origin = origin.with_cache(self.cache.map(NonZeroU64::get));
         let origin = match &self.endpoint {
             Some(_) if !origin.is_bucket() => {
-                return Err(CliError::usage("--endpoint is for an --origin of the form s3://BUCKET/KEY".into()));
+                return Err(CliError::usage(
+                    "--endpoint is for an --origin of the form s3://BUCKET/KEY".into(),
+                ));
             }
-            Some(endpoint) => {
-                origin.with_endpoint(endpoint).map_err(|error| wrong("endpoint", error))?
-            }
+            Some(endpoint) => origin.with_endpoint(endpoint).map_err(|error| wrong("endpoint", error))?,
             None => origin,
         };
         Ok(Some(origin))

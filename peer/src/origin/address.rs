@@ -60,7 +60,8 @@ impl Origin {
                 if bucket.is_empty() {
                     return Err(AddressError::Missing("bucket"));
                 }
-                if key.chars().any(char::is_control) || bucket.contains(|c: char| c.is_control() || c == ' ') {
+                if key.chars().any(char::is_control) || bucket.contains(|c: char| c.is_control() || c == ' ')
+                {
                     return Err(AddressError::Blank);
                 }
                 Place::S3 { bucket: bucket.to_owned(), key: key.to_owned(), endpoint: None }
@@ -224,7 +225,9 @@ mod tests {
             assert_eq!(file.to_string(), expected);
             assert!(!file.is_folder() && file.of_file("c") == file);
         }
-        let Place::Http { url, .. } = &Origin::parse("http://h/?t=1").unwrap().of_file("ä").place else { panic!() };
+        let Place::Http { url, .. } = &Origin::parse("http://h/?t=1").unwrap().of_file("ä").place else {
+            panic!()
+        };
         assert_eq!(url, "http://h/%C3%A4?t=1");
     }
 

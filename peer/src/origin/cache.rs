@@ -73,7 +73,8 @@ impl Stretches {
     /// The bytes of blocks.
     #[must_use]
     pub fn bytes(&self, blocks: &Range<u64>) -> Range<u64> {
-        let start = |number| self.layout.block(number).map_or(self.layout.length(), |block| self.layout.start(block));
+        let start =
+            |number| self.layout.block(number).map_or(self.layout.length(), |block| self.layout.start(block));
         start(blocks.start)..start(blocks.end)
     }
 

@@ -14,7 +14,9 @@ use object_store::client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, 
 use object_store::client::{HttpService, ReqwestConnector};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, GetOptions, GetRange, HeaderValue, ObjectStore, RetryConfig};
+use object_store::{
+    BackoffConfig, ClientOptions, GetOptions, GetRange, HeaderValue, ObjectStore, RetryConfig,
+};
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,7 +39,8 @@ pub(crate) fn connect(origin: &Origin) -> Result<Arc<dyn Source>, OriginError> {
         Place::S3 { bucket, key, endpoint } => bucket_object(bucket, key, endpoint.as_deref()),
         Place::Http { url, tls, .. } => web_object(url, *tls),
     };
-    let object = made.map_err(|error| OriginError::Setup { origin: origin.to_string(), why: innermost(&error) })?;
+    let object =
+        made.map_err(|error| OriginError::Setup { origin: origin.to_string(), why: innermost(&error) })?;
     Ok(Arc::new(object))
 }
 
@@ -86,7 +89,10 @@ fn web_object(url: &str, tls: bool) -> object_store::Result<Object> {
 }
 
 /// Makes a store, with the certificates of the system. Where there are none, one without TLS can do without.
-fn with_client<T>(plain: bool, make: impl Fn(ClientOptions) -> object_store::Result<T>) -> object_store::Result<T> {
+fn with_client<T>(
+    plain: bool,
+    make: impl Fn(ClientOptions) -> object_store::Result<T>,
+) -> object_store::Result<T> {
     let options = ClientOptions::new()
         .with_user_agent(HeaderValue::from_static(USER_AGENT))
         .with_allow_http(plain)
@@ -138,7 +144,10 @@ fn fault(error: &object_store::Error) -> Fault {
         if let Some(error) = error.downcast_ref::<HttpError>() {
             passing |= matches!(
                 error.kind(),
-                HttpErrorKind::Connect | HttpErrorKind::Timeout | HttpErrorKind::Request | HttpErrorKind::Interrupted
+                HttpErrorKind::Connect
+                    | HttpErrorKind::Timeout
+                    | HttpErrorKind::Request
+                    | HttpErrorKind::Interrupted
             );
         }
         passing |= error.downcast_ref::<std::io::Error>().is_some();

@@ -45,7 +45,9 @@ pub enum OriginError {
         metafile: PathBuf,
     },
     /// It is not the object any more that it was.
-    #[error("{origin} was changed meanwhile; put the old object back, or make a new .cascade file of the new one")]
+    #[error(
+        "{origin} was changed meanwhile; put the old object back, or make a new .cascade file of the new one"
+    )]
     Changed {
         /// The origin.
         origin: String,

@@ -1,10 +1,10 @@
 //! The requests to one origin: what comes is written, hashed, and published block by block.
 
+use super::OriginError;
 use super::fetcher::Fetcher;
 use super::plan::Dropped;
 use super::source::{Body, Fault, Opened, Source};
 use super::troubles::Wrong;
-use super::OriginError;
 use crate::limits::{FULL_RETRY, MIN_ORIGIN_BYTES, ORIGIN_TIMEOUT};
 use crate::metafile::MetafileOnDisk;
 use crate::store::Shared;
@@ -240,7 +240,10 @@ impl Crew {
     }
 
     /// Asks for bytes, and looks whether they are those of the object that it was.
-    async fn open(&self, range: Range<u64>) -> Result<(Box<dyn Body>, Option<OwnedSemaphorePermit>), Trouble> {
+    async fn open(
+        &self,
+        range: Range<u64>,
+    ) -> Result<(Box<dyn Body>, Option<OwnedSemaphorePermit>), Trouble> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         let opened = timeout(ORIGIN_TIMEOUT, self.source.open(range)).await;
         let opened = opened.unwrap_or_else(|_| Err(Fault::Passing("no answer".to_owned())));

@@ -304,7 +304,8 @@ impl Plan {
             None => number / whole * whole + whole,
             Some(cache) => {
                 let stretches = cache.stretches();
-                let more = number + self.behind(number).min(cache.bound() / 4) / self.layout.block_size().max(1);
+                let more =
+                    number + self.behind(number).min(cache.bound() / 4) / self.layout.block_size().max(1);
                 stretches.blocks(stretches.of(number.max(more.saturating_sub(1)))).end
             }
         };
@@ -348,7 +349,9 @@ impl Plan {
             hole: cache.hole(*stretch),
         });
         let parts: Vec<_> = parts.collect();
-        for block in parts.iter().flat_map(|part| part.blocks.clone()).filter_map(|number| self.layout.block(number)) {
+        for block in
+            parts.iter().flat_map(|part| part.blocks.clone()).filter_map(|number| self.layout.block(number))
+        {
             self.here.remove(block);
         }
         parts

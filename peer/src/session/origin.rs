@@ -8,8 +8,8 @@ use super::ticks::TICK;
 use crate::catalog::Served;
 use crate::lan::found_on;
 use crate::limits::SYNC_INTERVAL;
-use crate::origin::flight::{Flights, News};
 use crate::origin::cache::Stretches;
+use crate::origin::flight::{Flights, News};
 use crate::origin::{Fetcher, Origin, OriginError, Source};
 use crate::room::telling::{Role, Told};
 use crate::store::open::open_regular;
@@ -107,7 +107,11 @@ impl FromOrigin {
         let mut announcer = engine.announce(&self.seed.trackers, shared.cascade_hash(), told, false);
         let mut lan = self.seed.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         let blocks = shared.layout().blocks();
-        observer.event(Event::Origin { origin: self.origin.to_string(), here: shared.have().count(), blocks });
+        observer.event(Event::Origin {
+            origin: self.origin.to_string(),
+            here: shared.have().count(),
+            blocks,
+        });
         let mut due = tokio::time::interval(SYNC_INTERVAL);
         let mut sync: Option<JoinHandle<()>> = None;
         loop {
@@ -144,7 +148,8 @@ impl FromOrigin {
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
         cause.warning(&self.seed.data).into_iter().for_each(|line| observer.event(Event::Warning(line)));
-        let (shared, metafile, stop) = (Arc::clone(shared), Arc::clone(&self.seed.metafile), engine.stop.clone());
+        let (shared, metafile, stop) =
+            (Arc::clone(shared), Arc::clone(&self.seed.metafile), engine.stop.clone());
         let recovery = Recovery { shared, metafile, stop };
         recovery.run(cause).await.map_err(|error| SeedError::Mend(Box::new(error)))
     }
@@ -171,7 +176,8 @@ impl FromOrigin {
                 };
                 let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
                 let (from, update) = (None, false);
-                let preparation = Preparation { metafile, records, progress: &progress, cancel, from, update };
+                let preparation =
+                    Preparation { metafile, records, progress: &progress, cancel, from, update };
                 find(preparation, &target, cache)
             }
         };
@@ -218,7 +224,9 @@ fn find(preparation: Preparation<'_>, target: &Path, cache: Option<u64>) -> Resu
         })?;
         return match prepared.place {
             Place::Target { .. } => Ok(Kept::Complete),
-            Place::Part { path, .. } if prepared.data.file().is_none() => Err(OriginError::Folder(path).into()),
+            Place::Part { path, .. } if prepared.data.file().is_none() => {
+                Err(OriginError::Folder(path).into())
+            }
             Place::Part { .. } => Ok(Kept::In(prepared.data, prepared.have)),
         };
     };

@@ -87,11 +87,11 @@ fn what_would_be_dropped_is_not_fetched_in_vain() {
     let (mut at, mut lengths) = (0, Vec::new());
     while lengths.last() != Some(&256) {
         assert_eq!(ask(&mut plan, at), Reply::Wait);
+        plan.ahead.clear();
         let order = orders(&mut plan).into_iter().next().unwrap();
         lengths.push(order.end - order.start);
         at = order.end;
         bring(&mut plan, order);
-        plan.ahead.clear();
     }
     assert_eq!(lengths, [16, 16, 32, 64, 128, 256]);
 }
