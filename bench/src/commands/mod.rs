@@ -7,6 +7,7 @@ pub mod goals;
 pub mod greedy;
 pub mod link;
 pub mod memory;
+pub mod origin;
 pub mod pace;
 pub mod parallel;
 pub mod restart;
