@@ -216,9 +216,15 @@ fn answer(state: &Mutex<State>, gate: &Gate, asked: &Asked, mut stream: &TcpStre
             stream.write_all(head.as_bytes())?;
             return Ok(true);
         }
-        _ => {}
+        Habit::Honest
+        | Habit::Spoils(_)
+        | Habit::Slow(..)
+        | Habit::Whole
+        | Habit::Cuts(_)
+        | Habit::Elsewhere
+        | Habit::Longer => {}
     }
-    let (status, sent) = if habit == Habit::Whole { (200, whole) } else { (206, wanted.clone()) };
+    let (status, sent) = if habit == Habit::Whole { (200, whole) } else { (206, wanted) };
     let claimed =
         if habit == Habit::Elsewhere && sent.start > 0 { sent.start - 1..sent.end - 1 } else { sent.clone() };
     let length = object.len() + usize::from(habit == Habit::Longer);

@@ -12,7 +12,7 @@ use crate::table::{self, Goal, Table};
 use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Source;
 use crate::tools::{READY_WITHIN, free_address, nginx, probe};
-use crate::units::{parse_size, show_size};
+use crate::units::parse_size;
 use serde::Serialize;
 use std::net::SocketAddrV4;
 use std::path::Path;

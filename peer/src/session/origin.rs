@@ -218,10 +218,13 @@ fn find(preparation: Preparation<'_>, target: &Path, cache: Option<u64>) -> Resu
     }
     let bound = cache.filter(|cache| *cache < layout.length());
     let Some(cache) = bound else {
-        let prepared = preparation.run(target).map_err(|error| match error {
-            PrepareError::NoSpace { path, needed, free } => OriginError::NoRoom { path, needed, free }.into(),
-            error => SeedError::from(error),
-        })?;
+        let prepared = match preparation.run(target) {
+            Ok(prepared) => prepared,
+            Err(PrepareError::NoSpace { path, needed, free }) => {
+                return Err(OriginError::NoRoom { path, needed, free }.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         return match prepared.place {
             Place::Target { .. } => Ok(Kept::Complete),
             Place::Part { path, .. } if prepared.data.file().is_none() => {

@@ -73,7 +73,7 @@ mod tests {
     fn room_is_given_back_and_reads_as_zeroes() {
         use std::os::unix::fs::FileExt;
         let file = tempfile::tempfile().unwrap();
-        file.write_all_at(&[7; 1 << 20], 0).unwrap();
+        file.write_all_at(&vec![7; 1 << 20], 0).unwrap();
         let before = file.metadata().unwrap().blocks();
         if punch(&file, 4096..(1 << 20) - 4096).is_err() {
             eprintln!("skipped: no room can be given back here");
