@@ -293,8 +293,8 @@ impl Sampler {
         self.descriptors.load(Ordering::Relaxed)
     }
 
-    /// The peak of a process that has exited, for which `wait4` stated `stated` bytes. What the kernel states
-    /// is exact, unless it is no more than this process held when it started the other.
+    /// The peak of a process that has exited, for which `wait4` stated `stated` bytes. The number of the kernel is
+    /// exact, unless it is no more than this process held when it started the other.
     fn finish(&mut self, stated: u64) -> u64 {
         self.halt();
         let sampled = self.peak.load(Ordering::Relaxed);

@@ -14,7 +14,7 @@
 //! | [`tracker_room`] | what peers tell a tracker of how far they are, and how it is asked for |
 //! | [`peer_wire`] | peer ↔ peer |
 //! | [`address`] | where a peer listens, in either family |
-//! | [`extension`] | what our own peers tell each other besides |
+//! | [`extension`] | additional messages between our own peers |
 //! | [`have`] | which blocks a peer has |
 //! | [`link`] | one line of text that says what to download and where to begin |
 //! | [`name`] | file names that somebody else chose |

@@ -57,8 +57,8 @@ const fn is_invisible(c: char) -> bool {
 /// Bytes that should be UTF-8, as they may be shown: a character that is not [shown](is_shown) as
 /// `\u{202e}`, a byte that is not UTF-8 as `\xff`.
 ///
-/// What comes out is shown as it is, so doing it twice changes nothing more. A backslash stays one:
-/// a text may hold the escape itself. Who needs to tell the two apart takes the JSON output.
+/// The output is shown as it is, so doing this twice changes nothing more. A backslash stays one:
+/// a text may hold the escape itself. The JSON output tells the two apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a>(pub &'a [u8]);
 

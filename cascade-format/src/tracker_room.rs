@@ -1,4 +1,5 @@
-//! The room of a file: its peers tell a tracker how far they are (command 5), and who wants to see it asks (command 6).
+//! The room of a file: its peers report to a tracker how much they have (command 5), and anybody may ask for it
+//! (command 6).
 //!
 //! A tracker that does not know these commands refuses them with status 1, as it does every command that it does not
 //! know; then a peer goes on with those of [`crate::tracker_wide`] or [`crate::tracker_wire`].

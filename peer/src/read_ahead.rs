@@ -6,9 +6,10 @@
 use crate::store::ground::Ground;
 use std::fs::File;
 use std::ops::Range;
+use std::sync::mpsc::Receiver;
 
 /// Bytes asked for with one call.
-const WINDOW: u64 = 4 << 20;
+pub(crate) const READ_AHEAD_WINDOW: u64 = 4 << 20;
 
 /// How far ahead of the reader the disk is asked, in bytes: what a fast disk brings while a window is hashed.
 const AHEAD: u64 = 16 << 20;
@@ -27,11 +28,16 @@ impl<'a> ReadAhead<'a> {
         Self { data, length, asked: 0 }
     }
 
+    /// Asks for what is due whenever the reader tells where it is, until it tells no more.
+    pub(crate) fn follow(mut self, reader: &Receiver<u64>) {
+        reader.iter().for_each(|at| self.reached(at));
+    }
+
     /// The reader is at `at`. Asks for what is due.
-    pub(crate) fn reached(&mut self, at: u64) {
+    fn reached(&mut self, at: u64) {
         self.asked = self.asked.max(at);
         while self.asked < self.length && self.asked < at + AHEAD {
-            let window = WINDOW.min(self.length - self.asked);
+            let window = READ_AHEAD_WINDOW.min(self.length - self.asked);
             self.data.will_need(self.asked..self.asked + window);
             self.asked += window;
         }
@@ -63,7 +69,7 @@ mod tests {
             let before = ahead.asked;
             ahead.reached(at);
             assert!(ahead.asked >= before && ahead.asked >= (at + AHEAD).min(length));
-            assert!(ahead.asked <= (at + AHEAD + WINDOW).min(length));
+            assert!(ahead.asked <= (at + AHEAD + READ_AHEAD_WINDOW).min(length));
             at += 128 << 10;
         }
         assert_eq!(ahead.asked, length);

@@ -45,10 +45,10 @@ pub const MAX_HAVE_RUNS: usize = 128;
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A question for news that a request for a block has followed is answered no sooner after the one before
-/// on its connection. Those who know the extension leave as much between two questions.
+/// on its connection. A requester that knows the extension leaves as much between two questions.
 pub const HURRIED_NEWS_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Answers with news alone, to all who ask for those of one file, in a second: what 30 links get with
+/// Answers with news alone, to all clients of one file, in a second: as many as 30 links get with
 /// [`news_interval`](crate::give::Tuning::news_interval) between two answers.
 pub const NEWS_A_SECOND: u32 = 1500;
 

@@ -1,9 +1,9 @@
 //! How a limit on bytes a second is kept, by many that share it.
 //!
-//! Each connection that wants to move bytes is promised a time and a piece. A piece is what the limit lets through in
-//! [`PIECE_TIME`], and nobody has two promises at once: so all who wait get a piece each, in the order in which they
-//! asked, and a message of a few bytes waits for one piece of each of the others, never for a block. What of a
-//! promise is not used is had by others.
+//! Each connection that wants to move bytes is promised a time and a piece. A piece is as long as the limit lets
+//! through in [`PIECE_TIME`], and no connection has two promises at once. So all waiting connections get a piece each,
+//! in the order in which they asked, and a message of a few bytes waits for one piece of each of the others, never for
+//! a block. The unused part of a promise goes to others.
 
 use crate::Time;
 use core::time::Duration;
@@ -105,7 +105,7 @@ impl Pacer {
         self.rate
     }
 
-    /// Promises up to `wanted` bytes. What becomes of the promise is to be told with [`Pacer::used`].
+    /// Promises up to `wanted` bytes. The caller tells with [`Pacer::used`] how much of the promise it has used.
     pub fn promise(&mut self, now: Time, wanted: u64) -> Promise {
         let len = wanted.clamp(1, self.rate.piece_len());
         let at = self.free_at.max(now.saturating_sub(CREDIT));

@@ -32,7 +32,7 @@ done
 wait
 "#;
 
-/// Which addresses the machines have, besides what the system gives them.
+/// Which addresses the machines have, in addition to those that the system gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Families {
     /// 10.9.0.1 and 10.9.0.2.

@@ -1,4 +1,4 @@
-//! A peer that gives the `.cascade` file to who asks for it, rightly or not, and no block.
+//! A peer that gives the `.cascade` file, right or wrong, to every client that asks for it, and gives no block.
 
 use crate::acceptor::{Acceptor, Gate};
 use crate::cascade_file::TestFile;
@@ -18,17 +18,17 @@ pub const MAX_PART: usize = 262_144;
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// Rightly, in parts of at most so many bytes.
+    /// Rightly, in parts of at most this number of bytes.
     Parts(usize),
     /// The byte at this place is wrong.
     Wrong(usize),
-    /// Breaks off when so many bytes of the file have been given on a connection.
+    /// Breaks off when this number of bytes of the file have been given on a connection.
     BreaksAfter(usize),
-    /// Stalls when so many bytes of the file have been given on a connection.
+    /// Stalls when this number of bytes of the file have been given on a connection.
     StallsAfter(usize),
-    /// Says that the file is longer by so many bytes, and gives zeroes behind it.
+    /// Says that the file is longer by this number of bytes, and gives zeroes behind it.
     Longer(usize),
-    /// Says that the file has so many bytes, and sends no end of them.
+    /// Says that the file has this number of bytes, and sends bytes without end.
     Claims(u64),
     /// Sends these bytes.
     Nonsense(&'static [u8]),

@@ -196,7 +196,14 @@ impl Process {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
     }
 
-    /// Lets the process have no more descriptors than `limit` from now on; what is open stays open.
+    /// The highest number of its open descriptors. Numbers below it may be free.
+    #[must_use]
+    pub fn highest_descriptor(&self) -> u64 {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid())).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).max().unwrap_or(0)
+    }
+
+    /// Lets the process have no descriptor whose number is `limit` or more from now on; what is open stays open.
     ///
     /// # Panics
     /// The system does not let us.

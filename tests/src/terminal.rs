@@ -85,14 +85,14 @@ impl Terminal {
         self.seen().parser.screen_mut().set_size(height, width);
     }
 
-    /// What stands on it, without spaces at the ends of lines and empty lines at the end.
+    /// The text on the screen, without spaces at the ends of lines and empty lines at the end.
     #[must_use]
     pub fn contents(&self) -> String {
         let contents = self.seen().parser.screen().contents();
         contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 
-    /// Waits until what stands on it is what is looked for, and returns that.
+    /// Waits until the text on the screen is the expected one, and returns it.
     ///
     /// # Panics
     /// It does not come.

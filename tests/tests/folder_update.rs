@@ -91,7 +91,7 @@ impl Versions {
         elsewhere
     }
 
-    /// Fails unless the target has the new version, and what the old one had besides.
+    /// Fails unless the target has the new version, and the files that only the old one had.
     #[track_caller]
     fn assert_updated(&self, target: &Path) {
         let found: BTreeMap<_, _> =

@@ -176,7 +176,7 @@ fn assert_ten_seconds(download: impl Fn() -> Done) {
     panic!("{slow:?} seconds");
 }
 
-/// A file that takes ten seconds within the limit, from so many foreign peers.
+/// A file that takes ten seconds within the limit, from this number of foreign peers.
 fn ten_seconds_down(file: &TestFile, peers: usize, limit: &str) {
     let foreign: Vec<ForeignPeer> = (0..peers).map(|_| ForeignPeer::honest(file)).collect();
     let addrs: Vec<SocketAddr> = foreign.iter().map(|peer| peer.addr).collect();

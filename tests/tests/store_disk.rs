@@ -185,7 +185,7 @@ fn a_disk_that_fills_up_on_the_way_is_waited_for() {
     process.wait_line("the disk is full", |line| {
         (line.contains("x.bin") && line.to_lowercase().contains("no space")).then_some(())
     });
-    // What is there is served meanwhile.
+    // The blocks that are there are served meanwhile.
     assert!(blocks_given(addr, &scene.file).len() >= 40);
     process.assert_running();
     fs::write(at("free"), b"").unwrap();

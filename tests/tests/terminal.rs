@@ -128,7 +128,7 @@ fn a_seeder_at_200_columns() {
     );
 }
 
-/// What stands there at the end are lines, and nothing of a bar.
+/// At the end the screen has lines, and no part of a bar.
 #[test]
 fn a_short_download_leaves_its_last_line_and_no_bar() {
     for columns in [40, 80, 200] {
@@ -233,7 +233,7 @@ fn a_report_is_written_at_the_end_and_a_script_in_a_name_is_text() {
             );
             assert!(given["last_seconds"].as_f64().is_some_and(|last| last > 0.0), "{given}");
         }
-        // What is there is not replaced: that is told before anything is shared.
+        // An existing file is not replaced: that is told before anything is shared.
         let refused = share().args(["--report", report]).run();
         refused.assert_code(1);
         assert_eq!(fs::read_to_string(home.path().join(report)).unwrap(), written);

@@ -63,7 +63,7 @@ fn the_interface_for_programs_says_what_a_download_does() {
     let state = http::get(at, "/api/v1/state").json();
     assert!(state["down"]["bytes"].as_u64().unwrap() >= 3_000_000, "{state}");
     assert_eq!((&state["api"], &state["program"]), (&1.into(), &"peer".into()));
-    // The sharer has seen who has come.
+    // The sharer has seen which receivers have come.
     let sharers = page_at(&page_url(&mut sharer));
     sharer.wait_until("the receiver, complete", || {
         let swarm = http::get(sharers, &format!("/api/v1/swarms/{hash}")).json();
@@ -167,7 +167,7 @@ fn a_page_that_others_reach_needs_its_token() {
     assert_eq!(with("Cookie", cookie).status, 200);
     assert_eq!(with("Authorization", &format!("Bearer {token}")).status, 200);
     assert_eq!(with("Authorization", "Bearer no").status, 401);
-    // A name that an attacker has made lead here is refused, whoever asks.
+    // A name that an attacker has made lead here is refused, also with the token.
     let evil = http::request(at, "GET", "/", &[("Host", "evil.example"), ("Cookie", cookie)]);
     assert_eq!(evil.status, 421);
 }

@@ -48,7 +48,7 @@ pub struct Config {
     pub own_address_only: bool,
     /// `listen`: where to listen, instead of every address and `port`.
     pub listen: Option<SocketAddr>,
-    /// `allow`: hashes and `.cascade` files, tracked besides `allowedhashes`.
+    /// `allow`: hashes and `.cascade` files, tracked in addition to `allowedhashes`.
     pub allow: Vec<String>,
     /// `allow-dir`: the folder whose `.cascade` files are tracked.
     pub allow_dir: Option<PathBuf>,

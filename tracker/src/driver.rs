@@ -78,8 +78,8 @@ impl Tracker {
         self
     }
 
-    /// Registers again who is registered in the file, and keeps all registrations there: at every `interval`, and at
-    /// the end.
+    /// Takes over the registrations in the file, and writes all registrations to it at every `interval`, and at the
+    /// end.
     #[must_use]
     pub fn with_state(mut self, state: StateFile, interval: Duration) -> (Self, Loaded) {
         let loaded = state.load(&mut self.responder, time_since(self.started, clock::now()));

@@ -40,7 +40,7 @@ impl Folder {
         &self.path
     }
 
-    /// Looks what has come, gone and changed. What is wrong is said once, until it is right again.
+    /// Looks which files are new, gone or changed. Each fault is reported once, until the file is right again.
     pub(crate) fn look(&mut self, mut say: impl FnMut(String)) {
         let names = match names(&self.path) {
             Ok(names) => names,

@@ -99,7 +99,7 @@ impl Intake {
     }
 }
 
-/// The bytes of a request, which has just so many.
+/// The bytes of a request, which has exactly `N` of them.
 fn start<const N: usize>(request: &[u8]) -> [u8; N] {
     request.first_chunk().copied().unwrap_or([0; N])
 }

@@ -201,7 +201,7 @@ impl Page {
         }
     }
 
-    /// Writes what there is. What the system refuses is lost and counted.
+    /// Writes the lines that are there. Lines that the system refuses are lost and counted.
     ///
     /// # Errors
     /// The reader has gone.

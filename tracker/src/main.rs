@@ -65,7 +65,7 @@ fn told(written: io::Result<()>) -> Result<(), String> {
     }
 }
 
-/// Reads what the command line names. What is wrong in a folder of `.cascade` files is said, and stops nothing.
+/// Reads the files that the command line names. Faults in a folder of `.cascade` files are reported, and stop nothing.
 fn setup(cli: Cli) -> Result<Setup, String> {
     Setup::read(cli, |line| warn(&line))
 }
@@ -90,7 +90,7 @@ fn check(cli: Cli) -> Result<(), String> {
     told(writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()))
 }
 
-/// Takes the state file, where there is one, and registers again who is registered there.
+/// Takes the state file, if there is one, and takes over its registrations.
 fn with_state(tracker: Tracker, plan: &Plan) -> Result<Tracker, String> {
     let Some((path, interval)) = &plan.state else { return Ok(tracker) };
     let state = StateFile::open(path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -59,7 +59,7 @@ impl Policy {
         Self { allowed: Some(allowed.into_iter().collect()), ..Self::default() }
     }
 
-    /// The same policy with these files besides, where not any file is tracked.
+    /// The same policy with these files in addition, unless every file is tracked.
     #[must_use]
     pub fn with_files(mut self, files: impl IntoIterator<Item = CascadeHash>) -> Self {
         if let Some(allowed) = &mut self.allowed {

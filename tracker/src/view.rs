@@ -93,7 +93,7 @@ impl View {
     ) -> Result<T, ViewError> {
         let (answer, answered) = sync_channel(1);
         let question: Question = Box::new(move |responder, now| {
-            // Who has asked may have gone.
+            // The asker may have gone.
             let _ = answer.try_send(question(responder, now));
         });
         self.questions.try_send(question).map_err(|error| match error {

@@ -128,7 +128,8 @@ struct Report<'a> {
 /// Bytes of a unit of a tar archive.
 const UNIT: u64 = 512;
 
-/// Bytes that a file of a folder takes in its archive besides its content: a header, and about that in the index.
+/// Bytes that a file of a folder takes in its archive in addition to its content: a header, and about that in the
+/// index.
 const HEADER_AND_LINE: u64 = UNIT + 40;
 
 /// How many times F/u a short swarm may take; its file is so small that connecting counts.

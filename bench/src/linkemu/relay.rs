@@ -2,7 +2,7 @@
 //! service through a rate and a delay in each direction.
 //!
 //! It carries bytes, not packets: there is no loss, TCP's own round trip is that of loopback, and a connection
-//! is accepted at once. What remains is what a requester feels: an answer comes a round trip later, at the
+//! is accepted at once. It emulates the two effects that a requester sees: an answer comes a round trip later, at the
 //! link's rate. All connections share the rate.
 
 use super::{LinkSpec, nanoseconds, transmission_time};

@@ -41,8 +41,8 @@ impl Role {
     }
 }
 
-/// So many nodes of each role, mixed evenly: who starts first knows the fewest others, which must not hit one
-/// role alone.
+/// This number of nodes of each role, mixed evenly: the node that starts first knows the fewest others, which must not
+/// affect one role alone.
 #[must_use]
 pub fn mix(counts: &[(Role, usize)]) -> Vec<Role> {
     let mut placed: Vec<(f64, Role)> = Vec::new();

@@ -52,7 +52,7 @@ const fn at_most(measure: Measure, at_most: f64) -> Limit {
 /// Everybody completes.
 const ALL: Limit = at_most(Measure::Incomplete, 0.0);
 
-/// All rows. What takes long at a low rate has a smaller file; the table says so.
+/// All rows. A row that takes long at a low rate has a smaller file; the table says so.
 pub const ROWS: [Row; 11] = [
     Row {
         name: "1-1",

@@ -97,7 +97,7 @@ pub enum Item {
     WidePlainPeers(Vec<PeerAddr>),
     /// It leaves, and will answer no more.
     Goodbye,
-    /// Number of requests that wait there, of all who ask.
+    /// Number of requests that wait there, of all clients.
     Load(u16),
 }
 

@@ -1,5 +1,5 @@
-//! The swarm extension: what two of our own peers tell each other besides blocks. Invisible to
-//! version 1, which ignores the reserved bytes of a request and never sets bit 7 of a status.
+//! The swarm extension: messages between two of our own peers in addition to blocks. Invisible to version 1, which
+//! ignores the reserved bytes of a request and never sets bit 7 of a status.
 //!
 //! A requester shows a [`Marker`] in the reserved bytes of an ordinary block request. A peer that knows
 //! it may answer with bit 7 of the status set ([`EXTENDED`]); then a [`field`] of items precedes

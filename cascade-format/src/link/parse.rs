@@ -1,5 +1,5 @@
-//! Reading a link. What people paste is a little damaged sometimes; what is hostile is refused or made
-//! harmless. The parser allocates no more than the link is long, and its bounded lists.
+//! Reading a link. Links that people paste are sometimes a little damaged, and some are hostile: such parts are refused
+//! or made harmless. The parser allocates no more than the link is long, and its bounded lists.
 
 use super::escape::{EscapeError, decode};
 use super::{Address, AddressError, Link, MAX_LINK_LEN, MAX_PEERS, MAX_TRACKERS, SCHEME};

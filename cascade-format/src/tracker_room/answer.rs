@@ -33,7 +33,7 @@ pub struct Summary {
     pub silent: u32,
     /// Peers that were started to give the file.
     pub seeders: u32,
-    /// Registered peers that tell nothing of how far they are: those of version 1. At least so many.
+    /// Registered peers that do not report, such as those of version 1. A lower bound.
     pub unknown: u32,
 }
 
@@ -45,7 +45,7 @@ pub enum Presence {
     Here,
     /// It has not.
     Silent,
-    /// It has said goodbye, or has not reported for so long that its registration is over. It had everything.
+    /// It had everything, and has said goodbye, or its registration has lapsed since its last report.
     Left,
 }
 
@@ -180,7 +180,7 @@ impl Member {
         }
     }
 
-    /// Reads a member; what stands behind its texts is for later.
+    /// Reads a member; bytes behind its texts are for later versions.
     fn parse(member: &[u8]) -> Option<Self> {
         let (fixed, texts) = member.split_first_chunk::<MEMBER_LEN>()?;
         let (program, texts) = text(texts)?;

@@ -85,8 +85,9 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let page = args.web.bind()?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
     let rooms = jobs.iter().map(|job| (job.cascade_hash, job.trackers.clone())).collect();
+    let order = jobs.iter().map(|job| job.cascade_hash).collect();
     let served = host.run(async |front: &mut Front| {
-        let mut onlooker = Onlooker::new(front.peer.watch(), &style);
+        let mut onlooker = Onlooker::new(front.peer.watch(), &style, order);
         let (ready, readies) = mpsc::channel(jobs.len());
         let count = jobs.len();
         let mut tasks = JoinSet::new();

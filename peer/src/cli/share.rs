@@ -164,7 +164,8 @@ async fn serve(
     }
     front.open()?;
     let mut code = ExitCode::Done;
-    let mut onlooker = Onlooker::new(front.peer.watch(), style);
+    let order = items.iter().map(|item| item.metafile.cascade_hash()).collect();
+    let mut onlooker = Onlooker::new(front.peer.watch(), style, order);
     let stop = front.peer.stopper();
     let enough = async {
         match args.until {

@@ -94,6 +94,8 @@ pub(super) struct Onlooker {
     anybody: bool,
     /// When to look again; `None`: nobody is there, and a log has been told so.
     next: Option<Instant>,
+    /// The order in which the user named the files: they may begin in another.
+    order: Vec<CascadeHash>,
     files: Vec<Watched>,
     /// What a log was told last of each file, and when.
     told: HashMap<CascadeHash, String>,
@@ -107,8 +109,8 @@ struct Watched {
 }
 
 impl Onlooker {
-    /// Must be called within a runtime.
-    pub(super) fn new(watch: Watch, style: &Style) -> Self {
+    /// Looks at the files of `watch`; the user named them in this `order`. Must be called within a runtime.
+    pub(super) fn new(watch: Watch, style: &Style, order: Vec<CascadeHash>) -> Self {
         let (status, style, told_at) = (style.status(), style.clone(), clock::now());
         Self {
             watch,
@@ -116,6 +118,7 @@ impl Onlooker {
             status,
             anybody: false,
             next: Some(told_at),
+            order,
             files: Vec::new(),
             told: HashMap::new(),
             told_at,
@@ -179,6 +182,8 @@ impl Onlooker {
     pub(super) fn finish(mut self, all: bool, report: &Report) -> Result<(), CliError> {
         self.look();
         self.status = None;
+        let places: HashMap<_, _> = self.order.iter().zip(0..).collect();
+        self.files.sort_by_key(|file| places.get(&file.hash).copied().unwrap_or(usize::MAX));
         let mut pictures = Vec::new();
         for Watched { name, history, .. } in &self.files {
             let verdict = Verdict::of(history);

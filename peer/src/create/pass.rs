@@ -2,8 +2,9 @@
 //!
 //! Where two streams cost little more than one, this thread does everything: it reads a piece into a buffer that
 //! is hot in its cache, and feeds block hash and file hash from it. A second thread that reads would cost more
-//! than it saves: what one core writes and the other reads goes through the memory that they share. The disk is
-//! asked ahead instead.
+//! than it saves: what one core writes and the other reads goes through the memory that they share. But a thread of
+//! its own asks the disk ahead: of a file that is not in memory, finding pages for it takes the system as long as
+//! hashing does.
 //!
 //! Elsewhere the file hash, a serial stream that sets the pace, gets a thread of its own:
 //!
@@ -15,7 +16,7 @@
 
 use super::block_hasher::BlockHasher;
 use crate::page_buffer::PageBuffer;
-use crate::read_ahead::ReadAhead;
+use crate::read_ahead::{READ_AHEAD_WINDOW, ReadAhead};
 use crate::store::ground::Ground;
 use cascade_format::{BlockHash, FileHash, Layout};
 use cascade_hash::Sha256Stream;
@@ -68,15 +69,21 @@ pub(crate) fn hash_all(
     cancel: &AtomicBool,
 ) -> Result<FileHash, PassError> {
     let blocks = BlockHasher::new(layout.block_size(), way == Way::Together);
-    let pass = Pass { data, length: layout.length(), progress, cancel };
-    if way == Way::Together {
-        let hash = pass.run(blocks, &mut write, |buffer, _| Some(buffer))?;
-        return hash.map(FileHash).ok_or_else(ended_early);
-    }
-    let (full, pieces) = sync_channel::<Piece>(PIECES);
-    let (free_sender, free) = sync_channel::<PageBuffer>(PIECES);
-    // The channels move in: dropped, they end the thread, whichever way this ends.
+    let (reached, places) = sync_channel(1);
+    // The channels move in: dropped, they end the threads, whichever way this ends.
     std::thread::scope(move |scope| {
+        let ahead = ReadAhead::of(data, layout.length());
+        std::thread::Builder::new()
+            .name("read ahead".into())
+            .spawn_scoped(scope, move || ahead.follow(&places))
+            .map_err(PassError::Read)?;
+        let pass = Pass { data, length: layout.length(), reached, progress, cancel };
+        if way == Way::Together {
+            let hash = pass.run(blocks, &mut write, |buffer, _| Some(buffer))?;
+            return hash.map(FileHash).ok_or_else(ended_early);
+        }
+        let (full, pieces) = sync_channel::<Piece>(PIECES);
+        let (free_sender, free) = sync_channel::<PageBuffer>(PIECES);
         let hasher = std::thread::Builder::new()
             .name("file hash".into())
             .spawn_scoped(scope, move || hash_file(&pieces, &free_sender))
@@ -98,6 +105,8 @@ pub(crate) fn hash_all(
 struct Pass<'a> {
     data: &'a dyn Ground,
     length: u64,
+    /// Tells how far the file has been read.
+    reached: SyncSender<u64>,
     progress: &'a dyn Fn(u64),
     cancel: &'a AtomicBool,
 }
@@ -110,14 +119,16 @@ impl Pass<'_> {
         write: &mut impl FnMut(BlockHash) -> io::Result<()>,
         mut next: impl FnMut(PageBuffer, usize) -> Option<PageBuffer>,
     ) -> Result<Option<[u8; 32]>, PassError> {
-        let mut ahead = ReadAhead::of(self.data, self.length);
         let mut buffer = PageBuffer::new(PIECE_LEN);
-        let mut at = 0;
+        let (mut at, mut tell_at) = (0, 0);
         while at < self.length {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(PassError::Cancelled);
             }
-            ahead.reached(at);
+            // Where the other thread is behind it is told later.
+            if at >= tell_at && self.reached.try_send(at).is_ok() {
+                tell_at = at + READ_AHEAD_WINDOW;
+            }
             let len = usize::try_from(self.length - at).map_or(PIECE_LEN, |left| left.min(PIECE_LEN));
             let piece = buffer.get_mut(..len).unwrap_or_default();
             self.data.fill(piece, at).map_err(|error| {

@@ -117,7 +117,7 @@ fn mode(flags: OFlags) -> Mode {
     if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() }
 }
 
-/// What stands at `name` in `folder`, a link itself and not what it leads to.
+/// The entry at `name` in `folder`: of a link the link itself, and not its target.
 pub(super) fn look(folder: BorrowedFd<'_>, name: &str) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
 }

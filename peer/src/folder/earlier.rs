@@ -1,12 +1,13 @@
-//! What an earlier version of a folder holds is copied to where the new version has it. What of it is right is found
-//! by checking the new one.
+//! The data of an earlier version of a folder is copied to the places that it has in the new version. A check of the
+//! new one finds which of it is right.
 
 use super::beneath::Beneath;
 use super::error::FolderError;
 use super::finish::split;
 use super::flags::Flags;
+use super::looker::Looker;
 use super::mark::is_file;
-use super::tree::{Looker, Tree};
+use super::tree::Tree;
 use super::walk::{Special, Walk};
 use cascade_archive::{Entry, order};
 use std::collections::HashMap;

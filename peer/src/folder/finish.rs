@@ -2,9 +2,10 @@
 
 use super::beneath::{Beneath, look};
 use super::error::FolderError;
+use super::looker::Looker;
 use super::mark::{Mark, is_file};
 use super::part::IN_THE_WAY;
-use super::tree::{Base, Looker, Tree};
+use super::tree::{Base, Tree};
 use super::update;
 use super::walk::Special;
 use cascade_archive::{Entry, Kind};
@@ -63,7 +64,7 @@ fn is_link_to(base: Option<&Base>, path: &str, target: &str) -> bool {
     found.is_some_and(|found| found.as_bytes() == target.as_bytes())
 }
 
-/// What `entry` gets besides its bytes. The permissions are those of the `old` version, if there is one.
+/// What `entry` gets in addition to its bytes. The permissions are those of the `old` version, if there is one.
 fn file(
     tree: &Tree,
     parents: &mut Parents<'_>,
@@ -104,7 +105,7 @@ fn file(
     Ok(())
 }
 
-/// Whoever may read a file that its owner may run may run it, too.
+/// Everybody who may read a file that its owner may run may run it, too.
 pub(super) fn wanted_mode(entry: &Entry, mode: RawMode) -> RawMode {
     let executable = matches!(entry.kind, Kind::File { executable: true, .. });
     if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 }

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 /// Folders that are tried for what is kept: `NAME.replaced`, then `NAME.replaced.2` and so on.
 pub const MAX_KEPT_FOLDERS: u32 = 16;
 
-/// What files looked like when we had written them, sorted: 8 bytes each. Who has not been written to since is known
-/// to be an earlier version.
+/// What files looked like when we had written them, sorted: 8 bytes each. A file that has not been written to since is
+/// known to be an earlier version.
 #[derive(Debug, Default)]
 pub struct Written(Vec<u64>);
 

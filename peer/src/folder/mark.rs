@@ -3,8 +3,8 @@
 use rustix::fs::Stat;
 use std::hash::{DefaultHasher, Hasher};
 
-/// Device, inode, length and times of a file as one number: a folder of a million files takes 8 MB of them. Nobody
-/// gains by two that are equal: whoever can choose a file's times can write to it.
+/// Device, inode, length and times of a file as one number: a folder of a million files takes 8 MB of them. An attacker
+/// gains nothing by two that are equal: a user who can choose a file's times can write to the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark(u64);
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `beneath` | opening what is below a folder, and nothing else |
 //! | `walk` | everything below a folder, in the order of its archive |
+//! | `looker` | what stands at many paths, one after the other |
 //! | `mark` | a few bytes for each file, by which a change is seen |
 //! | `open_files` | a bounded number of descriptors |
 //! | `tree` | the bytes of the archive |
@@ -19,6 +20,7 @@ mod error;
 mod finish;
 mod flags;
 mod kept;
+mod looker;
 mod mark;
 mod open_files;
 mod part;

@@ -4,8 +4,8 @@ use crate::store::ground::AsFile;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Files of one folder that are kept open, for the next who reads or writes them. Besides, each thread has at most
-/// one open while it does so.
+/// Files of one folder that are kept open, for the next read or write. In addition, each thread has at most one open
+/// while it reads or writes.
 pub const MAX_OPEN_FILES: usize = 32;
 
 /// An open file.
@@ -48,8 +48,8 @@ impl OpenFiles {
         files.last().map(|(_, file)| Arc::clone(file))
     }
 
-    /// Keeps it, in place of the one that was not used for the longest time. One that somebody uses stays: so a
-    /// file is never here twice, and whoever writes to it counts in one place.
+    /// Keeps it, in place of the one that was not used for the longest time. A file in use stays: so a file is never
+    /// here twice, and all of its writers are counted in one place.
     pub(super) fn keep(&self, number: u32, file: &Arc<OpenFile>) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.retain(|(there, _)| *there != number);

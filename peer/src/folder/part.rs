@@ -39,7 +39,7 @@ pub struct FolderPart {
     taken: Flags,
     /// Keeps what is replaced in a folder that is brought up to date.
     kept: Option<Mutex<Kept>>,
-    /// The file with the head of the archive, open and locked: whoever has the lock writes to the folder.
+    /// The file with the head of the archive, open and locked: only the process with the lock writes to the folder.
     _head: File,
 }
 
@@ -53,8 +53,8 @@ pub struct Outdated<'a> {
 }
 
 impl FolderPart {
-    /// Opens the folder at `path`, to which `archive` is downloaded. If a folder is to be brought up to date, only what
-    /// it lacks is. What the files hold is not known before it is [looked at](Ground::look).
+    /// Opens the folder at `path`, to which `archive` is downloaded. If a folder is to be brought up to date, only the
+    /// data that it lacks is downloaded. The content of the files is not known before it is [looked at](Ground::look).
     pub(crate) fn open(
         archive: Archive,
         path: &Path,
@@ -170,7 +170,7 @@ impl FolderPart {
         let stat = rustix::fs::fstat(file)?;
         let mark = self.tree.mark(number);
         if !matches!(mark, Mark::NONE | Mark::NEW) && Mark::of(&stat) != mark {
-            // It is told to whoever asks whether the folder is ours; what is written is checked then.
+            // This is the answer to the question whether the folder is ours; the written data is checked then.
             let _ = self.tree.found_changed(entry);
         }
         if !is_file(&stat) || stat.st_nlink > 1 {

@@ -65,7 +65,7 @@ impl Place {
         self.0.join("files")
     }
 
-    /// Removes what is left when the folder has its name. What does not belong here stays.
+    /// Removes what is left when the folder has its name. Entries that do not belong here stay.
     pub fn remove(&self) {
         if fs::symlink_metadata(self.files()).is_err() && fs::remove_file(self.head()).is_ok() {
             let _ = fs::remove_dir(&self.0);

@@ -1,9 +1,10 @@
 //! The bytes of a folder's archive, read from its files.
 
-use super::beneath::{Beneath, is_gone, look};
+use super::beneath::{Beneath, is_gone};
 use super::error::{Changed, FolderError};
 use super::flags::Flags;
 use super::kept::Written;
+use super::looker::Looker;
 use super::mark::{Mark, is_file};
 use super::open_files::{OpenFile, OpenFiles};
 use super::walk::{Special, Walk};
@@ -16,7 +17,7 @@ use rustix::fs::Stat;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -347,34 +348,6 @@ impl Tree {
                 None => tell(number, Mark::NONE, self.base.is_some() && !self.is_part()),
             }
         }
-    }
-}
-
-/// Looks at one path after the other, in the order of an archive.
-pub(super) struct Looker<'a> {
-    below: &'a Beneath,
-    /// The folder that was looked at last.
-    folder: Option<(String, Option<OwnedFd>)>,
-}
-
-impl<'a> Looker<'a> {
-    pub(super) fn new(below: &'a Beneath) -> Self {
-        Self { below, folder: None }
-    }
-
-    /// The folder that was looked at last may be another one by now.
-    pub(super) fn forget(&mut self) {
-        self.folder = None;
-    }
-
-    /// What stands at `path`, if anything does.
-    pub(super) fn look(&mut self, path: &str) -> Option<Stat> {
-        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-        if self.folder.as_ref().is_none_or(|(there, _)| there != parent) {
-            self.folder = Some((parent.to_owned(), self.below.folder(parent).ok()));
-        }
-        let (_, open) = self.folder.as_ref()?;
-        look(open.as_ref()?.as_fd(), name).ok()
     }
 }
 

@@ -1,13 +1,14 @@
 //! A folder that is brought up to date: the files that are new or have changed are made elsewhere, and get their names
-//! in it when all of the new version is verified. At every moment each name has the old file or the new one. What the
-//! new version does not name is not touched.
+//! in it when all of the new version is verified. At every moment each name has the old file or the new one. Files that
+//! the new version does not name are not touched.
 
 use super::beneath::{Beneath, look};
 use super::error::FolderError;
 use super::finish::{Parents, split, times, wanted_mode};
 use super::kept::Kept;
+use super::looker::Looker;
 use super::mark::{Mark, is_file};
-use super::tree::{Base, Looker, Tree};
+use super::tree::{Base, Tree};
 use super::walk::{Special, Walk};
 use cascade_archive::{Entry, Kind};
 use rustix::fs::{AtFlags, FileType, Mode, RawMode, Stat, chmodat, futimens, utimensat};
@@ -89,7 +90,7 @@ pub(super) fn drop_copies(tree: &Tree) -> Result<(), (Entry, io::Error)> {
 fn drop_copy(tree: &Tree, base: &Base, number: u32, entry: &Entry) -> io::Result<()> {
     let (made, old) = (tree.below.part(&entry.path)?, base.below.file(&entry.path)?);
     let (stat, mark) = (rustix::fs::fstat(&made)?, Mark::of(&rustix::fs::fstat(&old)?));
-    // What has changed since it was verified is found by whoever looks at it next.
+    // The next look finds a file that has changed since it was verified.
     if Mark::of(&stat) != tree.mark(number) || !same_bytes(&made, &old)? {
         return Ok(());
     }
@@ -138,8 +139,8 @@ pub(super) fn check_part(tree: &Tree, cancel: &AtomicBool) -> Result<(), FolderE
     })
 }
 
-/// Gives everything that was made its name in the folder, and everything in it its time. What is replaced, and was not
-/// written by us, is kept by `kept`. `false`: something is not what it was.
+/// Gives everything that was made its name in the folder, and everything in it its time. Files that are replaced, and
+/// were not written by us, are kept by `kept`. `false`: something has changed meanwhile.
 ///
 /// # Errors
 /// The file system's own. Run again, it goes on.
@@ -270,7 +271,7 @@ impl Merge<'_> {
     }
 }
 
-/// Removes what is left of a folder whose files have their names elsewhere. What is not an empty folder stays.
+/// Removes what is left of a folder whose files have their names elsewhere. Everything but empty folders stays.
 fn remove_folders(below: &Beneath) {
     let cancel = AtomicBool::new(false);
     let mut folders = Vec::new();

@@ -113,7 +113,7 @@ impl Walk<'_> {
         Ok(Level { open: Some(open), path_len: path.len(), names })
     }
 
-    /// What stands at `name` in `folder`; `None` if it is left out.
+    /// The entry at `name` in `folder`; `None` if it is left out.
     fn look(&self, folder: &OwnedFd, name: &str, path: &str) -> Result<Option<(Entry, Mark)>, FolderError> {
         let stat = look(folder.as_fd(), name).map_err(|error| self.wrong(path, error))?;
         let kind = match FileType::from_raw_mode(stat.st_mode) {

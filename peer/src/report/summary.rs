@@ -2,6 +2,7 @@
 
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::session::Summary;
+use crate::store::distinct;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ pub(super) fn per_second(bytes: f64) -> String {
 /// Those that gave right blocks.
 pub(super) fn givers(summary: &Summary) -> impl Iterator<Item = &PeerShare> {
     summary.shares.iter().filter(|share| share.bytes > 0)
+}
+
+/// How many they are: one that was reached at addresses of both families is one.
+pub(super) fn givers_count(summary: &Summary) -> usize {
+    distinct(givers(summary).map(|share| (share.addr.ip(), share.addr.port())))
 }
 
 /// Those that sent wrong ones.
@@ -89,8 +95,27 @@ pub(super) fn text(summary: &Summary) -> String {
         "{path}: {bytes} complete and verified in {}, {}, from {}, {} refused{wrong}{twice}{resumed}{taken}, downlink busy {:.0} %",
         Span(summary.time),
         speed(summary),
-        Count(givers(summary).count() as u64, "peer"),
+        Count(givers_count(summary) as u64, "peer"),
         Count(summary.blocks_refused, "block"),
         summary.busy * 100.0,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn a_peer_that_gave_at_addresses_of_both_families_is_one() {
+        let share = |addr: &str, bytes| PeerShare {
+            addr: addr.parse::<SocketAddr>().unwrap().into(),
+            bytes,
+            wrong_blocks: 0,
+        };
+        let shares = vec![share("10.0.0.1:8889", 5), share("[fd00::1]:8889", 5), share("10.0.0.2:8889", 0)];
+        let summary = Summary { shares, bytes: 10, ..Summary::default() };
+        assert_eq!(givers_count(&summary), 1);
+        assert!(text(&summary).contains("from 1 peer,"), "{}", text(&summary));
+    }
 }

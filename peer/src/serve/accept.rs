@@ -79,7 +79,7 @@ impl Acceptor {
         };
         let (Ok(stream), Some(worker)) = (stream.into_std(), self.workers.get(worker)) else { return };
         if let Err(TrySendError::Full(handover)) = worker.try_send(Handover { stream, slot }) {
-            // The worker is behind: those who come meanwhile wait in the system's queue. A worker that
+            // The worker is behind: clients that come meanwhile wait in the system's queue. A worker that
             // is gone takes the connection with it.
             let _ = worker.send(handover).await;
         }
@@ -125,8 +125,8 @@ impl Acceptor {
         }
     }
 
-    /// Tells a client that there is no place for it, without another moment for its descriptor. What it has
-    /// sent so far is read, lest the message be lost to a reset.
+    /// Tells a client that there is no place for it, without another moment for its descriptor. The bytes that it has
+    /// sent so far are read, so that no reset destroys the message.
     fn refuse_at_once(&self, stream: &TcpStream) {
         let _ = stream.try_read(&mut [0; 1024]);
         let answer = Refusal::Full { clients: self.clients.max_clients() }.encode();

@@ -35,7 +35,7 @@ pub(super) struct Waiting {
     pub(super) counted: bool,
 }
 
-/// What stands in front of an answer's ordinary body: the header, and the extension's field.
+/// The bytes in front of an answer's ordinary body: the header, and the extension's field.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) bytes: Vec<u8>,

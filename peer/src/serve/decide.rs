@@ -5,6 +5,7 @@ use super::connection::Connection;
 use super::conversation::{Conversation, Head, Waiting, behind, wanted};
 use super::large;
 use super::response::{Refusal, Response, judge, judge_part};
+use super::socket;
 use crate::catalog::Served;
 use crate::store::Shared;
 use cascade_format::extension::{Marker, NEWS, metafile};
@@ -44,12 +45,12 @@ impl Connection {
             if !response.gives() {
                 return Ok(Settled::Answer);
             }
-            if let Some(waits) = self.wait_for_origin()? {
-                return Ok(waits);
+            if self.waits_for_origin()? {
+                return Ok(Settled::Fetching);
             }
             let refused = self.current.as_ref().is_some_and(|answer| !answer.response.gives());
             let place = if refused { Ok(()) } else { self.take_place(true) };
-            return Ok(place.err().unwrap_or(Settled::Answer));
+            return Ok(place.map_or_else(Settled::InLine, |()| Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
             return Ok(Settled::Answer);
@@ -87,7 +88,16 @@ impl Connection {
         // What was told once is not told again: it is decided for good.
         self.current = Some(Answer { response, file, sent: 0, settled: head.is_some(), head });
         self.fetching = None;
-        Ok(self.wait_for_origin()?.unwrap_or(Settled::Answer))
+        Ok(if self.waits_for_origin()? { Settled::Fetching } else { Settled::Answer })
+    }
+
+    /// Has the client of the tracker's protocol answered, if its request is complete, or cannot become one.
+    fn answer_guest(&mut self) -> Option<Answer> {
+        let (guest, guests) = (self.guest.as_deref()?, self.worker.guests.as_ref()?);
+        let from = socket::client(&self.stream);
+        let bytes = guests.0(guest.bytes(), self.ended, from)?;
+        let head = Some(Head { bytes, sent: 0 });
+        Some(Answer { response: Response::Guest, file: None, head, sent: 0, settled: true })
     }
 
     /// The answer to a request for `served`, with what stands in front of it for a client that knows the
@@ -100,7 +110,7 @@ impl Connection {
         if let Some(offset) = self.part_asked(request) {
             let response = judge_part(&served.file, offset);
             if response.gives() {
-                self.take_place(false)?;
+                self.take_place(false).map_err(Settled::InLine)?;
             }
             return Ok((response, None));
         }
@@ -111,7 +121,7 @@ impl Connection {
         }
         let is_block = matches!(response, Response::Block(_));
         if is_block {
-            self.take_place(false)?;
+            self.take_place(false).map_err(Settled::InLine)?;
         }
         if self.granted > 0 && response != Response::News {
             return Ok((response, None));

@@ -5,68 +5,59 @@
 //! connection goes on where it was; when it does not come in time, the client is told to ask others.
 
 use super::answer::Answer;
+use super::awaited::Awaited;
 use super::connection::Connection;
-use super::decide::Settled;
 use super::response::{Refusal, Response};
 use crate::clock;
 use crate::limits::ORIGIN_PATIENCE;
-use crate::origin::fetcher::{self, Ticket};
+use crate::origin::fetcher;
 use cascade_format::{Block, CascadeHash};
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
-
-/// A connection waits for a block to come.
-#[derive(Debug)]
-pub(super) struct Fetching {
-    ticket: Arc<Ticket>,
-    /// No longer than until then.
-    until: Instant,
-}
 
 impl Connection {
-    /// Looks whether the block that is to be sent is there; if not, how its client waits for it, or that it is refused.
+    /// Whether the client must wait until the block that is to be sent has come; where it does not come, it is refused.
     ///
     /// # Errors
     /// A part of it is out, and the rest does not come.
-    pub(super) fn wait_for_origin(&mut self) -> io::Result<Option<Settled>> {
+    pub(super) fn waits_for_origin(&mut self) -> io::Result<bool> {
         let Some(Answer { response: Response::Block(block), file: Some(file), .. }) = &self.current else {
-            return Ok(None);
+            return Ok(false);
         };
         if !file.is_fetched() {
-            return Ok(None);
+            return Ok(false);
         }
         let (block, file) = (*block, Arc::clone(file));
         let Some(origin) = file.origin() else {
             // It was given up.
-            return if file.have().has(block) { Ok(None) } else { self.does_not_come().map(|()| None) };
+            return if file.have().has(block) { Ok(false) } else { self.does_not_come().map(|()| false) };
         };
         let now = clock::now();
         match origin.ask(block, self.next_block(file.cascade_hash())) {
             fetcher::Answer::Here => {
                 self.fetching = None;
                 // Not while the whole file is in doubt.
-                if file.have().has(block) { Ok(None) } else { self.does_not_come().map(|()| None) }
+                if file.have().has(block) { Ok(false) } else { self.does_not_come().map(|()| false) }
             }
             fetcher::Answer::Wait(ticket) => {
                 let until = self.fetching.as_ref().map_or(now + ORIGIN_PATIENCE, |before| before.until);
                 if now >= until {
-                    return self.does_not_come().map(|()| None);
+                    return self.does_not_come().map(|()| false);
                 }
-                self.fetching = Some(Box::new(Fetching { ticket, until }));
+                self.fetching = Some(Box::new(Awaited { ticket, until }));
                 if let Some(answer) = &mut self.current {
                     // It is not decided again: it keeps what it was given.
                     answer.settled = true;
                 }
-                Ok(Some(Settled::Fetching))
+                Ok(true)
             }
-            fetcher::Answer::No => self.does_not_come().map(|()| None),
+            fetcher::Answer::No => self.does_not_come().map(|()| false),
         }
     }
 
     /// Waits until the block has come, or it is time to look again.
     pub(super) async fn fetched(&self) {
-        if let Some(Fetching { ticket, until }) = self.fetching.as_deref() {
+        if let Some(Awaited { ticket, until }) = self.fetching.as_deref() {
             let _ = tokio::time::timeout_at((*until).into(), ticket.called()).await;
         }
     }

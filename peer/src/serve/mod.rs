@@ -14,18 +14,21 @@
 //! | `hosts` | how many connections each host holds (pure) |
 //! | `thread`, `worker` | what the connections of a thread share; its life |
 //! | `schedule` | whose turn it is; how a connection ends |
-//! | `connection` | one client: its requests, its answer, its turn |
+//! | `turn` | a connection's turn: receive, decide, send, until it must wait |
+//! | `connection` | one client: its requests, its answer, its place |
+//! | `receive` | reading its requests from the socket |
 //! | `decide` | what it is answered next, if anything yet |
-//! | `fetching` | a block that must come from an origin first |
+//! | `fetching`, `awaited` | a block that must come from an origin first |
+//! | `send` | sending that |
+//! | `answer` | an answer under way, and where it stands |
 //! | `uplink` | which connection of which host may send (pure) |
 //! | `place` | the same for all threads, and a connection's part in it |
-//! | `answer` | sending that, and where it stands |
 //! | `inbox` | bytes to requests (pure) |
 //! | `guest` | a client of the tracker's protocol on the same port |
 //! | `response` | requests to statuses (pure) |
 //! | `conversation` | a client and one file: what it asks is decided by `cascade_swarm::give` |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
-//! | `proof` | hashing blocks before they are sent, for who wants it |
+//! | `proof` | hashing blocks before they are sent, with `--paranoid` |
 //! | `large` | one large answer from the page cache (Linux) |
 //! | `socket` | calls on the socket that do not wait |
 
@@ -36,6 +39,7 @@ pub mod stats;
 
 mod accept;
 mod answer;
+mod awaited;
 mod burst;
 mod burst_size;
 mod clients;
@@ -49,12 +53,15 @@ mod inbox;
 mod large;
 mod place;
 mod proof;
+mod receive;
 mod response;
 mod schedule;
+mod send;
 mod slots;
 mod socket;
 mod spare;
 mod thread;
+mod turn;
 mod uplink;
 mod worker;
 

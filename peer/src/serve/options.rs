@@ -49,7 +49,7 @@ pub struct Options {
     pub copy: bool,
     /// Tell clients that know the swarm extension what they want to know.
     pub extension: bool,
-    /// Answers those who take this peer for a tracker, if it is one.
+    /// Answers clients that ask this peer as a tracker, if it is one.
     pub guests: Option<Guests>,
     /// What leaves in a second at most; `None`: as much as there is.
     pub limit: Option<Limit>,

@@ -29,7 +29,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Serves the files of `catalog`, as it is at any time, to whoever connects to `listener`. Raises
+    /// Serves the files of `catalog`, as it is at any time, to every client that connects to `listener`. Raises
     /// this process's limit on open descriptors as far as the system lets it.
     ///
     /// # Errors

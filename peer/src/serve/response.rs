@@ -16,7 +16,7 @@ pub(super) enum Response {
     Part {
         /// Where it begins.
         offset: u32,
-        /// What stands in front of it.
+        /// The bytes in front of it.
         head: PartHead,
     },
     /// The answer of the tracker that shares the port.

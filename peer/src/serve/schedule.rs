@@ -3,9 +3,10 @@
 //! The connections of a worker take turns in the order in which they became ready. One that waits for a share of
 //! the uplink, as [`cascade_swarm::give`] counts it, looks again after a pause.
 
-use super::connection::{Connection, Next};
+use super::connection::Connection;
 use super::slots::Phase;
 use super::socket::{self, Got};
+use super::turn::Next;
 use crate::limits::DRAIN_LEN;
 use socket2::SockRef;
 use std::future::poll_fn;
@@ -41,7 +42,7 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             Next::Limit(until) => Box::pin(tokio::time::sleep_until(until.into())).await,
             Next::News(until) => Box::pin(wait_for_news(connection, until)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,
-            // Boxed, so that those who are not closing need no room for it.
+            // Boxed, so that connections that are not closing need no room for it.
             Next::Close => return Box::pin(close(connection)).await,
         }
     }

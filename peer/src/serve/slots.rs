@@ -1,7 +1,7 @@
-//! Who may hold a connection: the bound on clients, who must make room, whose time is up.
+//! Which clients may hold a connection: the bound on clients, which of them must make room, whose time is up.
 //!
-//! Places are for those who take blocks. So a new client gets the place of the one that has taken no part of
-//! a block for longest; what else it sends, or takes, keeps nobody's place.
+//! Slots are for clients that take blocks. So a new client gets the slot of the client that has taken no part of a
+//! block for longest. Nothing else that a client sends or takes keeps its slot.
 //!
 //! A connection's progress is written into atomics of its own, without a lock, at every turn. The
 //! table keeps the connections in the order in which they give way, as it was when it last looked; one that
@@ -203,7 +203,7 @@ impl<H: Clone> Slots<H> {
         self.free.push(index);
     }
 
-    /// Finds the connections whose time is up, to be closed, and counts anew who is busy. Walks over all of
+    /// Finds the connections whose time is up, to be closed, and counts the busy ones anew. Walks over all of
     /// them, about once a second.
     pub(super) fn sweep(&mut self, now: u64, marks: &[Mark]) -> Vec<H> {
         self.count_loads(now, marks);

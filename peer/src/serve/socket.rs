@@ -28,8 +28,8 @@ pub(super) enum Got {
     Nothing,
 }
 
-/// Who is at the other end. One that is gone already is nobody; that is found out when something is sent. On a socket
-/// for both families an IPv4 client has an IPv6 address.
+/// The address at the other end. A client that has gone has the address 0.0.0.0; its end is found out when something is
+/// sent. On a socket for both families an IPv4 client has an IPv6 address.
 pub(super) fn client(stream: &TcpStream) -> IpAddr {
     let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     stream.peer_addr().map_or(nobody, |addr| addr.ip().to_canonical())
@@ -53,8 +53,8 @@ pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<Got> 
     Ok(got)
 }
 
-/// Lets the system take only this number of bytes besides those on their way: what waits in its buffers is memory,
-/// is promised to one client, and nobody sees that it waits. `None`: as many as it likes.
+/// Lets the system take only this number of bytes in addition to those on their way. Bytes in its buffers take memory,
+/// can no longer go to another client, and are not seen to wait. `None`: as many as it likes.
 #[cfg(target_os = "linux")]
 pub(super) fn limit_unsent(stream: &TcpStream, unsent: Option<u32>) {
     // Where it cannot be set, answers only wait elsewhere.

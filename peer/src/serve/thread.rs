@@ -99,7 +99,7 @@ impl ServeThread {
     }
 
     /// Requests that one connection may hold, given what all of them hold. Each takes a part of what is left,
-    /// so that those who take no answers cannot fill the queues of the others.
+    /// so that clients that take no answers cannot fill the queues of the others.
     pub(super) fn queue_share(&self) -> usize {
         let free = MAX_QUEUED.saturating_sub(self.queued.get());
         (free / QUEUE_SHARE).clamp(OWN_QUEUE_LEN, QUEUE_LEN)

@@ -1,11 +1,11 @@
-//! Who is answered when clients of several hosts wait for blocks (pure: no socket, no clock).
+//! Which client is answered when clients of several hosts wait for blocks (pure: no socket, no clock).
 //!
-//! A link divides what it carries by the bytes that each connection has waiting in front of it. So a host with
-//! fifty connections would get fifty shares. Here each host has one *place*: of its connections one at a time
-//! may send, the others stand in line. The place passes on when that connection has sent a block, or a burst of small ones, and the system
-//! holds next to nothing of its answer any more. Who takes what was sent slowly, or not at all, loses the place, and
-//! does not count as a competitor, until it takes more. While a single host waits, all of its connections may
-//! send: a whole swarm may run on one machine, or behind one address.
+//! An uplink is divided by the bytes that each connection has waiting in front of it. So a host with fifty connections
+//! would get fifty shares. Here each host has one *place*: one of its connections at a time may send, and the others
+//! wait in line. The place passes on when that connection has sent a block, or a burst of small ones, and the system
+//! holds next to nothing of its answer any more. A client that reads slowly, or not at all, loses the place, and does
+//! not count as a competitor, until it reads more. While a single host waits, all of its connections may send: a whole
+//! swarm may run on one machine, or behind one address.
 
 use crate::limits::{MAX_UNSENT_LEN, MIN_UNSENT_LEN, UNSENT_LEN};
 use cascade_swarm::Time;
@@ -18,7 +18,7 @@ mod look;
 
 use look::LOOK_INTERVAL;
 
-/// So long after a host last waited for a block it still counts as waiting: between two blocks, it asks.
+/// For this time after a host last waited for a block it still counts as waiting: between two blocks, it asks.
 const RECENT: Duration = Duration::from_secs(1);
 
 /// A host's next connection may send when the system holds fewer bytes than this of the answers of its others.
@@ -48,7 +48,7 @@ pub(super) enum Reply {
     Go {
         /// It counts as one that waits for a block.
         counted: bool,
-        /// Bytes that may wait in its socket, besides those on their way; `None`: as many as the system likes.
+        /// Bytes that may wait in its socket, in addition to those on their way; `None`: as many as the system likes.
         unsent: Option<u32>,
     },
     /// It stands in line: it is woken, or asks again after this time if it is the first.
@@ -229,7 +229,7 @@ impl<H: Clone> Uplink<H> {
             return None;
         }
         let lines = u32::try_from(self.lines).unwrap_or(u32::MAX);
-        // Who holds the place wakes the first in line.
+        // The connection that holds the place wakes the first in line.
         Some(if at.holds > 0 { LOOK_INTERVAL } else { (LINE_PAUSE * lines).min(LOOK_INTERVAL) })
     }
 
@@ -343,7 +343,7 @@ impl<H: Clone> Uplink<H> {
     }
 }
 
-/// Bytes that may wait in the socket of each of `flows` connections, besides those on their way.
+/// Bytes that may wait in the socket of each of `flows` connections, in addition to those on their way.
 pub(super) fn unsent(flows: usize) -> Option<u32> {
     let each = MAX_UNSENT_LEN.checked_div(u32::try_from(flows).unwrap_or(u32::MAX)).filter(|_| flows > 1)?;
     // A power of two: it seldom changes.

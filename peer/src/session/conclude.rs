@@ -87,7 +87,7 @@ impl Conclusion {
         }
     }
 
-    /// Of a folder: first all that its files have besides their bytes.
+    /// Of a folder: first everything that its files have in addition to their bytes.
     fn name_folder(&self) -> Result<Concluded, DownloadError> {
         let (shared, data) = (&self.shared, self.shared.data());
         match data.complete(self.engine.stop.flag()) {

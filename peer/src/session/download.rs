@@ -3,16 +3,19 @@
 mod head;
 mod job;
 mod mending;
+mod peers;
 mod shown;
+mod summary;
 
 use head::{head, hostile, is_hostile};
 pub use job::{AsTar, Download};
+use summary::bytes_of;
 
 use super::announcer::{Announcer, Answer};
 use super::conclude::{Concluded, remember_part, taken_away};
 use super::download_error::DownloadError;
 use super::engine::Engine;
-use super::event::{Event, Observer, Progress, Summary};
+use super::event::{Event, Observer};
 use super::keeper::Keeper;
 use super::links::LinkSet;
 use super::recovery::{Aftermath, Cause};
@@ -21,7 +24,7 @@ use crate::average::Average;
 use crate::catalog::Served;
 use crate::folder::Head;
 use crate::human::{Count, Name};
-use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
+use crate::lan::{LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
 use crate::link::{LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
@@ -29,9 +32,8 @@ use crate::pace::Limit;
 use crate::room::telling::{Role, Told};
 use crate::store::disk::is_full;
 use crate::store::{HaveMap, Place, Prepared, Shared, Taken, part};
-use crate::tracker_client::{TrackerError, resolve};
 use crate::view::SeenFile;
-use cascade_format::{Have, Layout, PeerAddr};
+use cascade_format::Layout;
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -421,71 +423,6 @@ impl Session {
         Err(DownloadError::WrongBlocks { target, block, times: *times, from: from.join(", "), left: *left })
     }
 
-    fn learn_from_lan(&mut self, found: &[PeerAddr], observer: &mut dyn Observer) {
-        self.on_lan += found.len();
-        self.plan.handle_peers(self.start.elapsed(), Source::Lan, found);
-        observer.event(Event::Lan { peers: self.on_lan });
-    }
-
-    fn handle_tracker(&mut self, answer: Answer, observer: &mut dyn Observer) {
-        self.silent_trackers = self.silent_trackers.saturating_sub(1);
-        let tracker = answer.tracker.clone();
-        match &answer.list {
-            Ok(list) => {
-                if self.engine.listen.is_some() {
-                    list.announced.iter().for_each(|addr| self.plan.set_own_address(*addr));
-                }
-                self.plan.handle_peers(self.start.elapsed(), Source::Tracker(answer.number), &list.peers);
-                self.note(format!("tracker {tracker} knows {} peers", list.peers.len()));
-                observer.event(Event::Tracker { tracker, peers: list.peers.len() });
-            }
-            Err(error) => {
-                self.note(format!("tracker {tracker}: {error}"));
-                observer.event(Event::TrackerFailed { tracker, error: error.to_string() });
-            }
-        }
-        self.answers.insert(answer.number, answer);
-    }
-
-    /// Keeps the last word of the trackers, for the message of `--no-wait`.
-    fn note(&mut self, news: String) {
-        if self.tracker_news.len() >= self.download.trackers.len() + self.download.peers.len() {
-            self.tracker_news.clear();
-        }
-        self.tracker_news.push(news);
-    }
-
-    async fn learn_named_peers(&mut self, observer: &mut dyn Observer) {
-        for name in self.download.peers.clone() {
-            let found: Result<_, TrackerError> = resolve(&name).await;
-            match found {
-                Ok(addrs) => self.plan.handle_peers(self.start.elapsed(), Source::User, &addrs),
-                Err(error) => {
-                    self.note(format!("peer {name}: {error}"));
-                    observer.event(Event::Warning(format!("peer {name}: {error}")));
-                }
-            }
-        }
-    }
-
-    fn give_up_if_hopeless(&self) -> Result<(), DownloadError> {
-        let looked = self.lan.is_none() || self.start.elapsed() >= LAN_PATIENCE;
-        let hopeless =
-            self.download.no_wait && self.silent_trackers == 0 && looked && self.plan.is_hopeless();
-        if hopeless {
-            return Err(DownloadError::NoPeers { target: self.target.clone(), why: self.why_no_peers() });
-        }
-        Ok(())
-    }
-
-    fn why_no_peers(&self) -> String {
-        let known = self.plan.known_peers();
-        let peers = (known > 0).then(|| format!("{known} known, none of them useful"));
-        let lan = (self.lan.is_some() && self.on_lan == 0).then(|| "nobody on the local network".to_owned());
-        let news: Vec<String> = self.tracker_news.iter().cloned().chain(lan).chain(peers).collect();
-        if news.is_empty() { "no tracker and no peer is named".into() } else { news.join("; ") }
-    }
-
     /// Nothing is written after this. An unfinished part file is remembered as it is.
     fn end(&mut self, ended: Option<&Ended>) {
         self.links.clear();
@@ -504,62 +441,6 @@ impl Session {
             }
         }
     }
-
-    fn progress(&mut self) -> Progress {
-        let (layout, have) = (self.shared.layout(), self.shared.have());
-        Progress {
-            bytes_done: (self.resumed_bytes + self.plan.totals().bytes - self.lost_bytes)
-                .min(layout.length()),
-            bytes_total: layout.length(),
-            blocks_done: have.count(),
-            blocks_total: layout.blocks(),
-            bytes_per_second: self.rate.update(self.start.elapsed(), self.received),
-            peers: self.plan.connected(),
-        }
-    }
-
-    fn summary(&self) -> Summary {
-        let totals = self.plan.totals();
-        let taken = self.taken.as_ref().map_or(0, |taken| taken.bytes);
-        Summary {
-            path: self.target.clone(),
-            bytes: self.shared.layout().length(),
-            resumed_bytes: self.resumed_bytes.saturating_sub(taken).saturating_sub(self.came_before),
-            taken: self.taken.clone(),
-            time: self.start.elapsed(),
-            shares: self.shares(),
-            blocks_refused: totals.blocks_refused,
-            bytes_duplicate: totals.bytes_duplicate,
-            busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
-        }
-    }
-
-    /// Bytes that have come in this session and those before it, in the same download.
-    fn came(&self) -> u64 {
-        let there = bytes_of(self.shared.layout(), &self.shared.have().snapshot());
-        self.came_before + there.saturating_sub(self.resumed_bytes)
-    }
-
-    /// What each peer gave in this download, the most generous first.
-    fn shares(&self) -> Vec<PeerShare> {
-        let mut shares = self.plan.shares();
-        for earlier in &self.earlier {
-            match shares.iter_mut().find(|share| share.addr == earlier.addr) {
-                Some(share) => {
-                    share.bytes += earlier.bytes;
-                    share.wrong_blocks += earlier.wrong_blocks;
-                }
-                None => shares.push(*earlier),
-            }
-        }
-        shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
-        shares
-    }
-}
-
-/// Length of the blocks of `have`.
-fn bytes_of(layout: &Layout, have: &Have) -> u64 {
-    layout.iter().filter(|block| have.has(*block)).map(|block| layout.len_of(block)).sum()
 }
 
 /// Length of the blocks that were right.

@@ -28,7 +28,7 @@ pub enum DownloadError {
     /// In the folder, which is complete, is something that was not downloaded.
     #[error("{} is not what was downloaded; move it away, and run the same command again", Name(.0))]
     Stranger(PathBuf),
-    /// What a folder has besides its files' bytes cannot be made.
+    /// Something that a folder has in addition to its files' bytes cannot be made.
     #[error("cannot finish {}: {source}", Name(path))]
     Finish {
         /// What cannot be made, or get its time or permissions.

@@ -59,7 +59,7 @@ pub struct Engine {
     pub(crate) badge: Badge,
     /// Conversations with trackers, until their goodbyes.
     pub(crate) conversations: Arc<Mutex<JoinSet<()>>>,
-    /// Conversations with trackers that whoever downloads or seeds the file goes on with.
+    /// Conversations with trackers, which the next download or seeding of the file continues.
     pub(crate) parked: Arc<Mutex<HashMap<CascadeHash, Announcer>>>,
 }
 
@@ -109,7 +109,7 @@ impl Engine {
         conversations.join_all().await;
     }
 
-    /// Whoever announces this file next goes on with `announcer`.
+    /// The next session of this file continues with `announcer`.
     pub(super) fn park(&self, hash: CascadeHash, announcer: Announcer) {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, announcer);
     }

@@ -80,13 +80,13 @@ pub enum FetchError {
 pub struct Fetch {
     /// Which one.
     pub cascade_hash: CascadeHash,
-    /// Where it goes. What has the name already is taken if it is the right file, and never written to.
+    /// Where it goes. A file that has the name already is used if it is the right one, and never written to.
     pub out: PathBuf,
     /// `HOST:PORT` of each tracker.
     pub trackers: Vec<String>,
     /// `HOST:PORT` of peers that the link or the user names.
     pub peers: Vec<String>,
-    /// Fail rather than wait for somebody who has it.
+    /// Fail rather than wait for a peer that has it.
     pub no_wait: bool,
     /// Look for peers on the local network too.
     pub lan: bool,
@@ -142,7 +142,7 @@ struct Session<'a> {
     conversations: HashMap<AttemptId, (PeerAddr, mpsc::Sender<u32>)>,
     told: mpsc::Sender<(AttemptId, Told)>,
     events: mpsc::Receiver<(AttemptId, Told)>,
-    /// What peers said last, for those who do not wait.
+    /// The last answers of peers, for the error of a fetch that does not wait.
     news: HashMap<String, String>,
     shown: Shown,
 }
@@ -333,7 +333,8 @@ impl<'a> Session<'a> {
         Err(FetchError::Nobody { why: news.join("; ") })
     }
 
-    /// Gives the file its name, or takes it away. The trackers go on telling whoever downloads or seeds it next.
+    /// Gives the file its name, or takes it away. The next download or seeding of the file continues the conversations
+    /// with trackers.
     async fn end(
         mut self,
         result: Result<(), FetchError>,

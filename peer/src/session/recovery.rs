@@ -85,7 +85,7 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    /// Mends what has happened. When it returns, the have map tells what is there; every link must have
+    /// Repairs the damage. When it returns, the have map tells which blocks are there; every link must have
     /// ended before it is called, so that nothing is written meanwhile.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Seeding one file: checks what is there, registers it, serves it until the end.
+//! Seeding one file: checks the data that is there, registers the file, serves it until the end.
 
 use super::download::Download;
 use super::download_error::DownloadError;

@@ -51,8 +51,9 @@ pub fn nearness(ip: IpAddr) -> u8 {
     }
 }
 
-/// Whose address it is, for bounds on what one host may do or may suffer: one who has an IPv6 address has all of its
-/// network of 2^64. One in which an IPv4 address is embedded leads there.
+/// The host of an address, for bounds on what one host may do, and how often it is tried: a host with an IPv6 address
+/// has all 2^64 addresses of its network. An address in which an IPv4 address is embedded belongs to the host of that
+/// one.
 #[must_use]
 pub fn host(ip: IpAddr) -> IpAddr {
     match ip {

@@ -66,7 +66,7 @@ pub enum Action {
     },
     /// Close the connection.
     Leave(AttemptId),
-    /// What is there is wrong, or must not be gone on with: begin with an empty file.
+    /// The bytes that are there are wrong, or must not be continued: begin with an empty file.
     Restart,
     /// Every byte is there. Compare the hash, then call [`Fetch::handle_checked`].
     Check,
@@ -256,7 +256,7 @@ impl Fetch {
         overdue.chain(another).min().unwrap_or(now + SILENCE)
     }
 
-    /// Who has given the bytes that are there.
+    /// The peers that have given the bytes that are there.
     pub fn givers(&self) -> impl Iterator<Item = PeerAddr> {
         self.givers.iter().filter_map(|giver| self.candidates.addr(*giver))
     }

@@ -21,7 +21,7 @@
 //! | [`announce`] | decides when a tracker is asked |
 //! | [`address`] | which addresses are worth a connection |
 //! | [`report`] | what a download tells of itself |
-//! | [`seen`] | how it stands, for those who want to see it |
+//! | [`seen`] | the present state, for viewers |
 //! | [`tuning`] | the constants that all these weigh with |
 //! | [`fetch`] | apart from all these: which peer is asked for the `.cascade` file of a link |
 

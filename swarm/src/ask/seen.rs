@@ -1,5 +1,4 @@
-//! A download as it stands, for those who want to see it. Nothing is kept for this: it is put together when it is
-//! asked for.
+//! The present state of a download, for viewers. No state is kept for this: it is put together when it is asked for.
 
 use super::links::{Link, LinkId};
 use super::plan::Plan;

@@ -49,13 +49,13 @@ tuning! {
         /// Small blocks are asked for in runs of this, and count together up to this in a queue: fewer calls at both ends
         /// against variety in the swarm.
         run_len: u64 = 256 << 10,
-        /// Time that requests under way cover besides two round trips, and the shortest over which a link's rate is
-        /// measured: a full link against a longer queue.
+        /// Time that requests under way cover in addition to two round trips, and the shortest over which a link's rate
+        /// is measured: a full link against a longer queue.
         turnaround: Duration = Duration::from_millis(30),
 
-        /// Bytes that are kept under way besides, or as many again as the above if that is less, and asked for together,
-        /// where leechers do not share the uplinks: wake-ups of both ends against a longer queue. Over 100 Mbit/s both
-        /// wake up 20 times a second for it instead of 50 times.
+        /// Bytes that are kept under way in addition, or as many again as the above if that is less, and asked for
+        /// together, where leechers do not share the uplinks: wake-ups of both ends against a longer queue. Over 100
+        /// Mbit/s both wake up 20 times a second for it instead of 50 times.
         batch_len: u64 = 448 << 10,
 
         /// How far the next blocks are sought from the first missing one, for each second until the end: variety against

@@ -1,4 +1,4 @@
-//! The giving side: whom to answer what, when, and what is told to those who ask.
+//! The giving side: which client gets which answer, when, and the news for it.
 //!
 //! A peer tells in front of its answers which blocks it has, which peers it has met, and whether it
 //! leaves. A seeder also chooses: as long as it has blocks that it gave to nobody, it offers each to one

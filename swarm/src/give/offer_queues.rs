@@ -1,5 +1,5 @@
-//! In which order subscribers get offers: those who have taken a block and newcomers apart; and of each host, while there
-//! are several, one subscriber at a time.
+//! In which order subscribers get offers: subscribers that have taken a block apart from newcomers; and while there are
+//! several hosts, one subscriber of each host at a time.
 //!
 //! A subscriber costs its host nothing. Fifty of one host that take whatever they like would have most of what is on
 //! offer, and nobody else would be sent it until the offers lapse.

@@ -36,7 +36,7 @@ pub trait Address: Copy + Eq + Debug {
     /// Writes its bytes, [`Address::LEN`] of them.
     fn write(self, out: &mut Vec<u8>);
 
-    /// Reads what [`Address::write`] has written; `None`: not so many bytes.
+    /// Reads what [`Address::write`] has written; `None`: another number of bytes.
     fn read(bytes: &[u8]) -> Option<Self>;
 
     /// The same for the wire.
@@ -92,7 +92,7 @@ impl Address for SocketAddrV4 {
     }
 }
 
-/// An IPv6 address and its port, 18 bytes: the standard library's has a scope besides, and is aligned.
+/// An IPv6 address and its port, 18 bytes: the standard library's also has a scope, and is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressV6 {
     ip: [u8; 16],

@@ -20,7 +20,7 @@ pub struct Cursor {
 pub struct Registration<A> {
     /// The file.
     pub file: CascadeHash,
-    /// Who has made it.
+    /// The source that has made it.
     pub source: Source,
     /// Where the peer listens.
     pub addr: A,
@@ -92,7 +92,7 @@ impl<A: Address> Registry<A> {
         }
     }
 
-    /// An empty registry makes itself ready for so many files, as far as its bounds go.
+    /// An empty registry makes itself ready for this number of files, as far as its bounds go.
     pub fn expect(&mut self, files: usize) {
         if self.swarms == 0 {
             self.directory = Index::with_room(files.min(self.bounds.swarms));
@@ -105,7 +105,7 @@ impl<A: Address> Registry<A> {
         self.peers() < self.bounds.peers && self.swarms < self.bounds.swarms
     }
 
-    /// Ends registrations of a file, whoever has made them, for at most `work` units of [`Registry::sweep`], which it
+    /// Ends registrations of a file, of any source, for at most `work` units of [`Registry::sweep`], which it
     /// lowers. Returns whether none is left.
     pub fn end(&mut self, file: &CascadeHash, work: &mut u32) -> bool {
         let Some(slot) = self.find(file) else { return true };
@@ -261,7 +261,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever is registered all the time is told of, whatever comes and goes between the parts.
+        /// A peer that is registered all the time is exported, whatever comes and goes between the parts.
         #[test]
         fn who_stays_is_told_of(
             steps in prop::collection::vec((0u32..400, any::<bool>()), 0..600),

@@ -27,8 +27,8 @@ impl Index {
         Self { parts: vec![HashTable::new()], len: 0 }
     }
 
-    /// An empty one, in the form that it has with so many values: 7 bytes for each. Values come into it at half the
-    /// price.
+    /// An empty one, in the form that it has with this number of values: 7 bytes for each. Values come into it at half
+    /// the price.
     pub(super) fn with_room(values: usize) -> Self {
         let parts = (values / SPLIT_LOAD).max(1);
         Self { parts: (0..parts).map(|_| HashTable::with_capacity(SPLIT_LOAD)).collect(), len: 0 }

@@ -1,4 +1,4 @@
-//! Looking at who is registered for a file, and ending a registration.
+//! Looking at the registrations of a file, and ending one.
 
 use super::address::Address;
 use super::source::Source;
@@ -23,8 +23,8 @@ impl<A: Address> Registry<A> {
         self.drop_if_empty(slot);
     }
 
-    /// Number of registrations of a file, those among them that have lapsed lately; at least so many where there are
-    /// very many.
+    /// Number of registrations of a file, including those that have lapsed lately; a lower bound where there are very
+    /// many.
     #[must_use]
     pub fn registered(&self, file: &CascadeHash, now: u32) -> u32 {
         let Some(Slot::Used(swarm)) = self.find(file).and_then(|slot| self.slots.get(slot as usize)) else {

@@ -106,7 +106,7 @@ impl<A: Address> Swarm<A> {
         Ok(Subscribed::New)
     }
 
-    /// What is registered again after a restart may be older than what is there.
+    /// A registration that is taken over after a restart may be older than one that is there.
     fn lower(&self, position: u32, subscribed: u32, shared: &mut Shared<A>) {
         let index = self.get(position, shared).and_then(Group::crowd_index);
         if let Some(crowd) = index.and_then(|index| shared.crowds.get_mut(index)) {

@@ -8,8 +8,8 @@ use crate::state::format::SHORTEST_FILE;
 use crate::state::format::{FrameWriter, Kept};
 use cascade_format::{CascadeHash, PeerAddr};
 
-/// Work of one part of an export (see [`Registry::export`]), some 0.1 to 1 ms. A frame of so many files with one peer
-/// each, and the peers of one source beyond, is shorter than [`crate::state::format::MAX_FRAME_LEN`].
+/// Work of one part of an export (see [`Registry::export`]), some 0.1 to 1 ms. A frame of this number of files with one
+/// peer each, and in addition the peers of one source, is shorter than [`crate::state::format::MAX_FRAME_LEN`].
 const EXPORT_WORK: u32 = 8192;
 
 /// Where an export goes on.
@@ -33,7 +33,7 @@ impl Responder {
         }
     }
 
-    /// Makes itself ready for a state of so many bytes.
+    /// Makes itself ready for a state of this number of bytes.
     pub(crate) fn expect(&mut self, len: u64) {
         let files = usize::try_from(len / SHORTEST_FILE).unwrap_or(usize::MAX);
         self.registry.expect(files);

@@ -1,4 +1,4 @@
-//! Reports of peers, and who asks for a room.
+//! Reports of peers, and questions for a room.
 
 use super::{News, Now, Responder, refuse, start};
 use crate::ask::Ask;
@@ -11,7 +11,7 @@ use cascade_format::{CascadeHash, PeerAddr};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// Marks the place of a page among those who do not report.
+/// Marks the place of a page among the peers that do not report.
 const UNKNOWN: u32 = 1 << 31;
 
 /// A file and how far its peers are.
@@ -72,7 +72,7 @@ impl Responder {
         }
     }
 
-    /// Answers who asks for a room.
+    /// Answers a question for a room.
     pub(super) fn room(&mut self, request: RoomRequest, now: Now, answer: &mut Vec<u8>) {
         if let Err(refusal) = self.policy.check_file(&request.cascade_hash) {
             return refuse(&refusal, answer);
@@ -116,7 +116,7 @@ impl Responder {
         Page { summary, next, members }
     }
 
-    /// Some of those who are registered and do not report.
+    /// Some of the peers that are registered and do not report.
     fn unknown(&self, file: &CascadeHash, now: Now) -> Vec<Member> {
         let v4 = self.registry.some(file, now.steady).into_iter();
         let v4 = v4.map(|(source, addr, at)| (source, PeerAddr::from(addr), at));

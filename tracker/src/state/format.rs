@@ -123,7 +123,7 @@ impl<'f> FrameWriter<'f> {
     }
 }
 
-/// Makes the last frame of a file with so many registrations, sealed.
+/// Makes the last frame of a file with this number of registrations, sealed.
 pub fn end(frame: &mut Vec<u8>, unix: u32, registrations: u64) {
     begin(frame, END, unix);
     frame.extend_from_slice(&registrations.to_be_bytes());

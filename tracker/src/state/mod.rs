@@ -65,7 +65,7 @@ impl StateFile {
         }
     }
 
-    /// Registers again who was registered when the file was written. A damaged or foreign file is set aside.
+    /// Takes over the registrations of the time when the file was written. A damaged or foreign file is set aside.
     pub fn load(&self, responder: &mut Responder, now: Now) -> Loaded {
         let mut loaded = Loaded::default();
         let file = match file::open(&self.path) {

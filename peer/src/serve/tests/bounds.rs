@@ -100,8 +100,8 @@ fn when_all_are_busy_the_next_is_refused_politely() {
     wait_until("10 clients are open", || server.stats.clients() == 10);
     for _ in 0..20 {
         let mut client = server.connect();
-        // A request that is on its way must not turn the refusal into a reset. (Whether it can be
-        // written at all depends on who is faster.)
+        // A request that is on its way must not turn the refusal into a reset. (Whether it can be written at all
+        // depends on which side is faster.)
         let _ = client.0.write_all(&sample.request(0));
         let message = client.expect_message(1);
         assert_eq!(message, "this peer has all the 10 connections it can hold; try again later\n");

@@ -1,4 +1,4 @@
-//! Who takes what was sent, and who competes for the uplink.
+//! Which clients read what was sent to them, and which hosts compete for the uplink.
 
 use super::{FlowId, RECENT, Stage, Uplink};
 use cascade_swarm::Time;
@@ -6,7 +6,7 @@ use cascade_swarm::pace::Rate;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How often it is looked who takes what was sent.
+/// How often the server looks which clients read.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Who takes less, in bytes a second, does not wait for the uplink, but for itself …
@@ -24,7 +24,7 @@ struct Look {
 }
 
 impl<H: Clone> Uplink<H> {
-    /// Looks, if it is time, who takes what was sent, and who competes for the uplink.
+    /// Looks, if it is time, which clients read what was sent to them, and which hosts compete for the uplink.
     pub(in crate::serve) fn look(&mut self, now: Time, queued: &dyn Fn(&H) -> u64) {
         let elapsed = now.saturating_sub(self.looked_at);
         if elapsed < LOOK_INTERVAL {

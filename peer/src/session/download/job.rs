@@ -54,7 +54,7 @@ pub struct Download {
 pub struct AsTar {
     /// Where the file goes if it is no folder's archive.
     pub plain: PathBuf,
-    /// Whether what is there may be replaced then.
+    /// Whether a file that is there may be replaced then.
     pub replace: bool,
 }
 
@@ -98,8 +98,8 @@ impl Download {
         self
     }
 
-    /// It is no folder's archive: it goes where a file goes, and so does its `.cascade` file, if that came by a link. Tells
-    /// whether what is there may be replaced.
+    /// It is no folder's archive: it goes where a file goes, and so does its `.cascade` file, if that came by a link.
+    /// Tells whether a file that is there may be replaced.
     fn take_plain_name(&mut self) -> bool {
         let Some(AsTar { plain, replace }) = self.as_tar.take() else { return true };
         let beside = part::with_ending(&self.target, SUFFIX_WITH_DOT);
@@ -143,7 +143,8 @@ impl Download {
             let mut session = Session::begin(self.clone(), engine.clone(), start, (prepared, seen))?;
             session.earlier = std::mem::take(&mut earlier);
             session.came_before = came;
-            // Until now its blocks were served as those of a file; whoever waits for news of that asks the folder now.
+            // Until now its blocks were served as those of a file; a client that waits for news of that file asks the
+            // folder now.
             file.take().into_iter().for_each(|file| file.doubt_all());
             let result = session.run(observer).await;
             session.end(result.as_ref().ok());

@@ -138,7 +138,7 @@ impl Conversation {
         }
     }
 
-    /// Reads what is there, as far as the limit permits; 0: nothing more comes.
+    /// Reads the bytes that have come, as far as the limit permits; 0: nothing more comes.
     async fn receive(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(allowance) = &mut self.allowance else { return stream.read(buffer).await };
         loop {

@@ -65,13 +65,13 @@ impl Growing {
         (&self.part.file).write_all(bytes).map_err(|source| self.failed(source))
     }
 
-    /// Whether what is there is not the start of a `.cascade` file of `total` bytes.
+    /// Whether the bytes that are there are not the start of a `.cascade` file of `total` bytes.
     pub(super) fn contradicts(&self, total: u64) -> bool {
         let Some(head) = self.head.first_chunk::<HEADER_LEN>() else { return false };
         !Header::parse(head).is_ok_and(|header| header.check_len(total).is_ok())
     }
 
-    /// The hash of what is there.
+    /// The hash of the bytes that are there.
     pub(super) fn hash(&self) -> CascadeHash {
         CascadeHash(self.hash.clone().finish())
     }

@@ -1,5 +1,5 @@
-//! When a tracker that keeps a room is told how far this peer is: a report takes the place of every other question, and
-//! goes besides when there is something to tell.
+//! When this peer reports to a tracker that keeps a room: a report takes the place of every other question, and one
+//! more is sent when there is something to tell.
 
 use super::{Announce, Reply};
 use crate::Time;
@@ -113,7 +113,7 @@ impl Tell {
         sooner.or_else(|| later.map(|(at, _)| at + REPORT_INTERVAL))
     }
 
-    /// When this is to be reported, besides the other questions.
+    /// When this is to be reported, in addition to the other questions.
     fn report_at(&self, standing: Option<Standing>) -> Option<Time> {
         // After a failure the next question is the announce's: it waits.
         let standing = standing.filter(|_| !self.announce.is_failing())?;

@@ -34,8 +34,8 @@ use hashbrown::HashMap;
 use hosts::Hosts;
 use origin::Origins;
 
-/// Peers told of by other peers are remembered while fewer than this are known, besides those that a list
-/// named and that never spoke: hearsay must not crowd out what was seen.
+/// Peers told of by other peers are remembered while fewer than this are known. Peers that a list named and that never
+/// spoke do not count: hearsay must not displace peers that were met.
 const MAX_HEARSAY: usize = 128;
 
 /// Addresses on one host that others may tell of. On this machine itself there may be a whole swarm.

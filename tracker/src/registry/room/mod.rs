@@ -8,9 +8,9 @@
 //!  here ──2 min without a report──► silent ──30 min──► gone, or if it had everything: left ──1 day──► gone
 //! ```
 //!
-//! A record belongs to the number that its peer has drawn, which nobody else learns; a peer that was started again
-//! takes over the record of its address, if it comes from the same source as before. What bounds memory are the
-//! members of all rooms together, and those of one source; the oldest make room.
+//! A record belongs to the number that its peer has chosen, and that no other peer learns; a peer that was started
+//! again takes over the record of its address, if it comes from the same source as before. Memory is bounded by two
+//! limits: the members of all rooms together, and those of one source; the oldest make room.
 
 mod queue;
 mod record;
@@ -39,8 +39,8 @@ pub const MAX_MEMBER_ADDRESSES: usize = 16;
 /// Seconds without a report after which a receiver that lacks blocks counts as silent: four reports are missing.
 pub const SILENT_SECS: u32 = 120;
 
-/// Seconds for which a receiver is remembered that has received everything and left: a day, so that those who come one
-/// after the other are counted together.
+/// Seconds for which a receiver is remembered that has received everything and left: a day, so that receivers that come
+/// one after the other are counted together.
 pub const REMEMBERED_SECS: u32 = 86_400;
 
 /// Members whose time is looked at with one report or question.
@@ -140,7 +140,7 @@ impl Rooms {
     pub fn report(&mut self, report: &Report, reporter: Reporter, now: u32) {
         self.age(now, AGE_STEPS);
         let known = self.find_member(report, reporter);
-        // Of somebody who leaves without having reported there is nothing to remember.
+        // There is nothing to remember of a peer that leaves without having reported.
         let new = || (!report.goodbye || !report.seeder && report.progress.is_complete()).then_some(());
         let Some(at) = known.or_else(|| new().and_then(|()| self.add(report, reporter.source, now))) else {
             return;

@@ -33,7 +33,7 @@ pub(super) struct Record {
     /// Where it stands among the members of its room.
     pub(super) place: u32,
     pub(super) number: u64,
-    /// Who has reported it first: counted against this one's share.
+    /// The source that has reported it first: the record counts against the share of this source.
     pub(super) source: Source,
     /// The first of its addresses.
     pub(super) addresses: u32,
@@ -89,7 +89,7 @@ impl Record {
             0 => {}
             seconds => (self.rate, self.before) = ((received - before) / seconds, (received, now)),
         }
-        // Who has received the file and gives it from now on has still received it.
+        // A peer that has received the file and gives it from now on still counts as a receiver.
         self.seeder = report.seeder && (self.seeder || !self.progress.is_complete());
         (self.reported, self.progress) = (now, report.progress);
         (self.shown, self.elsewhere) = (shown, elsewhere);
@@ -128,7 +128,7 @@ impl Record {
             seeder: self.seeder,
             presence: match self.stage {
                 Stage::Left => Presence::Left,
-                // Who has everything reports only what has changed.
+                // A peer that has everything reports only changes.
                 Stage::Silent if !self.progress.is_complete() => Presence::Silent,
                 Stage::Here | Stage::Silent => Presence::Here,
             },
