@@ -46,6 +46,8 @@ enum Command {
     Link(commands::link::Options),
     /// Several downloads at once from one seeder
     Parallel(commands::parallel::Options),
+    /// Many receivers of a file that only an object store has, beside the same with a local file
+    Origin(commands::origin::Options),
     /// How exactly a limit on speed is kept
     Pace(commands::pace::Options),
     /// Peak memory for all block sizes and for many peers
@@ -119,6 +121,7 @@ fn main() -> ExitCode {
         Command::Store(options) => watched(|| commands::skip_unavailable(commands::store::run(&options))),
         Command::Link(options) => watched(|| commands::link::run(&options)),
         Command::Parallel(options) => watched(|| commands::parallel::run(&options)),
+        Command::Origin(options) => watched(|| commands::skip_unavailable(commands::origin::run(&options))),
         Command::Memory(options) => watched(|| commands::memory::run(&options)),
         Command::Pace(options) => watched(|| commands::pace::run(&options)),
         Command::Cost(options) => watched(|| commands::cost::run(&options)),

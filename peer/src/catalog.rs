@@ -2,7 +2,7 @@
 
 use crate::store::Shared;
 use crate::upload::SharedUpload;
-use cascade_format::CascadeHash;
+use cascade_format::{CascadeHash, Have};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -23,6 +23,14 @@ impl Served {
     #[must_use]
     pub fn new(file: Arc<Shared>) -> Arc<Self> {
         let upload = file.listen(|layout, have| SharedUpload::new(*layout, have));
+        Arc::new(Self { file, upload, asked: AtomicU64::new(0) })
+    }
+
+    /// Serves `file`, every block of which can be brought when it is asked for: clients see a seeder.
+    #[must_use]
+    pub fn whole(file: Arc<Shared>) -> Arc<Self> {
+        let layout = *file.layout();
+        let upload = Arc::new(SharedUpload::new(layout, &Have::all(&layout)));
         Arc::new(Self { file, upload, asked: AtomicU64::new(0) })
     }
 

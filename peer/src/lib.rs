@@ -20,6 +20,7 @@ pub mod library;
 pub mod limits;
 mod listener;
 pub mod metafile;
+pub mod origin;
 mod pace;
 mod page_buffer;
 pub mod peer;
@@ -54,6 +55,7 @@ pub use cascade_swarm::Listening;
 pub use cascade_swarm::ask::Order;
 pub use cascade_swarm::pace::Rate;
 pub use metafile::MetafileOnDisk;
+pub use origin::{Origin, OriginError};
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
 pub use session::{
     AsTar, Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary,

@@ -187,3 +187,53 @@ pub const EVENTS_A_TRANSFER: usize = 1024;
 
 /// How long a goodbye may take to leave.
 pub const GOODBYE_TIME: Duration = Duration::from_millis(50);
+
+// ---- the origin -----------------------------------------------------------------------------------
+
+/// Neighbouring blocks that are asked of an origin with one request, in bytes: at 1 Gbit/s the way there and back is a
+/// small part of the time that they take.
+pub const FETCH_LEN: u64 = 4 << 20;
+
+/// How far beyond what clients have asked for blocks are fetched from an origin, in bytes: what comes at 1 Gbit/s in an
+/// eighth of a second.
+pub const AHEAD_LEN: u64 = 16 << 20;
+
+/// Requests to the origin of one file under way at a time.
+pub const MAX_FLIGHTS: usize = 8;
+
+/// The same of all files of a process.
+pub const MAX_ORIGIN_REQUESTS: usize = 32;
+
+/// Blocks of one file that clients wait for and that are not asked of the origin yet. Who asks for more is refused.
+pub const MAX_WANTED: usize = 4096;
+
+/// Parts of which a bounded cache consists at most: some 100 bytes of memory each.
+pub const MAX_STRETCHES: u64 = 1 << 20;
+
+/// How long a client waits for a block that is not there yet, until it is told to ask others: shorter than requesters
+/// bear silence (30 s).
+pub const ORIGIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// For an origin to answer, and for [`MIN_ORIGIN_BYTES`] more to come: then the request is given up and made again.
+pub const ORIGIN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What comes of an answer in [`ORIGIN_TIMEOUT`] at least, in bytes.
+pub const MIN_ORIGIN_BYTES: u64 = 64 << 10;
+
+/// After a request to an origin has failed, until the next; doubles with each failure in a row …
+pub const FIRST_ORIGIN_PAUSE: Duration = Duration::from_millis(250);
+
+/// … up to this.
+pub const MAX_ORIGIN_PAUSE: Duration = Duration::from_secs(60);
+
+/// Times in a row that an origin may say no (403, 404) to a request that it has granted before.
+pub const MAX_REFUSED: u32 = 5;
+
+/// Wrong blocks in a row, or times that one block may come wrong, with which an origin is given up.
+pub const MAX_WRONG_FETCHES: u32 = 5;
+
+/// Blocks that have come wrong and not right since, with which it is given up, too.
+pub const MAX_WRONG_BLOCKS: usize = 64;
+
+/// Longest address of an origin, in bytes: signed ones have some 2,000.
+pub const MAX_ORIGIN_LEN: usize = 8192;

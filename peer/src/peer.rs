@@ -33,13 +33,16 @@ use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
 use crate::listener;
 use crate::metafile::MetafileOnDisk;
+#[cfg(feature = "origin")]
+use crate::origin;
+use crate::origin::{Origin, Source};
 use crate::pace::Limit;
 use crate::room::telling::{Badge, Role};
 use crate::room::{PeerName, Reporter};
 use crate::serve::{self, Guests, Pool, ServeStats, Warn};
 use crate::session::engine::Stop;
 use crate::session::{
-    Download, DownloadError, Engine, Event, Fetch, FetchError, Observer, Seed, SeedError, Summary,
+    Download, DownloadError, Engine, Event, Fetch, FetchError, FromOrigin, Observer, Seed, SeedError, Summary,
 };
 use crate::store::{Given, Records};
 use crate::view::{View, Watch};
@@ -246,6 +249,31 @@ impl Peer {
     pub fn seed(&self, seed: Seed) -> Transfer<Result<(), SeedError>> {
         let engine = self.engine.clone();
         Transfer::spawn(|mut told| async move { seed.run(&engine, &mut told).await })
+    }
+
+    /// Serves a file that an origin has until the peer is shut down: what is not on the disk is fetched when others ask for it.
+    #[cfg(feature = "origin")]
+    #[must_use]
+    pub fn seed_from(&self, seed: Seed, origin: Origin) -> Transfer<Result<(), SeedError>> {
+        let engine = self.engine.clone();
+        Transfer::spawn(|mut told| async move {
+            let source = origin::connect(&origin)?;
+            FromOrigin { seed, origin, source }.run(&engine, &mut told).await
+        })
+    }
+
+    /// The same with a source of one's own; `origin` is what is told of it, and how much of it may be kept.
+    #[must_use]
+    pub fn seed_from_source(
+        &self,
+        seed: Seed,
+        origin: Origin,
+        source: Arc<dyn Source>,
+    ) -> Transfer<Result<(), SeedError>> {
+        let engine = self.engine.clone();
+        Transfer::spawn(|mut told| async move {
+            FromOrigin { seed, origin, source }.run(&engine, &mut told).await
+        })
     }
 
     /// Goes on serving a file that this peer has downloaded, until the peer is shut down.

@@ -35,6 +35,7 @@ pub mod launch;
 pub mod mapping;
 pub mod metafile_peer;
 pub mod node;
+pub mod object_server;
 pub mod outcome;
 mod pace;
 pub mod process;

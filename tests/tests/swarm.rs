@@ -12,14 +12,14 @@ use std::fs;
 use std::net::SocketAddr;
 
 /// Waits until a real tracker lists `count` peers for the file, of whom `one` must not end before.
-fn registered(tracker: &RunningTracker, file: &TestFile, count: usize, one: &mut Process) {
+pub(crate) fn registered(tracker: &RunningTracker, file: &TestFile, count: usize, one: &mut Process) {
     one.wait_until(&format!("{count} registered peers\n{}", tracker.process.log()), || {
         let list = Request::new(LIST, file.hash, [10, 0, 0, 1], 1).ask(tracker.addr);
         (list.entries().len() >= count).then_some(())
     });
 }
 
-fn any() -> SocketAddr {
+pub(crate) fn any() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 

@@ -97,6 +97,9 @@ mod rates;
 /// Trackers, seeders and downloaders together, all of them real.
 mod swarm;
 
+/// `peer seed --origin`: blocks that a web server or an object store has.
+mod origin;
+
 /// The swarm extension: what `peer seed` and `peer download` tell.
 mod extension;
 /// The swarm extension: many peers that are of no use, and one that is.

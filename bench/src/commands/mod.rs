@@ -8,6 +8,7 @@ pub mod greedy;
 pub mod link;
 pub mod memory;
 pub mod near;
+pub mod origin;
 pub mod pace;
 pub mod parallel;
 pub mod restart;

@@ -113,7 +113,7 @@ fn download_together(
 }
 
 /// Waits for all; the time of each is taken when it ends, in whatever order.
-fn finish_all(mut running: Vec<Measured>) -> Result<Vec<Ended>> {
+pub(super) fn finish_all(mut running: Vec<Measured>) -> Result<Vec<Ended>> {
     let mut ended = Vec::new();
     while !running.is_empty() {
         let mut still = Vec::new();

@@ -4,6 +4,7 @@
 
 pub mod announce;
 pub mod bare_tracker;
+pub mod counting;
 pub mod floor;
 pub mod greedy;
 pub mod idle_clients;

@@ -31,6 +31,21 @@ impl Source {
     /// # Errors
     /// One of them fails or is not ready in time.
     pub fn start(binaries: &Binaries, data: &DataFile, cascade: &CascadeFile, logs: &Path) -> Result<Self> {
+        Self::start_with(binaries, cascade, logs, |command| {
+            command.arg("--data").arg(&data.path);
+        })
+    }
+
+    /// The same with a seeder to which `tell` says where its data is.
+    ///
+    /// # Errors
+    /// Those of [`Source::start`].
+    pub fn start_with(
+        binaries: &Binaries,
+        cascade: &CascadeFile,
+        logs: &Path,
+        tell: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let (tracker_address, seeder_address) = (free_address()?, free_address()?);
         let mut command = Command::new(&binaries.tracker);
         command.args(["--listen", &tracker_address.to_string(), "--allow"]).arg(&cascade.path);
@@ -38,7 +53,8 @@ impl Source {
         tracker.wait_until(READY_WITHIN, |_| probe::accepts(tracker_address))?;
         let mut command = Command::new(&binaries.peer);
         command.arg("seed").arg(&cascade.path).args(["-t", &tracker_address.to_string()]);
-        command.args(["-l", &seeder_address.to_string(), "--data"]).arg(&data.path);
+        command.args(["-l", &seeder_address.to_string()]);
+        tell(&mut command);
         let mut seeder = Measured::start("peer seed", &mut command, &logs.join("seed.log"))?;
         let mut ready = probe::Readiness::of(seeder_address, cascade);
         seeder.wait_until(READY_WITHIN, |_| {

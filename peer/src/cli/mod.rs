@@ -14,6 +14,7 @@ pub mod info;
 mod interrupt;
 mod lan;
 pub mod link;
+mod origin;
 mod rates;
 mod reached;
 mod room_text;

@@ -5,13 +5,15 @@ use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
+use super::origin::{self, Source};
 use super::rates::Rates;
 use super::spread::{Onlooker, Report};
 use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, Switch, address};
 use crate::folder::Place;
 use crate::metafile::MetafileOnDisk;
-use crate::peer::{Options, Transfer};
+use crate::origin::Origin;
+use crate::peer::{Options, Peer, Transfer};
 use crate::report::Style;
 use crate::session::{Event, Fetch, FetchError, Observer, Seed, SeedError};
 use crate::store::part::part_path;
@@ -48,6 +50,8 @@ pub struct Args {
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
     #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
     rates: Rates,
     #[command(flatten)]
     lan: LanSwitch,
@@ -70,6 +74,7 @@ pub struct Args {
 /// # Errors
 /// Wrong usage. A file that cannot be seeded is told at once, and the others are seeded.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
+    let origin = args.source.origin(args.files.len())?;
     let jobs = jobs(args)?;
     args.report.check(jobs.len())?;
     let style = Style::choose(args.json);
@@ -93,7 +98,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             let seed = move |metafile| Seed { metafile, data, trackers, lan };
             match metafile {
                 Metafile::Open(metafile) => {
-                    tasks.spawn(serve(front.peer.seed(seed(metafile)), observer));
+                    let transfer = begin(&front.peer, seed(metafile), origin.as_ref());
+                    tasks.spawn(serve(transfer, observer));
                 }
                 Metafile::ToFetch(order) => {
                     tasks.spawn(fetch(front.peer.fetch(order), seed, observer));
@@ -113,7 +119,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             let Some(ended) = ended else { break };
             match ended {
                 Ok(Ok(Some((seed, observer)))) => {
-                    tasks.spawn(serve(front.peer.seed(seed), observer));
+                    let transfer = begin(&front.peer, seed, origin.as_ref());
+                    tasks.spawn(serve(transfer, observer));
                 }
                 Ok(Ok(None)) | Err(_) => {}
                 Ok(Err(message)) => {
@@ -128,6 +135,17 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let (code, onlooker) = served?;
     onlooker.finish(false, &args.report)?;
     Ok(code)
+}
+
+/// Begins to serve a file, whose data is here or comes from an origin.
+fn begin(peer: &Peer, seed: Seed, from: Option<&Origin>) -> Transfer<Result<(), SeedError>> {
+    match from {
+        Some(from) => {
+            let from = origin::of(from, &seed.data);
+            peer.seed_from(seed, from)
+        }
+        None => peer.seed(seed),
+    }
 }
 
 /// Serves a file until the end.
@@ -179,7 +197,7 @@ struct Ready {
 
 impl Observer for Ready {
     fn event(&mut self, event: Event) {
-        if matches!(event, Event::Seeding { .. } | Event::Failed(_))
+        if matches!(event, Event::Seeding { .. } | Event::Origin { .. } | Event::Failed(_))
             && let Some(ready) = self.ready.take()
         {
             // There is room for one from each file.
@@ -211,7 +229,7 @@ fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
         Given::File(file) => {
             let metafile = given::open(&file)?;
             let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
-            let data = or_part(complete(args, beside, folder)?);
+            let data = args.or_part(complete(args, beside, folder)?);
             let (cascade_hash, trackers) = (metafile.cascade_hash(), args.trackers.for_file());
             let (metafile, lan) = (Metafile::Open(Arc::new(metafile)), args.lan.wanted(false));
             Ok(Job { cascade_hash, metafile, data, trackers, lan })
@@ -221,7 +239,7 @@ fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
             let contacts = Contacts::of_link(&link, &args.trackers, &[]);
             let lan = args.lan.wanted(true);
             let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &complete, &contacts) };
-            let data = or_part(complete);
+            let data = args.or_part(complete);
             let (cascade_hash, trackers) = (link.cascade_hash(), contacts.trackers);
             Ok(Job { cascade_hash, metafile: Metafile::ToFetch(fetch), data, trackers, lan })
         }
@@ -250,9 +268,11 @@ fn complete(args: &Args, beside: Result<PathBuf, CliError>, folder: bool) -> Res
     }
 }
 
-/// What an unfinished download has left, where there is nothing else.
-fn or_part(data: PathBuf) -> PathBuf {
-    let part = part_path(&data);
-    let unfinished = part.is_file() || Place::at(&part).is_some();
-    if !data.exists() && unfinished { part } else { data }
+impl Args {
+    /// What an unfinished download has left, where there is nothing else, and nothing else comes.
+    fn or_part(&self, data: PathBuf) -> PathBuf {
+        let part = part_path(&data);
+        let unfinished = part.is_file() || Place::at(&part).is_some();
+        if !data.exists() && unfinished && !self.source.is_named() { part } else { data }
+    }
 }

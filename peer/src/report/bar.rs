@@ -83,6 +83,10 @@ impl Observer for Bar {
                 self.line = None;
                 self.screen.line_to_stdout(&super::line::seeding(&self.name, have, blocks));
             }
+            Event::Origin { origin, here, blocks } => {
+                self.line = None;
+                self.screen.line_to_stdout(&super::line::seeding_from(&self.name, &origin, here, blocks));
+            }
             // The command line tells it on stderr.
             Event::Failed(_) => self.line = None,
             Event::Fetched { .. }

@@ -81,6 +81,9 @@ impl Json {
             Event::Warning(message) => json!({"event": "warning", "file": file, "message": message}),
             Event::Failed(message) => json!({"event": "error", "file": file, "message": message}),
             Event::Done(summary) => done(file, &summary),
+            Event::Origin { origin, here, blocks } => {
+                json!({"event": "seeding", "file": file, "have": here, "blocks": blocks, "origin": origin})
+            }
             Event::Seeding { have, blocks } => {
                 json!({"event": "seeding", "file": file, "have": have, "blocks": blocks})
             }

@@ -64,6 +64,11 @@ pub(super) fn seeding(name: &str, have: u64, blocks: u64) -> String {
     }
 }
 
+/// The same where an origin has what is not here.
+pub(super) fn seeding_from(name: &str, origin: &str, here: u64, blocks: u64) -> String {
+    format!("{name}: seeding from {origin}, {here} of {} here", Count(blocks, "block"))
+}
+
 impl Observer for Lines {
     fn event(&mut self, event: Event) {
         match event {
@@ -110,6 +115,9 @@ impl Observer for Lines {
             Event::WrongBlock(wrong) => self.tell(&summary::wrong_block(&wrong)),
             Event::Warning(text) => self.tell(&text),
             Event::Done(summary) => out::line(&summary::text(&summary)),
+            Event::Origin { origin, here, blocks } => {
+                out::line(&seeding_from(&self.name, &origin, here, blocks));
+            }
             Event::Seeding { have, blocks } => out::line(&seeding(&self.name, have, blocks)),
             // The command line tells it on stderr.
             Event::Failed(_) | Event::Connected(_) | Event::Dropped(..) => {}

@@ -86,7 +86,7 @@ impl Told {
 
 /// How far this peer is with a file.
 pub(crate) fn progress(shared: &Shared) -> Progress {
-    let (had, blocks) = (shared.have().count(), shared.layout().blocks());
+    let (had, blocks) = (shared.given_blocks(), shared.layout().blocks());
     Progress { had, blocks, received: shared.received(), given: shared.given().bytes() }
 }
 

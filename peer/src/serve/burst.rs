@@ -136,7 +136,7 @@ impl<'a> Burst<'a> {
         let bytes = usize::try_from(run.range.end - run.range.start).unwrap_or(usize::MAX);
         let headers = place.len().saturating_sub(bytes);
         let Some(room) = place.get_mut(headers..) else { return };
-        if self.file.data().read_exact_at(room, run.range.start).is_err() {
+        if self.file.read_exact_at(room, run.range.start).is_err() {
             (self.filled, self.unreadable) = (run.at, true);
             self.segments.truncate(run.first);
             return;

@@ -4,6 +4,7 @@
 //! socket took in part is remembered as a position, and read again from there.
 
 use super::answer::Answer;
+use super::awaited::Awaited;
 use super::burst_size::BurstSize;
 use super::clients::Slot;
 use super::conversation::Conversation;
@@ -52,6 +53,8 @@ pub(super) struct Connection {
     pub(super) place: Option<Box<Place>>,
     /// It waits for its share of the uplink.
     pub(super) waits_for_share: bool,
+    /// It waits for a block to come from an origin. Boxed, as above.
+    pub(super) fetching: Option<Box<Awaited>>,
     /// What has come of a tracker's request.
     pub(super) guest: Option<Box<Guest>>,
     /// Blocks are copied through memory: it was asked for, or the file system knows no `sendfile`.
@@ -85,6 +88,7 @@ impl Connection {
             finished: false,
             place: None,
             waits_for_share: false,
+            fetching: None,
             guest: None,
         }
     }

@@ -4,9 +4,9 @@ use super::response::{Refusal, Response};
 use super::socket;
 use crate::catalog::Served;
 use crate::store::{Receiver, Shared};
-use cascade_format::Block;
 use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, field};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
+use cascade_format::{Block, Layout};
 use cascade_swarm::give::{self, Behind, Decision, Request, Server, Wanted};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -108,7 +108,7 @@ impl Conversation {
     pub(super) fn request(&mut self, request: Request, waiting: Waiting) -> Decision {
         self.hear(request.marker);
         let file = &self.served.file;
-        self.served.upload.request(&mut self.state, request, waiting.server(&|block| file.have().has(block)))
+        self.served.upload.request(&mut self.state, request, waiting.server(&|block| file.gives(block)))
     }
 
     /// Whether a further request is answered together with those before it.
@@ -117,7 +117,7 @@ impl Conversation {
         self.served.upload.further_request(
             &mut self.state,
             request,
-            waiting.server(&|block| file.have().has(block)),
+            waiting.server(&|block| file.gives(block)),
         )
     }
 
@@ -188,5 +188,15 @@ impl Head {
         let body_len = response.answer_len(layout) - RESPONSE_HEADER_LEN as u64 + field.len() as u64;
         let header = ResponseHeader { status: Status::from(status), body_len };
         Self { bytes: [header.encode().as_slice(), &field].concat(), sent: 0 }
+    }
+
+    /// The same in front of another answer; nothing of it has left.
+    pub(super) fn before(mut self, response: Response, layout: &Layout) -> Self {
+        let status = u8::from(response.status()) | EXTENDED;
+        let field_len = self.bytes.len().saturating_sub(RESPONSE_HEADER_LEN) as u64;
+        let body_len = response.answer_len(layout) - RESPONSE_HEADER_LEN as u64 + field_len;
+        let header = ResponseHeader { status: Status::from(status), body_len }.encode();
+        self.bytes.iter_mut().zip(header).for_each(|(to, from)| *to = from);
+        self
     }
 }

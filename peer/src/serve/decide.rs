@@ -34,6 +34,8 @@ pub(super) enum Settled {
     Waits(Instant),
     /// A block, when its host's place at the uplink is free.
     InLine(Option<Duration>),
+    /// A block, when it has come from an origin.
+    Fetching,
 }
 
 impl Connection {
@@ -47,7 +49,14 @@ impl Connection {
             self.current = None;
         }
         if let Some(Answer { response, file: Some(_), settled: true, .. }) = &self.current {
-            let place = if response.gives() { self.take_place(true) } else { Ok(()) };
+            if !response.gives() {
+                return Ok(Settled::Answer);
+            }
+            if self.waits_for_origin()? {
+                return Ok(Settled::Fetching);
+            }
+            let refused = self.current.as_ref().is_some_and(|answer| !answer.response.gives());
+            let place = if refused { Ok(()) } else { self.take_place(true) };
             return Ok(place.map_or_else(Settled::InLine, |()| Settled::Answer));
         }
         if self.current.as_ref().is_some_and(|answer| answer.settled) {
@@ -68,7 +77,9 @@ impl Connection {
                                 self.place.iter_mut().for_each(|place| place.hold_back());
                             }
                             Settled::InLine(_) => {}
-                            Settled::Answer | Settled::Nothing | Settled::Parked(_) => self.give_place_back(),
+                            Settled::Answer | Settled::Nothing | Settled::Parked(_) | Settled::Fetching => {
+                                self.give_place_back();
+                            }
                         }
                         return Ok(waits);
                     }
@@ -93,7 +104,8 @@ impl Connection {
         }
         // What was told once is not told again: it is decided for good.
         self.current = Some(Answer { response, file, sent: 0, settled: head.is_some(), head });
-        Ok(Settled::Answer)
+        self.fetching = None;
+        Ok(if self.waits_for_origin()? { Settled::Fetching } else { Settled::Answer })
     }
 
     /// Has the client of the tracker's protocol answered, if its request is complete, or cannot become one.
@@ -177,6 +189,10 @@ impl Connection {
         // A file that has changed has no blocks by now.
         let response = judge(&request, file, true);
         if large::is_large(self.copy, file, response, 0) {
+            return None;
+        }
+        if matches!(response, Response::Block(block) if !file.have().has(block)) {
+            // It waits for the origin, when its turn comes.
             return None;
         }
         let marker = self.marker(&request, file);

@@ -20,6 +20,8 @@ pub(super) fn is_large(copy: bool, file: &Shared, response: Response, sent: u64)
         && !copy
         // What goes to the socket by itself cannot be hashed first.
         && file.proof().is_none()
+        // What is dropped would become zeroes in the socket.
+        && !file.drops()
         && matches!(response, Response::Block(block) if file.layout().len_of(block) >= SENDFILE_LEN && {
             let at = file.layout().start(block) + sent.saturating_sub(RESPONSE_HEADER_LEN as u64);
             file.data().run_at(at).is_some_and(|run| run.len >= SENDFILE_LEN)

@@ -18,6 +18,7 @@
 //! | `connection` | one client: its requests, its answer, its place |
 //! | `receive` | reading its requests from the socket |
 //! | `decide` | what it is answered next, if anything yet |
+//! | `fetching`, `awaited` | a block that must come from an origin first |
 //! | `send` | sending that |
 //! | `answer` | an answer under way, and where it stands |
 //! | `uplink` | which connection of which host may send (pure) |
@@ -38,12 +39,14 @@ pub mod stats;
 
 mod accept;
 mod answer;
+mod awaited;
 mod burst;
 mod burst_size;
 mod clients;
 mod connection;
 mod conversation;
 mod decide;
+mod fetching;
 mod guest;
 mod hosts;
 mod inbox;

@@ -52,7 +52,7 @@ pub(super) fn judge(request: &BlockRequest, file: &Shared, unchanged: bool) -> R
     let layout = file.layout();
     match layout.block(request.block) {
         None => Response::Refusal(Refusal::NoSuchBlock { blocks: layout.blocks() }),
-        Some(block) if unchanged && file.have().has(block) => Response::Block(block),
+        Some(block) if unchanged && file.gives(block) => Response::Block(block),
         Some(_) => Response::Refusal(Refusal::MissingBlock),
     }
 }

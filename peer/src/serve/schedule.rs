@@ -38,6 +38,7 @@ async fn take_turns(connection: &mut Connection) -> io::Result<()> {
             Next::Readable => poll_fn(|context| connection.stream.poll_read_ready(context)).await?,
             Next::Share(until) => Box::pin(tokio::time::sleep_until(until.into())).await,
             Next::Place(pause) => Box::pin(place_is_free(connection, pause)).await,
+            Next::Origin => Box::pin(connection.fetched()).await,
             Next::Limit(until) => Box::pin(tokio::time::sleep_until(until.into())).await,
             Next::News(until) => Box::pin(wait_for_news(connection, until)).await?,
             Next::Writable => poll_fn(|context| connection.stream.poll_write_ready(context)).await?,

@@ -29,6 +29,8 @@ pub(super) enum Next {
     Place(Option<Duration>),
     /// The limit on what leaves, until then.
     Limit(Instant),
+    /// The block, which comes from an origin.
+    Origin,
     /// Room in the socket.
     Writable,
     /// To be closed: all that it will get is on its way.
@@ -57,6 +59,7 @@ impl Connection {
                 Settled::Parked(until) => Some(self.wait_for_news(until)),
                 Settled::Waits(until) => Some(Next::Share(until)),
                 Settled::InLine(pause) => Some(self.wait_in_line(pause)),
+                Settled::Fetching => Some(self.wait_for_block()),
             };
             if let Some(next) = waits {
                 self.count_limited(0);
@@ -99,6 +102,16 @@ impl Connection {
         // It is we who are slow, not the client.
         self.enter(Phase::Answer);
         Some(Next::Limit(until))
+    }
+
+    /// It waits for a block that comes from an origin.
+    fn wait_for_block(&mut self) -> Next {
+        self.give_place_back();
+        if self.phase != Phase::Idle {
+            // It is we who are slow, not the client.
+            self.enter(Phase::Idle);
+        }
+        Next::Origin
     }
 
     /// It waits for its host's place.

@@ -3,7 +3,7 @@
 use super::announcer::Announcer;
 use crate::catalog::Catalog;
 use crate::lan::Lan;
-use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
+use crate::limits::{MAX_CHECKS, MAX_ORIGIN_REQUESTS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
 use crate::pace::Limit;
 use crate::room::PeerName;
@@ -51,6 +51,8 @@ pub struct Engine {
     pub checks: Arc<Semaphore>,
     /// What is known of the trackers.
     pub(crate) forms: Arc<Forms>,
+    /// Permits to ask an origin for something.
+    pub(crate) origin_requests: Arc<Semaphore>,
     /// Permits to talk to a tracker.
     pub tracker_calls: Arc<Semaphore>,
     /// Who this peer is in the rooms of trackers.
@@ -83,6 +85,7 @@ impl Engine {
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             forms: Arc::default(),
+            origin_requests: Arc::new(Semaphore::new(MAX_ORIGIN_REQUESTS)),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
             badge: Badge::new(PeerName::EMPTY),
             conversations: Arc::default(),

@@ -107,6 +107,15 @@ pub enum Event {
     Failed(String),
     /// The file is complete and has its name.
     Done(Summary),
+    /// The file is being served, and what is not here is fetched from an origin when it is asked for.
+    Origin {
+        /// The origin, without what is secret in its address.
+        origin: String,
+        /// Verified blocks that are here.
+        here: u64,
+        /// All blocks.
+        blocks: u64,
+    },
     /// The file is being served.
     Seeding {
         /// Verified blocks.

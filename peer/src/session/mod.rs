@@ -9,6 +9,7 @@
 //! | [`download_error`] | why that fails |
 //! | `ticks` | when a download looks at itself |
 //! | [`seed`] | checks a file, registers it, serves it |
+//! | `origin` | the same, where an origin has what is not on the disk |
 //! | [`fetch`] | gets the `.cascade` file of a link from other peers |
 //! | [`event`] | what a session tells of itself |
 
@@ -21,6 +22,7 @@ pub(crate) mod event;
 pub(crate) mod fetch;
 mod keeper;
 mod links;
+mod origin;
 mod recovery;
 pub(crate) mod seed;
 mod ticks;
@@ -31,4 +33,5 @@ pub(crate) use engine::Engine;
 pub(crate) use event::Observer;
 pub use event::{Event, Progress, Summary};
 pub use fetch::{Fetch, FetchError};
+pub(crate) use origin::FromOrigin;
 pub use seed::{Seed, SeedError};

@@ -1,6 +1,7 @@
 //! Seeding one file: checks the data that is there, registers the file, serves it until the end.
 
 use super::download::Download;
+use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::event::{Event, Observer};
 use super::ticks::TICK;
@@ -9,6 +10,7 @@ use crate::folder::{FolderError, Special, Tree};
 use crate::lan::found_on;
 use crate::limits::SETTLE;
 use crate::metafile::MetafileOnDisk;
+use crate::origin::OriginError;
 use crate::room::telling::{Role, Told};
 use crate::store::open::{OpenError, open_regular};
 use crate::store::prepare::Trust;
@@ -54,6 +56,12 @@ pub enum SeedError {
     /// The data could not be read.
     #[error(transparent)]
     Check(#[from] PrepareError),
+    /// The origin cannot be used, or not any more.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// What was kept of an origin is in doubt, and cannot be read again.
+    #[error(transparent)]
+    Mend(Box<DownloadError>),
     /// The user wants to stop.
     #[error("interrupted")]
     Interrupted,

@@ -210,6 +210,14 @@ impl DataFile {
         self.ground.reserve(range)
     }
 
+    /// Gives the room of `range` back: it reads as zeroes then.
+    ///
+    /// # Errors
+    /// The file system cannot do that, or not now.
+    pub fn punch(&self, range: Range<u64>) -> io::Result<()> {
+        if range.is_empty() { Ok(()) } else { self.ground.punch(range) }
+    }
+
     /// Starts reading `range` from the disk in the background, where the system can.
     pub fn will_need(&self, range: Range<u64>) {
         self.ground.will_need(range);

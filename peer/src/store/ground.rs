@@ -141,6 +141,14 @@ pub trait Guarded: Ground {
 
     /// Takes room on the disk for the bytes in `range`, where that costs next to nothing.
     fn reserve(&self, range: Range<u64>) -> bool;
+
+    /// Gives the room of `range` back: it reads as zeroes then. Only for files.
+    ///
+    /// # Errors
+    /// The file system cannot do that.
+    fn punch(&self, _range: Range<u64>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Bytes that lie in one file one after the other.

@@ -4,7 +4,7 @@ use super::Stamp;
 use super::disk::Disk;
 use super::ground::{Ground, Guarded, Run};
 use super::own_writes::OwnWrites;
-use super::reserve::reserve;
+use super::reserve::{punch, reserve};
 use super::watch::Watch;
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -108,6 +108,10 @@ impl Guarded for GuardedFile {
 
     fn reserve(&self, range: Range<u64>) -> bool {
         self.as_ours(|| reserve(&self.file, range))
+    }
+
+    fn punch(&self, range: Range<u64>) -> io::Result<()> {
+        self.as_ours(|| punch(&self.file, range))
     }
 }
 

@@ -9,12 +9,14 @@
 //! | `found` | what a file holds, by a record or by its bytes, and whether the disk keeps it |
 //! | `folder` | the same for a folder, and the parts of one that is downloaded |
 //! | `copy` | blocks that are copied from an older file |
+//! | `kept` | the file in which a bounded part of what an origin has is kept |
 //! | `room` | whether the disk is large enough |
 
 mod copy;
 mod error;
 mod folder;
 mod found;
+mod kept;
 mod room;
 
 pub use error::PrepareError;

@@ -1,6 +1,7 @@
-//! Taking room on the disk for bytes that are still to come.
+//! Taking room on the disk for bytes that are still to come, and giving it back.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 
 /// Takes room for `range` of `file`, which is not longer afterwards; what was never written still reads as
@@ -27,6 +28,26 @@ pub(super) fn reserve(_: &File, _: Range<u64>) -> bool {
     false
 }
 
+/// Gives the room of `range` of `file` back, which reads as zeroes then; pages that lie in it in part are only emptied.
+///
+/// # Errors
+/// The file system cannot do that.
+#[cfg(target_os = "linux")]
+pub(super) fn punch(file: &File, range: Range<u64>) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(file, flags, range.start, range.end.saturating_sub(range.start))?)
+}
+
+/// The portable answer.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn punch(_: &File, _: Range<u64>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
@@ -46,5 +67,22 @@ mod tests {
         let data = rustix::fs::seek(&file, rustix::fs::SeekFrom::Data(0));
         assert_eq!(data, Err(rustix::io::Errno::NXIO), "what was never written is a hole");
         assert!(!reserve(&file, 7..7));
+    }
+
+    #[test]
+    fn room_is_given_back_and_reads_as_zeroes() {
+        use std::os::unix::fs::FileExt;
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&vec![7; 1 << 20], 0).unwrap();
+        let before = file.metadata().unwrap().blocks();
+        if punch(&file, 4096..(1 << 20) - 4096).is_err() {
+            eprintln!("skipped: no room can be given back here");
+            return;
+        }
+        let after = file.metadata().unwrap();
+        assert!(after.blocks() < before / 2 && after.len() == 1 << 20);
+        let mut read = [1; 8192];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert!(read[..4096].iter().all(|byte| *byte == 7) && read[4096..].iter().all(|byte| *byte == 0));
     }
 }

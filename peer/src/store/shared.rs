@@ -3,8 +3,10 @@
 use super::ledger::Ledger;
 use super::{DataFile, Given, HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
+use crate::origin::Fetcher;
 use cascade_format::{Block, CascadeHash, Have, Layout};
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
@@ -56,6 +58,8 @@ pub struct Shared {
     metafile: OnceLock<Arc<MetafileOnDisk>>,
     /// Knows each block's hash, if every block is hashed again before it is served.
     proof: OnceLock<Arc<MetafileOnDisk>>,
+    /// Brings the blocks that are not there.
+    origin: OnceLock<Arc<Fetcher>>,
 }
 
 impl Shared {
@@ -76,6 +80,7 @@ impl Shared {
             received: AtomicU64::new(0),
             metafile: OnceLock::new(),
             proof: OnceLock::new(),
+            origin: OnceLock::new(),
             data,
             have,
         }
@@ -118,6 +123,66 @@ impl Shared {
     #[must_use]
     pub fn proof(&self) -> Option<&MetafileOnDisk> {
         self.proof.get().map(|metafile| &**metafile)
+    }
+
+    /// From now on blocks that are not there are fetched from an origin when they are asked for.
+    pub fn fetch_from(&self, origin: Arc<Fetcher>) {
+        let _ = self.origin.set(origin);
+    }
+
+    /// Whether blocks were ever fetched from an origin.
+    #[must_use]
+    pub fn is_fetched(&self) -> bool {
+        self.origin.get().is_some()
+    }
+
+    /// What brings the blocks that are not there, if anything does.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Fetcher> {
+        self.origin.get().map(|origin| &**origin).filter(|origin| !origin.is_over())
+    }
+
+    /// Whether clients may ask for `block`: it is there, or can be brought.
+    #[must_use]
+    pub fn gives(&self, block: Block) -> bool {
+        self.have.has(block) || self.origin().is_some()
+    }
+
+    /// Number of blocks that clients may ask for.
+    #[must_use]
+    pub fn given_blocks(&self) -> u64 {
+        if self.origin().is_some() { self.layout().blocks() } else { self.have.count() }
+    }
+
+    /// Whether blocks may be dropped at any time, and their bytes with them.
+    #[must_use]
+    pub fn drops(&self) -> bool {
+        self.origin.get().is_some_and(|origin| origin.drops())
+    }
+
+    /// Fills `buffer` with the bytes at `offset`, which are those of verified blocks.
+    ///
+    /// # Errors
+    /// Those of [`DataFile::read_exact_at`]; `NotFound`: a block was dropped meanwhile.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let Some(origin) = self.origin.get().filter(|origin| origin.drops()) else {
+            return self.data.read_exact_at(buffer, offset);
+        };
+        let _reading = origin.reading();
+        let (size, end) = (self.layout().block_size().max(1), offset + buffer.len() as u64);
+        let mut blocks = (offset / size..end.div_ceil(size)).map(|number| self.layout().block(number));
+        if !blocks.all(|block| block.is_some_and(|block| self.have.has(block))) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.data.read_exact_at(buffer, offset)
+    }
+
+    /// These blocks are there no longer. Who can ask for them still can, so nobody is told.
+    pub fn withdraw_range(&self, blocks: Range<u64>) {
+        let _ledger = self.ledger();
+        for block in blocks.filter_map(|number| self.layout().block(number)) {
+            self.have.withdraw(block);
+        }
     }
 
     /// The file's name on the network.
