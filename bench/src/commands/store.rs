@@ -48,8 +48,8 @@ struct Report<'a> {
 /// How long an exchange may take.
 const EXCHANGE_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often a file is asked for until all of its peers were listed.
-const TRIES: u32 = 400;
+/// How long a file is asked for until all of its peers were listed: much less than the interval of the peers.
+const LISTED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Runs the benchmark.
 ///
@@ -74,8 +74,9 @@ pub fn run(options: &Options) -> Result<()> {
     let (again, time) = subscribe_all(options, |_| one);
     println!("subscribed again at the one that is left: {time:.1} s, {again} errors");
     let (_third, three) = start("three")?;
-    let missing = missing(options, one)? + missing(options, three)?;
-    println!("not listed, at that tracker and at one that has just started: {missing}");
+    let (at_one, at_three) = (missing(options, one)?, missing(options, three)?);
+    println!("not listed, at that tracker: {at_one}; at one that has just started: {at_three}");
+    let missing = at_one + at_three;
     let goals = [
         #[allow(clippy::cast_precision_loss, reason = "a goal is a float")]
         Goal::at_most("client errors", (errors + again) as f64, 0.0),
@@ -122,10 +123,8 @@ fn missing(options: &Options, tracker: SocketAddr) -> Result<u64> {
     for file in 0..options.files {
         let mut left: HashSet<SocketAddrV4> =
             (file..options.peers).step_by(options.files as usize).map(address).collect();
-        for _ in 0..TRIES {
-            if left.is_empty() {
-                break;
-            }
+        let begin = clock::now();
+        while !left.is_empty() && begin.elapsed() < LISTED_WITHIN {
             for addr in ask(tracker, Command::List, file, SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 1))?
             {
                 left.remove(&addr);
