@@ -238,7 +238,9 @@ impl Error for ConfigFaults {}
 fn hint(nearest: Option<&str>) -> String {
     match nearest {
         Some(field) => format!("is {field:?} meant?"),
-        None => format!("the fields are {}", FIELDS.map(|name| format!("{name:?}")).join(", ")),
+        None => "the fields are port, ban-private, allowedhashes, good-ips, networks and the long options that \
+                 `tracker --help` names"
+            .to_owned(),
     }
 }
 

@@ -48,19 +48,8 @@ impl Connection {
             }
             self.current = None;
         }
-        if let Some(Answer { response, file: Some(_), settled: true, .. }) = &self.current {
-            if !response.gives() {
-                return Ok(Settled::Answer);
-            }
-            if self.waits_for_origin()? {
-                return Ok(Settled::Fetching);
-            }
-            let refused = self.current.as_ref().is_some_and(|answer| !answer.response.gives());
-            let place = if refused { Ok(()) } else { self.take_place(true) };
-            return Ok(place.map_or_else(Settled::InLine, |()| Settled::Answer));
-        }
-        if self.current.as_ref().is_some_and(|answer| answer.settled) {
-            return Ok(Settled::Answer);
+        if let Some(settled) = self.go_on()? {
+            return Ok(settled);
         }
         if self.guest.is_some() {
             self.current = self.answer_guest();
@@ -71,16 +60,7 @@ impl Connection {
                 Lookup::Served(served) => match self.decide(&request, &served) {
                     Ok((response, head)) => (response, Some(Arc::clone(&served.file)), head),
                     Err(waits) => {
-                        match waits {
-                            Settled::Waits(_) => {
-                                self.waits_for_share = true;
-                                self.place.iter_mut().for_each(|place| place.hold_back());
-                            }
-                            Settled::InLine(_) => {}
-                            Settled::Answer | Settled::Nothing | Settled::Parked(_) | Settled::Fetching => {
-                                self.give_place_back();
-                            }
-                        }
+                        self.hold_back(&waits);
                         return Ok(waits);
                     }
                 },
@@ -106,6 +86,34 @@ impl Connection {
         self.current = Some(Answer { response, file, sent: 0, settled: head.is_some(), head });
         self.fetching = None;
         Ok(if self.waits_for_origin()? { Settled::Fetching } else { Settled::Answer })
+    }
+
+    /// What is to be done about the answer under way, if it is decided for good.
+    fn go_on(&mut self) -> io::Result<Option<Settled>> {
+        let Some(Answer { response, file, settled: true, .. }) = &self.current else { return Ok(None) };
+        if file.is_none() || !response.gives() {
+            return Ok(Some(Settled::Answer));
+        }
+        if self.waits_for_origin()? {
+            return Ok(Some(Settled::Fetching));
+        }
+        let refused = self.current.as_ref().is_some_and(|answer| !answer.response.gives());
+        let place = if refused { Ok(()) } else { self.take_place(true) };
+        Ok(Some(place.map_or_else(Settled::InLine, |()| Settled::Answer)))
+    }
+
+    /// It waits: the place at the uplink is for others meanwhile, unless it waits for that place.
+    fn hold_back(&mut self, waits: &Settled) {
+        match waits {
+            Settled::Waits(_) => {
+                self.waits_for_share = true;
+                self.place.iter_mut().for_each(|place| place.hold_back());
+            }
+            Settled::InLine(_) => {}
+            Settled::Answer | Settled::Nothing | Settled::Parked(_) | Settled::Fetching => {
+                self.give_place_back();
+            }
+        }
     }
 
     /// Has the client of the tracker's protocol answered, if its request is complete, or cannot become one.

@@ -159,7 +159,7 @@ fn every_fault_is_told() {
     let told: Vec<String> = faults.told.iter().map(ToString::to_string).collect();
     let expected = [
         "unknown field \"prot\": is \"port\" meant?",
-        "unknown field \"xyzzy\": the fields are \"port\", ",
+        "unknown field \"xyzzy\": the fields are port, ban-private, ",
         "field \"port\" is missing",
         "allowedhashes[1]: ",
         "allowedhashes[2] must be",
