@@ -238,9 +238,11 @@ impl Error for ConfigFaults {}
 fn hint(nearest: Option<&str>) -> String {
     match nearest {
         Some(field) => format!("is {field:?} meant?"),
-        None => "the fields are port, ban-private, allowedhashes, good-ips, networks and the long options that \
+        None => {
+            "the fields are port, ban-private, allowedhashes, good-ips, networks and the long options that \
                  `tracker --help` names"
-            .to_owned(),
+                .to_owned()
+        }
     }
 }
 
