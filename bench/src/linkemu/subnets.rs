@@ -38,8 +38,8 @@ pub struct Subnets {
 }
 
 impl Subnets {
-    /// A subnet with so many hosts for each link. With `firewalled` they reach each other only as far as one of the two
-    /// is [`OPEN`].
+    /// A subnet for each entry: its link, and the number of its hosts. With `firewalled`, two subnets reach each other only
+    /// if one of them is [`OPEN`].
     ///
     /// # Errors
     /// [`BenchError::Unavailable`] where namespaces or TUN devices are not permitted.

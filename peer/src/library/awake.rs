@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 
-/// How often it is looked who has not been asked for.
+/// How often files are looked for that no client has asked for lately.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// One that was asked for so lately is not put away for another one.
