@@ -56,8 +56,11 @@ impl Driver {
         let (stopped, published) = (Arc::clone(&stop), Arc::clone(&counters));
         let thread = thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                work.turn();
-                lock(&published).iter_mut().zip(work.star.counters()).for_each(|(to, from)| *to = from);
+                work.wait_and_read();
+                // Locked before a packet is handed over: whoever has received it finds it counted.
+                let mut published = lock(&published);
+                work.deliver();
+                published.iter_mut().zip(work.star.counters()).for_each(|(to, from)| *to = from);
             }
         });
         Self { stop, counters, thread: Some(thread) }
@@ -97,8 +100,8 @@ impl Work {
         nanoseconds(self.start.elapsed())
     }
 
-    /// Sleeps until there is something to do, and does it.
-    fn turn(&mut self) {
+    /// Sleeps until there is something to do, and takes the packets that the nodes have sent.
+    fn wait_and_read(&mut self) {
         let next = self.star.next_event().unwrap_or(u64::MAX);
         let sleep = next.saturating_sub(self.now()).clamp(MIN_SLEEP, MAX_SLEEP);
         let timeout = Timespec { tv_sec: 0, tv_nsec: sleep.cast_signed() };
@@ -111,6 +114,10 @@ impl Work {
         for node in readable {
             self.read_from(node);
         }
+    }
+
+    /// Hands over the packets whose time has come.
+    fn deliver(&mut self) {
         let now = self.now();
         let (devices, spare) = (&self.devices, &mut self.spare);
         let deliver = |node: usize, packet: &[u8]| {
