@@ -143,7 +143,13 @@ impl Setup {
 
     /// Reads the configuration again; returns whether it is right.
     fn read_again(&mut self, say: &mut impl FnMut(String)) -> bool {
-        let mut plan = match self.cli.plan() {
+        let changed = |plan: &Plan| plan.allow_dir.as_deref() != self.folder.as_ref().map(Folder::path);
+        let plan = self.cli.plan().and_then(|plan| {
+            // As at the start, a new folder that cannot be read is a mistake.
+            plan.allow_dir.as_deref().filter(|_| changed(&plan)).map_or(Ok(()), readable)?;
+            Ok(plan)
+        });
+        let mut plan = match plan {
             Ok(plan) => plan,
             Err(error) => {
                 say(format!("{error}; the rules of before stay"));
@@ -163,7 +169,7 @@ impl Setup {
             say("prefer-near is what it was at the start: restart the tracker to change it".to_owned());
             plan.policy = plan.policy.with_near(self.plan.policy.near().cloned());
         }
-        if plan.allow_dir.as_deref() != self.folder.as_ref().map(Folder::path) {
+        if changed(&plan) {
             self.folder = plan.allow_dir.as_deref().map(Folder::new);
         }
         self.plan = plan;
