@@ -269,6 +269,44 @@ fn what_is_missing_is_downloaded_and_served_and_a_command_is_run() {
 }
 
 #[test]
+fn a_file_of_the_users_is_not_replaced_by_a_download() {
+    let files = ["notes", "edited", "cut"].map(file);
+    let seeders = files.each_ref().map(|file| Scene::new(file.clone(), &[]));
+    let seeding = seeders.each_ref().map(Scene::seeding);
+    let peers: Vec<_> = seeding.iter().map(|(_, at)| *at).collect();
+    let scene = Box { tracker: ForeignTracker::listing(&peers), ..Box::new() };
+    let [notes, edited, cut] = &files;
+    let own = [
+        (notes, b"not what the .cascade file describes".to_vec()),
+        (edited, edited.data_with(|block| block == 3)),
+        (cut, cut.data[..cut.data.len() / 2].to_vec()),
+    ];
+    for (file, bytes) in &own {
+        let _ = file.write_cascade(scene.dir());
+        fs::write(scene.dir().join(&file.name), bytes).unwrap();
+    }
+    let (mut server, addr) = scene.start_with(&["--download"]);
+    for file in [notes, edited] {
+        let text = format!("{} has bytes that", scene.dir().join(&file.name).display());
+        server.wait_line("that it is left alone", |line| line.contains(&text).then_some(()));
+    }
+    server.wait_until("what was cut", || {
+        (fs::read(scene.dir().join(&cut.name)).ok()? == *cut.data).then_some(())
+    });
+    for (file, bytes) in &own[..2] {
+        assert!(fs::read(scene.dir().join(&file.name)).unwrap() == *bytes, "{}", file.name);
+    }
+    // What of it is right is served.
+    server.wait_until("a block", || (fetch(addr, edited, 0).status == 0).then_some(()));
+    assert_ne!(fetch(addr, edited, 3).status, 0);
+    // Its owner has moved it away.
+    fs::rename(scene.dir().join(&notes.name), scene.dir().join("mine")).unwrap();
+    server.wait_until("the download", || {
+        (fs::read(scene.dir().join(&notes.name)).ok()? == *notes.data).then_some(())
+    });
+}
+
+#[test]
 fn a_command_that_fails_is_told_and_runs_once_for_each_new_file() {
     let scene = Box::new();
     let mut server = scene.launch().args(["--exec", "exit 3"]).start();

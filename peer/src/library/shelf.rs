@@ -61,6 +61,8 @@ pub(super) enum Ended {
     Done(Option<Stamp>),
     /// Another one has its place.
     PutOff,
+    /// What is there is not replaced, for this reason.
+    Kept(String),
     /// It has failed; that was told.
     Failed,
 }

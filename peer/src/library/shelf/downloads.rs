@@ -56,6 +56,11 @@ impl Shelf {
                 self.set_state(id, State::Settling);
                 self.want(id, now);
             }
+            Ended::Kept(why) => {
+                self.set_state(id, State::Resting(None));
+                self.choose_for(id);
+                self.complain(id, why.clone());
+            }
             Ended::Failed => {
                 self.set_state(id, State::Settling);
                 self.want(id, now + DOWNLOAD_RETRY);
