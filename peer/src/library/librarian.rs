@@ -208,11 +208,11 @@ impl Librarian {
             return;
         }
         self.rung = false;
-        let folder = self.options.folder.clone();
+        let (folder, known) = (self.options.folder.clone(), self.shelf.paths());
         let mut watches = std::mem::replace(&mut self.watches, Watches::none());
         self.scanning = Some(spawn_blocking(move || {
             let begin = clock::now();
-            let mut scan = scan(&folder);
+            let mut scan = scan(&folder, &known);
             watches.set(std::mem::take(&mut scan.folders));
             (scan, watches, begin.elapsed())
         }));
