@@ -12,8 +12,13 @@ impl Shelf {
         for _ in 0..self.wanted.len() {
             let (id, at) = self.wanted.pop_front()?;
             let Some(item) = self.items.get(&id) else { continue };
+            if at > now {
+                // Also while it is looked at again: that alone must not make it begin sooner.
+                self.wanted.push_back((id, at));
+                continue;
+            }
             let (Some(described), State::Resting(_)) = (item.described, item.state) else { continue };
-            if at > now || self.is_had_by_another(id, described.hash) {
+            if self.is_had_by_another(id, described.hash) {
                 self.wanted.push_back((id, at));
                 continue;
             }

@@ -322,6 +322,7 @@ fn a_download_that_fails_is_tried_again_later_and_one_that_is_put_off_soon() {
         let (mut shelf, there) = missing();
         let order = shelf.poll_download(at(0)).unwrap();
         shelf.handle_downloaded(at(1), order.id, &ended);
+        assert_eq!(shelf.poll_download(at(1)), None, "it is looked at first");
         shelf.handle_scan(at(2), WALL, scan_of(&[("a.cascade", there)]));
         inspect(&mut shelf, at(2), false, Outcome::NoData(described(1)));
         assert_eq!(shelf.poll_download(at(3)).is_some(), after.is_zero());
