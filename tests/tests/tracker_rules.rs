@@ -167,6 +167,7 @@ fn check_says_what_is_wrong_and_a_configuration_may_be_named_check() {
         (r#", "allow-dir": "no-such-dir""#, "no-such-dir"),
         (r#", "state": "no/such/state""#, "state"),
         (r#", "state": 7"#, "\"state\""),
+        (r#", "state": ".""#, "state: "),
         (r#", "state-every": 0"#, "\"state-every\""),
         (r#", "web": "here""#, "\"web\""),
         (r#", "wbe": true"#, "\"wbe\""),

@@ -80,8 +80,10 @@ impl Setup {
         if let Some((state, _)) = &plan.state {
             let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
-            if !folder.is_dir() {
-                let config = cli.config().unwrap_or(Path::new("")).display();
+            let config = cli.config().unwrap_or(Path::new("")).display();
+            if std::fs::metadata(state).is_ok_and(|there| !there.is_file()) {
+                faults.push(format!("{config}: state: {} is no file", state.display()));
+            } else if !folder.is_dir() {
                 faults.push(format!("{config}: state: there is no folder {}", folder.display()));
             }
         }
