@@ -69,7 +69,12 @@ impl Downloads {
         self.running.len() < self.most
     }
 
-    /// Begins one.
+    /// Whether that of this file has not ended yet.
+    pub(super) fn is_running(&self, id: u32) -> bool {
+        self.running.contains_key(&id)
+    }
+
+    /// Begins one, of a file of which none is running.
     pub(super) fn begin(&mut self, order: Order) {
         let (stop, done) = (Stop::default(), Arc::<AtomicU64>::default());
         let engine = Engine { stop: stop.clone(), ..self.engine.clone() };
