@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use tokio::signal::unix::{Signal as HangUps, SignalKind, signal};
 
@@ -151,7 +151,7 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
         let (ask, asked) = sync_channel(1);
-        let reload = if setup.changes() { Some(signal(SignalKind::hangup())?) } else { None };
+        let reload = if setup.changes() || is_service() { Some(signal(SignalKind::hangup())?) } else { None };
         let shown =
             page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
         // Who reads both finds what was said before it served before this.
@@ -171,11 +171,13 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         };
         // A service manager waits for this; elsewhere it does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
-        let stop = stop_or_reload(stop, reload, &ask);
+        let stop = async {
+            stop_or_reload(stop, reload, &ask).await;
+            let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        };
         let served = tracker.run_seen(seen, stop).await;
         // The watcher of the rules ends with this.
         drop(ask);
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
         served
     });
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
@@ -230,6 +232,12 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// Whether a service manager has started this process. There SIGHUP is a reload in any case, and not the end of a terminal:
+/// it must not end a tracker that has nothing to read again.
+fn is_service() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Ready when `stop` is; has the rules read again at each signal before.
 async fn stop_or_reload(stop: impl Future<Output = ()>, reload: Option<HangUps>, ask: &SyncSender<()>) {
     let Some(mut reload) = reload else { return stop.await };
@@ -239,7 +247,9 @@ async fn stop_or_reload(stop: impl Future<Output = ()>, reload: Option<HangUps>,
             () = &mut stop => return,
             _ = reload.recv() => {
                 // One that waits already is enough.
-                let _ = ask.try_send(());
+                if let Err(TrySendError::Disconnected(())) = ask.try_send(()) {
+                    tracing::info!("there is nothing to read again: no CONFIG and no --allow-dir");
+                }
             }
         }
     }
