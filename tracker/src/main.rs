@@ -173,11 +173,13 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         };
         // A service manager waits for this; elsewhere it does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
-        let stop = stop_or_reload(stop, hang_ups, changes.then_some(&ask));
+        let stop = async {
+            stop_or_reload(stop, hang_ups, changes.then_some(&ask)).await;
+            let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        };
         let served = tracker.run_seen(seen, stop).await;
         // The watcher of the rules ends with this.
         drop(ask);
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
         served
     });
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
