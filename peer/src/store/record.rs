@@ -11,8 +11,8 @@
 //! damaged, of another file or of other bytes is no record. Records live in `$CASCADE_STATE_DIR`, else
 //! `$XDG_STATE_HOME/cascade`, else `~/.local/state/cascade`; without any of them nothing is remembered.
 
-use super::{Ground, Stamp};
 use crate::folder::Written;
+use crate::ground::{Ground, Stamp};
 use cascade_format::{BlockHash, CascadeHash, Have, Layout};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use serde::{Deserialize, Serialize};
