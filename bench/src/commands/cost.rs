@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<()> {
     let rows: &[Row] = if options.only.is_empty() { &Row::ALL } else { &options.only };
     let mut all = Vec::new();
     for row in rows {
-        let work = super::run_folder(folder.path())?;
+        let work = crate::turns::run_folder(folder.path())?;
         let found = match row {
             Row::Slow => single::slow(&binaries, options.runs, work.path()),
             Row::Fast => single::fast(&binaries, options.runs, work.path()),

@@ -124,7 +124,7 @@ fn receive(
     from: From,
     folder: &Path,
 ) -> Result<Round> {
-    let work = super::run_folder(folder)?;
+    let work = crate::turns::run_folder(folder)?;
     let origin = match from {
         From::Disk => None,
         From::Bucket => Some(Origin::bucket(data, work.path())?),

@@ -90,7 +90,7 @@ fn download_together(
     count: usize,
     folder: &Path,
 ) -> Result<Group> {
-    let work = super::run_folder(folder)?;
+    let work = crate::turns::run_folder(folder)?;
     let source = Source::start(binaries, data, cascade, work.path())?;
     let mut running: Vec<Measured> = Vec::new();
     let copy = |number: usize| work.path().join(format!("copy-{number}"));

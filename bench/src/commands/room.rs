@@ -130,7 +130,7 @@ fn real(options: &Options, binaries: &Binaries, folder: &Path) -> Result<Real> {
     };
     let data = DataFile::random(folder, options.size)?;
     let cascade = data.cascade_file(folder, options.block)?;
-    let work = super::run_folder(folder)?;
+    let work = crate::turns::run_folder(folder)?;
     let network = Network::star(&scenario.links(), ETHERNET_MTU)?;
     let (binaries, extra) = (binaries.clone(), Vec::new());
     let client = Cascade { name: "cascade", binaries, cascade, extra, v1_seeder: false };

@@ -50,7 +50,7 @@ pub(super) fn run(options: &Options, machine: &Machine) -> Result<()> {
         };
         let row = Row { scenario, ..row.clone() };
         println!("\n{}: {}", row.name, row.scenario.describe());
-        let work = super::super::run_folder(folder.path())?;
+        let work = crate::turns::run_folder(folder.path())?;
         let ran = run_row(&row, options, work.path())?;
         print(std::slice::from_ref(&ran));
         draw(&ran, options)?;
@@ -88,7 +88,7 @@ fn run_row(row: &Row, options: &Options, folder: &Path) -> Result<Ran> {
 }
 
 fn run_once(client: &Contestant, data: &DataFile, folder: &Path) -> Result<Outcome> {
-    let work = super::super::run_folder(folder)?;
+    let work = crate::turns::run_folder(folder)?;
     let outcome = swarm::run(&client.scenario, client.client.as_ref(), data, work.path())?;
     report::tell(&client.name, &client.scenario, &outcome);
     Ok(outcome)
