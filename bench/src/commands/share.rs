@@ -10,6 +10,7 @@ use crate::stats::median;
 use crate::table::{self, Goal};
 use crate::tools::binaries::Binaries;
 use crate::tools::{READY_WITHIN, free_address, probe};
+use crate::turns;
 use serde::Serialize;
 use std::path::Path;
 use std::process::Command;
@@ -79,7 +80,7 @@ fn printed_link(log: &Path) -> Option<String> {
 /// Seconds until a receiver that has only the link serves its first block to others. It serves verified blocks only.
 fn first_byte(binaries: &Binaries, link: &str, cascade: &CascadeFile, folder: &Path) -> Result<f64> {
     let Some(block) = cascade.layout.block(0) else { return failed("the file has no block") };
-    let (address, out) = (free_address()?, crate::turns::run_folder(folder)?);
+    let (address, out) = (free_address()?, turns::run_folder(folder)?);
     let mut command = Command::new(&binaries.peer);
     command.args(["download", link, "--sequential", "-l", &address.to_string(), "-o"]).arg(out.path());
     command.env("CASCADE_STATE_DIR", out.path().join("state"));

@@ -10,6 +10,7 @@ use crate::stats::median;
 use crate::table::{self, Goal};
 use crate::tools::binaries::Binaries;
 use crate::tools::{READY_WITHIN, free_address, probe};
+use crate::turns;
 use serde::Serialize;
 use std::process::Command;
 
@@ -80,7 +81,7 @@ fn time_of_seed_check(
     block: u64,
     folder: &std::path::Path,
 ) -> Result<f64> {
-    let work = crate::turns::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let link = work.path().join(data.name());
     std::fs::hard_link(&data.path, &link).context(|| format!("cannot link {}", link.display()))?;
     let cascade = data.cascade_file(work.path(), block)?;
