@@ -16,6 +16,8 @@ mod doubles;
 /// The fixtures: golden bytes of both wire protocols and of `.cascade` files.
 mod golden;
 
+/// Both programs under a service manager.
+mod service;
 /// `tracker`: protocol §2 from raw bytes.
 mod tracker;
 /// `tracker`: configuration, command line, signals.
