@@ -13,11 +13,11 @@ use cascade_tracker::{Policy, Tracker, View, limits};
 use clap::Parser;
 use page::Page;
 use sd_notify::NotifyState;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use tokio::signal::unix::{Signal as HangUps, SignalKind, signal};
 
@@ -150,8 +150,8 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
     let served = runtime.block_on(async {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
-        let (ask, asked) = sync_channel(1);
-        let reload = if setup.changes() || is_service() { Some(signal(SignalKind::hangup())?) } else { None };
+        let ((ask, asked), changes) = (sync_channel(1), setup.changes());
+        let hang_ups = signal(SignalKind::hangup())?;
         let shown =
             page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
         // Who reads both finds what was said before it served before this.
@@ -172,7 +172,7 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         // A service manager waits for this; elsewhere it does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         let stop = async {
-            stop_or_reload(stop, reload, &ask).await;
+            stop_or_reload(stop, hang_ups, changes.then_some(&ask)).await;
             let _ = sd_notify::notify(&[NotifyState::Stopping]);
         };
         let served = tracker.run_seen(seen, stop).await;
@@ -232,24 +232,19 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Whether a service manager has started this process. There SIGHUP is a reload in any case, and not the end of a terminal:
-/// it must not end a tracker that has nothing to read again.
-fn is_service() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
-}
-
-/// Ready when `stop` is; has the rules read again at each signal before.
-async fn stop_or_reload(stop: impl Future<Output = ()>, reload: Option<HangUps>, ask: &SyncSender<()>) {
-    let Some(mut reload) = reload else { return stop.await };
+/// Ready when `stop` is; has the rules read again at each signal before. A service manager sends it to a tracker without
+/// rules that change as well, and that serves on; one in a terminal ends with its terminal.
+async fn stop_or_reload(stop: impl Future<Output = ()>, mut hang_ups: HangUps, ask: Option<&SyncSender<()>>) {
+    let ends = ask.is_none() && io::stdin().is_terminal();
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => return,
-            _ = reload.recv() => {
+            _ = hang_ups.recv() => match ask {
                 // One that waits already is enough.
-                if let Err(TrySendError::Disconnected(())) = ask.try_send(()) {
-                    tracing::info!("there is nothing to read again: no CONFIG and no --allow-dir");
-                }
+                Some(ask) => drop(ask.try_send(())),
+                None if ends => return,
+                None => tracing::info!("SIGHUP: there is no configuration to be read again"),
             }
         }
     }

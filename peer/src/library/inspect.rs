@@ -283,7 +283,7 @@ mod tests {
     use std::fs;
 
     fn look_at(folder: &Path, records: &Records, depth: Depth) -> Outcome {
-        let (path, look) = scan(folder).found.into_iter().next().unwrap();
+        let (path, look) = scan(folder, &[]).found.into_iter().next().unwrap();
         let job = Job { id: 1, path: path.into(), look, depth, slow: true };
         inspect(&job, records, &AtomicBool::new(false), &Reading::default())
     }
