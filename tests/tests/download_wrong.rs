@@ -88,7 +88,7 @@ fn wrong_blocks_are_events() {
     }
     let lines = done.json_lines();
     let summary = lines.last().expect("a summary");
-    assert_eq!(summary["blocks_refused"], 2, "{summary}");
+    assert_eq!(summary["blocks_wrong"], 2, "{summary}");
     assert_eq!(summary["wrong_blocks"][0]["address"], addr.as_str(), "{summary}");
     assert_eq!(summary["wrong_blocks"][0]["blocks"], 2, "{summary}");
 }

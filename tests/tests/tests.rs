@@ -8,6 +8,9 @@
     reason = "the functions beside the #[test] ones are tests, too"
 )]
 
+/// Which module uses which.
+mod structure;
+
 /// The doubles among themselves: what the other tests rely on.
 mod doubles;
 /// The fixtures: golden bytes of both wire protocols and of `.cascade` files.
