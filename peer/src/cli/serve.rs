@@ -7,6 +7,7 @@ use super::given::Trackers;
 use super::host::{Front, Host, Listen};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
+use super::origin::Source;
 use super::rates::Rates;
 use super::web::{self, Rooms, WebSwitch};
 use super::{CliError, ExitCode, LIMITS, Switch, address};
@@ -44,8 +45,10 @@ pub struct Args {
     #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
     listen: Option<Listening>,
     /// Download what is missing or incomplete
-    #[arg(long)]
+    #[arg(long, conflicts_with = "origin")]
     download: bool,
+    #[command(flatten)]
+    source: Source,
     /// Run this command, by /bin/sh, for each file that has become complete: downloaded, or put here and checked. It finds
     /// the file's path in $CASCADE_FILE, and more in other variables
     #[arg(long, value_name = "CMD")]
@@ -80,6 +83,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         trackers: args.trackers.for_file(),
         download: args.download,
         lan: args.lan.wanted(false),
+        origin: args.source.origin(usize::MAX)?,
     };
     let style = Style::choose(args.json);
     let options =

@@ -2,7 +2,10 @@
 
 use super::OriginError;
 use super::fetcher::Fetcher;
+use super::pay::Gate;
 use super::plan::Dropped;
+use super::pool::Evict;
+use super::room::Room;
 use super::source::{Body, Fault, Opened, Source};
 use super::troubles::Wrong;
 use crate::limits::{FULL_RETRY, MIN_ORIGIN_BYTES, ORIGIN_TIMEOUT};
@@ -11,25 +14,32 @@ use crate::store::Shared;
 use crate::store::disk::is_full;
 use cascade_format::{Block, BlockHash, Have, Layout};
 use cascade_hash::Sha256Stream;
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Lines that wait to be told: more are left out.
 const LINES: usize = 16;
 
+/// An object that may be the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    /// Where it is, in messages.
+    pub(crate) shown: String,
+    pub(crate) source: Arc<dyn Source>,
+}
+
 /// What all requests to one origin need.
 #[derive(Debug, Clone)]
-pub(crate) struct Crew {
-    pub(crate) fetcher: Arc<Fetcher>,
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) metafile: Arc<MetafileOnDisk>,
-    /// Permits of the process.
-    pub(crate) permits: Arc<Semaphore>,
+struct Crew {
+    room: Arc<Room>,
+    object: Candidate,
+    metafile: Arc<MetafileOnDisk>,
+    gate: Gate,
     /// What changes with the object, as the first answer has shown it.
     seen: Arc<Mutex<Option<Seen>>>,
     lines: mpsc::Sender<String>,
@@ -39,6 +49,8 @@ pub(crate) struct Crew {
 #[derive(Debug)]
 pub(crate) struct Flights {
     crew: Crew,
+    /// Where the file is looked for if it is not there.
+    others: VecDeque<Candidate>,
     tasks: JoinSet<Result<(), OriginError>>,
     lines: mpsc::Receiver<String>,
 }
@@ -53,17 +65,36 @@ pub(crate) enum News {
 }
 
 impl Flights {
-    /// None yet.
+    /// None yet. The file is the first of these objects that can be.
+    ///
+    /// # Errors
+    /// Parts of it must be dropped, and the file system gives no room back.
     pub(crate) fn new(
         fetcher: Arc<Fetcher>,
-        source: Arc<dyn Source>,
         shared: Arc<Shared>,
         metafile: Arc<MetafileOnDisk>,
-        permits: Arc<Semaphore>,
-    ) -> Self {
+        objects: Vec<Candidate>,
+        gate: Gate,
+    ) -> Result<Self, OriginError> {
         let (told, lines) = mpsc::channel(LINES);
-        let crew = Crew { fetcher, source, shared, metafile, permits, seen: Arc::default(), lines: told };
-        Self { crew, tasks: JoinSet::new(), lines }
+        let mut others = VecDeque::from(objects);
+        let object = others.pop_front().ok_or_else(|| OriginError::Setup {
+            origin: "the origin".to_owned(),
+            why: "there is none".to_owned(),
+        })?;
+        let room = Arc::new(Room { fetcher, shared });
+        if let Some(share) = room.fetcher.share() {
+            room.is_given_back()?;
+            let holder: Weak<dyn Evict> = Arc::<Room>::downgrade(&room);
+            share.hold(holder);
+        }
+        let crew = Crew { room, object, metafile, gate, seen: Arc::default(), lines: told };
+        Ok(Self { crew, others, tasks: JoinSet::new(), lines })
+    }
+
+    /// Where the file is, in messages.
+    pub(crate) fn shown(&self) -> &str {
+        &self.crew.object.shown
     }
 
     /// Asks the origin for one byte: whether it is there, and is the file. What may pass is waited for, and told by the
@@ -72,10 +103,23 @@ impl Flights {
     /// # Errors
     /// It is not the file, or cannot give parts of it.
     pub(crate) async fn look(&mut self) -> Result<Option<String>, OriginError> {
-        tokio::select! {
-            biased;
-            Some(line) = self.lines.recv() => Ok(Some(line)),
-            looked = self.crew.look() => looked.map(|()| None),
+        loop {
+            let looked = tokio::select! {
+                biased;
+                Some(line) = self.lines.recv() => return Ok(Some(line)),
+                looked = self.crew.look() => looked,
+            };
+            match looked {
+                Ok(()) => return Ok(None),
+                Err(error)
+                    if error.is_of_the_object()
+                        && let Some(other) = self.others.pop_front() =>
+                {
+                    self.crew.object = other;
+                    self.crew.seen = Arc::default();
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -84,8 +128,9 @@ impl Flights {
     /// # Errors
     /// What must be dropped before cannot be.
     pub(crate) fn begin(&mut self) -> Result<(), OriginError> {
-        while let Some(order) = self.crew.fetcher.next() {
-            self.crew.make_room(&order.dropped)?;
+        while let Some(order) = self.crew.room.fetcher.next() {
+            self.crew.room.make(&order.dropped)?;
+            self.crew.room.fetcher.evict_others(&order.others);
             self.tasks.spawn(self.crew.clone().fetch(order.blocks));
         }
         Ok(())
@@ -103,7 +148,7 @@ impl Flights {
                 // A panic has been told already.
                 Ok(Ok(())) | Err(_) => Ok(News::Work),
             },
-            () = self.crew.fetcher.wait_for_work() => Ok(News::Work),
+            () = self.crew.room.fetcher.wait_for_work() => Ok(News::Work),
         }
     }
 
@@ -117,50 +162,31 @@ impl Flights {
     /// # Errors
     /// What is there beyond the bound cannot be dropped.
     pub(crate) fn restart(&self, have: &Have) -> Result<(), OriginError> {
-        self.crew.make_room(&self.crew.fetcher.restart(have))
+        self.make_room(&self.crew.room.fetcher.restart(have))
     }
 
-    /// Drops parts of the file, and looks whether the file system gives their room back at all.
+    /// Drops parts of the file.
     ///
     /// # Errors
-    /// It does not.
+    /// The file system gives no room back.
     pub(crate) fn make_room(&self, dropped: &[Dropped]) -> Result<(), OriginError> {
-        // Behind the end there is nothing to lose.
-        let end = self.crew.shared.layout().length();
-        let punched = self.crew.shared.data().punch(end..end + 1);
-        punched.map_err(|source| self.crew.no_holes(source))?;
-        self.crew.make_room(dropped)
+        self.crew.room.make(dropped)
     }
 }
 
 impl Drop for Flights {
     fn drop(&mut self) {
-        self.crew.fetcher.end();
+        self.crew.room.fetcher.end();
     }
 }
 
 impl Crew {
-    fn make_room(&self, dropped: &[Dropped]) -> Result<(), OriginError> {
-        if dropped.is_empty() {
-            return Ok(());
-        }
-        // Nobody reads what is about to be zeroes.
-        let _alone = self.fetcher.dropping();
-        for Dropped { blocks, hole } in dropped {
-            self.shared.withdraw_range(blocks.clone());
-            let end = hole.end.min(self.shared.layout().length());
-            self.shared.data().punch(hole.start..end).map_err(|source| self.no_holes(source))?;
-        }
-        Ok(())
-    }
-
-    fn no_holes(&self, source: io::Error) -> OriginError {
-        OriginError::NoHoles { path: self.shared.data().path().to_owned(), source }
-    }
-
     async fn look(&self) -> Result<(), OriginError> {
         loop {
-            match self.open(0..1).await {
+            let permit = self.gate.pass(1).await;
+            let opened = self.open(0..1).await;
+            drop(permit);
+            match opened {
                 Ok(_) => return Ok(()),
                 // At the start a no is a mistake of the user's.
                 Err(Trouble::Fault(Fault::Refused(why))) => {
@@ -173,13 +199,13 @@ impl Crew {
 
     /// Fetches these blocks, however often that must be tried.
     async fn fetch(self, blocks: Range<u64>) -> Result<(), OriginError> {
-        let mut at = Place::new(self.shared.layout(), &blocks);
+        let mut at = Place::new(self.shared().layout(), &blocks);
         while at.next < at.end {
             if let Err(trouble) = self.fetch_once(&mut at).await {
                 self.rest(trouble).await?;
             }
         }
-        self.fetcher.landed(&blocks);
+        self.fetcher().landed(&blocks);
         Ok(())
     }
 
@@ -189,20 +215,20 @@ impl Crew {
             Trouble::Over(error) => return Err(error),
             Trouble::Fault(Fault::NoRanges) => return Err(OriginError::NoRanges { origin: self.shown() }),
             Trouble::Fault(Fault::Passing(why)) => {
-                let (pause, tell) = self.fetcher.failed();
+                let (pause, tell) = self.fetcher().failed();
                 if tell {
                     self.tell(format!("{}: {why}; trying again", self.shown()));
                 }
                 pause
             }
-            Trouble::Fault(Fault::Refused(why)) => match self.fetcher.refused() {
+            Trouble::Fault(Fault::Refused(why)) => match self.fetcher().refused() {
                 Some(pause) => pause,
                 None => return Err(OriginError::Refused { origin: self.shown(), why }),
             },
             Trouble::Full(error) => {
-                let (_, tell) = self.fetcher.failed();
+                let (_, tell) = self.fetcher().failed();
                 if tell {
-                    let path = self.shared.data().path().display();
+                    let path = self.shared().data().path().display();
                     self.tell(format!("cannot write {path}: {error}; make room, or bound it with --cache"));
                 }
                 FULL_RETRY
@@ -212,13 +238,22 @@ impl Crew {
         Ok(())
     }
 
-    /// One request, for all that is left.
+    /// One request, for all that is left, or for as much of it as the limit on speed lets through at once.
     async fn fetch_once(&self, at: &mut Place) -> Result<(), Trouble> {
-        let (mut body, _permit) = self.open(at.next..at.end).await?;
-        let mut owed = MIN_ORIGIN_BYTES.min(at.end - at.next);
+        let end = at.next + self.gate.part_of(at.end - at.next);
+        let _permit = self.gate.pass(end - at.next).await;
+        let result = self.fetch_until(at, end).await;
+        self.gate.give_back(end.saturating_sub(at.next));
+        result
+    }
+
+    /// One request, for all up to `end`.
+    async fn fetch_until(&self, at: &mut Place, end: u64) -> Result<(), Trouble> {
+        let mut body = self.open(at.next..end).await?;
+        let mut owed = MIN_ORIGIN_BYTES.min(end - at.next);
         let slow = || Trouble::Fault(Fault::Passing("the answer does not come on".to_owned()));
         let mut window = Box::pin(tokio::time::sleep(ORIGIN_TIMEOUT));
-        while at.next < at.end {
+        while at.next < end {
             let next = tokio::select! {
                 next = body.next() => next.map_err(Trouble::Fault)?,
                 () = &mut window => return Err(slow()),
@@ -226,13 +261,13 @@ impl Crew {
             let Some(bytes) = next else {
                 return Err(Trouble::Fault(Fault::Passing("the answer broke off".to_owned())));
             };
-            if self.fetcher.comes(bytes.len() as u64) {
+            if self.fetcher().comes(bytes.len() as u64) {
                 self.tell(format!("{}: goes on", self.shown()));
             }
-            self.take(at, &bytes)?;
+            self.take(at, end, &bytes)?;
             owed = owed.saturating_sub(bytes.len() as u64);
             if owed == 0 {
-                owed = MIN_ORIGIN_BYTES.min(at.end - at.next);
+                owed = MIN_ORIGIN_BYTES.min(end.saturating_sub(at.next));
                 window = Box::pin(tokio::time::sleep(ORIGIN_TIMEOUT));
             }
         }
@@ -240,12 +275,8 @@ impl Crew {
     }
 
     /// Asks for bytes, and looks whether they are those of the object that it was.
-    async fn open(
-        &self,
-        range: Range<u64>,
-    ) -> Result<(Box<dyn Body>, Option<OwnedSemaphorePermit>), Trouble> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        let opened = timeout(ORIGIN_TIMEOUT, self.source.open(range)).await;
+    async fn open(&self, range: Range<u64>) -> Result<Box<dyn Body>, Trouble> {
+        let opened = timeout(ORIGIN_TIMEOUT, self.object.source.open(range)).await;
         let opened = opened.unwrap_or_else(|_| Err(Fault::Passing("no answer".to_owned())));
         let Opened { length, tag, body } = opened.map_err(Trouble::Fault)?;
         let now = Seen { length, tag };
@@ -253,25 +284,25 @@ impl Crew {
         if seen.as_ref().is_some_and(|before| now.differs(before)) {
             return Err(Trouble::Over(OriginError::Changed { origin: self.shown() }));
         }
-        let expected = self.shared.layout().length();
+        let expected = self.shared().layout().length();
         if length != expected {
             let (origin, metafile) = (self.shown(), self.metafile.path().to_owned());
             return Err(Trouble::Over(OriginError::Length { origin, length, expected, metafile }));
         }
         seen.get_or_insert(now);
-        Ok((body, permit))
+        Ok(body)
     }
 
     /// Writes what has come, and publishes the blocks that are complete and right.
-    fn take(&self, at: &mut Place, bytes: &[u8]) -> Result<(), Trouble> {
-        let left = usize::try_from(at.end - at.next).unwrap_or(usize::MAX);
+    fn take(&self, at: &mut Place, end: u64, bytes: &[u8]) -> Result<(), Trouble> {
+        let left = usize::try_from(end - at.next).unwrap_or(usize::MAX);
         // What was not asked for is left alone.
         let mut bytes = bytes.get(..left).unwrap_or(bytes);
-        let written = self.shared.data().write_all_at(&mut [IoSlice::new(bytes)], at.next);
+        let written = self.shared().data().write_all_at(&mut [IoSlice::new(bytes)], at.next);
         written.map_err(|source| self.disk(source))?;
         while !bytes.is_empty() {
-            let Some(block) = self.shared.layout().block(at.block) else { return Ok(()) };
-            let end = self.shared.layout().range(block).end;
+            let Some(block) = self.shared().layout().block(at.block) else { return Ok(()) };
+            let end = self.shared().layout().range(block).end;
             let part = usize::try_from(end - at.next).unwrap_or(usize::MAX).min(bytes.len());
             let (this, rest) = bytes.split_at(part);
             at.hasher.update(this);
@@ -292,15 +323,15 @@ impl Crew {
             Trouble::Over(OriginError::Disk { path, source })
         })?;
         if hash == expected {
-            self.shared.publish(block);
+            self.shared().publish(block);
             // Not where the disk is in doubt.
-            if self.shared.have().has(block) {
-                self.fetcher.arrived(block);
+            if self.shared().have().has(block) {
+                self.fetcher().arrived(block);
             }
             return Ok(());
         }
         let number = block.number();
-        match self.fetcher.wrong(block) {
+        match self.fetcher().wrong(block) {
             Wrong::Again => {
                 self.tell(format!("{}: block {number} came wrong, and is not served", self.shown()));
                 Ok(())
@@ -316,7 +347,7 @@ impl Crew {
         if is_full(&source) {
             return Trouble::Full(source);
         }
-        Trouble::Over(OriginError::Disk { path: self.shared.data().path().to_owned(), source })
+        Trouble::Over(OriginError::Disk { path: self.shared().data().path().to_owned(), source })
     }
 
     fn tell(&self, line: String) {
@@ -324,7 +355,15 @@ impl Crew {
     }
 
     fn shown(&self) -> String {
-        self.fetcher.shown().to_owned()
+        self.object.shown.clone()
+    }
+
+    fn fetcher(&self) -> &Fetcher {
+        &self.room.fetcher
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.room.shared
     }
 }
 

@@ -10,8 +10,11 @@
 //! | [`plan`] | what is asked of the origin, when (pure) |
 //! | `troubles` | an origin that fails, refuses, or gives wrong blocks (pure) |
 //! | [`cache`] | what is kept where not all of it may be (pure) |
+//! | [`pool`] | the bound on that, as the files of a process share it |
+//! | `pay` | the limit on speed, as requests keep it |
 //! | [`fetcher`] | the plan as threads share it, and those who wait |
 //! | `flight` | one request: its bytes written, verified, published |
+//! | `room` | room on the disk that is given back |
 //! | [`source`] | what the bytes come from |
 //! | `client` | a source over HTTP, by a library; the feature `origin` |
 //! | `error` | why it cannot go on |
@@ -23,13 +26,18 @@ mod client;
 mod error;
 pub mod fetcher;
 pub(crate) mod flight;
+mod pay;
 pub mod plan;
+pub mod pool;
+mod room;
 pub mod source;
 mod troubles;
 
 pub use address::{AddressError, Origin};
 #[cfg(feature = "origin")]
-pub(crate) use client::connect;
+pub(crate) use client::Clients;
 pub use error::OriginError;
 pub use fetcher::Fetcher;
+pub(crate) use pay::Gate;
+pub use pool::Pool;
 pub use source::{Body, Fault, Opened, Source};

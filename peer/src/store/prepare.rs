@@ -21,6 +21,7 @@ mod room;
 
 pub use error::PrepareError;
 pub(crate) use found::{Found, Trust};
+pub(crate) use kept::{kept_path, shrink};
 
 use super::disk::SystemDisk;
 use super::open::{OpenError, open_regular};
