@@ -53,7 +53,7 @@ impl Setup {
         let addr = process.wait_line("where it listens", |line| {
             line.strip_prefix("peer: listening on ")?.trim().parse().ok()
         });
-        process.wait_until("the files that the origin has", || {
+        clock::eventually("the files that the origin has", || {
             let names = fs::read_dir(self.dir()).unwrap().map(|entry| entry.unwrap().path());
             let names = names.filter(|path| path.extension().is_some_and(|end| end == "cascade"));
             let missing = names.filter(|path| !path.with_extension("").exists()).count();

@@ -34,7 +34,6 @@ pub(super) struct Remotes {
     table: Mutex<Table>,
     orders: mpsc::Sender<CascadeHash>,
     reports: mpsc::Sender<Report>,
-    told: mpsc::Sender<Told>,
 }
 
 #[derive(Debug, Default)]
@@ -125,8 +124,8 @@ impl Remotes {
     ) -> (Arc<Self>, JoinHandle<()>) {
         let (orders, waiting) = mpsc::channel(MAX_WAITING_OPENINGS);
         let table = Mutex::default();
-        let remotes = Arc::new(Self { engine: engine.clone(), origin, table, orders, reports, told });
-        let task = tokio::spawn(Arc::clone(&remotes).run(waiting));
+        let remotes = Arc::new(Self { engine: engine.clone(), origin, table, orders, reports });
+        let task = tokio::spawn(Arc::clone(&remotes).run(waiting, told));
         (remotes, task)
     }
 
@@ -172,8 +171,8 @@ impl Remotes {
         session.stop.stop();
     }
 
-    /// Begins and ends sessions.
-    async fn run(self: Arc<Self>, mut waiting: mpsc::Receiver<CascadeHash>) {
+    /// Begins and ends sessions. It lets go of `told` when it ends: then nothing more comes.
+    async fn run(self: Arc<Self>, mut waiting: mpsc::Receiver<CascadeHash>, told: mpsc::Sender<Told>) {
         let stop = self.engine.stop.clone();
         let stopped = stop.stopped();
         tokio::pin!(stopped);
@@ -182,7 +181,7 @@ impl Remotes {
         let mut look = tokio::time::interval(LOOK);
         loop {
             if let Some(hash) = next.take_if(|hash| self.make_room(hash)) {
-                self.begin(hash, &mut tasks);
+                self.begin(hash, &mut tasks, &told);
             }
             tokio::select! {
                 Some(hash) = waiting.recv(), if next.is_none() => next = Some(hash),
@@ -228,7 +227,12 @@ impl Remotes {
         false
     }
 
-    fn begin(self: &Arc<Self>, hash: CascadeHash, tasks: &mut JoinSet<(CascadeHash, Result<(), SeedError>)>) {
+    fn begin(
+        self: &Arc<Self>,
+        hash: CascadeHash,
+        tasks: &mut JoinSet<(CascadeHash, Result<(), SeedError>)>,
+        told: &mpsc::Sender<Told>,
+    ) {
         let mut table = self.table();
         table.waiting.remove(&hash);
         let Some(Some(file)) = table.files.get(&hash).cloned() else { return };
@@ -241,25 +245,8 @@ impl Remotes {
         let now = clock::now();
         let session = Session { file, stop, cost, begun_at: now, served: None, asked: 0, asked_at: now };
         table.sessions.insert(hash, session);
-        tasks.spawn(async move { (hash, this.serve(&engine, hash, metafile).await) });
-    }
-
-    /// Serves a file until its session is ended.
-    async fn serve(
-        self: Arc<Self>,
-        engine: &Engine,
-        hash: CascadeHash,
-        path: Arc<Path>,
-    ) -> Result<(), SeedError> {
-        let data = data_of(&path);
-        let opened = spawn_blocking(move || MetafileOnDisk::open(&*path).ok()).await.ok().flatten();
-        // What is wrong with it is told when it is looked at again.
-        let Some(metafile) = opened.filter(|metafile| metafile.cascade_hash() == hash) else {
-            return Err(SeedError::Interrupted);
-        };
-        // Trackers, and the local network, are told of all files together.
-        let session = connect(Seed::new(metafile, &data), &self.origin, engine)?;
-        session.run(engine, &mut Teller { hash, remotes: self }).await
+        let mut teller = Teller { hash, remotes: this, told: told.clone() };
+        tasks.spawn(async move { (hash, teller.serve(&engine, metafile).await) });
     }
 
     /// A session has ended.
@@ -341,6 +328,22 @@ fn connect(_: Seed, origin: &Origin, _: &Engine) -> Result<FromOrigin, OriginErr
 struct Teller {
     hash: CascadeHash,
     remotes: Arc<Remotes>,
+    told: mpsc::Sender<Told>,
+}
+
+impl Teller {
+    /// Serves the file until its session is ended.
+    async fn serve(&mut self, engine: &Engine, path: Arc<Path>) -> Result<(), SeedError> {
+        let data = data_of(&path);
+        let opened = spawn_blocking(move || MetafileOnDisk::open(&*path).ok()).await.ok().flatten();
+        // What is wrong with it is told when it is looked at again.
+        let Some(metafile) = opened.filter(|metafile| metafile.cascade_hash() == self.hash) else {
+            return Err(SeedError::Interrupted);
+        };
+        // Trackers, and the local network, are told of all files together.
+        let session = connect(Seed::new(metafile, &data), &self.remotes.origin, engine)?;
+        session.run(engine, self).await
+    }
 }
 
 impl Observer for Teller {
@@ -349,7 +352,7 @@ impl Observer for Teller {
         match event {
             Event::Origin { .. } | Event::Seeding { .. } => self.remotes.woken(self.hash),
             // Who does not listen any more misses nothing.
-            Event::Warning(line) => drop(self.remotes.told.try_send(Told::Warning(line))),
+            Event::Warning(line) => drop(self.told.try_send(Told::Warning(line))),
             _ => {}
         }
     }
