@@ -70,8 +70,8 @@ fn a_server_is_trusted_by_the_certificate_of_its_authority() {
 
 #[test]
 fn a_certificate_that_is_not_trusted_is_one_clear_line() {
-    let setup = Setup::new("127.0.0.1");
-    let outcome = setup.seed().without_env("SSL_CERT_FILE").run();
+    let (setup, other) = (Setup::new("127.0.0.1"), Setup::new("127.0.0.1"));
+    let outcome = setup.seed().env("SSL_CERT_FILE", &other.authority).run();
     outcome.assert_code(1).assert_one_line_error(&["certificate is not trusted", "SSL_CERT_FILE"]);
     // It is for another server.
     let setup = Setup::new("other.example.org");
