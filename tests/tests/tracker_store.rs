@@ -5,8 +5,9 @@ use cascade_tests::launch::Launch;
 use cascade_tests::process::Signal;
 use cascade_tests::redis::{self, Redis};
 use cascade_tests::tracker_client::{LIST, Request, SUBSCRIBE, exchange};
-use cascade_tests::{clock, http, wide};
+use cascade_tests::{address, clock, http, wide};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -412,4 +413,55 @@ fn a_tracker_with_a_state_and_a_store_brings_in_what_it_had() {
     let other = start(&store.url(), &[]);
     assert_eq!(ports(&other, HASH), BTreeSet::from([1]));
     drop(tracker);
+}
+
+/// Reads one command of a client.
+fn command(from: &mut impl BufRead) -> Option<Vec<Vec<u8>>> {
+    let number = |from: &mut dyn BufRead| {
+        let mut line = String::new();
+        from.read_line(&mut line).ok()?;
+        line.get(1..)?.trim().parse::<usize>().ok()
+    };
+    let mut words = Vec::new();
+    for _ in 0..number(from)? {
+        let mut word = vec![0; number(from)? + 2];
+        from.read_exact(&mut word).ok()?;
+        word.truncate(word.len() - 2);
+        words.push(word);
+    }
+    Some(words)
+}
+
+#[test]
+fn a_time_that_no_clock_shows_does_not_end_the_sharing() {
+    const TIMES: [&str; 2] = ["18446744073709551615", "1800000000"];
+    let store = address::listener();
+    store.set_nonblocking(true).unwrap();
+    let url = format!("redis://{}", store.local_addr().unwrap());
+    let tracker = start_unconnected(&url, &[]);
+    subscribe(&tracker, HASH, 7);
+    // The first connection ends after its time was told.
+    for time in TIMES {
+        let (stream, _) = clock::eventually("a connection", || store.accept().ok());
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let (mut told, mut written) = (false, false);
+        while let Some(words) = command(&mut reader) {
+            let answer = match words[0].as_slice() {
+                b"TIME" => format!("*2\r\n${}\r\n{time}\r\n${0}\r\n{time}\r\n", time.len()),
+                b"SET" => "$-1\r\n".to_owned(),
+                b"ZADD" | b"ZREM" | b"EXPIRE" => ":1\r\n".to_owned(),
+                _ => "+OK\r\n".to_owned(),
+            };
+            told |= words[0] == b"SET";
+            written |= words[0] == b"ZADD";
+            (&stream).write_all(answer.as_bytes()).unwrap();
+            if written || (told && time == TIMES[0]) {
+                break;
+            }
+        }
+        assert_eq!((told, written), (true, time == TIMES[1]), "{}", tracker.process.log());
+    }
+    assert_eq!(ports(&tracker, HASH), [7].into());
 }

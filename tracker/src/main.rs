@@ -13,7 +13,7 @@ use cascade_tracker::{Policy, Tracker, View, limits};
 use clap::Parser;
 use page::Page;
 use sd_notify::NotifyState;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -150,8 +150,8 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
     let served = runtime.block_on(async {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
-        let (ask, asked) = sync_channel(1);
-        let reload = if setup.changes() { Some(signal(SignalKind::hangup())?) } else { None };
+        let ((ask, asked), changes) = (sync_channel(1), setup.changes());
+        let hang_ups = signal(SignalKind::hangup())?;
         let shown =
             page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
         // Who reads both finds what was said before it served before this.
@@ -171,7 +171,7 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         };
         // A service manager waits for this; elsewhere it does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
-        let stop = stop_or_reload(stop, reload, &ask);
+        let stop = stop_or_reload(stop, hang_ups, changes.then_some(&ask));
         let served = tracker.run_seen(seen, stop).await;
         // The watcher of the rules ends with this.
         drop(ask);
@@ -230,16 +230,19 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ready when `stop` is; has the rules read again at each signal before.
-async fn stop_or_reload(stop: impl Future<Output = ()>, reload: Option<HangUps>, ask: &SyncSender<()>) {
-    let Some(mut reload) = reload else { return stop.await };
+/// Ready when `stop` is; has the rules read again at each signal before. A service manager sends it to a tracker without
+/// rules that change as well, and that serves on; one in a terminal ends with its terminal.
+async fn stop_or_reload(stop: impl Future<Output = ()>, mut hang_ups: HangUps, ask: Option<&SyncSender<()>>) {
+    let ends = ask.is_none() && io::stdin().is_terminal();
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => return,
-            _ = reload.recv() => {
+            _ = hang_ups.recv() => match ask {
                 // One that waits already is enough.
-                let _ = ask.try_send(());
+                Some(ask) => drop(ask.try_send(())),
+                None if ends => return,
+                None => tracing::info!("SIGHUP: there is no configuration to be read again"),
             }
         }
     }

@@ -134,14 +134,14 @@ impl Inspectors {
     pub(super) fn start(
         records: &Records,
         cancel: &Arc<AtomicBool>,
-        pool: Option<Arc<Pool>>,
+        pool: Option<&Arc<Pool>>,
     ) -> io::Result<Self> {
         let reading = Arc::<Reading>::default();
         let (tell, results) = mpsc::channel(2 * JOBS);
         let start = |name: &str, priority: fn()| {
             let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
             let (records, cancel) = (records.clone(), Arc::clone(cancel));
-            let (tell, reading, pool) = (tell.clone(), Arc::clone(&reading), pool.clone());
+            let (tell, reading, pool) = (tell.clone(), Arc::clone(&reading), pool.cloned());
             let work = move || {
                 priority();
                 while let Some(job) = waiting.blocking_recv() {
@@ -313,7 +313,7 @@ mod tests {
     use std::fs;
 
     fn look_at(folder: &Path, records: &Records, depth: Depth) -> Outcome {
-        let (path, look) = scan(folder).found.into_iter().next().unwrap();
+        let (path, look) = scan(folder, &[]).found.into_iter().next().unwrap();
         let job = Job { id: 1, path: path.into(), look, depth, slow: true };
         inspect(&job, records, &AtomicBool::new(false), &Reading::default())
     }

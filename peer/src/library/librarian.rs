@@ -9,7 +9,7 @@ use super::limits::{MAX_TRACKERS, MIN_RESCAN_INTERVAL, RESCAN_INTERVAL, RESCAN_S
 use super::registrar::{Order, Registrar};
 use super::remote::{Both, Remotes};
 use super::scan::{Scan, scan};
-use super::shelf::{Act, Missing, Shelf, Time, data_of};
+use super::shelf::{Act, Ended, Missing, Shelf, Time, data_of};
 use super::told::Told;
 use super::watch::Watches;
 use crate::catalog::Sleepers;
@@ -69,7 +69,7 @@ impl Librarian {
     /// The system has no thread left.
     pub(super) fn new(engine: &Engine, options: Options, told: mpsc::Sender<Told>) -> std::io::Result<Self> {
         let pool = options.origin.as_ref().and_then(|origin| origin.cache.clone());
-        let inspectors = Inspectors::start(&engine.records, engine.stop.flag(), pool)?;
+        let inspectors = Inspectors::start(&engine.records, engine.stop.flag(), pool.as_ref())?;
         let (report, reports) = mpsc::channel(REPORTS);
         let awake = Awake::start(engine, options.handles(), report.clone());
         let origin = options.origin.clone();
@@ -221,6 +221,11 @@ impl Librarian {
         while self.downloads.has_room()
             && let Some(order) = self.shelf.poll_download(now)
         {
+            // One of the `.cascade` file before may not have ended yet: its disk is slow.
+            if self.downloads.is_running(order.id) {
+                self.shelf.handle_downloaded(now, order.id, &Ended::PutOff);
+                break;
+            }
             self.downloads.begin(order);
         }
         let waiting = self.shelf.has_download(now);
@@ -235,11 +240,11 @@ impl Librarian {
             return;
         }
         self.rung = false;
-        let folder = self.options.folder.clone();
+        let (folder, known) = (self.options.folder.clone(), self.shelf.paths());
         let mut watches = std::mem::replace(&mut self.watches, Watches::none());
         self.scanning = Some(spawn_blocking(move || {
             let begin = clock::now();
-            let mut scan = scan(&folder);
+            let mut scan = scan(&folder, &known);
             watches.set(std::mem::take(&mut scan.folders));
             (scan, watches, begin.elapsed())
         }));

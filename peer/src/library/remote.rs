@@ -76,7 +76,7 @@ impl Sleepers for Both {
     fn wake(&self, hash: &CascadeHash) -> Lookup {
         match self.awake.wake(hash) {
             Lookup::Unknown => self.remotes.wake(hash),
-            found => found,
+            found @ (Lookup::Served(_) | Lookup::Opening | Lookup::NotNow) => found,
         }
     }
 

@@ -12,8 +12,10 @@
 
 mod choose;
 mod downloads;
-mod remote;
+mod missing;
 mod tell;
+
+pub(super) use missing::Missing;
 
 use super::inspect::{Checked, Depth, Described, Inspected, Job, Outcome};
 use super::limits::RETRY_INTERVAL;
@@ -49,18 +51,6 @@ pub(super) enum Act {
     Tell(Told),
 }
 
-/// What becomes of files without data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// They are told of.
-    #[default]
-    Told,
-    /// They are downloaded.
-    Downloaded,
-    /// An origin has them.
-    Remote,
-}
-
 /// A download that is to begin.
 #[derive(Debug, PartialEq)]
 pub(super) struct Order {
@@ -76,6 +66,8 @@ pub(super) enum Ended {
     Done(Option<Stamp>),
     /// Another one has its place.
     PutOff,
+    /// What is there is not replaced, for this reason.
+    Kept(String),
     /// It has failed; that was told.
     Failed,
 }
@@ -226,7 +218,7 @@ impl Shelf {
             .by_path
             .iter()
             .filter(|(path, _)| !found.contains_key(&***path))
-            .filter(|(path, _)| !full && !unreadable.iter().any(|folder| path.starts_with(folder)))
+            .filter(|(path, _)| !unreadable.iter().any(|folder| path.starts_with(folder)))
             .map(|(_, id)| *id)
             .collect();
         for (path, look) in found {
@@ -275,27 +267,6 @@ impl Shelf {
             Outcome::NoData(described) => self.handle_no_data(id, now, described),
             Outcome::Unchecked(described, stamp) => self.handle_unchecked(id, now, described, stamp),
             Outcome::Checked(checked) => self.handle_checked(id, now, checked),
-        }
-    }
-
-    fn handle_no_data(&mut self, id: u32, now: Time, described: Described) {
-        self.describe(id, described);
-        self.set_state(id, State::Resting(None));
-        match self.missing {
-            Missing::Remote => self.serve_remote(id),
-            Missing::Downloaded => {
-                self.forget_blocks(id);
-                self.want(id, now);
-            }
-            Missing::Told => {
-                self.forget_blocks(id);
-                let data = data_of(&self.path(id));
-                let data = data.display();
-                self.complain(
-                    id,
-                    format!("there is no {data}; put it there, or let it be downloaded with --download"),
-                );
-            }
         }
     }
 
@@ -474,6 +445,11 @@ impl Shelf {
         let described = self.items.get(&id).and_then(|item| item.described);
         let served = described.and_then(|described| self.published.get(&described.hash));
         served.is_some_and(|(there, _)| *there == id)
+    }
+
+    /// The `.cascade` files, for the next scan.
+    pub(super) fn paths(&self) -> Vec<Arc<Path>> {
+        self.by_path.keys().cloned().collect()
     }
 
     fn path(&self, id: u32) -> Arc<Path> {

@@ -184,13 +184,13 @@ fn certificate_fault(error: &std::io::Error) -> Option<String> {
     while let Some(deeper) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         inner = deeper;
     }
-    match inner.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(why) => Some(format!(
-            "the server's certificate is not trusted ({why}); if its authority is a private one, name the file of that \
-             authority's certificate in SSL_CERT_FILE"
-        )),
-        _ => None,
-    }
+    let Some(rustls::Error::InvalidCertificate(why)) = inner.downcast_ref::<rustls::Error>() else {
+        return None;
+    };
+    Some(format!(
+        "the server's certificate is not trusted ({why}); if its authority is a private one, name the file of that \
+         authority's certificate in SSL_CERT_FILE"
+    ))
 }
 
 fn with_hint(fault: Fault, hint: &str) -> Fault {

@@ -13,7 +13,8 @@
 //! | [`pool`] | the bound on that, as the files of a process share it |
 //! | `pay` | the limit on speed, as requests keep it |
 //! | [`fetcher`] | the plan as threads share it, and those who wait |
-//! | `flight` | one request: its bytes written, verified, published |
+//! | `crew` | one request: its bytes written, verified, published |
+//! | `flight` | the requests that are under way |
 //! | `room` | room on the disk that is given back |
 //! | [`source`] | what the bytes come from |
 //! | `client` | a source over HTTP, by a library; the feature `origin` |
@@ -23,6 +24,7 @@ pub mod address;
 pub mod cache;
 #[cfg(feature = "origin")]
 mod client;
+pub(crate) mod crew;
 mod error;
 pub mod fetcher;
 pub(crate) mod flight;

@@ -10,7 +10,8 @@ use crate::lan::found_on;
 use crate::limits::SYNC_INTERVAL;
 #[cfg(feature = "origin")]
 use crate::origin::Clients;
-use crate::origin::flight::{Candidate, Flights, News};
+use crate::origin::crew::Candidate;
+use crate::origin::flight::{Flights, News};
 use crate::origin::pool::{KeptFile, Share};
 use crate::origin::{Fetcher, Origin, OriginError, Pool, Source};
 use crate::room::telling::{Role, Told};

@@ -1,11 +1,12 @@
 use super::*;
 use crate::origin::fetcher::Answer;
-use crate::origin::source::Boxed;
+use crate::origin::source::{Body, Boxed, Fault, Opened, Source};
 use crate::store::{DataFile, HaveMap, Stamp};
 use bytes::Bytes;
-use cascade_format::CascadeHash;
-use std::collections::VecDeque;
+use cascade_format::{BlockHash, CascadeHash, Layout};
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 /// An object in memory, and what is to happen to the next answers.
 #[derive(Debug, Default)]

@@ -101,7 +101,7 @@ mod tests {
         let records = Records::in_folder(&folder.path().join("state"));
         let kept = KeptFile { hash: CascadeHash([1; 32]), path: path.clone(), layout, records };
         fs::write(&path, vec![7; 40_960]).unwrap();
-        let open = || std::fs::File::open(&path).unwrap();
+        let open = || fs::File::open(&path).unwrap();
         let record = Record { have: Have::all(&layout), file_hash_checked: false };
         let stamp = Stamp::of(&open()).unwrap();
         kept.records.save(kept.hash, &path, &open(), stamp, &record).unwrap();

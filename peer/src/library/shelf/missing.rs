@@ -1,12 +1,47 @@
-//! Files without data that an origin has.
+//! Files without data: they are told of, downloaded, or served from an origin.
 
-use super::{Shelf, State, Time};
+use super::{Shelf, State, Time, data_of};
+use crate::library::inspect::Described;
 use crate::library::limits::{FIRST_REMOTE_RETRY, MAX_REMOTE_RETRY};
 use cascade_format::CascadeHash;
 
+/// What becomes of files without data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::library) enum Missing {
+    /// They are told of.
+    #[default]
+    Told,
+    /// They are downloaded.
+    Downloaded,
+    /// An origin has them.
+    Remote,
+}
+
 impl Shelf {
+    /// There is a `.cascade` file, and no data.
+    pub(super) fn handle_no_data(&mut self, id: u32, now: Time, described: Described) {
+        self.describe(id, described);
+        self.set_state(id, State::Resting(None));
+        match self.missing {
+            Missing::Remote => self.serve_remote(id),
+            Missing::Downloaded => {
+                self.forget_blocks(id);
+                self.want(id, now);
+            }
+            Missing::Told => {
+                self.forget_blocks(id);
+                let data = data_of(&self.path(id));
+                let data = data.display();
+                self.complain(
+                    id,
+                    format!("there is no {data}; put it there, or let it be downloaded with --download"),
+                );
+            }
+        }
+    }
+
     /// It is served from the origin. Whether that has it is seen when somebody asks for it.
-    pub(super) fn serve_remote(&mut self, id: u32) {
+    fn serve_remote(&mut self, id: u32) {
         let Some(item) = self.items.get_mut(&id) else { return };
         (item.checked, item.distrusted, item.tree) = (None, false, None);
         let new = !std::mem::replace(&mut item.remote, true);
