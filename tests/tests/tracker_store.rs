@@ -1,13 +1,15 @@
 //! `tracker --store` with real Redis servers.
 
 use crate::tracker_setup::RunningTracker;
+use cascade_tests::cascade_file::hex;
+use cascade_tests::full_speed;
 use cascade_tests::launch::Launch;
 use cascade_tests::process::Signal;
 use cascade_tests::redis::{self, Redis};
 use cascade_tests::tracker_client::{LIST, Request, SUBSCRIBE, exchange};
 use cascade_tests::{address, clock, http, wide};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -66,8 +68,17 @@ fn trackers_of_one_store_list_each_others_peers_of_both_families_and_goodbyes() 
     let _ = exchange(one.addr, &wide::request(4, HASH, v6));
     eventually_has(store.addr, "4", 1);
     eventually_has(store.addr, "6", 1);
-    // The first question is answered with what the store has, and does not have to be asked again.
-    assert_eq!(ports(&two, HASH), BTreeSet::from([1]));
+    // The first question is answered with what the store has, and does not have to be asked again, unless the machine is
+    // so busy that the store answers late.
+    let mut files = (1..=250_u8).map(|n| [n; 32]).filter(|file| *file != HASH);
+    clock::eventually("a first question that is answered so", || {
+        let file = files.next().expect("each of them was late");
+        subscribe(&one, file, 1);
+        let key = format!("cascade:{{{}}}:4", hex(&file));
+        clock::eventually("the store has it", || (store.ask(&["ZCARD", &key]).trim() == "1").then_some(()));
+        (ports(&two, file) == BTreeSet::from([1])).then_some(())
+    });
+    eventually_lists(&two, HASH, &[1]);
     assert!(wide::list(two.addr, HASH).contains(&v6));
     subscribe(&two, HASH, 2);
     eventually_lists(&one, HASH, &[1, 2]);
@@ -141,7 +152,7 @@ fn a_store_that_dies_stops_nobody_and_gets_everything_when_it_is_back() {
     for port in 3..=100 {
         subscribe(&one, HASH, port);
     }
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(full_speed::since(begin) < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert_eq!(ports(&one, HASH).len(), 20);
     assert!(ports(&two, HASH).contains(&1));
     clock::eventually("the metrics", || {
@@ -345,7 +356,7 @@ fn a_store_with_tls_and_a_password() {
     }
     let (cert, private) = (at("cert.pem"), at("key.pem"));
     let plain = Redis::with_options(&program, &["--requirepass", "secret"]);
-    let port = cascade_tests::address::Reserved::new().addr.port();
+    let port = address::Reserved::new().addr.port();
     let options = [
         "--tls-port",
         &port.to_string(),

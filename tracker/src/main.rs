@@ -151,7 +151,9 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
         let ((ask, asked), changes) = (sync_channel(1), setup.changes());
-        let hang_ups = signal(SignalKind::hangup())?;
+        // One in a terminal that has nothing to read again ends with its terminal, as any program does.
+        let hears = changes || !io::stdin().is_terminal();
+        let hang_ups = if hears { Some(signal(SignalKind::hangup())?) } else { None };
         let shown =
             page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
         // Who reads both finds what was said before it served before this.
@@ -171,11 +173,13 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         };
         // A service manager waits for this; elsewhere it does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
-        let stop = stop_or_reload(stop, hang_ups, changes.then_some(&ask));
+        let stop = async {
+            stop_or_reload(stop, hang_ups, changes.then_some(&ask)).await;
+            let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        };
         let served = tracker.run_seen(seen, stop).await;
         // The watcher of the rules ends with this.
         drop(ask);
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
         served
     });
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
@@ -231,9 +235,13 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Ready when `stop` is; has the rules read again at each signal before. A service manager sends it to a tracker without
-/// rules that change as well, and that serves on; one in a terminal ends with its terminal.
-async fn stop_or_reload(stop: impl Future<Output = ()>, mut hang_ups: HangUps, ask: Option<&SyncSender<()>>) {
-    let ends = ask.is_none() && io::stdin().is_terminal();
+/// rules that change as well, and that serves on.
+async fn stop_or_reload(
+    stop: impl Future<Output = ()>,
+    hang_ups: Option<HangUps>,
+    ask: Option<&SyncSender<()>>,
+) {
+    let Some(mut hang_ups) = hang_ups else { return stop.await };
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
@@ -241,7 +249,6 @@ async fn stop_or_reload(stop: impl Future<Output = ()>, mut hang_ups: HangUps, a
             _ = hang_ups.recv() => match ask {
                 // One that waits already is enough.
                 Some(ask) => drop(ask.try_send(())),
-                None if ends => return,
                 None => tracing::info!("SIGHUP: there is no configuration to be read again"),
             }
         }

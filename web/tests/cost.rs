@@ -38,7 +38,7 @@ impl Source for Busy {
             let member = Member {
                 name: Some(format!("lab-{number}")),
                 address: address.clone(),
-                blocks_had: Some(at + number),
+                blocks_done: Some(at + number),
                 presence: "here",
                 bytes_per_second: Some(1_000_000 + at * number % 1000),
                 bytes_received: Some(at * 1_048_576 + number),

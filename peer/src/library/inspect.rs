@@ -8,13 +8,13 @@ use super::scan::Look;
 use super::shelf::data_of;
 use super::told::How;
 use crate::folder::{FolderError, Special, Tree};
+use crate::ground::disk::SystemDisk;
+use crate::ground::open::{OpenError, open_regular};
+use crate::ground::{Ground, Stamp};
 use crate::metafile::{MetafileFileError, MetafileOnDisk};
 use crate::origin::Pool;
-use crate::origin::pool::KeptFile;
-use crate::store::disk::SystemDisk;
-use crate::store::open::{OpenError, open_regular};
-use crate::store::prepare::{Trust, kept_path};
-use crate::store::{Ground, Preparation, PrepareError, Record, Records, Stamp};
+use crate::store::prepare::{KeptFile, Trust, kept_path};
+use crate::store::{Preparation, PrepareError, Record, Records};
 use cascade_format::{CascadeHash, Have, Layout};
 use std::fs;
 use std::io;
@@ -234,8 +234,9 @@ fn adopt(pool: &Pool, data: &Path, described: &Described, records: &Records) {
         && let Some((stamp, record)) = records.recorded(hash, &path, &layout)
     {
         let have = (stamp == Stamp::from_metadata(&there)).then_some(&record.have);
-        let records = records.clone();
-        pool.adopt(KeptFile { hash, path, layout, records }, have, there.blocks() * STAT_BLOCK_LEN);
+        let bytes = there.blocks() * STAT_BLOCK_LEN;
+        let file = Arc::new(KeptFile { hash, path, layout, records: records.clone() });
+        pool.adopt(hash, layout, file, (have, bytes));
     }
 }
 

@@ -3,9 +3,10 @@
 //! `peer serve --download` replaces data that nobody has named on a command line. So it does that only where nothing is
 //! lost: where blocks are missing because the file ends before them, or because only zeroes are there.
 
+use crate::ground::Ground;
+use crate::ground::open::open_regular;
 use crate::metafile::MetafileOnDisk;
-use crate::store::open::open_regular;
-use crate::store::{Ground, Preparation, PrepareError};
+use crate::store::{Preparation, PrepareError};
 use std::path::Path;
 
 /// Zeroes that are compared at once.

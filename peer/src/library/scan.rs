@@ -1,8 +1,8 @@
 //! Looking through a folder: which `.cascade` files there are, and what stands beside each.
 
 use super::limits::{MAX_FOLDERS, MAX_SERVED_FILES};
+use crate::ground::Stamp;
 use crate::metafile::SUFFIX;
-use crate::store::Stamp;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};

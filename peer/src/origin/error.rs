@@ -117,7 +117,7 @@ pub enum OriginError {
 
 impl OriginError {
     /// Whether another object may be the right one.
-    pub(super) const fn is_of_the_object(&self) -> bool {
+    pub(crate) const fn is_of_the_object(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NoRanges { .. } | Self::Length { .. })
     }
 }

@@ -13,27 +13,23 @@
 //! | [`pool`] | the bound on that, as the files of a process share it |
 //! | `pay` | the limit on speed, as requests keep it |
 //! | [`fetcher`] | the plan as threads share it, and those who wait |
-//! | `crew` | one request: its bytes written, verified, published |
-//! | `flight` | the requests that are under way |
-//! | `room` | room on the disk that is given back |
 //! | [`source`] | what the bytes come from |
 //! | `client` | a source over HTTP, by a library; the feature `origin` |
 //! | `error` | why it cannot go on |
+//!
+//! One request, whose bytes are written, verified and published, is a part of the session (`session::origin::crew`).
 
 pub mod address;
 pub mod cache;
 #[cfg(feature = "origin")]
 mod client;
-pub(crate) mod crew;
 mod error;
 pub mod fetcher;
-pub(crate) mod flight;
 mod pay;
 pub mod plan;
 pub mod pool;
-mod room;
 pub mod source;
-mod troubles;
+pub(crate) mod troubles;
 
 pub use address::{AddressError, Origin};
 #[cfg(feature = "origin")]

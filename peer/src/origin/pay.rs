@@ -30,12 +30,12 @@ impl Gate {
     }
 
     /// How many of `wanted` bytes the next request is for.
-    pub(super) fn part_of(&self, wanted: u64) -> u64 {
+    pub(crate) fn part_of(&self, wanted: u64) -> u64 {
         self.limit.as_ref().map_or(wanted, |limit| wanted.min(ask_len(limit.rate())))
     }
 
     /// Waits until a request for `bytes` may be made; others are held up while what this gives is held.
-    pub(super) async fn pass(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn pass(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
         if let Some(limit) = &self.limit {
             let _turn = self.turn.lock().await;
@@ -54,7 +54,7 @@ impl Gate {
     }
 
     /// These bytes were paid for, and do not come.
-    pub(super) fn give_back(&self, bytes: u64) {
+    pub(crate) fn give_back(&self, bytes: u64) {
         if let Some(limit) = self.limit.as_ref().filter(|_| bytes > 0) {
             limit.give_back(bytes);
         }

@@ -5,13 +5,10 @@
 
 use super::cache::{Cache, Part, Stretches, WHOLE};
 use super::plan::Dropped;
-use crate::store::Records;
-use crate::store::prepare::shrink;
 use cascade_format::{CascadeHash, Have, Layout};
 use cascade_swarm::Time;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// What all files may keep together.
@@ -33,19 +30,16 @@ struct Inner {
 /// Who gives room back.
 #[derive(Debug)]
 struct Holder {
-    file: Arc<KeptFile>,
+    layout: Layout,
+    file: Arc<dyn Shrink>,
     /// While it is fetched.
     awake: Option<Weak<dyn Evict>>,
 }
 
 /// The file in which parts of an origin's file are kept.
-#[derive(Debug)]
-pub(crate) struct KeptFile {
-    pub(crate) hash: CascadeHash,
-    pub(crate) path: PathBuf,
-    pub(crate) layout: Layout,
-    /// Where it is remembered what there is of it.
-    pub(crate) records: Records,
+pub(crate) trait Shrink: std::fmt::Debug + Send + Sync {
+    /// Drops these parts, while nobody uses the file; `None`: all of it. True: nothing is left.
+    fn shrink(&self, parts: Option<&[Dropped]>) -> bool;
 }
 
 /// Gives back what it keeps.
@@ -91,14 +85,20 @@ impl Pool {
 
     /// An earlier run has left this of a file: these blocks, or `bytes` of which nobody knows what they are. What is too
     /// much is dropped. Nothing happens if this run knows the file already.
-    pub(crate) fn adopt(&self, file: KeptFile, have: Option<&Have>, bytes: u64) {
-        let (stretches, mut beyond) = (Stretches::new(file.layout, self.bound), Vec::new());
+    pub(crate) fn adopt(
+        &self,
+        hash: CascadeHash,
+        layout: Layout,
+        file: Arc<dyn Shrink>,
+        (have, bytes): (Option<&Have>, u64),
+    ) {
+        let (stretches, mut beyond) = (Stretches::new(layout, self.bound), Vec::new());
         {
             let mut inner = self.lock();
-            if inner.numbers.contains_key(&file.hash) {
+            if inner.numbers.contains_key(&hash) {
                 return;
             }
-            let number = inner.number(file);
+            let number = inner.number(hash, layout, file);
             let parts: Vec<(u64, u64)> = match have {
                 Some(have) => {
                     stretches.with(have).map(|stretch| (stretch, stretches.charge(stretch))).collect()
@@ -117,10 +117,15 @@ impl Pool {
     }
 
     /// The share of a file, which is to be [closed](Share::close). `None`: something of it is being dropped.
-    pub(crate) fn open(self: &Arc<Self>, file: KeptFile) -> Option<Share> {
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        hash: CascadeHash,
+        layout: Layout,
+        file: Arc<dyn Shrink>,
+    ) -> Option<Share> {
         let mut inner = self.lock();
-        let stretches = Stretches::new(file.layout, self.bound);
-        let file = inner.number(file);
+        let stretches = Stretches::new(layout, self.bound);
+        let file = inner.number(hash, layout, file);
         inner.cache.wake(file).then(|| Share { pool: Arc::clone(self), file, stretches })
     }
 
@@ -132,11 +137,12 @@ impl Pool {
             let holder = {
                 let inner = self.lock();
                 let holder = inner.holders.get(number as usize);
-                holder.map(|holder| (Arc::clone(&holder.file), holder.awake.as_ref().and_then(Weak::upgrade)))
+                let awake = |holder: &Holder| holder.awake.as_ref().and_then(Weak::upgrade);
+                holder.map(|holder| (Arc::clone(&holder.file), holder.layout, awake(holder)))
             };
             match holder {
-                Some((_, Some(awake))) => stretches.iter().for_each(|stretch| awake.evict(*stretch)),
-                Some((file, None)) => self.shrink(number, &file, &stretches),
+                Some((.., Some(awake))) => stretches.iter().for_each(|stretch| awake.evict(*stretch)),
+                Some((file, layout, None)) => self.shrink(number, (&*file, layout), &stretches),
                 None => {}
             }
         }
@@ -145,8 +151,8 @@ impl Pool {
     }
 
     /// Drops parts of a file that sleeps.
-    fn shrink(&self, number: u32, file: &KeptFile, dropped: &[u64]) {
-        let stretches = Stretches::new(file.layout, self.bound);
+    fn shrink(&self, number: u32, (file, layout): (&dyn Shrink, Layout), dropped: &[u64]) {
+        let stretches = Stretches::new(layout, self.bound);
         let known = !dropped.contains(&WHOLE);
         let parts: Vec<Dropped> = {
             let inner = self.lock();
@@ -156,7 +162,7 @@ impl Pool {
             });
             parts.collect()
         };
-        if shrink(file, known.then_some(&*parts)) {
+        if file.shrink(known.then_some(&*parts)) {
             let mut inner = self.lock();
             inner.cache.forget(number);
             inner.cache.sleep(number);
@@ -170,14 +176,13 @@ impl Pool {
 
 impl Inner {
     /// The number of a file.
-    fn number(&mut self, file: KeptFile) -> u32 {
+    fn number(&mut self, hash: CascadeHash, layout: Layout, file: Arc<dyn Shrink>) -> u32 {
         let next = u32::try_from(self.holders.len()).unwrap_or(u32::MAX);
-        let number = *self.numbers.entry(file.hash).or_insert(next);
-        let file = Arc::new(file);
+        let number = *self.numbers.entry(hash).or_insert(next);
         match self.holders.get_mut(number as usize) {
             // Its `.cascade` file may have moved.
             Some(there) => there.file = file,
-            None => self.holders.push(Holder { file, awake: None }),
+            None => self.holders.push(Holder { layout, file, awake: None }),
         }
         number
     }

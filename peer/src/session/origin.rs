@@ -1,25 +1,30 @@
 //! Seeding one file that an origin has: what is not on the disk is fetched when others ask for it.
 
+mod crew;
+mod flight;
+mod room;
+
 use super::engine::Engine;
 use super::event::{Event, Observer};
 use super::recovery::{Cause, Recovery};
 use super::seed::{Seed, SeedError};
 use super::ticks::TICK;
 use crate::catalog::Served;
+use crate::ground::HaveMap;
+use crate::ground::open::open_regular;
 use crate::lan::found_on;
 use crate::limits::SYNC_INTERVAL;
 #[cfg(feature = "origin")]
 use crate::origin::Clients;
-use crate::origin::crew::Candidate;
-use crate::origin::flight::{Flights, News};
-use crate::origin::pool::{KeptFile, Share};
+use crate::origin::pool::Share;
 use crate::origin::{Fetcher, Origin, OriginError, Pool, Source};
 use crate::room::telling::{Role, Told};
-use crate::store::open::open_regular;
-use crate::store::prepare::{Trust, kept_path};
-use crate::store::{DataFile, HaveMap, Place, Preparation, PrepareError, Record, Records, Shared};
+use crate::store::prepare::{KeptFile, Trust, kept_path};
+use crate::store::{DataFile, Place, Preparation, PrepareError, Record, Records, Shared};
 use crate::view::{FileState, Shown};
 use cascade_format::Have;
+use crew::Candidate;
+use flight::{Flights, News};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -79,7 +84,7 @@ impl FromOrigin {
             }
             while share.is_none() {
                 let (path, records) = (kept_path(&self.seed.data), engine.records.clone());
-                share = pool.open(KeptFile { hash, path, layout, records });
+                share = pool.open(hash, layout, Arc::new(KeptFile { hash, path, layout, records }));
                 if share.is_none() {
                     tokio::time::sleep(TICK).await;
                 }

@@ -3,11 +3,10 @@
 use super::address::{Address, Kind};
 use super::clock::StoreClock;
 use super::courier::Fault;
-use super::others::{Fetched, SAMPLE, Wanted};
-use super::outbox::{Change, Fate};
 use super::record::{Set, key};
 use super::reply;
 use super::status::Status;
+use crate::others::{Change, Fate, Fetched, SAMPLE, Wanted};
 use crate::registry::LIFETIME_SECS;
 use crate::{clock, file};
 use cascade_format::CascadeHash;

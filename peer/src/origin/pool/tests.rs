@@ -1,7 +1,5 @@
 use super::super::cache::STRETCH_LEN;
 use super::*;
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 const NOW: Time = Duration::from_secs(1);
@@ -20,18 +18,23 @@ fn layout() -> Layout {
     Layout::new(4 << 20, 64 << 10).unwrap()
 }
 
-fn kept(number: u8, path: &Path) -> KeptFile {
-    let records = Records::in_folder(&path.with_extension("state"));
-    KeptFile { hash: CascadeHash([number; 32]), path: path.to_owned(), layout: layout(), records }
+/// Notes what it drops.
+#[derive(Debug, Default)]
+struct Small(Mutex<Vec<Option<usize>>>);
+
+impl Shrink for Small {
+    fn shrink(&self, parts: Option<&[Dropped]>) -> bool {
+        self.0.lock().unwrap().push(parts.map(<[Dropped]>::len));
+        parts.is_none()
+    }
 }
 
 #[test]
 fn what_is_dropped_for_a_file_is_asked_of_the_one_that_has_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
     let pool = Pool::new(2 * STRETCH_LEN, false);
-    let open = |number, name| pool.open(kept(number, &path(name)));
-    let (first, second) = (open(1, "a.cache").unwrap(), open(2, "b.cache").unwrap());
+    let small = Arc::new(Small::default());
+    let open = |number| pool.open(CascadeHash([number; 32]), layout(), Arc::<Small>::clone(&small));
+    let (first, second) = (open(1).unwrap(), open(2).unwrap());
     for share in [&first, &second] {
         assert!(share.restore(&Have::none(&layout())).is_empty());
     }
@@ -47,13 +50,12 @@ fn what_is_dropped_for_a_file_is_asked_of_the_one_that_has_it() {
     assert_eq!(first.take_off(NOW, 4), None, "its bytes are still on the disk");
     pool.evict(&others);
     assert_eq!(*giver.0.lock().unwrap(), [4]);
-    // Asleep, it is the file that is changed; where nobody knows what is in it, it goes.
-    fs::write(path("a.cache"), b"x").unwrap();
+    // Asleep, it is the file that is changed.
     first.close();
     let (_, others) = second.take_off(NOW, 1).unwrap();
-    assert!(open(1, "a.cache").is_none(), "it is being dropped");
+    assert!(open(1).is_none(), "it is being dropped");
     pool.evict(&others);
-    assert!(!path("a.cache").exists() && open(1, "a.cache").is_some());
+    assert!(*small.0.lock().unwrap() == [Some(1)] && open(1).is_some());
 }
 
 #[test]
@@ -69,14 +71,17 @@ fn what_is_there_beyond_the_bound_is_told() {
 
 #[test]
 fn what_an_earlier_run_has_left_is_dropped_if_it_is_too_much() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = Pool::new(1000, false);
-    for (number, name) in [(1, "a"), (2, "b")] {
-        let path = folder.path().join(name);
-        fs::write(&path, b"x").unwrap();
-        pool.adopt(kept(number, &path), None, 600);
-        pool.adopt(kept(number, &path), None, 600);
-    }
-    assert!(folder.path().join("a").exists() && !folder.path().join("b").exists());
+    let pool = Pool::new(STRETCH_LEN + 1000, false);
+    let small = Arc::new(Small::default());
+    let adopt = |number, have: Option<&Have>| {
+        pool.adopt(CascadeHash([number; 32]), layout(), Arc::<Small>::clone(&small), (have, 600));
+    };
+    adopt(1, None);
+    adopt(1, None);
+    assert!(small.0.lock().unwrap().is_empty(), "it is counted once");
+    adopt(2, Some(&Have::all(&layout())));
+    assert_eq!(*small.0.lock().unwrap(), [Some(15)]);
+    adopt(3, None);
+    assert_eq!(*small.0.lock().unwrap(), [Some(15), None]);
     assert!(pool.bounds(1) && !Pool::new(1000, true).bounds(1000));
 }

@@ -2,13 +2,15 @@
 //!
 //! It is no part file: what is in a part file is never dropped.
 
-use super::{Preparation, PrepareError, io_error, set_length};
+use super::{Preparation, set_length};
+use crate::ground::Stamp;
 use crate::origin::plan::Dropped;
-use crate::origin::pool::KeptFile;
+use crate::origin::pool::Shrink;
+use crate::store::error::{PrepareError, io_error};
 use crate::store::part::{self, Part, with_ending};
 use crate::store::reserve::punch;
-use crate::store::{DataFile, Record, Stamp};
-use cascade_format::Have;
+use crate::store::{DataFile, Record, Records};
+use cascade_format::{CascadeHash, Have, Layout};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,40 +61,51 @@ impl Preparation<'_> {
     }
 }
 
-/// Drops parts of what is kept of a file that nobody uses; `None`: all of it. True: nothing is left.
-pub(crate) fn shrink(file: &KeptFile, parts: Option<&[Dropped]>) -> bool {
-    let KeptFile { hash, path, layout, records } = file;
-    let is_file = fs::symlink_metadata(path).is_ok_and(|there| there.is_file());
-    let Some(part) = is_file.then(|| Part::at(path.clone()).ok().flatten()).flatten() else { return true };
-    let known = Stamp::of(&part.file).ok().and_then(|stamp| records.load(*hash, path, stamp, layout));
-    let (Some(mut record), Some(parts)) = (known, parts) else {
-        // Which parts it has is not known: what is dropped of it would be read at its next use as if it were there.
-        part::remove(&part.file, &part.path);
-        return true;
-    };
-    for Dropped { blocks, hole } in parts {
-        for block in blocks.clone().filter_map(|number| layout.block(number)) {
-            record.have.remove(block);
-        }
-        if punch(&part.file, hole.start..hole.end.min(layout.length())).is_err() {
+/// What is kept of a file that nobody uses.
+#[derive(Debug)]
+pub(crate) struct KeptFile {
+    pub(crate) hash: CascadeHash,
+    pub(crate) path: PathBuf,
+    pub(crate) layout: Layout,
+    /// Where it is remembered which blocks it has.
+    pub(crate) records: Records,
+}
+
+impl Shrink for KeptFile {
+    fn shrink(&self, parts: Option<&[Dropped]>) -> bool {
+        let Self { hash, path, layout, records } = self;
+        let is_file = fs::symlink_metadata(path).is_ok_and(|there| there.is_file());
+        let Some(part) = is_file.then(|| Part::at(path.clone()).ok().flatten()).flatten() else {
+            return true;
+        };
+        let known = Stamp::of(&part.file).ok().and_then(|stamp| records.load(*hash, path, stamp, layout));
+        let (Some(mut record), Some(parts)) = (known, parts) else {
+            // Which parts it has is not known: what is dropped of it would be read at its next use as if it were there.
             part::remove(&part.file, &part.path);
             return true;
+        };
+        for Dropped { blocks, hole } in parts {
+            for block in blocks.clone().filter_map(|number| layout.block(number)) {
+                record.have.remove(block);
+            }
+            if punch(&part.file, hole.start..hole.end.min(layout.length())).is_err() {
+                part::remove(&part.file, &part.path);
+                return true;
+            }
         }
+        if part.file.sync_all().is_ok()
+            && let Ok(stamp) = Stamp::of(&part.file)
+        {
+            // Without it the next use hashes what is there; nothing else is lost.
+            let _ = records.save(*hash, path, &part.file, stamp, &record);
+        }
+        false
     }
-    if part.file.sync_all().is_ok()
-        && let Ok(stamp) = Stamp::of(&part.file)
-    {
-        // Without it the next use hashes what is there; nothing else is lost.
-        let _ = records.save(*hash, path, &part.file, stamp, &record);
-    }
-    false
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Records;
-    use cascade_format::{CascadeHash, Layout};
 
     #[test]
     fn what_is_dropped_of_a_file_that_sleeps_is_forgotten_and_the_rest_is_not() {
@@ -107,7 +120,7 @@ mod tests {
         kept.records.save(kept.hash, &path, &open(), stamp, &record).unwrap();
         let parts =
             [Dropped { blocks: 2..4, hole: 8192..16_384 }, Dropped { blocks: 9..10, hole: 36_864..40_960 }];
-        assert!(!shrink(&kept, Some(&parts)));
+        assert!(!kept.shrink(Some(&parts)));
         let bytes = fs::read(&path).unwrap();
         assert!(bytes[8191] == 7 && bytes[8192..16_384].iter().all(|byte| *byte == 0) && bytes[16_384] == 7);
         let known = kept.records.load(kept.hash, &path, Stamp::of(&open()).unwrap(), &layout).unwrap();
@@ -115,7 +128,7 @@ mod tests {
         assert_eq!((0..10).filter(|number| has(*number)).collect::<Vec<_>>(), [0, 1, 4, 5, 6, 7, 8]);
         // Somebody has changed it: nobody knows what it has.
         fs::write(&path, b"x").unwrap();
-        assert!(shrink(&kept, Some(&parts)) && !path.exists());
-        assert!(shrink(&kept, None) && !path.exists(), "nothing is made");
+        assert!(kept.shrink(Some(&parts)) && !path.exists());
+        assert!(kept.shrink(None) && !path.exists(), "nothing is made");
     }
 }

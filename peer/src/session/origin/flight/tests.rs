@@ -1,7 +1,8 @@
 use super::*;
+use crate::ground::{HaveMap, Stamp};
 use crate::origin::fetcher::Answer;
 use crate::origin::source::{Body, Boxed, Fault, Opened, Source};
-use crate::store::{DataFile, HaveMap, Stamp};
+use crate::store::DataFile;
 use bytes::Bytes;
 use cascade_format::{BlockHash, CascadeHash, Layout};
 use std::ops::Range;

@@ -1,13 +1,11 @@
 //! The requests to one origin that are under way.
 
-use super::OriginError;
 use super::crew::{Candidate, Crew};
-use super::fetcher::Fetcher;
-use super::pay::Gate;
-use super::plan::Dropped;
-use super::pool::Evict;
 use super::room::Room;
 use crate::metafile::MetafileOnDisk;
+use crate::origin::plan::Dropped;
+use crate::origin::pool::Evict;
+use crate::origin::{Fetcher, Gate, OriginError};
 use crate::store::Shared;
 use cascade_format::Have;
 use std::collections::VecDeque;
@@ -20,7 +18,7 @@ const LINES: usize = 16;
 
 /// The requests that are under way.
 #[derive(Debug)]
-pub(crate) struct Flights {
+pub(super) struct Flights {
     crew: Crew,
     /// Where the file is looked for if it is not there.
     others: VecDeque<Candidate>,
@@ -30,7 +28,7 @@ pub(crate) struct Flights {
 
 /// What has happened.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(super) enum News {
     /// Something may be fetched now.
     Work,
     /// A line for the user.
@@ -42,7 +40,7 @@ impl Flights {
     ///
     /// # Errors
     /// Parts of it must be dropped, and the file system gives no room back.
-    pub(crate) fn new(
+    pub(super) fn new(
         fetcher: Arc<Fetcher>,
         shared: Arc<Shared>,
         metafile: Arc<MetafileOnDisk>,
@@ -66,7 +64,7 @@ impl Flights {
     }
 
     /// Where the file is, in messages.
-    pub(crate) fn shown(&self) -> &str {
+    pub(super) fn shown(&self) -> &str {
         &self.crew.object.shown
     }
 
@@ -75,7 +73,7 @@ impl Flights {
     ///
     /// # Errors
     /// It is not the file, or cannot give parts of it.
-    pub(crate) async fn look(&mut self) -> Result<Option<String>, OriginError> {
+    pub(super) async fn look(&mut self) -> Result<Option<String>, OriginError> {
         loop {
             let looked = tokio::select! {
                 biased;
@@ -99,7 +97,7 @@ impl Flights {
     ///
     /// # Errors
     /// What must be dropped before cannot be.
-    pub(crate) fn begin(&mut self) -> Result<(), OriginError> {
+    pub(super) fn begin(&mut self) -> Result<(), OriginError> {
         while let Some(order) = self.crew.room.fetcher.next() {
             self.crew.room.make(&order.dropped)?;
             self.crew.room.fetcher.evict_others(&order.others);
@@ -112,7 +110,7 @@ impl Flights {
     ///
     /// # Errors
     /// The origin is given up.
-    pub(crate) async fn wait(&mut self) -> Result<News, OriginError> {
+    pub(super) async fn wait(&mut self) -> Result<News, OriginError> {
         tokio::select! {
             Some(line) = self.lines.recv() => Ok(News::Line(line)),
             Some(ended) = self.tasks.join_next() => match ended {
@@ -125,7 +123,7 @@ impl Flights {
     }
 
     /// Ends all requests; nothing is written when this returns.
-    pub(crate) async fn abort(&mut self) {
+    pub(super) async fn abort(&mut self) {
         self.tasks.shutdown().await;
     }
 
@@ -133,7 +131,7 @@ impl Flights {
     ///
     /// # Errors
     /// What is there beyond the bound cannot be dropped.
-    pub(crate) fn restart(&self, have: &Have) -> Result<(), OriginError> {
+    pub(super) fn restart(&self, have: &Have) -> Result<(), OriginError> {
         self.make_room(&self.crew.room.fetcher.restart(have))
     }
 
@@ -141,7 +139,7 @@ impl Flights {
     ///
     /// # Errors
     /// The file system gives no room back.
-    pub(crate) fn make_room(&self, dropped: &[Dropped]) -> Result<(), OriginError> {
+    pub(super) fn make_room(&self, dropped: &[Dropped]) -> Result<(), OriginError> {
         self.crew.room.make(dropped)
     }
 }

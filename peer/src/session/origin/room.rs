@@ -1,9 +1,8 @@
 //! Room on the disk that a file gives back: for its own blocks, or for those of another file.
 
-use super::OriginError;
-use super::fetcher::Fetcher;
-use super::plan::Dropped;
-use super::pool::Evict;
+use crate::origin::plan::Dropped;
+use crate::origin::pool::Evict;
+use crate::origin::{Fetcher, OriginError};
 use crate::store::Shared;
 use std::io;
 use std::sync::Arc;

@@ -1,15 +1,12 @@
 //! One request to an origin: its bytes are written, hashed, and published block by block.
 
-use super::OriginError;
-use super::fetcher::Fetcher;
-use super::pay::Gate;
 use super::room::Room;
-use super::source::{Body, Fault, Opened, Source};
-use super::troubles::Wrong;
+use crate::ground::disk::is_full;
 use crate::limits::{FULL_RETRY, MIN_ORIGIN_BYTES, ORIGIN_TIMEOUT};
 use crate::metafile::MetafileOnDisk;
+use crate::origin::troubles::Wrong;
+use crate::origin::{Body, Fault, Fetcher, Gate, Opened, OriginError, Source};
 use crate::store::Shared;
-use crate::store::disk::is_full;
 use cascade_format::{Block, BlockHash, Layout};
 use cascade_hash::Sha256Stream;
 use std::io::{self, IoSlice};
@@ -20,10 +17,10 @@ use tokio::time::timeout;
 
 /// An object that may be the file.
 #[derive(Debug, Clone)]
-pub(crate) struct Candidate {
+pub(in crate::session) struct Candidate {
     /// Where it is, in messages.
-    pub(crate) shown: String,
-    pub(crate) source: Arc<dyn Source>,
+    pub(in crate::session) shown: String,
+    pub(in crate::session) source: Arc<dyn Source>,
 }
 
 /// What all requests to one origin need.
