@@ -128,7 +128,7 @@ fn a_seeder_that_a_tracker_alone_knows_is_still_known_when_the_file_turns_out_to
     tree::assert_same(&scene.source, &elsewhere.target);
 }
 
-/// A download that has half of the blocks, and waits for the others.
+/// A download that has half of the blocks, all of them in the folder's files, and waits for the others.
 fn halfway(file: &TestFile, elsewhere: &Elsewhere) -> (ForeignPeer, Process, SocketAddr) {
     let half = file.blocks() / 2;
     let peer = ForeignPeer::start(file, Script::default().holding(0..half));
@@ -137,6 +137,11 @@ fn halfway(file: &TestFile, elsewhere: &Elsewhere) -> (ForeignPeer, Process, Soc
     let addr = process.wait_until("a subscription", || tracker.first_subscriber(&file.hash));
     process
         .wait_until("half of the blocks", || (blocks_given(addr, file).len() as u64 == half).then_some(()));
+    let head = elsewhere.part().join("head");
+    process.wait_until("all in their places", || {
+        let length = fs::metadata(&head).map_or(u64::MAX, |head| head.len());
+        (length < file.data.len() as u64).then_some(())
+    });
     (peer, process, addr)
 }
 

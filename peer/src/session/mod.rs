@@ -7,6 +7,7 @@
 //! | [`announcer`] | talks with one tracker about one file |
 //! | [`download`] | drives a plan until the file is complete |
 //! | [`download_error`] | why that fails |
+//! | `mover` | what it does when its file turns out to be a folder |
 //! | `ticks` | when a download looks at itself |
 //! | [`seed`] | checks a file, registers it, serves it |
 //! | `origin` | the same, where an origin has what is not on the disk |
@@ -22,6 +23,7 @@ pub(crate) mod event;
 pub(crate) mod fetch;
 mod keeper;
 mod links;
+mod mover;
 mod origin;
 mod recovery;
 pub(crate) mod seed;

@@ -2,16 +2,17 @@
 
 use super::Stamp;
 use super::disk::{Disk, SystemDisk};
-use super::ground::{Ground, Guarded, Run};
+use super::ground::{Ground, Guarded, Into, Run};
 use super::guarded::GuardedFile;
+use super::turning::TurningFile;
 use crate::folder::{FolderError, Written};
-use cascade_format::{Block, Layout};
+use cascade_format::{Block, BlockHash, Have, Layout};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// An open data file, complete or not, and its layout. What is written to a guarded one goes through
 /// here, so that the writes of others can be told from ours. No position is shared, so any thread may use it.
@@ -19,6 +20,8 @@ use std::sync::atomic::AtomicBool;
 pub struct DataFile {
     ground: Box<dyn Guarded>,
     path: PathBuf,
+    /// Where it is since it has turned into a folder.
+    turned: OnceLock<PathBuf>,
     layout: Layout,
     disk: Arc<dyn Disk>,
 }
@@ -33,13 +36,57 @@ impl DataFile {
     /// The same, on a disk of any kind.
     #[must_use]
     pub fn on_disk(file: File, path: &Path, layout: Layout, disk: Arc<dyn Disk>) -> Self {
-        Self { ground: Box::new(GuardedFile::new(file)), path: path.to_owned(), layout, disk }
+        Self { disk, ..Self::of(Box::new(GuardedFile::new(file)), path, layout) }
     }
 
     /// Takes what the bytes are on.
     #[must_use]
     pub fn of(ground: Box<dyn Guarded>, path: &Path, layout: Layout) -> Self {
-        Self { ground, path: path.to_owned(), layout, disk: Arc::new(SystemDisk) }
+        Self { ground, path: path.to_owned(), turned: OnceLock::new(), layout, disk: Arc::new(SystemDisk) }
+    }
+
+    /// Takes a part file that holds `have`, and may turn out to be the archive of a folder.
+    #[must_use]
+    pub fn that_may_turn(file: File, path: &Path, layout: Layout, have: &Have) -> Self {
+        Self::of(Box::new(TurningFile::new(file, layout, have)), path, layout)
+    }
+
+    /// The file is the archive of a folder, which is at `files`: see [`Guarded::turn`].
+    ///
+    /// # Errors
+    /// Those of `into`.
+    pub fn turn(&self, files: &Path, head_len: u64, into: Into<'_>) -> io::Result<()> {
+        self.ground.turn(head_len, into)?;
+        let _ = self.turned.set(files.to_owned());
+        Ok(())
+    }
+
+    /// Whether `block` is still in the file that has turned into a folder.
+    #[must_use]
+    pub fn is_left(&self, block: Block) -> bool {
+        self.ground.is_left(block)
+    }
+
+    /// Whether the file that has turned may be longer than its head.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.ground.has_left()
+    }
+
+    /// See [`Guarded::move_over`].
+    ///
+    /// # Errors
+    /// Those of [`Guarded::move_over`].
+    pub fn move_over(&self, block: Block, hash: BlockHash) -> io::Result<bool> {
+        self.ground.move_over(block, hash)
+    }
+
+    /// See [`Guarded::cut`].
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn cut(&self) -> io::Result<()> {
+        self.ground.cut()
     }
 
     /// What its bytes are read from.
@@ -54,16 +101,16 @@ impl DataFile {
         self.ground.file()
     }
 
-    /// Where the file was when it was opened.
+    /// Where the file was when it was opened, or where the folder is into which it has turned.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.turned.get().unwrap_or(&self.path)
     }
 
     /// The file that has changed, where it is known: one below a folder.
     #[must_use]
     pub fn changed_path(&self) -> PathBuf {
-        self.ground.first_changed().unwrap_or_else(|| self.path.clone())
+        self.ground.first_changed().unwrap_or_else(|| self.path().to_owned())
     }
 
     /// What makes it durable.
@@ -88,7 +135,7 @@ impl DataFile {
     /// Whether [`DataFile::path`] still leads to this file, without a link between.
     #[must_use]
     pub fn has_its_name(&self) -> bool {
-        self.ground.is_at(&self.path)
+        self.ground.is_at(self.path())
     }
 
     /// From now on, another program that writes to the file is found out. It looked like `stamp` when its bytes
@@ -192,7 +239,7 @@ impl DataFile {
     /// # Errors
     /// The file system's own.
     pub fn rename(&self, to: &Path) -> io::Result<Option<Stamp>> {
-        self.ground.rename(&*self.disk, &self.path, to)
+        self.ground.rename(&*self.disk, self.path(), to)
     }
 
     /// Gives the file the length of its layout.

@@ -4,7 +4,7 @@ use super::Stamp;
 use super::disk::Disk;
 use crate::check::is_hole;
 use crate::folder::{FolderError, Written};
-use cascade_format::Block;
+use cascade_format::{Block, BlockHash};
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
@@ -149,7 +149,46 @@ pub trait Guarded: Ground {
     fn punch(&self, _range: Range<u64>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// The file is the archive of a folder: blocks that are begun from now on go to what `into` makes of it, and the
+    /// file keeps its first `head_len` bytes when all others have been [moved](Guarded::move_over). Only for a file that
+    /// may be one.
+    ///
+    /// # Errors
+    /// Those of `into`; then nothing has changed here.
+    fn turn(&self, _head_len: u64, _into: Into<'_>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Whether `block` is still in the file that has turned.
+    fn is_left(&self, _: Block) -> bool {
+        false
+    }
+
+    /// Whether the file that has turned may be longer than its head.
+    fn has_left(&self) -> bool {
+        false
+    }
+
+    /// Moves a verified block out of the file that has turned, if it is there. `false`: it has not this hash, and stays.
+    ///
+    /// # Errors
+    /// The file system's own; [`HostileArchive`](crate::folder::HostileArchive).
+    fn move_over(&self, _: Block, _: BlockHash) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// Cuts the file that has turned, if nothing is left in it and nobody reads it.
+    ///
+    /// # Errors
+    /// The file system's own.
+    fn cut(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
+
+/// Makes of a file what takes its place.
+pub type Into<'a> = Box<dyn FnOnce(&File) -> io::Result<Box<dyn Guarded>> + 'a>;
 
 /// Bytes that lie in one file one after the other.
 #[derive(Debug)]
@@ -176,6 +215,12 @@ impl Run<'_> {
     /// In a file that stays open as long as this.
     pub(crate) fn of_shared(file: Arc<dyn AsFile>, offset: u64, len: u64) -> Self {
         Self { file: Holder::Shared(file), offset, len }
+    }
+
+    /// The first bytes of it, as many as this at most.
+    #[must_use]
+    pub(crate) fn up_to(self, len: u64) -> Self {
+        Self { len: self.len.min(len), ..self }
     }
 
     /// The file.

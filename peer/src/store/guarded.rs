@@ -2,7 +2,7 @@
 
 use super::Stamp;
 use super::disk::Disk;
-use super::ground::{Ground, Guarded, Run};
+use super::ground::{AsFile, Ground, Guarded, Run};
 use super::own_writes::OwnWrites;
 use super::reserve::{punch, reserve};
 use super::watch::Watch;
@@ -31,7 +31,7 @@ impl GuardedFile {
     }
 
     /// Does something to the file that moves its stamp.
-    fn as_ours<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(super) fn as_ours<T>(&self, work: impl FnOnce() -> T) -> T {
         let guarded = {
             let mut guard = self.lock();
             let guarded = guard.own.is_guarded();
@@ -53,6 +53,12 @@ impl GuardedFile {
 
     fn lock(&self) -> MutexGuard<'_, Guard> {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsFile for GuardedFile {
+    fn as_file(&self) -> &File {
+        &self.file
     }
 }
 
