@@ -163,6 +163,41 @@ fn it_goes_on_after_a_kill_with_what_was_verified() {
 }
 
 #[test]
+fn links_and_requests_stay_when_a_file_turns_out_to_be_a_folder() {
+    let (scene, file) = archive();
+    let peer = ForeignPeer::start(&file, Script::default().slow(2_000_000));
+    let elsewhere = Elsewhere::of(&file);
+    elsewhere.download(peer.addr).run().assert_success();
+    tree::assert_same(&scene.source, &elsewhere.target);
+    let requests = peer.finish().requests;
+    let head = requests.iter().find(|request| request.block == 0).unwrap().connection;
+    let on_it = requests.iter().filter(|request| request.connection == head).count() as u64;
+    let (asked, all) = (requests.len() as u64, file.blocks());
+    assert!(on_it > all / 2, "the link that gave the head gave {on_it} of {all} blocks");
+    assert!(asked <= all + 5, "{asked} requests for {all} blocks");
+}
+
+/// Then some blocks are in the file that has turned, and others in the folder's files.
+#[test]
+fn it_goes_on_when_it_was_killed_as_soon_as_it_was_a_folder() {
+    let (scene, file) = archive();
+    for _ in 0..3 {
+        let elsewhere = Elsewhere::of(&file);
+        let peer = ForeignPeer::start(&file, Script::default().slow(2_000_000));
+        let mut process = elsewhere.download(peer.addr).start();
+        let files = elsewhere.part().join("files");
+        process.wait_until("a folder", || files.exists().then_some(()));
+        let _ = process.end_by(Signal::KILL);
+        let given = peer.finish().served.len() as u64;
+        let peer = ForeignPeer::honest(&file);
+        elsewhere.download(peer.addr).run().assert_success();
+        tree::assert_same(&scene.source, &elsewhere.target);
+        assert_eq!(elsewhere.names(), ["photos", "photos.cascade"]);
+        assert!(peer.finish().requests.len() as u64 + given >= file.blocks());
+    }
+}
+
+#[test]
 fn it_goes_on_wherever_it_was_killed() {
     let (scene, file) = archive();
     let mut random = fastrand::Rng::with_seed(7);

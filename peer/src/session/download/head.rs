@@ -24,9 +24,10 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let (layout, at) = (shared.layout(), head.at());
         let blocks = layout.block_at(head.end() - 1).map_or(layout.blocks(), |last| last.number() + 1);
-        // Of an earlier version much may be right.
-        let earlier = self.download.from.is_some() || self.download.update;
-        self.plan.want_first(0..blocks, earlier);
+        // Then it begins anew: with what is right of an earlier version, or under another name.
+        let (as_tar, earlier) =
+            (self.download.as_tar.is_some(), self.download.from.is_some() || self.download.update);
+        self.plan.want_first(0..blocks, as_tar || earlier);
         let mut until = at;
         while let Some(block) = layout.block_at(until).filter(|block| shared.have().has(*block))
             && until < at + STEP_LEN
@@ -37,7 +38,6 @@ impl Session {
             self.head = Some(head);
             return Ok(None);
         }
-        let as_tar = self.download.as_tar.is_some();
         match head.read(shared.data().ground(), until) {
             // The first bytes tell whether it is an archive; the rest of it may be as it likes.
             Ok((Found::More, Some(more))) if as_tar && more.is_folder() => self.plan.want_first(0..0, false),
@@ -52,7 +52,6 @@ impl Session {
                 return Err(DownloadError::Prepare(PrepareError::NotAFile { path, what }));
             }
             Ok((Found::File, _)) => self.plan.want_first(0..0, false),
-            // What is right of an earlier version is found when it begins.
             Ok((Found::Folder(_), _)) if earlier => return Ok(Some(Halted::Folder)),
             Ok((Found::Folder(archive), _)) => {
                 self.plan.want_first(0..0, false);
