@@ -4,12 +4,12 @@
 use super::engine::Stop;
 use super::mover::move_over;
 use super::recovery::blocking;
+use crate::ground::disk::is_full;
+use crate::ground::open::folder_of;
 use crate::limits::{RESERVE_LEN, SYNC_INTERVAL};
 use crate::metafile::MetafileOnDisk;
 use crate::store::Shared;
-use crate::store::disk::is_full;
 use crate::store::ledger::{Ledger, MAX_FAILED_SYNCS};
-use crate::store::prepare::folder_of;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

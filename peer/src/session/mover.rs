@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The part file becomes the head of a folder that is to be at `target`; where its files are from now on. What is under
-/// way goes on: see [`crate::store::Guarded::turn`].
+/// way goes on: see [`crate::store::DataFile::turn`].
 ///
 /// # Errors
 /// Something has the folder's name; the file system's own.
@@ -34,10 +34,9 @@ pub(super) async fn turn(
         let head_len = folder::head_end(&archive, data.layout());
         let into = |head: &File| {
             Place::make(&part)?;
-            let folder = FolderPart::open(archive, &files, head.try_clone()?, *data.layout(), None)?;
-            Ok(Box::new(folder) as _)
+            FolderPart::open(archive, &files, head.try_clone()?, *data.layout(), None)
         };
-        let turned = data.turn(&files, head_len, Box::new(into));
+        let turned = data.turn(&files, head_len, into);
         turned.map(|()| files).map_err(|source| DownloadError::Disk { path: part, source })
     })
     .await?

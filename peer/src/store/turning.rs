@@ -4,11 +4,10 @@
 //! there, and moved when they are verified; then the file is cut. So nothing that is under way is disturbed: for
 //! each block there is one place at any time, the file (its bit is set) or the folder.
 
-use super::disk::Disk;
-use super::ground::{AsFile, Ground, Guarded, Into, Run};
 use super::guarded::GuardedFile;
-use super::{HaveMap, Stamp};
-use crate::folder::{FolderError, HostileArchive, Written};
+use crate::folder::FolderPart;
+use crate::ground::disk::Disk;
+use crate::ground::{AsFile, Ground, Guarded, HaveMap, Run, Stamp};
 use crate::limits::PIECE_LEN;
 use cascade_format::{Block, BlockHash, Have, Layout};
 use cascade_hash::Sha256Stream;
@@ -21,10 +20,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 /// Such a file.
 #[derive(Debug)]
-pub(super) struct TurningFile {
+pub(super) struct TurningFile<F = FolderPart> {
     /// Whoever reads holds it, so that it is not cut meanwhile.
     file: Arc<GuardedFile>,
-    folder: OnceLock<Box<dyn Guarded>>,
+    folder: OnceLock<F>,
     /// The file keeps its first bytes, as many as this.
     head_len: OnceLock<u64>,
     /// Blocks of which the first byte was written to the file.
@@ -36,7 +35,7 @@ pub(super) struct TurningFile {
     is_cut: AtomicBool,
 }
 
-impl TurningFile {
+impl<F: Guarded> TurningFile<F> {
     /// A file that holds the blocks of `have`, and may hold more.
     pub(super) fn new(file: File, layout: Layout, have: &Have) -> Self {
         Self {
@@ -55,12 +54,13 @@ impl TurningFile {
     }
 
     /// The folder, if all that is right is there.
-    fn folder_alone(&self) -> Option<&dyn Guarded> {
+    fn folder_alone(&self) -> Option<&F> {
         self.folder().filter(|_| self.in_file.count() == 0)
     }
 
-    fn folder(&self) -> Option<&dyn Guarded> {
-        self.folder.get().map(|folder| &**folder)
+    /// The folder, if it has turned.
+    pub(super) fn folder(&self) -> Option<&F> {
+        self.folder.get()
     }
 
     /// The file, if it may still be needed.
@@ -70,7 +70,7 @@ impl TurningFile {
 
     /// What answers for the whole: the file, until it turns.
     fn whole(&self) -> &dyn Guarded {
-        self.folder().unwrap_or(&*self.file)
+        self.folder().map_or(&*self.file, |folder| folder)
     }
 
     /// The file, which is not cut as long as this is held.
@@ -149,7 +149,7 @@ impl TurningFile {
     }
 
     /// Copies a block to the folder; whether it has this hash.
-    fn copy(&self, folder: &dyn Guarded, block: Block, hash: BlockHash) -> io::Result<bool> {
+    fn copy(&self, folder: &F, block: Block, hash: BlockHash) -> io::Result<bool> {
         let (mut hasher, mut range) = (Sha256Stream::new(), self.layout().range(block));
         let mut buffer = vec![0; PIECE_LEN];
         while !range.is_empty() {
@@ -161,6 +161,61 @@ impl TurningFile {
             range.start += len as u64;
         }
         Ok(BlockHash(hasher.finish()) == hash)
+    }
+
+    /// See [`super::DataFile::turn`].
+    pub(super) fn turn(&self, head_len: u64, into: impl FnOnce(&File) -> io::Result<F>) -> io::Result<()> {
+        // It gets another name, which others could have given it as well.
+        let folder = self.file.as_ours(|| into(self.file.as_file()))?;
+        let _nobody_writes = self.turning.write().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.head_len.set(head_len);
+        if self.folder.set(folder).is_ok() {
+            self.give_back();
+        }
+        Ok(())
+    }
+
+    /// Whether `block` is still in the file that has turned.
+    pub(super) fn is_left(&self, block: Block) -> bool {
+        self.folder().is_some() && self.in_file.has(block)
+    }
+
+    /// Whether the file that has turned may be longer than its head.
+    pub(super) fn has_left(&self) -> bool {
+        self.folder().is_some() && !self.is_cut.load(Ordering::Acquire)
+    }
+
+    /// Moves a verified block out of the file that has turned, if it is there, and if it `fits`. `false`: it has not this
+    /// hash, and stays.
+    pub(super) fn move_over(
+        &self,
+        block: Block,
+        hash: BlockHash,
+        fits: impl FnOnce(&F) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let _one = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(folder) = self.folder().filter(|_| self.in_file.has(block)) else { return Ok(true) };
+        if !self.copy(folder, block, hash)? {
+            return Ok(false);
+        }
+        fits(folder)?;
+        self.in_file.withdraw(block);
+        Ok(true)
+    }
+
+    /// Cuts the file that has turned, if nothing is left in it and nobody reads it.
+    pub(super) fn cut(&self) -> io::Result<()> {
+        let Some(head_len) = self.head_len.get().filter(|_| self.folder_alone().is_some()) else {
+            return Ok(());
+        };
+        fence(Ordering::SeqCst);
+        // Whoever takes it from now on sees that everything is in the folder.
+        if Arc::strong_count(&self.file) == 1 && !self.is_cut.load(Ordering::Acquire) {
+            self.file.end_guard();
+            self.file.set_length(*head_len)?;
+            self.is_cut.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 }
 
@@ -180,7 +235,7 @@ fn part_of<'a>(slices: &'a [IoSlice<'_>], range: &Range<u64>) -> Vec<IoSlice<'a>
     parts
 }
 
-impl Guarded for TurningFile {
+impl<F: Guarded> Guarded for TurningFile<F> {
     fn file(&self) -> Option<&File> {
         if self.folder().is_some() { None } else { self.file.file() }
     }
@@ -199,11 +254,11 @@ impl Guarded for TurningFile {
 
     fn end_guard(&self) {
         self.file.end_guard();
-        self.folder().into_iter().for_each(Guarded::end_guard);
+        self.folder().into_iter().for_each(F::end_guard);
     }
 
     fn is_ours(&self) -> bool {
-        self.file_needed().is_none_or(Guarded::is_ours) && self.folder().is_none_or(Guarded::is_ours)
+        self.file_needed().is_none_or(Guarded::is_ours) && self.folder().is_none_or(F::is_ours)
     }
 
     /// A block is hashed again when it is moved: nobody needs to vouch for the file then.
@@ -213,7 +268,7 @@ impl Guarded for TurningFile {
 
     fn false_alarm(&self) {
         self.file.false_alarm();
-        self.folder().into_iter().for_each(Guarded::false_alarm);
+        self.folder().into_iter().for_each(F::false_alarm);
     }
 
     fn withdraw(&self) {
@@ -251,27 +306,6 @@ impl Guarded for TurningFile {
         Ok(())
     }
 
-    /// Of a block in the file, that is found out when it is moved.
-    fn is_canonical(&self, block: Block) -> bool {
-        self.in_file.has(block) || self.whole().is_canonical(block)
-    }
-
-    fn complete(&self, cancel: &AtomicBool) -> Result<(), FolderError> {
-        self.whole().complete(cancel)
-    }
-
-    fn written(&self) -> Option<Written> {
-        self.whole().written()
-    }
-
-    fn kept(&self) -> Option<(PathBuf, u64)> {
-        self.whole().kept()
-    }
-
-    fn rename(&self, disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Option<Stamp>> {
-        self.whole().rename(disk, from, to)
-    }
-
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.folder().map_or(Ok(()), |folder| folder.set_length(length))?;
         self.file_needed().map_or(Ok(()), |file| file.set_length(length))
@@ -285,55 +319,9 @@ impl Guarded for TurningFile {
     fn punch(&self, range: Range<u64>) -> io::Result<()> {
         self.whole().punch(range)
     }
-
-    fn turn(&self, head_len: u64, into: Into<'_>) -> io::Result<()> {
-        // It gets another name, which others could have given it as well.
-        let folder = self.file.as_ours(|| into(self.file.as_file()))?;
-        let _nobody_writes = self.turning.write().unwrap_or_else(PoisonError::into_inner);
-        let _ = self.head_len.set(head_len);
-        if self.folder.set(folder).is_ok() {
-            self.give_back();
-        }
-        Ok(())
-    }
-
-    fn is_left(&self, block: Block) -> bool {
-        self.folder().is_some() && self.in_file.has(block)
-    }
-
-    fn move_over(&self, block: Block, hash: BlockHash) -> io::Result<bool> {
-        let _one = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(folder) = self.folder().filter(|_| self.in_file.has(block)) else { return Ok(true) };
-        if !self.copy(folder, block, hash)? {
-            return Ok(false);
-        }
-        if !folder.is_canonical(block) {
-            return Err(io::Error::other(HostileArchive(block)));
-        }
-        self.in_file.withdraw(block);
-        Ok(true)
-    }
-
-    fn has_left(&self) -> bool {
-        self.folder().is_some() && !self.is_cut.load(Ordering::Acquire)
-    }
-
-    fn cut(&self) -> io::Result<()> {
-        let Some(head_len) = self.head_len.get().filter(|_| self.folder_alone().is_some()) else {
-            return Ok(());
-        };
-        fence(Ordering::SeqCst);
-        // Whoever takes it from now on sees that everything is in the folder.
-        if Arc::strong_count(&self.file) == 1 && !self.is_cut.load(Ordering::Acquire) {
-            self.file.end_guard();
-            self.file.set_length(*head_len)?;
-            self.is_cut.store(true, Ordering::Release);
-        }
-        Ok(())
-    }
 }
 
-impl Ground for TurningFile {
+impl<F: Guarded> Ground for TurningFile<F> {
     fn length(&self) -> io::Result<u64> {
         self.whole().length()
     }

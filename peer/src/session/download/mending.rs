@@ -3,6 +3,7 @@
 use super::{EVENTS, Session};
 use crate::check::check;
 use crate::folder::HostileArchive;
+use crate::ground::disk::is_full;
 use crate::link::{FileContext, LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::session::conclude::{Concluded, Conclusion, remember, sync_folder};
@@ -13,7 +14,6 @@ use crate::session::keeper::Failed;
 use crate::session::links::LinkSet;
 use crate::session::mover::move_over;
 use crate::session::recovery::{Aftermath, Cause, Recovery, blocking};
-use crate::store::disk::is_full;
 use crate::store::ledger::MAX_FAILED_SYNCS;
 use crate::store::{Place, Shared};
 use cascade_swarm::ask::LinkId;

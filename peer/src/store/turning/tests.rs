@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::disk::SystemDisk;
+use crate::ground::disk::SystemDisk;
 use proptest::prelude::*;
 
 const LENGTH: u64 = 95;
@@ -11,7 +11,7 @@ fn at(number: u64) -> usize {
 
 struct Scene {
     layout: Layout,
-    turning: TurningFile,
+    turning: TurningFile<GuardedFile>,
     file: File,
     folder: File,
     bytes: Vec<u8>,
@@ -47,13 +47,13 @@ impl Scene {
         let folder = self.folder.try_clone().unwrap();
         let folder = GuardedFile::new(folder);
         folder.guard(folder.look().unwrap());
-        self.turning.turn(BLOCK, Box::new(|_| Ok(Box::new(folder) as _))).unwrap();
+        self.turning.turn(BLOCK, |_| Ok(folder)).unwrap();
     }
 
     fn move_over(&self, number: u64) -> bool {
         let block = self.block(number);
         let hash = BlockHash::of(self.part(self.layout.range(block)));
-        self.turning.move_over(block, hash).unwrap()
+        self.turning.move_over(block, hash, |_| Ok(())).unwrap()
     }
 
     fn has(&self, ground: &dyn Ground, range: Range<u64>) -> bool {
@@ -79,8 +79,11 @@ fn what_was_begun_in_the_file_is_finished_there_and_moved_and_the_file_is_cut() 
     assert_eq!(turning.run_at(12).map(|run| (run.offset, run.len)), Some((12, 8)));
     assert_eq!(turning.last_stamp(), None, "nothing tells what is there");
 
-    assert!(!turning.move_over(scene.block(0), BlockHash::of(b"another")).unwrap());
+    assert!(!turning.move_over(scene.block(0), BlockHash::of(b"another"), |_| Ok(())).unwrap());
     assert!(turning.is_left(scene.block(0)) && turning.is_left(scene.block(1)));
+    let hash = BlockHash::of(scene.part(0..10));
+    assert!(turning.move_over(scene.block(0), hash, |_| Err(io::ErrorKind::Other.into())).is_err());
+    assert!(turning.is_left(scene.block(0)), "what does not fit stays");
     let reader = turning.run_at(0).unwrap();
     assert!(scene.move_over(0) && scene.move_over(1) && scene.move_over(2));
     assert!(!turning.is_left(scene.block(0)) && turning.last_stamp().is_some());
@@ -102,7 +105,7 @@ fn a_block_that_is_begun_anew_goes_to_the_folder_and_is_not_moved_any_more() {
     scene.turn();
     scene.write(0..10);
     assert!(!scene.turning.is_left(scene.block(0)));
-    assert!(scene.turning.move_over(scene.block(0), BlockHash::of(&[0xee; 10])).unwrap());
+    assert!(scene.turning.move_over(scene.block(0), BlockHash::of(&[0xee; 10]), |_| Ok(())).unwrap());
     assert!(scene.has(&scene.folder, 0..10) && scene.has(&scene.turning, 0..10));
 }
 
@@ -129,7 +132,7 @@ fn a_change_of_the_file_is_seen_as_long_as_it_is_needed() {
 fn nothing_changes_where_there_is_no_folder() {
     let scene = Scene::new();
     scene.write(0..10);
-    let error = scene.turning.turn(BLOCK, Box::new(|_| Err(io::ErrorKind::StorageFull.into()))).unwrap_err();
+    let error = scene.turning.turn(BLOCK, |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     scene.write(10..20);
     assert!(scene.turning.is_ours() && scene.turning.file().is_some() && scene.has(&scene.file, 0..20));
