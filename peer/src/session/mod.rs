@@ -7,6 +7,7 @@
 //! | [`announcer`] | talks with one tracker about one file |
 //! | [`download`] | drives a plan until the file is complete |
 //! | [`download_error`] | why that fails |
+//! | `mover` | what it does when its file turns out to be a folder |
 //! | `ticks` | when a download looks at itself |
 //! | `checking` | looks at what is on the disk before a file is seeded |
 //! | [`seed`] | checks a file, registers it, serves it |
@@ -24,6 +25,7 @@ pub(crate) mod event;
 pub(crate) mod fetch;
 mod keeper;
 mod links;
+mod mover;
 mod origin;
 mod recovery;
 pub(crate) mod seed;

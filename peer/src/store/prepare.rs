@@ -162,7 +162,11 @@ impl Preparation<'_> {
         };
         let (part, mut have, on_disk) = self.open_part(&target, folder)?;
         let stamp = Stamp::of(&part.file).map_err(|error| io_error("look at", &part.path, error))?;
-        let data = DataFile::new(part.file, &part.path, *self.metafile.layout());
+        let layout = *self.metafile.layout();
+        let data = match Head::of(layout.length()) {
+            Some(_) => DataFile::that_may_turn(part.file, &part.path, layout, &have),
+            None => DataFile::new(part.file, &part.path, layout),
+        };
         data.guard(stamp);
         let copied = match old {
             Some((old, old_have)) => self.copy(&old, &old_have, &data, &mut have, &target)?,
