@@ -63,7 +63,7 @@ pub fn run(rows: &mut [Row<'_>], rounds: usize, folder: &Path) -> Result<()> {
     for round in 0..rounds {
         for at in turns::order(rows.len(), round) {
             let Some(row) = rows.get_mut(at) else { continue };
-            let work = super::commands::run_folder(folder)?;
+            let work = turns::run_folder(folder)?;
             let mut command = (row.make)(work.path())?;
             let ended = Measured::start(&row.name, &mut command, &work.path().join("log"))?;
             let ended = ended.finish(TRANSFER_WITHIN)?;

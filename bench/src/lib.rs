@@ -7,6 +7,7 @@
 //! | [`data`], [`machine`] | the file to transfer, the machine it ran on |
 //! | [`tools`] | Cascade and the programs it is compared with, behind one trait |
 //! | [`programs`] | our own minimal programs: the transfer floor, the bare tracker |
+//! | [`question`] | one question to a tracker or a peer |
 //! | [`load`] | the tracker's load generator |
 //! | [`linkemu`] | emulated links: a star of TUN devices, or a TCP relay |
 //! | [`swarm`] | a seeder and many downloaders behind emulated links |
@@ -28,6 +29,7 @@ pub mod machine;
 pub mod measure;
 pub mod procfs;
 pub mod programs;
+pub mod question;
 pub mod stats;
 pub mod swarm;
 pub mod table;

@@ -31,13 +31,13 @@ enum Command {
     /// Creating a .cascade file, beside openssl
     Create(commands::create::Options),
     /// Verifying a file and checking it before seeding, beside one core's SHA-256
-    Verify(commands::verify::Options),
+    Verify(commands::FileOptions),
     /// Restarting the seed of a large file that was checked before
     Restart(commands::restart::Options),
     /// A box that serves thousands of files: until it does, its memory and its descriptors
     Serve(commands::serve::Options),
     /// Sharing a file that is described already: until its link is printed, and until a receiver has something
-    Share(commands::share::Options),
+    Share(commands::FileOptions),
     /// The tracker under load, beside a bare server and other trackers
     Tracker(commands::tracker::Options),
     /// Two trackers and a store, of which one tracker is killed and the store restarted

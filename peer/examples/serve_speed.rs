@@ -15,8 +15,9 @@
 use cascade_format::peer_wire::{BlockRequest, REQUEST_LEN, RESPONSE_HEADER_LEN};
 use cascade_format::{CascadeHash, Have, Layout};
 use cascade_peer::catalog::{Catalog, Served};
+use cascade_peer::ground::{HaveMap, Stamp};
 use cascade_peer::serve::{Options, Pool};
-use cascade_peer::store::{DataFile, HaveMap, Shared, Stamp};
+use cascade_peer::store::{DataFile, Shared};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;

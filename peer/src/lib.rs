@@ -14,6 +14,7 @@ mod clock;
 pub mod create;
 mod dial;
 pub mod folder;
+pub mod ground;
 mod human;
 mod lan;
 pub mod library;

@@ -3,9 +3,7 @@
 //! A thread that both reads and hashes lets the disk rest while it hashes, but for the little that the system
 //! reads ahead by itself.
 
-use crate::store::ground::Ground;
-use std::fs::File;
-use std::ops::Range;
+use crate::ground::Ground;
 use std::sync::mpsc::Receiver;
 
 /// Bytes asked for with one call.
@@ -42,17 +40,6 @@ impl<'a> ReadAhead<'a> {
             self.asked += window;
         }
     }
-}
-
-/// Starts reading `range` from the disk in the background, where the system can.
-pub(crate) fn will_need(file: &File, range: Range<u64>) {
-    #[cfg(target_os = "linux")]
-    if let Some(length) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
-        // Only a hint: a file system that cannot take it changes nothing.
-        let _ = rustix::fs::fadvise(file, range.start, Some(length), rustix::fs::Advice::WillNeed);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (file, range);
 }
 
 #[cfg(test)]

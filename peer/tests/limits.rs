@@ -2,39 +2,22 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cascade_format::{BlockHash, FileHash, Header, Layout, Metafile};
-use cascade_peer::store::Records;
-use cascade_peer::{Download, Event, Listening, MetafileOnDisk, Options, Peer, Rate, Seed};
-use std::path::{Path, PathBuf};
+mod support;
+
+use cascade_peer::{Download, Event, MetafileOnDisk, Options, Peer, Rate, Seed};
 use std::time::Duration;
+use support::{describe, options};
 
 const BLOCK_SIZE: u64 = 32 << 10;
 
 /// Bytes that take two seconds at the limit.
 const RATE: u64 = 512 << 10;
-const LENGTH: usize = 1 << 20;
-
-/// A data file and its `.cascade` file.
-fn describe(folder: &Path) -> (PathBuf, PathBuf) {
-    let data: Vec<u8> = (0..LENGTH).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect();
-    let layout = Layout::new(data.len() as u64, BLOCK_SIZE).unwrap();
-    let hashes = data.chunks(usize::try_from(BLOCK_SIZE).unwrap()).map(BlockHash::of).collect();
-    let metafile = Metafile::new(Header { layout, file_hash: FileHash::of(&data) }, hashes).unwrap();
-    let (file, cascade) = (folder.join("data"), folder.join("data.cascade"));
-    std::fs::write(&file, data).unwrap();
-    std::fs::write(&cascade, metafile.encode()).unwrap();
-    (file, cascade)
-}
-
-fn options(folder: &Path) -> Options {
-    let listen = Some(Listening::at("127.0.0.1:0".parse().unwrap()));
-    Options { listen, records: Records::in_folder(&folder.join("state")), ..Options::default() }
-}
+const LENGTH: u64 = 1 << 20;
 
 /// How long a download takes from a seeder within these limits.
 async fn takes(up: Option<Rate>, down: Option<Rate>) -> Duration {
     let folder = tempfile::tempdir().unwrap();
-    let (data, cascade) = describe(folder.path());
+    let (data, cascade) = describe(folder.path(), LENGTH, BLOCK_SIZE);
     let seeder = Peer::start(Options { max_up: up, ..options(folder.path()) }).unwrap();
     let mut seeding = seeder.seed(Seed::new(MetafileOnDisk::open(&cascade).unwrap(), &data));
     while !matches!(seeding.next().await, Some(Event::Seeding { .. })) {}

@@ -2,38 +2,22 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use cascade_format::{BlockHash, FileHash, Header, Layout, Metafile};
-use cascade_peer::store::Records;
+mod support;
+
 use cascade_peer::view::{FileState, FileView, Role, View};
-use cascade_peer::{Download, Event, Listening, MetafileOnDisk, Options, Peer, Rate, Seed};
+use cascade_peer::{Download, Event, MetafileOnDisk, Options, Peer, Rate, Seed};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use support::{describe, options};
 
 const BLOCK_SIZE: u64 = 16 << 10;
 const BLOCKS: u64 = 64;
 const LENGTH: u64 = BLOCKS * BLOCK_SIZE;
 
-/// A data file and its `.cascade` file.
-fn describe(folder: &Path) -> (PathBuf, PathBuf) {
-    let data: Vec<u8> = (0..LENGTH).map(|at| u8::try_from(at * 7 % 251).unwrap()).collect();
-    let layout = Layout::new(LENGTH, BLOCK_SIZE).unwrap();
-    let hashes = data.chunks(usize::try_from(BLOCK_SIZE).unwrap()).map(BlockHash::of).collect();
-    let metafile = Metafile::new(Header { layout, file_hash: FileHash::of(&data) }, hashes).unwrap();
-    let (file, cascade) = (folder.join("data"), folder.join("data.cascade"));
-    std::fs::write(&file, data).unwrap();
-    std::fs::write(&cascade, metafile.encode()).unwrap();
-    (file, cascade)
-}
-
-fn options(folder: &Path) -> Options {
-    let listen = Some(Listening::at("127.0.0.1:0".parse().unwrap()));
-    Options { listen, records: Records::in_folder(&folder.join("state")), ..Options::default() }
-}
-
 /// A peer that seeds the file, once it does.
 async fn seeder(folder: &Path, options: Options) -> (Peer, PathBuf) {
-    let (data, cascade) = describe(folder);
+    let (data, cascade) = describe(folder, LENGTH, BLOCK_SIZE);
     let peer = Peer::start(options).unwrap();
     let mut seeding = peer.seed(Seed::new(MetafileOnDisk::open(&cascade).unwrap(), &data));
     while !matches!(seeding.next().await, Some(Event::Seeding { .. })) {}
@@ -142,7 +126,7 @@ async fn of_a_receiver_that_speaks_version_1_only_what_it_was_given_is_known() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_shown_while_it_is_worked_at() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, cascade) = describe(folder.path());
+    let (data, cascade) = describe(folder.path(), LENGTH, BLOCK_SIZE);
     std::fs::remove_file(data).unwrap();
     let peer = Peer::start(options(folder.path())).unwrap();
     let watch = peer.watch();

@@ -6,9 +6,11 @@
 //! |---|---|
 //! | `map` | the upper half: a band for each receiver |
 //! | `chart` | the lower half: the lines and their scale |
-//! | `svg` | the frame around both, the time axis, text |
+//! | `frame` | the frame around both, and the time axis |
+//! | `svg` | places and text, for all of them |
 
 mod chart;
+mod frame;
 mod map;
 mod svg;
 
@@ -79,7 +81,7 @@ impl Picture {
     pub fn draw(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
-        let _ = svg::write(&mut out, self);
+        let _ = frame::write(&mut out, self);
         out
     }
 

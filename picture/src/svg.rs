@@ -1,6 +1,5 @@
-//! The frame: title, time axis, and the places of the two halves.
+//! Where things are in the picture, and text.
 
-use crate::Picture;
 use std::fmt::{Result, Write};
 
 /// Width of both halves.
@@ -9,52 +8,9 @@ pub(crate) const WIDTH: f64 = 900.0;
 pub(crate) const LEFT: f64 = 130.0;
 /// Where the map begins.
 pub(crate) const TOP: f64 = 64.0;
-const RIGHT: f64 = 120.0;
-const GAP: f64 = 60.0;
-const BOTTOM: f64 = 48.0;
 
 /// Moments and points that are drawn at most: a picture has no more columns.
 pub(crate) const COLUMNS: usize = 256;
-
-pub(crate) fn write(out: &mut String, picture: &Picture) -> Result {
-    let map_bottom = TOP + crate::map::height(picture.rows());
-    let chart_top = map_bottom + GAP;
-    let chart_bottom = chart_top + crate::chart::HEIGHT;
-    writeln!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" font-family=\"sans-serif\" font-size=\"13\">",
-        LEFT + WIDTH + RIGHT,
-        chart_bottom + BOTTOM
-    )?;
-    writeln!(out, "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>")?;
-    writeln!(out, "<text x=\"{LEFT}\" y=\"24\" font-size=\"18\">{}</text>", escape(&picture.title))?;
-    let two = picture.subtitle.contains('\n');
-    for (number, line) in (0u32..2).zip(picture.subtitle.split('\n')) {
-        let y = if two { 41 + number * 16 } else { 46 };
-        writeln!(out, "<text x=\"{LEFT}\" y=\"{y}\" fill=\"#555\">{}</text>", escape(line))?;
-    }
-    crate::map::write(out, picture)?;
-    crate::chart::write(out, &picture.chart, picture.end(), chart_top)?;
-    write_time_axis(out, picture, [map_bottom, chart_bottom])?;
-    writeln!(out, "</svg>")
-}
-
-fn write_time_axis(out: &mut String, picture: &Picture, lines: [f64; 2]) -> Result {
-    let end = picture.end();
-    for at in marks(end, 10.0) {
-        let x = x_of(at, end);
-        for y in lines {
-            writeln!(
-                out,
-                "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{y}\" y2=\"{}\" stroke=\"#333\"/>",
-                y + 5.0
-            )?;
-            small_text(out, x, y + 18.0, "middle", &shown(at))?;
-        }
-    }
-    let (x, y) = (LEFT + WIDTH / 2.0, lines[1] + 38.0);
-    writeln!(out, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{}</text>", escape(&picture.time_name))
-}
 
 /// Where the time `at` is, of the time until `end`.
 pub(crate) fn x_of(at: f64, end: f64) -> f64 {

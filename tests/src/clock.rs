@@ -1,5 +1,6 @@
 //! The only place of the test support that reads a clock or waits for one.
 
+use crate::full_speed;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,14 +46,14 @@ pub fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
 /// Looks at `condition` until it gives something, and returns that.
 ///
 /// # Panics
-/// After `limit`, with `what`.
+/// After `limit` [at full speed](crate::full_speed), with `what`.
 pub fn within<T>(limit: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = now();
     loop {
         if let Some(found) = condition() {
             return found;
         }
-        assert!(start.elapsed() < limit, "waited {limit:?} in vain for: {what}");
+        assert!(!full_speed::is_over(start, limit), "waited {limit:?} in vain for: {what}");
         breathe();
     }
 }

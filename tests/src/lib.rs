@@ -26,6 +26,7 @@ pub mod extension;
 pub mod foreign_client;
 pub mod foreign_peer;
 pub mod foreign_tracker;
+pub mod full_speed;
 pub mod holder;
 pub mod hostile_archive;
 pub mod hostile_text;

@@ -16,6 +16,8 @@ pub struct Outcome {
     pub stderr: String,
     /// From start to end.
     pub took: Duration,
+    /// The same at full speed, for bounds: see [`crate::full_speed`].
+    pub at_full_speed: Duration,
     /// Peak of resident memory, in bytes, as last seen while it ran; 0 if it was too quick to be seen.
     pub peak_memory: u64,
 }
@@ -82,7 +84,11 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = self.code.map_or("by a signal".to_owned(), |code| format!("with {code}"));
         let memory = self.peak_memory >> 10;
-        writeln!(f, "\n$ {}\nended {end} after {:?}, peak memory {memory} KiB", self.shown, self.took)?;
+        writeln!(
+            f,
+            "\n$ {}\nended {end} after {:?} ({:?} at full speed), peak memory {memory} KiB",
+            self.shown, self.took, self.at_full_speed
+        )?;
         write!(f, "--- stdout ---\n{}\n--- stderr ---\n{}\n---", self.stdout, self.stderr)
     }
 }

@@ -2,6 +2,7 @@
 //! it is dropped, and whatever fails shows the whole log.
 
 use crate::clock::{self, LIMIT};
+use crate::full_speed;
 use crate::outcome::Outcome;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process, prlimit};
 use std::fs;
@@ -41,6 +42,7 @@ impl Process {
         let stdout = child.stdout.take().map(|pipe| drain(pipe, Output::Stdout, &log));
         let stderr = child.stderr.take().map(|pipe| drain(pipe, Output::Stderr, &log));
         let drains = stdout.into_iter().chain(stderr).collect();
+        full_speed::begin();
         Self { name, shown, child, log, drains, started: clock::now(), peak_memory: 0 }
     }
 
@@ -68,7 +70,7 @@ impl Process {
             if let Some(status) = ended {
                 panic!("{} ended ({status}) before it printed {what}\n{}", self.name, self.log());
             }
-            assert!(start.elapsed() < LIMIT, "{} did not print {what}\n{}", self.name, self.log());
+            assert!(!full_speed::is_over(start, LIMIT), "{} did not print {what}\n{}", self.name, self.log());
             clock::breathe();
         }
     }
@@ -85,7 +87,7 @@ impl Process {
                 return found;
             }
             self.assert_running();
-            assert!(start.elapsed() < LIMIT, "waited in vain for: {what}\n{}", self.log());
+            assert!(!full_speed::is_over(start, LIMIT), "waited in vain for: {what}\n{}", self.log());
             clock::breathe();
         }
     }
@@ -137,10 +139,15 @@ impl Process {
             if let Some(status) = self.exit_status() {
                 break status;
             }
-            assert!(start.elapsed() < limit, "{} did not end within {limit:?}\n{}", self.name, self.log());
+            assert!(
+                !full_speed::is_over(start, limit),
+                "{} did not end within {limit:?}\n{}",
+                self.name,
+                self.log()
+            );
             clock::breathe();
         };
-        let took = self.started.elapsed();
+        let (took, at_full_speed) = (self.started.elapsed(), full_speed::since(self.started));
         self.finish_drains();
         let text = |wanted: Output| {
             let log = lock(&self.log);
@@ -154,6 +161,7 @@ impl Process {
             stdout: text(Output::Stdout),
             stderr: text(Output::Stderr),
             took,
+            at_full_speed,
             peak_memory: self.peak_memory,
         }
     }

@@ -1,11 +1,14 @@
 use cascade_tests::address::{Mute, Reserved};
 use cascade_tests::cascade_file::TestFile;
-use cascade_tests::clock::{LIMIT, eventually};
+use cascade_tests::clock::{self, LIMIT, eventually};
 use cascade_tests::foreign_client::{ForeignClient, fetch, request};
 use cascade_tests::foreign_peer::{Answer, Delivery, ForeignPeer, Greeting, Reading, Script};
 use cascade_tests::foreign_tracker::{ForeignTracker, Manner};
+use cascade_tests::full_speed;
 use cascade_tests::tracker_client::{LIST, Request, SUBSCRIBE, exchange};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 fn file() -> TestFile {
@@ -147,7 +150,7 @@ fn greetings_that_are_none() {
 fn a_slow_peer_keeps_to_its_rate_and_a_peer_that_vanishes_is_gone() {
     let file = TestFile::random("slow.bin", 100_000, 100_000);
     let mut peer = ForeignPeer::start(&file, Script::default().slow(200_000));
-    let start = cascade_tests::clock::now();
+    let start = clock::now();
     fetch(peer.addr, &file, 0).assert_block(&file, 0);
     assert!(start.elapsed() >= Duration::from_millis(450), "{:?}", start.elapsed());
     peer.vanish();
@@ -190,4 +193,25 @@ fn addresses_do_what_their_names_say() {
     let stream = TcpStream::connect_timeout(&mute.addr, LIMIT).expect("the backlog takes it");
     stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert!(std::io::Read::read(&mut &stream, &mut [0]).is_err());
+}
+
+#[test]
+fn the_time_at_full_speed_is_shorter_on_a_busy_machine() {
+    full_speed::begin();
+    let quiet = clock::now();
+    clock::pause(Duration::from_millis(300));
+    let seen = full_speed::since(quiet);
+    assert!(!seen.is_zero() && seen <= quiet.elapsed());
+    let (start, ends) = (clock::now(), AtomicBool::new(false));
+    let spinners = 6 * thread::available_parallelism().map_or(1, usize::from);
+    let share = thread::scope(|scope| {
+        for _ in 0..spinners {
+            scope.spawn(|| while !ends.load(Ordering::Relaxed) {});
+        }
+        clock::pause(Duration::from_secs(3));
+        let share = full_speed::since(start).as_secs_f64() / start.elapsed().as_secs_f64();
+        ends.store(true, Ordering::Relaxed);
+        share
+    });
+    assert!(share < 0.9, "{share}");
 }

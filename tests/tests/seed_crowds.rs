@@ -5,6 +5,7 @@ use cascade_tests::extended_client::ExtendedClient;
 use cascade_tests::extension::{Item, Marker, NEWS};
 use cascade_tests::foreign_client::{ForeignClient, fetch, request};
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
+use cascade_tests::full_speed;
 use cascade_tests::process::Process;
 use cascade_tests::scene::Scene;
 use std::net::SocketAddr;
@@ -64,14 +65,18 @@ fn clients_that_take_nothing_cost_nothing() {
         let start = clock::now();
         client.send(&[5, 5]);
         let _ = client.receive_news();
-        assert!(start.elapsed() < AT_ONCE, "a question for news was answered after {:?}", start.elapsed());
+        assert!(
+            full_speed::since(start) < AT_ONCE,
+            "a question for news was answered after {:?}",
+            start.elapsed()
+        );
         // And version 1 is served as if they were not there.
         let mut client = ForeignClient::connect(addr);
         let start = clock::now();
         for block in 0..blocks {
             client.ask(&scene.file.hash, block).unwrap().assert_block(&scene.file, block);
         }
-        assert!(start.elapsed() < AT_ONCE * 2, "{blocks} blocks took {:?}", start.elapsed());
+        assert!(full_speed::since(start) < AT_ONCE * 2, "{blocks} blocks took {:?}", start.elapsed());
     }
 }
 
@@ -107,7 +112,7 @@ fn listeners_that_take_nothing_cost_nothing() {
     let mut client = ExtendedClient::connect(addr, &scene.file, 7002);
     assert!(!client.ask_news().is_empty(), "a newcomer is told what there is");
     client.ask(7).1.assert_block(&scene.file, 7);
-    assert!(start.elapsed() < AT_ONCE, "a newcomer waited {:?}", start.elapsed());
+    assert!(full_speed::since(start) < AT_ONCE, "a newcomer waited {:?}", start.elapsed());
 }
 
 /// A leecher has news all the time.
@@ -153,7 +158,7 @@ fn listeners_do_not_slow_a_leecher() {
             }
         };
     }
-    assert!(start.elapsed() < Duration::from_secs(15), "20 blocks took {:?}", start.elapsed());
+    assert!(full_speed::since(start) < Duration::from_secs(15), "20 blocks took {:?}", start.elapsed());
     assert!(
         listeners.iter_mut().all(|listener| listener.receive().is_ok()),
         "all of them were told something"
@@ -207,7 +212,7 @@ fn held_connections_keep_nobody_out_and_leave_no_trace() {
     // A newcomer is answered at once, and soon with a block: a client that takes nothing makes room.
     let start = clock::now();
     let answer = ForeignClient::connect(addr).ask(&scene.file.hash, 5);
-    assert!(start.elapsed() < AT_ONCE, "{answer:?} after {:?}", start.elapsed());
+    assert!(full_speed::since(start) < AT_ONCE, "{answer:?} after {:?}", start.elapsed());
     clock::within(Duration::from_secs(4), "a block while others hold connections", served);
     // Half of a request is nothing either.
     drop(held);
@@ -242,7 +247,7 @@ fn a_process_without_a_descriptor_says_so_and_goes_on() {
         answers.push(client.ask(&scene.file.hash, 5).map(|response| response.status));
         // Held: where one descriptor has become free meanwhile, it is free once.
         clients.push(client);
-        assert!(start.elapsed() < AT_ONCE, "{answers:?} after {:?}", start.elapsed());
+        assert!(full_speed::since(start) < AT_ONCE, "{answers:?} after {:?}", start.elapsed());
     }
     seeder.wait_line("a warning", |line| line.contains("ulimit -n").then_some(()));
     assert_eq!(seeder.log().matches("ulimit -n").count(), 1, "{}", seeder.log());

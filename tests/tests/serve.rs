@@ -1,4 +1,4 @@
-use cascade_tests::address::Reserved;
+use cascade_tests::address::{self, Reserved};
 use cascade_tests::cascade_file::TestFile;
 use cascade_tests::clock;
 use cascade_tests::extended_client::ExtendedClient;
@@ -9,11 +9,15 @@ use cascade_tests::http;
 use cascade_tests::launch::Launch;
 use cascade_tests::process::{Process, Signal, has_open};
 use cascade_tests::scene::Scene;
+use cascade_tests::tracker_client::{LIST, Request};
 use cascade_tests::tree;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -265,6 +269,44 @@ fn what_is_missing_is_downloaded_and_served_and_a_command_is_run() {
 }
 
 #[test]
+fn a_file_of_the_users_is_not_replaced_by_a_download() {
+    let files = ["notes", "edited", "cut"].map(file);
+    let seeders = files.each_ref().map(|file| Scene::new(file.clone(), &[]));
+    let seeding = seeders.each_ref().map(Scene::seeding);
+    let peers: Vec<_> = seeding.iter().map(|(_, at)| *at).collect();
+    let scene = Box { tracker: ForeignTracker::listing(&peers), ..Box::new() };
+    let [notes, edited, cut] = &files;
+    let own = [
+        (notes, b"not what the .cascade file describes".to_vec()),
+        (edited, edited.data_with(|block| block == 3)),
+        (cut, cut.data[..cut.data.len() / 2].to_vec()),
+    ];
+    for (file, bytes) in &own {
+        let _ = file.write_cascade(scene.dir());
+        fs::write(scene.dir().join(&file.name), bytes).unwrap();
+    }
+    let (mut server, addr) = scene.start_with(&["--download"]);
+    for file in [notes, edited] {
+        let text = format!("{} has bytes that", scene.dir().join(&file.name).display());
+        server.wait_line("that it is left alone", |line| line.contains(&text).then_some(()));
+    }
+    server.wait_until("what was cut", || {
+        (fs::read(scene.dir().join(&cut.name)).ok()? == *cut.data).then_some(())
+    });
+    for (file, bytes) in &own[..2] {
+        assert!(fs::read(scene.dir().join(&file.name)).unwrap() == *bytes, "{}", file.name);
+    }
+    // What of it is right is served.
+    server.wait_until("a block", || (fetch(addr, edited, 0).status == 0).then_some(()));
+    assert_ne!(fetch(addr, edited, 3).status, 0);
+    // Its owner has moved it away.
+    fs::rename(scene.dir().join(&notes.name), scene.dir().join("mine")).unwrap();
+    server.wait_until("the download", || {
+        (fs::read(scene.dir().join(&notes.name)).ok()? == *notes.data).then_some(())
+    });
+}
+
+#[test]
 fn a_command_that_fails_is_told_and_runs_once_for_each_new_file() {
     let scene = Box::new();
     let mut server = scene.launch().args(["--exec", "exit 3"]).start();
@@ -385,6 +427,71 @@ fn a_tracker_that_is_away_is_told_later() {
     let tracker = ForeignTracker::start_at(Manner::Proper, at);
     let registered = server.wait_until("a registration", || tracker.first_subscriber(&file.hash));
     assert_eq!(registered, addr);
+}
+
+/// Passes connections on to a tracker, each after a pause while `slow`.
+#[derive(Default)]
+struct Relay {
+    slow: AtomicBool,
+    taken: AtomicUsize,
+    open: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Relay {
+    fn start(tracker: SocketAddr) -> (Arc<Self>, SocketAddr) {
+        let (relay, listener) = (Arc::<Self>::default(), address::listener());
+        let (shared, addr) = (Arc::clone(&relay), listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let relay = Arc::clone(&shared);
+                thread::spawn(move || relay.pass(client, tracker));
+            }
+        });
+        (relay, addr)
+    }
+
+    fn pass(&self, client: TcpStream, tracker: SocketAddr) {
+        if self.slow.load(Ordering::SeqCst) {
+            self.taken.fetch_add(1, Ordering::SeqCst);
+            let open = 1 + self.open.fetch_add(1, Ordering::SeqCst);
+            self.most.fetch_max(open, Ordering::SeqCst);
+            clock::pause(Duration::from_millis(300));
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+        let Ok(server) = TcpStream::connect(tracker) else { return };
+        let ends = [(&client, &server), (&server, &client)];
+        thread::scope(|scope| {
+            for (mut from, mut to) in ends {
+                scope.spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn of_many_files_that_go_at_once_a_few_goodbyes_are_said_at_a_time() {
+    const FILES: usize = 150;
+    let scene = Box::new();
+    let tracker = crate::tracker_setup::RunningTracker::open();
+    let (relay, addr) = Relay::start(tracker.addr);
+    let files: Vec<_> =
+        (0..FILES).map(|number| TestFile::random(&format!("{number:03}"), 2_000, 1_000)).collect();
+    let paths: Vec<_> = files.iter().map(|file| scene.put(file)).collect();
+    let launch = Launch::peer("serve").env("XDG_STATE_HOME", scene.state.path()).arg(scene.dir());
+    let mut server = launch.args(["-l", "127.0.0.1:0", "-t"]).arg(addr.to_string()).start();
+    let listed =
+        |file: &TestFile| Request::new(LIST, file.hash, [127, 0, 0, 9], 9).ask(tracker.addr).entries().len();
+    server.wait_until("all registrations", || files.iter().all(|file| listed(file) == 1).then_some(()));
+    relay.slow.store(true, Ordering::SeqCst);
+    paths.iter().for_each(|path| fs::remove_file(path.with_added_extension("cascade")).unwrap());
+    server.wait_until("all goodbyes", || (relay.taken.load(Ordering::SeqCst) >= FILES).then_some(()));
+    let most = relay.most.load(Ordering::SeqCst);
+    // As many questions may be under way.
+    assert!(most <= 64, "{most} connections at the same time");
 }
 
 #[test]

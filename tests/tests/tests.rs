@@ -8,11 +8,16 @@
     reason = "the functions beside the #[test] ones are tests, too"
 )]
 
+/// Which module uses which.
+mod structure;
+
 /// The doubles among themselves: what the other tests rely on.
 mod doubles;
 /// The fixtures: golden bytes of both wire protocols and of `.cascade` files.
 mod golden;
 
+/// Both programs under a service manager.
+mod service;
 /// `tracker`: protocol §2 from raw bytes.
 mod tracker;
 /// `tracker`: configuration, command line, signals.

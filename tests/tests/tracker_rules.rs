@@ -98,6 +98,40 @@ fn a_configuration_is_read_again_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
+fn a_new_folder_that_cannot_be_read_leaves_the_rules_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    let file = TestFile::random("kept.bin", 100, 10);
+    fs::create_dir(folder.path().join("files")).unwrap();
+    let _ = file.write_cascade(&folder.path().join("files"));
+    write_config(&config, &[], r#", "listen": "127.0.0.1:0", "allow-dir": "files""#);
+    let mut tracker = RunningTracker::with_args(Launch::tracker().arg(&config));
+    subscribe(tracker.addr, file.hash, 1);
+    write_config(&config, &[HASH], r#", "listen": "127.0.0.1:0", "allow-dir": "flies""#);
+    tracker.process.signal(Signal::HUP);
+    tracker.process.wait_line("what is wrong", |line| {
+        (line.contains("flies: cannot read the folder") && line.contains("the rules of before stay"))
+            .then_some(())
+    });
+    assert_eq!((listed(tracker.addr, file.hash), status(tracker.addr, HASH)), (1, 1));
+    write_config(&config, &[HASH], r#", "listen": "127.0.0.1:0", "allow-dir": "files""#);
+    clock::eventually("the new rules", || (status(tracker.addr, HASH) == 0).then_some(()));
+    assert_eq!(listed(tracker.addr, file.hash), 1);
+}
+
+#[test]
+fn a_tracker_that_has_nothing_to_be_read_again_serves_on() {
+    let mut tracker = RunningTracker::open();
+    subscribe(tracker.addr, HASH, 1);
+    for _ in 0..20 {
+        tracker.process.signal(Signal::HUP);
+    }
+    tracker.process.wait_line("that it was heard", |line| line.contains("no configuration").then_some(()));
+    assert_eq!(listed(tracker.addr, HASH), 1);
+    tracker.process.end_by(Signal::TERM).assert_code(0);
+}
+
+#[test]
 fn every_option_can_stand_in_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let file = TestFile::random("named.bin", 100, 10);
@@ -133,6 +167,7 @@ fn check_says_what_is_wrong_and_a_configuration_may_be_named_check() {
         (r#", "allow-dir": "no-such-dir""#, "no-such-dir"),
         (r#", "state": "no/such/state""#, "state"),
         (r#", "state": 7"#, "\"state\""),
+        (r#", "state": ".""#, "state: "),
         (r#", "state-every": 0"#, "\"state-every\""),
         (r#", "web": "here""#, "\"web\""),
         (r#", "wbe": true"#, "\"wbe\""),

@@ -81,7 +81,7 @@ fn metrics_are_what_prometheus_reads() {
     let metrics = http::get(at, "/metrics");
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4"));
     let had = format!(
-        "cascade_file_blocks_had{{cascade_hash=\"{}\",file=\"film.mkv\"}} {}",
+        "cascade_file_blocks_done{{cascade_hash=\"{}\",file=\"film.mkv\"}} {}",
         file.hex(),
         file.blocks()
     );

@@ -13,10 +13,10 @@
 
 use cascade_format::CascadeHash;
 use cascade_tracker::Policy;
+use cascade_tracker::frames::Kept;
 use cascade_tracker::registry::{Bounds, Claim, LIFETIME_SECS, Registration, Registry, Source};
 use cascade_tracker::responder::{Now, Responder};
 use cascade_tracker::state::StateFile;
-use cascade_tracker::state::format::Kept;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 use std::sync::Arc;

@@ -2,13 +2,15 @@
 
 use crate::clock;
 use crate::limits::MAX_EMBEDDED_CONNECTIONS;
+#[cfg(feature = "cli")]
+use crate::others::Handover;
 use crate::policy::Policy;
 use crate::registry::Bounds;
 use crate::responder::Responder;
 use crate::server::{Patience, REQUEST_TIMEOUT, Server, Stopper, time_since};
 use crate::state::{Keeper, Loaded, StateFile};
 #[cfg(feature = "cli")]
-use crate::store::{Handover, Running, Store};
+use crate::store::{Running, Store};
 use crate::view::View;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::Future;

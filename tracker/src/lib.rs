@@ -12,6 +12,7 @@ pub mod allow;
 pub mod ask;
 pub mod config;
 pub mod desk;
+pub mod frames;
 pub mod intake;
 pub mod limits;
 pub mod log;
@@ -19,6 +20,7 @@ pub mod policy;
 pub mod registry;
 pub mod responder;
 pub mod state;
+#[cfg(feature = "cli")]
 pub mod store;
 
 // Public for the program and for its man page.
@@ -31,8 +33,10 @@ mod clock;
 mod driver;
 mod file;
 mod folder;
+mod others;
 mod server;
 mod view;
+mod waken;
 
 pub use config::Config;
 pub use desk::Desk;

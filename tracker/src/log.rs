@@ -13,7 +13,7 @@ mod page;
 mod rate;
 
 use crate::clock;
-pub use line::Format;
+pub use line::{Format, is_journal};
 use page::Page;
 use rate::Rate;
 use std::io::{self, Write};

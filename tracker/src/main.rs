@@ -13,7 +13,7 @@ use cascade_tracker::{Policy, Tracker, View, limits};
 use clap::Parser;
 use page::Page;
 use sd_notify::NotifyState;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -150,8 +150,10 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
     let served = runtime.block_on(async {
         // Before the line is printed: a program that reads it may send a signal at once.
         let stop = stop_signal()?;
-        let (ask, asked) = sync_channel(1);
-        let reload = if setup.changes() { Some(signal(SignalKind::hangup())?) } else { None };
+        let ((ask, asked), changes) = (sync_channel(1), setup.changes());
+        // One in a terminal that has nothing to read again ends with its terminal, as any program does.
+        let hears = changes || !io::stdin().is_terminal();
+        let hang_ups = if hears { Some(signal(SignalKind::hangup())?) } else { None };
         let shown =
             page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
         // Who reads both finds what was said before it served before this.
@@ -171,11 +173,13 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         };
         // A service manager waits for this; elsewhere it does nothing.
         let _ = sd_notify::notify(&[NotifyState::Ready]);
-        let stop = stop_or_reload(stop, reload, &ask);
+        let stop = async {
+            stop_or_reload(stop, hang_ups, changes.then_some(&ask)).await;
+            let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        };
         let served = tracker.run_seen(seen, stop).await;
         // The watcher of the rules ends with this.
         drop(ask);
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
         served
     });
     served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
@@ -230,16 +234,22 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ready when `stop` is; has the rules read again at each signal before.
-async fn stop_or_reload(stop: impl Future<Output = ()>, reload: Option<HangUps>, ask: &SyncSender<()>) {
-    let Some(mut reload) = reload else { return stop.await };
+/// Ready when `stop` is; has the rules read again at each signal before. A service manager sends it to a tracker without
+/// rules that change as well, and that serves on.
+async fn stop_or_reload(
+    stop: impl Future<Output = ()>,
+    hang_ups: Option<HangUps>,
+    ask: Option<&SyncSender<()>>,
+) {
+    let Some(mut hang_ups) = hang_ups else { return stop.await };
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => return,
-            _ = reload.recv() => {
+            _ = hang_ups.recv() => match ask {
                 // One that waits already is enough.
-                let _ = ask.try_send(());
+                Some(ask) => drop(ask.try_send(())),
+                None => tracing::info!("SIGHUP: there is no configuration to be read again"),
             }
         }
     }

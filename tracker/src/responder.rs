@@ -19,7 +19,7 @@ mod near;
 mod rooms;
 mod shared;
 
-pub use keep::Export;
+pub use keep::{Export, Part};
 
 pub use rooms::SwarmState;
 

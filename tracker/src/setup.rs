@@ -80,8 +80,10 @@ impl Setup {
         if let Some((state, _)) = &plan.state {
             let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
-            if !folder.is_dir() {
-                let config = cli.config().unwrap_or(Path::new("")).display();
+            let config = cli.config().unwrap_or(Path::new("")).display();
+            if std::fs::metadata(state).is_ok_and(|there| !there.is_file()) {
+                faults.push(format!("{config}: state: {} is no file", state.display()));
+            } else if !folder.is_dir() {
                 faults.push(format!("{config}: state: there is no folder {}", folder.display()));
             }
         }
@@ -143,7 +145,13 @@ impl Setup {
 
     /// Reads the configuration again; returns whether it is right.
     fn read_again(&mut self, say: &mut impl FnMut(String)) -> bool {
-        let mut plan = match self.cli.plan() {
+        let changed = |plan: &Plan| plan.allow_dir.as_deref() != self.folder.as_ref().map(Folder::path);
+        let plan = self.cli.plan().and_then(|plan| {
+            // As at the start, a new folder that cannot be read is a mistake.
+            plan.allow_dir.as_deref().filter(|_| changed(&plan)).map_or(Ok(()), readable)?;
+            Ok(plan)
+        });
+        let mut plan = match plan {
             Ok(plan) => plan,
             Err(error) => {
                 say(format!("{error}; the rules of before stay"));
@@ -163,7 +171,7 @@ impl Setup {
             say("prefer-near is what it was at the start: restart the tracker to change it".to_owned());
             plan.policy = plan.policy.with_near(self.plan.policy.near().cloned());
         }
-        if plan.allow_dir.as_deref() != self.folder.as_ref().map(Folder::path) {
+        if changed(&plan) {
             self.folder = plan.allow_dir.as_deref().map(Folder::new);
         }
         self.plan = plan;

@@ -1,9 +1,8 @@
 //! A look at a running tracker from other threads of its process: they ask, the tracker's own thread answers.
 
 use crate::policy::Policy;
-use crate::responder::{Export, Now, Responder, SwarmState};
-use crate::server::Waken;
-use crate::state::Part;
+use crate::responder::{Export, Now, Part, Responder, SwarmState};
+use crate::waken::Waken;
 use cascade_format::CascadeHash;
 use cascade_format::tracker_room::Page;
 use std::sync::Arc;

@@ -90,7 +90,7 @@ impl Metrics {
         let gauge = |name, help| self.gauge(name, help, labels);
         let length = gauge("cascade_file_length_bytes", "Length of the file.")?;
         let blocks = gauge("cascade_file_blocks", "Blocks of the file.")?;
-        let had = gauge("cascade_file_blocks_had", "Verified blocks of the file.")?;
+        let had = gauge("cascade_file_blocks_done", "Verified blocks of the file.")?;
         let in_flight = gauge("cascade_file_blocks_in_flight", "Blocks that are on their way here.")?;
         let rate =
             gauge("cascade_file_receive_bytes_per_second", "Bytes of the file that arrive in a second.")?;

@@ -38,12 +38,12 @@ impl Source for Busy {
             let member = Member {
                 name: Some(format!("lab-{number}")),
                 address: address.clone(),
-                blocks_had: Some(at + number),
+                blocks_done: Some(at + number),
                 presence: "here",
                 bytes_per_second: Some(1_000_000 + at * number % 1000),
                 bytes_received: Some(at * 1_048_576 + number),
                 bytes_given: Some(at * 524_288 + number),
-                version: Some("cascade 0.1.0".into()),
+                program: Some("cascade 0.1.0".into()),
                 ..Member::default()
             };
             (address, member)

@@ -5,6 +5,7 @@ use super::{CommonOptions, Start};
 use crate::error::{BenchError, Result};
 use crate::machine::Machine;
 use crate::table::{self, Goal};
+use crate::turns;
 use serde::Serialize;
 
 mod crowd;
@@ -68,7 +69,7 @@ pub fn run(options: &Options) -> Result<()> {
     let rows: &[Row] = if options.only.is_empty() { &Row::ALL } else { &options.only };
     let mut all = Vec::new();
     for row in rows {
-        let work = super::run_folder(folder.path())?;
+        let work = turns::run_folder(folder.path())?;
         let found = match row {
             Row::Slow => single::slow(&binaries, options.runs, work.path()),
             Row::Fast => single::fast(&binaries, options.runs, work.path()),

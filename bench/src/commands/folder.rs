@@ -168,7 +168,7 @@ pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {
 
 /// One transfer in a folder of its own, compared off the clock and removed.
 fn run_once(row: &mut Row, dir: &Path) -> Result<()> {
-    let work = super::run_folder(dir)?;
+    let work = turns::run_folder(dir)?;
     let transfer = row.tool.transfer(&Job { data: &row.data, work: work.path() })?;
     row.data.check_copy(&transfer.copy)?;
     transfer.tell(&format!("{}, {}", row.work, row.name), row.length);

@@ -15,6 +15,7 @@ use crate::stats::Spread;
 use crate::swarm::SEEDER;
 use crate::swarm::clients::{Cascade, Client, Node};
 use crate::table::{self, Goal, Table};
+use crate::turns;
 use crate::units::{parse_size, show_size};
 use serde::Serialize;
 use std::path::Path;
@@ -152,7 +153,7 @@ fn run_rows(options: &Options) -> Result<()> {
     let mut rows: Vec<Rows> = chosen.map(|row| Rows { row: *row, runs: Vec::new() }).collect();
     for _ in 0..options.runs {
         for Rows { row, runs } in &mut rows {
-            let work = super::run_folder(folder.path())?;
+            let work = turns::run_folder(folder.path())?;
             let run = run_one(options, *row, &client, &data, work.path())?;
             let (others, honest) = (show_size(run.others), show_size(run.sent.saturating_sub(run.others)));
             println!("{:<28} {} s, others {others}, honest {honest}", row.name, shown(run.seconds));

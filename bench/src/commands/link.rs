@@ -12,6 +12,7 @@ use crate::stats::Spread;
 use crate::table::{self, Goal, Table};
 use crate::tools::TRANSFER_WITHIN;
 use crate::tools::binaries::Binaries;
+use crate::turns;
 use crate::units::{parse_size, show_size};
 use path::Path as LinkPath;
 use serde::Serialize;
@@ -135,7 +136,7 @@ fn open_path(options: &Options) -> Result<LinkPath> {
 
 /// What the link carries without files, hashes and requests.
 fn plain_tcp(path: &LinkPath, length: u64, folder: &Path) -> Result<Run> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let (_sender, receiver) = path.start_plain(length, work.path())?;
     follow(path, receiver)
 }
@@ -147,7 +148,7 @@ fn download(
     cascade: &CascadeFile,
     folder: &Path,
 ) -> Result<Run> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let copy = work.path().join("copy");
     let (_servers, receiver) = path.start_download(binaries, data, cascade, &copy, work.path())?;
     let run = follow(path, receiver)?;

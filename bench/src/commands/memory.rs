@@ -10,6 +10,7 @@ use crate::table::{self, Goal, Table};
 use crate::tools::binaries::Binaries;
 use crate::tools::cascade::{Cascade, Source};
 use crate::tools::{Job, READY_WITHIN, TRANSFER_WITHIN, Tool, free_address, probe};
+use crate::turns;
 use crate::units::{MIB, parse_size, show_size};
 use serde::Serialize;
 use std::net::SocketAddrV4;
@@ -58,7 +59,7 @@ struct Report<'a> {
 pub fn run(options: &Options) -> Result<()> {
     let Start { machine, binaries, folder } = options.common.start()?;
     let mut runs = block_sizes(options, &binaries, folder.path())?;
-    let small = super::run_folder(folder.path())?;
+    let small = turns::run_folder(folder.path())?;
     let data = DataFile::random(small.path(), options.many_size)?;
     for block in [64 * 1024, options.many_size] {
         runs.push(many_downloaders(options.peers, &binaries, &data, block, folder.path())?);
@@ -77,11 +78,11 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// One seeder, one downloader, each block size.
 fn block_sizes(options: &Options, binaries: &Binaries, folder: &Path) -> Result<Vec<Peaks>> {
-    let home = super::run_folder(folder)?;
+    let home = turns::run_folder(folder)?;
     let data = DataFile::random(home.path(), options.size)?;
     let mut runs = Vec::new();
     for block in &options.block {
-        let work = super::run_folder(folder)?;
+        let work = turns::run_folder(folder)?;
         let cascade = data.cascade_file(work.path(), *block)?;
         let done =
             Cascade::new(binaries.clone(), cascade).transfer(&Job { data: &data, work: work.path() })?;
@@ -99,7 +100,7 @@ fn many_downloaders(
     block: u64,
     folder: &Path,
 ) -> Result<Peaks> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let cascade = data.cascade_file(work.path(), block)?;
     let source = Source::start(binaries, data, &cascade, work.path())?;
     let mut running = Vec::new();
@@ -124,7 +125,7 @@ fn many_seeders(
     block: u64,
     folder: &Path,
 ) -> Result<Peaks> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let cascade = data.cascade_file(work.path(), block)?;
     // All links come first: each of them changes the file's status, which a running seeder would notice.
     let own = |number: usize| work.path().join(format!("seed-{number}"));

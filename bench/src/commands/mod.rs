@@ -25,6 +25,7 @@ pub mod verify;
 use crate::error::{BenchError, Context, Result};
 use crate::machine::Machine;
 use crate::tools::binaries::{Binaries, BinaryOptions};
+use crate::units::parse_size;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -38,6 +39,22 @@ pub struct CommonOptions {
     /// Which binaries it measures.
     #[command(flatten)]
     pub binaries: BinaryOptions,
+}
+
+/// A file, and how often it is worked at.
+#[derive(Debug, Clone, clap::Args)]
+pub struct FileOptions {
+    /// Size of the file
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
+    size: u64,
+    /// Block size
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_size)]
+    block: u64,
+    /// Rounds
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    runs: usize,
+    #[command(flatten)]
+    common: CommonOptions,
 }
 
 /// What a benchmark begins with.
@@ -114,13 +131,4 @@ impl PlaceOptions {
 fn write_json(path: &Path, report: &impl Serialize) -> Result<()> {
     let text = serde_json::to_vec_pretty(report).context(|| "cannot encode the report".to_owned())?;
     std::fs::write(path, text).context(|| format!("cannot write {}", path.display()))
-}
-
-/// A new folder for one run, removed when dropped.
-///
-/// # Errors
-/// It cannot be made.
-pub fn run_folder(inside: &Path) -> Result<TempDir> {
-    let made = tempfile::Builder::new().prefix("run-").tempdir_in(inside);
-    made.context(|| format!("cannot create a folder in {}", inside.display()))
 }

@@ -113,7 +113,7 @@ fn run_rows(options: &Options) -> Result<()> {
     for round in 0..options.runs {
         for at in turns::order(rows.len(), round) {
             let Some(row) = rows.get_mut(at) else { continue };
-            let work = super::run_folder(folder.path())?;
+            let work = turns::run_folder(folder.path())?;
             let swarm =
                 Swarm { options, binaries: &binaries, data: &data, cascade: &cascade, work: work.path() };
             let run = swarm.run(row.arguments)?;

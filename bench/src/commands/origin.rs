@@ -12,6 +12,7 @@ use crate::table::{self, Goal, Table};
 use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Source;
 use crate::tools::{READY_WITHIN, free_address, nginx, probe};
+use crate::turns;
 use crate::units::parse_size;
 use serde::Serialize;
 use std::net::SocketAddrV4;
@@ -124,7 +125,7 @@ fn receive(
     from: From,
     folder: &Path,
 ) -> Result<Round> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let origin = match from {
         From::Disk => None,
         From::Bucket => Some(Origin::bucket(data, work.path())?),

@@ -10,6 +10,7 @@ use crate::table::{self, Goal, Table};
 use crate::tools::TRANSFER_WITHIN;
 use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Source;
+use crate::turns;
 use crate::units::{mib_per_second, parse_size, show_size};
 use serde::Serialize;
 use std::path::Path;
@@ -90,7 +91,7 @@ fn download_together(
     count: usize,
     folder: &Path,
 ) -> Result<Group> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let source = Source::start(binaries, data, cascade, work.path())?;
     let mut running: Vec<Measured> = Vec::new();
     let copy = |number: usize| work.path().join(format!("copy-{number}"));

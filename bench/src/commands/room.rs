@@ -16,6 +16,7 @@ use crate::swarm::scenario::Scenario;
 use crate::swarm::{SEEDER, TRACKER};
 use crate::table::{self, Goal};
 use crate::tools::binaries::Binaries;
+use crate::turns;
 use crate::units::parse_size;
 use serde::Serialize;
 use serde_json::Value;
@@ -130,7 +131,7 @@ fn real(options: &Options, binaries: &Binaries, folder: &Path) -> Result<Real> {
     };
     let data = DataFile::random(folder, options.size)?;
     let cascade = data.cascade_file(folder, options.block)?;
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let network = Network::star(&scenario.links(), ETHERNET_MTU)?;
     let (binaries, extra) = (binaries.clone(), Vec::new());
     let client = Cascade { name: "cascade", binaries, cascade, extra, v1_seeder: false };

@@ -1,6 +1,6 @@
 //! `bench share`: how soon a file that is described already can be shared, and how soon a receiver has something.
 
-use super::{CommonOptions, Start};
+use super::{FileOptions, Start};
 use crate::clock;
 use crate::data::{CascadeFile, DataFile};
 use crate::error::{Result, failed};
@@ -10,26 +10,10 @@ use crate::stats::median;
 use crate::table::{self, Goal};
 use crate::tools::binaries::Binaries;
 use crate::tools::{READY_WITHIN, free_address, probe};
-use crate::units::parse_size;
+use crate::turns;
 use serde::Serialize;
 use std::path::Path;
 use std::process::Command;
-
-/// Options of `bench share`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Options {
-    /// Size of the file
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
-    size: u64,
-    /// Block size
-    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_size)]
-    block: u64,
-    /// Rounds
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    runs: usize,
-    #[command(flatten)]
-    common: CommonOptions,
-}
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -48,7 +32,7 @@ struct Report<'a> {
 ///
 /// # Errors
 /// No room, a command that fails or is not ready in time.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &FileOptions) -> Result<()> {
     let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
@@ -96,7 +80,7 @@ fn printed_link(log: &Path) -> Option<String> {
 /// Seconds until a receiver that has only the link serves its first block to others. It serves verified blocks only.
 fn first_byte(binaries: &Binaries, link: &str, cascade: &CascadeFile, folder: &Path) -> Result<f64> {
     let Some(block) = cascade.layout.block(0) else { return failed("the file has no block") };
-    let (address, out) = (free_address()?, super::run_folder(folder)?);
+    let (address, out) = (free_address()?, turns::run_folder(folder)?);
     let mut command = Command::new(&binaries.peer);
     command.args(["download", link, "--sequential", "-l", &address.to_string(), "-o"]).arg(out.path());
     command.env("CASCADE_STATE_DIR", out.path().join("state"));

@@ -159,7 +159,7 @@ fn run_one(options: &Options, machine: &Machine) -> Result<()> {
     println!("{}", scenario.describe());
     for round in 0..options.runs {
         for at in turns::order(rows.len(), round) {
-            let work = super::run_folder(folder.path())?;
+            let work = turns::run_folder(folder.path())?;
             let Some(row) = rows.get_mut(at) else { continue };
             let outcome = swarm::run(&row.scenario, row.client.as_ref(), &data, work.path())?;
             report::tell(&row.name, &row.scenario, &outcome);

@@ -82,7 +82,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let mut rows: Vec<Row> = Vec::new();
     for kind in kinds {
-        let work = super::run_folder(folder.path())?;
+        let work = turns::run_folder(folder.path())?;
         match kind.start(&binaries, FULL_LIST, work.path()) {
             Ok(_) => rows.push(Row { name: kind.name(), kind, runs: Vec::new() }),
             Err(BenchError::Unavailable(why)) => println!("left out: {why}"),
@@ -104,7 +104,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn run_once(row: &mut Row, options: &Options, binaries: &Binaries, folder: &Path) -> Result<()> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let mut tracker = row.kind.start(binaries, FULL_LIST, work.path())?;
     let load = |count| Load {
         tracker: tracker.address,

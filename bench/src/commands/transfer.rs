@@ -208,7 +208,7 @@ fn cascade_entry(binaries: &Binaries, data: &DataFile, folder: &Path, block: u64
 
 /// One transfer in a folder of its own, compared off the clock and removed.
 fn run_once(entry: &mut Entry, folder: &Path) -> Result<()> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let transfer = entry.tool.transfer(&Job { data: &entry.data, work: work.path() })?;
     entry.data.check_copy(&transfer.copy)?;
     transfer.tell(&entry.name, entry.length);

@@ -1,6 +1,6 @@
 //! `bench verify`: `peer verify`, and the check before seeding, beside what one core hashes.
 
-use super::{CommonOptions, Start};
+use super::{FileOptions, Start};
 use crate::contest::{self, Row};
 use crate::data::{self, DataFile};
 use crate::error::{Context, Result};
@@ -10,25 +10,9 @@ use crate::stats::median;
 use crate::table::{self, Goal};
 use crate::tools::binaries::Binaries;
 use crate::tools::{READY_WITHIN, free_address, probe};
-use crate::units::parse_size;
+use crate::turns;
 use serde::Serialize;
 use std::process::Command;
-
-/// Options of `bench verify`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Options {
-    /// Size of the file
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
-    size: u64,
-    /// Block size
-    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_size)]
-    block: u64,
-    /// Rounds
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    runs: usize,
-    #[command(flatten)]
-    common: CommonOptions,
-}
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -50,7 +34,7 @@ const MIN_RATIO: f64 = 1.8;
 ///
 /// # Errors
 /// No room, a command that fails.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &FileOptions) -> Result<()> {
     let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
@@ -97,7 +81,7 @@ fn time_of_seed_check(
     block: u64,
     folder: &std::path::Path,
 ) -> Result<f64> {
-    let work = super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let link = work.path().join(data.name());
     std::fs::hard_link(&data.path, &link).context(|| format!("cannot link {}", link.display()))?;
     let cascade = data.cascade_file(work.path(), block)?;

@@ -6,7 +6,7 @@
 //!  host ──veth──┘
 //! ```
 //!
-//! What stays within a subnet passes its bridge at the speed of the machine, and never the emulator.
+//! What stays within a subnet passes its gate at the speed of the machine, and never the emulator.
 
 use super::driver::{Driver, Route};
 use super::netns::{self, Namespace};
@@ -57,6 +57,8 @@ impl Subnets {
             on(&gate, &format!("link set {name} up txqueuelen 1000"))?;
             on(&gate, &format!("route add {}.{}.0.0/16 dev {name}", NETWORK[0], NETWORK[1]))?;
             gate.set("net/ipv4/ip_forward", "1")?;
+            gate.set("net/ipv4/conf/all/send_redirects", "0")?;
+            gate.set("net/ipv4/conf/bridge0/send_redirects", "0")?;
             hosts.push((1..=*count).map(|host| attach(&gate, subnet, host)).collect::<Result<_>>()?);
             gates.push(gate);
         }
@@ -101,14 +103,16 @@ fn on(namespace: &Namespace, words: &str) -> Result<()> {
     netns::ip(&words)
 }
 
-/// A new host on the gate's bridge.
+/// A new host on the gate's bridge. It reaches its neighbours through the gate: all namespaces share one table of 1,024
+/// link addresses, which is full when 60 hosts know 20 neighbours each, and then nobody reaches anybody.
 fn attach(gate: &Namespace, subnet: u8, host: u8) -> Result<Namespace> {
     let namespace = Namespace::create(&format!("{}h{host}", gate.name()))?;
     let name = namespace.name();
     on(gate, &format!("link add port{host} type veth peer name eth0 netns {name}"))?;
     on(gate, &format!("link set port{host} master bridge0 up"))?;
-    on(&namespace, &format!("addr add {}/24 dev eth0", address(subnet, host)))?;
+    on(&namespace, &format!("addr add {}/32 dev eth0", address(subnet, host)))?;
     on(&namespace, "link set eth0 up")?;
+    on(&namespace, &format!("route add {} dev eth0", address(subnet, GATE)))?;
     on(&namespace, &format!("route add default via {}", address(subnet, GATE)))?;
     namespace.set("net/ipv4/tcp_no_metrics_save", "1")?;
     Ok(namespace)

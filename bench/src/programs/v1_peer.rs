@@ -11,7 +11,7 @@ mod talk;
 use crate::clock;
 use crate::data::DataFile;
 use crate::error::{Context, Result, failed};
-use crate::tools::probe;
+use crate::question::asked;
 use cascade_format::Metafile;
 use cascade_format::tracker_wire::{Command, TrackerRequest};
 use cascade_tests::foreign_peer::{Answer, ForeignPeer, Reading, Script};
@@ -184,7 +184,7 @@ fn part_of(output: &Path) -> PathBuf {
 
 fn ask_tracker(shared: &Shared, options: &Options, command: Command) {
     let request = TrackerRequest { command, cascade_hash: shared.store.hash, listen: options.listen };
-    let list = probe::asked(options.tracker, &request);
+    let list = asked(options.tracker, &request);
     shared.peers().learn(list.into_iter().filter(|peer| *peer != options.listen), clock::now());
 }
 

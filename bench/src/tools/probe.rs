@@ -5,17 +5,13 @@ use crate::clock;
 use crate::data::CascadeFile;
 use crate::error::{Context, Result, failed};
 use crate::programs::own;
+use crate::question::{ANSWER_WITHIN, ask, asked};
 use cascade_format::peer_wire::{self, BlockRequest, ResponseHeader, Status};
-use cascade_format::tracker_wire::{self, Command, TrackerRequest, TrackerResponseHeader};
+use cascade_format::tracker_wire::{Command, TrackerRequest};
 use cascade_format::{Block, CascadeHash, Metafile};
-use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::Path;
 use std::process;
-use std::time::Duration;
-
-/// How long one question may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Blocks that are asked for before a seeder counts as ready.
 const SAMPLES: u64 = 64;
@@ -112,40 +108,17 @@ pub fn listed(tracker: SocketAddrV4, hash: CascadeHash) -> Vec<SocketAddrV4> {
     asked(tracker, &TrackerRequest { command: Command::List, cascade_hash: hash, listen })
 }
 
-/// The addresses that `tracker` answers a request with; none when it refuses or is not there.
-#[must_use]
-pub fn asked(tracker: SocketAddrV4, request: &TrackerRequest) -> Vec<SocketAddrV4> {
-    let mut header = [0; tracker_wire::RESPONSE_HEADER_LEN];
-    let Some(stream) = ask(tracker, &request.encode(), &mut header) else { return Vec::new() };
-    let header = TrackerResponseHeader::parse(&header);
-    let mut body = Vec::new();
-    let read = stream.take(header.body_len.into()).read_to_end(&mut body);
-    if read.is_err() || header.status != tracker_wire::STATUS_OK {
-        return Vec::new();
-    }
-    tracker_wire::parse_peer_list(&body)
-        .map_or_else(|_| Vec::new(), |list| list.map(|entry| entry.addr).collect())
-}
-
 /// Whether something accepts connections there.
 #[must_use]
 pub fn accepts(address: SocketAddrV4) -> bool {
     TcpStream::connect_timeout(&address.into(), ANSWER_WITHIN).is_ok()
 }
 
-/// Sends a request, reads the header of the answer; `None` when either fails.
-fn ask(address: SocketAddrV4, request: &[u8], header: &mut [u8]) -> Option<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&address.into(), ANSWER_WITHIN).ok()?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
-    stream.write_all(request).ok()?;
-    stream.read_exact(header).ok()?;
-    Some(stream)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use cascade_format::Layout;
+    use std::io::{Read, Write};
     use std::net::{SocketAddr, TcpListener};
 
     /// A server that answers one connection with `reply`.

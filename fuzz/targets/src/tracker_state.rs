@@ -2,8 +2,8 @@
 
 use crate::{Seed, assert_one_line};
 use cascade_format::CascadeHash;
+use cascade_tracker::frames::{self, Fault, FrameWriter, Kept};
 use cascade_tracker::registry::{AddressV6, Registration, Source};
-use cascade_tracker::state::format::{self, Fault, FrameWriter, Kept};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// A registration has this many bytes at least.
@@ -18,13 +18,13 @@ pub fn run(data: &[u8]) {
     check(data);
     let mut frame = vec![0; 8];
     frame.extend_from_slice(data);
-    format::seal(&mut frame);
-    check(&[format::header(), frame].concat());
+    frames::seal(&mut frame);
+    check(&[frames::header(), frame].concat());
 }
 
 fn check(bytes: &[u8]) {
     let mut told = Vec::new();
-    let read = format::read(bytes, |kept, unix| told.push((kept, unix)));
+    let read = frames::read(bytes, |kept, unix| told.push((kept, unix)));
     assert!(told.len() <= bytes.len() / SHORTEST, "{} registrations of {} bytes", told.len(), bytes.len());
     match read {
         Ok(number) => assert_eq!(number, told.len() as u64),
@@ -32,13 +32,13 @@ fn check(bytes: &[u8]) {
         Err(fault) => assert_one_line(&fault.to_string()),
     }
     let mut again = Vec::new();
-    let number = format::read(write(&told).as_slice(), |kept, unix| again.push((kept, unix)));
+    let number = frames::read(write(&told).as_slice(), |kept, unix| again.push((kept, unix)));
     assert_eq!((number.ok(), again), (Some(told.len() as u64), told));
 }
 
 /// A state with these registrations, each in a frame of its own.
 fn write(told: &[(Kept, u32)]) -> Vec<u8> {
-    let (mut bytes, mut frame) = (format::header(), Vec::new());
+    let (mut bytes, mut frame) = (frames::header(), Vec::new());
     for (kept, unix) in told {
         match kept {
             Kept::V4(one) => {
@@ -52,10 +52,10 @@ fn write(told: &[(Kept, u32)]) -> Vec<u8> {
                 writer.finish();
             }
         }
-        format::seal(&mut frame);
+        frames::seal(&mut frame);
         bytes.extend_from_slice(&frame);
     }
-    format::end(&mut frame, 7, told.len() as u64);
+    frames::end(&mut frame, 7, told.len() as u64);
     [bytes, frame].concat()
 }
 
@@ -81,7 +81,7 @@ pub fn seeds() -> Vec<Seed> {
         *byte ^= 1;
     }
     let payload = whole.get(24..73).unwrap_or_default().to_vec();
-    let long = [&format::header()[..], &[0xff; 8], &[4; 100]].concat();
+    let long = [&frames::header()[..], &[0xff; 8], &[4; 100]].concat();
     let cut = whole.get(..whole.len() - 1).unwrap_or_default().to_vec();
     let trailing = [&whole[..], b"x"].concat();
     vec![
@@ -92,7 +92,7 @@ pub fn seeds() -> Vec<Seed> {
         ("length-too-large", long),
         ("cut", cut),
         ("trailing", trailing),
-        ("header-alone", format::header()),
+        ("header-alone", frames::header()),
         ("no-bytes", Vec::new()),
     ]
 }

@@ -3,8 +3,8 @@
 use super::together::check_together;
 use super::{CheckOptions, check_with, file_hash};
 use crate::create::Way;
+use crate::ground::Ground;
 use crate::metafile::MetafileOnDisk;
-use crate::store::ground::Ground;
 use cascade_format::{FileHash, Have, Layout};
 use std::io;
 use std::num::NonZeroUsize;

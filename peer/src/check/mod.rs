@@ -8,18 +8,15 @@
 mod checker;
 mod cursor;
 mod findings;
-mod holes;
 mod together;
 mod whole;
 mod zeroes;
 
 pub use findings::{Findings, WholeFile};
-pub use holes::is_empty_of_data;
-pub(crate) use holes::is_hole;
 pub use whole::file_hash;
 
+use crate::ground::Ground;
 use crate::metafile::MetafileOnDisk;
-use crate::store::ground::Ground;
 use cascade_format::Have;
 use checker::Checker;
 use cursor::Cursor;

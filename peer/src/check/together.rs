@@ -2,8 +2,8 @@
 
 use super::check;
 use crate::create::{PassError, Way, hash_all};
+use crate::ground::Ground;
 use crate::metafile::MetafileOnDisk;
-use crate::store::ground::Ground;
 use cascade_format::{BlockHash, FileHash, Have};
 use std::cell::Cell;
 use std::io;

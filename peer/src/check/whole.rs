@@ -1,7 +1,7 @@
 //! The hash of a whole file: one stream, which only one core can compute.
 
+use crate::ground::Ground;
 use crate::page_buffer::PageBuffer;
-use crate::store::ground::Ground;
 use cascade_format::FileHash;
 use cascade_hash::Sha256Stream;
 use std::io;

@@ -1,12 +1,10 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
-use super::called::Called;
+use super::common::Common;
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, require_descriptors, show};
 use super::interrupt::Ear;
-use super::lan::LanSwitch;
-use super::rates::Rates;
-use super::web::{self, Rooms, WebSwitch};
+use super::web::{self, Rooms};
 use super::{CliError, ExitCode, Switch, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
@@ -73,19 +71,7 @@ pub struct Args {
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
     #[command(flatten)]
-    rates: Rates,
-    #[command(flatten)]
-    lan: LanSwitch,
-    #[command(flatten)]
-    web: WebSwitch,
-    #[command(flatten)]
-    called: Called,
-    /// Hash every block again before it is sent
-    #[arg(long)]
-    paranoid: bool,
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
+    common: Common,
 }
 
 /// Runs the command.
@@ -94,13 +80,12 @@ pub struct Args {
 /// Wrong usage. A file that cannot be downloaded is told at once, and the others are downloaded.
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
-    let style = Style::choose(args.json);
-    let options =
-        Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
+    let style = Style::choose(args.common.json);
+    let options = Options { extension: args.extension == Switch::On, ..Options::default() };
     let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
-    let options = args.called.call(args.rates.limit(options));
+    let options = args.common.options(options);
     let host = Host::start(options, listen, &style, ear)?;
-    let page = args.web.bind()?;
+    let page = args.common.bind()?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
     let rooms = jobs.iter().map(|job| (job.cascade_hash(), job.trackers().to_vec())).collect();
     host.run(async |front: &mut Front| {
@@ -321,7 +306,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         as_tar,
         from: args.from.clone(),
         update: args.update,
-        lan: args.lan.wanted(false),
+        lan: args.common.lan(false),
     }))
 }
 
@@ -337,7 +322,7 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
     let contacts = Contacts::of_link(link, &args.trackers, &args.peers);
     let fetch = Fetch {
         no_wait: args.no_wait,
-        lan: args.lan.wanted(true),
+        lan: args.common.lan(true),
         aside: args.update,
         ..given::fetch(link.cascade_hash(), &target, &contacts)
     };

@@ -2,6 +2,7 @@
 //! afterwards.
 
 use super::CliError;
+use super::address;
 use super::given::{Contacts, Trackers, fetch};
 use super::host::{Front, Host, Listen, show};
 use super::interrupt::Ear;
@@ -18,21 +19,32 @@ use tempfile::TempDir;
 /// Who only wants to look does not wait longer for somebody who has the file.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// Who is asked for the `.cascade` file of a link.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Holders {
+    #[command(flatten)]
+    trackers: Trackers,
+    /// Peer to ask for the .cascade file of a link; may be given several times
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
+    peers: Vec<String>,
+    #[command(flatten)]
+    lan: LanSwitch,
+}
+
 /// Fetches the `.cascade` file of a link. The folder that it is in goes away when it is dropped.
 pub(super) fn fetched(
     link: &Link,
-    trackers: &Trackers,
-    peers: &[String],
-    lan: LanSwitch,
+    holders: &Holders,
     ear: &Ear,
 ) -> Result<(MetafileOnDisk, TempDir), CliError> {
     let folder = tempfile::Builder::new().prefix("cascade-link-").tempdir();
     let folder = folder.map_err(|error| {
         CliError::failed(format!("cannot make a temporary folder: {error}; name another place with TMPDIR"))
     })?;
-    let contacts = Contacts::of_link(link, trackers, peers);
+    let contacts = Contacts::of_link(link, &holders.trackers, &holders.peers);
     let out = folder.path().join(Path::new("link"));
-    let order = Fetch { no_wait: true, lan: lan.wanted(true), ..fetch(link.cascade_hash(), &out, &contacts) };
+    let order =
+        Fetch { no_wait: true, lan: holders.lan.wanted(true), ..fetch(link.cascade_hash(), &out, &contacts) };
     let host = Host::start(Options::default(), Listen::Nowhere, &Style::Lines, ear)?;
     let result = host.run(async |front: &mut Front| {
         let transfer = front.peer.fetch(order);

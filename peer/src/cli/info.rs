@@ -1,10 +1,9 @@
 //! `peer info`: what `.cascade` files describe.
 
-use super::fetched::fetched;
-use super::given::{self, Given, Trackers};
+use super::fetched::{Holders, fetched};
+use super::given::{self, Given};
 use super::interrupt::Ear;
-use super::lan::LanSwitch;
-use super::{CliError, ExitCode, address};
+use super::{CliError, ExitCode};
 use crate::human::{Bytes, Name};
 use crate::metafile::MetafileOnDisk;
 use crate::report::{self, json_line, line};
@@ -19,12 +18,7 @@ pub struct Args {
     #[arg(value_name = "FILE.cascade|LINK", required = true)]
     files: Vec<OsString>,
     #[command(flatten)]
-    trackers: Trackers,
-    /// Peer to ask for the .cascade file of a link; may be given several times
-    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
-    peers: Vec<String>,
-    #[command(flatten)]
-    lan: LanSwitch,
+    holders: Holders,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -48,7 +42,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
             Given::Link(link) => {
                 let name = PathBuf::from(given::data_name(&link));
                 tell_link(args, &link);
-                match fetched(&link, &args.trackers, &args.peers, args.lan, ear) {
+                match fetched(&link, &args.holders, ear) {
                     Ok((metafile, _folder)) => {
                         tell(args, &name, &metafile);
                         Ok(())

@@ -3,6 +3,7 @@
 mod address;
 mod asked;
 mod called;
+mod common;
 pub mod create;
 pub mod demo;
 mod described;

@@ -1,14 +1,12 @@
 //! `peer seed`: serves files until it is interrupted.
 
-use super::called::Called;
+use super::common::Common;
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
-use super::lan::LanSwitch;
 use super::origin::{self, Source};
-use super::rates::Rates;
 use super::spread::{Onlooker, Report};
-use super::web::{self, Rooms, WebSwitch};
+use super::web::{self, Rooms};
 use super::{CliError, ExitCode, Switch, address};
 use crate::folder::Place;
 use crate::metafile::MetafileOnDisk;
@@ -52,21 +50,9 @@ pub struct Args {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
-    rates: Rates,
-    #[command(flatten)]
-    lan: LanSwitch,
-    #[command(flatten)]
-    called: Called,
-    #[command(flatten)]
     report: Report,
     #[command(flatten)]
-    web: WebSwitch,
-    /// Hash every block again before it is sent
-    #[arg(long)]
-    paranoid: bool,
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
+    common: Common,
 }
 
 /// Runs the command.
@@ -77,12 +63,11 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let origin = args.source.origin(args.files.len())?;
     let jobs = jobs(args)?;
     args.report.check(jobs.len())?;
-    let style = Style::choose(args.json);
-    let options =
-        Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
-    let options = args.called.call(args.rates.limit(options));
+    let style = Style::choose(args.common.json);
+    let options = Options { extension: args.extension == Switch::On, ..Options::default() };
+    let options = args.common.options(options);
     let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
-    let page = args.web.bind()?;
+    let page = args.common.bind()?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
     let rooms = jobs.iter().map(|job| (job.cascade_hash, job.trackers.clone())).collect();
     let order = jobs.iter().map(|job| job.cascade_hash).collect();
@@ -231,13 +216,13 @@ fn jobs(args: &Args) -> Result<Vec<Job>, CliError> {
             let beside = metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
             let data = args.or_part(complete(args, beside, folder)?);
             let (cascade_hash, trackers) = (metafile.cascade_hash(), args.trackers.for_file());
-            let (metafile, lan) = (Metafile::Open(Arc::new(metafile)), args.lan.wanted(false));
+            let (metafile, lan) = (Metafile::Open(Arc::new(metafile)), args.common.lan(false));
             Ok(Job { cascade_hash, metafile, data, trackers, lan })
         }
         Given::Link(link) => {
             let complete = complete(args, Ok(given::data_name(&link).into()), folder)?;
             let contacts = Contacts::of_link(&link, &args.trackers, &[]);
-            let lan = args.lan.wanted(true);
+            let lan = args.common.lan(true);
             let fetch = Fetch { lan, ..given::fetch(link.cascade_hash(), &complete, &contacts) };
             let data = args.or_part(complete);
             let (cascade_hash, trackers) = (link.cascade_hash(), contacts.trackers);

@@ -2,13 +2,11 @@
 
 mod exec;
 
-use super::called::Called;
+use super::common::Common;
 use super::given::Trackers;
 use super::host::{Front, Host, Listen};
 use super::interrupt::Ear;
-use super::lan::LanSwitch;
-use super::rates::Rates;
-use super::web::{self, Rooms, WebSwitch};
+use super::web::{self, Rooms};
 use super::{CliError, ExitCode, LIMITS, Switch, address};
 use crate::clock;
 use crate::human::Name;
@@ -55,19 +53,7 @@ pub struct Args {
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,
     #[command(flatten)]
-    rates: Rates,
-    #[command(flatten)]
-    lan: LanSwitch,
-    #[command(flatten)]
-    called: Called,
-    #[command(flatten)]
-    web: WebSwitch,
-    /// Hash every block again before it is sent
-    #[arg(long)]
-    paranoid: bool,
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
+    common: Common,
 }
 
 /// Runs the command.
@@ -79,14 +65,13 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         folder: checked(&args.folder)?,
         trackers: args.trackers.for_file(),
         download: args.download,
-        lan: args.lan.wanted(false),
+        lan: args.common.lan(false),
     };
-    let style = Style::choose(args.json);
-    let options =
-        Options { extension: args.extension == Switch::On, paranoid: args.paranoid, ..Options::default() };
-    let options = args.called.call(args.rates.limit(options));
+    let style = Style::choose(args.common.json);
+    let options = Options { extension: args.extension == Switch::On, ..Options::default() };
+    let options = args.common.options(options);
     let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
-    let page = args.web.bind()?;
+    let page = args.common.bind()?;
     host.run(async |front: &mut Front| {
         let report = LibraryReport::new(&style, &folder.folder);
         let library = front.peer.serve_folder(folder);

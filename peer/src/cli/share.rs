@@ -1,15 +1,13 @@
 //! `peer share`: describes files and folders, tells others of them by links, and serves them until it is interrupted.
 
-use super::called::Called;
+use super::common::Common;
 use super::given::{self, link_of};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
-use super::lan::LanSwitch;
-use super::rates::Rates;
 use super::reached::{self, Reached};
 use super::share_room::{Rooms, stay_in_own_room};
 use super::spread::{Onlooker, Report};
-use super::web::{self, WebSwitch};
+use super::web::{self};
 use super::{CliError, ExitCode, address, described, link};
 use crate::folder::Special;
 use crate::human::{Bytes, Count, Name};
@@ -19,6 +17,7 @@ use crate::report::{self, Style, json_line, line};
 use crate::serve::Guests;
 use crate::session::{Event, Seed, SeedError};
 use crate::store::Records;
+use cascade_format::CascadeHash;
 use cascade_format::units::parse_nonzero_size;
 use cascade_swarm::Listening;
 use cascade_tracker::{Desk, Policy};
@@ -57,32 +56,20 @@ pub struct Args {
     #[arg(long)]
     skip_special: bool,
     #[command(flatten)]
-    rates: Rates,
-    #[command(flatten)]
-    lan: LanSwitch,
-    #[command(flatten)]
-    called: Called,
-    #[command(flatten)]
     report: Report,
-    #[command(flatten)]
-    web: WebSwitch,
-    /// Hash every block again before it is sent
-    #[arg(long)]
-    paranoid: bool,
     /// Print no QR code
     #[arg(long)]
     no_qr: bool,
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Something that is shared.
-pub(super) struct Item {
+struct Item {
     path: PathBuf,
     /// Of a folder: how many files, folders and links are in it.
     entries: Option<u32>,
-    pub(super) metafile: Arc<MetafileOnDisk>,
+    metafile: Arc<MetafileOnDisk>,
 }
 
 /// Runs the command.
@@ -98,14 +85,13 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         Err(described::Failure::Interrupted) => return Ok(ExitCode::Interrupted),
         Err(described::Failure::Told(error)) => return Err(error),
     };
-    let style = Style::choose(args.json);
+    let style = Style::choose(args.common.json);
     let hashes = items.iter().map(|item| item.metafile.cascade_hash());
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
-    let options =
-        Options { records, guests: desk.clone().map(guests), paranoid: args.paranoid, ..Options::default() };
-    let options = args.called.call(args.rates.limit(options));
+    let options = Options { records, guests: desk.clone().map(guests), ..Options::default() };
+    let options = args.common.options(options);
     let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
-    let page = args.web.bind()?;
+    let page = args.common.bind()?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
     let served = host.run(async |front: &mut Front| serve(args, front, &style, &items, desk, page).await);
@@ -151,9 +137,8 @@ async fn serve(
     let rooms = Rooms { desk: desk.clone(), trackers: args.trackers.clone() };
     let _page = web::show(page, &front.peer, rooms_to_show(args, items, desk.as_ref()), style)?;
     if let Some(desk) = desk {
-        let hashes = items.iter().map(|item| item.metafile.cascade_hash()).collect();
         let (reporter, stop) = (front.peer.reporter(), front.peer.stopper());
-        tokio::spawn(stay_in_own_room(desk, hashes, reached.listeners, reporter, stop));
+        tokio::spawn(stay_in_own_room(desk, hashes(items).collect(), reached.listeners, reporter, stop));
     }
     let mut tasks = JoinSet::new();
     let mut seeded = HashSet::new();
@@ -169,7 +154,7 @@ async fn serve(
     let stop = front.peer.stopper();
     let enough = async {
         match args.until {
-            Some(until) => rooms.reached(items, until.get()).await,
+            Some(until) => rooms.reached(hashes(items), until.get()).await,
             None => std::future::pending().await,
         }
     };
@@ -196,9 +181,13 @@ async fn serve(
     Ok((code, onlooker))
 }
 
+fn hashes(items: &[Item]) -> impl Iterator<Item = CascadeHash> {
+    items.iter().map(|item| item.metafile.cascade_hash())
+}
+
 /// Who has how much: this process's tracker knows it, or the user's trackers do.
 fn rooms_to_show(args: &Args, items: &[Item], desk: Option<&Arc<Desk>>) -> web::Rooms {
-    let asked = || items.iter().map(|item| (item.metafile.cascade_hash(), args.trackers.clone())).collect();
+    let asked = || hashes(items).map(|hash| (hash, args.trackers.clone())).collect();
     desk.map_or_else(|| web::Rooms::Asked(asked()), |desk| web::Rooms::Own(Arc::clone(desk)))
 }
 
@@ -211,7 +200,7 @@ fn seed(
 ) -> impl Future<Output = Result<(), String>> + use<> {
     let mut observer = style.observer(&item.path, &item.metafile.cascade_hash().to_string());
     let (metafile, data) = (Arc::clone(&item.metafile), item.path.clone());
-    let (trackers, lan) = (args.trackers.clone(), args.lan.wanted(true));
+    let (trackers, lan) = (args.trackers.clone(), args.common.lan(true));
     let transfer = peer.seed(Seed { metafile, data, trackers, lan });
     async move {
         match show(transfer, &mut *observer).await {
@@ -227,7 +216,7 @@ fn seed(
 /// As many have it as were wanted.
 fn tell_enough(args: &Args) {
     let until = args.until.map_or(0, NonZeroU32::get);
-    if args.json {
+    if args.common.json {
         json_line(&serde_json::json!({"event": "reached", "complete": until}));
     } else {
         line(&format!("{} have everything: ending", Count(until.into(), "receiver")));
@@ -239,7 +228,7 @@ fn tell_all(args: &Args, items: &[Item], reached: &Reached, port: u16) -> Result
     for item in items {
         tell_link(args, item, reached, items.len() == 1)?;
     }
-    if !args.json {
+    if !args.common.json {
         let what = if args.trackers.is_empty() { "peer and tracker" } else { "peer" };
         let until = args.until.map_or_else(
             || "Ctrl-C".to_owned(),
@@ -258,7 +247,7 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
     let trackers = if args.trackers.is_empty() { reached.tracker.as_slice() } else { &args.trackers };
     link::add(&mut link, trackers, &reached.peers)?;
     let layout = metafile.layout();
-    if args.json {
+    if args.common.json {
         json_line(&serde_json::json!({
             "event": "share", "file": name, "path": path.to_string_lossy(), "folder": item.entries.is_some(),
             "length": layout.length(),

@@ -1,7 +1,6 @@
 //! The rooms of what `peer share` shares: its own part in those that it keeps itself, and the end when enough receivers have it.
 
 use super::asked::Asked;
-use super::share::Item;
 use crate::room::Reporter;
 use crate::room::Summary;
 use crate::session::engine::Stop;
@@ -52,15 +51,15 @@ pub(super) struct Rooms {
 }
 
 impl Rooms {
-    /// Waits until `wanted` receivers have each of the items.
-    pub(super) async fn reached(self, items: &[Item], wanted: u32) {
-        let asked = |item: &Item| Asked {
+    /// Waits until `wanted` receivers have each of the files with these hashes.
+    pub(super) async fn reached(self, files: impl IntoIterator<Item = CascadeHash>, wanted: u32) {
+        let asked = |cascade_hash| Asked {
             name: String::new(),
-            cascade_hash: item.metafile.cascade_hash(),
+            cascade_hash,
             trackers: self.trackers.clone(),
             length: None,
         };
-        let mut lacking: Vec<Asked> = items.iter().map(asked).collect();
+        let mut lacking: Vec<Asked> = files.into_iter().map(asked).collect();
         loop {
             let mut still = Vec::new();
             for asked in lacking {

@@ -2,10 +2,11 @@
 
 use crate::check::Findings;
 use crate::folder::{Special, Tree};
+use crate::ground::Ground;
+use crate::ground::open::open_regular;
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
-use crate::store::open::open_regular;
-use crate::store::{Ground, Records};
+use crate::store::Records;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 

@@ -1,19 +1,19 @@
 //! `peer verify`: compares a data file with its `.cascade` file.
 
-use super::fetched::fetched;
-use super::given::{self, Given, Trackers};
+use super::fetched::{Holders, fetched};
+use super::given::{self, Given};
 use super::interrupt::Ear;
-use super::lan::LanSwitch;
 use super::shell::quote;
-use super::{CliError, ExitCode, address};
+use super::{CliError, ExitCode};
 use crate::check::{Findings, WholeFile};
 use crate::clock;
 use crate::folder::{FolderError, Special, Tree};
+use crate::ground::Ground;
+use crate::ground::open::{OpenError, open_regular};
 use crate::human::{Bytes, Count, Name, Span, Speed};
 use crate::metafile::MetafileOnDisk;
 use crate::report::{FileBar, json_line, line};
-use crate::store::open::{OpenError, open_regular};
-use crate::store::{Ground, Records};
+use crate::store::Records;
 use cascade_format::link::Link;
 use std::ffi::OsString;
 use std::io;
@@ -42,12 +42,7 @@ pub struct Args {
     #[arg(long)]
     blocks: bool,
     #[command(flatten)]
-    trackers: Trackers,
-    /// Peer to ask for the .cascade file of a link; may be given several times
-    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
-    peers: Vec<String>,
-    #[command(flatten)]
-    lan: LanSwitch,
+    holders: Holders,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -133,8 +128,7 @@ fn of_link(args: &Args, link: &Link, ear: &Ear) -> Result<(MetafileOnDisk, Optio
     let beside = MetafileOnDisk::open(given::metafile_path(&data)).ok();
     match beside.filter(|there| there.cascade_hash() == link.cascade_hash()) {
         Some(there) => Ok((there, None)),
-        None => fetched(link, &args.trackers, &args.peers, args.lan, ear)
-            .map(|(metafile, folder)| (metafile, Some(folder))),
+        None => fetched(link, &args.holders, ear).map(|(metafile, folder)| (metafile, Some(folder))),
     }
 }
 

@@ -12,11 +12,11 @@ mod pass;
 pub use block_size::{default_block_size, default_block_size_of_folder};
 
 use crate::folder::{Changed, FolderError, Special, Tree, changed};
+use crate::ground::Ground;
+use crate::ground::open::folder_of;
+use crate::ground::open::{OpenError, not_regular, open_regular};
 use crate::human::Name;
 use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};
-use crate::store::ground::Ground;
-use crate::store::open::{OpenError, not_regular, open_regular};
-use crate::store::prepare::folder_of;
 use cascade_archive::Archive;
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;

@@ -15,9 +15,9 @@
 //! ```
 
 use super::block_hasher::BlockHasher;
+use crate::ground::Ground;
 use crate::page_buffer::PageBuffer;
 use crate::read_ahead::{READ_AHEAD_WINDOW, ReadAhead};
-use crate::store::ground::Ground;
 use cascade_format::{BlockHash, FileHash, Layout};
 use cascade_hash::Sha256Stream;
 use std::io;

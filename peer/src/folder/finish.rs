@@ -1,19 +1,18 @@
 //! The end of a folder's download: what is no file's content, and the name.
 
-use super::beneath::{Beneath, look, split};
+use super::beneath::{look, split};
 use super::error::{FolderError, IN_THE_WAY};
 use super::looker::Looker;
+use super::made::{Parents, times, wanted_mode};
 use super::mark::{Mark, is_file};
 use super::tree::{Base, Tree};
 use super::update;
 use super::walk::Special;
 use cascade_archive::{Entry, Kind};
-use rustix::fs::{
-    AtFlags, Mode, RawMode, Stat, Timespec, Timestamps, UTIME_OMIT, fchmod, futimens, readlinkat, utimensat,
-};
+use rustix::fs::{AtFlags, Mode, Stat, fchmod, futimens, readlinkat, utimensat};
 use rustix::io::Errno;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -104,12 +103,6 @@ fn file(
     Ok(())
 }
 
-/// Everybody who may read a file that its owner may run may run it, too.
-pub(super) fn wanted_mode(entry: &Entry, mode: RawMode) -> RawMode {
-    let executable = matches!(entry.kind, Kind::File { executable: true, .. });
-    if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 }
-}
-
 fn link(parents: &mut Parents<'_>, entry: &Entry, target: &str) -> io::Result<()> {
     let (folder, name) = split(&entry.path);
     parents.below.make_folder(folder)?;
@@ -120,34 +113,6 @@ fn link(parents: &mut Parents<'_>, entry: &Entry, target: &str) -> io::Result<()
         Err(error) => return Err(error.into()),
     }
     Ok(utimensat(folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-/// The folder that the last entry was in.
-pub(super) struct Parents<'a> {
-    below: &'a Beneath,
-    last: Option<(String, OwnedFd)>,
-}
-
-impl<'a> Parents<'a> {
-    pub(super) fn new(below: &'a Beneath) -> Self {
-        Self { below, last: None }
-    }
-
-    pub(super) fn open(&mut self, path: &str) -> io::Result<&OwnedFd> {
-        let open = match self.last.take() {
-            Some((there, open)) if there == path => open,
-            _ => self.below.folder(path)?,
-        };
-        Ok(&self.last.insert((path.to_owned(), open)).1)
-    }
-}
-
-pub(super) fn times(entry: &Entry) -> Timestamps {
-    let seconds = i64::try_from(entry.mtime).unwrap_or(0);
-    Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-        last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },
-    }
 }
 
 /// Gives the folder `from` the name `to`, which nobody has.

@@ -11,6 +11,7 @@
 //! | `part`, `finish` | a folder that is downloaded, and its end |
 //! | `earlier` | what is copied from an earlier version |
 //! | `update`, `kept` | a folder that is brought up to date, and what of it is kept |
+//! | `made` | times, permissions and folders of what is made |
 //! | `written` | by which a file of ours is known again |
 //! | `flags` | a bit for each entry |
 //! | `place` | `NAME.part/`: where that is |
@@ -22,6 +23,7 @@ mod finish;
 mod flags;
 mod kept;
 mod looker;
+mod made;
 mod mark;
 mod open_files;
 mod part;

@@ -1,6 +1,6 @@
 //! The files of a folder that are open: a bounded number.
 
-use crate::store::ground::AsFile;
+use crate::ground::AsFile;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -11,10 +11,9 @@ use super::open_files::OpenFile;
 use super::tree::Tree;
 use super::update::{self, Clash};
 use super::written::Written;
-use crate::store::disk::Disk;
-use crate::store::ground::{Ground, Guarded, Run};
-use crate::store::guarded::write_all_at;
-use crate::store::{HaveMap, Stamp};
+use crate::ground::disk::Disk;
+use crate::ground::file::write_all_at;
+use crate::ground::{Ground, Guarded, HaveMap, Run, Stamp};
 use cascade_archive::{Archive, Entry, Segment};
 use cascade_format::{Block, Have, Layout};
 use std::fs::File;
@@ -120,6 +119,63 @@ impl FolderPart {
         };
         let there = self.layout.iter().filter(|block| have.has(*block)).filter(is_taken);
         there.map(|block| self.layout.len_of(block)).sum()
+    }
+
+    /// Whether the bytes that were written to `block` are ones that this archive can have there. Asked when the block has
+    /// the right hash.
+    pub(crate) fn is_canonical(&self, block: Block) -> bool {
+        !self.odd.has(block)
+    }
+
+    /// Everything is written and verified: makes what has no bytes, sets times and permissions, and compares all
+    /// that there is with what there should be.
+    ///
+    /// # Errors
+    /// Something is not as it should be.
+    pub(crate) fn complete(&self, cancel: &AtomicBool) -> Result<(), FolderError> {
+        finish::complete(&self.tree, cancel)
+    }
+
+    /// What the files look like that this process has written, when all are complete.
+    pub(crate) fn written(&self) -> Written {
+        self.tree.written()
+    }
+
+    /// Where files are kept that were replaced and may be the user's own work, and how many there are.
+    pub(crate) fn kept(&self) -> Option<(PathBuf, u64)> {
+        let kept = self.kept.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.found().map(|(path, count)| (path.to_owned(), count)).filter(|(_, count)| *count > 0)
+    }
+
+    /// Gives what is complete the name `to`, which nobody has, in place of `from`; or brings the folder that has it up
+    /// to date. `None`: the name did not lead here, or somebody has written to it.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub(crate) fn rename(&self, disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Option<Stamp>> {
+        // Times and permissions came last.
+        self.tree.sync(disk)?;
+        if !self.tree.is_ours() || !self.tree.is_at(from) {
+            return Ok(None);
+        }
+        if let (Some(base), Some(kept)) = (&self.tree.base, &self.kept) {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            update::keep(&self.tree, base, &mut kept)?;
+            self.tree.sync(disk)?;
+            if !update::merge(&self.tree, base, &mut kept)? {
+                return Ok(None);
+            }
+            self.tree.sync(disk)?;
+            let _ = std::fs::remove_dir(from);
+            self.tree.completed(to);
+            return if self.tree.is_at(to) { self.tree.stamp().map(Some) } else { Ok(None) };
+        }
+        finish::rename(from, to)?;
+        if !self.tree.is_at(to) {
+            return Ok(None);
+        }
+        self.tree.completed(to);
+        self.tree.stamp().map(Some)
     }
 
     /// Copies a file of the folder that is brought up to date, so that it can be written to.
@@ -314,10 +370,6 @@ impl Guarded for FolderPart {
         Ok(())
     }
 
-    fn is_canonical(&self, block: Block) -> bool {
-        !self.odd.has(block)
-    }
-
     /// Each file gets its length when it is made.
     fn set_length(&self, _: u64) -> io::Result<()> {
         Ok(())
@@ -325,45 +377,6 @@ impl Guarded for FolderPart {
 
     fn reserve(&self, _: Range<u64>) -> bool {
         false
-    }
-
-    fn complete(&self, cancel: &AtomicBool) -> Result<(), FolderError> {
-        finish::complete(&self.tree, cancel)
-    }
-
-    fn written(&self) -> Option<Written> {
-        Some(self.tree.written())
-    }
-
-    fn kept(&self) -> Option<(PathBuf, u64)> {
-        let kept = self.kept.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.found().map(|(path, count)| (path.to_owned(), count)).filter(|(_, count)| *count > 0)
-    }
-
-    fn rename(&self, disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Option<Stamp>> {
-        // Times and permissions came last.
-        self.tree.sync(disk)?;
-        if !self.tree.is_ours() || !self.tree.is_at(from) {
-            return Ok(None);
-        }
-        if let (Some(base), Some(kept)) = (&self.tree.base, &self.kept) {
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            update::keep(&self.tree, base, &mut kept)?;
-            self.tree.sync(disk)?;
-            if !update::merge(&self.tree, base, &mut kept)? {
-                return Ok(None);
-            }
-            self.tree.sync(disk)?;
-            let _ = std::fs::remove_dir(from);
-            self.tree.completed(to);
-            return if self.tree.is_at(to) { self.tree.stamp().map(Some) } else { Ok(None) };
-        }
-        finish::rename(from, to)?;
-        if !self.tree.is_at(to) {
-            return Ok(None);
-        }
-        self.tree.completed(to);
-        self.tree.stamp().map(Some)
     }
 }
 

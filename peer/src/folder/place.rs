@@ -9,7 +9,7 @@
 //!            ──►     NAME.part.new/files   ──►   NAME.part/files    ──► … ──►  NAME
 //! ```
 
-use crate::store::ground::Ground;
+use crate::ground::Ground;
 use cascade_archive::{Archive, Parser, Refused};
 use std::fs;
 use std::io;

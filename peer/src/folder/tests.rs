@@ -1,6 +1,5 @@
 use super::*;
-use crate::store::Ground;
-use crate::store::Guarded;
+use crate::ground::{Ground, Guarded};
 use cascade_archive::{Archive, Kind, Segment};
 use cascade_format::Layout;
 use std::fs;

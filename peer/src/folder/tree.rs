@@ -8,9 +8,8 @@ use super::mark::{Mark, is_file};
 use super::open_files::{OpenFile, OpenFiles};
 use super::walk::{Special, Walk};
 use super::written::Written;
-use crate::store::disk::Disk;
-use crate::store::ground::{Ground, Guarded, Run};
-use crate::store::{Stamp, stamp::Files};
+use crate::ground::disk::Disk;
+use crate::ground::{Ground, Guarded, Run, Stamp, stamp::Files};
 use cascade_archive::{Archive, Builder, Entry, Kind, Segment};
 use cascade_hash::Sha256Stream;
 use rustix::fs::Stat;
@@ -433,7 +432,7 @@ impl Ground for Tree {
                 && entry.kind.size() >= AHEAD_LEN
                 && let Ok(open) = self.opened(number, &entry)
             {
-                crate::read_ahead::will_need(&open.file, offset..offset + len);
+                open.file.will_need(offset..offset + len);
             }
         }
     }

@@ -4,9 +4,9 @@
 
 use super::beneath::{Beneath, look, split};
 use super::error::FolderError;
-use super::finish::{Parents, times, wanted_mode};
 use super::kept::Kept;
 use super::looker::Looker;
+use super::made::{Parents, times, wanted_mode};
 use super::mark::{Mark, is_file};
 use super::tree::{Base, Tree};
 use super::walk::{Special, Walk};

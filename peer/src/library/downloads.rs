@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::limits::{DESCRIPTORS_A_DOWNLOAD, DOWNLOAD_PATIENCE, MAX_DOWNLOADS};
+use super::own::{is_own_work, left_alone};
 use super::shelf::{Ended, Order, data_of};
 use super::told::Told;
 use crate::catalog::Served;
@@ -10,6 +11,7 @@ use crate::metafile::MetafileOnDisk;
 use crate::serve::descriptors;
 use crate::session::engine::Stop;
 use crate::session::{Download, DownloadError, Engine, Event, Observer};
+use crate::store::{Preparation, PrepareError};
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -67,7 +69,12 @@ impl Downloads {
         self.running.len() < self.most
     }
 
-    /// Begins one.
+    /// Whether that of this file has not ended yet.
+    pub(super) fn is_running(&self, id: u32) -> bool {
+        self.running.contains_key(&id)
+    }
+
+    /// Begins one, of a file of which none is running.
     pub(super) fn begin(&mut self, order: Order) {
         let (stop, done) = (Stop::default(), Arc::<AtomicU64>::default());
         let engine = Engine { stop: stop.clone(), ..self.engine.clone() };
@@ -151,6 +158,10 @@ impl Job {
         // What is wrong with it is told when it is looked at again.
         let hash = order.hash;
         let Ok(Ok(metafile)) = opened else { return Finished { hash, ended: Ended::Failed, served: None } };
+        let metafile = match look(metafile, path.clone(), &engine).await {
+            Ok(metafile) => metafile,
+            Err(ended) => return Finished { hash, ended, served: None },
+        };
         let download = Download { trackers, lan, ..Download::new(metafile, &path) };
         let result = download.run(&engine, &mut teller).await;
         // The file is registered with those that are served: one conversation with a tracker is enough.
@@ -167,6 +178,28 @@ impl Job {
             }
         }
     }
+}
+
+/// Looks whether data may be replaced that is there already; gives the `.cascade` file back if it may.
+async fn look(metafile: MetafileOnDisk, path: PathBuf, engine: &Engine) -> Result<MetafileOnDisk, Ended> {
+    let (records, cancel) = (engine.records.clone(), Arc::clone(engine.stop.flag()));
+    let looked = tokio::task::spawn_blocking(move || {
+        let preparation = Preparation {
+            metafile: &metafile,
+            records: &records,
+            progress: &|_| (),
+            cancel: &cancel,
+            from: None,
+            update: false,
+        };
+        match is_own_work(&preparation, &path) {
+            Ok(false) => Ok(metafile),
+            Ok(true) => Err(Ended::Kept(left_alone(&path, &metafile))),
+            Err(PrepareError::Interrupted) => Err(Ended::PutOff),
+            Err(error) => Err(Ended::Kept(error.to_string())),
+        }
+    });
+    looked.await.unwrap_or(Err(Ended::Failed))
 }
 
 /// Passes on what a download tells.

@@ -7,11 +7,12 @@
 use super::scan::Look;
 use super::told::How;
 use crate::folder::{FolderError, Special, Tree};
+use crate::ground::disk::SystemDisk;
+use crate::ground::open::{OpenError, open_regular};
+use crate::ground::{Ground, Stamp};
 use crate::metafile::{MetafileFileError, MetafileOnDisk};
-use crate::store::disk::SystemDisk;
-use crate::store::open::{OpenError, open_regular};
 use crate::store::prepare::Trust;
-use crate::store::{Ground, Preparation, PrepareError, Record, Records, Stamp};
+use crate::store::{Preparation, PrepareError, Record, Records};
 use cascade_format::{CascadeHash, Have, Layout};
 use std::io;
 use std::path::Path;
@@ -283,7 +284,7 @@ mod tests {
     use std::fs;
 
     fn look_at(folder: &Path, records: &Records, depth: Depth) -> Outcome {
-        let (path, look) = scan(folder).found.into_iter().next().unwrap();
+        let (path, look) = scan(folder, &[]).found.into_iter().next().unwrap();
         let job = Job { id: 1, path: path.into(), look, depth, slow: true };
         inspect(&job, records, &AtomicBool::new(false), &Reading::default())
     }

@@ -8,7 +8,7 @@ use super::lan::LanFiles;
 use super::limits::{MAX_TRACKERS, MIN_RESCAN_INTERVAL, RESCAN_INTERVAL, RESCAN_SHARE, UNWATCHED_INTERVAL};
 use super::registrar::{Order, Registrar};
 use super::scan::{Scan, scan};
-use super::shelf::{Act, Shelf, Time, data_of};
+use super::shelf::{Act, Ended, Shelf, Time, data_of};
 use super::told::Told;
 use super::watch::Watches;
 use crate::clock;
@@ -194,6 +194,11 @@ impl Librarian {
         while self.downloads.has_room()
             && let Some(order) = self.shelf.poll_download(now)
         {
+            // One of the `.cascade` file before may not have ended yet: its disk is slow.
+            if self.downloads.is_running(order.id) {
+                self.shelf.handle_downloaded(now, order.id, &Ended::PutOff);
+                break;
+            }
             self.downloads.begin(order);
         }
         let waiting = self.shelf.has_download(now);
@@ -208,11 +213,11 @@ impl Librarian {
             return;
         }
         self.rung = false;
-        let folder = self.options.folder.clone();
+        let (folder, known) = (self.options.folder.clone(), self.shelf.paths());
         let mut watches = std::mem::replace(&mut self.watches, Watches::none());
         self.scanning = Some(spawn_blocking(move || {
             let begin = clock::now();
-            let mut scan = scan(&folder);
+            let mut scan = scan(&folder, &known);
             watches.set(std::mem::take(&mut scan.folders));
             (scan, watches, begin.elapsed())
         }));

@@ -12,6 +12,7 @@
 //! | `registrar` | telling a tracker of all files, at a pace |
 //! | `lan` | which files are announced on the local network |
 //! | `downloads` | getting what is missing |
+//! | `own` | which data is not replaced by that |
 //! | `librarian` | the task that joins them |
 
 mod awake;
@@ -21,6 +22,7 @@ mod inspect;
 mod lan;
 mod librarian;
 pub mod limits;
+mod own;
 mod registrar;
 mod scan;
 mod shelf;

@@ -15,7 +15,8 @@ use cascade_format::tracker_room::{Progress, Report};
 use cascade_format::tracker_wire::Command;
 use cascade_swarm::ask::announce::Reply;
 use cascade_swarm::ask::announce::rounds::Rounds;
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
@@ -50,6 +51,8 @@ impl Registrar {
             tracker: tracker.to_owned(),
             rounds: Rounds::default(),
             calls: JoinSet::new(),
+            leaving: BTreeSet::new(),
+            goodbyes: JoinSet::new(),
             start: now,
             error: None,
             told,
@@ -73,7 +76,10 @@ struct Conversation {
     engine: Engine,
     tracker: String,
     rounds: Rounds<CascadeHash>,
-    calls: JoinSet<Option<Answer>>,
+    calls: JoinSet<Answer>,
+    /// Files of which the tracker is still to hear a goodbye, and goodbyes that are under way.
+    leaving: BTreeSet<CascadeHash>,
+    goodbyes: JoinSet<()>,
     start: Instant,
     /// What the last answer was that was none.
     error: Option<String>,
@@ -93,6 +99,7 @@ impl Conversation {
             while let Some((hash, command)) = self.rounds.poll(self.start.elapsed()) {
                 self.call(hash, command);
             }
+            self.begin_goodbyes();
             let wakeup = self.start + self.rounds.next_wakeup().unwrap_or(TELL_INTERVAL);
             let wakeup = wakeup.min(self.tell());
             tokio::select! {
@@ -101,10 +108,11 @@ impl Conversation {
                     None => break,
                 },
                 Some(answer) = self.calls.join_next() => {
-                    if let Ok(Some((hash, list))) = answer {
+                    if let Ok((hash, list)) = answer {
                         self.handle_answer(hash, &list);
                     }
                 }
+                Some(_) = self.goodbyes.join_next() => {}
                 () = tokio::time::sleep_until(wakeup.into()) => {}
                 () = &mut stopped => break,
             }
@@ -117,20 +125,29 @@ impl Conversation {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Add(hash) => self.rounds.add(hash),
+            Order::Add(hash) => {
+                self.leaving.remove(&hash);
+                self.rounds.add(hash);
+            }
             Order::Again(hash) => {
                 self.rounds.remove(hash);
                 self.rounds.add(hash);
             }
             Order::Remove(hash) => {
-                if self.rounds.remove(hash)
-                    && let Some(goodbye) = self.goodbye(hash)
-                {
-                    self.calls.spawn(async move {
-                        goodbye.await;
-                        None
-                    });
+                if self.rounds.remove(hash) {
+                    self.leaving.insert(hash);
                 }
+            }
+        }
+    }
+
+    /// Thousands of files may go at once, and each goodbye is a connection: a few at a time.
+    fn begin_goodbyes(&mut self) {
+        while self.goodbyes.len() < MAX_GOODBYES
+            && let Some(hash) = self.leaving.pop_first()
+        {
+            if let Some(goodbye) = self.goodbye(hash) {
+                self.goodbyes.spawn(goodbye);
             }
         }
     }
@@ -150,7 +167,7 @@ impl Conversation {
             if let Some(second) = list.as_mut().ok().and_then(|list| list.second.take()) {
                 second.register().await;
             }
-            Some((hash, list))
+            (hash, list)
         });
     }
 
@@ -208,14 +225,14 @@ impl Conversation {
         let mut registered: Vec<CascadeHash> = self.rounds.registrations().collect();
         registered.sort_by_cached_key(|hash| self.engine.catalog.get(hash).is_none());
         let until = clock::now() + GOODBYES_TIME;
-        let mut calls = JoinSet::new();
-        for hash in registered {
+        let mut calls = std::mem::take(&mut self.goodbyes);
+        for hash in registered.into_iter().chain(std::mem::take(&mut self.leaving)) {
             let Some(goodbye) = self.goodbye(hash) else { return };
             if calls.len() >= MAX_GOODBYES && timeout_at(until.into(), calls.join_next()).await.is_err() {
                 return;
             }
             calls.spawn(goodbye);
         }
-        let _ = timeout_at((until + Duration::ZERO).into(), calls.join_all()).await;
+        let _ = timeout_at(until.into(), calls.join_all()).await;
     }
 }

@@ -1,8 +1,8 @@
 //! Looking through a folder: which `.cascade` files there are, and what stands beside each.
 
 use super::limits::{MAX_FOLDERS, MAX_SERVED_FILES};
+use crate::ground::Stamp;
 use crate::metafile::SUFFIX;
-use crate::store::Stamp;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a `.cascade` file and its data look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +48,18 @@ pub(super) struct Scan {
     pub(super) problems: Vec<String>,
     /// There is more than is taken.
     pub(super) full: bool,
+    /// The most `.cascade` files.
+    pub(super) max: usize,
 }
 
-/// Looks through `root` and the folders in it, but for those that are data.
-pub(super) fn scan(root: &Path) -> Scan {
-    let mut scan = Scan::default();
+/// Looks through `root` and the folders in it, but for those that are data. Where there are too many files, those that
+/// are `known` come first.
+pub(super) fn scan(root: &Path, known: &[Arc<Path>]) -> Scan {
+    scan_for(root, known, MAX_SERVED_FILES)
+}
+
+fn scan_for(root: &Path, known: &[Arc<Path>], max: usize) -> Scan {
+    let mut scan = Scan { max, ..Scan::default() };
     let mut left = vec![root.to_owned()];
     while let Some(folder) = left.pop() {
         if scan.folders.len() >= MAX_FOLDERS {
@@ -70,6 +78,9 @@ pub(super) fn scan(root: &Path) -> Scan {
                 scan.unreadable.push(folder);
             }
         }
+    }
+    if scan.full {
+        scan.prefer(known);
     }
     scan
 }
@@ -92,7 +103,7 @@ impl Scan {
         }
         let mut data: HashSet<&OsStr> = HashSet::new();
         for name in &metafiles {
-            if self.found.len() >= MAX_SERVED_FILES {
+            if self.found.len() >= self.max {
                 self.full = true;
                 break;
             }
@@ -104,6 +115,24 @@ impl Scan {
         }
         let is_data = |name: &OsString| data.contains(name.as_os_str()) || is_part(name);
         Ok(inner.iter().filter(|name| !is_data(name)).map(|name| folder.join(name)).collect())
+    }
+
+    /// Takes what is known and still there in the place of others: which of too many names comes first may change with
+    /// each of them.
+    fn prefer(&mut self, known: &[Arc<Path>]) {
+        let others = std::mem::take(&mut self.found);
+        for path in known {
+            if self.found.len() < self.max
+                && let Some(look) = others.get(&**path).cloned().or_else(|| self.look_at(path))
+            {
+                self.found.insert(path.to_path_buf(), look);
+            }
+        }
+        for (path, look) in others {
+            if self.found.len() < self.max {
+                self.found.entry(path).or_insert(look);
+            }
+        }
     }
 
     fn look_at(&mut self, path: &Path) -> Option<Look> {
@@ -186,7 +215,7 @@ mod tests {
         symlink(root, root.join("films/loop")).unwrap();
         symlink(root.join("a"), root.join("linked")).unwrap();
         fs::write(root.join("linked.cascade"), b"x").unwrap();
-        let found = scan(root);
+        let found = scan(root, &[]);
         assert_eq!(
             names(&found, root),
             ["a.cascade", "films/b.cascade", "films/old/c.cascade", "linked.cascade", "photos.cascade"]
@@ -209,15 +238,34 @@ mod tests {
             eprintln!("skipped: this needs root");
             return;
         }
-        let found = scan(root);
+        let found = scan(root, &[]);
         assert_eq!(found.found[&root.join("a.cascade")].data, None);
         assert!(found.problems[0].contains("another user"), "{:?}", found.problems);
     }
 
     #[test]
+    fn of_too_many_files_those_that_are_known_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let put = |number: u32| fs::write(root.join(format!("{number}.cascade")), b"x").unwrap();
+        (0..10).for_each(put);
+        let first = scan_for(root, &[], 10);
+        assert!(first.found.len() == 10 && !first.full);
+        let known: Vec<Arc<Path>> = first.found.into_keys().map(Arc::from).collect();
+        (10..100).for_each(put);
+        let full = scan_for(root, &known, 10);
+        assert!(full.full && full.found.keys().map(PathBuf::as_path).eq(known.iter().map(|path| &**path)));
+        // One that goes makes room for one of the others.
+        fs::remove_file(&known[3]).unwrap();
+        let full = scan_for(root, &known, 10);
+        assert_eq!((full.found.len(), full.found.contains_key(&*known[3])), (10, false));
+        assert_eq!(known.iter().filter(|path| full.found.contains_key(&***path)).count(), 9);
+    }
+
+    #[test]
     fn a_folder_that_is_gone_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let gone = scan(&folder.path().join("nowhere"));
+        let gone = scan(&folder.path().join("nowhere"), &[]);
         assert_eq!((gone.unreadable.len(), gone.problems.len()), (1, 1));
     }
 }

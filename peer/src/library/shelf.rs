@@ -18,8 +18,8 @@ use super::inspect::{Checked, Depth, Described, Inspected, Job, Outcome};
 use super::limits::RETRY_INTERVAL;
 use super::scan::{Look, Scan};
 use super::told::{How, Tally, Told};
+use crate::ground::Stamp;
 use crate::limits::SETTLE;
-use crate::store::Stamp;
 use cascade_format::CascadeHash;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -61,6 +61,8 @@ pub(super) enum Ended {
     Done(Option<Stamp>),
     /// Another one has its place.
     PutOff,
+    /// What is there is not replaced, for this reason.
+    Kept(String),
     /// It has failed; that was told.
     Failed,
 }
@@ -200,7 +202,7 @@ impl Shelf {
             .by_path
             .iter()
             .filter(|(path, _)| !found.contains_key(&***path))
-            .filter(|(path, _)| !full && !unreadable.iter().any(|folder| path.starts_with(folder)))
+            .filter(|(path, _)| !unreadable.iter().any(|folder| path.starts_with(folder)))
             .map(|(_, id)| *id)
             .collect();
         for (path, look) in found {
@@ -432,6 +434,11 @@ impl Shelf {
         let described = self.items.get(&id).and_then(|item| item.described);
         let served = described.and_then(|described| self.published.get(&described.hash));
         served.is_some_and(|(there, _)| *there == id)
+    }
+
+    /// The `.cascade` files, for the next scan.
+    pub(super) fn paths(&self) -> Vec<Arc<Path>> {
+        self.by_path.keys().cloned().collect()
     }
 
     fn path(&self, id: u32) -> Arc<Path> {

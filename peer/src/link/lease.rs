@@ -5,7 +5,7 @@
 //! under the link's lease, and taking a block away waits for the write that is under way (one piece).
 //! A block that was published before is not taken away: it is there.
 
-use crate::store::HaveMap;
+use crate::ground::HaveMap;
 use cascade_format::Block;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

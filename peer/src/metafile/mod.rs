@@ -4,9 +4,9 @@
 //! claim of petabytes costs one `fstat` and 64 bytes. Hash lists up to [`RESIDENT_HASHES`] are kept in
 //! memory; longer ones, which only tiny blocks make, stay on disk and are read page by page.
 
+use crate::ground::Stamp;
+use crate::ground::open::{OpenError, open_regular};
 use crate::human::Name;
-use crate::store::Stamp;
-use crate::store::open::{OpenError, open_regular};
 use cascade_format::hash::HASH_LEN;
 use cascade_format::metafile::HEADER_LEN;
 use cascade_format::{Block, BlockHash, CascadeHash, FileHash, Header, Layout, MetafileError};

@@ -139,7 +139,7 @@ impl Fetcher {
     }
 
     /// No block is read while this is held.
-    pub(super) fn dropping(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(crate) fn dropping(&self) -> RwLockWriteGuard<'_, ()> {
         self.reading.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -154,13 +154,13 @@ impl Fetcher {
     }
 
     /// See [`Plan::next`].
-    pub(super) fn next(&self) -> Option<Order> {
+    pub(crate) fn next(&self) -> Option<Order> {
         let now = self.now();
         self.lock().plan.next(now)
     }
 
     /// See [`Plan::restart`]; who waits asks again.
-    pub(super) fn restart(&self, here: &Have) -> Vec<Dropped> {
+    pub(crate) fn restart(&self, here: &Have) -> Vec<Dropped> {
         let mut inner = self.lock();
         inner.waits.drain().for_each(|(_, ticket)| ticket.call());
         let dropped = inner.plan.restart(here);
@@ -169,7 +169,7 @@ impl Fetcher {
     }
 
     /// See [`Plan::arrived`].
-    pub(super) fn arrived(&self, block: Block) {
+    pub(crate) fn arrived(&self, block: Block) {
         let now = self.now();
         let mut inner = self.lock();
         let ticket = inner.waits.remove(&block.number());
@@ -178,7 +178,7 @@ impl Fetcher {
     }
 
     /// See [`Plan::wrong`]; who waits for the block is refused.
-    pub(super) fn wrong(&self, block: Block) -> Wrong {
+    pub(crate) fn wrong(&self, block: Block) -> Wrong {
         let now = self.now();
         let mut inner = self.lock();
         let verdict = inner.plan.wrong(now, block);
@@ -187,32 +187,32 @@ impl Fetcher {
     }
 
     /// See [`Plan::failed`].
-    pub(super) fn failed(&self) -> (Duration, bool) {
+    pub(crate) fn failed(&self) -> (Duration, bool) {
         let now = self.now();
         self.lock().plan.failed(now)
     }
 
     /// See [`Plan::refused`].
-    pub(super) fn refused(&self) -> Option<Duration> {
+    pub(crate) fn refused(&self) -> Option<Duration> {
         let now = self.now();
         self.lock().plan.refused(now)
     }
 
     /// Bytes have come; see [`Plan::comes`].
-    pub(super) fn comes(&self, bytes: u64) -> bool {
+    pub(crate) fn comes(&self, bytes: u64) -> bool {
         self.received.fetch_add(bytes, Ordering::Relaxed);
         self.lock().plan.comes()
     }
 
     /// See [`Plan::landed`].
-    pub(super) fn landed(&self, blocks: &Range<u64>) {
+    pub(crate) fn landed(&self, blocks: &Range<u64>) {
         let mut inner = self.lock();
         inner.plan.landed(blocks);
         self.work.notify_one();
     }
 
     /// The origin is given up: whoever waits is refused.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.over.store(true, Ordering::Release);
         self.lock().waits.drain().for_each(|(_, ticket)| ticket.call());
     }

@@ -11,10 +11,11 @@
 //! | `troubles` | an origin that fails, refuses, or gives wrong blocks (pure) |
 //! | [`cache`] | what is kept where not all of it may be (pure) |
 //! | [`fetcher`] | the plan as threads share it, and those who wait |
-//! | `flight` | one request: its bytes written, verified, published |
 //! | [`source`] | what the bytes come from |
 //! | `client` | a source over HTTP, by a library; the feature `origin` |
 //! | `error` | why it cannot go on |
+//!
+//! One request, whose bytes are written, verified and published, is a part of the session (`session::origin::flight`).
 
 pub mod address;
 pub mod cache;
@@ -22,10 +23,9 @@ pub mod cache;
 mod client;
 mod error;
 pub mod fetcher;
-pub(crate) mod flight;
 pub mod plan;
 pub mod source;
-mod troubles;
+pub(crate) mod troubles;
 
 pub use address::{AddressError, Origin};
 #[cfg(feature = "origin")]

@@ -22,7 +22,7 @@ pub enum Wrong {
 
 /// What has gone wrong, and since when nothing has.
 #[derive(Debug, Default)]
-pub(super) struct Troubles {
+pub(crate) struct Troubles {
     /// Failures in a row.
     failures: u32,
     /// Of them, those that the origin has said itself.
@@ -42,27 +42,27 @@ struct Held {
 
 impl Troubles {
     /// Whether the origin may be asked for something.
-    pub(super) fn may_ask(&self, now: Time) -> bool {
+    pub(crate) fn may_ask(&self, now: Time) -> bool {
         self.resume_at.is_none_or(|at| at <= now)
     }
 
     /// When it may be, if it may not yet.
-    pub(super) fn next_wakeup(&self) -> Option<Time> {
+    pub(crate) fn next_wakeup(&self) -> Option<Time> {
         self.resume_at
     }
 
     /// Whether `block` is not fetched now because it came wrong.
-    pub(super) fn is_held(&self, now: Time, block: u64) -> bool {
+    pub(crate) fn is_held(&self, now: Time, block: u64) -> bool {
         self.wrong.get(&block).is_some_and(|held| held.until > now)
     }
 
     /// Whether it is in vain to wait `patience` for `block`.
-    pub(super) fn is_out(&self, now: Time, block: u64, patience: Duration) -> bool {
+    pub(crate) fn is_out(&self, now: Time, block: u64, patience: Duration) -> bool {
         self.is_held(now, block) || self.resume_at.is_some_and(|at| at > now + patience)
     }
 
     /// A request has failed: how long nothing is asked, and whether the user should be told.
-    pub(super) fn failed(&mut self, now: Time) -> (Duration, bool) {
+    pub(crate) fn failed(&mut self, now: Time) -> (Duration, bool) {
         // Several requests fail for one reason.
         if let Some(at) = self.resume_at.filter(|at| *at > now) {
             return (at - now, false);
@@ -76,7 +76,7 @@ impl Troubles {
     }
 
     /// The origin has said no: how long nothing is asked; `None`: it is given up.
-    pub(super) fn refused(&mut self, now: Time) -> Option<Duration> {
+    pub(crate) fn refused(&mut self, now: Time) -> Option<Duration> {
         if self.may_ask(now) {
             self.refusals += 1;
         }
@@ -84,13 +84,13 @@ impl Troubles {
     }
 
     /// Bytes come. True: the user was told that they did not.
-    pub(super) fn comes(&mut self) -> bool {
+    pub(crate) fn comes(&mut self) -> bool {
         (self.failures, self.refusals, self.resume_at) = (0, 0, None);
         std::mem::take(&mut self.told)
     }
 
     /// A block has come right.
-    pub(super) fn right(&mut self, block: u64) {
+    pub(crate) fn right(&mut self, block: u64) {
         self.wrong_in_a_row = 0;
         if !self.wrong.is_empty() {
             self.wrong.remove(&block);
@@ -98,7 +98,7 @@ impl Troubles {
     }
 
     /// A block has come wrong.
-    pub(super) fn wrong(&mut self, now: Time, block: u64) -> Wrong {
+    pub(crate) fn wrong(&mut self, now: Time, block: u64) -> Wrong {
         self.wrong_in_a_row += 1;
         let held = self.wrong.entry(block).or_insert(Held { times: 0, until: now });
         held.until = now + WRONG_PAUSE.saturating_mul(1 << held.times.min(8));

@@ -115,7 +115,7 @@ fn done(file: &str, summary: &Summary) -> Value {
         "taken_bytes": summary::taken_bytes(summary),
         "taken_from": summary.taken.as_ref().map(|taken| taken.from.to_string_lossy()),
         "seconds": summary.time.as_secs_f64(), "bytes_per_second": summary::speed(summary).bytes_per_second(),
-        "peers_used": summary::givers_count(summary), "blocks_refused": summary.blocks_refused,
+        "peers_used": summary::givers_count(summary), "blocks_wrong": summary.blocks_wrong,
         "bytes_duplicate": summary.bytes_duplicate, "downlink_busy": summary.busy,
         "shares": summary::givers(summary).map(|share| {
             json!({"address": share.addr.to_string(), "bytes": share.bytes})

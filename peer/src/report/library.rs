@@ -58,7 +58,10 @@ impl LibraryReport {
                 if matches!(self.style, Style::Json) {
                     self.object(&told).iter().for_each(json_line);
                 } else if let Some(text) = self.text(&told) {
-                    self.say(&text);
+                    match told {
+                        Told::Tracker { error: Some(_), .. } => self.style.wrong(&text),
+                        _ => self.say(&text),
+                    }
                 }
             }
         }

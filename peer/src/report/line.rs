@@ -39,9 +39,18 @@ impl Lines {
         out::line(&format!("{}: {text}", self.name));
     }
 
-    fn tell_tracker(&mut self, tracker: String, text: String) {
+    fn warn(&self, text: &str) {
+        out::warning(&format!("{}: {text}", self.name));
+    }
+
+    fn tell_tracker(&mut self, tracker: String, text: String, failed: bool) {
         if self.trackers.get(&tracker) != Some(&text) {
-            self.tell(&format!("tracker {tracker}: {text}"));
+            let line = format!("tracker {tracker}: {text}");
+            if failed {
+                self.warn(&line)
+            } else {
+                self.tell(&line)
+            }
             self.trackers.insert(tracker, text);
         }
     }
@@ -106,14 +115,14 @@ impl Observer for Lines {
             }
             Event::Tracker { tracker, peers } => {
                 let text = format!("knows {}", Count(peers as u64, "other peer"));
-                self.tell_tracker(tracker, text);
+                self.tell_tracker(tracker, text, false);
             }
             Event::Lan { peers } => {
                 self.tell(&format!("{} on the local network", Count(peers as u64, "peer")));
             }
-            Event::TrackerFailed { tracker, error } => self.tell_tracker(tracker, error),
-            Event::WrongBlock(wrong) => self.tell(&summary::wrong_block(&wrong)),
-            Event::Warning(text) => self.tell(&text),
+            Event::TrackerFailed { tracker, error } => self.tell_tracker(tracker, error, true),
+            Event::WrongBlock(wrong) => self.warn(&summary::wrong_block(&wrong)),
+            Event::Warning(text) => self.warn(&text),
             Event::Done(summary) => out::line(&summary::text(&summary)),
             Event::Origin { origin, here, blocks } => {
                 out::line(&seeding_from(&self.name, &origin, here, blocks));

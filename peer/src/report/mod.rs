@@ -18,7 +18,7 @@ mod verdict;
 pub(crate) use file_bar::FileBar;
 pub(crate) use library::{LibraryReport, Said};
 pub(crate) use out::{
-    error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal, stdout_width,
+    error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal, stdout_width, warning,
 };
 pub(crate) use qr::qr;
 pub(crate) use room_bar::RoomBar;
@@ -87,9 +87,16 @@ impl Style {
     /// Tells what concerns the whole peer, and no file of its own.
     pub(crate) fn warning(&self, text: &str) {
         match self {
-            Self::Bars(screen) => screen.above(&format!("peer: {text}")),
-            Self::Lines => line(&format!("peer: {text}")),
+            Self::Bars(_) | Self::Lines => self.wrong(&format!("peer: {text}")),
             Self::Json => json_line(&serde_json::json!({"event": "warning", "message": text})),
+        }
+    }
+
+    /// Tells a person, or a log, of something wrong by a whole line.
+    pub(crate) fn wrong(&self, text: &str) {
+        match self {
+            Self::Bars(screen) => screen.above(text),
+            Self::Lines | Self::Json => warning(text),
         }
     }
 

@@ -6,12 +6,18 @@
 //! ([`is_incomplete`]). When stderr fails there is nobody left to tell.
 
 use cascade_format::text::{self, is_shown};
+use cascade_tracker::log::is_journal;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a terminal is taken for that does not tell its size.
 const USUAL_WIDTH: usize = 80;
+
+/// The priorities of syslog, before a line for systemd's journal. Lines without one are "info" there.
+const ERROR: &str = "<3>";
+const WARNING: &str = "<4>";
 
 /// Whether output was lost on stdout.
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
@@ -19,6 +25,12 @@ static INCOMPLETE: AtomicBool = AtomicBool::new(false);
 /// Writes one line to stdout.
 pub(crate) fn line(line: &str) {
     to_stdout(&(text::line(line) + "\n"));
+}
+
+/// Writes one line to stdout that tells of something wrong, while the work goes on.
+#[allow(clippy::disallowed_methods, reason = "this is the output module")]
+pub(crate) fn warning(line: &str) {
+    to_stdout(&format!("{}{}\n", for_journal(WARNING, io::stdout()), text::line(line)));
 }
 
 /// Writes several lines of the program's own to stdout.
@@ -33,7 +45,8 @@ pub(crate) fn json_line(value: &serde_json::Value) {
 
 /// Writes one line to stderr: an error, or what goes beside the output.
 pub(crate) fn error(message: &str) {
-    to_stderr(&(text::line(&format!("peer: {message}")) + "\n"));
+    let priority = for_journal(ERROR, stderr());
+    to_stderr(&format!("{priority}{}\n", text::line(&format!("peer: {message}"))));
 }
 
 /// Writes several lines of the program's own to stderr.
@@ -72,6 +85,11 @@ pub(crate) fn stdout_width() -> usize {
 #[allow(clippy::disallowed_methods, reason = "this is the output module")]
 pub(super) fn stderr() -> io::Stderr {
     io::stderr()
+}
+
+/// The priority where `out` is the journal, else nothing.
+fn for_journal(priority: &'static str, out: impl AsFd) -> &'static str {
+    if is_journal(out) { priority } else { "" }
 }
 
 /// For the bars, which bring their own control sequences.

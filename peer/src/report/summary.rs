@@ -96,7 +96,7 @@ pub(super) fn text(summary: &Summary) -> String {
         Span(summary.time),
         speed(summary),
         Count(givers_count(summary) as u64, "peer"),
-        Count(summary.blocks_refused, "block"),
+        Count(summary.blocks_wrong, "block"),
         summary.busy * 100.0,
     )
 }

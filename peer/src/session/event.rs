@@ -39,7 +39,7 @@ pub struct Summary {
     /// What each peer gave, right or wrong, the most generous first.
     pub shares: Vec<PeerShare>,
     /// Blocks with a wrong hash.
-    pub blocks_refused: u64,
+    pub blocks_wrong: u64,
     /// Bytes of blocks that came twice.
     pub bytes_duplicate: u64,
     /// Share of the time during which data was arriving, 0 to 1.

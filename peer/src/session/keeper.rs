@@ -3,10 +3,10 @@
 
 use super::engine::Stop;
 use super::recovery::blocking;
+use crate::ground::open::folder_of;
 use crate::limits::{RESERVE_LEN, SYNC_INTERVAL};
 use crate::store::Shared;
 use crate::store::ledger::{Ledger, MAX_FAILED_SYNCS};
-use crate::store::prepare::folder_of;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

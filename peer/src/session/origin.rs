@@ -1,22 +1,25 @@
 //! Seeding one file that an origin has: what is not on the disk is fetched when others ask for it.
 
+mod flight;
+
 use super::engine::Engine;
 use super::event::{Event, Observer};
 use super::recovery::{Cause, Recovery};
 use super::seed::{Seed, SeedError};
 use super::ticks::TICK;
 use crate::catalog::Served;
+use crate::ground::HaveMap;
+use crate::ground::open::open_regular;
 use crate::lan::found_on;
 use crate::limits::SYNC_INTERVAL;
 use crate::origin::cache::Stretches;
-use crate::origin::flight::{Flights, News};
 use crate::origin::{Fetcher, Origin, OriginError, Source};
 use crate::room::telling::{Role, Told};
-use crate::store::open::open_regular;
 use crate::store::prepare::Trust;
-use crate::store::{DataFile, HaveMap, Place, Preparation, PrepareError, Record, Records, Shared};
+use crate::store::{DataFile, Place, Preparation, PrepareError, Record, Records, Shared};
 use crate::view::{FileState, Shown};
 use cascade_format::Have;
+use flight::{Flights, News};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,9 +4,9 @@
 use super::download_error::DownloadError;
 use super::engine::Stop;
 use crate::check::{CheckOptions, check_with};
+use crate::ground::disk::is_full;
 use crate::limits::{FULL_RETRY, PIECE_LEN, SETTLE, SYNC_RETRY};
 use crate::metafile::MetafileOnDisk;
-use crate::store::disk::is_full;
 use crate::store::{Shared, Trouble};
 use cascade_format::Have;
 use std::io::{self, IoSlice};

@@ -1,10 +1,9 @@
 //! A data file that is open only while it is read: there are thousands of them.
 
-use super::Stamp;
-use super::disk::Disk;
-use super::ground::{Ground, Guarded, Run};
 use super::handles::{Handle, Handles};
-use super::open::{OpenError, open_regular};
+use crate::ground::disk::Disk;
+use crate::ground::open::{OpenError, open_regular};
+use crate::ground::{Ground, Guarded, Run, Stamp};
 use rustix::io::Errno;
 use std::fs::Metadata;
 use std::io::{self, IoSlice};

@@ -1,10 +1,9 @@
 //! The data file: its bytes, wherever they are, and how they are divided into blocks.
 
-use super::Stamp;
-use super::disk::{Disk, SystemDisk};
-use super::ground::{Ground, Guarded, Run};
 use super::guarded::GuardedFile;
-use crate::folder::{FolderError, Written};
+use crate::folder::{FolderError, FolderPart, Written};
+use crate::ground::disk::{Disk, SystemDisk};
+use crate::ground::{Ground, Guarded, Run, Stamp};
 use cascade_format::{Block, Layout};
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -17,10 +16,19 @@ use std::sync::atomic::AtomicBool;
 /// here, so that the writes of others can be told from ours. No position is shared, so any thread may use it.
 #[derive(Debug)]
 pub struct DataFile {
-    ground: Box<dyn Guarded>,
+    medium: Medium,
     path: PathBuf,
     layout: Layout,
     disk: Arc<dyn Disk>,
+}
+
+/// What its bytes are on.
+#[derive(Debug)]
+enum Medium {
+    /// A file, or a folder that is only read.
+    There(Box<dyn Guarded>),
+    /// A folder that is downloaded.
+    Folder(Box<FolderPart>),
 }
 
 impl DataFile {
@@ -33,25 +41,50 @@ impl DataFile {
     /// The same, on a disk of any kind.
     #[must_use]
     pub fn on_disk(file: File, path: &Path, layout: Layout, disk: Arc<dyn Disk>) -> Self {
-        Self { ground: Box::new(GuardedFile::new(file)), path: path.to_owned(), layout, disk }
+        Self { medium: Medium::There(Box::new(GuardedFile::new(file))), path: path.to_owned(), layout, disk }
     }
 
     /// Takes what the bytes are on.
     #[must_use]
     pub fn of(ground: Box<dyn Guarded>, path: &Path, layout: Layout) -> Self {
-        Self { ground, path: path.to_owned(), layout, disk: Arc::new(SystemDisk) }
+        Self::at(Medium::There(ground), path, layout)
+    }
+
+    /// Takes a folder that is downloaded.
+    #[must_use]
+    pub fn of_folder(folder: FolderPart, path: &Path, layout: Layout) -> Self {
+        Self::at(Medium::Folder(Box::new(folder)), path, layout)
+    }
+
+    fn at(medium: Medium, path: &Path, layout: Layout) -> Self {
+        Self { medium, path: path.to_owned(), layout, disk: Arc::new(SystemDisk) }
+    }
+
+    fn guarded(&self) -> &dyn Guarded {
+        match &self.medium {
+            Medium::There(there) => &**there,
+            Medium::Folder(folder) => &**folder,
+        }
+    }
+
+    /// The folder that is downloaded, if it is one.
+    fn folder(&self) -> Option<&FolderPart> {
+        match &self.medium {
+            Medium::There(_) => None,
+            Medium::Folder(folder) => Some(folder),
+        }
     }
 
     /// What its bytes are read from.
     #[must_use]
     pub fn ground(&self) -> &dyn Ground {
-        &*self.ground
+        self.guarded()
     }
 
     /// The file itself, for system calls that nothing here wraps; `None`: it is a folder.
     #[must_use]
     pub fn file(&self) -> Option<&File> {
-        self.ground.file()
+        self.guarded().file()
     }
 
     /// Where the file was when it was opened.
@@ -63,7 +96,7 @@ impl DataFile {
     /// The file that has changed, where it is known: one below a folder.
     #[must_use]
     pub fn changed_path(&self) -> PathBuf {
-        self.ground.first_changed().unwrap_or_else(|| self.path.clone())
+        self.guarded().first_changed().unwrap_or_else(|| self.path.clone())
     }
 
     /// What makes it durable.
@@ -77,58 +110,58 @@ impl DataFile {
     /// # Errors
     /// Some of it did not get there; which is not told.
     pub fn sync(&self) -> io::Result<()> {
-        self.ground.sync(&*self.disk)
+        self.guarded().sync(&*self.disk)
     }
 
     /// Lets the system forget what it keeps of it in memory and has on the disk.
     pub fn drop_cache(&self) {
-        self.ground.drop_cache(&*self.disk);
+        self.guarded().drop_cache(&*self.disk);
     }
 
     /// Whether [`DataFile::path`] still leads to this file, without a link between.
     #[must_use]
     pub fn has_its_name(&self) -> bool {
-        self.ground.is_at(&self.path)
+        self.guarded().is_at(&self.path)
     }
 
     /// From now on, another program that writes to the file is found out. It looked like `stamp` when its bytes
     /// were known.
     pub fn guard(&self, stamp: Stamp) {
-        self.ground.guard(stamp);
+        self.guarded().guard(stamp);
     }
 
     /// The file is not written to any more.
     pub fn end_guard(&self) {
-        self.ground.end_guard();
+        self.guarded().end_guard();
     }
 
     /// It is read no more: what is open is closed as soon as nobody reads it, where that can be.
     pub(crate) fn withdraw(&self) {
-        self.ground.withdraw();
+        self.guarded().withdraw();
     }
 
     /// Whether nobody else has written to a guarded file, as far as can be seen.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        self.ground.is_ours()
+        self.guarded().is_ours()
     }
 
     /// Whether a guarded file cannot be vouched for without reading it: somebody else has it open, and may
     /// write to it, or its stamps tell nothing.
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
-        self.ground.is_uncertain()
+        self.guarded().is_uncertain()
     }
 
     /// A guarded file was checked because its stamp had moved, and nothing was wrong.
     pub fn false_alarm(&self) {
-        self.ground.false_alarm();
+        self.guarded().false_alarm();
     }
 
     /// What a guarded file looked like after the last write to it.
     #[must_use]
     pub fn last_stamp(&self) -> Option<Stamp> {
-        self.ground.last_stamp()
+        self.guarded().last_stamp()
     }
 
     /// How the file is divided into blocks.
@@ -142,13 +175,13 @@ impl DataFile {
     /// # Errors
     /// Those of [`Ground::fill`].
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.ground.fill(buffer, offset)
+        self.guarded().fill(buffer, offset)
     }
 
     /// The file in which the bytes from `offset` on lie as they are, if they do.
     #[must_use]
     pub fn run_at(&self, offset: u64) -> Option<Run<'_>> {
-        self.ground.run_at(offset)
+        self.guarded().run_at(offset)
     }
 
     /// Writes `slices` one after the other at `offset`, in one system call where the system can.
@@ -156,14 +189,14 @@ impl DataFile {
     /// # Errors
     /// The file system's own: no space, an I/O error.
     pub fn write_all_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-        if slices.is_empty() { Ok(()) } else { self.ground.write_all_at(slices, offset) }
+        if slices.is_empty() { Ok(()) } else { self.guarded().write_all_at(slices, offset) }
     }
 
     /// Whether what was written to `block` is what this archive can have there; always, where it is no archive of a
     /// folder. Asked when the block has the right hash.
     #[must_use]
     pub fn is_canonical(&self, block: Block) -> bool {
-        self.ground.is_canonical(block)
+        self.folder().is_none_or(|folder| folder.is_canonical(block))
     }
 
     /// Makes what a complete folder has besides its files' bytes, and compares all that there is.
@@ -171,19 +204,19 @@ impl DataFile {
     /// # Errors
     /// Something is not as it should be.
     pub fn complete(&self, cancel: &AtomicBool) -> Result<(), FolderError> {
-        self.ground.complete(cancel)
+        self.folder().map_or(Ok(()), |folder| folder.complete(cancel))
     }
 
     /// What the files of a complete folder look like that this process has written.
     #[must_use]
     pub fn written(&self) -> Option<Written> {
-        self.ground.written()
+        self.folder().map(FolderPart::written)
     }
 
     /// Where files are kept that were replaced and may be the user's own work, and how many there are.
     #[must_use]
     pub fn kept(&self) -> Option<(PathBuf, u64)> {
-        self.ground.kept()
+        self.folder()?.kept()
     }
 
     /// Gives a complete folder the name `to`, which nobody has, or brings the folder that has it up to date. `None`: it
@@ -192,7 +225,7 @@ impl DataFile {
     /// # Errors
     /// The file system's own.
     pub fn rename(&self, to: &Path) -> io::Result<Option<Stamp>> {
-        self.ground.rename(&*self.disk, &self.path, to)
+        self.folder().ok_or(io::ErrorKind::Unsupported)?.rename(&*self.disk, &self.path, to)
     }
 
     /// Gives the file the length of its layout.
@@ -200,14 +233,14 @@ impl DataFile {
     /// # Errors
     /// The file system's own.
     pub fn set_full_length(&self) -> io::Result<()> {
-        self.ground.set_length(self.layout.length())
+        self.guarded().set_length(self.layout.length())
     }
 
     /// Takes room on the disk for the bytes in `range`, where that costs next to nothing. False where it
     /// does not, or cannot be done: then a disk that fills up is found out by writing.
     #[must_use]
     pub fn reserve(&self, range: Range<u64>) -> bool {
-        self.ground.reserve(range)
+        self.guarded().reserve(range)
     }
 
     /// Gives the room of `range` back: it reads as zeroes then.
@@ -215,17 +248,11 @@ impl DataFile {
     /// # Errors
     /// The file system cannot do that, or not now.
     pub fn punch(&self, range: Range<u64>) -> io::Result<()> {
-        if range.is_empty() { Ok(()) } else { self.ground.punch(range) }
+        if range.is_empty() { Ok(()) } else { self.guarded().punch(range) }
     }
 
     /// Starts reading `range` from the disk in the background, where the system can.
     pub fn will_need(&self, range: Range<u64>) {
-        self.ground.will_need(range);
+        self.guarded().will_need(range);
     }
-}
-
-/// Whether `path` is a name of the open `file`, and not of a link to it.
-#[must_use]
-pub fn is_at(file: &File, path: &Path) -> bool {
-    file.is_at(path)
 }

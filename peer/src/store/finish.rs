@@ -1,7 +1,8 @@
 //! Giving a complete part file its name.
 
-use super::data_file::is_at;
-use super::{DataFile, Stamp};
+use super::DataFile;
+use crate::ground::Ground;
+use crate::ground::Stamp;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub enum Finished {
 pub fn finish(data: &DataFile, part: &Path, target: &Path) -> io::Result<Finished> {
     let Some(file) = data.file() else { return Ok(Finished::Meddled) };
     let before = Stamp::of(file)?;
-    if !is_at(file, part) || !data.is_ours() {
+    if !file.is_at(part) || !data.is_ours() {
         return Ok(Finished::Meddled);
     }
     if let Ok(old) = fs::symlink_metadata(target)
@@ -36,7 +37,7 @@ pub fn finish(data: &DataFile, part: &Path, target: &Path) -> io::Result<Finishe
     fs::rename(part, target)?;
     let after = Stamp::of(file)?;
     // Between the look and the renaming, the name may have got another file.
-    let named = is_at(file, target) && after.has_bytes_of(&before);
+    let named = file.is_at(target) && after.has_bytes_of(&before);
     Ok(if named { Finished::Named(after) } else { Finished::Meddled })
 }
 

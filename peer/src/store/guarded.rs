@@ -1,11 +1,11 @@
 //! A file that is written to and guarded: what others write to it is told from what we write.
 
-use super::Stamp;
-use super::disk::Disk;
-use super::ground::{Ground, Guarded, Run};
 use super::own_writes::OwnWrites;
 use super::reserve::{punch, reserve};
 use super::watch::Watch;
+use crate::ground::disk::Disk;
+use crate::ground::file::write_all_at;
+use crate::ground::{Ground, Guarded, Run, Stamp};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -99,7 +99,7 @@ impl Guarded for GuardedFile {
     }
 
     fn write_all_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-        self.as_ours(|| positioned::write_all_at(&self.file, slices, offset))
+        self.as_ours(|| write_all_at(&self.file, slices, offset))
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
@@ -166,83 +166,6 @@ impl Guard {
     fn listen(&mut self) {
         if let Some(watch) = &self.watch {
             watch.listen(&mut self.own);
-        }
-    }
-}
-
-/// Writes `slices` one after the other at `offset`, in one system call where the system can.
-pub(crate) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-    positioned::write_all_at(file, slices, offset)
-}
-
-mod positioned {
-    use super::*;
-
-    #[cfg(target_os = "linux")]
-    pub(super) fn write_all_at(
-        file: &File,
-        mut slices: &mut [IoSlice<'_>],
-        mut offset: u64,
-    ) -> io::Result<()> {
-        IoSlice::advance_slices(&mut slices, 0);
-        while !slices.is_empty() {
-            let batch = slices.get(..MAX_SLICES).unwrap_or(slices);
-            match rustix::io::pwritev(file, batch, offset) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    IoSlice::advance_slices(&mut slices, written);
-                    offset += written as u64;
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// What one system call takes (`UIO_MAXIOV`).
-    #[cfg(target_os = "linux")]
-    const MAX_SLICES: usize = 1024;
-
-    #[cfg(not(target_os = "linux"))]
-    pub(super) use super::portable::write_all_at;
-}
-
-/// Works on every system; on Linux only its test uses it.
-#[cfg(any(test, not(target_os = "linux")))]
-mod portable {
-    use super::*;
-
-    pub(super) fn write_all_at(file: &File, slices: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
-        for slice in slices {
-            file.write_all_at(slice, offset)?;
-            offset += slice.len() as u64;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_ways_of_writing_give_the_same_file() {
-        for fast in [true, false] {
-            let file = tempfile::tempfile().unwrap();
-            let parts: Vec<Vec<u8>> = (0..2000_usize).map(|i| vec![i.to_be_bytes()[7]; i % 7]).collect();
-            let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|p| IoSlice::new(p)).collect();
-            if fast {
-                positioned::write_all_at(&file, &mut slices, 5).unwrap();
-            } else {
-                portable::write_all_at(&file, &mut slices, 5).unwrap();
-            }
-            let expected = [vec![0; 5], parts.concat()].concat();
-            let mut read = vec![0; expected.len()];
-            file.fill(&mut read, 0).unwrap();
-            assert!(read == expected, "fast path {fast}");
-            assert!(file.fill(&mut [0], expected.len() as u64).is_err());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Data files that are open because somebody reads them: a bounded number of all the files of a process.
 
-use super::ground::AsFile;
+use crate::ground::AsFile;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,7 +6,7 @@
 //! seen in the stamp; whether anybody else had the file open is told by the system (see
 //! [`super::watch`]).
 
-use super::Stamp;
+use crate::ground::Stamp;
 
 /// What is known of one file that this process writes to.
 #[derive(Debug, Default)]

@@ -4,10 +4,9 @@
 //! to another file, and a second name would show them there. So only a regular file with one name is
 //! written to, which is opened without following links; else another name is taken.
 
-use super::PrepareError;
-use super::data_file::is_at;
-use super::open::without_waiting;
-use super::prepare::io_error;
+use super::error::{PrepareError, io_error};
+use crate::ground::Ground;
+use crate::ground::open::without_waiting;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -105,7 +104,7 @@ impl Part {
             };
             lock(&file, &path)?;
             let plain = file.metadata().map_err(|error| io_error("look at", &path, error))?;
-            if is_plain(&plain) && is_at(&file, &path) {
+            if is_plain(&plain) && file.is_at(&path) {
                 return Ok(Some(Self { file, path, new }));
             }
         }
@@ -164,7 +163,7 @@ pub fn move_to(from: &Path, to: &Path) {
 
 /// Removes the part file, if its name still leads to `file`.
 pub fn remove(file: &File, path: &Path) {
-    if is_at(file, path) {
+    if file.is_at(path) {
         // A file that cannot be removed can still be used.
         let _ = fs::remove_file(path);
     }

@@ -13,21 +13,21 @@
 //! | `room` | whether the disk is large enough |
 
 mod copy;
-mod error;
 mod folder;
 mod found;
 mod kept;
 mod room;
 
-pub use error::PrepareError;
 pub(crate) use found::{Found, Trust};
 
-use super::disk::SystemDisk;
-use super::open::{OpenError, open_regular};
+use super::error::{PrepareError, io_error};
 use super::part::{self, Part, move_aside, part_path};
-use super::{DataFile, Records, Stamp};
-use crate::check::is_empty_of_data;
+use super::{DataFile, Records};
 use crate::folder::Head;
+use crate::ground::Stamp;
+use crate::ground::disk::SystemDisk;
+use crate::ground::file::is_empty_of_data;
+use crate::ground::open::{OpenError, folder_of, open_regular};
 use crate::metafile::MetafileOnDisk;
 use cascade_format::Have;
 use found::durable;
@@ -260,14 +260,4 @@ enum Old {
 
 fn set_length(file: &File, length: u64) -> io::Result<()> {
     if file.metadata()?.len() == length { Ok(()) } else { file.set_len(length) }
-}
-
-/// The folder that holds `path`.
-#[must_use]
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-pub(super) fn io_error(what: &'static str, path: &Path, source: io::Error) -> PrepareError {
-    PrepareError::Io { what, path: path.to_owned(), source }
 }

@@ -9,16 +9,21 @@
 //!
 //! A record is written only after the file's data is on the disk, under another name first. One that is
 //! damaged, of another file or of other bytes is no record. Records live in `$CASCADE_STATE_DIR`, else
-//! `$XDG_STATE_HOME/cascade`, else `~/.local/state/cascade`; without any of them nothing is remembered.
+//! `$XDG_STATE_HOME/cascade`, else `~/.local/state/cascade`; without any of them nothing is remembered. Those of what
+//! is no more go after a while (`sweep`).
 
-use super::{Ground, Stamp};
 use crate::folder::Written;
+use crate::ground::{Ground, Stamp};
 use cascade_format::{BlockHash, CascadeHash, Have, Layout};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+mod sweep;
+
+pub use sweep::{GONE_RECORD_DAYS, MAX_SWEPT, SWEEP_INTERVAL, UNUSED_RECORD_DAYS};
 
 const VERSION: u32 = 1;
 
@@ -84,7 +89,7 @@ impl Records {
         layout: &Layout,
     ) -> Option<(Stamp, Record)> {
         let name = self.name(hash, path)?;
-        let bytes = fs::read(name).ok()?;
+        let bytes = fs::read(&name).ok()?;
         let (body, sum) = bytes.split_last_chunk::<32>()?;
         if BlockHash::of(body).as_bytes() != sum {
             return None;
@@ -96,7 +101,11 @@ impl Records {
             && header.path == absolute(path)?;
         let have = Have::from_bytes(layout, body.get(line + 1..)?)?;
         let record = Record { have, file_hash_checked: header.file_hash_checked };
-        same.then_some((header.stamp, record))
+        if !same {
+            return None;
+        }
+        touch(&name);
+        Some((header.stamp, record))
     }
 
     /// Remembers `have` of the `data` at `path`, which looked like `stamp` before it was checked. All of
@@ -146,7 +155,8 @@ impl Records {
     /// every file whose blocks are right has it: other bytes with the same block hashes cannot be found.
     #[must_use]
     pub fn is_consistent(&self, hash: CascadeHash) -> bool {
-        self.consistent(hash).is_some_and(|name| name.exists())
+        let name = self.consistent(hash).filter(|name| name.exists());
+        name.inspect(|name| touch(name)).is_some()
     }
 
     /// Remembers that the `.cascade` file named `hash` does not contradict itself.
@@ -157,7 +167,9 @@ impl Records {
         match (self.consistent(hash), &self.folder) {
             (Some(name), Some(folder)) => {
                 fs::create_dir_all(folder)?;
-                File::create(name).map(drop)
+                File::create(&name)?;
+                sweep::sweep(folder, &name);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -166,9 +178,13 @@ impl Records {
     /// What is known to have been written by this program of the folder at `path`.
     #[must_use]
     pub fn written(&self, path: &Path) -> Written {
-        let bytes = self.written_name(path).and_then(|name| fs::read(name).ok()).unwrap_or_default();
+        let Some(name) = self.written_name(path) else { return Written::default() };
+        let bytes = fs::read(&name).unwrap_or_default();
         match bytes.split_last_chunk::<32>() {
-            Some((body, sum)) if BlockHash::of(body).as_bytes() == sum => Written::from_bytes(body),
+            Some((body, sum)) if BlockHash::of(body).as_bytes() == sum => {
+                touch(&name);
+                Written::from_bytes(body)
+            }
             _ => Written::default(),
         }
     }
@@ -219,9 +235,7 @@ impl Records {
     /// This `.cascade` file of what was shared is used now.
     pub fn touch_shared(&self, path: &Path) {
         if self.shared_folder().is_some_and(|folder| path.parent() == Some(&folder)) {
-            let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-            let times = Timestamps { last_access: now, last_modification: now };
-            let _ = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+            touch(path);
         }
     }
 
@@ -241,12 +255,21 @@ impl Records {
     }
 }
 
-/// Writes a file under another name first.
+/// The file at `path` is used now: who is removed first, was not used for longest.
+fn touch(path: &Path) {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    // Where that is not permitted, the file is removed earlier.
+    let _ = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
+}
+
+/// Writes a file under another name first. Old ones go then, from time to time.
 fn persist(folder: &Path, name: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut new = tempfile::NamedTempFile::new_in(folder)?;
     new.write_all(bytes)?;
     new.persist(name)?;
+    sweep::sweep(folder, name);
     Ok(())
 }
 

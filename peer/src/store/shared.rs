@@ -1,7 +1,8 @@
 //! One data file as the serving threads see it.
 
 use super::ledger::Ledger;
-use super::{DataFile, Given, HaveMap, Stamp};
+use super::{DataFile, Given};
+use crate::ground::{HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
 use crate::origin::Fetcher;
 use cascade_format::{Block, CascadeHash, Have, Layout};
@@ -363,8 +364,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::tests::FailingDisk;
     use super::*;
+    use crate::ground::disk::tests::FailingDisk;
     use std::io::IoSlice;
     use std::path::Path;
     use std::sync::Arc;

@@ -70,7 +70,7 @@ impl Watch {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::store::Stamp;
+    use crate::ground::Stamp;
     use std::fs;
 
     #[test]

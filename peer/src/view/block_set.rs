@@ -1,5 +1,6 @@
 //! Which blocks there are, at one moment.
 
+use crate::ground::HaveMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +22,12 @@ impl BlockSet {
     /// Every block of `blocks`.
     pub(crate) fn all(blocks: u64) -> Self {
         Self { blocks, count: blocks, words: Arc::default() }
+    }
+
+    /// The blocks that `map` has now.
+    pub(crate) fn of(map: &HaveMap) -> Self {
+        let blocks = map.layout().blocks();
+        if map.is_complete() { Self::all(blocks) } else { Self::new(blocks, map.words()) }
     }
 
     /// The blocks whose bits are set in `words`, least significant first.

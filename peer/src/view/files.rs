@@ -239,7 +239,7 @@ impl SeenFile {
             length,
             block_length: layout.map_or(0, |layout| layout.block_size()),
             blocks,
-            have: shared.map_or_else(|| BlockSet::none(blocks), |shared| shared.have().set()),
+            have: shared.map_or_else(|| BlockSet::none(blocks), |shared| BlockSet::of(shared.have())),
             state: *self.state.lock().unwrap_or_else(PoisonError::into_inner),
             age: now.saturating_duration_since(self.since),
             download,

@@ -1,6 +1,6 @@
 //! One connection: what is on its way in both directions.
 
-use super::node::NodeId;
+use super::node_id::NodeId;
 use crate::units::Nanos;
 use cascade_format::Block;
 use cascade_format::extension::Item;

@@ -1,6 +1,6 @@
 //! What can happen. Small and without heap memory: there are a hundred million of them.
 
-use super::node::NodeId;
+use super::node_id::NodeId;
 use super::slab::ConnId;
 
 /// Something that happens at a time.

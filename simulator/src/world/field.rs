@@ -3,7 +3,8 @@
 
 use super::World;
 use super::conn::{Ask, Kind};
-use super::node::{Client, NodeId};
+use super::node::Client;
+use super::node_id::NodeId;
 use super::slab::ConnId;
 use crate::random::Random;
 use crate::units::{Nanos, SECOND};

@@ -1,6 +1,7 @@
 //! Why a link is idle.
 
-use super::node::{Client, Node, NodeId};
+use super::node::{Client, Node};
+use super::node_id::NodeId;
 use super::{HEAD_START, World};
 use crate::idle::{Reason, Sample};
 use crate::units::{Nanos, seconds};

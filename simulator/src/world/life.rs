@@ -3,7 +3,8 @@
 use super::World;
 use super::event::Event;
 use super::field::Field;
-use super::node::{Client, NodeId, Presence, Serving};
+use super::node::{Client, Presence, Serving};
+use super::node_id::NodeId;
 use crate::random::Random;
 use crate::scenario::Habit;
 use crate::units::Nanos;

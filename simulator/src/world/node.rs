@@ -2,6 +2,7 @@
 
 use super::field::Field;
 use super::line::{Downlink, Uplink};
+use super::node_id::NodeId;
 use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::Nanos;
@@ -10,29 +11,8 @@ use cascade_format::{Have, Layout, PeerAddr};
 use cascade_swarm::ask::announce::Announce;
 use cascade_swarm::ask::{LinkId, Plan};
 use cascade_swarm::give::{SubscriberId, Upload};
-use std::net::{IpAddr, Ipv4Addr};
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
-
-/// The number of a peer; the seeder is 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NodeId(pub(super) u32);
-
-/// Every peer listens here.
-const PORT: u16 = 7001;
-
-/// The first peer's address.
-const FIRST: u32 = 0x0a00_0001;
-
-impl NodeId {
-    pub(super) fn addr(self) -> PeerAddr {
-        PeerAddr::new(IpAddr::V4(Ipv4Addr::from(FIRST + self.0)), PORT)
-    }
-
-    pub(super) fn of(addr: PeerAddr) -> Option<Self> {
-        u32::from(*addr.v4()?.ip()).checked_sub(FIRST).map(Self)
-    }
-}
 
 /// Whether a peer is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

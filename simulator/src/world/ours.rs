@@ -3,7 +3,8 @@
 use super::World;
 use super::conn::{Ask, Kind};
 use super::event::Event;
-use super::node::{Client, NodeId, Ours};
+use super::node::{Client, Ours};
+use super::node_id::NodeId;
 use super::slab::ConnId;
 use crate::random::Random;
 use crate::scenario::Habit;

@@ -4,7 +4,8 @@
 use super::World;
 use super::conn::{Answer, Ask, Kind, Sending};
 use super::event::Event;
-use super::node::{Node, NodeId, Serving};
+use super::node::{Node, Serving};
+use super::node_id::NodeId;
 use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::{MILLISECOND, Nanos};

@@ -4,7 +4,7 @@
 use super::World;
 use super::conn::Conn;
 use super::line::Downlink;
-use super::node::NodeId;
+use super::node_id::NodeId;
 use crate::scenario::Subnets as Options;
 use crate::units::{Nanos, Pace};
 

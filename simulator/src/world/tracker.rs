@@ -2,7 +2,8 @@
 
 use super::World;
 use super::event::Event;
-use super::node::{Client, NodeId};
+use super::node::Client;
+use super::node_id::NodeId;
 use crate::scenario::Subnets;
 use crate::units::{Nanos, SECOND};
 use cascade_format::tracker_wire::{Command, PeerEntry};

@@ -4,7 +4,7 @@
 use super::World;
 use super::event::Event;
 use super::line::Leaving;
-use super::node::NodeId;
+use super::node_id::NodeId;
 use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::{Nanos, acknowledgements};

@@ -3,7 +3,8 @@
 use super::World;
 use super::conn::{Answer, Ask, Conn};
 use super::event::Event;
-use super::node::{Client, NodeId, Presence};
+use super::node::{Client, Presence};
+use super::node_id::NodeId;
 use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::{Nanos, Pace, alone, flowing, nanos};

@@ -7,8 +7,8 @@ use cascade_format::PeerAddr;
 pub struct Totals {
     /// Bytes of verified blocks that were received.
     pub bytes: u64,
-    /// Blocks that were refused: their hash was wrong.
-    pub blocks_refused: u64,
+    /// Blocks that came with a wrong hash.
+    pub blocks_wrong: u64,
     /// Bytes of whole blocks that arrived although another peer had delivered them.
     pub bytes_duplicate: u64,
 }
@@ -23,7 +23,7 @@ impl Totals {
     }
 
     pub(super) fn corrupt(&mut self) {
-        self.blocks_refused += 1;
+        self.blocks_wrong += 1;
     }
 }
 

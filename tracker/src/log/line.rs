@@ -19,6 +19,17 @@ pub enum Format {
     Json,
 }
 
+/// Whether what is written to `out` goes to systemd's journal, which systemd says in `JOURNAL_STREAM`. There a line may begin
+/// with its priority, such as `<4>`.
+#[must_use]
+pub fn is_journal(out: impl AsFd) -> bool {
+    let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    rustix::fs::fstat(out).is_ok_and(|stat| {
+        let (device, inode) = (stat.st_dev, stat.st_ino);
+        journal == format!("{device}:{inode}")
+    })
+}
+
 /// The message and the other fields of an event.
 #[derive(Default)]
 struct Fields {
@@ -58,15 +69,10 @@ impl Visit for Fields {
 }
 
 impl Format {
-    /// That of a log on `out`, where nobody chooses: systemd says in `JOURNAL_STREAM` which file is its journal.
+    /// That of a log on `out`, where nobody chooses.
     #[must_use]
     pub fn usual(out: impl AsFd) -> Self {
-        let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-        let is_journal = rustix::fs::fstat(out).is_ok_and(|stat| {
-            let (device, inode) = (stat.st_dev, stat.st_ino);
-            journal == format!("{device}:{inode}")
-        });
-        if is_journal { Self::Journal } else { Self::Text }
+        if is_journal(out) { Self::Journal } else { Self::Text }
     }
 
     /// The line of an event, with its end.

@@ -7,16 +7,13 @@ use super::address::Address;
 use super::group::Member;
 use super::network::{Network, Networks};
 use super::sample::{self, Rank, add, below, is_wanted};
-use super::swarm::{Shared, Swarm};
+use super::swarm::{Shared, Swarm, TURN};
 use super::{LIST_MAX, Registry};
 use std::net::{IpAddr, SocketAddrV4};
 use std::sync::Arc;
 
 /// The most peers of a list that are in it because they are near.
 const NEAR_MAX: usize = LIST_MAX / 2;
-
-/// Groups that one list is drawn from: all of a small swarm, or the next ones of a ring.
-pub(super) const TURN: usize = 64;
 
 /// Members that are looked at for one list, below 0.1 ms; only sources with many peers come near it.
 const LOOKS: u32 = 4096;

@@ -14,7 +14,6 @@ use super::chain::{Chain, Chains};
 use super::group::{Crowds, Group};
 use super::index::Index;
 use super::ledger::Ledger;
-use super::near;
 use super::network::{Network, Networks};
 use super::pages::Pages;
 use super::rings::Rings;
@@ -27,7 +26,10 @@ use std::sync::Arc;
 /// The most groups that are searched one by one, without an index.
 const SMALL_MAX: u32 = 32;
 
-const _: () = assert!(SMALL_MAX as usize <= near::TURN, "a small swarm is one turn");
+/// Groups that one list of near peers is drawn from: all of a small swarm, or the next ones of a ring.
+pub(super) const TURN: usize = 64;
+
+const _: () = assert!(SMALL_MAX as usize <= TURN, "a small swarm is one turn");
 
 /// What all swarms share.
 #[derive(Debug)]
@@ -160,12 +162,7 @@ impl<A: Address> Swarm<A> {
 
     /// Positions of groups of a network, in `order`; returns how many. Others are among them, where the swarm is small,
     /// and where a source has peers in several networks. A large swarm tells of other ones the next time.
-    pub(super) fn near(
-        &mut self,
-        network: Network,
-        order: &mut [u32; near::TURN],
-        shared: &Shared<A>,
-    ) -> usize {
+    pub(super) fn near(&mut self, network: Network, order: &mut [u32; TURN], shared: &Shared<A>) -> usize {
         match &mut self.groups {
             Groups::Small(chain) => {
                 let positions = self.good..chain.len();

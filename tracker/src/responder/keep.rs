@@ -1,15 +1,13 @@
 //! Registrations that are kept, and those that come back.
 
 use super::{Now, Responder};
+use crate::frames::{FrameWriter, Kept, SHORTEST_FILE};
 use crate::policy::{Policy, can_listen};
 use crate::registry::{Address, ExportCursor, Registration, Registry};
-use crate::state::Part;
-use crate::state::format::SHORTEST_FILE;
-use crate::state::format::{FrameWriter, Kept};
 use cascade_format::{CascadeHash, PeerAddr};
 
 /// Work of one part of an export (see [`Registry::export`]), some 0.1 to 1 ms. A frame of this number of files with one
-/// peer each, and in addition the peers of one source, is shorter than [`crate::state::format::MAX_FRAME_LEN`].
+/// peer each, and in addition the peers of one source, is shorter than [`crate::frames::MAX_FRAME_LEN`].
 const EXPORT_WORK: u32 = 8192;
 
 /// Where an export goes on.
@@ -18,6 +16,17 @@ pub struct Export {
     /// In the second family.
     pub(super) v6: bool,
     pub(super) cursor: ExportCursor,
+}
+
+/// A part of what is written.
+#[derive(Debug)]
+pub struct Part {
+    /// A frame that is not sealed yet.
+    pub frame: Vec<u8>,
+    /// Registrations in it.
+    pub registrations: u64,
+    /// Where to go on.
+    pub next: Option<Export>,
 }
 
 impl Responder {
@@ -117,8 +126,8 @@ fn back<A: Address>(
 mod tests {
     use super::*;
     use crate::ask::{Ask, Request};
+    use crate::frames;
     use crate::registry::Bounds;
-    use crate::state::format;
     use cascade_format::tracker_wide::Form;
     use cascade_format::tracker_wire::Command;
 
@@ -156,18 +165,18 @@ mod tests {
 
     /// The state of `responder` at `at`, read by a new process at `now`.
     fn again(responder: &Responder, at: Now, policy: Policy, now: Now) -> Responder {
-        let (mut bytes, mut next, mut total) = (format::header(), Some(Export::default()), 0);
+        let (mut bytes, mut next, mut total) = (frames::header(), Some(Export::default()), 0);
         while let Some(from) = next {
             let Part { mut frame, registrations, next: after } = responder.export(from, at, Vec::new());
-            format::seal(&mut frame);
+            frames::seal(&mut frame);
             bytes.extend_from_slice(&frame);
             (next, total) = (after, total + registrations);
         }
         let mut end = Vec::new();
-        format::end(&mut end, at.unix, total);
+        frames::end(&mut end, at.unix, total);
         bytes.extend_from_slice(&end);
         let mut back = Responder::new(policy, Bounds::default(), 2);
-        format::read(bytes.as_slice(), |kept, unix| {
+        frames::read(bytes.as_slice(), |kept, unix| {
             let _ = back.restore(kept, unix, now);
         })
         .unwrap();

@@ -2,12 +2,11 @@
 
 use super::{Export, Now, Responder};
 use crate::ask::Request;
+use crate::others::{Change, Fate, Fetched, Handover, Knowledge, Others, Part, Record, Sample, Seen, merge};
 use crate::policy::can_listen;
 use crate::registry::{
     Address, AddressV6, Claim, ExportCursor, LIFETIME_SECS, Registration, Registry, Source,
 };
-use crate::store::others::{Knowledge, Part, merge};
-use crate::store::{Change, Fate, Fetched, Handover, Others, Record, Sample, Seen};
 use cascade_format::{CascadeHash, PeerAddr};
 use std::net::IpAddr;
 

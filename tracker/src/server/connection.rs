@@ -1,7 +1,6 @@
 //! One connection: its socket, and how far its request has come.
 
 use super::DRAIN_MAX;
-use super::held::Phase;
 use crate::ask::Request;
 use crate::intake::{CutShort, Intake, Parsed};
 use cascade_format::tracker_wire::RequestError;
@@ -11,6 +10,16 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 
 /// Read at once: more than a request, so that a request alone shows that nothing follows it yet.
 const READ_SIZE: usize = 512;
+
+/// What a connection waits for. All that wait for the same thing have the same timeout: the order of
+/// arrival is the order of deadlines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The rest of its request.
+    Reading,
+    /// Its end: it has its answer.
+    Draining,
+}
 
 /// A client's connection.
 #[derive(Debug)]

@@ -1,20 +1,10 @@
 //! The connections that wait, in the order of their deadlines.
 
-use super::connection::Connection;
+use super::connection::{Connection, Phase};
 use mio::{Interest, Registry, Token};
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Instant;
-
-/// What a connection waits for. All that wait for the same thing have the same timeout: the order of
-/// arrival is the order of deadlines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// The rest of its request.
-    Reading,
-    /// Its end: it has its answer.
-    Draining,
-}
 
 /// A bounded number of waiting connections.
 #[derive(Debug)]

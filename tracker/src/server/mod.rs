@@ -18,13 +18,14 @@ mod waiting;
 
 use crate::ask::Request;
 use crate::clock;
+use crate::others::Handover;
 use crate::registry::LIFETIME_SECS;
 use crate::responder::{Now, Responder, refuse};
-use crate::store::Handover;
 use crate::view::{QUESTIONS, Question, View};
+use crate::waken::Waken;
 use cascade_format::tracker_wire::{RESPONSE_HEADER_LEN, STATUS_OK};
-use connection::{Connection, Outcome};
-use held::{Held, Phase};
+use connection::{Connection, Outcome, Phase};
+use held::Held;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io;
@@ -111,17 +112,6 @@ pub(crate) struct Stopper {
     waken: Arc<Waken>,
 }
 
-/// Wakes a server that waits for connections.
-#[derive(Debug)]
-pub(crate) struct Waken(Waker);
-
-impl Waken {
-    pub(crate) fn wake(&self) {
-        // It fails only if the server's poll is broken, and then the server has ended.
-        let _ = self.0.wake();
-    }
-}
-
 impl Stopper {
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
@@ -140,7 +130,7 @@ impl Server {
         let poll = Poll::new()?;
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        let waken = Arc::new(Waken(Waker::new(poll.registry(), WAKER)?));
+        let waken = Arc::new(Waken::new(Waker::new(poll.registry(), WAKER)?));
         let (view, questions) = View::new(Arc::clone(&waken));
         let now = clock::now();
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use crate::ask::Request;
-use crate::store::{Fetched, Handover};
+use crate::others::{Fetched, Handover};
 use cascade_format::CascadeHash;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

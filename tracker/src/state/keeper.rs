@@ -1,7 +1,7 @@
 //! The thread that writes the state of a running tracker.
 
-use super::{Part, StateFile};
-use crate::responder::{Export, Now, Responder};
+use super::StateFile;
+use crate::responder::{Export, Now, Part, Responder};
 use crate::view::{BUSY_PAUSE, View, ViewError};
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};

@@ -1,15 +1,14 @@
 //! What survives a restart: the registrations, in a file. Reports of rooms are not kept, because peers report again
 //! within half a minute.
 
-pub mod format;
 mod keeper;
 
 pub use keeper::Keeper;
 
 use crate::clock;
 use crate::file;
-use crate::responder::{Export, Now, Responder};
-use format::Fault;
+use crate::frames::{self, Fault};
+use crate::responder::{Export, Now, Part, Responder};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -79,7 +78,7 @@ impl StateFile {
                 return loaded;
             }
         };
-        let read = format::read(BufReader::with_capacity(format::MAX_FRAME_LEN, file), |kept, unix| {
+        let read = frames::read(BufReader::with_capacity(frames::MAX_FRAME_LEN, file), |kept, unix| {
             if responder.restore(kept, unix, now) {
                 loaded.restored += 1;
             } else {
@@ -142,18 +141,18 @@ impl StateFile {
             Ok(()) | Err(_) => {}
         }
         let mut file = File::create_new(new)?;
-        file.write_all(&format::header())?;
+        file.write_all(&frames::header())?;
         let (mut at, mut frame, mut written) = (Some(Export::default()), Vec::new(), 0);
         while let Some(from) = at {
             let part = next(from, frame)?;
             (at, frame) = (part.next, part.frame);
             if part.registrations > 0 {
-                format::seal(&mut frame);
+                frames::seal(&mut frame);
                 file.write_all(&frame)?;
                 written += part.registrations;
             }
         }
-        format::end(&mut frame, clock::unix_now(), written);
+        frames::end(&mut frame, clock::unix_now(), written);
         file.write_all(&frame)?;
         file.sync_all()?;
         Ok(written)
@@ -164,17 +163,6 @@ impl StateFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
-}
-
-/// A part of what is written.
-#[derive(Debug)]
-pub struct Part {
-    /// A frame that is not sealed yet.
-    pub frame: Vec<u8>,
-    /// Registrations in it.
-    pub registrations: u64,
-    /// Where to go on.
-    pub next: Option<Export>,
 }
 
 /// A name beside `path`.

@@ -59,10 +59,10 @@ pub enum AddressError {
     #[error("it has several hosts: begin it with redis-cluster:// or redis-sentinel://")]
     OneHost,
     /// Not a port.
-    #[error("{0:?} is no port")]
+    #[error("{} is no port", shown(.0))]
     Port(String),
     /// Not a database.
-    #[error("{0:?} is no number of a database")]
+    #[error("{} is no number of a database", shown(.0))]
     Database(String),
     /// A cluster has one database.
     #[error("a cluster has one database, without a number")]
@@ -70,6 +70,12 @@ pub enum AddressError {
     /// No name of a master.
     #[error("the name of the master must follow the sentinels: redis-sentinel://HOST:PORT,HOST:PORT/NAME")]
     Name,
+}
+
+/// A wrong number. What is none may be a part of a password.
+fn shown(text: &str) -> String {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { format!("{text:?}") } else { "what stands there".to_owned() }
 }
 
 impl FromStr for Address {
@@ -173,6 +179,17 @@ mod tests {
 
     fn parsed(text: &str) -> Result<Address, AddressError> {
         text.parse()
+    }
+
+    #[test]
+    fn an_error_shows_no_part_of_a_password() {
+        for text in
+            ["redis://u:secret/x@h", "redis://h:1?password=secret", "redis://h/secret", "redis://:secret@h"]
+        {
+            let error = parsed(text).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!(parsed("redis://h:99999").unwrap_err().to_string().contains("99999"));
     }
 
     #[test]

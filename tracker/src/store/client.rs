@@ -3,11 +3,10 @@
 use super::address::{Address, Kind};
 use super::clock::StoreClock;
 use super::courier::Fault;
-use super::others::{Fetched, SAMPLE, Wanted};
-use super::outbox::{Change, Fate};
 use super::record::{Set, key};
 use super::reply;
 use super::status::Status;
+use crate::others::{Change, Fate, Fetched, SAMPLE, Wanted};
 use crate::registry::LIFETIME_SECS;
 use crate::{clock, file};
 use cascade_format::CascadeHash;
@@ -322,7 +321,9 @@ impl Connection {
     pub(super) async fn probe(&self, mark: &str, started: Instant) -> Result<Look, Fault> {
         let time = self.clone().command(redis::cmd("TIME"));
         let (secs, micros): (u64, u64) = within(CONNECT_WITHIN, time).await?;
-        let unix = (Duration::from_secs(secs) + Duration::from_micros(micros)).as_secs_f64();
+        // Any number may come.
+        #[allow(clippy::cast_precision_loss, reason = "to the microsecond in this century")]
+        let unix = secs as f64 + micros as f64 / 1e6;
         let at = clock::now().saturating_duration_since(started);
         let mut set = redis::cmd("SET");
         set.arg(mark).arg(1).arg("EX").arg(MARK_SECS).arg("GET");

@@ -13,9 +13,9 @@
 mod trouble;
 
 use super::clock::StoreClock;
-use super::others::Wanted;
-use super::outbox::{Change, Fate, Outbox};
+use super::outbox::Outbox;
 use super::status::Figures;
+use crate::others::{Change, Fate, Wanted};
 use crate::responder::Export;
 use crate::view::BUSY_PAUSE;
 use cascade_format::CascadeHash;

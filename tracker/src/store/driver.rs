@@ -2,9 +2,8 @@
 
 use super::client::{Connection, Look, Store};
 use super::courier::{Courier, Fault, Work};
-use super::handover::Handover;
-use super::outbox::Change;
 use crate::clock;
+use crate::others::{Change, Handover};
 use crate::responder::Export;
 use crate::view::View;
 use std::io;

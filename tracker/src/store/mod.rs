@@ -6,34 +6,21 @@
 //!        others      ◄── what others registered ─┘
 //! ```
 //!
-//! The tracker's thread never waits for the store. It answers from its own registry and from [`others`], a bounded sample
+//! The tracker's thread never waits for the store. It answers from its own registry and from [`others`](crate::others), a bounded sample
 //! of what other trackers have registered for the files that it was asked for lately. The registry is also the memory of
 //! what the store does not have: after any trouble it is brought in from there.
 
 mod address;
+mod client;
 mod clock;
 mod courier;
-mod handover;
-pub(crate) mod others;
+mod driver;
 mod outbox;
 mod record;
+mod reply;
 mod status;
 
-#[cfg(feature = "cli")]
-mod client;
-#[cfg(feature = "cli")]
-mod driver;
-#[cfg(feature = "cli")]
-mod reply;
-
 pub use address::{Address, AddressError};
-pub use status::{Figures, Status};
-
-#[cfg(feature = "cli")]
 pub use client::{Secrets, Store, StoreError};
-#[cfg(feature = "cli")]
 pub(crate) use driver::Running;
-pub(crate) use handover::Handover;
-pub(crate) use others::{Fetched, Others, Sample, Seen};
-pub(crate) use outbox::{Change, Fate};
-pub(crate) use record::Record;
+pub use status::{Figures, Status};

@@ -1,31 +1,8 @@
 //! Changes that wait to be written. No I/O.
 
-use super::record::Record;
+use crate::others::{Change, Fate, Record};
 use std::collections::BTreeMap;
 use std::ops::Bound;
-
-/// What has become of a registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It was made or renewed.
-    Here {
-        /// Whether the peer is a good one.
-        good: bool,
-    },
-    /// The peer has said goodbye.
-    Left,
-}
-
-/// A registration that was made, renewed or ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// Whose it is.
-    pub(crate) record: Record,
-    /// What has become of it.
-    pub(crate) fate: Fate,
-    /// When, by the tracker's steady clock.
-    pub(crate) at: u32,
-}
 
 /// The last change of each registration that has one, in the order of files, so that a batch has few of them.
 #[derive(Debug)]

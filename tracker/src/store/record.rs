@@ -9,8 +9,9 @@
 //!
 //! HASH is the cascade hash in hex. The braces are a hash tag: a cluster keeps all four in one slot.
 
+use crate::others::Record;
 use crate::registry::{Address, AddressV6, Source};
-use cascade_format::{CascadeHash, PeerAddr};
+use cascade_format::CascadeHash;
 use std::net::SocketAddrV4;
 
 /// The sets of one file.
@@ -35,17 +36,6 @@ pub(crate) fn key(file: &CascadeHash, set: Set) -> String {
         Set::Left => "left",
     };
     format!("cascade:{{{file}}}:{name}")
-}
-
-/// Whose registration it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Record {
-    /// The file.
-    pub(crate) file: CascadeHash,
-    /// Who has made it.
-    pub(crate) source: Source,
-    /// Where the peer listens.
-    pub(crate) addr: PeerAddr,
 }
 
 impl Record {

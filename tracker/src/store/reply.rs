@@ -1,8 +1,7 @@
 //! What a store answers, made into what a tracker knows. No I/O. The store may hold anything.
 
 use super::clock::StoreClock;
-use super::others::{Fetched, Sample, Seen, Wanted};
-use super::record::Record;
+use crate::others::{Fetched, Record, Sample, Seen, Wanted};
 use crate::registry::{Address, AddressV6, Source};
 use cascade_format::PeerAddr;
 use redis::{FromRedisValue, Value};

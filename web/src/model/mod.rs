@@ -100,7 +100,7 @@ pub struct Link {
     pub bytes: u64,
     /// Blocks that it has, if it tells.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub blocks_had: Option<u64>,
+    pub blocks_done: Option<u64>,
 }
 
 /// Who has how much of one file.
@@ -136,7 +136,7 @@ pub struct Member {
     pub address: String,
     /// Blocks that it has, if it tells.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub blocks_had: Option<u64>,
+    pub blocks_done: Option<u64>,
     /// Whether it has all blocks.
     pub complete: bool,
     /// Whether it was started to give the file.
@@ -152,9 +152,9 @@ pub struct Member {
     /// Bytes that it has given to others, by its own word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_given: Option<u64>,
-    /// Version of its program.
+    /// Name and version of its program.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
+    pub program: Option<String>,
 }
 
 /// What a tracker keeps.

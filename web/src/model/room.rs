@@ -70,7 +70,7 @@ fn member(told: &Told) -> Member {
     Member {
         name: text(told.name.as_str()),
         address: if address.port() == 0 { address.ip().to_string() } else { address.to_string() },
-        blocks_had: told.progress.map(|progress| progress.had),
+        blocks_done: told.progress.map(|progress| progress.had),
         complete: told.progress.is_some_and(|progress| progress.had == progress.blocks),
         seeder: told.seeder,
         presence: match told.presence {
@@ -81,7 +81,7 @@ fn member(told: &Told) -> Member {
         bytes_per_second: told.progress.map(|_| told.rate),
         bytes_received: told.progress.map(|progress| progress.received),
         bytes_given: told.progress.map(|progress| progress.given),
-        version: text(told.program.as_str()),
+        program: text(told.program.as_str()),
     }
 }
 

@@ -78,9 +78,9 @@ function showLinks(parts, file) {
     const [peer, role, has, speed, received] = line.children;
     write(peer, address);
     write(role, link.role);
-    const known = link.blocks_had !== undefined && file.blocks > 0;
-    has.firstChild.firstChild.style.width = known ? `${(100 * link.blocks_had) / file.blocks}%` : "0";
-    write(has.lastChild, known ? percent(link.blocks_had, file.blocks) : "unknown");
+    const known = link.blocks_done !== undefined && file.blocks > 0;
+    has.firstChild.firstChild.style.width = known ? `${(100 * link.blocks_done) / file.blocks}%` : "0";
+    write(has.lastChild, known ? percent(link.blocks_done, file.blocks) : "unknown");
     write(speed, rate(link.bytes_per_second));
     write(received, bytes(link.bytes));
   });

@@ -33,12 +33,12 @@ function make(hash) {
 function state(member, blocks) {
   if (member.presence !== "here") return member.presence;
   if (member.complete) return "complete";
-  return member.blocks_had === undefined || !blocks ? "unknown" : "incomplete";
+  return member.blocks_done === undefined || !blocks ? "unknown" : "incomplete";
 }
 
 const done = (member, blocks) => {
   if (member.complete) return "100 %";
-  return member.blocks_had === undefined || !blocks ? "unknown" : percent(member.blocks_had, blocks);
+  return member.blocks_done === undefined || !blocks ? "unknown" : percent(member.blocks_done, blocks);
 };
 
 function update(card, hash, swarm, file) {
@@ -74,7 +74,7 @@ function tile(hash, key) {
 
 function fill(node, member, blocks) {
   const [level, title, share] = node.children;
-  const known = member.complete ? 1 : member.blocks_had !== undefined && blocks ? Math.min(1, member.blocks_had / blocks) : 0;
+  const known = member.complete ? 1 : member.blocks_done !== undefined && blocks ? Math.min(1, member.blocks_done / blocks) : 0;
   const height = `${Math.round(known * 1000) / 10}%`;
   if (level.style.height !== height) level.style.height = height;
   const shown = member.name ? name(member.name) : member.address;
@@ -124,7 +124,7 @@ function tell(card) {
     if (member.bytes_per_second !== undefined) facts.push(["rate", rate(member.bytes_per_second)]);
     if (member.bytes_received !== undefined) facts.push(["received", bytes(member.bytes_received)]);
     if (member.bytes_given !== undefined) facts.push(["given", bytes(member.bytes_given)]);
-    if (member.version) facts.push(["program", name(member.version)]);
+    if (member.program) facts.push(["program", name(member.program)]);
   }
   const texts = new Map(facts);
   keyed(card.parts.facts, [...texts.keys()], (key) => element("div", {}, element("dt", {}, key), element("dd")),

@@ -56,7 +56,7 @@ pub(super) fn run(binaries: &Binaries, rate: u64, runs: usize, folder: &Path) ->
     for round in 0..runs {
         for at in turns::order(all.len(), round) {
             let Some(contestant) = all.get_mut(at) else { continue };
-            let work = super::super::run_folder(folder)?;
+            let work = turns::run_folder(folder)?;
             let outcome = swarm::run(&scenario, contestant.client.as_ref(), &data, work.path())?;
             let last = outcome.spread(Role::Own).map_or(f64::NAN, |times| times.max);
             let (name, busy) = (contestant.client.name(), outcome.busy * 100.0);

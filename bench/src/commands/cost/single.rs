@@ -139,7 +139,7 @@ fn measure(
     for round in 0..runs {
         for at in turns::order(all.len(), round) {
             let Some(contestant) = all.get_mut(at) else { continue };
-            let work = super::super::run_folder(folder)?;
+            let work = turns::run_folder(folder)?;
             let cost = contestant.carrier.carry(way, data, work.path())?;
             tell(&contestant.carrier.name(), &cost);
             contestant.runs.push(cost);

@@ -10,6 +10,7 @@ use crate::swarm::outcome::Outcome;
 use crate::swarm::rows::{self, Limit, Measure, ROWS, Row};
 use crate::swarm::scenario::Scenario;
 use crate::table::{Goal, Table};
+use crate::turns;
 use serde::Serialize;
 use std::path::Path;
 
@@ -50,7 +51,7 @@ pub(super) fn run(options: &Options, machine: &Machine) -> Result<()> {
         };
         let row = Row { scenario, ..row.clone() };
         println!("\n{}: {}", row.name, row.scenario.describe());
-        let work = super::super::run_folder(folder.path())?;
+        let work = turns::run_folder(folder.path())?;
         let ran = run_row(&row, options, work.path())?;
         print(std::slice::from_ref(&ran));
         draw(&ran, options)?;
@@ -88,7 +89,7 @@ fn run_row(row: &Row, options: &Options, folder: &Path) -> Result<Ran> {
 }
 
 fn run_once(client: &Contestant, data: &DataFile, folder: &Path) -> Result<Outcome> {
-    let work = super::super::run_folder(folder)?;
+    let work = turns::run_folder(folder)?;
     let outcome = swarm::run(&client.scenario, client.client.as_ref(), data, work.path())?;
     report::tell(&client.name, &client.scenario, &outcome);
     Ok(outcome)

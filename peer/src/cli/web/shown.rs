@@ -57,7 +57,7 @@ fn link(view: &LinkView) -> (String, Link) {
         Role::Idle => "idle",
     };
     let bytes_per_second = whole(view.rate);
-    let link = Link { role, bytes_per_second, bytes: view.bytes, blocks_had: view.blocks_had };
+    let link = Link { role, bytes_per_second, bytes: view.bytes, blocks_done: view.blocks_had };
     (view.addr.to_string(), link)
 }
 
@@ -81,7 +81,7 @@ pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView, own: &[String]) {
         let complete = view.have.is_complete();
         correct(
             swarm,
-            &Member { address, blocks_had: Some(have), complete, ..Member::default() },
+            &Member { address, blocks_done: Some(have), complete, ..Member::default() },
             view.blocks,
         );
     }
@@ -90,7 +90,7 @@ pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView, own: &[String]) {
         let complete = link.blocks_had == Some(view.blocks);
         correct(
             swarm,
-            &Member { address, blocks_had: link.blocks_had, complete, ..Member::default() },
+            &Member { address, blocks_done: link.blocks_had, complete, ..Member::default() },
             view.blocks,
         );
     }
@@ -99,11 +99,11 @@ pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView, own: &[String]) {
 /// A member that a tracker knows is at least as far as it is seen to be.
 fn correct(swarm: &mut Swarm, seen: &Member, blocks: u64) {
     let Some(told) = swarm.members.get(&seen.address).cloned() else { return };
-    if seen.blocks_had <= told.blocks_had || seen.blocks_had > Some(blocks) {
+    if seen.blocks_done <= told.blocks_done || seen.blocks_done > Some(blocks) {
         return;
     }
     let known = Member {
-        blocks_had: seen.blocks_had,
+        blocks_done: seen.blocks_done,
         complete: seen.complete,
         bytes_received: told.bytes_received.max(seen.bytes_received),
         bytes_per_second: told.bytes_per_second.max(seen.bytes_per_second),
@@ -117,7 +117,7 @@ fn correct(swarm: &mut Swarm, seen: &Member, blocks: u64) {
 
 /// The number that a member is counted in.
 fn number_of<'a>(swarm: &'a mut Swarm, member: &Member) -> &'a mut u64 {
-    match (member.seeder, member.complete, member.blocks_had) {
+    match (member.seeder, member.complete, member.blocks_done) {
         (true, ..) => &mut swarm.seeders,
         (_, true, _) => &mut swarm.complete,
         (_, _, None) => &mut swarm.unknown,
@@ -133,7 +133,7 @@ fn member(view: &ReceiverView) -> Member {
             Some(port) => std::net::SocketAddr::new(view.ip, port).to_string(),
             None => view.ip.to_string(),
         },
-        blocks_had: view.blocks_had,
+        blocks_done: view.blocks_had,
         complete,
         // Who has everything needs no connection to this peer.
         presence: if view.active || complete { "here" } else { "silent" },
@@ -227,13 +227,13 @@ mod tests {
         // A tracker knows two of them: one reports, one does not.
         let name = Some("desk".to_owned());
         let told =
-            |had| Member { blocks_had: had, name: name.clone(), presence: "here", ..Member::default() };
+            |had| Member { blocks_done: had, name: name.clone(), presence: "here", ..Member::default() };
         let members = [("192.0.2.2:8889".into(), told(None)), ("192.0.2.3:8889".into(), told(Some(5)))];
         let mut swarm = Swarm { incomplete: 1, unknown: 1, members: members.into(), ..Swarm::default() };
         add_seen(&mut swarm, &view, &["192.0.2.9:8889".into()]);
         let numbers = (swarm.complete, swarm.incomplete, swarm.silent, swarm.unknown);
         assert_eq!((numbers, swarm.members.len()), ((1, 2, 0, 1), 4));
         assert_eq!(swarm.members["192.0.2.3:8889"].name.as_deref(), Some("desk"));
-        assert_eq!(swarm.members["192.0.2.2:8889"].blocks_had, Some(3));
+        assert_eq!(swarm.members["192.0.2.2:8889"].blocks_done, Some(3));
     }
 }

@@ -12,8 +12,13 @@ impl Shelf {
         for _ in 0..self.wanted.len() {
             let (id, at) = self.wanted.pop_front()?;
             let Some(item) = self.items.get(&id) else { continue };
+            if at > now {
+                // Also while it is looked at again: that alone must not make it begin sooner.
+                self.wanted.push_back((id, at));
+                continue;
+            }
             let (Some(described), State::Resting(_)) = (item.described, item.state) else { continue };
-            if at > now || self.is_had_by_another(id, described.hash) {
+            if self.is_had_by_another(id, described.hash) {
                 self.wanted.push_back((id, at));
                 continue;
             }
@@ -55,6 +60,11 @@ impl Shelf {
             Ended::PutOff => {
                 self.set_state(id, State::Settling);
                 self.want(id, now);
+            }
+            Ended::Kept(why) => {
+                self.set_state(id, State::Resting(None));
+                self.choose_for(id);
+                self.complain(id, why.clone());
             }
             Ended::Failed => {
                 self.set_state(id, State::Settling);

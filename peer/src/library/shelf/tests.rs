@@ -322,11 +322,32 @@ fn a_download_that_fails_is_tried_again_later_and_one_that_is_put_off_soon() {
         let (mut shelf, there) = missing();
         let order = shelf.poll_download(at(0)).unwrap();
         shelf.handle_downloaded(at(1), order.id, &ended);
+        assert_eq!(shelf.poll_download(at(1)), None, "it is looked at first");
         shelf.handle_scan(at(2), WALL, scan_of(&[("a.cascade", there)]));
         inspect(&mut shelf, at(2), false, Outcome::NoData(described(1)));
         assert_eq!(shelf.poll_download(at(3)).is_some(), after.is_zero());
         assert_eq!(shelf.poll_download(at(1) + after).is_some(), !after.is_zero());
     }
+}
+
+#[test]
+fn what_is_kept_is_told_and_served_as_far_as_it_is_right_and_looked_at_when_it_changes() {
+    let mut shelf = Shelf::new(true);
+    let there = look(stamp(1, 100), Some((stamp(2, 100), false)));
+    shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there)]));
+    inspect(&mut shelf, at(0), false, Outcome::Checked(partial(1, stamp(2, 100), 1)));
+    let order = shelf.poll_download(at(0)).unwrap();
+    acts(&mut shelf);
+    shelf.handle_downloaded(at(1), order.id, &Ended::Kept("it is somebody's work".into()));
+    let what = acts(&mut shelf);
+    assert_eq!(published(&what).len(), 1, "{what:?}");
+    assert!(matches!(told(&what)[..], [Told::Problem { .. }]), "{what:?}");
+    assert!(!shelf.has_download(at(10_000)) && shelf.next_wakeup(at(1)).is_none());
+    // Its owner moves it away.
+    shelf.handle_scan(at(20), WALL, scan_of(&[("a.cascade", look(stamp(1, 100), None))]));
+    shelf.handle_scan(at(23), WALL, scan_of(&[("a.cascade", look(stamp(1, 100), None))]));
+    inspect(&mut shelf, at(23), false, Outcome::NoData(described(1)));
+    assert!(shelf.has_download(at(23)));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 
 use super::super::response::Response;
 use crate::catalog::{Catalog, Served};
+use crate::ground::{HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
 use crate::serve::{Options, Pool, ServeStats};
-use crate::store::{DataFile, HaveMap, Shared, Stamp};
+use crate::store::{DataFile, Shared};
 use cascade_format::{CascadeHash, Have, Layout};
 use cascade_hash::Sha256Stream;
 use std::fs::File;

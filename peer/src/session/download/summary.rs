@@ -31,7 +31,7 @@ impl Session {
             taken: self.taken.clone(),
             time: self.start.elapsed(),
             shares: self.shares(),
-            blocks_refused: totals.blocks_refused,
+            blocks_wrong: totals.blocks_wrong,
             bytes_duplicate: totals.bytes_duplicate,
             busy: self.busy.as_secs_f64() / self.start.elapsed().as_secs_f64().max(f64::EPSILON),
         }

@@ -1,9 +1,10 @@
 //! Blocks that are copied from an older file.
 
-use super::{Preparation, PrepareError, io_error};
+use super::Preparation;
 use crate::folder::HostileArchive;
 use crate::limits::PIECE_LEN;
 use crate::store::DataFile;
+use crate::store::error::{PrepareError, io_error};
 use cascade_format::{Block, BlockHash, Have};
 use cascade_hash::Sha256Stream;
 use std::fs::File;

@@ -1,10 +1,11 @@
 //! A folder that is there already, or that is being downloaded.
 
-use super::{Found, Place, Preparation, PrepareError, Prepared, Taken, Trust, io_error};
+use super::{Found, Place, Preparation, Prepared, Taken, Trust};
 use crate::check::check;
 use crate::folder::{self, FolderError, FolderPart, Head, HeadError, Outdated, Special, Tree};
-use crate::store::disk::is_full;
-use crate::store::open::open_regular;
+use crate::ground::disk::is_full;
+use crate::ground::open::open_regular;
+use crate::store::error::{PrepareError, io_error};
 use crate::store::{DataFile, Part, part};
 use cascade_archive::Archive;
 use std::fs::{self, File};
@@ -119,7 +120,7 @@ impl Preparation<'_> {
         let (mut have, mut on_disk) = (found.have, found.on_disk);
         let taken = from.and_then(|from| Taken::of(from, part.taken(&have)));
         part.move_out(&have, self.cancel).map_err(|error| self.interrupted_or("copy", target, error))?;
-        let data = DataFile::of(Box::new(part), &files, layout);
+        let data = DataFile::of_folder(part, &files, layout);
         self.check_room_for(&have, &files)?;
         // What came before it was known that it is a folder.
         let came = check(head, self.metafile, 0..layout.blocks(), &|_| (), self.cancel);

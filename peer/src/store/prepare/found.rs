@@ -1,10 +1,12 @@
 //! What a file or folder holds, and whether the disk keeps it.
 
-use super::{Preparation, PrepareError, io_error};
+use super::Preparation;
 use crate::check::check;
-use crate::store::disk::{Disk, SystemDisk};
+use crate::ground::disk::{Disk, SystemDisk};
+use crate::ground::{Ground, Stamp};
+use crate::store::Record;
+use crate::store::error::{PrepareError, io_error};
 use crate::store::ledger::MAX_FAILED_SYNCS;
-use crate::store::{Ground, Record, Stamp};
 use cascade_format::Have;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -110,7 +112,7 @@ pub(super) fn durable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::disk::tests::FailingDisk;
+    use crate::ground::disk::tests::FailingDisk;
     use cascade_format::Layout;
     use std::cell::Cell;
 

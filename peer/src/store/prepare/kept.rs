@@ -2,9 +2,11 @@
 //!
 //! It is no part file: what is in a part file is never dropped.
 
-use super::{Preparation, PrepareError, io_error, set_length};
+use super::{Preparation, set_length};
+use crate::ground::Stamp;
+use crate::store::DataFile;
+use crate::store::error::{PrepareError, io_error};
 use crate::store::part::{Part, with_ending};
-use crate::store::{DataFile, Stamp};
 use cascade_format::Have;
 use std::path::Path;
 

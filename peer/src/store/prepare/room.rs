@@ -1,7 +1,7 @@
 //! Whether the disk is large enough.
 
-use super::{Preparation, PrepareError};
-use crate::store::Part;
+use super::Preparation;
+use crate::store::{Part, PrepareError};
 use cascade_format::Have;
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,8 +1,8 @@
 //! A store that is played: what becomes of every registration, whatever fails when.
 
 use super::*;
+use crate::others::Record;
 use crate::registry::Source;
-use crate::store::record::Record;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;

@@ -1,15 +1,25 @@
 //! What other trackers of the store have registered: a bounded sample for each file that was asked for lately. No I/O,
 //! no clock.
+//!
+//! | module | what |
+//! |---|---|
+//! | `change` | what becomes of this tracker's own registrations |
+//! | `handover` | the queues between the tracker's thread and the store's |
+//! | `part`, `draw` | the sample of one file, and which of its peers are listed |
 
+mod change;
 mod draw;
+mod handover;
 mod part;
+
+pub(crate) use change::{Change, Fate, Record};
+pub(crate) use handover::Handover;
 
 #[cfg(feature = "cli")]
 pub(crate) use draw::SAMPLE;
 pub(crate) use draw::merge;
 pub(crate) use part::{Part, Seen};
 
-use super::record::Record;
 use crate::registry::{AddressV6, LIFETIME_SECS};
 use cascade_format::CascadeHash;
 use std::collections::{BTreeMap, HashMap};

@@ -1,8 +1,7 @@
 //! Between the tracker's thread and the store's: bounded queues, and a way to wake each side. Neither waits for the other.
 
-use super::others::{Fetched, Wanted};
-use super::outbox::{Change, Fate};
-use crate::server::Waken;
+use super::{Change, Fate, Fetched, Wanted};
+use crate::waken::Waken;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
@@ -113,8 +112,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::others::Record;
     use crate::registry::Source;
-    use crate::store::Record;
     use cascade_format::CascadeHash;
     use std::net::{Ipv4Addr, SocketAddrV4};
 

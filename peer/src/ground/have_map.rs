@@ -1,6 +1,5 @@
 //! The blocks that are verified and on disk, as many threads see them.
 
-use crate::view::BlockSet;
 use cascade_format::{Block, Have, Layout};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -97,12 +96,9 @@ impl HaveMap {
         have
     }
 
-    /// The same, to be looked at.
-    pub(crate) fn set(&self) -> BlockSet {
-        if self.is_complete() {
-            return BlockSet::all(self.layout.blocks());
-        }
-        BlockSet::new(self.layout.blocks(), self.words.iter().map(|word| word.load(Ordering::Acquire)))
+    /// A bit for each block, least significant first.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u64> + '_ {
+        self.words.iter().map(|word| word.load(Ordering::Acquire))
     }
 
     fn place(&self, block: Block) -> Option<(&AtomicU64, u64)> {
@@ -124,9 +120,9 @@ mod tests {
         assert_eq!((map.count(), map.has(last)), (1, true));
         let snapshot = map.snapshot();
         assert!(snapshot.has(last) && snapshot.count() == 1);
-        assert_eq!(map.set().runs().next(), Some(129..130));
+        assert_eq!(map.words().collect::<Vec<_>>(), [0, 0, 2]);
         map.replace(&Have::all(&layout));
-        assert!(map.is_complete() && map.set().is_complete());
+        assert!(map.is_complete());
         assert!(map.withdraw(last) && !map.withdraw(last));
         assert_eq!((map.count(), map.has(last)), (129, false));
         assert!(map.publish(last));

@@ -3,7 +3,7 @@
 use crate::folder::{Clash, FolderError};
 use crate::human::Name;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a download cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -78,4 +78,8 @@ pub enum PrepareError {
     /// The user wants to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+pub(super) fn io_error(what: &'static str, path: &Path, source: io::Error) -> PrepareError {
+    PrepareError::Io { what, path: path.to_owned(), source }
 }

@@ -1,7 +1,8 @@
 use super::*;
+use crate::ground::{HaveMap, Stamp};
 use crate::origin::fetcher::Answer;
 use crate::origin::source::Boxed;
-use crate::store::{DataFile, HaveMap, Stamp};
+use crate::store::DataFile;
 use bytes::Bytes;
 use cascade_format::CascadeHash;
 use std::collections::VecDeque;

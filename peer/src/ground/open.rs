@@ -50,8 +50,14 @@ fn refuse_others(metadata: &Metadata) -> Result<(), OpenError> {
     not_regular(metadata).map_or(Ok(()), |what| Err(OpenError::NotRegular(what)))
 }
 
+/// The folder that holds `path`.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Adds what keeps an opening from waiting, and, where `here` is set, from following a link.
-pub(super) fn without_waiting(options: &mut OpenOptions, here: bool) {
+pub(crate) fn without_waiting(options: &mut OpenOptions, here: bool) {
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     flags.set(OFlags::NOFOLLOW, here);
     options.custom_flags(flags.bits().cast_signed());

@@ -1,18 +1,30 @@
-//! What the bytes of a data file are read from: a file, or a [folder](crate::folder::Tree) whose archive they are.
+//! What the bytes of a data file are on: a file, or a folder whose archive they are. `folder` and `store` are built on
+//! it.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`file`](self::file) | a file as ground |
+//! | [`open`] | opening files that a user has named |
+//! | [`stamp`] | a cheap proof that a file has not changed |
+//! | [`disk`] | what makes data durable, and can be made to fail by a test |
+//! | [`have_map`] | the blocks that are verified and on disk, shared by threads |
 
-use super::Stamp;
-use super::disk::Disk;
-use crate::check::is_hole;
-use crate::folder::{FolderError, Written};
-use cascade_format::Block;
+pub mod disk;
+pub mod file;
+pub mod have_map;
+pub mod open;
+pub mod stamp;
+
+pub use have_map::HaveMap;
+pub use stamp::Stamp;
+
+use disk::Disk;
 use std::fmt::Debug;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Bytes at places, and whether they are what they were. No place is shared, so any thread may read.
 pub trait Ground: Debug + Send + Sync {
@@ -25,8 +37,8 @@ pub trait Ground: Debug + Send + Sync {
     /// Fills `buffer` with the bytes at `offset`.
     ///
     /// # Errors
-    /// The file system's own; `UnexpectedEof` where the bytes end before; [`Changed`](crate::folder::Changed) where
-    /// a file below a folder is not what it was.
+    /// The file system's own; `UnexpectedEof` where the bytes end before; another one where a file below a folder is not
+    /// what it was.
     fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
     /// Whether no byte of `range`, which lies inside, was ever written. `false` where nobody can tell.
@@ -99,40 +111,6 @@ pub trait Guarded: Ground {
     /// The file system's own: no space, an I/O error.
     fn write_all_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()>;
 
-    /// Whether the bytes that were written to `block` are ones that this archive can have there: always, where it is
-    /// no archive of a folder. Asked when the block has the right hash.
-    fn is_canonical(&self, _: Block) -> bool {
-        true
-    }
-
-    /// Everything is written and verified: makes what has no bytes, sets times and permissions, and compares all
-    /// that there is with what there should be. Only for folders.
-    ///
-    /// # Errors
-    /// Something is not as it should be.
-    fn complete(&self, _: &AtomicBool) -> Result<(), FolderError> {
-        Ok(())
-    }
-
-    /// What the files look like that this process has written, when all are complete. Only for folders.
-    fn written(&self) -> Option<Written> {
-        None
-    }
-
-    /// Where files are kept that were replaced and may be the user's own work, and how many there are.
-    fn kept(&self) -> Option<(PathBuf, u64)> {
-        None
-    }
-
-    /// Gives what is complete the name `to`, which nobody has, in place of `from`; or brings the folder that has it up
-    /// to date. `None`: the name did not lead here, or somebody has written to it. Only for folders.
-    ///
-    /// # Errors
-    /// The file system's own.
-    fn rename(&self, _: &dyn Disk, _from: &Path, _to: &Path) -> io::Result<Option<Stamp>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
     /// Gives it this length.
     ///
     /// # Errors
@@ -172,7 +150,12 @@ enum Holder<'a> {
     Shared(Arc<dyn AsFile>),
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// The file itself, from `offset` on.
+    pub(crate) fn of_file(file: &'a File, offset: u64) -> Self {
+        Self { file: Holder::Borrowed(file), offset, len: u64::MAX - offset }
+    }
+
     /// In a file that stays open as long as this.
     pub(crate) fn of_shared(file: Arc<dyn AsFile>, offset: u64, len: u64) -> Self {
         Self { file: Holder::Shared(file), offset, len }
@@ -185,49 +168,5 @@ impl Run<'_> {
             Holder::Borrowed(file) => file,
             Holder::Shared(file) => file.as_file(),
         }
-    }
-}
-
-impl Ground for File {
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
-    }
-
-    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.read_exact_at(buffer, offset)
-    }
-
-    fn is_hole(&self, range: &Range<u64>) -> bool {
-        is_hole(self, range)
-    }
-
-    fn will_need(&self, range: Range<u64>) {
-        crate::read_ahead::will_need(self, range);
-    }
-
-    fn look(&self) -> io::Result<Stamp> {
-        Stamp::of(self)
-    }
-
-    fn looks_like(&self, stamp: &Stamp) -> bool {
-        Stamp::of(self).is_ok_and(|now| now == *stamp)
-    }
-
-    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
-        Some(Run { file: Holder::Borrowed(self), offset, len: u64::MAX - offset })
-    }
-
-    fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
-        disk.sync(self)
-    }
-
-    fn drop_cache(&self, disk: &dyn Disk) {
-        disk.drop_cache(self);
-    }
-
-    fn is_at(&self, path: &Path) -> bool {
-        let (Ok(here), Ok(there)) = (self.metadata(), fs::symlink_metadata(path)) else { return false };
-        let (here, there) = (Stamp::from_metadata(&here), Stamp::from_metadata(&there));
-        (here.device, here.inode) == (there.device, there.inode)
     }
 }

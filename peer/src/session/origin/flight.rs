@@ -1,14 +1,13 @@
 //! The requests to one origin: what comes is written, hashed, and published block by block.
 
-use super::OriginError;
-use super::fetcher::Fetcher;
-use super::plan::Dropped;
-use super::source::{Body, Fault, Opened, Source};
-use super::troubles::Wrong;
+use crate::ground::disk::is_full;
 use crate::limits::{FULL_RETRY, MIN_ORIGIN_BYTES, ORIGIN_TIMEOUT};
 use crate::metafile::MetafileOnDisk;
+use crate::origin::fetcher::Fetcher;
+use crate::origin::plan::Dropped;
+use crate::origin::troubles::Wrong;
+use crate::origin::{Body, Fault, Opened, OriginError, Source};
 use crate::store::Shared;
-use crate::store::disk::is_full;
 use cascade_format::{Block, BlockHash, Have, Layout};
 use cascade_hash::Sha256Stream;
 use std::io::{self, IoSlice};
