@@ -13,9 +13,13 @@ use cascade_format::Have;
 use cascade_format::peer_wire::Status;
 use cascade_swarm::ask::{Action, Config, LinkId, Order, Outcome, Plan, Source};
 use cascade_swarm::limits::MAX_LINKS;
+use std::ops::Range;
 
 /// How often the driver looks whether more peers are wanted.
 const TICK: Nanos = 250 * MILLISECOND;
+
+/// The blocks that tell whether the file is a folder: a download wants them before all others, until it knows.
+const HEAD: Range<u64> = 0..1;
 
 impl Ours {
     pub(super) fn conn(&self, link: LinkId) -> Option<ConnId> {
@@ -31,6 +35,7 @@ impl World {
         let source = Box::new(move || random.next_u64());
         let mut plan = Plan::new(self.layout, &Have::none(&self.layout), config, source);
         plan.set_own_address(id.addr());
+        plan.want_first(HEAD);
         Ours { plan, links: Vec::new(), met: 0, askers: 0, tick: 0, hungry: true }
     }
 
@@ -166,7 +171,13 @@ impl World {
         if wrong {
             return Outcome::Corrupt(block);
         }
-        self.nodes[client].have.insert(block);
+        let node = &mut self.nodes[client];
+        node.have.insert(block);
+        if HEAD.contains(&block.number())
+            && let Client::Ours(ours) = &mut node.client
+        {
+            ours.plan.want_first(0..0);
+        }
         Outcome::Verified(block)
     }
 

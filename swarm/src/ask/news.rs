@@ -101,6 +101,8 @@ fn plain(addrs: &[SocketAddrV4]) -> Vec<PeerAddr> {
 fn has_all(known: &mut Known, link: LinkId, has: Has) {
     known.changed = true;
     let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return };
+    // It was not too busy for what it refused: it chose.
+    told.busy_until = Time::ZERO;
     if let Has::Some(have) = core::mem::replace(&mut told.has, has) {
         known.rarity.leaves(known.blocks.layout(), &have);
     }
@@ -166,6 +168,32 @@ mod tests {
         plan.handle_news(now, link, &[Item::Everything]);
         plan.handle_received(now, link, 1, &[Outcome::Told]);
         assert_eq!(requested(&mut plan, now), asked);
+    }
+
+    #[test]
+    fn a_seeder_that_chooses_is_asked_for_what_it_offers_and_for_no_head_of_the_file() {
+        let layout = Layout::new(8 << 20, 1 << 20).unwrap();
+        let config = Config { order: Order::Random, max_links: 4, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
+        plan.want_first(0..2);
+        let now = Time::from_millis(1);
+        plan.handle_peers(now, Source::User, &[PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7001)]);
+        let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };
+        plan.handle_connected(now, link);
+        let asked = requested(&mut plan, now);
+        assert_eq!(asked, [layout.block(0).unwrap()]);
+        plan.handle_news(now, link, &[Item::Choosing]);
+        plan.handle_received(now, link, 1, &[Outcome::Refused(asked[0], Status::MissingBlock)]);
+        let later = now + Tuning::DEFAULT.busy_pause * 2;
+        assert_eq!(requested(&mut plan, later), [], "it offers nothing");
+        // What it refused it may offer next.
+        plan.handle_news(later, link, &[Item::Offer([Run::of(asked[0])].into())]);
+        plan.handle_received(later, link, 1, &[Outcome::Told]);
+        assert_eq!(requested(&mut plan, later), asked);
+        plan.handle_received(later, link, 1 << 20, &[Outcome::Verified(asked[0])]);
+        assert_eq!(requested(&mut plan, later), [], "the rest of the head is others'");
+        let starving = later + Tuning::DEFAULT.max_stall * 2;
+        assert_eq!(requested(&mut plan, starving), [layout.block(1).unwrap()], "nothing comes");
     }
 
     #[test]

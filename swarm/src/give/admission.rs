@@ -24,9 +24,11 @@ struct Full {
     last: Time,
 }
 
-/// Other clients that may wait for blocks at a peer that has `have` blocks when one more asks.
-pub(super) fn most(tuning: &Tuning, have: u64) -> u64 {
-    tuning.max_waiting.min(tuning.min_waiting + have / tuning.blocks_for_another)
+/// Other clients that may wait for blocks at a peer that has `have` blocks of `block` bytes when one more asks. A block
+/// that is larger than an offer of small ones counts by its bytes: there are few, and each client wants another.
+pub(super) fn most(tuning: &Tuning, have: u64, block: u64) -> u64 {
+    let counted = have.saturating_mul((block / tuning.offer_bytes).max(1));
+    tuning.max_waiting.min(tuning.min_waiting + counted / tuning.blocks_for_another)
 }
 
 impl Admission {
@@ -63,7 +65,11 @@ mod tests {
     #[test]
     fn a_peer_with_many_blocks_lets_more_wait() {
         for (have, expected) in [(0, 3), (8, 4), (64, 11), (80, 12), (800, 12)] {
-            assert_eq!(most(TUNING, have), expected, "{have} blocks");
+            assert_eq!(most(TUNING, have, 1), expected, "{have} blocks");
+            assert_eq!(most(TUNING, have, TUNING.offer_bytes), expected, "{have} blocks");
+        }
+        for (have, expected) in [(0, 3), (1, 3), (2, 4), (8, 7), (18, 12), (u64::MAX, 12)] {
+            assert_eq!(most(TUNING, have, TUNING.offer_bytes * 4), expected, "{have} large blocks");
         }
     }
 

@@ -148,10 +148,12 @@ impl Offers {
         account.is_some_and(|account| account.offers.iter().any(|offer| offer.holds(block)))
     }
 
-    /// Whether another than `subscriber` got `block` or is offered it.
+    /// Whether `subscriber`, which may not know yet that this seeder chooses, should wait for an offer instead of being
+    /// given `block`: another got it or is offered it; or blocks are large, and all that come at once would get their
+    /// first one late.
     #[must_use]
-    pub fn is_another_s(&self, subscriber: SubscriberId, block: Block) -> bool {
-        !self.is_offered(subscriber, block) && self.given.has(block)
+    pub fn is_premature(&self, subscriber: SubscriberId, block: Block) -> bool {
+        !self.is_offered(subscriber, block) && (self.has_large_blocks() || self.given.has(block))
     }
 
     /// A subscriber has come.
@@ -349,8 +351,10 @@ impl Offers {
     fn next_candidate(&self) -> Option<Candidate> {
         let (proven, newcomer) = (self.queues.first(false), self.queues.first(true));
         // One part is kept for those that have taken nothing yet, and no more: a stranger may come with many
-        // connections that take nothing.
-        let room = self.offered_to_newcomers < self.budget() / self.tuning.newcomers_part;
+        // connections that take nothing. Where blocks are large, the first one of a leecher counts more than the second
+        // one of another.
+        let part = if self.has_large_blocks() { 1 } else { self.tuning.newcomers_part };
+        let room = self.offered_to_newcomers < self.budget() / part;
         if room { newcomer.or(proven) } else { proven.or(newcomer.filter(|_| self.proven == 0)) }
     }
 
@@ -383,7 +387,14 @@ impl Offers {
     }
 
     fn room_for_each(&self) -> u64 {
-        (self.budget() / self.accounts.len().max(1) as u64).max(self.tuning.offers_each * self.unit())
+        // A large block takes longer than an offer needs to arrive: a second one would only share the uplink with it.
+        let each = if self.has_large_blocks() { 1 } else { self.tuning.offers_each };
+        (self.budget() / self.accounts.len().max(1) as u64).max(each * self.unit())
+    }
+
+    /// Whether one block is more than an offer of small ones.
+    fn has_large_blocks(&self) -> bool {
+        self.layout.block_size() > self.tuning.offer_bytes
     }
 
     fn lapse_after(&self) -> Duration {

@@ -39,7 +39,7 @@ tuning! {
         min_offers: u64 = 12,
         /// … or blocks, where these are more: no client waits for an offer, against the time until one of them has a large
         /// block that it can pass on.
-        min_offered_blocks: u64 = 6,
+        min_offered_blocks: u64 = 4,
         /// Offers that one client may have open, if more would go to few: fewer of them lie with clients that take
         /// nothing, against a client that waits for the next.
         offers_each: u64 = 2,

@@ -174,7 +174,7 @@ impl Upload {
     pub(super) fn admits(&mut self, now: Time, id: SubscriberId, block: Block, server: Server<'_>) -> bool {
         let (tuning, Some(subscriber)) = (&self.tuning, self.subscribers.get_mut(&id)) else { return true };
         let others = server.waiting.saturating_sub(usize::from(server.counted));
-        let most = admission::most(tuning, self.have);
+        let most = admission::most(tuning, self.have, self.layout.block_size());
         let full = others as u64 >= most && self.sent.rate() < tuning.fast;
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
@@ -182,7 +182,7 @@ impl Upload {
             return false;
         }
         let Some(offers) = &mut self.offers else { return true };
-        let later = first && offers.is_choosing(now) && offers.is_another_s(id, block);
+        let later = first && offers.is_choosing(now) && offers.is_premature(id, block);
         if !later {
             offers.asked(id, block);
         }

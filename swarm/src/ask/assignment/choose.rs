@@ -66,7 +66,10 @@ impl Chooser {
             return None;
         }
         let lacks_anything = peer.lacks_anything();
-        if let Some(first) = self.first.next_for(known, now, link) {
+        // Every leecher wants the same ones first: a seeder that chooses gives them to one.
+        if !waits_for_offers(known, now, link)
+            && let Some(first) = self.first.next_for(known, now, link)
+        {
             return Some(first);
         }
         let tells = known.links.get(link)?.told.is_some();
@@ -89,7 +92,10 @@ impl Chooser {
 
     /// A block for a link whose peer has told what it has.
     fn pick_told(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
-        let (in_swarm, starving) = (known.has_telling_leechers(), is_starving(known, now));
+        if waits_for_offers(known, now, link) {
+            return None;
+        }
+        let in_swarm = known.has_telling_leechers();
         // The links' own rates count bursts; together they are more than what arrives.
         let rate = if in_swarm { known.flow.received.rate() } else { known.links.rate() };
         let state = known.links.get(link)?;
@@ -98,7 +104,6 @@ impl Chooser {
         let (last, scattered) = (state.requests.last(), peer.refusals.in_a_row() > 0);
         let (blocks, random, rarity) = (&mut known.blocks, &mut known.random, &known.rarity);
         match &state.told.as_ref()?.has {
-            Has::Choosing if !starving || !state.requests.is_empty() => None,
             Has::Some(have) => self.picker.rarest(blocks, Some(have), rarity, &may_ask, last, rate, random),
             Has::Everything if in_swarm => {
                 self.picker.rarest(blocks, None, rarity, &may_ask, last, rate, random)
@@ -148,6 +153,13 @@ fn leechers_suffice(known: &Known, seeder: LinkId) -> bool {
     };
     let busy = known.links.iter().filter(|(id, link)| *id != seeder && gives(link)).count();
     busy >= known.tuning.busy_leechers
+}
+
+/// Whether the link's peer chooses, and is asked for nothing but what it offers.
+fn waits_for_offers(known: &Known, now: Time, link: LinkId) -> bool {
+    let Some(state) = known.links.get(link) else { return false };
+    let chooses = state.told.as_ref().is_some_and(|told| matches!(told.has, Has::Choosing));
+    chooses && (!state.requests.is_empty() || !is_starving(known, now))
 }
 
 /// Whether a seeder that chooses must be asked for something that it does not offer.

@@ -101,9 +101,10 @@ impl Link {
         (self.asked, self.probed) = (true, true);
     }
 
-    /// The peer refused `block`: whether it has it all the same, and is left alone for a moment.
+    /// The peer refused `block`: whether it has it all the same, and is left alone for a moment. A seeder that chooses
+    /// may offer that very block next.
     pub(in crate::ask) fn is_busy_elsewhere(&mut self, now: Time, block: Block) -> bool {
-        let told = self.told.as_mut().filter(|told| told.may_give(block));
+        let told = self.told.as_mut().filter(|told| told.has_block(block));
         if let Some(told) = told {
             told.busy_until = now + self.tuning.busy_pause;
             return true;

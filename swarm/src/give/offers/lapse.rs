@@ -27,7 +27,7 @@ impl Offers {
             self.opens = None;
         } else if self.opens.is_none() {
             // What is on offer goes out first, and the leechers tell each other of the last first copies; but one slow subscriber does not hold up the others.
-            self.opens = Some(now + (self.tuning.idle / 2).max(self.time_for_offers() * 2));
+            self.opens = Some(now + (self.tuning.idle / 2).max(self.time_for_offers()));
         }
     }
 

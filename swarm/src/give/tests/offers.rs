@@ -27,13 +27,40 @@ fn two_readers_are_told_of_each_other_and_offered_different_blocks() {
 }
 
 #[test]
-fn a_first_question_for_a_block_that_another_has_is_put_off() {
+fn large_blocks_leave_one_to_a_leecher_and_four_at_a_time() {
     let mut upload = seeder();
+    let subscribers: Vec<_> = (1..=8).map(|host| upload.open(NOW, Some(addr(host)))).collect();
+    let told: Vec<_> = subscribers
+        .iter()
+        .map(|subscriber| offered(&news(&mut upload, NOW, *subscriber).unwrap_or_default()))
+        .collect();
+    assert!(told.iter().all(|offers| offers.len() <= 1), "{told:?}");
+    assert_eq!(told.iter().flatten().count(), 4, "{told:?}");
+    // What a leecher asks for before it knows of offers is left to those that are offered it.
+    let idle = told.iter().position(Vec::is_empty).unwrap();
+    assert!(!asked(&mut upload, NOW, subscribers[idle], 0, Some(block(70)), 0));
+    let taken = told.iter().position(|offers| !offers.is_empty()).unwrap();
+    let first = block(told[taken][0]);
+    assert!(asked(&mut upload, NOW, subscribers[taken], 1, Some(first), 0));
+    upload.sent_to(NOW, subscribers[taken], first);
+    upload.handle_time(NOW);
+    // The next offer goes to one that has got nothing yet.
+    let next: Vec<_> = subscribers
+        .iter()
+        .map(|subscriber| offered(&news(&mut upload, NOW, *subscriber).unwrap_or_default()).len())
+        .collect();
+    assert_eq!((next.iter().sum::<usize>(), next[taken]), (1, 0), "{next:?}");
+}
+
+#[test]
+fn a_first_question_for_a_block_that_another_has_is_put_off() {
+    let small = Layout::new(100 << 18, 1 << 18).unwrap();
+    let mut upload = Upload::new(small, &Have::all(&small), Tuning::DEFAULT);
     let first = upload.open(NOW, Some(addr(1)));
     let second = upload.open(NOW, Some(addr(2)));
-    assert!(asked(&mut upload, NOW, first, 0, Some(block(70)), 0));
-    assert!(!asked(&mut upload, NOW, second, 0, Some(block(70)), 0));
-    assert!(asked(&mut upload, NOW, second, 0, Some(block(70)), 0), "it insists");
+    assert!(asked(&mut upload, NOW, first, 0, small.block(70), 0));
+    assert!(!asked(&mut upload, NOW, second, 0, small.block(70), 0));
+    assert!(asked(&mut upload, NOW, second, 0, small.block(70), 0), "it insists");
 }
 
 /// Takes every offer at once until nothing is offered; gives the blocks in order of their offers.
@@ -115,7 +142,7 @@ fn a_fast_seeder_does_not_choose() {
 
 #[test]
 fn a_peer_with_many_blocks_lets_more_wait() {
-    for (blocks, size, most) in [(8, 1 << 20, 4), (80, 1 << 20, 12), (8, 64 << 10, 4), (80, 64 << 10, 12)] {
+    for (blocks, size, most) in [(8, 1 << 20, 7), (80, 1 << 20, 12), (8, 64 << 10, 4), (80, 64 << 10, 12)] {
         let layout = Layout::new(100 * size, size).unwrap();
         let mut have = Have::none(&layout);
         layout.iter().take(blocks).for_each(|block| assert!(have.insert(block)));
@@ -140,28 +167,34 @@ fn take_offers(upload: &mut Upload, now: Time, subscriber: SubscriberId, seen: &
 
 #[test]
 fn many_readers_of_one_host_do_not_keep_what_is_on_offer() {
-    let mut upload = seeder();
-    let (mut now, greedy_host) = (NOW, IpAddr::from([10, 0, 0, 9]));
-    let greedy: Vec<SubscriberId> =
-        (1..=50).map(|port| upload.open(now, Some(PeerAddr::new(greedy_host, port)))).collect();
-    let held: usize =
-        greedy.iter().map(|subscriber| offered(&news(&mut upload, now, *subscriber).unwrap()).len()).sum();
-    assert!(held > 4, "alone they are offered {held}");
-    let mut honest = [1, 2].map(|host| (upload.open(now, Some(addr(host))), 0));
-    let mut got = 0;
-    // Long before an offer that nobody asks for lapses.
-    for step in 0..40usize {
-        now += Duration::from_millis(100);
-        for (subscriber, seen) in &mut honest {
-            got += take_offers(&mut upload, now, *subscriber, seen).len();
+    // Of large blocks each has one offer open, so that two that look ten times a second take twenty.
+    for (size, least, steps) in [(256 << 10, 5, 40), (1 << 20, 4, 60)] {
+        let layout = Layout::new(100 * size, size).unwrap();
+        let mut upload = Upload::new(layout, &Have::all(&layout), Tuning::DEFAULT);
+        let (mut now, greedy_host) = (NOW, IpAddr::from([10, 0, 0, 9]));
+        let greedy: Vec<SubscriberId> =
+            (1..=50).map(|port| upload.open(now, Some(PeerAddr::new(greedy_host, port)))).collect();
+        let held: usize = greedy
+            .iter()
+            .map(|subscriber| offered(&news(&mut upload, now, *subscriber).unwrap()).len())
+            .sum();
+        assert!(held >= least, "alone they are offered {held}");
+        let mut honest = [1, 2].map(|host| (upload.open(now, Some(addr(host))), 0));
+        let mut got = 0;
+        // Long before an offer that nobody asks for lapses.
+        for step in 0..steps {
+            now += Duration::from_millis(100);
+            for (subscriber, seen) in &mut honest {
+                got += take_offers(&mut upload, now, *subscriber, seen).len();
+            }
+            // They ask for what they like, and are told what they are offered.
+            let subscriber = greedy[step % greedy.len()];
+            asked(&mut upload, now, subscriber, 0, Some(block(step as u64)), 0);
+            upload.sent_to(now, subscriber, block(step as u64));
+            let _ = news(&mut upload, now, subscriber);
         }
-        // They ask for what they like, and are told what they are offered.
-        let subscriber = greedy[step % greedy.len()];
-        asked(&mut upload, now, subscriber, 0, Some(block(step as u64)), 0);
-        upload.sent_to(now, subscriber, block(step as u64));
-        let _ = news(&mut upload, now, subscriber);
+        assert!(got >= 97, "two others were offered {got} of 100 blocks of {size}");
     }
-    assert!(got >= 97, "two others were offered {got} of 100 blocks");
 }
 
 #[test]
