@@ -445,13 +445,13 @@ impl Relay {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let relay = Arc::clone(&shared);
-                thread::spawn(move || relay.pass(client, tracker));
+                thread::spawn(move || relay.pass(&client, tracker));
             }
         });
         (relay, addr)
     }
 
-    fn pass(&self, client: TcpStream, tracker: SocketAddr) {
+    fn pass(&self, client: &TcpStream, tracker: SocketAddr) {
         if self.slow.load(Ordering::SeqCst) {
             self.taken.fetch_add(1, Ordering::SeqCst);
             let open = 1 + self.open.fetch_add(1, Ordering::SeqCst);
@@ -460,7 +460,7 @@ impl Relay {
             self.open.fetch_sub(1, Ordering::SeqCst);
         }
         let Ok(server) = TcpStream::connect(tracker) else { return };
-        let ends = [(&client, &server), (&server, &client)];
+        let ends = [(client, &server), (&server, client)];
         thread::scope(|scope| {
             for (mut from, mut to) in ends {
                 scope.spawn(move || {

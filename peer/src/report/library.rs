@@ -58,9 +58,10 @@ impl LibraryReport {
                 if matches!(self.style, Style::Json) {
                     self.object(&told).iter().for_each(json_line);
                 } else if let Some(text) = self.text(&told) {
-                    match told {
-                        Told::Tracker { error: Some(_), .. } => self.style.wrong(&text),
-                        _ => self.say(&text),
+                    if matches!(told, Told::Tracker { error: Some(_), .. }) {
+                        self.style.wrong(&text);
+                    } else {
+                        self.say(&text);
                     }
                 }
             }
