@@ -8,12 +8,14 @@
 //! | [`download`] | drives a plan until the file is complete |
 //! | [`download_error`] | why that fails |
 //! | `ticks` | when a download looks at itself |
+//! | `checking` | looks at what is on the disk before a file is seeded |
 //! | [`seed`] | checks a file, registers it, serves it |
 //! | `origin` | the same, where an origin has what is not on the disk |
 //! | [`fetch`] | gets the `.cascade` file of a link from other peers |
 //! | [`event`] | what a session tells of itself |
 
 pub(crate) mod announcer;
+mod checking;
 mod conclude;
 pub(crate) mod download;
 pub(crate) mod download_error;

@@ -19,6 +19,7 @@ mod kept;
 mod room;
 
 pub(crate) use found::{Found, Trust};
+pub(crate) use kept::{KeptFile, kept_path};
 
 use super::error::{PrepareError, io_error};
 use super::part::{self, Part, move_aside, part_path};
