@@ -5,6 +5,7 @@
 mod support;
 
 use cascade_peer::{Download, Event, MetafileOnDisk, Options, Peer, Rate, Seed};
+use cascade_tests::{clock, full_speed};
 use std::time::Duration;
 use support::{describe, options};
 
@@ -14,8 +15,8 @@ const BLOCK_SIZE: u64 = 32 << 10;
 const RATE: u64 = 512 << 10;
 const LENGTH: u64 = 1 << 20;
 
-/// How long a download takes from a seeder within these limits.
-async fn takes(up: Option<Rate>, down: Option<Rate>) -> Duration {
+/// How long a download takes from a seeder within these limits, and how long that is at full speed.
+async fn takes(up: Option<Rate>, down: Option<Rate>) -> (Duration, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let (data, cascade) = describe(folder.path(), LENGTH, BLOCK_SIZE);
     let seeder = Peer::start(Options { max_up: up, ..options(folder.path()) }).unwrap();
@@ -25,20 +26,23 @@ async fn takes(up: Option<Rate>, down: Option<Rate>) -> Duration {
     let copy = folder.path().join("copy");
     let download = Download::new(MetafileOnDisk::open(&cascade).unwrap(), &copy)
         .with_peer(&seeder.address().unwrap().to_string());
+    let start = clock::now();
     let done = leecher.download(download).finish().await.unwrap();
+    let share = full_speed::since(start).as_secs_f64() / start.elapsed().as_secs_f64();
     assert!(std::fs::read(&data).unwrap() == std::fs::read(&copy).unwrap());
     leecher.shut_down().await;
     seeder.shut_down().await;
-    done.summary.time
+    (done.summary.time, done.summary.time.mul_f64(share))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_keeps_its_limits_in_both_directions() {
     let rate = Rate::new(RATE);
-    assert!(takes(None, None).await < Duration::from_millis(1500), "there is no limit");
+    full_speed::begin();
+    assert!(takes(None, None).await.1 < Duration::from_millis(1500), "there is no limit");
     for (up, down) in [(rate, None), (None, rate)] {
-        let took = takes(up, down).await;
-        let within = Duration::from_millis(1700)..Duration::from_millis(3000);
-        assert!(within.contains(&took), "up {up:?}, down {down:?}: {took:?} instead of 2 s");
+        let (took, at_full_speed) = takes(up, down).await;
+        let (least, most) = (Duration::from_millis(1700), Duration::from_millis(3000));
+        assert!(took >= least && at_full_speed < most, "up {up:?}, down {down:?}: {took:?} instead of 2 s");
     }
 }

@@ -128,6 +128,10 @@ fn a_viewer_is_told_everything_then_changes_then_the_end() {
     assert_eq!((name.as_str(), &state["files"][&file.hex()]["file"]), ("state", &"film.mkv".into()));
     loop {
         let (name, change) = events.next_event();
+        if name == "state" {
+            // Who reads late, as on a busy machine, is told everything again.
+            continue;
+        }
         assert_eq!(name, "change");
         assert!(change.get("program").is_none(), "what stays is not told again: {change}");
         if change.get("uptime_seconds").is_some() {

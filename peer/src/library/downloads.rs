@@ -160,7 +160,8 @@ impl Job {
         let Ok(Ok(metafile)) = opened else { return Finished { hash, ended: Ended::Failed, served: None } };
         let metafile = match look(metafile, path.clone(), &engine).await {
             Ok(metafile) => metafile,
-            Err((ended, fault)) => {
+            Err(ended) => {
+                let (ended, fault) = *ended;
                 fault.into_iter().for_each(|fault| teller.event(Event::Failed(fault)));
                 return Finished { hash, ended, served: None };
             }
@@ -189,7 +190,7 @@ async fn look(
     metafile: MetafileOnDisk,
     path: PathBuf,
     engine: &Engine,
-) -> Result<MetafileOnDisk, (Ended, Option<String>)> {
+) -> Result<MetafileOnDisk, Box<(Ended, Option<String>)>> {
     let (records, cancel) = (engine.records.clone(), Arc::clone(engine.stop.flag()));
     let looked = tokio::task::spawn_blocking(move || {
         let preparation = Preparation {
@@ -202,12 +203,12 @@ async fn look(
         };
         match is_own_work(&preparation, &path) {
             Ok(false) => Ok(metafile),
-            Ok(true) => Err((Ended::Kept(left_alone(&path, &metafile)), None)),
-            Err(PrepareError::Interrupted) => Err((Ended::PutOff, None)),
-            Err(error) => Err((Ended::Failed, Some(error.to_string()))),
+            Ok(true) => Err(Box::new((Ended::Kept(left_alone(&path, &metafile)), None))),
+            Err(PrepareError::Interrupted) => Err(Box::new((Ended::PutOff, None))),
+            Err(error) => Err(Box::new((Ended::Failed, Some(error.to_string())))),
         }
     });
-    looked.await.unwrap_or(Err((Ended::Failed, None)))
+    looked.await.unwrap_or_else(|_| Err(Box::new((Ended::Failed, None))))
 }
 
 /// Passes on what a download tells.

@@ -9,6 +9,7 @@ use crate::serve::{Options, Pool, ServeStats};
 use crate::store::{DataFile, Shared};
 use cascade_format::{CascadeHash, Have, Layout};
 use cascade_hash::Sha256Stream;
+use cascade_tests::full_speed;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -219,7 +220,7 @@ pub(in crate::serve) fn is_alone(name: &str) -> bool {
 pub(in crate::serve) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let start = crate::clock::now();
     while !condition() {
-        assert!(elapsed(start) < PATIENCE, "never happened: {what}");
+        assert!(full_speed::since(start) < PATIENCE, "never happened: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
