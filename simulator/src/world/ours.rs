@@ -35,7 +35,7 @@ impl World {
         let source = Box::new(move || random.next_u64());
         let mut plan = Plan::new(self.layout, &Have::none(&self.layout), config, source);
         plan.set_own_address(id.addr());
-        plan.want_first(HEAD);
+        plan.want_first(HEAD, false);
         Ours { plan, links: Vec::new(), met: 0, askers: 0, tick: 0, hungry: true }
     }
 
@@ -176,7 +176,7 @@ impl World {
         if HEAD.contains(&block.number())
             && let Client::Ours(ours) = &mut node.client
         {
-            ours.plan.want_first(0..0);
+            ours.plan.want_first(0..0, false);
         }
         Outcome::Verified(block)
     }

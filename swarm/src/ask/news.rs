@@ -175,7 +175,7 @@ mod tests {
         let layout = Layout::new(8 << 20, 1 << 20).unwrap();
         let config = Config { order: Order::Random, max_links: 4, tuning: &Tuning::DEFAULT };
         let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
-        plan.want_first(0..2);
+        plan.want_first(0..2, false);
         let now = Time::from_millis(1);
         plan.handle_peers(now, Source::User, &[PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7001)]);
         let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };

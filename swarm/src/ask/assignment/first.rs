@@ -20,8 +20,8 @@ impl First {
         Self { blocks, at_once }
     }
 
-    /// The first of them that is missing and that the link may be asked for. A seeder that chooses gives it to one
-    /// leecher, and the others have it from that; whether a peer is one is known when it has answered.
+    /// The first of them that is missing and that the link may be asked for. Whether its peer is a seeder that chooses,
+    /// which gives it to one leecher, is known when it has answered.
     pub(super) fn next_for(&self, known: &Known, now: Time, link: LinkId) -> Option<Block> {
         if self.blocks.is_empty() {
             return None;
@@ -30,10 +30,8 @@ impl First {
         let peer = known.peers.get(state.peer);
         let have = match state.told.as_ref().map(|told| &told.has) {
             Some(Has::Some(have)) => Some(have),
-            Some(Has::Everything) => None,
-            None if self.at_once || state.answers() > 0 => None,
-            Some(Has::Choosing) if self.at_once => None,
-            Some(Has::Choosing) | None => return None,
+            None if !self.at_once && state.answers() == 0 => return None,
+            Some(Has::Everything | Has::Choosing) | None => None,
         };
         let may_ask = |block: &Block| peer.may_have(now, *block) && !state.requests.owes_unwanted(*block);
         known.blocks.find_missing(have, self.blocks.clone()).find(may_ask)
@@ -94,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_at_once_is_asked_for_before_a_peer_has_answered() {
-        for items in [&[][..], &[Item::Everything], &[Item::Choosing]] {
+        for items in [&[][..], &[Item::Everything]] {
             let (opened, next) = asked(0..2, true, items);
             assert!(opened == 0 && next.starts_with(&[1]), "{opened}, {next:?}");
         }
