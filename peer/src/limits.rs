@@ -204,6 +204,9 @@ pub const MAX_FLIGHTS: usize = 8;
 /// The same of all files of a process.
 pub const MAX_ORIGIN_REQUESTS: usize = 32;
 
+/// Bytes that are asked of an origin with one request at least where the speed is limited.
+pub const MIN_PAID_LEN: u64 = 16 << 10;
+
 /// Blocks of one file that clients wait for and that are not asked of the origin yet. Who asks for more is refused.
 pub const MAX_WANTED: usize = 4096;
 

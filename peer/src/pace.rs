@@ -48,6 +48,11 @@ impl Limit {
         self.pacer().holds_up(self.now())
     }
 
+    /// So many bytes were counted as moved, and were not.
+    pub fn give_back(&self, bytes: u64) {
+        self.pacer().used(bytes, 0);
+    }
+
     /// One connection's part in it.
     #[must_use]
     pub fn allowance(&self) -> Allowance {

@@ -33,9 +33,7 @@ use crate::limits::{EVENTS_A_TRANSFER, GOODBYE_TIME};
 use crate::link::farewell::FAREWELL;
 use crate::listener;
 use crate::metafile::MetafileOnDisk;
-#[cfg(feature = "origin")]
-use crate::origin;
-use crate::origin::{Origin, Source};
+use crate::origin::{Gate, Origin, Source};
 use crate::pace::Limit;
 use crate::room::telling::{Badge, Role};
 use crate::room::{PeerName, Reporter};
@@ -159,7 +157,9 @@ impl Peer {
         let engine = Engine::new(address, options.extension, options.records, Stop::default());
         let (paranoid, max_down) = (options.paranoid, options.max_down.map(Limit::new));
         let badge = Badge::new(options.name);
-        let engine = Engine { paranoid, max_down, badge, ..engine.map_err(StartError::Threads)? };
+        let origin_gate = Gate::new(max_down.clone());
+        let engine =
+            Engine { paranoid, max_down, badge, origin_gate, ..engine.map_err(StartError::Threads)? };
         let listener = listener.map(|(listener, _)| listener);
         let max_up = options.max_up.map(Limit::new);
         let (guests, warn, watch) = (options.guests, options.warn, Watch::new(Arc::clone(&engine.seen)));
@@ -257,8 +257,7 @@ impl Peer {
     pub fn seed_from(&self, seed: Seed, origin: Origin) -> Transfer<Result<(), SeedError>> {
         let engine = self.engine.clone();
         Transfer::spawn(|mut told| async move {
-            let source = origin::connect(&origin)?;
-            FromOrigin { seed, origin, source }.run(&engine, &mut told).await
+            FromOrigin::connect(seed, &origin, &engine.origin_clients)?.run(&engine, &mut told).await
         })
     }
 
@@ -272,7 +271,7 @@ impl Peer {
     ) -> Transfer<Result<(), SeedError>> {
         let engine = self.engine.clone();
         Transfer::spawn(|mut told| async move {
-            FromOrigin { seed, origin, source }.run(&engine, &mut told).await
+            FromOrigin::of_source(seed, &origin, source).run(&engine, &mut told).await
         })
     }
 

@@ -1,14 +1,53 @@
-//! A scripted web server with one object, of which it gives ranges: it counts what it sends, and has bad habits on
+//! A scripted web server with objects, of which it gives ranges: it counts what it sends, and has bad habits on
 //! demand.
 
 use crate::acceptor::{Acceptor, Gate};
 use crate::clock;
-use std::io::{self, BufRead, BufReader, Write};
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+/// An object.
+#[derive(Debug, Clone)]
+pub enum Object {
+    /// These bytes.
+    Bytes(Arc<[u8]>),
+    /// This number of zeroes, which are nowhere.
+    Zeroes(usize),
+}
+
+impl Object {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Zeroes(len) => *len,
+        }
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn part(&self, range: Range<usize>) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes[range].to_vec(),
+            Self::Zeroes(_) => vec![0; range.len()],
+        }
+    }
+}
+
+/// What bytes go over: a connection, or what encrypts it.
+pub trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
 
 /// What it gives, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +94,10 @@ pub struct ObjectServer {
 
 #[derive(Debug)]
 struct State {
-    object: Arc<[u8]>,
+    /// By their paths.
+    objects: HashMap<String, Object>,
+    /// At all other paths.
+    object: Option<Object>,
     tag: String,
     habit: Habit,
     sent: u64,
@@ -71,8 +113,30 @@ impl ObjectServer {
     /// There is no port.
     #[must_use]
     pub fn start(object: Arc<[u8]>) -> Self {
+        Self::start_over(Some(Object::Bytes(object)), |stream| Some(Box::new(stream)))
+    }
+
+    /// Has nothing yet.
+    ///
+    /// # Panics
+    /// There is no port.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::start_over(None, |stream| Some(Box::new(stream)))
+    }
+
+    /// Has this object at every path, or none, over what is made of each connection.
+    ///
+    /// # Panics
+    /// There is no port.
+    #[must_use]
+    pub fn start_over(
+        object: Option<Object>,
+        over: impl Fn(TcpStream) -> Option<Box<dyn Wire>> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let state = State {
+            objects: HashMap::new(),
             object,
             tag: "\"one\"".to_owned(),
             habit: Habit::Honest,
@@ -80,18 +144,25 @@ impl ObjectServer {
             asked: Vec::new(),
             under_way: (0, 0),
         };
-        let (state, gate) = (Arc::new(Mutex::new(state)), Gate::default());
+        let (state, gate, over) = (Arc::new(Mutex::new(state)), Gate::default(), Arc::new(over));
         let shared = Arc::clone(&state);
         let acceptor = Acceptor::start(listener, gate.clone(), move |number, stream| {
-            let (state, gate) = (Arc::clone(&shared), gate.clone());
+            let (state, gate, over) = (Arc::clone(&shared), gate.clone(), Arc::clone(&over));
             if gate.keep(number, &stream).is_ok() {
                 thread::spawn(move || {
-                    let _ = serve(&state, &gate, &stream);
+                    if let Some(wire) = over(stream) {
+                        let _ = serve(&state, &gate, wire);
+                    }
                     gate.forget(number);
                 });
             }
         });
         Self { acceptor, state }
+    }
+
+    /// Has this object at `path` from now on.
+    pub fn put(&self, path: &str, object: Object) {
+        self.state().objects.insert(path.to_owned(), object);
     }
 
     /// Where it listens.
@@ -114,7 +185,7 @@ impl ObjectServer {
     /// Has another object from now on, with another tag.
     pub fn replace(&self, object: Arc<[u8]>) {
         let mut state = self.state();
-        (state.object, state.tag) = (object, "\"two\"".to_owned());
+        (state.object, state.tag) = (Some(Object::Bytes(object)), "\"two\"".to_owned());
     }
 
     /// Bytes of the object that it has sent.
@@ -144,8 +215,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(state: &Mutex<State>, gate: &Gate, stream: &TcpStream) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
+fn serve(state: &Mutex<State>, gate: &Gate, wire: Box<dyn Wire>) -> io::Result<()> {
+    let mut reader = BufReader::new(wire);
     while !gate.is_closed() {
         let Some(asked) = read_request(&mut reader)? else { return Ok(()) };
         {
@@ -154,7 +225,7 @@ fn serve(state: &Mutex<State>, gate: &Gate, stream: &TcpStream) -> io::Result<()
             state.under_way.0 += 1;
             state.under_way.1 = state.under_way.1.max(state.under_way.0);
         }
-        let done = answer(state, gate, &asked, stream);
+        let done = answer(state, gate, &asked, reader.get_mut());
         lock(state).under_way.0 -= 1;
         if !done? {
             return Ok(());
@@ -189,10 +260,15 @@ fn range(text: &str) -> Option<Range<usize>> {
 }
 
 /// False: the connection is closed.
-fn answer(state: &Mutex<State>, gate: &Gate, asked: &Asked, mut stream: &TcpStream) -> io::Result<bool> {
+fn answer(state: &Mutex<State>, gate: &Gate, asked: &Asked, stream: &mut dyn Wire) -> io::Result<bool> {
     let (object, habit, tag) = {
         let state = lock(state);
-        (Arc::clone(&state.object), state.habit.clone(), state.tag.clone())
+        let object = state.objects.get(&asked.path).or(state.object.as_ref()).cloned();
+        (object, state.habit.clone(), state.tag.clone())
+    };
+    let Some(object) = object else {
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
+        return Ok(true);
     };
     let whole = 0..object.len();
     let wanted =
@@ -240,8 +316,8 @@ fn send_body(
     state: &Mutex<State>,
     gate: &Gate,
     habit: &Habit,
-    (object, range): (&[u8], Range<usize>),
-    mut stream: &TcpStream,
+    (object, range): (&Object, Range<usize>),
+    stream: &mut dyn Wire,
 ) -> io::Result<bool> {
     let piece = if let Habit::Slow(bytes, _) = habit { *bytes } else { 64 << 10 };
     let mut at = range.start;
@@ -253,13 +329,14 @@ fn send_body(
         if let Habit::Cuts(after) = habit {
             end = end.min(range.start + after);
         }
-        let mut bytes = object[at..end].to_vec();
+        let mut bytes = object.part(at..end);
         if let Habit::Spoils(spoiled) = habit {
             for number in spoiled.start.max(at)..spoiled.end.min(end) {
                 bytes[number - at] ^= 1;
             }
         }
         stream.write_all(&bytes)?;
+        stream.flush()?;
         lock(state).sent += bytes.len() as u64;
         at = end;
         if matches!(habit, Habit::Cuts(after) if at - range.start >= *after) {

@@ -129,7 +129,7 @@ fn a_seeder_that_a_tracker_alone_knows_is_still_known_when_the_file_turns_out_to
     tree::assert_same(&scene.source, &elsewhere.target);
 }
 
-/// A download that has half of the blocks, and waits for the others.
+/// A download that has half of the blocks, all of them in the folder's files, and waits for the others.
 fn halfway(file: &TestFile, elsewhere: &Elsewhere) -> (ForeignPeer, Process, SocketAddr) {
     let half = file.blocks() / 2;
     let peer = ForeignPeer::start(file, Script::default().holding(0..half));
@@ -138,6 +138,11 @@ fn halfway(file: &TestFile, elsewhere: &Elsewhere) -> (ForeignPeer, Process, Soc
     let addr = process.wait_until("a subscription", || tracker.first_subscriber(&file.hash));
     process
         .wait_until("half of the blocks", || (blocks_given(addr, file).len() as u64 == half).then_some(()));
+    let head = elsewhere.part().join("head");
+    process.wait_until("all in their places", || {
+        let length = fs::metadata(&head).map_or(u64::MAX, |head| head.len());
+        (length < file.data.len() as u64).then_some(())
+    });
     (peer, process, addr)
 }
 
@@ -155,6 +160,41 @@ fn it_goes_on_after_a_kill_with_what_was_verified() {
         tree::assert_same(&scene.source, &elsewhere.target);
         let asked = peer.journal().asked().len() as u64 - asked_before;
         assert!(asked <= file.blocks() - file.blocks() / 2 + 2, "{asked} blocks were asked for again");
+    }
+}
+
+#[test]
+fn links_and_requests_stay_when_a_file_turns_out_to_be_a_folder() {
+    let (scene, file) = archive();
+    let peer = ForeignPeer::start(&file, Script::default().slow(2_000_000));
+    let elsewhere = Elsewhere::of(&file);
+    elsewhere.download(peer.addr).run().assert_success();
+    tree::assert_same(&scene.source, &elsewhere.target);
+    let requests = peer.finish().requests;
+    let head = requests.iter().find(|request| request.block == 0).unwrap().connection;
+    let on_it = requests.iter().filter(|request| request.connection == head).count() as u64;
+    let (asked, all) = (requests.len() as u64, file.blocks());
+    assert!(on_it > all / 2, "the link that gave the head gave {on_it} of {all} blocks");
+    assert!(asked <= all + 5, "{asked} requests for {all} blocks");
+}
+
+/// Then some blocks are in the file that has turned, and others in the folder's files.
+#[test]
+fn it_goes_on_when_it_was_killed_as_soon_as_it_was_a_folder() {
+    let (scene, file) = archive();
+    for _ in 0..3 {
+        let elsewhere = Elsewhere::of(&file);
+        let peer = ForeignPeer::start(&file, Script::default().slow(2_000_000));
+        let mut process = elsewhere.download(peer.addr).start();
+        let files = elsewhere.part().join("files");
+        process.wait_until("a folder", || files.exists().then_some(()));
+        let _ = process.end_by(Signal::KILL);
+        let given = peer.finish().served.len() as u64;
+        let peer = ForeignPeer::honest(&file);
+        elsewhere.download(peer.addr).run().assert_success();
+        tree::assert_same(&scene.source, &elsewhere.target);
+        assert_eq!(elsewhere.names(), ["photos", "photos.cascade"]);
+        assert!(peer.finish().requests.len() as u64 + given >= file.blocks());
     }
 }
 

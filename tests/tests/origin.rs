@@ -5,7 +5,7 @@ use cascade_tests::clock;
 use cascade_tests::foreign_client::{ForeignClient, fetch};
 use cascade_tests::launch::Launch;
 use cascade_tests::node::Node;
-use cascade_tests::object_server::{Habit, ObjectServer};
+use cascade_tests::object_server::{Habit, Object, ObjectServer};
 use cascade_tests::process::{Process, Signal};
 use cascade_tests::scene::Scene;
 use std::fs;
@@ -378,4 +378,39 @@ fn several_files_come_from_a_folder_of_objects() {
     let paths: Vec<_> = setup.server.asked().into_iter().map(|asked| asked.path).collect();
     assert!(paths.contains(&"/films/origin.bin".to_owned()), "{paths:?}");
     assert!(paths.contains(&"/films/another%20one.bin".to_owned()), "{paths:?}");
+}
+
+#[test]
+fn what_comes_from_an_origin_is_limited_like_all_that_is_received() {
+    let length = 3 << 20;
+    let setup = Setup::new(TestFile::random("limited.bin", length, 64 << 10));
+    let (_seeder, addr) = setup.seeding(&["--max-down", "1MiB/s"]);
+    let start = clock::now();
+    setup.take_all(addr);
+    // What nobody has used before may be: a fifth of a second's worth.
+    assert!(start.elapsed() >= Duration::from_millis(2700), "{:?}", start.elapsed());
+    assert!(setup.copies() <= 1.001, "{} copies", setup.copies());
+}
+
+#[test]
+fn a_large_block_takes_little_memory() {
+    let (block, length) = (96 << 20, (96 << 20) + 1000);
+    let server = ObjectServer::start_over(Some(Object::Zeroes(length)), |stream| Some(Box::new(stream)));
+    let file = TestFile::of("zeroes.bin", vec![0; length], block);
+    let scene = Scene::new(file, &[]);
+    let seed = || scene.seed().args(["--origin", &server.url()]);
+    seed()
+        .args(["--cache", "95MiB"])
+        .run()
+        .assert_code(1)
+        .assert_one_line_error(&["holds no block", "give at least"]);
+    let mut seeder = seed().args(["--cache", "97MiB"]).start();
+    let addr = listening(&mut seeder);
+    for number in [0, 1] {
+        seeder.wait_until("a block", || {
+            let response = fetch(addr, &scene.file, number);
+            (response.status == 0).then(|| response.assert_block(&scene.file, number))
+        });
+    }
+    assert!(seeder.peak_memory() < 48 << 20, "{} bytes of memory", seeder.peak_memory());
 }

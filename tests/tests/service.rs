@@ -6,8 +6,10 @@ use cascade_tests::clock;
 use cascade_tests::launch::{Launch, Sink};
 use cascade_tests::process::Signal;
 use cascade_tests::scene::Scene;
+use cascade_tests::terminal;
 use cascade_tests::tracker_client::{LIST, Request};
 use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use tempfile::TempDir;
@@ -52,9 +54,11 @@ fn a_tracker_tells_its_manager_and_bears_a_reload_with_nothing_to_read() {
 }
 
 #[test]
-fn without_a_manager_the_end_of_its_terminal_ends_a_tracker_with_nothing_to_read() {
-    let mut tracker =
-        RunningTracker::with_args(Launch::tracker().without_env("NOTIFY_SOCKET").args(["-l", "127.0.0.1:0"]));
+fn the_end_of_its_terminal_ends_a_tracker_with_nothing_to_read() {
+    let (end, _reader) = terminal::open();
+    let name = fs::read_link(format!("/proc/self/fd/{}", end.as_raw_fd())).unwrap();
+    let launch = Launch::tracker().after_shell(&format!("exec <{}", name.display()));
+    let mut tracker = RunningTracker::with_args(launch.args(["-l", "127.0.0.1:0"]));
     tracker.process.signal(Signal::HUP);
     assert_eq!(tracker.process.wait_exit().code, None);
 }

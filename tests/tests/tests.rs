@@ -104,6 +104,10 @@ mod swarm;
 
 /// `peer seed --origin`: blocks that a web server or an object store has.
 mod origin;
+/// `peer serve --origin`: the same of files that have no data in a folder.
+mod origin_serve;
+/// `--origin https://`: whose certificates are trusted.
+mod origin_tls;
 
 /// The swarm extension: what `peer seed` and `peer download` tell.
 mod extension;

@@ -126,7 +126,9 @@ fn a_tracker_that_has_nothing_to_be_read_again_serves_on() {
     for _ in 0..20 {
         tracker.process.signal(Signal::HUP);
     }
-    tracker.process.wait_line("that it was heard", |line| line.contains("no configuration").then_some(()));
+    tracker
+        .process
+        .wait_line("that it was heard", |line| line.contains("nothing to read again").then_some(()));
     assert_eq!(listed(tracker.addr, HASH), 1);
     tracker.process.end_by(Signal::TERM).assert_code(0);
 }

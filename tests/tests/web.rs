@@ -118,7 +118,12 @@ fn promtool(metrics: &str) -> Option<String> {
 fn a_viewer_is_told_everything_then_changes_then_the_end() {
     let (file, folder) = (film(), tempfile::tempdir().unwrap());
     let (mut sharer, _) = sharing(&file, &folder, &[PAGE]);
-    let mut events = Events::open(page_at(&page_url(&mut sharer)), "/api/v1/events");
+    let at = page_at(&page_url(&mut sharer));
+    // The page is there a moment before the file is.
+    sharer.wait_until("the file on the page", || {
+        http::get(at, "/api/v1/state").json()["files"].get(file.hex()).is_some().then_some(())
+    });
+    let mut events = Events::open(at, "/api/v1/events");
     let (name, state) = events.next_event();
     assert_eq!((name.as_str(), &state["files"][&file.hex()]["file"]), ("state", &"film.mkv".into()));
     loop {

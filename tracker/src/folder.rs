@@ -1,6 +1,6 @@
 //! `--allow-dir`: the `.cascade` files of a folder, as they come and go.
 
-use crate::allow;
+use crate::allow::{self, AllowError};
 use crate::file::Stamp;
 use cascade_format::CascadeHash;
 use std::collections::{BTreeMap, HashMap};
@@ -91,7 +91,11 @@ impl Known {
             Ok(hash) => Self { stamp, hash: Some(hash), told: false },
             Err(error) => {
                 if !self.told {
-                    say(format!("{}: not tracked as it is now: {error}", path.display()));
+                    let why = match error {
+                        AllowError::Read(error) => format!("it cannot be read: {error}"),
+                        AllowError::TooLong(_) | AllowError::Damaged(_) => error.to_string(),
+                    };
+                    say(format!("{}: not tracked as it is now: {why}", path.display()));
                 }
                 Self { stamp, told: true, ..self }
             }
@@ -165,6 +169,7 @@ mod tests {
         let mut folder = Folder::new(dir.path());
         let (hashes, said) = look(&mut folder);
         assert_eq!((hashes.len(), said.len()), (1, 1));
+        assert!(said[0].contains("now: it cannot be read: it is a folder"), "{said:?}");
         let away = dir.path().with_extension("away");
         fs::rename(dir.path(), &away).unwrap();
         let (hashes, said) = look(&mut folder);

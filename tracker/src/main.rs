@@ -249,7 +249,7 @@ async fn stop_or_reload(
             _ = hang_ups.recv() => match ask {
                 // One that waits already is enough.
                 Some(ask) => drop(ask.try_send(())),
-                None => tracing::info!("SIGHUP: there is no configuration to be read again"),
+                None => tracing::info!("there is nothing to read again: no CONFIG and no --allow-dir"),
             }
         }
     }

@@ -1,17 +1,15 @@
 //! Where the blocks come from that are not on the disk.
 
 use super::CliError;
-use super::given;
-use crate::origin::{AddressError, Origin};
+use crate::origin::{AddressError, Origin, Pool};
 use cascade_format::units::parse_nonzero_size;
 use std::num::NonZeroU64;
-use std::path::Path;
 
 /// Where the blocks come from that are not on the disk.
 #[derive(Debug, clap::Args)]
 pub(super) struct Source {
     /// Fetch what is not on the disk from s3://BUCKET/KEY, https://HOST/PATH or http://HOST/PATH when others ask for it;
-    /// with / at the end a folder of objects with the names of the files
+    /// with / at the end, or {name} or {hash} in it, a folder of objects
     // Understood later: an error of the command line's parser shows the whole address, and with it what is secret.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
@@ -29,7 +27,7 @@ impl Source {
         self.origin.is_some()
     }
 
-    /// The origin that was named, if any, for this number of files.
+    /// The origin that was named, if any, for this number of files, or as many as there may be.
     ///
     /// # Errors
     /// It is one object, and there are several files; the endpoint is none.
@@ -39,11 +37,12 @@ impl Source {
         let origin = Origin::parse(origin).map_err(|error| wrong("origin", error))?;
         if files > 1 && !origin.is_folder() {
             return Err(CliError::usage(
-                "--origin names one object, but there are several files; name a folder of objects, with / at the end"
+                "--origin names one object, but there can be several files; name a folder of objects, with / at the end"
                     .into(),
             ));
         }
-        let origin = origin.with_cache(self.cache.map(NonZeroU64::get));
+        let cache = self.cache.map(|cache| Pool::new(cache.get(), files == 1));
+        let origin = origin.with_cache(cache);
         let origin = match &self.endpoint {
             Some(_) if !origin.is_bucket() => {
                 return Err(CliError::usage(
@@ -55,9 +54,4 @@ impl Source {
         };
         Ok(Some(origin))
     }
-}
-
-/// The origin of the data at `data`.
-pub(super) fn of(origin: &Origin, data: &Path) -> Origin {
-    origin.of_file(&given::file_name(data).to_string_lossy())
 }

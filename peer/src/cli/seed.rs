@@ -4,7 +4,7 @@ use super::common::Common;
 use super::given::{self, Contacts, Given, Trackers};
 use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
-use super::origin::{self, Source};
+use super::origin::Source;
 use super::spread::{Onlooker, Report};
 use super::web::{self, Rooms};
 use super::{CliError, ExitCode, Switch, address};
@@ -125,10 +125,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
 /// Begins to serve a file, whose data is here or comes from an origin.
 fn begin(peer: &Peer, seed: Seed, from: Option<&Origin>) -> Transfer<Result<(), SeedError>> {
     match from {
-        Some(from) => {
-            let from = origin::of(from, &seed.data);
-            peer.seed_from(seed, from)
-        }
+        Some(from) => peer.seed_from(seed, from.clone()),
         None => peer.seed(seed),
     }
 }

@@ -6,6 +6,7 @@ use super::common::Common;
 use super::given::Trackers;
 use super::host::{Front, Host, Listen};
 use super::interrupt::Ear;
+use super::origin::Source;
 use super::web::{self, Rooms};
 use super::{CliError, ExitCode, LIMITS, Switch, address};
 use crate::clock;
@@ -42,8 +43,10 @@ pub struct Args {
     #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
     listen: Option<Listening>,
     /// Download what is missing or incomplete
-    #[arg(long)]
+    #[arg(long, conflicts_with = "origin")]
     download: bool,
+    #[command(flatten)]
+    source: Source,
     /// Run this command, by /bin/sh, for each file that has become complete: downloaded, or put here and checked. It finds
     /// the file's path in $CASCADE_FILE, and more in other variables
     #[arg(long, value_name = "CMD")]
@@ -66,6 +69,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         trackers: args.trackers.for_file(),
         download: args.download,
         lan: args.common.lan(false),
+        origin: args.source.origin(usize::MAX)?,
     };
     let style = Style::choose(args.common.json);
     let options = Options { extension: args.extension == Switch::On, ..Options::default() };

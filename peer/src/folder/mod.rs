@@ -37,7 +37,7 @@ pub use error::{Changed, FolderError, HostileArchive, changed};
 pub use kept::MAX_KEPT_FOLDERS;
 pub use open_files::MAX_OPEN_FILES;
 pub use part::{FolderPart, Outdated};
-pub use place::{Found, Head, HeadError, Place};
+pub use place::{Found, Head, HeadError, Place, head_end};
 pub use tree::Tree;
 pub use update::Clash;
 pub use walk::Special;

@@ -109,15 +109,15 @@ impl FolderPart {
         Ok(())
     }
 
-    /// How many bytes of the blocks in `have` are there because an earlier version had them.
-    pub(crate) fn taken(&self, have: &Have) -> u64 {
+    /// How many bytes of the blocks in `have` are there because an earlier version had them, and are not in `came`.
+    pub(crate) fn taken(&self, have: &Have, came: &Have) -> u64 {
         let is_taken = |block: &Block| {
             self.tree.archive().segments(self.layout.range(*block)).any(|segment| match segment {
                 Segment::File { number, .. } => self.taken.has(number) || self.tree.is_in_base(number),
                 Segment::Made(_) | Segment::Zero(_) => false,
             })
         };
-        let there = self.layout.iter().filter(|block| have.has(*block)).filter(is_taken);
+        let there = self.layout.iter().filter(|block| have.has(*block) && !came.has(*block)).filter(is_taken);
         there.map(|block| self.layout.len_of(block)).sum()
     }
 

@@ -11,6 +11,7 @@
 
 use crate::ground::Ground;
 use cascade_archive::{Archive, Parser, Refused};
+use cascade_format::Layout;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,12 @@ impl Place {
         self.0.join("files")
     }
 
+    /// What becomes the folder, in the place that is [made](Place::make) of the part file at `path`.
+    #[must_use]
+    pub fn files_of(path: &Path) -> PathBuf {
+        Self(path.to_owned()).files()
+    }
+
     /// Removes what is left when the folder has its name. Entries that do not belong here stay.
     pub fn remove(&self) {
         if fs::symlink_metadata(self.files()).is_err() && fs::remove_file(self.head()).is_ok() {
@@ -91,6 +98,12 @@ fn with_new(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     PathBuf::from(name)
+}
+
+/// Length of the blocks in which the head of `archive` is.
+#[must_use]
+pub fn head_end(archive: &Archive, layout: &Layout) -> u64 {
+    layout.block_at(archive.head_len() - 1).map_or(0, |block| layout.range(block).end)
 }
 
 /// Reads the head of an archive as its blocks are verified.

@@ -161,6 +161,12 @@ impl<'a> Run<'a> {
         Self { file: Holder::Shared(file), offset, len }
     }
 
+    /// The first bytes of it, as many as this at most.
+    #[must_use]
+    pub(crate) fn up_to(self, len: u64) -> Self {
+        Self { len: self.len.min(len), ..self }
+    }
+
     /// The file.
     #[must_use]
     pub fn file(&self) -> &File {

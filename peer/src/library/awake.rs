@@ -28,19 +28,21 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 
 /// How often files are looked for that no client has asked for lately.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// One that was asked for so lately is not put away for another one.
-const BUSY: Duration = Duration::from_secs(1);
+pub(super) const BUSY: Duration = Duration::from_secs(1);
 
 /// Between two tries to make room for one that is asked for.
-const ROOM_RETRY: Duration = Duration::from_millis(50);
+pub(super) const ROOM_RETRY: Duration = Duration::from_millis(50);
 
 /// What became of a file that was asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) enum Report {
     /// It is awake.
     Woken(CascadeHash),
+    /// The origin does not have it, or it cannot be given from there.
+    OriginFailed { hash: CascadeHash, message: String },
     /// Its blocks are not what they were; `distrusted`: and its stamp does not show it.
     Trouble { hash: CascadeHash, distrusted: bool },
 }

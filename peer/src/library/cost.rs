@@ -4,6 +4,7 @@ use super::inspect::Checked;
 use super::limits::{MAX_AWAKE, MAX_AWAKE_DESCRIPTORS, MAX_AWAKE_LEN};
 use crate::folder;
 use crate::metafile::RESIDENT_HASHES;
+use cascade_format::Layout;
 
 /// Memory that a file takes besides its blocks.
 const FILE_LEN: u64 = 16 << 10;
@@ -21,14 +22,21 @@ pub(super) struct Cost {
 
 impl Cost {
     pub(super) fn of(checked: &Checked) -> Self {
-        let blocks = checked.described.layout.blocks();
-        let descriptors = if checked.stamp.files.is_some() {
-            folder::DESCRIPTORS
-        } else {
-            usize::from(blocks > RESIDENT_HASHES)
-        };
+        let layout = &checked.described.layout;
+        let descriptors =
+            if checked.stamp.files.is_some() { folder::DESCRIPTORS } else { hashes_on_disk(layout) };
+        Self::new(layout, descriptors)
+    }
+
+    /// Of a file that is fetched from an origin: what is kept of it is open.
+    pub(super) fn of_fetched(layout: &Layout) -> Self {
+        Self::new(layout, 1 + hashes_on_disk(layout))
+    }
+
+    fn new(layout: &Layout, descriptors: usize) -> Self {
         // Of a longer list of hashes a few pages are in memory.
-        let hashes = blocks.saturating_mul(if blocks > RESIDENT_HASHES { BLOCK_LEN / 2 } else { BLOCK_LEN });
+        let block_len = if hashes_on_disk(layout) > 0 { BLOCK_LEN / 2 } else { BLOCK_LEN };
+        let hashes = layout.blocks().saturating_mul(block_len);
         Self { files: 1, bytes: FILE_LEN + hashes, descriptors }
     }
 
@@ -47,6 +55,11 @@ impl Cost {
                 && self.bytes <= MAX_AWAKE_LEN
                 && self.descriptors <= MAX_AWAKE_DESCRIPTORS)
     }
+}
+
+/// Descriptors for the list of hashes.
+fn hashes_on_disk(layout: &Layout) -> usize {
+    usize::from(layout.blocks() > RESIDENT_HASHES)
 }
 
 #[cfg(test)]

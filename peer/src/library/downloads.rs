@@ -160,7 +160,10 @@ impl Job {
         let Ok(Ok(metafile)) = opened else { return Finished { hash, ended: Ended::Failed, served: None } };
         let metafile = match look(metafile, path.clone(), &engine).await {
             Ok(metafile) => metafile,
-            Err(ended) => return Finished { hash, ended, served: None },
+            Err((ended, fault)) => {
+                fault.into_iter().for_each(|fault| teller.event(Event::Failed(fault)));
+                return Finished { hash, ended, served: None };
+            }
         };
         let download = Download { trackers, lan, ..Download::new(metafile, &path) };
         let result = download.run(&engine, &mut teller).await;
@@ -181,7 +184,12 @@ impl Job {
 }
 
 /// Looks whether data may be replaced that is there already; gives the `.cascade` file back if it may.
-async fn look(metafile: MetafileOnDisk, path: PathBuf, engine: &Engine) -> Result<MetafileOnDisk, Ended> {
+/// Otherwise what has come of the download, and the fault that is to be told.
+async fn look(
+    metafile: MetafileOnDisk,
+    path: PathBuf,
+    engine: &Engine,
+) -> Result<MetafileOnDisk, (Ended, Option<String>)> {
     let (records, cancel) = (engine.records.clone(), Arc::clone(engine.stop.flag()));
     let looked = tokio::task::spawn_blocking(move || {
         let preparation = Preparation {
@@ -194,12 +202,12 @@ async fn look(metafile: MetafileOnDisk, path: PathBuf, engine: &Engine) -> Resul
         };
         match is_own_work(&preparation, &path) {
             Ok(false) => Ok(metafile),
-            Ok(true) => Err(Ended::Kept(left_alone(&path, &metafile))),
-            Err(PrepareError::Interrupted) => Err(Ended::PutOff),
-            Err(error) => Err(Ended::Kept(error.to_string())),
+            Ok(true) => Err((Ended::Kept(left_alone(&path, &metafile)), None)),
+            Err(PrepareError::Interrupted) => Err((Ended::PutOff, None)),
+            Err(error) => Err((Ended::Failed, Some(error.to_string()))),
         }
     });
-    looked.await.unwrap_or(Err(Ended::Failed))
+    looked.await.unwrap_or(Err((Ended::Failed, None)))
 }
 
 /// Passes on what a download tells.

@@ -5,20 +5,27 @@
 //! time and at the lowest priority: so that those who are served do not feel it.
 
 use super::scan::Look;
+use super::shelf::data_of;
 use super::told::How;
 use crate::folder::{FolderError, Special, Tree};
 use crate::ground::disk::SystemDisk;
 use crate::ground::open::{OpenError, open_regular};
 use crate::ground::{Ground, Stamp};
 use crate::metafile::{MetafileFileError, MetafileOnDisk};
-use crate::store::prepare::Trust;
+use crate::origin::Pool;
+use crate::store::prepare::{KeptFile, Trust, kept_path};
 use crate::store::{Preparation, PrepareError, Record, Records};
 use cascade_format::{CascadeHash, Have, Layout};
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::mpsc;
+
+/// What a file's number of blocks counts in, in bytes.
+const STAT_BLOCK_LEN: u64 = 512;
 
 /// Jobs that wait for a thread.
 const JOBS: usize = 64;
@@ -124,17 +131,24 @@ impl Inspectors {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(super) fn start(records: &Records, cancel: &Arc<AtomicBool>) -> io::Result<Self> {
+    pub(super) fn start(
+        records: &Records,
+        cancel: &Arc<AtomicBool>,
+        pool: Option<&Arc<Pool>>,
+    ) -> io::Result<Self> {
         let reading = Arc::<Reading>::default();
         let (tell, results) = mpsc::channel(2 * JOBS);
         let start = |name: &str, priority: fn()| {
             let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
             let (records, cancel) = (records.clone(), Arc::clone(cancel));
-            let (tell, reading) = (tell.clone(), Arc::clone(&reading));
+            let (tell, reading, pool) = (tell.clone(), Arc::clone(&reading), pool.cloned());
             let work = move || {
                 priority();
                 while let Some(job) = waiting.blocking_recv() {
                     let outcome = inspect(&job, &records, &cancel, &reading);
+                    if let (Some(pool), Outcome::NoData(described)) = (&pool, &outcome) {
+                        adopt(pool, &data_of(&job.path), described, &records);
+                    }
                     if tell.blocking_send(job.done(outcome)).is_err() {
                         return;
                     }
@@ -207,6 +221,22 @@ fn inspect(job: &Job, records: &Records, cancel: &AtomicBool, reading: &Reading)
         Ok(outcome) => outcome,
         Err(PrepareError::Interrupted) => Outcome::Interrupted,
         Err(error) => Outcome::Bad { message: error.to_string(), passing: true },
+    }
+}
+
+/// What an earlier run has kept of a file that an origin has is counted.
+fn adopt(pool: &Pool, data: &Path, described: &Described, records: &Records) {
+    let (path, &Described { hash, layout, .. }) = (kept_path(data), described);
+    let Ok(there) = fs::symlink_metadata(&path) else { return };
+    if there.is_file()
+        && there.len() == layout.length()
+        // Else it is somebody else's.
+        && let Some((stamp, record)) = records.recorded(hash, &path, &layout)
+    {
+        let have = (stamp == Stamp::from_metadata(&there)).then_some(&record.have);
+        let bytes = there.blocks() * STAT_BLOCK_LEN;
+        let file = Arc::new(KeptFile { hash, path, layout, records: records.clone() });
+        pool.adopt(hash, layout, file, (have, bytes));
     }
 }
 

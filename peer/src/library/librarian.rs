@@ -7,10 +7,12 @@ use super::inspect::Inspectors;
 use super::lan::LanFiles;
 use super::limits::{MAX_TRACKERS, MIN_RESCAN_INTERVAL, RESCAN_INTERVAL, RESCAN_SHARE, UNWATCHED_INTERVAL};
 use super::registrar::{Order, Registrar};
+use super::remote::{Both, Remotes};
 use super::scan::{Scan, scan};
-use super::shelf::{Act, Ended, Shelf, Time, data_of};
+use super::shelf::{Act, Ended, Missing, Shelf, Time, data_of};
 use super::told::Told;
 use super::watch::Watches;
+use crate::catalog::Sleepers;
 use crate::clock;
 use crate::session::Engine;
 use cascade_format::CascadeHash;
@@ -38,6 +40,8 @@ pub(super) struct Librarian {
     shelf: Shelf,
     inspectors: Inspectors,
     awake: Arc<Awake>,
+    /// With its task.
+    remotes: Option<(Arc<Remotes>, JoinHandle<()>)>,
     reports: mpsc::Receiver<Report>,
     downloads: Downloads,
     registrars: Vec<Registrar>,
@@ -64,17 +68,29 @@ impl Librarian {
     /// # Errors
     /// The system has no thread left.
     pub(super) fn new(engine: &Engine, options: Options, told: mpsc::Sender<Told>) -> std::io::Result<Self> {
-        let inspectors = Inspectors::start(&engine.records, engine.stop.flag())?;
+        let pool = options.origin.as_ref().and_then(|origin| origin.cache.clone());
+        let inspectors = Inspectors::start(&engine.records, engine.stop.flag(), pool.as_ref())?;
         let (report, reports) = mpsc::channel(REPORTS);
-        let awake = Awake::start(engine, options.handles(), report);
-        engine.catalog.set_sleepers(Arc::<Awake>::clone(&awake));
-        engine.seen.set_sleepers(Arc::<Awake>::clone(&awake));
+        let awake = Awake::start(engine, options.handles(), report.clone());
+        let origin = options.origin.clone();
+        let remotes = origin.map(|origin| Remotes::start(engine, origin, report, told.clone()));
+        let sleepers: Arc<dyn Sleepers> = match &remotes {
+            Some((remotes, _)) => Arc::new(Both { awake: Arc::clone(&awake), remotes: Arc::clone(remotes) }),
+            None => Arc::<Awake>::clone(&awake),
+        };
+        engine.catalog.set_sleepers(Arc::clone(&sleepers));
+        engine.seen.set_sleepers(sleepers);
+        let missing = match (&remotes, options.download) {
+            (Some(_), _) => Missing::Remote,
+            (None, true) => Missing::Downloaded,
+            (None, false) => Missing::Told,
+        };
         let trackers = options.trackers.iter().take(MAX_TRACKERS);
         let registrars = trackers.map(|tracker| Registrar::start(engine, tracker, told.clone())).collect();
         let bell = Arc::new(Notify::new());
         Ok(Self {
             engine: engine.clone(),
-            shelf: Shelf::new(options.download),
+            shelf: Shelf::new(missing),
             downloads: Downloads::new(engine, &options, told.clone()),
             lan: LanFiles::new(engine, options.lan),
             options,
@@ -82,6 +98,7 @@ impl Librarian {
             start: clock::now(),
             inspectors,
             awake,
+            remotes,
             reports,
             registrars,
             watches: Watches::new(Arc::clone(&bell)),
@@ -124,6 +141,9 @@ impl Librarian {
             }
         }
         self.downloads.end().await;
+        if let Some((_, task)) = self.remotes {
+            let _ = task.await;
+        }
     }
 
     /// Does all that is to be done now.
@@ -148,13 +168,20 @@ impl Librarian {
         match act {
             Act::Publish(metafile, checked) => {
                 self.lan.touch(checked.described.hash);
+                self.remotes.iter().for_each(|(remotes, _)| remotes.forget(&checked.described.hash));
                 self.awake.put(metafile, checked);
+            }
+            Act::PublishRemote(metafile, described) => {
+                self.lan.touch(described.hash);
+                self.awake.withdraw(&described.hash, false);
+                self.remotes.iter().for_each(|(remotes, _)| remotes.put(Arc::clone(&metafile), described));
             }
             Act::Withdraw { hash, known } => {
                 if !known {
                     self.lan.leave(&hash);
                 }
                 self.awake.withdraw(&hash, known);
+                self.remotes.iter().for_each(|(remotes, _)| remotes.withdraw(&hash, known));
             }
             Act::Register(hash) => self.order(Order::Add(hash)).await,
             Act::Unregister(hash) => self.order(Order::Remove(hash)).await,
@@ -242,7 +269,13 @@ impl Librarian {
 
     fn handle_report(&mut self, report: Report) {
         match report {
-            Report::Woken(hash) => self.lan.touch(hash),
+            Report::Woken(hash) => {
+                self.lan.touch(hash);
+                self.shelf.handle_woken(hash);
+            }
+            Report::OriginFailed { hash, message } => {
+                self.shelf.handle_remote_failed(self.now(), hash, &message);
+            }
             Report::Trouble { hash, distrusted } => {
                 self.rung = true;
                 self.shelf.handle_trouble(self.now(), hash, distrusted);

@@ -27,6 +27,12 @@ pub const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// The same of a download that has failed.
 pub const DOWNLOAD_RETRY: Duration = Duration::from_secs(300);
 
+/// How long a file that its origin did not have is left out; doubles with each failure in a row …
+pub const FIRST_REMOTE_RETRY: Duration = Duration::from_secs(60);
+
+/// … up to this.
+pub const MAX_REMOTE_RETRY: Duration = Duration::from_secs(3600);
+
 /// Downloads of a served folder at the same time.
 pub const MAX_DOWNLOADS: usize = 4;
 

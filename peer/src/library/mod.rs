@@ -9,6 +9,7 @@
 //! | `shelf` | what is to be done with each file (pure) |
 //! | `inspect` | what a file holds: two threads |
 //! | `awake`, `cost` | the few files that are ready to be given, and what they take |
+//! | `remote` | files that an origin has: the few that are fetched from it |
 //! | `registrar` | telling a tracker of all files, at a pace |
 //! | `lan` | which files are announced on the local network |
 //! | `downloads` | getting what is missing |
@@ -24,6 +25,7 @@ mod librarian;
 pub mod limits;
 mod own;
 mod registrar;
+mod remote;
 mod scan;
 mod shelf;
 mod told;
@@ -31,6 +33,7 @@ mod watch;
 
 pub use told::{How, Serving, Tally, Told};
 
+use crate::origin::Origin;
 use crate::session::Engine;
 use crate::store::handles::{Handles, MAX_OPEN_DATA};
 use librarian::Librarian;
@@ -52,13 +55,15 @@ pub struct Options {
     pub download: bool,
     /// Whether files can be found on the local network.
     pub lan: bool,
+    /// A folder of objects, which has the files that have no data here; they are not downloaded then.
+    pub origin: Option<Origin>,
 }
 
 impl Options {
     /// This folder, without trackers.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), trackers: Vec::new(), download: false, lan: false }
+        Self { folder: folder.to_owned(), trackers: Vec::new(), download: false, lan: false, origin: None }
     }
 
     fn handles(&self) -> Arc<Handles> {

@@ -12,7 +12,10 @@
 
 mod choose;
 mod downloads;
+mod missing;
 mod tell;
+
+pub(super) use missing::Missing;
 
 use super::inspect::{Checked, Depth, Described, Inspected, Job, Outcome};
 use super::limits::RETRY_INTERVAL;
@@ -34,6 +37,8 @@ pub(super) type Time = Duration;
 pub(super) enum Act {
     /// Serve this, in place of what is served of the file so far.
     Publish(Arc<Path>, Checked),
+    /// Serve what an origin has, in place of it.
+    PublishRemote(Arc<Path>, Described),
     /// Serve the file no longer. `known`: it may be served again soon.
     Withdraw { hash: CascadeHash, known: bool },
     /// Trackers are to know that this peer has it.
@@ -76,6 +81,10 @@ struct Item {
     state: State,
     described: Option<Described>,
     checked: Option<Checked>,
+    /// It has no data here, and is served from the origin.
+    remote: bool,
+    /// How often that has failed in a row.
+    failures: u32,
     /// Of a folder: what all of it looked like when it was walked through last, and when that was first seen.
     tree: Option<(Stamp, Time)>,
     /// The record, and the file's stamp, are not to be believed.
@@ -99,6 +108,12 @@ enum State {
 }
 
 impl Item {
+    /// Number of blocks that can be given; `None`: it is not known which.
+    fn given(&self) -> Option<u64> {
+        let remote = || self.described.filter(|_| self.remote).map(|described| described.layout.blocks());
+        self.checked.as_ref().map(Checked::count).or_else(remote)
+    }
+
     /// Whether its blocks may be known soon.
     fn is_under_way(&self) -> bool {
         match self.state {
@@ -112,13 +127,14 @@ impl Item {
 /// The files.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    /// Missing files are downloaded.
-    downloads: bool,
+    /// What becomes of files without data.
+    missing: Missing,
     items: BTreeMap<u32, Item>,
     by_path: HashMap<Arc<Path>, u32>,
     by_hash: HashMap<CascadeHash, Vec<u32>>,
     /// What is served of each file.
-    published: HashMap<CascadeHash, (u32, Stamp)>,
+    /// The stamp is that of its data, if it is not an origin that has it.
+    published: HashMap<CascadeHash, (u32, Option<Stamp>)>,
     registered: HashSet<CascadeHash>,
     /// To be looked at by the thread that is quick, and by the one that reads.
     queues: [VecDeque<u32>; 2],
@@ -137,8 +153,8 @@ pub(super) struct Shelf {
 
 impl Shelf {
     /// No file yet.
-    pub(super) fn new(downloads: bool) -> Self {
-        Self { downloads, ..Self::default() }
+    pub(super) fn new(missing: Missing) -> Self {
+        Self { missing, ..Self::default() }
     }
 
     /// What is to be done next.
@@ -248,21 +264,7 @@ impl Shelf {
                 self.forget_blocks(id);
                 self.complain(id, message);
             }
-            Outcome::NoData(described) => {
-                self.describe(id, described);
-                self.set_state(id, State::Resting(None));
-                self.forget_blocks(id);
-                if self.downloads {
-                    self.want(id, now);
-                } else {
-                    let data = data_of(&self.path(id));
-                    let data = data.display();
-                    self.complain(
-                        id,
-                        format!("there is no {data}; put it there, or let it be downloaded with --download"),
-                    );
-                }
-            }
+            Outcome::NoData(described) => self.handle_no_data(id, now, described),
             Outcome::Unchecked(described, stamp) => self.handle_unchecked(id, now, described, stamp),
             Outcome::Checked(checked) => self.handle_checked(id, now, checked),
         }
@@ -298,7 +300,7 @@ impl Shelf {
         let Some(item) = self.items.get_mut(&id) else { return };
         let folder = item.look.data.as_ref().is_some_and(|data| data.folder);
         let again = (folder && count < blocks).then_some(now + RETRY_INTERVAL);
-        (item.distrusted, item.tree) = (false, None);
+        (item.distrusted, item.tree, item.remote) = (false, None, false);
         let same = |there: &Checked| there.have == checked.have && there.stamp == checked.stamp;
         let new = !item.checked.as_ref().is_some_and(same);
         let was_complete = checked.described.was_complete;
@@ -319,7 +321,7 @@ impl Shelf {
                 self.tell_serving(id);
             }
         }
-        if count < blocks && self.downloads && !was_complete {
+        if count < blocks && self.missing == Missing::Downloaded && !was_complete {
             self.want(id, now);
         }
     }
@@ -347,9 +349,13 @@ impl Shelf {
             if let (true, Some(described)) = (self.is_served(*id), item.described) {
                 tally.bytes += described.layout.length();
             }
-            tally.unchecked +=
-                u64::from(item.checked.is_none() && item.look.data.is_some() && item.is_under_way());
-            tally.missing += u64::from(item.look.data.is_none());
+            let is_here = item.look.data.is_some();
+            // Of one that its origin did not have, or that cannot be read, this is known.
+            let has_origin = self.missing == Missing::Remote && item.problem.is_none();
+            tally.unchecked += u64::from(item.checked.is_none() && is_here && item.is_under_way());
+            tally.unchecked += u64::from(!is_here && has_origin && !item.remote);
+            tally.missing += u64::from(!is_here && !has_origin);
+            tally.remote += u64::from(item.remote && self.is_served(*id));
         }
         tally
     }
@@ -365,6 +371,8 @@ impl Shelf {
             state: State::Settling,
             described: None,
             checked: None,
+            remote: false,
+            failures: 0,
             tree: None,
             distrusted: false,
             problem: None,
@@ -387,6 +395,7 @@ impl Shelf {
             if data.folder { new && checked.how == How::Downloaded } else { checked.stamp == data.stamp }
         });
         let busy = item.state == State::Downloading;
+        let was_remote = std::mem::take(&mut item.remote);
         item.look = look;
         if same_metafile && (expected || busy) {
             return;
@@ -401,7 +410,9 @@ impl Shelf {
         self.set_state(id, State::Settling);
         if same_metafile {
             self.forget_blocks(id);
-            if was_served && self.items.get(&id).is_some_and(|item| item.look.data.is_some()) {
+            if was_remote {
+                // What was served is still right, and what comes is told when it was checked.
+            } else if was_served && self.items.get(&id).is_some_and(|item| item.look.data.is_some()) {
                 self.acts.push_back(Act::Tell(Told::Changed { path: data }));
             } else if was_served {
                 self.tell_removed(id);

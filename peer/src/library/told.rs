@@ -74,6 +74,8 @@ pub struct Tally {
     pub unchecked: u64,
     /// Files without data.
     pub missing: u64,
+    /// Of those that are served, files that an origin has.
+    pub remote: u64,
 }
 
 /// A file that is served.
@@ -112,4 +114,6 @@ pub enum How {
     Checked,
     /// It was downloaded.
     Downloaded,
+    /// An origin has them all, as will be seen when somebody asks for the file.
+    Origin,
 }

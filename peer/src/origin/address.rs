@@ -1,7 +1,11 @@
 //! Where an origin is, as the user gives it, and as it is shown.
 
+use super::Pool;
+use crate::folder::Head;
 use crate::limits::MAX_ORIGIN_LEN;
+use cascade_format::CascadeHash;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a text is no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,14 +30,23 @@ pub enum AddressError {
     Endpoint,
 }
 
+/// Where the name of the data file belongs in the address of a folder of objects.
+const NAME: &str = "{name}";
+
+/// Where the hash of the `.cascade` file does.
+const HASH: &str = "{hash}";
+
+/// What the archive of a folder has behind its name.
+const TAR: &str = ".tar";
+
 /// An object, or a folder of objects that have the names of the files.
 ///
 /// Neither its text nor its debug text shows what follows the path: signed addresses have their secret there.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Origin {
     place: Place,
-    /// The most that is kept on the disk, in bytes; `None`: everything.
-    pub cache: Option<u64>,
+    /// What may be kept on the disk, of all files that share it; `None`: everything.
+    pub cache: Option<Arc<Pool>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -85,9 +98,9 @@ impl Origin {
         Ok(Self { place, cache: None })
     }
 
-    /// Keeps at most this many bytes on the disk.
+    /// Keeps no more on the disk than this pool allows to all who share it.
     #[must_use]
-    pub fn with_cache(self, cache: Option<u64>) -> Self {
+    pub fn with_cache(self, cache: Option<Arc<Pool>>) -> Self {
         Self { cache, ..self }
     }
 
@@ -114,30 +127,56 @@ impl Origin {
         matches!(self.place, Place::S3 { .. })
     }
 
-    /// Whether it names a folder of objects: its path ends with `/`.
+    /// Whether it names a folder of objects: its path ends with `/`, or has a place for a name.
     #[must_use]
     pub fn is_folder(&self) -> bool {
-        match &self.place {
-            Place::S3 { key, .. } => key.is_empty() || key.ends_with('/'),
-            Place::Http { url, path_end, .. } => url.get(..*path_end).is_some_and(|path| path.ends_with('/')),
-        }
+        let path = self.path();
+        // The key of a whole bucket is empty.
+        path.is_empty() || path.ends_with('/') || [NAME, HASH].iter().any(|place| path.contains(place))
     }
 
-    /// The origin of the data file called `name`: of a folder of objects the one with this name.
+    /// The objects that may be the data file called `name`, of `length` bytes, the likeliest first. Of a folder of objects
+    /// it is the one with its name; if the file can be the archive of a folder, that is looked for first.
     #[must_use]
-    pub fn of_file(&self, name: &str) -> Self {
+    pub fn of_file(&self, name: &str, hash: CascadeHash, length: u64) -> Vec<Self> {
+        if !self.is_folder() {
+            return vec![self.clone()];
+        }
+        let tar = format!("{name}{TAR}");
+        let is_archive = Head::of(length).is_some() && !name.ends_with(TAR);
+        let mut objects: Vec<Self> = Vec::new();
+        for name in is_archive.then_some(tar.as_str()).into_iter().chain([name]) {
+            let object = self.named(name, hash);
+            if objects.iter().all(|there| there.place != object.place) {
+                objects.push(object);
+            }
+        }
+        objects
+    }
+
+    fn named(&self, name: &str, hash: CascadeHash) -> Self {
         let mut origin = self.clone();
-        if self.is_folder() {
-            match &mut origin.place {
-                Place::S3 { key, .. } => key.push_str(name),
-                Place::Http { url, path_end, .. } => {
-                    let name = encoded(name);
-                    url.insert_str(*path_end, &name);
-                    *path_end += name.len();
-                }
+        let name = if self.is_bucket() { name.to_owned() } else { encoded(name) };
+        let path = self.path();
+        let path =
+            if path.is_empty() || path.ends_with('/') { format!("{path}{NAME}") } else { path.to_owned() };
+        // The hash first: a name may look like its place.
+        let path = path.replace(HASH, &hash.to_string()).replace(NAME, &name);
+        match &mut origin.place {
+            Place::S3 { key, .. } => *key = path,
+            Place::Http { url, path_end, .. } => {
+                url.replace_range(..*path_end, &path);
+                *path_end = path.len();
             }
         }
         origin
+    }
+
+    fn path(&self) -> &str {
+        match &self.place {
+            Place::S3 { key, .. } => key,
+            Place::Http { url, path_end, .. } => url.get(..*path_end).unwrap_or_default(),
+        }
     }
 
     #[cfg_attr(not(feature = "origin"), expect(dead_code, reason = "for the client alone"))]
@@ -173,7 +212,7 @@ impl fmt::Display for Origin {
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Origin({self}, {:?})", self.cache)
+        write!(f, "Origin({self}, {:?})", self.cache.as_ref().map(|pool| pool.bound()))
     }
 }
 
@@ -206,29 +245,44 @@ mod tests {
             ("https://example.org/a\nb", Blank),
             ("s3://bucket/a\u{1b}b", Blank),
         ] {
-            assert_eq!(Origin::parse(text), Err(error), "{text:?}");
+            assert_eq!(Origin::parse(text).unwrap_err(), error, "{text:?}");
         }
-        assert_eq!(Origin::parse(&format!("s3://b/{}", "x".repeat(MAX_ORIGIN_LEN))), Err(TooLong));
+        let long = format!("s3://b/{}", "x".repeat(MAX_ORIGIN_LEN));
+        assert_eq!(Origin::parse(&long).unwrap_err(), TooLong);
     }
 
     #[test]
     fn a_folder_of_objects_has_one_for_each_file() {
+        let shown = |origin: &Origin, name: &str, length| {
+            let objects = origin.of_file(name, CascadeHash([0xab; 32]), length);
+            objects.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let hash = "ab".repeat(32);
         for (folder, expected) in [
             ("s3://bucket/", "s3://bucket/a b"),
             ("s3://bucket/films/", "s3://bucket/films/a b"),
+            ("s3://bucket/{name}/data", "s3://bucket/a b/data"),
             ("https://example.org/films/", "https://example.org/films/a%20b"),
             ("https://example.org/films/?token=x", "https://example.org/films/a%20b?…"),
+            ("https://example.org/{name}.bin?t={name}", "https://example.org/a%20b.bin?…"),
+            ("https://example.org/{hash}", &format!("https://example.org/{hash}")),
+            ("https://example.org/{hash}/", &format!("https://example.org/{hash}/a%20b")),
         ] {
             let origin = Origin::parse(folder).unwrap();
             assert!(origin.is_folder());
-            let file = origin.of_file("a b");
-            assert_eq!(file.to_string(), expected);
-            assert!(!file.is_folder() && file.of_file("c") == file);
+            assert_eq!(shown(&origin, "a b", 1000), [expected]);
         }
-        let Place::Http { url, .. } = &Origin::parse("http://h/?t=1").unwrap().of_file("ä").place else {
-            panic!()
-        };
-        assert_eq!(url, "http://h/%C3%A4?t=1");
+        let one = Origin::parse("https://example.org/f").unwrap();
+        assert!(!one.is_folder());
+        assert_eq!(shown(&one, "a", 10_240), ["https://example.org/f"]);
+        // What may be the archive of a folder.
+        let folder = Origin::parse("https://h/").unwrap();
+        assert_eq!(shown(&folder, "a", 10_240), ["https://h/a.tar", "https://h/a"]);
+        assert_eq!(shown(&folder, "a.tar", 10_240), ["https://h/a.tar"]);
+        assert_eq!(shown(&Origin::parse("s3://b/{hash}").unwrap(), "a", 10_240), [format!("s3://b/{hash}")]);
+        let object = &Origin::parse("http://h/?t=1").unwrap().of_file("ä{hash}", CascadeHash([0; 32]), 1)[0];
+        let Place::Http { url, .. } = &object.place else { panic!() };
+        assert_eq!(url, "http://h/%C3%A4%7Bhash%7D?t=1");
     }
 
     #[test]
@@ -236,9 +290,9 @@ mod tests {
         let bucket = Origin::parse("s3://bucket/key").unwrap();
         assert!(bucket.clone().with_endpoint("http://127.0.0.1:9000/").is_ok());
         for wrong in ["127.0.0.1:9000", "s3://x/y", "http://"] {
-            assert_eq!(bucket.clone().with_endpoint(wrong), Err(AddressError::Endpoint));
+            assert_eq!(bucket.clone().with_endpoint(wrong).unwrap_err(), AddressError::Endpoint);
         }
         let web = Origin::parse("https://example.org/f").unwrap();
-        assert_eq!(web.with_endpoint("http://127.0.0.1:9000"), Err(AddressError::Endpoint));
+        assert_eq!(web.with_endpoint("http://127.0.0.1:9000").unwrap_err(), AddressError::Endpoint);
     }
 }

@@ -1,13 +1,16 @@
-//! Which parts of a file are kept when not all of it may be.
+//! Which parts of files are kept when not all of them may be (pure).
 //!
-//! The file is divided into *stretches*: [`STRETCH_LEN`] of neighbouring blocks, or one larger block. A stretch counts
+//! A file is divided into *stretches*: [`STRETCH_LEN`] of neighbouring blocks, or one larger block. A stretch counts
 //! with all of its pages from the moment in which the first of its blocks is asked of the origin. So the bound holds at
 //! any time, whatever comes of the request.
+//!
+//! All files of a process have one bound, and of all their parts the one goes first that was used least recently. To take
+//! something from a file that sleeps, as nobody asks for it, it must be opened. So more of it is dropped at once then.
 
 use crate::limits::MAX_STRETCHES;
 use cascade_format::{Have, Layout};
 use cascade_swarm::Time;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -28,20 +31,47 @@ pub struct Stretches {
     blocks: u64,
 }
 
-/// Which stretches are kept within a bound, the one first that was used last.
+/// A part of what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Part {
+    /// The file's number.
+    pub file: u32,
+    /// The stretch, or [`WHOLE`].
+    pub stretch: u64,
+}
+
+/// All that is kept of a file that sleeps, where nobody knows which blocks that is.
+pub const WHOLE: u64 = u64::MAX;
+
+/// Where something is taken from a file that sleeps, at least this share of the bound is.
+const SLEEPING_SHARE: u64 = 64;
+
+/// Which parts are kept within a bound, the one first that was used last.
 #[derive(Debug)]
 pub struct Cache {
-    stretches: Stretches,
     bound: u64,
     used: u64,
-    kept: HashMap<u64, Kept>,
+    kept: BTreeMap<Part, Kept>,
     /// When it was used last, and which it is.
-    order: BTreeMap<u64, u64>,
+    order: BTreeMap<u64, Part>,
     uses: u64,
+    /// Dropped, but still on the disk for a moment: they are not fetched again meanwhile.
+    leaving: HashSet<Part>,
+    resting: HashMap<u32, Rest>,
+}
+
+/// A file that is not fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Asleep,
+    /// It is being opened: nothing is taken from it.
+    Waking,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// What it takes, in bytes.
+    charge: u64,
     used_at: u64,
     /// Requests to the origin that bring a part of it.
     flights: u32,
@@ -70,6 +100,16 @@ impl Stretches {
         start..start.saturating_add(self.blocks).min(self.layout.blocks())
     }
 
+    /// The stretches that some of these blocks are in.
+    pub fn with(&self, have: &Have) -> impl Iterator<Item = u64> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let stretch = self.of(have.find(at..have.blocks(), true)?);
+            at = self.blocks(stretch).end;
+            Some(stretch)
+        })
+    }
+
     /// The bytes of blocks.
     #[must_use]
     pub fn bytes(&self, blocks: &Range<u64>) -> Range<u64> {
@@ -79,12 +119,15 @@ impl Stretches {
     }
 
     /// The bytes of the pages that blocks lie in.
-    fn pages(&self, blocks: &Range<u64>) -> Range<u64> {
+    #[must_use]
+    pub fn pages(&self, blocks: &Range<u64>) -> Range<u64> {
         let bytes = self.bytes(blocks);
         bytes.start / PAGE_LEN * PAGE_LEN..bytes.end.div_ceil(PAGE_LEN) * PAGE_LEN
     }
 
-    fn charge(&self, stretch: u64) -> u64 {
+    /// What a stretch takes, in bytes.
+    #[must_use]
+    pub fn charge(&self, stretch: u64) -> u64 {
         let pages = self.pages(&self.blocks(stretch));
         pages.end - pages.start
     }
@@ -99,15 +142,10 @@ impl Stretches {
 impl Cache {
     /// Keeps at most `bound` bytes.
     #[must_use]
-    pub fn new(layout: Layout, bound: u64) -> Self {
-        let stretches = Stretches::new(layout, bound);
-        Self { stretches, bound, used: 0, kept: HashMap::new(), order: BTreeMap::new(), uses: 0 }
-    }
-
-    /// What the file is divided into.
-    #[must_use]
-    pub fn stretches(&self) -> &Stretches {
-        &self.stretches
+    pub fn new(bound: u64) -> Self {
+        let (kept, order) = (BTreeMap::new(), BTreeMap::new());
+        let (leaving, resting) = (HashSet::new(), HashMap::new());
+        Self { bound, used: 0, kept, order, uses: 0, leaving, resting }
     }
 
     /// The most that it keeps, in bytes.
@@ -122,105 +160,145 @@ impl Cache {
         self.used
     }
 
-    /// The file holds these blocks and no others: gives the stretches of them that are too many.
-    pub fn restore(&mut self, have: &Have) -> Vec<u64> {
-        (self.kept, self.order, self.used) = (HashMap::new(), BTreeMap::new(), 0);
-        let (mut at, mut beyond) = (0, Vec::new());
-        while let Some(found) = have.find(at..have.blocks(), true) {
-            let stretch = self.stretches.of(found);
-            at = self.stretches.blocks(stretch).end;
-            let charge = self.stretches.charge(stretch);
-            if self.used + charge > self.bound {
-                beyond.push(stretch);
-            } else {
-                self.keep(stretch, charge);
-            }
-        }
-        beyond
+    /// Whether a part is kept.
+    #[must_use]
+    pub fn has(&self, part: Part) -> bool {
+        self.kept.contains_key(&part)
     }
 
-    /// A request to the origin is to bring blocks of `stretch`. Gives the stretches that are to be dropped before;
-    /// `None`: there is no room now.
-    pub fn take_off(&mut self, now: Time, stretch: u64) -> Option<Vec<u64>> {
-        let mut dropped = Vec::new();
-        if !self.kept.contains_key(&stretch) {
-            let charge = self.stretches.charge(stretch);
-            let mut room = self.bound.saturating_sub(self.used);
-            for other in self.order.values() {
-                if room >= charge {
-                    break;
-                }
-                if self.kept.get(other).is_some_and(|kept| kept.is_free(now)) {
-                    room += self.stretches.charge(*other);
-                    dropped.push(*other);
-                }
+    /// A part is on the disk already. False: there is no room for it.
+    pub fn restore(&mut self, part: Part, charge: u64) -> bool {
+        let fits = self.used + charge <= self.bound && !self.leaving.contains(&part);
+        if fits {
+            self.keep(part, charge);
+        }
+        fits
+    }
+
+    /// A file wakes up: nothing is taken from it before it is told what there is. False: something of it is being dropped.
+    pub fn wake(&mut self, file: u32) -> bool {
+        let wakes = self.leaving.iter().all(|part| part.file != file);
+        if wakes {
+            self.resting.insert(file, Rest::Waking);
+        }
+        wakes
+    }
+
+    /// A file is awake, and it is told next what there is of it.
+    pub fn forget(&mut self, file: u32) {
+        self.resting.remove(&file);
+        self.parts_of(file).into_iter().for_each(|part| self.drop(part));
+    }
+
+    /// A file falls asleep, or wakes up in vain.
+    pub fn sleep(&mut self, file: u32) {
+        self.resting.insert(file, Rest::Asleep);
+        for part in self.parts_of(file) {
+            if let Some(kept) = self.kept.get_mut(&part) {
+                (kept.flights, kept.unread_until) = (0, None);
             }
-            if room < charge {
+        }
+    }
+
+    /// A request to the origin is to bring blocks of `part`, which takes `charge` bytes. Gives the parts that are to be
+    /// dropped before; those of other files have [`left`](Self::left) then. `None`: there is no room now.
+    pub fn take_off(&mut self, now: Time, part: Part, charge: u64) -> Option<Vec<Part>> {
+        let mut dropped = Vec::new();
+        if !self.kept.contains_key(&part) {
+            if self.leaving.contains(&part) {
                 return None;
             }
+            dropped = self.room_for(now, charge)?;
             dropped.iter().for_each(|other| self.drop(*other));
-            self.keep(stretch, charge);
+            self.leaving.extend(dropped.iter().filter(|other| other.file != part.file));
+            self.keep(part, charge);
         }
-        if let Some(kept) = self.kept.get_mut(&stretch) {
+        if let Some(kept) = self.kept.get_mut(&part) {
             kept.flights += 1;
         }
-        self.touch(stretch);
+        self.touch(part);
         Some(dropped)
     }
 
-    /// A request to the origin brings nothing more of `stretch`.
-    pub fn land(&mut self, stretch: u64) {
-        if let Some(kept) = self.kept.get_mut(&stretch) {
+    /// What must be dropped for so many bytes.
+    fn room_for(&self, now: Time, charge: u64) -> Option<Vec<Part>> {
+        let (mut after, mut extra) = (self.used + charge, 0);
+        let (mut dropped, mut asleep) = (Vec::new(), HashSet::new());
+        for part in self.order.values() {
+            let enough = after <= self.bound;
+            if enough && (asleep.is_empty() || extra >= self.bound / SLEEPING_SHARE) {
+                break;
+            }
+            if enough && !asleep.contains(&part.file) {
+                continue;
+            }
+            let rest = self.resting.get(&part.file);
+            let Some(kept) = self.kept.get(part).filter(|kept| kept.is_free(now)) else { continue };
+            if rest == Some(&Rest::Waking) {
+                continue;
+            }
+            if rest == Some(&Rest::Asleep) {
+                asleep.insert(part.file);
+                extra += kept.charge;
+            }
+            after = after.saturating_sub(kept.charge);
+            dropped.push(*part);
+        }
+        (after <= self.bound).then_some(dropped)
+    }
+
+    /// A part of another file that was dropped is not on the disk any more.
+    pub fn left(&mut self, part: Part) {
+        self.leaving.remove(&part);
+    }
+
+    /// A request to the origin brings nothing more of `part`.
+    pub fn land(&mut self, part: Part) {
+        if let Some(kept) = self.kept.get_mut(&part) {
             kept.flights = kept.flights.saturating_sub(1);
         }
     }
 
-    /// A block of `stretch` has come for which somebody waits.
-    pub fn awaited(&mut self, now: Time, stretch: u64) {
-        if let Some(kept) = self.kept.get_mut(&stretch) {
+    /// A block of `part` has come for which somebody waits.
+    pub fn awaited(&mut self, now: Time, part: Part) {
+        if let Some(kept) = self.kept.get_mut(&part) {
             kept.unread_until = Some(now + UNREAD);
         }
     }
 
-    /// A block of `stretch` is read.
-    pub fn read(&mut self, stretch: u64) {
-        if let Some(kept) = self.kept.get_mut(&stretch) {
+    /// A block of `part` is read.
+    pub fn read(&mut self, part: Part) {
+        if let Some(kept) = self.kept.get_mut(&part) {
             kept.unread_until = None;
         }
-        self.touch(stretch);
+        self.touch(part);
     }
 
-    /// The bytes on the disk that nobody needs when `stretch` is dropped: also those of a page that it shares with a
-    /// neighbour that is not kept either.
-    #[must_use]
-    pub fn hole(&self, stretch: u64) -> Range<u64> {
-        let blocks = self.stretches.blocks(stretch);
-        let (bytes, pages) = (self.stretches.bytes(&blocks), self.stretches.pages(&blocks));
-        let is_kept = |other: u64| self.kept.contains_key(&other);
-        let before = stretch.checked_sub(1).is_some_and(is_kept);
-        let start = if before { bytes.start } else { pages.start };
-        start..if is_kept(stretch + 1) { bytes.end } else { pages.end }
+    fn parts_of(&self, file: u32) -> Vec<Part> {
+        let all = Part { file, stretch: 0 }..=Part { file, stretch: WHOLE };
+        self.kept.range(all).map(|(part, _)| *part).collect()
     }
 
-    fn keep(&mut self, stretch: u64, charge: u64) {
+    fn keep(&mut self, part: Part, charge: u64) {
+        self.drop(part);
         self.used += charge;
-        self.kept.insert(stretch, Kept::default());
-        self.touch(stretch);
+        self.kept.insert(part, Kept { charge, ..Kept::default() });
+        self.touch(part);
     }
 
-    fn drop(&mut self, stretch: u64) {
-        if let Some(kept) = self.kept.remove(&stretch) {
+    fn drop(&mut self, part: Part) {
+        if let Some(kept) = self.kept.remove(&part) {
             self.order.remove(&kept.used_at);
-            self.used -= self.stretches.charge(stretch);
+            self.used -= kept.charge;
         }
     }
 
-    fn touch(&mut self, stretch: u64) {
-        let Some(kept) = self.kept.get_mut(&stretch) else { return };
+    fn touch(&mut self, part: Part) {
+        let Some(kept) = self.kept.get_mut(&part) else { return };
         self.order.remove(&kept.used_at);
         self.uses += 1;
         kept.used_at = self.uses;
-        self.order.insert(self.uses, stretch);
+        self.order.insert(self.uses, part);
     }
 }
 
@@ -231,76 +309,4 @@ impl Kept {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const SECOND: Time = Duration::from_secs(1);
-
-    fn cache(length: u64, block: u64, bound: u64) -> Cache {
-        Cache::new(Layout::new(length, block).unwrap(), bound)
-    }
-
-    #[test]
-    fn the_stretch_that_was_used_least_recently_makes_room() {
-        let mut cache = cache(4 << 20, 64 << 10, 3 * STRETCH_LEN);
-        for stretch in 0..3 {
-            assert_eq!(cache.take_off(SECOND, stretch), Some(vec![]));
-            cache.land(stretch);
-        }
-        cache.read(0);
-        assert_eq!(cache.take_off(SECOND, 3), Some(vec![1]));
-        assert_eq!(cache.used(), cache.bound());
-        // What comes, and what nobody has read yet, stays.
-        cache.awaited(SECOND, 3);
-        cache.land(3);
-        assert_eq!(cache.take_off(SECOND, 4), Some(vec![2]));
-        assert_eq!(cache.take_off(SECOND, 5), Some(vec![0]));
-        assert_eq!(cache.take_off(SECOND, 6), None);
-        assert_eq!(cache.take_off(SECOND + UNREAD, 6), Some(vec![3]));
-    }
-
-    #[test]
-    fn what_is_there_beyond_the_bound_is_told() {
-        let mut cache = cache(4 << 20, 64 << 10, 2 * STRETCH_LEN);
-        let layout = Layout::new(4 << 20, 64 << 10).unwrap();
-        let mut have = Have::none(&layout);
-        for number in [1, 9, 40, 63] {
-            have.insert(layout.block(number).unwrap());
-        }
-        assert_eq!(cache.restore(&have), [10, 15]);
-        assert_eq!(cache.used(), cache.bound());
-    }
-
-    proptest! {
-        /// Whatever is asked for, read and dropped: the pages that may be in use are never more than the bound.
-        #[test]
-        fn the_bound_holds(
-            (length, block, bound) in (1u64..8 << 20, 1u64..700_000, 600_000u64..4 << 20),
-            steps in prop::collection::vec((0u8..3, 0u64..40), 1..200),
-        ) {
-            let mut cache = cache(length, block, bound.max(block + 2 * PAGE_LEN));
-            let stretches = length.div_ceil(block).div_ceil(cache.stretches.blocks);
-            let (mut flying, mut now) = (Vec::new(), SECOND);
-            for (step, number) in steps {
-                let stretch = number % stretches;
-                now += UNREAD / 4;
-                match step {
-                    0 => if let Some(dropped) = cache.take_off(now, stretch) {
-                        prop_assert!(dropped.iter().all(|other| !flying.contains(other)));
-                        flying.push(stretch);
-                    },
-                    1 => cache.read(stretch),
-                    _ => if let Some(other) = flying.pop() {
-                        cache.awaited(now, other);
-                        cache.land(other);
-                    },
-                }
-                let kept: u64 = cache.kept.keys().map(|stretch| cache.stretches.charge(*stretch)).sum();
-                prop_assert_eq!(kept, cache.used());
-                prop_assert!(kept <= cache.bound());
-                prop_assert_eq!(cache.order.len(), cache.kept.len());
-            }
-        }
-    }
-}
+mod tests;

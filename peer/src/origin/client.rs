@@ -17,9 +17,10 @@ use object_store::path::Path;
 use object_store::{
     BackoffConfig, ClientOptions, GetOptions, GetRange, HeaderValue, ObjectStore, RetryConfig,
 };
+use std::collections::HashMap;
 use std::error::Error;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What servers see of this program.
@@ -28,20 +29,32 @@ const USER_AGENT: &str = concat!("cascade/", env!("CARGO_PKG_VERSION"));
 /// The status of a part of an object.
 const PARTIAL_CONTENT: u16 = 206;
 
-/// Makes a source of the object at `origin`. Nothing is asked yet.
-///
-/// # Errors
-/// The address, or what the environment says, cannot be used.
-pub(crate) fn connect(origin: &Origin) -> Result<Arc<dyn Source>, OriginError> {
-    // What else uses TLS in this process may have chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let made = match origin.place() {
-        Place::S3 { bucket, key, endpoint } => bucket_object(bucket, key, endpoint.as_deref()),
-        Place::Http { url, tls, .. } => web_object(url, *tls),
-    };
-    let object =
-        made.map_err(|error| OriginError::Setup { origin: origin.to_string(), why: innermost(&error) })?;
-    Ok(Arc::new(object))
+/// Makes sources, which share their connections.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    /// By what they may do: the library's debug text says all of it.
+    made: Mutex<HashMap<String, HttpClient>>,
+}
+
+impl Clients {
+    /// Makes a source of the object at `origin`. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// The address, or what the environment says, cannot be used.
+    pub(crate) fn connect(self: &Arc<Self>, origin: &Origin) -> Result<Arc<dyn Source>, OriginError> {
+        // What else uses TLS in this process may have chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let connector = Connector(Arc::clone(self));
+        let made = match origin.place() {
+            Place::S3 { bucket, key, endpoint } => {
+                bucket_object(bucket, key, endpoint.as_deref(), &connector)
+            }
+            Place::Http { url, tls, .. } => web_object(url, *tls, &connector),
+        };
+        let object =
+            made.map_err(|error| OriginError::Setup { origin: origin.to_string(), why: innermost(&error) })?;
+        Ok(Arc::new(object))
+    }
 }
 
 /// An object in a store.
@@ -53,7 +66,12 @@ struct Object {
     hint: &'static str,
 }
 
-fn bucket_object(bucket: &str, key: &str, endpoint: Option<&str>) -> object_store::Result<Object> {
+fn bucket_object(
+    bucket: &str,
+    key: &str,
+    endpoint: Option<&str>,
+    connector: &Connector,
+) -> object_store::Result<Object> {
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
     if let Some(endpoint) = endpoint {
         for name in [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint] {
@@ -75,15 +93,15 @@ fn bucket_object(bucket: &str, key: &str, endpoint: Option<&str>) -> object_stor
     let path = Path::parse(key)?;
     let store = with_client(plain, |options| {
         let builder = builder.clone().with_client_options(options).with_retry(once());
-        builder.with_http_connector(Connector).build()
+        builder.with_http_connector(connector.clone()).build()
     })?;
     Ok(Object { store: Arc::new(store), path, hint })
 }
 
-fn web_object(url: &str, tls: bool) -> object_store::Result<Object> {
+fn web_object(url: &str, tls: bool, connector: &Connector) -> object_store::Result<Object> {
     let store = with_client(!tls, |options| {
         let builder = HttpBuilder::new().with_url(url).with_client_options(options).with_retry(once());
-        builder.with_http_connector(Connector).build()
+        builder.with_http_connector(connector.clone()).build()
     })?;
     Ok(Object { store: Arc::new(store), path: Path::default(), hint: "" })
 }
@@ -141,6 +159,9 @@ fn fault(error: &object_store::Error) -> Fault {
             return status.fault();
         }
         // A certificate that is not trusted ends a connection, too, but it is not the network's fault.
+        if let Some(why) = error.downcast_ref::<std::io::Error>().and_then(certificate_fault) {
+            return Fault::Refused(why);
+        }
         if let Some(error) = error.downcast_ref::<HttpError>() {
             passing |= matches!(
                 error.kind(),
@@ -155,6 +176,21 @@ fn fault(error: &object_store::Error) -> Fault {
     }
     let why = innermost(error);
     if passing { Fault::Passing(why) } else { Fault::Refused(why) }
+}
+
+/// What is wrong with a server's certificate, if that is what has ended a connection.
+fn certificate_fault(error: &std::io::Error) -> Option<String> {
+    let mut inner = error.get_ref()?;
+    while let Some(deeper) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        inner = deeper;
+    }
+    let Some(rustls::Error::InvalidCertificate(why)) = inner.downcast_ref::<rustls::Error>() else {
+        return None;
+    };
+    Some(format!(
+        "the server's certificate is not trusted ({why}); if its authority is a private one, name the file of that \
+         authority's certificate in SSL_CERT_FILE"
+    ))
 }
 
 fn with_hint(fault: Fault, hint: &str) -> Fault {
@@ -191,13 +227,20 @@ impl Status {
     }
 }
 
-/// Makes clients that give no answer but a success on.
-#[derive(Debug)]
-struct Connector;
+/// Makes clients that give no answer but a success on: one for each set of options.
+#[derive(Debug, Clone)]
+struct Connector(Arc<Clients>);
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Strict(ReqwestConnector::default().connect(options)?)))
+        let mut made = self.0.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = format!("{options:?}");
+        if let Some(client) = made.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = HttpClient::new(Strict(ReqwestConnector::default().connect(options)?));
+        made.insert(key, client.clone());
+        Ok(client)
     }
 }
 
@@ -243,7 +286,7 @@ mod tests {
     #[test]
     fn an_address_that_cannot_be_used_is_told_without_its_secret() {
         let origin = Origin::parse("http://[::1/f?secret").unwrap();
-        let error = connect(&origin).unwrap_err().to_string();
+        let error = Arc::<Clients>::default().connect(&origin).unwrap_err().to_string();
         assert!(error.starts_with("cannot ask http://[::1/f?…: ") && !error.contains("secret"), "{error}");
     }
 }

@@ -114,3 +114,10 @@ pub enum OriginError {
         source: io::Error,
     },
 }
+
+impl OriginError {
+    /// Whether another object may be the right one.
+    pub(crate) const fn is_of_the_object(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NoRanges { .. } | Self::Length { .. })
+    }
+}

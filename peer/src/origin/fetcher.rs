@@ -1,6 +1,8 @@
 //! What is fetched from one origin, as threads share it: serving threads ask for blocks and wait, the session fetches.
 
+use super::cache::Part;
 use super::plan::{Dropped, Order, Plan, Reply};
+use super::pool::Share;
 use super::troubles::Wrong;
 use crate::clock;
 use cascade_format::{Block, Have, Layout};
@@ -15,7 +17,6 @@ use tokio::sync::Notify;
 /// The origin of one file.
 #[derive(Debug)]
 pub struct Fetcher {
-    shown: String,
     start: Instant,
     inner: Mutex<Inner>,
     /// Held to read while blocks are read from a file of which parts may be dropped, and to write while they are.
@@ -71,14 +72,13 @@ impl Ticket {
 }
 
 impl Fetcher {
-    /// Of a file that holds the blocks of `here`, of which at most `bound` bytes may be kept. `shown` is the origin in
-    /// messages. Gives what is there beyond the bound.
+    /// Of a file that holds the blocks of `here`, of which no more than this share of a pool may be kept, if there is one. Gives
+    /// what is there beyond the bound.
     #[must_use]
-    pub fn new(shown: String, layout: Layout, here: &Have, bound: Option<u64>) -> (Self, Vec<Dropped>) {
-        let (plan, dropped) = Plan::new(layout, here, bound);
+    pub fn new(layout: Layout, here: &Have, share: Option<Share>) -> (Self, Vec<Dropped>) {
+        let (plan, dropped) = Plan::new(layout, here, share);
         let drops = plan.drops();
         let fetcher = Self {
-            shown,
             start: clock::now(),
             inner: Mutex::new(Inner { plan, waits: HashMap::new() }),
             reading: RwLock::new(()),
@@ -88,12 +88,6 @@ impl Fetcher {
             received: AtomicU64::new(0),
         };
         (fetcher, dropped)
-    }
-
-    /// The origin, for people.
-    #[must_use]
-    pub fn shown(&self) -> &str {
-        &self.shown
     }
 
     /// Bytes that have come from it.
@@ -157,6 +151,24 @@ impl Fetcher {
     pub(crate) fn next(&self) -> Option<Order> {
         let now = self.now();
         self.lock().plan.next(now)
+    }
+
+    /// Drops parts of other files.
+    pub(crate) fn evict_others(&self, others: &[Part]) {
+        // Without the plan's lock: those others may want to drop parts of this one.
+        if let Some(share) = self.share().filter(|_| !others.is_empty()) {
+            share.pool().evict(others);
+        }
+    }
+
+    /// See [`Plan::evict`].
+    pub(crate) fn evict(&self, stretch: u64) -> Vec<Dropped> {
+        self.lock().plan.evict(stretch)
+    }
+
+    /// The share of a pool, if only so much may be kept.
+    pub(crate) fn share(&self) -> Option<Share> {
+        self.lock().plan.share().cloned()
     }
 
     /// See [`Plan::restart`]; who waits asks again.

@@ -7,7 +7,8 @@
 //! Of a file that may be kept as a whole nothing is fetched in vain. Where less may be kept, what nobody asks for would
 //! be dropped and fetched again, so only as much is fetched beyond what was asked for as has been read before it.
 
-use super::cache::{Cache, Stretches};
+use super::cache::{Part, Stretches};
+use super::pool::Share;
 use super::troubles::{Troubles, Wrong};
 use crate::limits::{AHEAD_LEN, FETCH_LEN, MAX_FLIGHTS, MAX_WANTED, ORIGIN_PATIENCE};
 use cascade_format::{Block, Have, Layout};
@@ -33,7 +34,7 @@ pub struct Plan {
     queued: HashSet<u64>,
     ahead: VecDeque<u64>,
     /// `None`: the whole file may be kept.
-    cache: Option<Cache>,
+    cache: Option<Share>,
     troubles: Troubles,
     /// There was no room for what is wanted; it is looked again then.
     full_until: Option<Time>,
@@ -57,6 +58,8 @@ pub struct Order {
     pub blocks: Range<u64>,
     /// What must be dropped before.
     pub dropped: Vec<Dropped>,
+    /// Parts of other files that must be, too.
+    pub others: Vec<Part>,
 }
 
 /// A part of the file that is kept no longer.
@@ -69,11 +72,10 @@ pub struct Dropped {
 }
 
 impl Plan {
-    /// Of a file that holds the blocks of `here`, and of which no more than `bound` bytes may be kept. Gives what is
-    /// there beyond that.
+    /// Of a file that holds the blocks of `here`, and of which no more than a share of a pool may be kept, if there is
+    /// one. Gives what is there beyond that.
     #[must_use]
-    pub fn new(layout: Layout, here: &Have, bound: Option<u64>) -> (Self, Vec<Dropped>) {
-        let cache = bound.filter(|bound| *bound < layout.length()).map(|bound| Cache::new(layout, bound));
+    pub fn new(layout: Layout, here: &Have, cache: Option<Share>) -> (Self, Vec<Dropped>) {
         let none = Have::none(&layout);
         let mut plan = Self {
             layout,
@@ -97,13 +99,24 @@ impl Plan {
         self.cache.is_some()
     }
 
+    /// The share of a pool, if only so much may be kept.
+    #[must_use]
+    pub(super) fn share(&self) -> Option<&Share> {
+        self.cache.as_ref()
+    }
+
+    /// Another file needs the room of `stretch`.
+    pub(super) fn evict(&mut self, stretch: u64) -> Vec<Dropped> {
+        self.dropped(&[stretch])
+    }
+
     /// The file was checked, and holds the blocks of `here`; no request is under way. Gives what is there beyond the
     /// bound.
     pub fn restart(&mut self, here: &Have) -> Vec<Dropped> {
         self.here = here.clone();
         self.flying = Have::none(&self.layout);
         self.flights = 0;
-        let beyond = self.cache.as_mut().map(|cache| cache.restore(here)).unwrap_or_default();
+        let beyond = self.cache.as_ref().map(|cache| cache.restore(here)).unwrap_or_default();
         self.dropped(&beyond)
     }
 
@@ -111,7 +124,7 @@ impl Plan {
     pub fn ask(&mut self, now: Time, block: Block, next: Option<Block>) -> Reply {
         let number = block.number();
         if self.here.has(block) {
-            if let Some(cache) = &mut self.cache {
+            if let Some(cache) = &self.cache {
                 cache.read(cache.stretches().of(number));
             }
             self.hint(now, next);
@@ -180,7 +193,7 @@ impl Plan {
         self.flying.remove(block);
         self.here.insert(block);
         self.troubles.right(block.number());
-        if let Some(cache) = self.cache.as_mut().filter(|_| awaited) {
+        if let Some(cache) = self.cache.as_ref().filter(|_| awaited) {
             cache.awaited(now, cache.stretches().of(block.number()));
         }
     }
@@ -213,7 +226,7 @@ impl Plan {
         for block in blocks.clone().filter_map(|number| self.layout.block(number)) {
             self.flying.remove(block);
         }
-        let Some(cache) = &mut self.cache else { return };
+        let Some(cache) = &self.cache else { return };
         let stretches = *cache.stretches();
         for stretch in stretches_of(&stretches, blocks) {
             cache.land(stretch);
@@ -319,13 +332,14 @@ impl Plan {
         while stop < end && self.is_missing(now, stop) {
             stop += 1;
         }
-        let mut dropped = Vec::new();
-        if let Some(cache) = &mut self.cache {
+        let (mut dropped, mut others) = (Vec::new(), Vec::new());
+        if let Some(cache) = &self.cache {
             let stretches = *cache.stretches();
             let mut taken = number;
             for stretch in stretches_of(&stretches, &(number..stop)) {
-                let Some(beyond) = cache.take_off(now, stretch) else { break };
-                dropped.extend(beyond);
+                let Some((own, of_others)) = cache.take_off(now, stretch) else { break };
+                dropped.extend(own);
+                others.extend(of_others);
                 taken = stretches.blocks(stretch).end;
             }
             stop = stop.min(taken);
@@ -338,7 +352,7 @@ impl Plan {
             self.flying.insert(block);
         }
         self.flights += 1;
-        Some(Order { blocks: number..stop, dropped })
+        Some(Order { blocks: number..stop, dropped, others })
     }
 
     /// These stretches are kept no longer.

@@ -58,9 +58,10 @@ impl LibraryReport {
                 if matches!(self.style, Style::Json) {
                     self.object(&told).iter().for_each(json_line);
                 } else if let Some(text) = self.text(&told) {
-                    match told {
-                        Told::Tracker { error: Some(_), .. } => self.style.wrong(&text),
-                        _ => self.say(&text),
+                    if matches!(told, Told::Tracker { error: Some(_), .. }) {
+                        self.style.wrong(&text);
+                    } else {
+                        self.say(&text);
                     }
                 }
             }
@@ -124,7 +125,10 @@ impl LibraryReport {
     fn text(&mut self, told: &Told) -> Option<String> {
         Some(match told {
             Told::Ready(tally) => format!("peer: {}", ready(tally)),
-            Told::Serving(Serving { how: How::Known, .. }) if !self.is_ready => return None,
+            Told::Serving(Serving { how: How::Known | How::Origin, .. }) if !self.is_ready => return None,
+            Told::Serving(Serving { how: How::Origin, path, .. }) => {
+                format!("{}: seeding from the origin", self.shown(path))
+            }
             Told::Serving(serving) => seeding(&self.shown(&serving.path), serving.have, serving.blocks),
             Told::Checking { path, done, total } => {
                 if self.check_told_at.elapsed() < INTERVAL {
@@ -149,8 +153,9 @@ impl LibraryReport {
 
     fn object(&self, told: &Told) -> Option<Value> {
         Some(match told {
-            Told::Ready(Tally { files, bytes, unchecked, missing }) => json!({
+            Told::Ready(Tally { files, bytes, unchecked, missing, remote }) => json!({
                 "event": "serving", "files": files, "bytes": bytes, "unchecked": unchecked, "missing": missing,
+                "origin": remote,
             }),
             Told::Serving(serving) => json!({
                 "event": "seeding", "file": self.name(&serving.path), "path": serving.path.to_string_lossy(),
@@ -159,6 +164,7 @@ impl LibraryReport {
                     How::Known => "known",
                     How::Checked => "checked",
                     How::Downloaded => "downloaded",
+                    How::Origin => "origin",
                 },
             }),
             Told::Checking { path, done, total } => json!({
@@ -191,8 +197,11 @@ pub(crate) enum Said {
 }
 
 fn ready(tally: &Tally) -> String {
-    let Tally { files, bytes, unchecked, missing } = *tally;
+    let Tally { files, bytes, unchecked, missing, remote } = *tally;
     let mut text = format!("serving {}, {}", Count(files, "file"), Bytes(bytes));
+    if remote > 0 {
+        text += &format!("; {} from the origin", Count(remote, "file"));
+    }
     if unchecked > 0 {
         text += &format!("; {} to be checked", Count(unchecked, "file"));
     }
@@ -216,7 +225,7 @@ mod tests {
         };
         assert_eq!(report.text(&serving(How::Known)), None);
         assert_eq!(report.text(&serving(How::Checked)).unwrap(), "a/x: seeding, all 2 blocks verified");
-        let tally = Tally { files: 2, bytes: 2048, unchecked: 1, missing: 0 };
+        let tally = Tally { files: 2, bytes: 2048, unchecked: 1, missing: 0, remote: 0 };
         assert_eq!(
             report.text(&Told::Ready(tally)).unwrap(),
             "peer: serving 2 files, 2.0 KiB; 1 file to be checked"

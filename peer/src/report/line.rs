@@ -47,9 +47,9 @@ impl Lines {
         if self.trackers.get(&tracker) != Some(&text) {
             let line = format!("tracker {tracker}: {text}");
             if failed {
-                self.warn(&line)
+                self.warn(&line);
             } else {
-                self.tell(&line)
+                self.tell(&line);
             }
             self.trackers.insert(tracker, text);
         }

@@ -2,6 +2,7 @@
 
 use super::download_error::DownloadError;
 use super::engine::Engine;
+use super::mover::move_over;
 use super::recovery::blocking;
 use crate::folder::{FolderError, Place};
 use crate::ground::Stamp;
@@ -174,11 +175,13 @@ pub(super) fn remember(shared: &Shared, engine: &Engine, target: &Path) {
 }
 
 /// Remembers an unfinished part file as it is, if it can be believed. Nothing is written to it any more.
-pub(super) fn remember_part(shared: &Shared, engine: &Engine) {
+pub(super) fn remember_part(shared: &Shared, metafile: &MetafileOnDisk, engine: &Engine) {
     let (data, hash) = (shared.data(), shared.cascade_hash());
     if !data.has_its_name() {
         return;
     }
+    // Of a folder, all that came is at its place then; what is not moved is moved by the next run.
+    let _ = move_over(shared, metafile, &|| false);
     // What an earlier run has found is no longer so.
     engine.records.forget(hash, data.path());
     let believed = || -> io::Result<Stamp> {

@@ -7,7 +7,7 @@ mod peers;
 mod shown;
 mod summary;
 
-use head::{head, hostile, is_hostile};
+use head::head;
 pub use job::{AsTar, Download};
 use summary::bytes_of;
 
@@ -16,7 +16,7 @@ use super::conclude::{Concluded, remember_part, taken_away};
 use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::event::{Event, Observer};
-use super::keeper::Keeper;
+use super::keeper::{Failed, Keeper};
 use super::links::LinkSet;
 use super::recovery::{Aftermath, Cause};
 use super::ticks::Ticks;
@@ -217,7 +217,7 @@ impl Session {
                 return Ok(halted.into());
             }
             while self.head.is_some() && self.shared.have().is_complete() {
-                if let Some(halted) = self.look_at_head()? {
+                if let Some(halted) = self.look_at_head().await? {
                     return Ok(halted.into());
                 }
             }
@@ -249,8 +249,9 @@ impl Session {
         }
         let (failed, mut failures) = mpsc::channel(1);
         let new = matches!(self.place, Place::Part { new: true, .. });
-        let keeper = Keeper::start(Arc::clone(&self.shared), new, self.engine.stop.clone(), failed);
-        let result = self.fetch(observer, &mut failures).await;
+        let file = (Arc::clone(&self.shared), Arc::clone(&self.download.metafile));
+        let keeper = Keeper::start(file, new, self.engine.stop.clone(), failed);
+        let result = self.fetch(observer, &keeper, &mut failures).await;
         // Nothing is written after this.
         self.links.clear();
         keeper.end().await;
@@ -265,7 +266,8 @@ impl Session {
     async fn fetch(
         &mut self,
         observer: &mut dyn Observer,
-        folder_failures: &mut mpsc::Receiver<std::io::Error>,
+        keeper: &Keeper,
+        failures: &mut mpsc::Receiver<Failed>,
     ) -> Result<Option<Halted>, DownloadError> {
         let stop = self.engine.stop.clone();
         let stopped = stop.stopped();
@@ -276,7 +278,7 @@ impl Session {
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
-                if let Some(halted) = self.look_at_head()? {
+                if let Some(halted) = self.look_at_head().await? {
                     return Ok(Some(halted));
                 }
                 if self.engine.max_down.as_ref().is_some_and(Limit::holds_up) {
@@ -290,6 +292,9 @@ impl Session {
             }
             if now >= ticks.next() {
                 ticks.looked(now, (self.received > 0).then_some(self.last_arrival));
+                if self.shared.data().has_left() {
+                    keeper.hurry();
+                }
                 if let Some(elsewhere) = self.look_around(now, observer)? {
                     return Ok(Some(Halted::Elsewhere(elsewhere)));
                 }
@@ -312,10 +317,7 @@ impl Session {
                 () = upload.tick() => continue,
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
                 result = mending::recovered(&mut self.recovery) => self.go_on(result)?,
-                Some(source) = folder_failures.recv() => {
-                    let path = shared.data().path().to_owned();
-                    return Err(DownloadError::Folder { path, source });
-                }
+                Some(failed) = failures.recv() => return Err(self.not_kept(failed)),
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => continue,
                 () = &mut stopped => return Err(DownloadError::Interrupted),
             }
@@ -395,12 +397,7 @@ impl Session {
                 }
             }
             LinkEvent::Disk(source) if is_full(&source) => self.halt(Cause::Full(source), observer),
-            LinkEvent::Disk(source) if is_hostile(&source) => {
-                return Err(hostile(&self.target, &source));
-            }
-            LinkEvent::Disk(source) => {
-                return Err(DownloadError::Disk { path: self.shared.data().path().to_owned(), source });
-            }
+            LinkEvent::Disk(source) => return Err(self.not_written(source)),
         }
         Ok(())
     }
@@ -438,7 +435,7 @@ impl Session {
                 // It was made in vain, and holds nothing.
                 self.shared.data().file().into_iter().for_each(|file| part::remove(file, path));
             } else {
-                remember_part(&self.shared, &self.engine);
+                remember_part(&self.shared, &self.download.metafile, &self.engine);
             }
         }
     }

@@ -3,8 +3,11 @@
 use super::announcer::Announcer;
 use crate::catalog::Catalog;
 use crate::lan::Lan;
-use crate::limits::{MAX_CHECKS, MAX_ORIGIN_REQUESTS, MAX_TRACKER_CALLS};
+use crate::limits::{MAX_CHECKS, MAX_TRACKER_CALLS};
 use crate::link::{BufferPool, HashPool, LinkThreads};
+#[cfg(feature = "origin")]
+use crate::origin::Clients;
+use crate::origin::Gate;
 use crate::pace::Limit;
 use crate::room::PeerName;
 use crate::room::telling::{Badge, Told};
@@ -51,8 +54,11 @@ pub struct Engine {
     pub checks: Arc<Semaphore>,
     /// What is known of the trackers.
     pub(crate) forms: Arc<Forms>,
-    /// Permits to ask an origin for something.
-    pub(crate) origin_requests: Arc<Semaphore>,
+    /// Lets requests to origins pass.
+    pub(crate) origin_gate: Gate,
+    /// Connections to them.
+    #[cfg(feature = "origin")]
+    pub(crate) origin_clients: Arc<Clients>,
     /// Permits to talk to a tracker.
     pub tracker_calls: Arc<Semaphore>,
     /// Who this peer is in the rooms of trackers.
@@ -85,7 +91,9 @@ impl Engine {
             stop,
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             forms: Arc::default(),
-            origin_requests: Arc::new(Semaphore::new(MAX_ORIGIN_REQUESTS)),
+            origin_gate: Gate::new(None),
+            #[cfg(feature = "origin")]
+            origin_clients: Arc::default(),
             tracker_calls: Arc::new(Semaphore::new(MAX_TRACKER_CALLS)),
             badge: Badge::new(PeerName::EMPTY),
             conversations: Arc::default(),
@@ -187,6 +195,12 @@ impl Stop {
     #[must_use]
     pub fn flag(&self) -> &Arc<AtomicBool> {
         &self.flag
+    }
+
+    /// Whether everything should end.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.flag.load(Ordering::Relaxed)
     }
 
     /// Waits until everything should end.

@@ -1,5 +1,6 @@
 //! What a session tells of itself, for its user to see.
 
+use super::announcer::Answer;
 use crate::store::Taken;
 use cascade_format::PeerAddr;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
@@ -126,6 +127,15 @@ pub enum Event {
 }
 
 impl Event {
+    /// What a tracker has said.
+    pub(super) fn of_tracker(answer: &Answer) -> Self {
+        let tracker = answer.tracker.clone();
+        match &answer.list {
+            Ok(list) => Self::Tracker { tracker, peers: list.peers.len() },
+            Err(error) => Self::TrackerFailed { tracker, error: error.to_string() },
+        }
+    }
+
     /// Whether it speaks of a moment that is soon over: nothing is missed by one that is lost.
     #[must_use]
     pub fn is_momentary(&self) -> bool {

@@ -309,13 +309,12 @@ impl<'a> Session<'a> {
                 self.plan.handle_peers(Source::Tracker(answer.number), &list.peers);
                 self.news
                     .insert(tracker.clone(), format!("tracker {tracker} knows {} peers", list.peers.len()));
-                observer.event(Event::Tracker { tracker, peers: list.peers.len() });
             }
             Err(error) => {
                 self.news.insert(tracker.clone(), format!("tracker {tracker}: {error}"));
-                observer.event(Event::TrackerFailed { tracker, error: error.to_string() });
             }
         }
+        observer.event(Event::of_tracker(&answer));
         if self.answers.insert(answer.number, answer).is_none() {
             self.silent_trackers = self.silent_trackers.saturating_sub(1);
         }

@@ -7,13 +7,16 @@
 //! | [`announcer`] | talks with one tracker about one file |
 //! | [`download`] | drives a plan until the file is complete |
 //! | [`download_error`] | why that fails |
+//! | `mover` | what it does when its file turns out to be a folder |
 //! | `ticks` | when a download looks at itself |
+//! | `checking` | looks at what is on the disk before a file is seeded |
 //! | [`seed`] | checks a file, registers it, serves it |
 //! | `origin` | the same, where an origin has what is not on the disk |
 //! | [`fetch`] | gets the `.cascade` file of a link from other peers |
 //! | [`event`] | what a session tells of itself |
 
 pub(crate) mod announcer;
+mod checking;
 mod conclude;
 pub(crate) mod download;
 pub(crate) mod download_error;
@@ -22,6 +25,7 @@ pub(crate) mod event;
 pub(crate) mod fetch;
 mod keeper;
 mod links;
+mod mover;
 mod origin;
 mod recovery;
 pub(crate) mod seed;

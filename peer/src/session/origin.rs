@@ -1,6 +1,8 @@
 //! Seeding one file that an origin has: what is not on the disk is fetched when others ask for it.
 
+mod crew;
 mod flight;
+mod room;
 
 use super::engine::Engine;
 use super::event::{Event, Observer};
@@ -12,24 +14,28 @@ use crate::ground::HaveMap;
 use crate::ground::open::open_regular;
 use crate::lan::found_on;
 use crate::limits::SYNC_INTERVAL;
-use crate::origin::cache::Stretches;
-use crate::origin::{Fetcher, Origin, OriginError, Source};
+#[cfg(feature = "origin")]
+use crate::origin::Clients;
+use crate::origin::pool::Share;
+use crate::origin::{Fetcher, Origin, OriginError, Pool, Source};
 use crate::room::telling::{Role, Told};
-use crate::store::prepare::Trust;
+use crate::store::prepare::{KeptFile, Trust, kept_path};
 use crate::store::{DataFile, Place, Preparation, PrepareError, Record, Records, Shared};
 use crate::view::{FileState, Shown};
 use cascade_format::Have;
+use crew::Candidate;
 use flight::{Flights, News};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// A file that is seeded from an origin.
 pub(crate) struct FromOrigin {
-    pub(crate) seed: Seed,
-    pub(crate) origin: Origin,
-    pub(crate) source: Arc<dyn Source>,
+    seed: Seed,
+    /// What may be kept; `None`: everything.
+    pool: Option<Arc<Pool>>,
+    /// The file is the first of them that can be.
+    objects: Vec<Candidate>,
 }
 
 /// Where what comes is kept.
@@ -41,16 +47,67 @@ enum Kept {
 }
 
 impl FromOrigin {
+    /// The file is what `source` gives; `origin` is what is told of it, and how much of it may be kept.
+    pub(crate) fn of_source(seed: Seed, origin: &Origin, source: Arc<dyn Source>) -> Self {
+        let objects = vec![Candidate { shown: origin.to_string(), source }];
+        Self { seed, pool: origin.cache.clone(), objects }
+    }
+
+    /// The file is at `origin`, or is the object there that has its name. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// The address, or what the environment says, cannot be used.
+    #[cfg(feature = "origin")]
+    pub(crate) fn connect(seed: Seed, origin: &Origin, clients: &Arc<Clients>) -> Result<Self, OriginError> {
+        let name = seed.data.file_name().unwrap_or(seed.data.as_os_str()).to_string_lossy();
+        let (hash, length) = (seed.metafile.cascade_hash(), seed.metafile.layout().length());
+        let objects = origin.of_file(&name, hash, length).into_iter().map(|object| {
+            let source = clients.connect(&object)?;
+            Ok(Candidate { shown: object.to_string(), source })
+        });
+        let objects = objects.collect::<Result<_, OriginError>>()?;
+        Ok(Self { seed, pool: origin.cache.clone(), objects })
+    }
+
     /// Looks what is on the disk and whether the origin is there, and serves the file until the engine is stopped.
     ///
     /// # Errors
     /// Everything in [`SeedError`].
-    pub(crate) async fn run(mut self, engine: &Engine, observer: &mut dyn Observer) -> Result<(), SeedError> {
+    pub(crate) async fn run(self, engine: &Engine, observer: &mut dyn Observer) -> Result<(), SeedError> {
+        let (hash, layout) = (self.seed.metafile.cascade_hash(), *self.seed.metafile.layout());
+        let mut share = None;
+        if let Some(pool) = self.pool.clone().filter(|pool| pool.bounds(layout.length())) {
+            let least = pool.least(&layout);
+            if pool.bound() < least {
+                let (cache, metafile) = (pool.bound(), self.seed.metafile.path().to_owned());
+                return Err(OriginError::CacheTooSmall { cache, metafile, least }.into());
+            }
+            while share.is_none() {
+                let (path, records) = (kept_path(&self.seed.data), engine.records.clone());
+                share = pool.open(hash, layout, Arc::new(KeptFile { hash, path, layout, records }));
+                if share.is_none() {
+                    tokio::time::sleep(TICK).await;
+                }
+            }
+        }
+        let result = self.run_with(engine, share.clone(), observer).await;
+        share.iter().for_each(Share::close);
+        result
+    }
+
+    async fn run_with(
+        mut self,
+        engine: &Engine,
+        share: Option<Share>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), SeedError> {
         let layout = *self.seed.metafile.layout();
         let hash = self.seed.metafile.cascade_hash();
         let checking = FileState::Checking { done: 0, total: layout.length() };
         let shown = engine.seen.show(hash, &self.seed.data, Some(layout), checking);
-        let (data, have) = match self.prepare(engine, &shown, observer).await? {
+        let (target, bounded) = (self.seed.data.clone(), share.is_some());
+        let find = move |preparation: Preparation<'_>| find(preparation, &target, bounded);
+        let (data, have) = match self.seed.look_with(engine, shown.file(), observer, find).await? {
             Kept::Complete => return self.seed.run(engine, observer).await,
             Kept::In(data, have) => (data, have),
         };
@@ -62,18 +119,15 @@ impl FromOrigin {
         if engine.paranoid {
             shared.prove_with(Arc::clone(&self.seed.metafile));
         }
-        let (fetcher, beyond) = Fetcher::new(self.origin.to_string(), layout, &have, self.origin.cache);
+        let (fetcher, beyond) = Fetcher::new(layout, &have, share);
         let fetcher = Arc::new(fetcher);
         shared.fetch_from(Arc::clone(&fetcher));
-        let (source, metafile) = (Arc::clone(&self.source), Arc::clone(&self.seed.metafile));
-        let permits = Arc::clone(&engine.origin_requests);
-        let mut flights = Flights::new(fetcher, source, Arc::clone(&shared), metafile, permits);
-        if shared.drops() {
-            flights.make_room(&beyond)?;
-        }
+        let (metafile, gate) = (Arc::clone(&self.seed.metafile), engine.origin_gate.clone());
+        let objects = std::mem::take(&mut self.objects);
+        let mut flights = Flights::new(fetcher, Arc::clone(&shared), metafile, objects, gate)?;
+        flights.make_room(&beyond)?;
         let result = self.look_and_serve(engine, &shared, &shown, &mut flights, observer).await;
         flights.abort().await;
-        engine.catalog.remove(&hash);
         let (records, path) = (engine.records.clone(), self.seed.data.clone());
         // What is kept is there when this is started again.
         let _ = spawn_blocking(move || remember(&shared, &records, &path)).await;
@@ -95,7 +149,9 @@ impl FromOrigin {
         let served = Served::whole(Arc::clone(shared));
         engine.catalog.add(Arc::clone(&served));
         shown.file().set_state(FileState::Seeding);
-        self.serve(engine, &served, flights, observer).await
+        let result = self.serve(engine, &served, flights, observer).await;
+        engine.catalog.remove_this(&served);
+        result
     }
 
     async fn serve(
@@ -111,7 +167,7 @@ impl FromOrigin {
         let mut lan = self.seed.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         let blocks = shared.layout().blocks();
         observer.event(Event::Origin {
-            origin: self.origin.to_string(),
+            origin: flights.shown().to_owned(),
             here: shared.have().count(),
             blocks,
         });
@@ -120,10 +176,7 @@ impl FromOrigin {
         loop {
             flights.begin()?;
             tokio::select! {
-                answer = announcer.next() => observer.event(match answer.list {
-                    Ok(list) => Event::Tracker { tracker: answer.tracker, peers: list.peers.len() },
-                    Err(error) => Event::TrackerFailed { tracker: answer.tracker, error: error.to_string() },
-                }),
+                answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
                 () = served.upload.tick() => {}
                 _ = found_on(&mut lan) => {}
                 news = flights.wait() => if let News::Line(line) = news? {
@@ -156,51 +209,6 @@ impl FromOrigin {
         let recovery = Recovery { shared, metafile, stop };
         recovery.run(cause).await.map_err(|error| SeedError::Mend(Box::new(error)))
     }
-
-    /// What there is on the disk.
-    async fn prepare(
-        &self,
-        engine: &Engine,
-        shown: &Shown,
-        observer: &mut dyn Observer,
-    ) -> Result<Kept, SeedError> {
-        let _permit = tokio::select! {
-            permit = engine.checks.acquire() => permit,
-            () = engine.stop.stopped() => return Err(SeedError::Interrupted),
-        };
-        let (done, total) = (Arc::new(AtomicU64::new(0)), self.seed.metafile.layout().length());
-        let work = {
-            let (metafile, target) = (Arc::clone(&self.seed.metafile), self.seed.data.clone());
-            let (records, cancel) = (engine.records.clone(), Arc::clone(engine.stop.flag()));
-            let (done, cache) = (Arc::clone(&done), self.origin.cache);
-            move || {
-                let progress = |bytes| {
-                    done.fetch_add(bytes, Ordering::Relaxed);
-                };
-                let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-                let (from, update) = (None, false);
-                let preparation =
-                    Preparation { metafile, records, progress: &progress, cancel, from, update };
-                find(preparation, &target, cache)
-            }
-        };
-        let mut work = spawn_blocking(work);
-        loop {
-            tokio::select! {
-                result = &mut work => {
-                    return match result {
-                        Ok(Err(SeedError::Check(PrepareError::Interrupted))) | Err(_) => Err(SeedError::Interrupted),
-                        Ok(found) => found,
-                    };
-                }
-                () = tokio::time::sleep(TICK) => {
-                    let done = done.load(Ordering::Relaxed).min(total);
-                    shown.file().set_state(FileState::Checking { done, total });
-                    observer.event(Event::Checking { done, total });
-                }
-            }
-        }
-    }
 }
 
 /// Waits until the origin answers as it should.
@@ -213,14 +221,13 @@ async fn look(flights: &mut Flights, observer: &mut dyn Observer) -> Result<(), 
     }
 }
 
-/// What there is of the file, and where more of it is kept.
-fn find(preparation: Preparation<'_>, target: &Path, cache: Option<u64>) -> Result<Kept, SeedError> {
+/// What there is of the file, and where more of it is kept: where parts may be dropped, in a file of its own.
+fn find(preparation: Preparation<'_>, target: &Path, bounded: bool) -> Result<Kept, SeedError> {
     let layout = preparation.metafile.layout();
     if target.is_dir() {
         return Err(OriginError::Folder(target.to_owned()).into());
     }
-    let bound = cache.filter(|cache| *cache < layout.length());
-    let Some(cache) = bound else {
+    if !bounded {
         let prepared = match preparation.run(target) {
             Ok(prepared) => prepared,
             Err(PrepareError::NoSpace { path, needed, free }) => {
@@ -235,11 +242,6 @@ fn find(preparation: Preparation<'_>, target: &Path, cache: Option<u64>) -> Resu
             }
             Place::Part { .. } => Ok(Kept::In(prepared.data, prepared.have)),
         };
-    };
-    let least = Stretches::new(*layout, cache).largest();
-    if cache < least {
-        let metafile = preparation.metafile.path().to_owned();
-        return Err(OriginError::CacheTooSmall { cache, metafile, least }.into());
     }
     if let Ok((file, _)) = open_regular(target)
         && preparation.durable(target, &file, Trust::Record)?.have.is_complete()

@@ -4,7 +4,6 @@ use super::download::Download;
 use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::event::{Event, Observer};
-use super::ticks::TICK;
 use crate::catalog::Served;
 use crate::folder::{FolderError, Special, Tree};
 use crate::ground::open::{OpenError, open_regular};
@@ -21,7 +20,6 @@ use cascade_format::Have;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::spawn_blocking;
 
 /// Why a file cannot be seeded.
@@ -212,10 +210,7 @@ impl Seed {
         observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
         loop {
             tokio::select! {
-                answer = announcer.next() => observer.event(match answer.list {
-                    Ok(list) => Event::Tracker { tracker: answer.tracker, peers: list.peers.len() },
-                    Err(error) => Event::TrackerFailed { tracker: answer.tracker, error: error.to_string() },
-                }),
+                answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
                 () = served.upload.tick() => {}
                 _ = found_on(&mut lan) => {}
                 _ = shared.wait_trouble() => self.check_again(engine, (shared, seen), observer).await?,
@@ -266,53 +261,19 @@ impl Seed {
         trust: Trust,
         observer: &mut dyn Observer,
     ) -> Result<(Have, Stamp), SeedError> {
-        // With hundreds of files some wait: each check has threads and a descriptor of its own.
-        let _permit = tokio::select! {
-            permit = engine.checks.acquire() => permit,
-            () = engine.stop.stopped() => return Err(SeedError::Interrupted),
+        let (shared, path) = (Arc::clone(shared), self.data.clone());
+        let work = move |preparation: Preparation<'_>| {
+            let data = shared.data().ground();
+            // What only the system's memory has is not announced.
+            let found = preparation.durable(&path, data, trust)?;
+            let (stamp, file_hash_checked) = (found.stamp, found.file_hash_checked);
+            let record = Record { have: found.have, file_hash_checked };
+            let hash = preparation.metafile.cascade_hash();
+            // Without it the next run hashes the file again; nothing else is lost.
+            let _ = preparation.records.save(hash, &path, data, stamp, &record);
+            Ok((record.have, stamp))
         };
-        let done = Arc::new(AtomicU64::new(0));
-        let total = self.metafile.layout().length();
-        let work = {
-            let (metafile, path) = (Arc::clone(&self.metafile), self.data.clone());
-            let (records, cancel, done) =
-                (engine.records.clone(), Arc::clone(engine.stop.flag()), Arc::clone(&done));
-            let shared = Arc::clone(shared);
-            move || -> Result<(Have, Stamp), PrepareError> {
-                let data = shared.data().ground();
-                let progress = |bytes| {
-                    done.fetch_add(bytes, Ordering::Relaxed);
-                };
-                let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-                let (from, update) = (None, false);
-                let preparation =
-                    Preparation { metafile, records, progress: &progress, cancel, from, update };
-                // What only the system's memory has is not announced.
-                let found = preparation.durable(&path, data, trust)?;
-                let (stamp, file_hash_checked) = (found.stamp, found.file_hash_checked);
-                let record = Record { have: found.have, file_hash_checked };
-                // Without it the next run hashes the file again; nothing else is lost.
-                let _ = records.save(metafile.cascade_hash(), &path, data, stamp, &record);
-                Ok((record.have, stamp))
-            }
-        };
-        let mut work = spawn_blocking(work);
-        loop {
-            tokio::select! {
-                result = &mut work => {
-                    return match result {
-                        Ok(Ok(checked)) => Ok(checked),
-                        Ok(Err(PrepareError::Interrupted)) | Err(_) => Err(SeedError::Interrupted),
-                        Ok(Err(error)) => Err(error.into()),
-                    };
-                }
-                () = tokio::time::sleep(TICK) => {
-                    let done = done.load(Ordering::Relaxed).min(total);
-                    seen.set_state(FileState::Checking { done, total });
-                    observer.event(Event::Checking { done, total });
-                }
-            }
-        }
+        self.look_with(engine, seen, observer, work).await
     }
 }
 

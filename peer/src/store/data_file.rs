@@ -1,16 +1,17 @@
 //! The data file: its bytes, wherever they are, and how they are divided into blocks.
 
 use super::guarded::GuardedFile;
-use crate::folder::{FolderError, FolderPart, Written};
+use super::turning::TurningFile;
+use crate::folder::{FolderError, FolderPart, HostileArchive, Written};
 use crate::ground::disk::{Disk, SystemDisk};
 use crate::ground::{Ground, Guarded, Run, Stamp};
-use cascade_format::{Block, Layout};
+use cascade_format::{Block, BlockHash, Have, Layout};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// An open data file, complete or not, and its layout. What is written to a guarded one goes through
 /// here, so that the writes of others can be told from ours. No position is shared, so any thread may use it.
@@ -18,6 +19,8 @@ use std::sync::atomic::AtomicBool;
 pub struct DataFile {
     medium: Medium,
     path: PathBuf,
+    /// Where it is since it has turned into a folder.
+    turned: OnceLock<PathBuf>,
     layout: Layout,
     disk: Arc<dyn Disk>,
 }
@@ -29,6 +32,8 @@ enum Medium {
     There(Box<dyn Guarded>),
     /// A folder that is downloaded.
     Folder(Box<FolderPart>),
+    /// A file that may turn out to be one, or has.
+    Turning(Box<TurningFile>),
 }
 
 impl DataFile {
@@ -41,7 +46,7 @@ impl DataFile {
     /// The same, on a disk of any kind.
     #[must_use]
     pub fn on_disk(file: File, path: &Path, layout: Layout, disk: Arc<dyn Disk>) -> Self {
-        Self { medium: Medium::There(Box::new(GuardedFile::new(file))), path: path.to_owned(), layout, disk }
+        Self { disk, ..Self::of(Box::new(GuardedFile::new(file)), path, layout) }
     }
 
     /// Takes what the bytes are on.
@@ -57,13 +62,20 @@ impl DataFile {
     }
 
     fn at(medium: Medium, path: &Path, layout: Layout) -> Self {
-        Self { medium, path: path.to_owned(), layout, disk: Arc::new(SystemDisk) }
+        Self { medium, path: path.to_owned(), turned: OnceLock::new(), layout, disk: Arc::new(SystemDisk) }
+    }
+
+    /// Takes a part file that holds `have`, and may turn out to be the archive of a folder.
+    #[must_use]
+    pub fn that_may_turn(file: File, path: &Path, layout: Layout, have: &Have) -> Self {
+        Self::at(Medium::Turning(Box::new(TurningFile::new(file, layout, have))), path, layout)
     }
 
     fn guarded(&self) -> &dyn Guarded {
         match &self.medium {
             Medium::There(there) => &**there,
             Medium::Folder(folder) => &**folder,
+            Medium::Turning(file) => &**file,
         }
     }
 
@@ -72,7 +84,64 @@ impl DataFile {
         match &self.medium {
             Medium::There(_) => None,
             Medium::Folder(folder) => Some(folder),
+            Medium::Turning(file) => file.folder(),
         }
+    }
+
+    fn turning(&self) -> Option<&TurningFile> {
+        match &self.medium {
+            Medium::Turning(file) => Some(file),
+            Medium::There(_) | Medium::Folder(_) => None,
+        }
+    }
+
+    /// The file is the archive of a folder, which is at `files`: blocks that are begun from now on go to what `into` makes
+    /// of it, and the file keeps its first `head_len` bytes when all others have been [moved](Self::move_over).
+    ///
+    /// # Errors
+    /// Those of `into`; then nothing has changed here. It is no file that [may turn](Self::that_may_turn).
+    pub fn turn(
+        &self,
+        files: &Path,
+        head_len: u64,
+        into: impl FnOnce(&File) -> io::Result<FolderPart>,
+    ) -> io::Result<()> {
+        self.turning().ok_or(io::ErrorKind::Unsupported)?.turn(head_len, into)?;
+        let _ = self.turned.set(files.to_owned());
+        Ok(())
+    }
+
+    /// Whether `block` is still in the file that has turned.
+    #[must_use]
+    pub fn is_left(&self, block: Block) -> bool {
+        self.turning().is_some_and(|file| file.is_left(block))
+    }
+
+    /// Whether the file that has turned may be longer than its head.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.turning().is_some_and(TurningFile::has_left)
+    }
+
+    /// Moves a verified block out of the file that has turned, if it is there. `false`: it has not this hash, and stays.
+    ///
+    /// # Errors
+    /// The file system's own; [`HostileArchive`].
+    pub fn move_over(&self, block: Block, hash: BlockHash) -> io::Result<bool> {
+        let Some(file) = self.turning() else { return Ok(true) };
+        let fits = |folder: &FolderPart| match folder.is_canonical(block) {
+            true => Ok(()),
+            false => Err(io::Error::other(HostileArchive(block))),
+        };
+        file.move_over(block, hash, fits)
+    }
+
+    /// Cuts the file that has turned, if nothing is left in it and nobody reads it.
+    ///
+    /// # Errors
+    /// The file system's own.
+    pub fn cut(&self) -> io::Result<()> {
+        self.turning().map_or(Ok(()), TurningFile::cut)
     }
 
     /// What its bytes are read from.
@@ -87,16 +156,16 @@ impl DataFile {
         self.guarded().file()
     }
 
-    /// Where the file was when it was opened.
+    /// Where the file was when it was opened, or where the folder is into which it has turned.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.turned.get().unwrap_or(&self.path)
     }
 
     /// The file that has changed, where it is known: one below a folder.
     #[must_use]
     pub fn changed_path(&self) -> PathBuf {
-        self.guarded().first_changed().unwrap_or_else(|| self.path.clone())
+        self.guarded().first_changed().unwrap_or_else(|| self.path().to_owned())
     }
 
     /// What makes it durable.
@@ -121,7 +190,7 @@ impl DataFile {
     /// Whether [`DataFile::path`] still leads to this file, without a link between.
     #[must_use]
     pub fn has_its_name(&self) -> bool {
-        self.guarded().is_at(&self.path)
+        self.guarded().is_at(self.path())
     }
 
     /// From now on, another program that writes to the file is found out. It looked like `stamp` when its bytes
@@ -196,7 +265,8 @@ impl DataFile {
     /// folder. Asked when the block has the right hash.
     #[must_use]
     pub fn is_canonical(&self, block: Block) -> bool {
-        self.folder().is_none_or(|folder| folder.is_canonical(block))
+        // Of a block that is left in a file, that is found out when it is moved.
+        self.folder().is_none_or(|folder| self.is_left(block) || folder.is_canonical(block))
     }
 
     /// Makes what a complete folder has besides its files' bytes, and compares all that there is.
@@ -225,7 +295,7 @@ impl DataFile {
     /// # Errors
     /// The file system's own.
     pub fn rename(&self, to: &Path) -> io::Result<Option<Stamp>> {
-        self.folder().ok_or(io::ErrorKind::Unsupported)?.rename(&*self.disk, &self.path, to)
+        self.folder().ok_or(io::ErrorKind::Unsupported)?.rename(&*self.disk, self.path(), to)
     }
 
     /// Gives the file the length of its layout.

@@ -41,6 +41,9 @@ pub enum PrepareError {
         /// Why.
         why: String,
     },
+    /// What has the name of the file for parts of an origin's file is not one.
+    #[error("{} is in the way, and not what was kept of this file; move it away, or leave --cache out", .0.display())]
+    ForeignCache(PathBuf),
     /// What has the part file's name, and all other names that were tried, may not be written to.
     #[error("{} is in the way, and not a regular file with one name; move it away, or name another place with -o", .0.display())]
     InTheWay(PathBuf),

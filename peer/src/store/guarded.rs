@@ -5,7 +5,7 @@ use super::reserve::{punch, reserve};
 use super::watch::Watch;
 use crate::ground::disk::Disk;
 use crate::ground::file::write_all_at;
-use crate::ground::{Ground, Guarded, Run, Stamp};
+use crate::ground::{AsFile, Ground, Guarded, Run, Stamp};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -31,7 +31,7 @@ impl GuardedFile {
     }
 
     /// Does something to the file that moves its stamp.
-    fn as_ours<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(super) fn as_ours<T>(&self, work: impl FnOnce() -> T) -> T {
         let guarded = {
             let mut guard = self.lock();
             let guarded = guard.own.is_guarded();
@@ -53,6 +53,12 @@ impl GuardedFile {
 
     fn lock(&self) -> MutexGuard<'_, Guard> {
         self.guard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsFile for GuardedFile {
+    fn as_file(&self) -> &File {
+        &self.file
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`record`] | what was found by checking a file, kept from run to run |
 //! | [`given`] | what was given of it to others |
 //! | [`shared`] | one file as the serving threads see it |
+//! | `turning` | a part file that may turn out to be the archive of a folder |
 //! | [`finish`] | giving a complete file its name |
 
 pub(crate) mod closed_file;
@@ -31,6 +32,7 @@ pub mod prepare;
 pub mod record;
 mod reserve;
 pub mod shared;
+mod turning;
 pub mod watch;
 
 pub use data_file::DataFile;

@@ -19,6 +19,7 @@ mod kept;
 mod room;
 
 pub(crate) use found::{Found, Trust};
+pub(crate) use kept::{KeptFile, kept_path};
 
 use super::error::{PrepareError, io_error};
 use super::part::{self, Part, move_aside, part_path};
@@ -161,7 +162,11 @@ impl Preparation<'_> {
         };
         let (part, mut have, on_disk) = self.open_part(&target, folder)?;
         let stamp = Stamp::of(&part.file).map_err(|error| io_error("look at", &part.path, error))?;
-        let data = DataFile::new(part.file, &part.path, *self.metafile.layout());
+        let layout = *self.metafile.layout();
+        let data = match Head::of(layout.length()) {
+            Some(_) => DataFile::that_may_turn(part.file, &part.path, layout, &have),
+            None => DataFile::new(part.file, &part.path, layout),
+        };
         data.guard(stamp);
         let copied = match old {
             Some((old, old_have)) => self.copy(&old, &old_have, &data, &mut have, &target)?,

@@ -5,7 +5,7 @@ use super::{DataFile, Given};
 use crate::ground::{HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
 use crate::origin::Fetcher;
-use cascade_format::{Block, CascadeHash, Have, Layout};
+use cascade_format::{Block, BlockHash, CascadeHash, Have, Layout};
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -263,6 +263,25 @@ impl Shared {
         self.data.drop_cache();
         self.tell(Trouble::Sync(told));
         Err(error)
+    }
+
+    /// Moves `block`, which must have this hash, out of a file that has turned into a folder, if it is there and
+    /// believed.
+    ///
+    /// # Errors
+    /// Those of [`DataFile::move_over`].
+    pub fn move_over(&self, block: Block, hash: BlockHash) -> io::Result<()> {
+        // A sync that fails takes back what was moved before it began, or nothing of it.
+        let _no_sync = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.ledger().doubtful().is_some() || !self.have.has(block) {
+            return Ok(());
+        }
+        if !self.data.move_over(block, hash)? {
+            self.found_wrong();
+        }
+        // It is in another place, and perhaps not yet on the disk. What is in doubt is looked at anyway.
+        let _ = self.ledger().published(block);
+        Ok(())
     }
 
     fn withdraw(&self, doubtful: &Have) {

@@ -142,9 +142,10 @@ impl Plan {
         self.known.changed = true;
     }
 
-    /// From now on these blocks are asked for before all others: they tell what the rest is.
-    pub fn want_first(&mut self, blocks: Range<u64>) {
-        self.assignment.want_first(blocks);
+    /// From now on these blocks are asked for before all others: they tell what the rest is. `at_once`: and perhaps that
+    /// much of it is not needed, so a peer is asked for nothing else before.
+    pub fn want_first(&mut self, blocks: Range<u64>, at_once: bool) {
+        self.assignment.want_first(blocks, at_once);
     }
 
     /// The next thing to do. Call it after every `handle_*` and at [`Plan::next_wakeup`], until `None`.

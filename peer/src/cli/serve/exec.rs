@@ -93,7 +93,7 @@ async fn run(command: OsString, file: Serving, say: mpsc::Sender<(PathBuf, Said)
     let path = file.path.clone();
     let how = match file.how {
         How::Downloaded => "downloaded",
-        How::Known | How::Checked => "checked",
+        How::Known | How::Checked | How::Origin => "checked",
     };
     let child = Command::new("/bin/sh")
         .arg("-c")

@@ -20,7 +20,7 @@ impl Shelf {
 
     pub(super) fn forget_description(&mut self, id: u32) {
         let Some(item) = self.items.get_mut(&id) else { return };
-        item.checked = None;
+        (item.checked, item.remote, item.failures) = (None, false, 0);
         if let Some(before) = item.described.take() {
             self.leave(id, before.hash);
         }
@@ -39,7 +39,7 @@ impl Shelf {
     /// Nothing is known of its blocks.
     pub(super) fn forget_blocks(&mut self, id: u32) {
         if let Some(item) = self.items.get_mut(&id) {
-            item.checked = None;
+            (item.checked, item.remote) = (None, false);
         }
         self.choose_for(id);
     }
@@ -56,17 +56,24 @@ impl Shelf {
         let items = || ids.iter().filter_map(|id| Some((*id, self.items.get(id)?)));
         let best = items()
             .filter(|(_, item)| item.state != State::Downloading)
-            .filter_map(|(id, item)| Some((item.checked.as_ref()?.count(), std::cmp::Reverse(id), item)))
-            .max_by_key(|(count, id, _)| (*count, *id));
+            .filter_map(|(id, item)| {
+                // What is here is better than what must be fetched.
+                Some(((item.given()?, item.checked.is_some(), std::cmp::Reverse(id)), item))
+            })
+            .max_by_key(|(rank, _)| *rank);
         let served = self.published.get(&hash).copied();
         match best {
-            Some((_, std::cmp::Reverse(id), item)) => {
-                let Some(checked) = item.checked.clone() else { return };
-                let chosen = (id, checked.stamp);
+            Some(((.., std::cmp::Reverse(id)), item)) => {
+                let chosen = (id, item.checked.as_ref().map(|checked| checked.stamp));
                 if served != Some(chosen) {
-                    let path = Arc::clone(&item.path);
+                    let (path, described) = (Arc::clone(&item.path), item.described);
+                    let act = match (item.checked.clone(), described) {
+                        (Some(checked), _) => Act::Publish(path, checked),
+                        (None, Some(described)) => Act::PublishRemote(path, described),
+                        (None, None) => return,
+                    };
                     self.published.insert(hash, chosen);
-                    self.acts.push_back(Act::Publish(path, checked));
+                    self.acts.push_back(act);
                 }
                 if self.registered.insert(hash) {
                     self.acts.push_back(Act::Register(hash));

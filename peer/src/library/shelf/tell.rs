@@ -32,13 +32,18 @@ impl Shelf {
 
     pub(super) fn tell_serving(&mut self, id: u32) {
         let Some(item) = self.items.get_mut(&id) else { return };
-        let (Some(checked), metafile) = (&item.checked, item.path.to_path_buf()) else { return };
-        let Described { hash, layout, .. } = checked.described;
-        let how = match std::mem::replace(&mut item.how, How::Checked) {
-            How::Downloaded => How::Downloaded,
-            How::Known | How::Checked => checked.how,
+        let (Some(Described { hash, layout, .. }), metafile) = (item.described, item.path.to_path_buf())
+        else {
+            return;
         };
-        let (have, path) = (checked.count(), data_of(&item.path));
+        let (have, how) = match &item.checked {
+            Some(checked) if item.how == How::Downloaded => (checked.count(), How::Downloaded),
+            Some(checked) => (checked.count(), checked.how),
+            None if item.remote => (0, How::Origin),
+            None => return,
+        };
+        item.how = How::Checked;
+        let path = data_of(&item.path);
         let served = self.published.get(&hash).map(|(there, _)| *there);
         if let Some(other) = served.filter(|there| *there != id) {
             let (name, other) = (metafile.display(), self.path(other));

@@ -69,7 +69,7 @@ const HASH: CascadeHash = CascadeHash([1; 32]);
 
 /// A shelf on which `a` is served.
 fn serving() -> (Shelf, Look) {
-    let mut shelf = Shelf::new(false);
+    let mut shelf = Shelf::new(Missing::Told);
     let there = look(stamp(1, 100), Some((stamp(2, 100), false)));
     shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there.clone())]));
     inspect(&mut shelf, at(0), false, Outcome::Checked(checked(1, stamp(2, 100), How::Known)));
@@ -79,7 +79,7 @@ fn serving() -> (Shelf, Look) {
 
 #[test]
 fn what_is_known_from_earlier_runs_is_served_at_once() {
-    let mut shelf = Shelf::new(false);
+    let mut shelf = Shelf::new(Missing::Told);
     let there = look(stamp(1, 100), Some((stamp(2, 100), false)));
     shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there)]));
     assert!(shelf.is_looking());
@@ -90,13 +90,13 @@ fn what_is_known_from_earlier_runs_is_served_at_once() {
         matches!(acts[..], [Act::Publish(..), Act::Register(_), Act::Tell(Told::Serving(_))]),
         "{acts:?}"
     );
-    assert_eq!(shelf.tally(), Tally { files: 1, bytes: 10, unchecked: 0, missing: 0 });
+    assert_eq!(shelf.tally(), Tally { files: 1, bytes: 10, unchecked: 0, missing: 0, remote: 0 });
     assert_eq!(shelf.next_wakeup(at(0)), None, "nothing else is to be done");
 }
 
 #[test]
 fn what_is_being_copied_is_left_alone_until_it_is_quiet() {
-    let mut shelf = Shelf::new(false);
+    let mut shelf = Shelf::new(Missing::Told);
     for second in 0..5 {
         // It grows.
         let there = look(stamp(1, 100), Some((stamp(2, -i128::from(second)), false)));
@@ -117,7 +117,7 @@ fn what_is_being_copied_is_left_alone_until_it_is_quiet() {
 
 #[test]
 fn what_changes_while_it_is_looked_at_is_looked_at_again() {
-    let mut shelf = Shelf::new(false);
+    let mut shelf = Shelf::new(Missing::Told);
     let there = |age| look(stamp(1, 100), Some((stamp(2, age), false)));
     shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there(100))]));
     let job = shelf.poll_job(false).unwrap();
@@ -181,7 +181,7 @@ fn what_is_removed_is_served_no_longer_and_trackers_hear_it() {
 
 #[test]
 fn a_folder_that_cannot_be_read_for_a_moment_changes_nothing() {
-    let mut shelf = Shelf::new(false);
+    let mut shelf = Shelf::new(Missing::Told);
     let there = look(stamp(1, 100), Some((stamp(2, 100), false)));
     shelf.handle_scan(at(0), WALL, scan_of(&[("d/a.cascade", there)]));
     inspect(&mut shelf, at(0), false, Outcome::Checked(checked(1, stamp(2, 100), How::Known)));
@@ -209,7 +209,7 @@ fn another_cascade_file_of_the_same_name_is_another_file() {
 
 #[test]
 fn of_two_with_the_same_hash_one_is_served_and_the_other_takes_its_place() {
-    let mut shelf = Shelf::new(false);
+    let mut shelf = Shelf::new(Missing::Told);
     let there = |inode| look(stamp(inode, 100), Some((stamp(inode + 1, 100), false)));
     shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there(1)), ("b.cascade", there(11))]));
     inspect(&mut shelf, at(0), false, Outcome::Checked(partial(1, stamp(2, 100), 1)));
@@ -240,7 +240,7 @@ fn a_second_equal_one_is_told_of_once() {
 #[test]
 fn a_bad_one_is_told_of_once_and_tried_again_only_if_that_may_pass() {
     for passing in [false, true] {
-        let mut shelf = Shelf::new(false);
+        let mut shelf = Shelf::new(Missing::Told);
         let there = look(stamp(1, 100), None);
         shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there)]));
         for round in 0..2 {
@@ -257,7 +257,7 @@ fn a_bad_one_is_told_of_once_and_tried_again_only_if_that_may_pass() {
 
 #[test]
 fn a_folder_is_walked_through_twice_before_it_is_read() {
-    let mut shelf = Shelf::new(false);
+    let mut shelf = Shelf::new(Missing::Told);
     let there = look(stamp(1, 100), Some((stamp(2, 100), true)));
     let tree = |number: u8| Stamp { files: Some([number; 32].into()), ..stamp(2, 100) };
     shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there)]));
@@ -286,7 +286,7 @@ fn a_folder_is_walked_through_twice_before_it_is_read() {
 }
 
 fn missing() -> (Shelf, Look) {
-    let mut shelf = Shelf::new(true);
+    let mut shelf = Shelf::new(Missing::Downloaded);
     let there = look(stamp(1, 100), None);
     shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there.clone())]));
     inspect(&mut shelf, at(0), false, Outcome::NoData(described(1)));
@@ -332,7 +332,7 @@ fn a_download_that_fails_is_tried_again_later_and_one_that_is_put_off_soon() {
 
 #[test]
 fn what_is_kept_is_told_and_served_as_far_as_it_is_right_and_looked_at_when_it_changes() {
-    let mut shelf = Shelf::new(true);
+    let mut shelf = Shelf::new(Missing::Downloaded);
     let there = look(stamp(1, 100), Some((stamp(2, 100), false)));
     shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there)]));
     inspect(&mut shelf, at(0), false, Outcome::Checked(partial(1, stamp(2, 100), 1)));
@@ -363,7 +363,7 @@ fn a_download_ends_with_its_cascade_file() {
 
 #[test]
 fn what_somebody_has_changed_is_not_overwritten_by_a_download() {
-    let mut shelf = Shelf::new(true);
+    let mut shelf = Shelf::new(Missing::Downloaded);
     let there = look(stamp(1, 100), Some((stamp(2, 100), false)));
     shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there.clone()), ("b.cascade", there)]));
     let mut work = partial(1, stamp(2, 100), 1);
@@ -372,4 +372,80 @@ fn what_somebody_has_changed_is_not_overwritten_by_a_download() {
     assert!(!shelf.has_download(at(0)), "it was complete once");
     inspect(&mut shelf, at(0), false, Outcome::Checked(partial(2, stamp(2, 100), 1)));
     assert_eq!(shelf.poll_download(at(0)).unwrap().hash, CascadeHash([2; 32]));
+}
+
+/// A shelf on which `a` is served from an origin.
+fn remote() -> (Shelf, Look) {
+    let mut shelf = Shelf::new(Missing::Remote);
+    let there = look(stamp(1, 100), None);
+    shelf.handle_scan(at(0), WALL, scan_of(&[("a.cascade", there.clone())]));
+    inspect(&mut shelf, at(0), false, Outcome::NoData(described(1)));
+    let acts = acts(&mut shelf);
+    let [Act::PublishRemote(path, what), Act::Register(HASH), Act::Tell(Told::Serving(serving))] = &acts[..]
+    else {
+        panic!("{acts:?}")
+    };
+    assert!(&**path == Path::new("a.cascade") && *what == described(1));
+    assert!(serving.how == How::Origin && serving.have == 0 && serving.blocks == 2);
+    assert_eq!(shelf.tally(), Tally { files: 1, bytes: 10, remote: 1, ..Tally::default() });
+    (shelf, there)
+}
+
+#[test]
+fn what_has_no_data_is_served_from_the_origin_until_it_has() {
+    let (mut shelf, _) = remote();
+    let data = look(stamp(1, 100), Some((stamp(2, 0), false)));
+    shelf.handle_scan(at(5), WALL, scan_of(&[("a.cascade", data.clone())]));
+    let withdrawn = acts(&mut shelf);
+    assert!(matches!(withdrawn[..], [Act::Withdraw { hash: HASH, known: true }]), "{withdrawn:?}");
+    shelf.handle_scan(at(8), WALL, scan_of(&[("a.cascade", data)]));
+    inspect(&mut shelf, at(8), false, Outcome::Checked(checked(1, stamp(2, 0), How::Known)));
+    let served = acts(&mut shelf);
+    assert!(matches!(served[..], [Act::Publish(..), Act::Tell(Told::Serving(_))]), "{served:?}");
+    // And when the data goes, the origin still has it.
+    shelf.handle_scan(at(20), WALL, scan_of(&[("a.cascade", look(stamp(1, 100), None))]));
+    inspect(&mut shelf, at(20), false, Outcome::NoData(described(1)));
+    let acts = acts(&mut shelf);
+    assert!(acts.iter().any(|act| matches!(act, Act::PublishRemote(..))), "{acts:?}");
+}
+
+#[test]
+fn an_origin_that_does_not_have_a_file_is_told_once_and_tried_again_later_and_later() {
+    let (mut shelf, _) = remote();
+    let mut now = at(10);
+    for pause in [60, 120, 240] {
+        shelf.handle_remote_failed(now, HASH, "no such object");
+        let left_out = acts(&mut shelf);
+        let expected: &[_] = &[Act::Withdraw { hash: HASH, known: false }, Act::Unregister(HASH)];
+        assert_eq!(&left_out[..2], expected);
+        assert_eq!(told(&left_out).len(), usize::from(pause == 60), "{left_out:?}");
+        assert_eq!(shelf.next_wakeup(now), Some(now + at(pause)));
+        now += at(pause);
+        shelf.handle_time(now);
+        inspect(&mut shelf, now, false, Outcome::NoData(described(1)));
+        let again = acts(&mut shelf);
+        assert!(matches!(again[..], [Act::PublishRemote(..), Act::Register(HASH)]), "{again:?}");
+    }
+    shelf.handle_woken(HASH);
+    assert!(matches!(acts(&mut shelf)[..], [Act::Tell(Told::Serving(_))]), "it is there at last");
+    shelf.handle_woken(HASH);
+    assert!(acts(&mut shelf).is_empty());
+    shelf.handle_remote_failed(now, HASH, "no such object");
+    assert_eq!(told(&acts(&mut shelf)).len(), 1);
+    assert_eq!(shelf.next_wakeup(now), Some(now + at(60)), "from the start");
+}
+
+#[test]
+fn a_file_that_is_here_is_better_than_one_that_must_be_fetched_and_part_of_one_is_not() {
+    let (mut shelf, there) = remote();
+    let here = look(stamp(3, 100), Some((stamp(4, 100), false)));
+    let both = [("a.cascade", there), ("b.cascade", here)];
+    shelf.handle_scan(at(1), WALL, scan_of(&both));
+    inspect(&mut shelf, at(1), false, Outcome::Checked(partial(1, stamp(4, 100), 1)));
+    assert!(published(&acts(&mut shelf)).is_empty());
+    let (mut shelf, there) = remote();
+    let here = look(stamp(3, 100), Some((stamp(4, 100), false)));
+    shelf.handle_scan(at(1), WALL, scan_of(&[("a.cascade", there), ("b.cascade", here)]));
+    inspect(&mut shelf, at(1), false, Outcome::Checked(checked(1, stamp(4, 100), How::Known)));
+    assert_eq!(published(&acts(&mut shelf)), [Path::new("b.cascade")]);
 }

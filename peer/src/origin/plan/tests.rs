@@ -8,7 +8,8 @@ const MIB: u64 = 1 << 20;
 
 fn plan(length: u64, block: u64, bound: Option<u64>) -> Plan {
     let layout = Layout::new(length, block).unwrap();
-    let (plan, dropped) = Plan::new(layout, &Have::none(&layout), bound);
+    let share = bound.map(|bound| Share::alone(layout, bound));
+    let (plan, dropped) = Plan::new(layout, &Have::none(&layout), share);
     assert!(dropped.is_empty());
     plan
 }

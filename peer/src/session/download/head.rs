@@ -1,12 +1,11 @@
 //! Finding out whether a file is the archive of a folder, by its first bytes.
 
 use super::Session;
-use crate::folder::{Found, Head, HeadError, HostileArchive};
+use crate::folder::{Found, Head, HeadError};
 use crate::session::download::Halted;
 use crate::session::download_error::DownloadError;
+use crate::session::mover::turn;
 use crate::store::{Place, PrepareError, Shared};
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes of a head that are read between two looks at the plan: some milliseconds of work.
@@ -19,13 +18,16 @@ pub(super) fn head(shared: &Shared, place: &Place) -> Option<Head> {
 }
 
 impl Session {
-    /// Looks at as much of the head as has come. `Some`: it is all there, and the download must begin anew.
-    pub(super) fn look_at_head(&mut self) -> Result<Option<Halted>, DownloadError> {
+    /// Looks at as much of the head as has come. `Some`: the download must begin anew.
+    pub(super) async fn look_at_head(&mut self) -> Result<Option<Halted>, DownloadError> {
         let Some(head) = self.head.take() else { return Ok(None) };
         let shared = Arc::clone(&self.shared);
         let (layout, at) = (shared.layout(), head.at());
         let blocks = layout.block_at(head.end() - 1).map_or(layout.blocks(), |last| last.number() + 1);
-        self.plan.want_first(0..blocks);
+        // Then it begins anew: with what is right of an earlier version, or under another name.
+        let (as_tar, earlier) =
+            (self.download.as_tar.is_some(), self.download.from.is_some() || self.download.update);
+        self.plan.want_first(0..blocks, as_tar || earlier);
         let mut until = at;
         while let Some(block) = layout.block_at(until).filter(|block| shared.have().has(*block))
             && until < at + STEP_LEN
@@ -36,20 +38,26 @@ impl Session {
             self.head = Some(head);
             return Ok(None);
         }
-        let as_tar = self.download.as_tar.is_some();
         match head.read(shared.data().ground(), until) {
             // The first bytes tell whether it is an archive; the rest of it may be as it likes.
-            Ok((Found::More, Some(more))) if as_tar && more.is_folder() => self.plan.want_first(0..0),
+            Ok((Found::More, Some(more))) if as_tar && more.is_folder() => self.plan.want_first(0..0, false),
             Ok((Found::More, more)) => self.head = more,
             Ok((Found::File, _)) if as_tar => return Ok(Some(Halted::Plain)),
-            Ok((Found::Folder(_), _)) | Err(HeadError::Refused(_)) if as_tar => self.plan.want_first(0..0),
+            Ok((Found::Folder(_), _)) | Err(HeadError::Refused(_)) if as_tar => {
+                self.plan.want_first(0..0, false);
+            }
             Ok((Found::File, _)) if self.target.is_dir() => {
                 let what = "a folder, and this is a file";
                 let path = self.target.clone();
                 return Err(DownloadError::Prepare(PrepareError::NotAFile { path, what }));
             }
-            Ok((Found::File, _)) => self.plan.want_first(0..0),
-            Ok((Found::Folder(_), _)) => return Ok(Some(Halted::Folder)),
+            Ok((Found::File, _)) => self.plan.want_first(0..0, false),
+            Ok((Found::Folder(_), _)) if earlier => return Ok(Some(Halted::Folder)),
+            Ok((Found::Folder(archive), _)) => {
+                self.plan.want_first(0..0, false);
+                let path = turn(&self.shared, *archive, &self.target).await?;
+                self.place = Place::Part { path, new: false, target: None };
+            }
             Err(HeadError::Refused(refused)) => {
                 return Err(DownloadError::Hostile { target: self.target.clone(), why: refused.to_string() });
             }
@@ -67,12 +75,4 @@ impl Session {
         let next = self.head.as_ref().and_then(|head| shared.layout().block_at(head.at()));
         self.recovery.is_none() && next.is_some_and(|block| shared.have().has(block))
     }
-}
-
-pub(super) fn is_hostile(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|cause| cause.is::<HostileArchive>())
-}
-
-pub(super) fn hostile(target: &Path, error: &io::Error) -> DownloadError {
-    DownloadError::Hostile { target: target.to_owned(), why: error.to_string() }
 }

@@ -2,18 +2,24 @@
 
 use super::{EVENTS, Session};
 use crate::check::check;
+use crate::folder::HostileArchive;
+use crate::ground::disk::is_full;
 use crate::link::{FileContext, LinkEvent, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::session::conclude::{Concluded, Conclusion, remember, sync_folder};
 use crate::session::download_error::DownloadError;
 use crate::session::engine::Engine;
 use crate::session::event::{Event, Observer};
+use crate::session::keeper::Failed;
 use crate::session::links::LinkSet;
+use crate::session::mover::move_over;
 use crate::session::recovery::{Aftermath, Cause, Recovery, blocking};
 use crate::store::ledger::MAX_FAILED_SYNCS;
 use crate::store::{Place, Shared};
 use cascade_swarm::ask::LinkId;
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -84,6 +90,22 @@ impl Session {
                 Ok(Concluded::Named)
             }
             Place::Part { path, target, .. } => {
+                let (shared, metafile) = (Arc::clone(&self.shared), Arc::clone(&self.download.metafile));
+                let stop = self.engine.stop.clone();
+                let moved =
+                    blocking(move || move_over(&shared, &metafile, &|| stop.flag().load(Ordering::Relaxed)));
+                match moved.await? {
+                    Ok(()) if self.engine.stop.flag().load(Ordering::Relaxed) => {
+                        return Err(DownloadError::Interrupted);
+                    }
+                    Ok(()) if self.is_in_doubt() => return Ok(Concluded::Doubted),
+                    Ok(()) => {}
+                    Err(source) if is_full(&source) => {
+                        self.halt(Cause::Full(source), observer);
+                        return Ok(Concluded::Doubted);
+                    }
+                    Err(source) => return Err(self.not_written(source)),
+                }
                 let conclusion = Conclusion {
                     shared: Arc::clone(&self.shared),
                     metafile: Arc::clone(&self.download.metafile),
@@ -94,6 +116,24 @@ impl Session {
                 };
                 conclusion.run().await
             }
+        }
+    }
+
+    /// The disk refuses data; or a block with the right hash is not what the archive can have there.
+    pub(super) fn not_written(&self, source: io::Error) -> DownloadError {
+        if source.get_ref().is_some_and(|cause| cause.is::<HostileArchive>()) {
+            return DownloadError::Hostile { target: self.target.clone(), why: source.to_string() };
+        }
+        DownloadError::Disk { path: self.shared.data().path().to_owned(), source }
+    }
+
+    /// What was written cannot be kept.
+    pub(super) fn not_kept(&self, failed: Failed) -> DownloadError {
+        match failed {
+            Failed::Folder(source) => {
+                DownloadError::Folder { path: self.shared.data().path().to_owned(), source }
+            }
+            Failed::Move(source) => self.not_written(source),
         }
     }
 
@@ -118,7 +158,7 @@ impl Session {
         }
         self.wrong_hashes += 1;
         if self.wrong_hashes == MAX_FAILED_SYNCS {
-            return Err(DownloadError::Sync { path, source: std::io::ErrorKind::InvalidData.into() });
+            return Err(DownloadError::Sync { path, source: io::ErrorKind::InvalidData.into() });
         }
         self.halt(Cause::FileHash, observer);
         Ok(Concluded::Doubted)

@@ -26,13 +26,10 @@ impl Session {
                 }
                 self.plan.handle_peers(self.start.elapsed(), Source::Tracker(answer.number), &list.peers);
                 self.note(format!("tracker {tracker} knows {} peers", list.peers.len()));
-                observer.event(Event::Tracker { tracker, peers: list.peers.len() });
             }
-            Err(error) => {
-                self.note(format!("tracker {tracker}: {error}"));
-                observer.event(Event::TrackerFailed { tracker, error: error.to_string() });
-            }
+            Err(error) => self.note(format!("tracker {tracker}: {error}")),
         }
+        observer.event(Event::of_tracker(&answer));
         self.answers.insert(answer.number, answer);
     }
 

@@ -100,7 +100,7 @@ impl Preparation<'_> {
         target: &Path,
     ) -> Result<Prepared, PrepareError> {
         let (files, layout) = (place.files(), *self.metafile.layout());
-        let head_end = layout.block_at(archive.head_len() - 1).map_or(0, |block| layout.range(block).end);
+        let head_end = folder::head_end(&archive, &layout);
         let failed = |error| io_error("open", &files, error);
         if !files.is_dir() {
             fs::create_dir(&files).map_err(failed)?;
@@ -118,13 +118,13 @@ impl Preparation<'_> {
         }
         let found = self.known_or_checked(&files, &part)?;
         let (mut have, mut on_disk) = (found.have, found.on_disk);
-        let taken = from.and_then(|from| Taken::of(from, part.taken(&have)));
-        part.move_out(&have, self.cancel).map_err(|error| self.interrupted_or("copy", target, error))?;
-        let data = DataFile::of_folder(part, &files, layout);
-        self.check_room_for(&have, &files)?;
         // What came before it was known that it is a folder.
         let came = check(head, self.metafile, 0..layout.blocks(), &|_| (), self.cancel);
         let came = came.map_err(|error| self.interrupted_or("read", &place.head(), error))?;
+        let taken = from.and_then(|from| Taken::of(from, part.taken(&have, &came)));
+        part.move_out(&have, self.cancel).map_err(|error| self.interrupted_or("copy", target, error))?;
+        let data = DataFile::of_folder(part, &files, layout);
+        self.check_room_for(&have, &files)?;
         match self.copy(head, &came, &data, &mut have, target) {
             Ok(copied) => {
                 on_disk &= copied == 0;

@@ -29,9 +29,9 @@ impl Chooser {
         Self { picker: Picker::new(order, tuning), first: First::default(), behind: false }
     }
 
-    /// From now on these blocks are asked for before all others.
-    pub(super) fn want_first(&mut self, blocks: Range<u64>) {
-        self.first = First::of(blocks);
+    /// See [`super::first`].
+    pub(super) fn want_first(&mut self, blocks: Range<u64>, at_once: bool) {
+        self.first = First::of(blocks, at_once);
     }
 
     /// Compares this peer with the others.

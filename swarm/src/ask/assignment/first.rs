@@ -9,49 +9,50 @@ use core::ops::Range;
 
 /// Such blocks.
 #[derive(Debug, Default)]
-pub(super) struct First(Range<u64>);
+pub(super) struct First {
+    blocks: Range<u64>,
+    at_once: bool,
+}
 
 impl First {
-    pub(super) fn of(blocks: Range<u64>) -> Self {
-        Self(blocks)
+    /// `at_once`: others may turn out not to be needed when these are there, so nothing else is asked for before.
+    pub(super) fn of(blocks: Range<u64>, at_once: bool) -> Self {
+        Self { blocks, at_once }
     }
 
-    /// The first of them that is missing and that the link may be asked for.
+    /// The first of them that is missing and that the link may be asked for. A seeder that chooses gives it to one
+    /// leecher, and the others have it from that; whether a peer is one is known when it has answered.
     pub(super) fn next_for(&self, known: &Known, now: Time, link: LinkId) -> Option<Block> {
-        if self.0.is_empty() {
+        if self.blocks.is_empty() {
             return None;
         }
         let state = known.links.get(link)?;
         let peer = known.peers.get(state.peer);
         let have = match state.told.as_ref().map(|told| &told.has) {
             Some(Has::Some(have)) => Some(have),
-            Some(Has::Everything | Has::Choosing) | None => None,
+            Some(Has::Everything) => None,
+            None if self.at_once || state.answers() > 0 => None,
+            Some(Has::Choosing) if self.at_once => None,
+            Some(Has::Choosing) | None => return None,
         };
         let may_ask = |block: &Block| peer.may_have(now, *block) && !state.requests.owes_unwanted(*block);
-        known.blocks.find_missing(have, self.0.clone()).find(may_ask)
+        known.blocks.find_missing(have, self.blocks.clone()).find(may_ask)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ask::{Action, Config, Order, Plan, Source, Tuning};
+    use crate::ask::{Action, Config, Order, Outcome, Plan, Source, Tuning};
     use alloc::boxed::Box;
     use alloc::vec::Vec;
-    use cascade_format::PeerAddr;
-    use cascade_format::{Have, Layout};
+    use cascade_format::extension::Item;
+    use cascade_format::{Have, Layout, PeerAddr};
     use core::net::IpAddr;
     use core::time::Duration;
 
-    /// The first blocks that two peers are asked for.
-    fn asked(first: Range<u64>) -> Vec<u64> {
-        let layout = Layout::new(100 << 20, 1 << 20).unwrap();
-        let config = Config { order: Order::Random, max_links: 8, tuning: &Tuning::DEFAULT };
-        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 50));
-        plan.want_first(first);
-        let addrs = [1, 2].map(|host| PeerAddr::new(IpAddr::from([10, 0, 0, host]), 7001));
-        plan.handle_peers(Time::ZERO, Source::Tracker(0), &addrs);
-        let (now, mut asked) = (Duration::from_millis(1), Vec::new());
+    fn requested(plan: &mut Plan, now: Time) -> Vec<u64> {
+        let mut asked = Vec::new();
         while let Some(action) = plan.poll_action(now) {
             match action {
                 Action::Connect { link, .. } => plan.handle_connected(now, link),
@@ -63,12 +64,44 @@ mod tests {
         asked
     }
 
+    /// The block that a peer is asked for first, and those behind it when it has told `items`.
+    fn asked(first: Range<u64>, at_once: bool, items: &[Item]) -> (u64, Vec<u64>) {
+        let layout = Layout::new(100 << 20, 1 << 20).unwrap();
+        let config = Config { order: Order::Random, max_links: 8, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 50));
+        plan.want_first(first, at_once);
+        let now = Duration::from_millis(1);
+        plan.handle_peers(now, Source::Tracker(0), &[PeerAddr::new(IpAddr::from([10, 0, 0, 1]), 7001)]);
+        let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };
+        plan.handle_connected(now, link);
+        let [opened] = requested(&mut plan, now)[..] else { panic!("one block is asked for") };
+        if !items.is_empty() {
+            plan.handle_news(now, link, items);
+        }
+        let outcome = Outcome::Verified(layout.block(opened).unwrap());
+        plan.handle_received(now, link, 1 << 20, &[outcome]);
+        (opened, requested(&mut plan, now))
+    }
+
     #[test]
-    fn what_is_wanted_first_is_asked_for_first() {
-        let [one, two] = asked(0..2)[..] else { panic!("two peers are asked") };
-        assert_eq!([one, two], [0, 1]);
-        let [one, two] = asked(7..8)[..] else { panic!("two peers are asked") };
-        assert!(one == 7 && two != 7);
-        assert!(!asked(0..0).contains(&0));
+    fn what_is_wanted_first_is_asked_for_first_when_a_peer_has_answered() {
+        let (opened, next) = asked(0..2, false, &[]);
+        assert!(opened > 1 && next.starts_with(&[0, 1]), "{opened}, {next:?}");
+        let (opened, next) = asked(7..8, false, &[Item::Everything]);
+        assert!(opened != 7 && next.starts_with(&[7]) && next.len() > 1, "{opened}, {next:?}");
+        assert!(!asked(0..0, false, &[]).1.contains(&0));
+    }
+
+    #[test]
+    fn what_is_wanted_at_once_is_asked_for_before_a_peer_has_answered() {
+        for items in [&[][..], &[Item::Everything], &[Item::Choosing]] {
+            let (opened, next) = asked(0..2, true, items);
+            assert!(opened == 0 && next.starts_with(&[1]), "{opened}, {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_seeder_that_chooses_gives_it_to_whom_it_likes() {
+        assert_eq!(asked(0..2, false, &[Item::Choosing]).1, []);
     }
 }

@@ -56,9 +56,9 @@ impl Assignment {
         Self { chooser: Chooser::new(tuning, order), endgame: Endgame::default(), stalled: false }
     }
 
-    /// From now on these blocks are asked for before all others.
-    pub(super) fn want_first(&mut self, blocks: Range<u64>) {
-        self.chooser.want_first(blocks);
+    /// See [`first`].
+    pub(super) fn want_first(&mut self, blocks: Range<u64>, at_once: bool) {
+        self.chooser.want_first(blocks, at_once);
     }
 
     /// Whether this peer has fallen behind the leechers it is linked with; as of the last look at everything.

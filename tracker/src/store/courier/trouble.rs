@@ -21,6 +21,8 @@ pub(super) struct Trouble {
     well: Option<Duration>,
     /// It answers and refuses to write.
     refuses: bool,
+    /// What was told of this trouble: that it is away, and that it refuses to write. Each is told once.
+    told: [bool; 2],
     failures: u32,
     /// It has been well once, and that was said.
     greeted: bool,
@@ -29,7 +31,16 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) const fn new(name: String) -> Self {
-        Self { name, since: None, well: None, refuses: false, failures: 0, greeted: false, line: None }
+        Self {
+            name,
+            since: None,
+            well: None,
+            refuses: false,
+            told: [false; 2],
+            failures: 0,
+            greeted: false,
+            line: None,
+        }
     }
 
     pub(super) const fn refuses(&self) -> bool {
@@ -56,8 +67,9 @@ impl Trouble {
 
     fn fail(&mut self, now: Duration, jitter: f64, what: impl FnOnce() -> String) -> Duration {
         self.well = None;
-        if self.since.is_none() {
-            self.since = Some(now);
+        self.since.get_or_insert(now);
+        let [away, refuses] = &mut self.told;
+        if !std::mem::replace(if self.refuses { refuses } else { away }, true) {
             let line =
                 format!("store {}: {}. All registrations are brought in when it is back", self.name, what());
             self.line = Some(line);
@@ -83,7 +95,7 @@ impl Trouble {
         if let (Some(since), Some(well)) = (self.since, self.well)
             && now.saturating_sub(well) >= SETTLED
         {
-            (self.since, self.failures) = (None, 0);
+            (self.since, self.failures, self.told) = (None, 0, [false; 2]);
             let secs = well.saturating_sub(since).as_secs();
             self.line =
                 Some(format!("store {}: back after {secs} s; all registrations are brought in", self.name));
@@ -95,6 +107,35 @@ impl Trouble {
         match (self.since, self.well) {
             (Some(_), Some(well)) => well + SETTLED,
             _ => Duration::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_trouble_is_told_once_until_the_store_is_back() {
+        let (mut trouble, at) = (Trouble::new("x".into()), Duration::from_secs);
+        trouble.handle_well(at(0));
+        assert_eq!(trouble.poll_line().unwrap(), "store x: connected");
+        for round in 0..2 {
+            let now = 100 * round;
+            for (number, told) in [(1, true), (2, false)] {
+                trouble.handle_lost("gone", at(now + number), 0.5);
+                assert_eq!(trouble.poll_line().is_some(), told);
+                // It answers again, and is full.
+                trouble.handle_well(at(now + number));
+                trouble.handle_refused("OOM", at(now + number), 0.5);
+                assert_eq!(trouble.poll_line().is_some_and(|line| line.contains("OOM")), told);
+            }
+            trouble.handle_well(at(now + 3));
+            trouble.handle_time(at(now + 10));
+            assert_eq!(
+                trouble.poll_line().unwrap(),
+                "store x: back after 2 s; all registrations are brought in"
+            );
         }
     }
 }

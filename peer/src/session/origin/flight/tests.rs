@@ -1,12 +1,13 @@
 use super::*;
 use crate::ground::{HaveMap, Stamp};
 use crate::origin::fetcher::Answer;
-use crate::origin::source::Boxed;
+use crate::origin::source::{Body, Boxed, Fault, Opened, Source};
 use crate::store::DataFile;
 use bytes::Bytes;
-use cascade_format::CascadeHash;
-use std::collections::VecDeque;
+use cascade_format::{BlockHash, CascadeHash, Layout};
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 /// An object in memory, and what is to happen to the next answers.
 #[derive(Debug, Default)]
@@ -83,16 +84,16 @@ fn scene(make: impl FnOnce(Vec<u8>) -> Memory) -> Scene {
     data.guard(stamp);
     let none = Have::none(&layout);
     let shared = Arc::new(Shared::new(CascadeHash([1; 32]), data, HaveMap::new(layout, &none), None));
-    let (fetcher, _) = Fetcher::new("memory".to_owned(), layout, &none, None);
+    let (fetcher, _) = Fetcher::new(layout, &none, None);
     let fetcher = Arc::new(fetcher);
     shared.fetch_from(Arc::clone(&fetcher));
     let source = Arc::new(make(bytes.clone()));
-    let permits = Arc::new(Semaphore::new(4));
-    let taken: Arc<dyn Source> = Arc::<Memory>::clone(&source);
+    let taken = Arc::<Memory>::clone(&source);
+    let objects = vec![Candidate { shown: "memory".to_owned(), source: taken }];
     Scene {
         _folder: folder,
         source,
-        flights: Flights::new(fetcher, taken, shared, metafile, permits),
+        flights: Flights::new(fetcher, shared, metafile, objects, Gate::new(None)).unwrap(),
         path,
         bytes,
     }
@@ -101,7 +102,7 @@ fn scene(make: impl FnOnce(Vec<u8>) -> Memory) -> Scene {
 impl Scene {
     fn ask(&self, number: u64) -> Answer {
         let crew = &self.flights.crew;
-        crew.fetcher.ask(crew.shared.layout().block(number).unwrap(), None)
+        crew.fetcher().ask(crew.shared().layout().block(number).unwrap(), None)
     }
 
     /// Goes on until a block is there, or the origin is given up.
@@ -127,9 +128,9 @@ async fn what_comes_in_any_pieces_is_written_and_published() {
     let lines = scene.bring(33).await.unwrap();
     scene.bring(0).await.unwrap();
     assert!(lines.is_empty(), "{lines:?}");
-    let have = scene.flights.crew.shared.have();
+    let have = scene.flights.crew.shared().have();
     assert!(have.is_complete() || have.count() >= 2);
-    while !scene.flights.crew.shared.have().is_complete() {
+    while !scene.flights.crew.shared().have().is_complete() {
         scene.flights.wait().await.unwrap();
     }
     assert!(std::fs::read(&scene.path).unwrap() == scene.bytes);
@@ -166,7 +167,7 @@ async fn an_origin_that_says_no_is_given_up() {
     scene.source.faults.lock().unwrap().extend(std::iter::repeat_with(fault).take(9));
     assert!(matches!(scene.bring(3).await, Err(OriginError::Refused { .. })));
     let Scene { flights, .. } = scene;
-    let fetcher = Arc::clone(&flights.crew.fetcher);
+    let fetcher = Arc::clone(&flights.crew.room.fetcher);
     drop(flights);
     assert!(fetcher.is_over(), "who asks is refused");
 }
@@ -192,7 +193,7 @@ async fn a_wrong_block_is_not_published_and_the_others_are() {
     assert!(matches!(scene.ask(0), Answer::Wait(_)));
     let lines = scene.bring(33).await.unwrap();
     assert!(matches!(scene.ask(2), Answer::No));
-    let shared = &scene.flights.crew.shared;
+    let shared = &scene.flights.crew.room.shared;
     assert!(!shared.have().has(shared.layout().block(2).unwrap()));
     assert_eq!(shared.have().count(), 34 - 1);
     if let Some(line) = lines.first() {

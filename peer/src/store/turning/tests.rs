@@ -1,0 +1,191 @@
+use super::*;
+use crate::ground::disk::SystemDisk;
+use proptest::prelude::*;
+
+const LENGTH: u64 = 95;
+const BLOCK: u64 = 10;
+
+fn at(number: u64) -> usize {
+    usize::try_from(number).unwrap()
+}
+
+struct Scene {
+    layout: Layout,
+    turning: TurningFile<GuardedFile>,
+    file: File,
+    folder: File,
+    bytes: Vec<u8>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let layout = Layout::new(LENGTH, BLOCK).unwrap();
+        let (file, folder) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        file.set_len(LENGTH).unwrap();
+        folder.set_len(LENGTH).unwrap();
+        let turning = TurningFile::new(file.try_clone().unwrap(), layout, &Have::none(&layout));
+        turning.guard(turning.look().unwrap());
+        let bytes = (1..).take(95).collect();
+        Self { layout, turning, file, folder, bytes }
+    }
+
+    fn block(&self, number: u64) -> Block {
+        self.layout.block(number).unwrap()
+    }
+
+    fn part(&self, range: Range<u64>) -> &[u8] {
+        &self.bytes[at(range.start)..at(range.end)]
+    }
+
+    fn write(&self, range: Range<u64>) {
+        let (one, two) = self.part(range.clone()).split_at(at(range.end - range.start) / 3);
+        let mut slices = [IoSlice::new(one), IoSlice::new(two)];
+        self.turning.write_all_at(&mut slices, range.start).unwrap();
+    }
+
+    fn turn(&self) {
+        let folder = self.folder.try_clone().unwrap();
+        let folder = GuardedFile::new(folder);
+        folder.guard(folder.look().unwrap());
+        self.turning.turn(BLOCK, |_| Ok(folder)).unwrap();
+    }
+
+    fn move_over(&self, number: u64) -> bool {
+        let block = self.block(number);
+        let hash = BlockHash::of(self.part(self.layout.range(block)));
+        self.turning.move_over(block, hash, |_| Ok(())).unwrap()
+    }
+
+    fn has(&self, ground: &dyn Ground, range: Range<u64>) -> bool {
+        let mut found = vec![0; at(range.end - range.start)];
+        ground.fill(&mut found, range.start).unwrap();
+        found == self.part(range)
+    }
+}
+
+#[test]
+fn what_was_begun_in_the_file_is_finished_there_and_moved_and_the_file_is_cut() {
+    let scene = Scene::new();
+    let turning = &scene.turning;
+    scene.write(0..10);
+    scene.write(10..15);
+    assert!(turning.file().is_some() && !turning.has_left());
+    scene.turn();
+    assert!(turning.file().is_none() && turning.is_ours());
+    scene.write(15..33);
+    scene.write(33..40);
+    assert!(scene.has(&scene.file, 0..20) && scene.has(&scene.folder, 20..40));
+    assert!(scene.has(turning, 0..40), "it is read from where it is");
+    assert_eq!(turning.run_at(12).map(|run| (run.offset, run.len)), Some((12, 8)));
+    assert_eq!(turning.last_stamp(), None, "nothing tells what is there");
+
+    assert!(!turning.move_over(scene.block(0), BlockHash::of(b"another"), |_| Ok(())).unwrap());
+    assert!(turning.is_left(scene.block(0)) && turning.is_left(scene.block(1)));
+    let hash = BlockHash::of(scene.part(0..10));
+    assert!(turning.move_over(scene.block(0), hash, |_| Err(io::ErrorKind::Other.into())).is_err());
+    assert!(turning.is_left(scene.block(0)), "what does not fit stays");
+    let reader = turning.run_at(0).unwrap();
+    assert!(scene.move_over(0) && scene.move_over(1) && scene.move_over(2));
+    assert!(!turning.is_left(scene.block(0)) && turning.last_stamp().is_some());
+    assert!(scene.has(&scene.folder, 0..40) && scene.has(turning, 0..40));
+    turning.sync(&SystemDisk).unwrap();
+    turning.cut().unwrap();
+    assert!(turning.has_left() && scene.has(&scene.file, 0..20), "it is still read");
+    drop(reader);
+    turning.cut().unwrap();
+    assert!(!turning.has_left() && turning.is_ours());
+    assert_eq!(scene.file.length().unwrap(), BLOCK);
+    assert!(scene.has(&scene.file, 0..10) && scene.has(turning, 0..40));
+}
+
+#[test]
+fn a_block_that_is_begun_anew_goes_to_the_folder_and_is_not_moved_any_more() {
+    let scene = Scene::new();
+    scene.turning.write_all_at(&mut [IoSlice::new(&[0xee; 10])], 0).unwrap();
+    scene.turn();
+    scene.write(0..10);
+    assert!(!scene.turning.is_left(scene.block(0)));
+    assert!(scene.turning.move_over(scene.block(0), BlockHash::of(&[0xee; 10]), |_| Ok(())).unwrap());
+    assert!(scene.has(&scene.folder, 0..10) && scene.has(&scene.turning, 0..10));
+}
+
+#[test]
+fn a_change_of_the_file_is_seen_as_long_as_it_is_needed() {
+    use std::os::unix::fs::FileExt;
+    let scene = Scene::new();
+    scene.write(0..10);
+    scene.turn();
+    assert!(scene.turning.is_ours());
+    // Its time moves in steps of some milliseconds.
+    while scene.turning.is_ours() {
+        scene.file.write_all_at(b"x", 50).unwrap();
+    }
+    scene.turning.guard(scene.turning.look().unwrap());
+    assert!(scene.turning.is_ours());
+    assert!(scene.move_over(0));
+    scene.turning.cut().unwrap();
+    scene.file.set_len(3).unwrap();
+    assert!(scene.turning.is_ours() && scene.has(&scene.turning, 0..10));
+}
+
+#[test]
+fn nothing_changes_where_there_is_no_folder() {
+    let scene = Scene::new();
+    scene.write(0..10);
+    let error = scene.turning.turn(BLOCK, |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    scene.write(10..20);
+    assert!(scene.turning.is_ours() && scene.turning.file().is_some() && scene.has(&scene.file, 0..20));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(u64),
+    Anew(u64),
+    Move(u64),
+    Turn,
+    Cut,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..10u64).prop_map(Step::Write),
+        1 => (0..10u64).prop_map(Step::Anew),
+        4 => (0..10u64).prop_map(Step::Move),
+        1 => Just(Step::Turn),
+        1 => Just(Step::Cut),
+    ]
+}
+
+proptest! {
+    /// A block takes two writes; after the second one it is right, whatever happened before and happens afterwards.
+    #[test]
+    fn a_block_that_was_written_is_read_right_whatever_happens(steps in prop::collection::vec(step(), 0..60)) {
+        let scene = Scene::new();
+        let mut written = [0_u8; 10];
+        for step in steps {
+            match step {
+                Step::Write(number) => {
+                    let range = scene.layout.range(scene.block(number));
+                    let middle = range.start + 3;
+                    match written[at(number)] {
+                        0 => scene.write(range.start..middle),
+                        1 => scene.write(middle..range.end),
+                        _ => continue,
+                    }
+                    written[at(number)] += 1;
+                }
+                // Its link has failed, or it came wrong.
+                Step::Anew(number) if written[at(number)] == 1 => written[at(number)] = 0,
+                Step::Move(number) if written[at(number)] == 2 => assert!(scene.move_over(number)),
+                Step::Turn if scene.turning.folder().is_none() => scene.turn(),
+                Step::Cut => scene.turning.cut().unwrap(),
+                Step::Anew(_) | Step::Move(_) | Step::Turn => {}
+            }
+            for block in scene.layout.iter().filter(|block| written[at(block.number())] == 2) {
+                prop_assert!(scene.has(&scene.turning, scene.layout.range(block)), "{block}");
+            }
+            prop_assert!(scene.turning.is_ours());
+        }
+    }
+}
