@@ -8,6 +8,11 @@
 //!  server: sockets, timeouts, bounds      log: a queue and a thread      driver: start and stop
 //! ```
 
+#![cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, reason = "only the program shares a store with other trackers")
+)]
+
 pub mod allow;
 pub mod ask;
 pub mod config;

@@ -7,7 +7,7 @@
 use super::cost::Cost;
 use super::inspect::Checked;
 use super::limits::{MAX_OPENINGS, MAX_WAITING_OPENINGS, SLEEP_AFTER};
-use super::shelf::data_of;
+use super::scan::data_of;
 use crate::catalog::{Lookup, Served, Sleepers};
 use crate::clock;
 use crate::folder::{Special, Tree};

@@ -3,7 +3,8 @@
 use super::Options;
 use super::limits::{DESCRIPTORS_A_DOWNLOAD, DOWNLOAD_PATIENCE, MAX_DOWNLOADS};
 use super::own::{is_own_work, left_alone};
-use super::shelf::{Ended, Order, data_of};
+use super::scan::data_of;
+use super::shelf::{Ended, Order};
 use super::told::Told;
 use crate::catalog::Served;
 use crate::clock;

@@ -5,7 +5,7 @@
 //! time and at the lowest priority: so that those who are served do not feel it.
 
 use super::scan::Look;
-use super::shelf::data_of;
+use super::scan::data_of;
 use super::told::How;
 use crate::folder::{FolderError, Special, Tree};
 use crate::ground::disk::SystemDisk;

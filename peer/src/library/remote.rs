@@ -9,7 +9,7 @@ use super::awake::{Awake, BUSY, LOOK, ROOM_RETRY, Report};
 use super::cost::Cost;
 use super::inspect::Described;
 use super::limits::{MAX_WAITING_OPENINGS, SLEEP_AFTER};
-use super::shelf::data_of;
+use super::scan::data_of;
 use super::told::Told;
 use crate::catalog::{Lookup, Served, Sleepers};
 use crate::clock;

@@ -141,7 +141,7 @@ impl Scan {
             self.problems.push(format!("{} is not a .cascade file, but something else", path.display()));
             return None;
         }
-        let data = self.follow(&path.with_extension(""));
+        let data = self.follow(&data_of(path));
         let data = data.map(|data| DataLook { stamp: Stamp::from_metadata(&data), folder: data.is_dir() });
         Some(Look { metafile: Stamp::from_metadata(&metafile), data })
     }
@@ -177,6 +177,11 @@ fn is_part(name: &OsStr) -> bool {
     let path = Path::new(name);
     path.extension().is_some_and(|end| end == "part")
         || path.file_stem().is_some_and(|stem| Path::new(stem).extension().is_some_and(|end| end == "part"))
+}
+
+/// Where the data of a `.cascade` file is.
+pub(super) fn data_of(metafile: &Path) -> PathBuf {
+    metafile.with_extension("")
 }
 
 #[cfg(test)]

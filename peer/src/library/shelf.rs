@@ -19,7 +19,7 @@ pub(super) use missing::Missing;
 
 use super::inspect::{Checked, Depth, Described, Inspected, Job, Outcome};
 use super::limits::RETRY_INTERVAL;
-use super::scan::{Look, Scan};
+use super::scan::{Look, Scan, data_of};
 use super::told::{How, Tally, Told};
 use crate::ground::Stamp;
 use crate::limits::SETTLE;
@@ -476,11 +476,6 @@ impl Shelf {
             self.restless.remove(&id);
         }
     }
-}
-
-/// Where the data of a `.cascade` file is.
-pub(super) fn data_of(metafile: &Path) -> PathBuf {
-    metafile.with_extension("")
 }
 
 /// Which thread looks at it: folders are walked through by the one that reads.
