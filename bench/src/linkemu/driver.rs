@@ -23,7 +23,7 @@ const MAX_PACKET: usize = 65_536;
 const SPARE_PACKETS: usize = 8192;
 
 /// The shortest sleep, in nanoseconds: several packets are moved in one go instead of a wake-up for each.
-const MIN_SLEEP: u64 = 100_000;
+const MIN_SLEEP: u64 = 400_000;
 
 /// The longest sleep, in nanoseconds, so that a stop is seen.
 const MAX_SLEEP: u64 = 50_000_000;
