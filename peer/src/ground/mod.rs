@@ -3,7 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`file`] | a file as ground |
+//! | [mod@file] | a file as ground |
 //! | [`open`] | opening files that a user has named |
 //! | [`stamp`] | a cheap proof that a file has not changed |
 //! | [`disk`] | what makes data durable, and can be made to fail by a test |
