@@ -112,11 +112,13 @@ impl Work {
             if self.ended.flag.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let this = self.clone();
-            match blocking(move || move_over(&this.shared, &this.metafile, &|| this.is_over())).await {
-                // What finds no room is moved when there is some.
-                Ok(Err(error)) if !is_full(&error) => return Err(Failed::Move(error)),
-                _ => {}
+            if self.shared.data().has_left() {
+                let this = self.clone();
+                match blocking(move || move_over(&this.shared, &this.metafile, &|| this.is_over())).await {
+                    // What finds no room is moved when there is some.
+                    Ok(Err(error)) if !is_full(&error) => return Err(Failed::Move(error)),
+                    _ => {}
+                }
             }
             // What is in doubt is somebody else's business.
             let is_due = |ledger: &Ledger| !hurried && ledger.doubtful().is_none() && ledger.has_unsynced();
