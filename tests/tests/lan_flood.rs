@@ -104,7 +104,8 @@ fn a_flood_of_announcements_takes_little_memory_and_the_real_peer_is_found_after
     let _ = there.file.write_data(there.folder());
     let mut seeder = network.on(1, peer("seed", &there)).start();
     seeder.wait_line("its address", |line| line.contains("listening on").then_some(()));
-    // After a flood a peer pauses for ten seconds, or twenty if it has come back in between.
-    download.wait_exit_within(Duration::from_secs(90)).assert_success();
+    // After a flood a peer pauses for ten seconds, and twice as long each time that it has come back in between: on a busy
+    // machine that sends the flood slowly it does so up to three times.
+    download.wait_exit_within(Duration::from_secs(180)).assert_success();
     here.assert_complete();
 }
