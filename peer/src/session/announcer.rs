@@ -206,7 +206,8 @@ impl Conversation {
                 () = unwanted => {}
             }
         }
-        if let Some(told) = telling.progress().filter(|_| tell.is_in_room()) {
+        // One that has refused the report of a question that was under way is in no need of a goodbye.
+        if let Some(told) = telling.progress().filter(|_| tell.is_in_room() && caller.may_report()) {
             caller.leave(told).await;
         }
     }
