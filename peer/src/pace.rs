@@ -48,7 +48,7 @@ impl Limit {
         self.pacer().holds_up(self.now())
     }
 
-    /// So many bytes were counted as moved, and were not.
+    /// Gives back bytes that were counted as moved, and were not.
     pub fn give_back(&self, bytes: u64) {
         self.pacer().used(bytes, 0);
     }

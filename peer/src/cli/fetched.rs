@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// Who only wants to look does not wait longer for somebody who has the file.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Who is asked for the `.cascade` file of a link.
+/// The peers and trackers that are asked for the `.cascade` file of a link.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Holders {
     #[command(flatten)]

@@ -220,7 +220,7 @@ impl Cache {
         Some(dropped)
     }
 
-    /// What must be dropped for so many bytes.
+    /// What must be dropped to make room for this number of bytes.
     fn room_for(&self, now: Time, charge: u64) -> Option<Vec<Part>> {
         let (mut after, mut extra) = (self.used + charge, 0);
         let (mut dropped, mut asleep) = (Vec::new(), HashSet::new());

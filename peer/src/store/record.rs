@@ -255,7 +255,7 @@ impl Records {
     }
 }
 
-/// The file at `path` is used now: who is removed first, was not used for longest.
+/// Marks the record of the file at `path` as used now. The record that was not used for the longest time is removed first.
 fn touch(path: &Path) {
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     let times = Timestamps { last_access: now, last_modification: now };

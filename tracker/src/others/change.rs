@@ -8,7 +8,7 @@ use cascade_format::{CascadeHash, PeerAddr};
 pub(crate) struct Record {
     /// The file.
     pub(crate) file: CascadeHash,
-    /// Who has made it.
+    /// The source that has made it.
     pub(crate) source: Source,
     /// Where the peer listens.
     pub(crate) addr: PeerAddr,

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 pub(crate) struct Seen<A> {
     /// Where the peer listens.
     pub(crate) addr: A,
-    /// Who has made it.
+    /// The source that has made it.
     pub(crate) source: Source,
     /// When, by the tracker's steady clock.
     pub(crate) subscribed: u32,
