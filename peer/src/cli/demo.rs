@@ -37,7 +37,7 @@ const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Try it: a tracker, two seeders and a download, all on this machine
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The file to share; without it the demo makes one of 256 MiB
+    /// The file to share [default: the demo makes one of 256 MiB]
     file: Option<PathBuf>,
 }
 

@@ -156,3 +156,24 @@ fn run(cli: &Cli) -> Result<ExitCode, CliError> {
         Command::Demo(args) => demo::run(args, &ear),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{ArgAction, CommandFactory};
+
+    /// A user who reads `--help` alone finds out what happens without an option.
+    #[test]
+    fn each_option_has_a_sentence_and_each_value_a_default() {
+        for command in Cli::command().get_subcommands() {
+            for arg in command.get_arguments().filter(|arg| !matches!(arg.get_action(), ArgAction::Help)) {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let (name, arg_name) = (command.get_name(), arg.get_id());
+                assert!(help.split_whitespace().count() > 1, "{name}: {arg_name} has no sentence: {help:?}");
+                let takes_value = arg.get_action().takes_values() && !arg.is_required_set();
+                let default = help.contains("[default: ") || !arg.get_default_values().is_empty();
+                assert!(!takes_value || default, "{name}: {arg_name} has no default: {help:?}");
+            }
+        }
+    }
+}

@@ -30,20 +30,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Serve what .cascade files or links describe, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files, or links. The data is expected beside its .cascade file, under the name without .cascade; that
-    /// of a link here
+    /// The .cascade files, or links
     #[arg(value_name = "FILE.cascade|LINK", required = true)]
     files: Vec<OsString>,
     #[command(flatten)]
     trackers: Trackers,
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
+    /// Address at which other peers reach this one; a port alone is every address, and port 0 is any free port [default:
+    /// every address, the first free port from 8889 to 8899]
     #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
     listen: Option<Listening>,
-    /// The data file or shared folder (one .cascade file or link), or the folder of the data files
+    /// The data file or shared folder, with one .cascade file or link, or the folder that contains the data [default: the
+    /// .cascade file's path without .cascade; for a link, the link's name in the current folder]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
+    /// Whether to speak the swarm extension with peers that know it; `off` is plain version 1 of the protocol
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,

@@ -35,15 +35,16 @@ pub struct Args {
     /// The .cascade file, or a link
     #[arg(value_name = "FILE.cascade|LINK")]
     file: OsString,
-    /// The data file or folder [default: beside the .cascade file, under the name without .cascade; here for a link]
+    /// The data file or folder [default: the .cascade file's path without .cascade; for a link, the link's name in the
+    /// current folder]
     #[arg(value_name = "DATA")]
     data: Option<PathBuf>,
-    /// Only the blocks, on all cores: the whole file's hash is one stream, which one core computes
+    /// Check the blocks alone, on all cores, and not the hash of the whole file, which takes one core longer
     #[arg(long)]
     blocks: bool,
     #[command(flatten)]
     holders: Holders,
-    /// Print one JSON object a line
+    /// Print one JSON object a line instead of text
     #[arg(long)]
     json: bool,
 }
