@@ -284,7 +284,11 @@ mod tests {
         for arg in command.get_arguments() {
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.split_whitespace().count() > 1, "{} has no sentence: {help:?}", arg.get_id());
-            assert!(!takes_value(arg) || help.contains("[default: "), "{} has no default: {help:?}", arg.get_id());
+            assert!(
+                !takes_value(arg) || help.contains("[default: "),
+                "{} has no default: {help:?}",
+                arg.get_id()
+            );
         }
     }
 

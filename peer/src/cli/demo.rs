@@ -97,11 +97,11 @@ impl Stage {
                 .map_err(|error| format!("cannot make a file in {}: {error}", Name(folder)))?,
         };
         let name = original.file_name().unwrap_or(original.as_os_str()).to_owned();
-        line(&format!("demo: describing {} with the hash of every block", Name(&original)));
         let source = Source::open(&original, Special::Refuse, cancel).map_err(|error| error.to_string())?;
         if source.archive().is_some() {
             return Err(format!("{} is a folder; the demo takes one file", Name(&original)));
         }
+        line(&format!("demo: describing {} with the hash of every block", Name(&original)));
         let block_size = source.default_block_size();
         let start = clock::now();
         let out = metafile_path(&folder.join(&name));

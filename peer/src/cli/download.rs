@@ -121,6 +121,9 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
                 }
             }
         }
+        if interrupted {
+            report::error("interrupted; the same command goes on with what is verified");
+        }
         Ok(if interrupted && code == ExitCode::Done { ExitCode::Interrupted } else { code })
     })
 }

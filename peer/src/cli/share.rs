@@ -270,9 +270,9 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
         Bytes(layout.length()),
         Bytes(layout.block_size())
     ));
-    line(&format!("peer download '{link}'"));
-    if alone && !args.no_qr && report::stdout_is_terminal() {
+    if alone && !args.no_qr {
         report::qr(&link.to_string());
     }
+    line(&format!("peer download '{link}'"));
     Ok(())
 }

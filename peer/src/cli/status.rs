@@ -3,7 +3,7 @@
 use super::asked::{Asked, runtime};
 use super::given::{self, Trackers};
 use super::interrupt::Ear;
-use super::room_text::{heading, member_json, summary_json, table};
+use super::room_text::{footing, heading, member_json, summary_json, table};
 use super::{CliError, ExitCode};
 use crate::report::{json_line, line, stdout_width};
 use crate::room::view::by_who_holds_up;
@@ -53,6 +53,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     line(&format!("{}: {}", asked.shown(), heading(&room.summary)));
     if !room.members.is_empty() {
         table(&room.members, asked.length, stdout_width()).iter().for_each(|row| line(row));
+        footing(&room.members).iter().for_each(|foot| line(foot));
     }
     Ok(ExitCode::Done)
 }

@@ -67,7 +67,8 @@ impl Lines {
 /// What is being seeded.
 pub(super) fn seeding(name: &str, have: u64, blocks: u64) -> String {
     if have == blocks {
-        format!("{name}: seeding, all {} verified", Count(blocks, "block"))
+        let all = if blocks > 1 { format!("{blocks} blocks") } else { "of it".to_owned() };
+        format!("{name}: seeding, all {all} verified")
     } else {
         format!("{name}: seeding {have} of {}, the others are missing or wrong", Count(blocks, "block"))
     }
