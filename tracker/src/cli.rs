@@ -20,6 +20,10 @@ const DEFAULT_STATE_EVERY: u64 = 60;
 /// What is logged by a tracker that is told nothing else.
 const DEFAULT_LEVEL: &str = "info";
 
+/// What follows the help.
+const EXIT_CODES: &str = "Exit codes: 0, ended by SIGINT or SIGTERM, or `check` finds nothing wrong; 1, failed, and stderr says why; \
+                          2, wrong usage.";
+
 /// A level, or several, that the log knows.
 fn level(text: &str) -> Result<String, String> {
     log::filter(text).map(|_| text.to_owned())
@@ -39,7 +43,7 @@ fn listening(text: &str) -> Result<SocketAddr, String> {
 /// Without CONFIG, --allow and --allow-dir it tracks any file, in bounded memory. With any of them it tracks only the files
 /// that they name.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "tracker", version, args_conflicts_with_subcommands = true)]
+#[command(name = "tracker", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -45,9 +45,13 @@ pub const DEFAULT_TRACKER: &str = "127.0.0.1:8888";
 /// What to do when the system gives no thread or descriptor.
 const LIMITS: &str = "raise the limits of the user (ulimit -u, ulimit -n), or end other programs";
 
+/// What follows the help.
+const EXIT_CODES: &str = "Exit codes: 0, done; 1, failed, and stderr says why; 2, wrong usage; 3, the time of `peer wait` is over; \
+                          130, interrupted before it was done.";
+
 /// Cascade's peer: share large files with many at once, every byte verified
 #[derive(Debug, clap::Parser)]
-#[command(name = "peer", version)]
+#[command(name = "peer", version, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
