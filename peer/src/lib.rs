@@ -2,7 +2,16 @@
 //!
 //! [`Peer`] is the front: it downloads and seeds, tells what happens as a stream of [`Event`]s, and shows at any time what
 //! it does as a [`View`]. [`create`] makes `.cascade` files, [`check`] compares data with them. The command line, built on
-//! the same front, is the feature `cli`; a program that embeds the library leaves it out with `default-features = false`.
+//! the same front, is the feature `cli`. A program that embeds the library leaves the feature out, and needs Tokio, with
+//! either kind of runtime:
+//!
+//! ```toml
+//! [dependencies]
+//! cascade-peer = { path = "cascade/peer", default-features = false }
+//! tokio = { version = "1", features = ["rt-multi-thread", "macros", "time"] }
+//! ```
+//!
+//! The module [`peer`] begins with a whole example. With the feature `origin`, blocks can also come from an object store.
 //!
 //! Inside, a block's way is straight: socket → disk → hash → *have*. `cascade_swarm` decides, without I/O,
 //! which block is asked of whom and who gets what; `link` is one connection to another peer; `store` is the

@@ -237,10 +237,10 @@ impl Stage {
             "then paste the line that it prints on each of the others, at once or later:",
             "  B$ peer download 'cascade:…'",
             "  C$ peer download 'cascade:…'",
-            "Or by hand, with a tracker that stays, and the .cascade file by mail or from a web page:",
+            "Or with a tracker that stays, and the .cascade file by mail (A is its address):",
             "  A$ tracker",
             &format!("  A$ peer create {name}"),
-            &format!("  A$ peer seed {cascade}"),
+            &format!("  A$ peer seed {cascade} --tracker A:8888"),
             &format!("  B$ peer download {cascade} --tracker A:8888"),
         ] {
             line(text);
