@@ -183,7 +183,8 @@ fn goodbye_unregisters_and_who_leaves_without_everything_is_gone() {
         let room = status(&link);
         (events(&room, "room")[0]["incomplete"].as_u64() == Some(1)).then_some(())
     });
-    slow.end_by(Signal::INT).assert_code(130);
+    let interrupted = slow.end_by(Signal::INT);
+    assert!(interrupted.assert_code(130).stderr.contains("the same command goes on"), "{interrupted}");
     assert_eq!(listed(), 1);
     let room = status(&link);
     assert_eq!(events(&room, "member").len(), 1, "{room}");

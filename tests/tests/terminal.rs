@@ -154,6 +154,41 @@ fn a_short_download_leaves_its_last_line_and_no_bar() {
     }
 }
 
+/// The line to paste stays on the screen; the code of it stands above, where there is room for both.
+#[test]
+fn the_line_to_paste_is_seen_and_its_code_where_it_fits() {
+    for (columns, height, has_code) in [(80, 24, false), (40, 60, false), (80, 60, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = TestFile::random("film.mkv", 1_000_000, 10_000);
+        let _ = file.write_data(folder.path());
+        let terminal = Terminal::new(columns, height);
+        let launch = peer("share", &folder).args([&file.name, "-l", "127.0.0.1:0"]);
+        let sharer = shown(&terminal, launch.env("CASCADE_STATE_DIR", folder.path().join("state"))).start();
+        let screen = terminal
+            .wait("that it seeds", |screen| screen.contains("seeding, all").then(|| screen.to_owned()));
+        let (above, _) = screen.split_once("peer download 'cascade:").unwrap_or_else(|| panic!("{screen}"));
+        assert_eq!(above.contains("▄▄▄▄▄▄▄"), has_code, "{columns} by {height}:\n{screen}");
+        assert!(above.contains("film.mkv: "), "all of it is seen:\n{screen}");
+        sharer.end_by(Signal::INT).assert_code(0);
+    }
+}
+
+/// No line of the help is broken by the terminal.
+#[test]
+fn help_fits_the_terminal() {
+    for columns in [60, 80] {
+        for help in [Launch::peer("share").arg("--help"), Launch::tracker().arg("--help")] {
+            let terminal = Terminal::new(columns, 200);
+            shown(&terminal, help).start().wait_exit().assert_success();
+            terminal.wait("the end", |screen| screen.contains("--web").then_some(()));
+            let written = terminal.written();
+            let long = written.lines().find(|line| line.chars().count() > usize::from(columns));
+            // What has no space in it cannot be broken.
+            assert!(long.is_none_or(|long| !long.trim().contains(' ')), "{columns}: {long:?}");
+        }
+    }
+}
+
 /// A narrow terminal has each row in one line, also when it was wider before.
 #[test]
 fn a_terminal_may_be_resized_while_something_is_shown() {
