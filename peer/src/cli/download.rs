@@ -11,7 +11,9 @@ use crate::metafile::MetafileOnDisk;
 use crate::peer::{Downloaded, Options, Transfer};
 use crate::report::{self, Style};
 use crate::session::engine::Stop;
-use crate::session::{AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, SeedError};
+use crate::session::{
+    AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, Replaces, SeedError,
+};
 use cascade_format::CascadeHash;
 use cascade_format::link::Link;
 use cascade_swarm::Listening;
@@ -192,7 +194,9 @@ impl LinkJob {
         let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
         let (order, as_tar, from, update) = (self.order, self.as_tar.clone(), self.from.clone(), self.update);
-        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, update, lan }
+        // Without a name of the user's choice, nothing of the user's had the name when that was examined.
+        let replaces = if self.chosen { Replaces::Found } else { Replaces::Known(None) };
+        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, update, lan, replaces }
     }
 }
 
@@ -307,6 +311,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         from: args.from.clone(),
         update: args.update,
         lan: args.common.lan(false),
+        replaces: Replaces::Found,
     }))
 }
 

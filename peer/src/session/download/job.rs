@@ -12,6 +12,7 @@ use crate::session::download_error::DownloadError;
 use crate::session::engine::Engine;
 use crate::session::event::{Event, Observer};
 use crate::session::recovery::blocking;
+use crate::ground::Stamp;
 use crate::store::part::{self, part_path};
 use crate::store::{Place, Preparation, PrepareError, Prepared, Shared};
 use crate::view::{FileState, SeenFile};
@@ -47,6 +48,18 @@ pub struct Download {
     pub update: bool,
     /// Look for peers on the local network too, and be found there.
     pub lan: bool,
+    /// Which file may be replaced.
+    pub replaces: Replaces,
+}
+
+/// The file at the target that may be replaced by the complete download. Any other that is there at the end is kept
+/// under another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// The one that is there when the download begins.
+    Found,
+    /// The one that looked like this when it was examined, or none.
+    Known(Option<Stamp>),
 }
 
 /// The archive of a folder is kept as one file, under the name that a file has which is downloaded.
@@ -74,6 +87,7 @@ impl Download {
             from: None,
             update: false,
             lan: false,
+            replaces: Replaces::Found,
         }
     }
 
@@ -113,7 +127,17 @@ impl Download {
             }
         }
         self.target = plain;
+        self.replaces = Replaces::Found;
         replace
+    }
+
+    /// A file that comes up before a later beginning may not be replaced either.
+    fn keep_to_what_was_found(&mut self, place: &mut Place) {
+        let Place::Part { target, .. } = place else { return };
+        match self.replaces {
+            Replaces::Found => self.replaces = Replaces::Known(*target),
+            Replaces::Known(known) => *target = known,
+        }
     }
 
     /// Downloads the file. Returns the file as it can be served when it is complete and verified.
@@ -137,7 +161,8 @@ impl Download {
             let prepared = prepare(&self, engine, shown.file(), observer).await;
             let prepared =
                 prepared.and_then(|prepared| if replace { Ok(prepared) } else { unless_taken(prepared) });
-            let prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
+            let mut prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
+            self.keep_to_what_was_found(&mut prepared.place);
             let part = prepared.data.path().to_owned();
             let seen = Arc::clone(shown.file());
             let mut session = Session::begin(self.clone(), engine.clone(), start, (prepared, seen))?;
