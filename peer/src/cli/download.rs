@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         for job in jobs {
             let observer = style.observer(job.target(), &job.cascade_hash().to_string());
             match job {
-                Job::Ready(job) => tasks.spawn(download(front.peer.download(job), observer)),
+                Job::Ready(job) => tasks.spawn(download(front.peer.download(*job), observer)),
                 Job::Link(job) => {
                     let stop = front.peer.stopper();
                     tasks.spawn(fetch(front.peer.fetch(job.fetch.clone()), job, stop, observer))
@@ -150,7 +150,7 @@ impl Failure {
 
 /// What is to be done for one argument.
 enum Job {
-    Ready(Download),
+    Ready(Box<Download>),
     Link(Box<LinkJob>),
 }
 
@@ -300,7 +300,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         Place::Folder(folder) => with_tar(args, folder.join(given::file_name(&beside()?)), true),
         Place::Chosen(target) => (target.clone(), args.tar.then_some(AsTar { plain: target, replace: true })),
     };
-    Ok(Job::Ready(Download {
+    Ok(Job::Ready(Box::new(Download {
         metafile: Arc::new(metafile),
         target,
         trackers: args.trackers.for_file(),
@@ -312,7 +312,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         update: args.update,
         lan: args.common.lan(false),
         replaces: Replaces::Found,
-    }))
+    })))
 }
 
 fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {

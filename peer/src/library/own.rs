@@ -3,8 +3,8 @@
 //! `peer serve --download` replaces data that nobody has named on a command line. So it does that only where nothing is
 //! lost: where blocks are missing because the file ends before them, or because only zeroes are there.
 
-use crate::ground::{Ground, Stamp};
 use crate::ground::open::open_regular;
+use crate::ground::{Ground, Stamp};
 use crate::metafile::MetafileOnDisk;
 use crate::store::{Preparation, PrepareError};
 use std::fs::File;

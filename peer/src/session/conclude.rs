@@ -74,12 +74,9 @@ impl Conclusion {
             let target = self.target.display();
             return Ok(Concluded::Elsewhere(format!("another program has completed {target}")));
         }
-        let finished =
-            finish(data, &self.part, &self.target, self.old).map_err(|source| DownloadError::Rename {
-                part: self.part.clone(),
-                target: self.target.clone(),
-                source,
-            })?;
+        let finished = finish(data, &self.part, &self.target, self.old).map_err(|source| {
+            DownloadError::Rename { part: self.part.clone(), target: self.target.clone(), source }
+        })?;
         match finished {
             Finished::Named { stamp, kept } => {
                 shared.set_stamp(Some(stamp));

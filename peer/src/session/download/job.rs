@@ -6,13 +6,13 @@ use super::{Ended, Session};
 use crate::catalog::Served;
 use crate::clock;
 use crate::folder::{self, Head};
+use crate::ground::Stamp;
 use crate::limits::MAX_BEGINNINGS;
 use crate::metafile::MetafileOnDisk;
 use crate::session::download_error::DownloadError;
 use crate::session::engine::Engine;
 use crate::session::event::{Event, Observer};
 use crate::session::recovery::blocking;
-use crate::ground::Stamp;
 use crate::store::part::{self, part_path};
 use crate::store::{Place, Preparation, PrepareError, Prepared, Shared};
 use crate::view::{FileState, SeenFile};
@@ -131,13 +131,19 @@ impl Download {
         replace
     }
 
-    /// A file that comes up before a later beginning may not be replaced either.
-    fn keep_to_what_was_found(&mut self, place: &mut Place) {
-        let Place::Part { target, .. } = place else { return };
+    /// Fails if a file of the user's is there that would be replaced and must not be, unless `replace`. A file that comes
+    /// up before a later beginning is not replaced either.
+    fn unless_taken(&mut self, mut prepared: Prepared, replace: bool) -> Result<Prepared, DownloadError> {
+        let Place::Part { target, .. } = &mut prepared.place else { return Ok(prepared) };
+        if !replace && target.is_some() {
+            let what = "there already, and is not the file of the link";
+            return Err(DownloadError::Prepare(PrepareError::NotAFile { path: prepared.target, what }));
+        }
         match self.replaces {
             Replaces::Found => self.replaces = Replaces::Known(*target),
             Replaces::Known(known) => *target = known,
         }
+        Ok(prepared)
     }
 
     /// Downloads the file. Returns the file as it can be served when it is complete and verified.
@@ -159,10 +165,8 @@ impl Download {
         let mut replace = Head::of(layout.length()).is_some() || self.take_plain_name();
         loop {
             let prepared = prepare(&self, engine, shown.file(), observer).await;
-            let prepared =
-                prepared.and_then(|prepared| if replace { Ok(prepared) } else { unless_taken(prepared) });
-            let mut prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
-            self.keep_to_what_was_found(&mut prepared.place);
+            let prepared = prepared.and_then(|prepared| self.unless_taken(prepared, replace));
+            let prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
             let part = prepared.data.path().to_owned();
             let seen = Arc::clone(shown.file());
             let mut session = Session::begin(self.clone(), engine.clone(), start, (prepared, seen))?;
@@ -214,16 +218,6 @@ impl Download {
             }
         }
     }
-}
-
-/// Fails if a file of the user's is there that would be replaced.
-fn unless_taken(prepared: Prepared) -> Result<Prepared, DownloadError> {
-    let taken = matches!(prepared.place, Place::Part { target: Some(_), .. });
-    let (path, what) = (&prepared.target, "there already, and is not the file of the link");
-    if taken {
-        return Err(DownloadError::Prepare(PrepareError::NotAFile { path: path.clone(), what }));
-    }
-    Ok(prepared)
 }
 
 /// From now on the file at `part` is the head of a folder that is downloaded.
