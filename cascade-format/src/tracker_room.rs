@@ -91,7 +91,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Verified blocks that it has.
-    pub had: u64,
+    pub blocks_done: u64,
     /// All blocks of the file.
     pub blocks: u64,
     /// Bytes of the file that it has received from others, in this run of the program.
@@ -104,7 +104,7 @@ impl Progress {
     /// Whether it has every block.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.had >= self.blocks
+        self.blocks_done >= self.blocks
     }
 }
 
@@ -137,7 +137,7 @@ impl Report {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (program, name) = (self.program.as_bytes(), self.name.as_bytes());
-        let Progress { had, blocks, received, given } = self.progress;
+        let Progress { blocks_done: had, blocks, received, given } = self.progress;
         let whole = REPORT_LEN + program.len() + name.len();
         let mut out = Vec::with_capacity(whole);
         start(&mut out, REPORT, whole);
@@ -182,7 +182,12 @@ impl Report {
             goodbye: flags & GOODBYE != 0,
             seeder: flags & SEEDER != 0,
             v4_only: flags & V4_ONLY != 0,
-            progress: Progress { had, blocks, received: u64_at(request, 91), given: u64_at(request, 99) },
+            progress: Progress {
+                blocks_done: had,
+                blocks,
+                received: u64_at(request, 91),
+                given: u64_at(request, 99),
+            },
             program,
             name,
         })

@@ -165,7 +165,7 @@ impl Member {
             | bit(self.presence == Presence::Left, LEFT)
             | bit(self.elsewhere, ELSEWHERE)
             | bit(self.progress.is_some(), KNOWN);
-        let Progress { had, blocks, received, given } = self.progress.unwrap_or_default();
+        let Progress { blocks_done: had, blocks, received, given } = self.progress.unwrap_or_default();
         out.extend_from_slice(&u16::try_from(length).unwrap_or(0).to_be_bytes());
         out.extend_from_slice(&self.addr.encode());
         // The second byte is for later.
@@ -187,7 +187,7 @@ impl Member {
         let (name, _) = text(texts)?;
         let flags = bytes::<1>(fixed, 18)[0];
         let [had, blocks, received, given, rate] = [20, 28, 36, 44, 52].map(|at| u64_at(fixed, at));
-        let progress = Progress { had, blocks, received, given };
+        let progress = Progress { blocks_done: had, blocks, received, given };
         if had > blocks {
             return None;
         }

@@ -90,7 +90,7 @@ pub struct Serving {
     /// Length of the data.
     pub length: u64,
     /// Verified blocks.
-    pub have: u64,
+    pub blocks_done: u64,
     /// All blocks.
     pub blocks: u64,
     /// How that is known.
@@ -101,7 +101,7 @@ impl Serving {
     /// Whether every block is there.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.have == self.blocks
+        self.blocks_done == self.blocks
     }
 }
 

@@ -113,14 +113,14 @@ pub enum Event {
         /// The origin, without what is secret in its address.
         origin: String,
         /// Verified blocks that are here.
-        here: u64,
+        blocks_done: u64,
         /// All blocks.
         blocks: u64,
     },
     /// The file is being served.
     Seeding {
         /// Verified blocks.
-        have: u64,
+        blocks_done: u64,
         /// All blocks.
         blocks: u64,
     },

@@ -207,7 +207,8 @@ impl Seed {
         }
         // Others find this peer by it; a seeder looks for nobody.
         let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
-        observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
+        observer
+            .event(Event::Seeding { blocks_done: shared.have().count(), blocks: shared.layout().blocks() });
         loop {
             tokio::select! {
                 answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
@@ -249,7 +250,7 @@ impl Seed {
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
         seen.set_state(FileState::Seeding);
-        observer.event(Event::Seeding { have: have.count(), blocks: have.blocks() });
+        observer.event(Event::Seeding { blocks_done: have.count(), blocks: have.blocks() });
         Ok(())
     }
 

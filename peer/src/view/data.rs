@@ -40,7 +40,7 @@ pub struct FileView {
     /// Length of the data in bytes; 0 while its `.cascade` file is fetched.
     pub length: u64,
     /// Length of a block in bytes, of the last one at most; 0 while its `.cascade` file is fetched.
-    pub block_length: u64,
+    pub block_size: u64,
     /// Number of its blocks; 0 while its `.cascade` file is fetched.
     pub blocks: u64,
     /// The blocks that are verified and on the disk.
@@ -129,7 +129,7 @@ pub struct LinkView {
     /// Whether the other peer has shown that it knows the swarm extension.
     pub extension: bool,
     /// Blocks that the other peer has, as it has told; `None`: it does not tell.
-    pub blocks_had: Option<u64>,
+    pub blocks_done: Option<u64>,
 }
 
 pub use cascade_swarm::ask::Role;
@@ -146,7 +146,7 @@ pub struct ReceiverView {
     pub extension: bool,
     /// Blocks that it has at least, as it told last, whoever gave them: exact where it has none or all, and else to a
     /// 254th of the file. `None`: it does not tell, and what it got from others is not known.
-    pub blocks_had: Option<u64>,
+    pub blocks_done: Option<u64>,
     /// Whether it has every block; `None`: it does not tell.
     pub complete: Option<bool>,
     /// Bytes of blocks that this peer has given it.

@@ -39,7 +39,7 @@ pub struct SeenLink {
     /// Whether the peer has shown that it knows the extension.
     pub extension: bool,
     /// Blocks that the peer has, as it has told; `None`: it tells nothing.
-    pub had: Option<u64>,
+    pub blocks_done: Option<u64>,
 }
 
 impl Plan {
@@ -56,7 +56,7 @@ impl Plan {
             bytes: link.given(),
             in_flight: link.requests.wanted().count(),
             extension: link.told.is_some(),
-            had: link.told.as_ref().map(|told| told.part().map_or(blocks, |have| have.count())),
+            blocks_done: link.told.as_ref().map(|told| told.part().map_or(blocks, |have| have.count())),
         };
         known.links.iter().map(seen).collect()
     }
@@ -148,7 +148,7 @@ mod tests {
         plan.handle_received(now, links[0], 1 << 20, &[Outcome::Verified(asked[0])]);
         let seen = plan.seen_links(now);
         let told: Vec<_> =
-            seen.iter().map(|link| (link.addr, link.extension, link.had, link.bytes)).collect();
+            seen.iter().map(|link| (link.addr, link.extension, link.blocks_done, link.bytes)).collect();
         assert_eq!(told, [(addrs[0], true, Some(8), 1 << 20), (addrs[1], true, Some(2), 0)]);
         let silent = now + Duration::from_secs(14);
         assert!(plan.seen_links(silent).iter().any(|link| link.role == Role::Stalled), "{seen:?}");
