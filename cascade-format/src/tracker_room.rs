@@ -28,8 +28,8 @@ pub const MAX_REQUEST_LEN: usize = REPORT_LEN + MAX_VERSION_LEN + MAX_PEER_NAME_
 /// Length of a report without its texts, in bytes.
 const REPORT_LEN: usize = 108;
 
-/// Length of a question for a room, in bytes: not shorter than a request of version 1, so that who knows that alone does
-/// not wait for the rest.
+/// Length of a question for a room, in bytes. It is not shorter than a request of version 1: a tracker that knows only
+/// version 1 would otherwise wait for the missing bytes.
 pub const ROOM_REQUEST_LEN: usize = 56;
 
 const REPORT: u32 = 5;
@@ -87,7 +87,7 @@ impl Kind {
     }
 }
 
-/// How far a peer is with a file.
+/// How much of a file a peer has, as it reports to a tracker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Verified blocks that it has.
@@ -115,14 +115,14 @@ pub struct Report {
     pub cascade_hash: CascadeHash,
     /// Where the peer listens: one of its addresses.
     pub listen: PeerAddr,
-    /// A number that this peer has drawn at random and tells nobody else. It makes one member of the reports with
-    /// several addresses, and nobody can report in the name of another.
+    /// A number that the peer draws at random and keeps secret. Reports with this number from several addresses count
+    /// as one member, and no other peer can report in this one's name.
     pub number: u64,
-    /// It leaves: its registration ends.
+    /// The peer leaves, so its registration ends.
     pub goodbye: bool,
-    /// It was started to give the file, and not to get it.
+    /// The peer was started to give the file, not to receive it.
     pub seeder: bool,
-    /// It has no use for addresses of IPv6.
+    /// The peer cannot use IPv6 addresses.
     pub v4_only: bool,
     /// How far it is.
     pub progress: Progress,
