@@ -14,7 +14,7 @@ use cascade_archive::{Archive, Builder, Entry, Kind, Segment};
 use cascade_hash::Sha256Stream;
 use rustix::fs::Stat;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
@@ -360,40 +360,14 @@ fn digest_of_head(archive: &Archive) -> [u8; 32] {
     stream.finish()
 }
 
+/// A folder that is shared is only read.
 impl Guarded for Tree {
     fn first_changed(&self) -> Option<PathBuf> {
         self.first_changed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn guard(&self, _: Stamp) {}
-
-    fn end_guard(&self) {}
-
     fn is_ours(&self) -> bool {
         !self.changed.load(Ordering::Acquire)
-    }
-
-    fn is_uncertain(&self) -> bool {
-        false
-    }
-
-    fn false_alarm(&self) {}
-
-    fn last_stamp(&self) -> Option<Stamp> {
-        None
-    }
-
-    /// A folder that somebody shares is only read.
-    fn write_all_at(&self, _: &mut [IoSlice<'_>], _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn set_length(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn reserve(&self, _: Range<u64>) -> bool {
-        false
     }
 }
 

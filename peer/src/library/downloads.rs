@@ -194,15 +194,7 @@ async fn look(
 ) -> Result<MetafileOnDisk, Box<(Ended, Option<String>)>> {
     let (records, cancel) = (engine.records.clone(), Arc::clone(engine.stop.flag()));
     let looked = tokio::task::spawn_blocking(move || {
-        let preparation = Preparation {
-            metafile: &metafile,
-            records: &records,
-            progress: &|_| (),
-            cancel: &cancel,
-            from: None,
-            update: false,
-        };
-        match is_own_work(&preparation, &path) {
+        match is_own_work(&Preparation::new(&metafile, &records, &cancel), &path) {
             Ok(false) => Ok(metafile),
             Ok(true) => Err(Box::new((Ended::Kept(left_alone(&path, &metafile)), None))),
             Err(PrepareError::Interrupted) => Err(Box::new((Ended::PutOff, None))),

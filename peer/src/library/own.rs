@@ -80,14 +80,7 @@ mod tests {
         let metafile = MetafileOnDisk::open(&path).unwrap();
         let records = Records::in_folder(&folder.path().join(".state"));
         let cancel = AtomicBool::new(false);
-        let preparation = Preparation {
-            metafile: &metafile,
-            records: &records,
-            progress: &|_| (),
-            cancel: &cancel,
-            from: None,
-            update: false,
-        };
+        let preparation = Preparation::new(&metafile, &records, &cancel);
         let own = || is_own_work(&preparation, &data).unwrap();
         assert!(!own(), "there is nothing");
         for (bytes, expected) in [

@@ -11,20 +11,9 @@ use std::sync::Arc;
 /// Why a download has failed. The verified blocks are kept for the next run.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// The download could not begin.
+    /// The download could not begin, or its file is a folder that cannot be written.
     #[error(transparent)]
     Prepare(PrepareError),
-    /// The folder's archive is refused.
-    #[error(
-        "{}: {why}; it is refused, get another .cascade file, or download it as one file with --tar",
-        Name(target)
-    )]
-    Hostile {
-        /// The target.
-        target: PathBuf,
-        /// Why.
-        why: String,
-    },
     /// A complete folder has something in it that was not downloaded.
     #[error("{} is not what was downloaded; move it away, and run the same command again", Name(.0))]
     Stranger(PathBuf),

@@ -153,14 +153,12 @@ impl Seed {
         let (metafile, records) = (Arc::clone(&self.metafile), engine.records.clone());
         let cancel = Arc::clone(engine.stop.flag());
         let opened = spawn_blocking(move || {
-            let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-            let (from, update) = (None, false);
-            let preparation = Preparation { metafile, records, progress: &|_| (), cancel, from, update };
+            let preparation = Preparation::new(&metafile, &records, &cancel);
             if let Some(unfinished) = preparation.unfinished_folder(&path)? {
                 return Ok(unfinished);
             }
             // What was left out when it was described is left out here.
-            let tree = Tree::walk(&path, Special::Skip, cancel).map_err(SeedError::Folder)?;
+            let tree = Tree::walk(&path, Special::Skip, &cancel).map_err(SeedError::Folder)?;
             Ok(DataFile::of(Box::new(tree), &path, layout))
         });
         match opened.await {

@@ -225,9 +225,8 @@ async fn prepare(
             let progress = |bytes| {
                 done.fetch_add(bytes, Ordering::Relaxed);
             };
-            let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-            let from = from.as_deref();
-            Preparation { metafile, records, progress: &progress, cancel, from, update }.run(&target)
+            let usual = Preparation::new(&metafile, &records, &cancel);
+            Preparation { progress: &progress, from: from.as_deref(), update, ..usual }.run(&target)
         }
     };
     let mut work = tokio::task::spawn_blocking(work);
