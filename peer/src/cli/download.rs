@@ -1,14 +1,15 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
 use super::common::Common;
+use super::extension::ExtensionSwitch;
 use super::given::{self, Contacts, Given, Trackers};
-use super::host::{Front, Host, Listen, require_descriptors, show};
+use super::host::{Front, Host, Listen, ListenOption, require_descriptors, show};
 use super::interrupt::Ear;
 use super::web::{self, Rooms};
-use super::{CliError, ExitCode, Switch, address, taken};
+use super::{CliError, ExitCode, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
-use crate::peer::{Downloaded, Options, Transfer};
+use crate::peer::{Downloaded, Transfer};
 use crate::report::{self, Style};
 use crate::session::engine::Stop;
 use crate::session::{
@@ -16,7 +17,6 @@ use crate::session::{
 };
 use cascade_format::CascadeHash;
 use cascade_format::link::Link;
-use cascade_swarm::Listening;
 use cascade_swarm::ask::Order;
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -37,10 +37,8 @@ pub struct Args {
     files: Vec<OsString>,
     #[command(flatten)]
     trackers: Trackers,
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
-    listen: Option<Listening>,
+    #[command(flatten)]
+    listen: ListenOption,
     /// Name of the data file (one .cascade file or link), or the folder that it goes to
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
@@ -68,10 +66,8 @@ pub struct Args {
     /// Fail when there is no peer, instead of waiting for one
     #[arg(long)]
     no_wait: bool,
-    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
-    #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
-          default_value_t = Switch::On, hide_possible_values = true)]
-    extension: Switch,
+    #[command(flatten)]
+    extension: ExtensionSwitch,
     #[command(flatten)]
     common: Common,
 }
@@ -83,9 +79,8 @@ pub struct Args {
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.common.json);
-    let options = Options { extension: args.extension == Switch::On, ..Options::default() };
-    let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
-    let options = args.common.options(options);
+    let listen = if args.no_serve { Listen::Nowhere } else { args.listen.wanted() };
+    let options = args.common.options(args.extension.options());
     let host = Host::start(options, listen, &style, ear)?;
     let page = args.common.bind()?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;

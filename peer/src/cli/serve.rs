@@ -3,18 +3,17 @@
 mod exec;
 
 use super::common::Common;
+use super::extension::ExtensionSwitch;
 use super::given::Trackers;
-use super::host::{Front, Host, Listen};
+use super::host::{Front, Host, ListenOption};
 use super::interrupt::Ear;
 use super::origin::Source;
 use super::web::{self, Rooms};
-use super::{CliError, ExitCode, LIMITS, Switch, address};
+use super::{CliError, ExitCode, LIMITS};
 use crate::clock;
 use crate::human::Name;
 use crate::library::{How, Library, Options as Folder, Told};
-use crate::peer::Options;
 use crate::report::{LibraryReport, Status, Style};
-use cascade_swarm::Listening;
 use exec::Commands;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -38,10 +37,8 @@ pub struct Args {
     folder: PathBuf,
     #[command(flatten)]
     trackers: Trackers,
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
-    listen: Option<Listening>,
+    #[command(flatten)]
+    listen: ListenOption,
     /// Download what is missing or incomplete
     #[arg(long, conflicts_with = "origin")]
     download: bool,
@@ -51,10 +48,8 @@ pub struct Args {
     /// the file's path in $CASCADE_FILE, and more in other variables
     #[arg(long, value_name = "CMD")]
     exec: Option<OsString>,
-    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
-    #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
-          default_value_t = Switch::On, hide_possible_values = true)]
-    extension: Switch,
+    #[command(flatten)]
+    extension: ExtensionSwitch,
     #[command(flatten)]
     common: Common,
 }
@@ -72,9 +67,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         origin: args.source.origin(usize::MAX)?,
     };
     let style = Style::choose(args.common.json);
-    let options = Options { extension: args.extension == Switch::On, ..Options::default() };
-    let options = args.common.options(options);
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let options = args.common.options(args.extension.options());
+    let host = Host::start(options, args.listen.wanted(), &style, ear)?;
     let page = args.common.bind()?;
     host.run(async |front: &mut Front| {
         let report = LibraryReport::new(&style, &folder.folder);

@@ -2,7 +2,7 @@
 
 use super::common::Common;
 use super::given::{self, link_of};
-use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
+use super::host::{Front, Host, ListenOption, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::reached::{self, Reached};
 use super::share_room::{Rooms, stay_in_own_room};
@@ -19,7 +19,6 @@ use crate::session::{Event, Seed, SeedError};
 use crate::store::Records;
 use cascade_format::CascadeHash;
 use cascade_format::units::parse_nonzero_size;
-use cascade_swarm::Listening;
 use cascade_tracker::{Desk, Policy};
 use cascade_web::Bound;
 use std::collections::HashSet;
@@ -38,10 +37,8 @@ pub struct Args {
     /// Tracker to register with, instead of one in this process; may be given several times
     #[arg(short, long = "tracker", value_name = "HOST:PORT", value_delimiter = ',', value_parser = address::host_port)]
     trackers: Vec<String>,
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
-    listen: Option<Listening>,
+    #[command(flatten)]
+    listen: ListenOption,
     /// Where others reach this machine [default: its own addresses]; the port only where it differs; may be given several
     /// times
     #[arg(long = "address", value_name = "HOST[:PORT]")]
@@ -90,7 +87,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
     let options = Options { records, guests: desk.clone().map(guests), ..Options::default() };
     let options = args.common.options(options);
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let host = Host::start(options, args.listen.wanted(), &style, ear)?;
     let page = args.common.bind()?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
