@@ -8,6 +8,7 @@ pub mod create;
 pub mod demo;
 mod described;
 pub mod download;
+mod extension;
 mod fetched;
 mod given;
 mod host;
@@ -70,13 +71,6 @@ enum Command {
     Status(status::Args),
     Wait(wait::Args),
     Demo(demo::Args),
-}
-
-/// Something that can be switched off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Switch {
-    On,
-    Off,
 }
 
 /// How the process ends. Wrong usage found by the argument parser ends with 2 as well.

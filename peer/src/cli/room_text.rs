@@ -59,7 +59,7 @@ pub(super) fn member_json(asked: &Asked, member: &Member) -> Value {
     json!({
         "event": "member", "file": asked.name, "name": member.name.as_str(), "address": member.addr.to_string(),
         "elsewhere": member.elsewhere, "state": state(member).word(), "program": member.program.as_str(),
-        "blocks_done": progress.map(|progress| progress.had), "blocks_total": progress.map(|progress| progress.blocks),
+        "blocks_done": progress.map(|progress| progress.blocks_done), "blocks_total": progress.map(|progress| progress.blocks),
         "bytes_received": progress.map(|progress| progress.received), "bytes_given": progress.map(|progress| progress.given),
         "bytes_per_second": progress.map(|_| member.rate), "seconds_left": left.map(|left| left.as_secs()),
         "seconds_since_report": member.since,
@@ -192,7 +192,7 @@ mod tests {
 
     fn member(name: &str, addr: &str, had: u64) -> Member {
         let addr: SocketAddr = addr.parse().unwrap();
-        let progress = Some(Progress { had, blocks: 200, received: 0, given: 3 << 20 });
+        let progress = Some(Progress { blocks_done: had, blocks: 200, received: 0, given: 3 << 20 });
         Member { progress, rate: 1 << 20, name: PeerName::of(name), ..Member::unknown(addr.into(), 30) }
     }
 

@@ -2,7 +2,7 @@
 
 use super::common::Common;
 use super::given::{self, link_of};
-use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
+use super::host::{Front, Host, ListenOption, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::reached::{self, Reached};
 use super::share_room::{Rooms, stay_in_own_room};
@@ -19,7 +19,6 @@ use crate::session::{Event, Seed, SeedError};
 use crate::store::Records;
 use cascade_format::CascadeHash;
 use cascade_format::units::parse_nonzero_size;
-use cascade_swarm::Listening;
 use cascade_tracker::{Desk, Policy};
 use cascade_web::Bound;
 use std::collections::HashSet;
@@ -39,10 +38,8 @@ pub struct Args {
     /// same port]
     #[arg(short, long = "tracker", value_name = "HOST:PORT", value_delimiter = ',', value_parser = address::host_port)]
     trackers: Vec<String>,
-    /// Address at which other peers reach this one; a port alone is every address, and port 0 is any free port [default:
-    /// every address, the first free port from 8889 to 8899]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
-    listen: Option<Listening>,
+    #[command(flatten)]
+    listen: ListenOption,
     /// Address to name in the link, with a port only if it differs from that of --listen; may be given several times
     /// [default: the machine's own addresses]
     #[arg(long = "address", value_name = "HOST[:PORT]")]
@@ -92,7 +89,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
     let options = Options { records, guests: desk.clone().map(guests), ..Options::default() };
     let options = args.common.options(options);
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let host = Host::start(options, args.listen.wanted(), &style, ear)?;
     let page = args.common.bind()?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.

@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn the_bar_goes_on_while_nobody_has_all() {
         let addr: SocketAddr = ([10, 0, 0, 1], 1).into();
-        let half = Some(Progress { had: 5, blocks: 10, ..Progress::default() });
+        let half = Some(Progress { blocks_done: 5, blocks: 10, ..Progress::default() });
         let members = vec![Member { progress: half, ..Member::unknown(addr.into(), 0) }];
         let room = |complete, incomplete| Room {
             summary: Summary { complete, incomplete, ..Summary::default() },

@@ -55,7 +55,7 @@ pub fn share(member: &Member) -> Option<f64> {
     #[allow(clippy::cast_precision_loss, reason = "a shown number")]
     let share = member.progress.map(|progress| match progress.blocks {
         0 => 1.0,
-        blocks => progress.had as f64 / blocks as f64,
+        blocks => progress.blocks_done as f64 / blocks as f64,
     });
     share
 }
@@ -80,7 +80,7 @@ pub fn by_who_holds_up(members: &mut [Member], length: Option<u64>) {
     let length = length.unwrap_or(1 << 40);
     members.sort_by_cached_key(|member| {
         let left = time_left(member, length).map_or(Reverse(Duration::MAX), Reverse);
-        let had = member.progress.map_or(0, |progress| progress.had);
+        let had = member.progress.map_or(0, |progress| progress.blocks_done);
         (state(member), left, had, member.addr)
     });
 }
@@ -93,7 +93,7 @@ mod tests {
 
     fn member(port: u16, had: u64, rate: u64) -> Member {
         let addr: SocketAddr = ([10, 0, 0, 1], port).into();
-        let progress = Some(Progress { had, blocks: 10, ..Progress::default() });
+        let progress = Some(Progress { blocks_done: had, blocks: 10, ..Progress::default() });
         Member { progress, rate, ..Member::unknown(addr.into(), 10) }
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Verdict {
     /// Those that have told that they have everything.
     pub(crate) complete: usize,
     /// Those that do not tell how far they are.
-    pub(crate) silent: usize,
+    pub(crate) unknown: usize,
     /// Bytes that this machine has given.
     pub(crate) sent: u64,
     /// The same in lengths of the file.
@@ -109,7 +109,7 @@ impl Verdict {
             receivers: history.given,
             known: count(receivers.iter()) + history.more,
             complete: count(receivers.iter().filter(|receiver| receiver.done.is_some())),
-            silent: count(receivers.iter().filter(|receiver| !receiver.tells)),
+            unknown: count(receivers.iter().filter(|receiver| !receiver.tells)),
             sent: history.sent,
             copies,
             last,
@@ -211,7 +211,7 @@ mod tests {
         scene.completes(0);
         scene.completes(1);
         let verdict = scene.verdict();
-        assert_eq!((verdict.known, verdict.complete, verdict.silent), (2, 2, 0));
+        assert_eq!((verdict.known, verdict.complete, verdict.unknown), (2, 2, 0));
         assert_eq!((verdict.copies, verdict.last), (1.0, Some(at(10.0))));
         assert_eq!((optimum(&verdict), verdict.held), ((10.0, 1.0), Some(Held::Nothing)));
     }
@@ -295,7 +295,7 @@ mod tests {
         scene.pass(1.0, 2000.0, &[1.0, 0.0]);
         scene.completes(0);
         let verdict = scene.verdict();
-        assert_eq!((verdict.known, verdict.complete, verdict.silent), (2, 1, 1));
+        assert_eq!((verdict.known, verdict.complete, verdict.unknown), (2, 1, 1));
         assert_eq!((verdict.last, verdict.optimum), (Some(at(1.0)), Err(Unknown::TooShort)));
     }
 
