@@ -225,8 +225,19 @@ fn it_serves_on_when_it_cannot_say_where() {
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    for wrong in [&["--nonsense"][..], &["-l", "nowhere"], &["a.json", "b.json"]] {
-        Launch::tracker().args(wrong).run().assert_code(2);
+    for wrong in [
+        &["--nonsense"][..],
+        &["-l", "nowhere"],
+        &["a.json", "b.json"],
+        &["check"],
+        &["--state-every", "0"],
+        &["--log-level", "loud"],
+    ] {
+        let done = Launch::tracker().args(wrong).run();
+        done.assert_code(2);
+        // What is wrong, in one line, and where help is.
+        assert!(!done.stderr.contains("\\u{a}"), "{done}");
+        assert_eq!(done.stderr.lines().filter(|line| !line.is_empty()).count(), 2, "{done}");
     }
 }
 

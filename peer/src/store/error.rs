@@ -2,6 +2,7 @@
 
 use crate::folder::{Clash, FolderError};
 use crate::human::Name;
+use cascade_format::units::Bytes;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,7 @@ pub enum PrepareError {
     #[error(transparent)]
     Folder(FolderError),
     /// The disk is too small.
-    #[error("no space for {}: it needs {needed} more bytes, its disk has {free}; make room, or name another place with -o", .path.display())]
+    #[error("no space for {}: it needs {} more, its disk has {}; make room, or name another place with -o", .path.display(), Bytes(*.needed), Bytes(*.free))]
     NoSpace {
         /// The target.
         path: PathBuf,
@@ -69,7 +70,7 @@ pub enum PrepareError {
         source: io::Error,
     },
     /// The file system said no.
-    #[error("cannot {what} {}: {source}", .path.display())]
+    #[error("cannot {what} {}: {source}{}", .path.display(), advice(.source))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -81,6 +82,13 @@ pub enum PrepareError {
     /// The user wants to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What the user can do about it.
+fn advice(source: &io::Error) -> &'static str {
+    let kind = source.kind();
+    let refused = kind == io::ErrorKind::PermissionDenied || kind == io::ErrorKind::ReadOnlyFilesystem;
+    if refused { "; get the right to do that, or name another place" } else { "" }
 }
 
 pub(super) fn io_error(what: &'static str, path: &Path, source: io::Error) -> PrepareError {
