@@ -194,15 +194,7 @@ async fn look(
 ) -> Result<(MetafileOnDisk, Replaces), Box<(Ended, Option<String>)>> {
     let (records, cancel) = (engine.records.clone(), Arc::clone(engine.stop.flag()));
     let looked = tokio::task::spawn_blocking(move || {
-        let preparation = Preparation {
-            metafile: &metafile,
-            records: &records,
-            progress: &|_| (),
-            cancel: &cancel,
-            from: None,
-            update: false,
-        };
-        match examine(&preparation, &path) {
+        match examine(&Preparation::new(&metafile, &records, &cancel), &path) {
             Ok(There::Replaceable(stamp)) => Ok((metafile, Replaces::Known(stamp))),
             Ok(There::OwnWork) => Err(Box::new((Ended::Kept(left_alone(&path, &metafile)), None))),
             Err(PrepareError::Interrupted) => Err(Box::new((Ended::PutOff, None))),

@@ -100,14 +100,7 @@ mod tests {
         let metafile = MetafileOnDisk::open(&path).unwrap();
         let records = Records::in_folder(&folder.path().join(".state"));
         let cancel = AtomicBool::new(false);
-        let preparation = Preparation {
-            metafile: &metafile,
-            records: &records,
-            progress: &|_| (),
-            cancel: &cancel,
-            from: None,
-            update: false,
-        };
+        let preparation = Preparation::new(&metafile, &records, &cancel);
         assert_eq!(examine(&preparation, &data).unwrap(), There::Replaceable(None), "there is nothing");
         for (bytes, expected) in [
             (b"".as_slice(), false),

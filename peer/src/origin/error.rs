@@ -78,7 +78,7 @@ pub enum OriginError {
     },
     /// The whole file may be kept, and has no room.
     #[error(
-        "no space for {}: it needs {} more, its disk has {}; make room, or bound what is kept with --cache",
+        "no space for {}: it needs {} more, and its disk has {}; make room, or bound what is kept with --cache",
         Name(.path), Bytes(*.needed), Bytes(*.free)
     )]
     NoRoom {

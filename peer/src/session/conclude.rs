@@ -123,14 +123,8 @@ impl Conclusion {
         if metadata.len() != length || Stamp::of(&file).ok() == self.old {
             return false;
         }
-        let preparation = Preparation {
-            metafile: &self.metafile,
-            records: &self.engine.records,
-            progress: &|_| (),
-            cancel: self.engine.stop.flag(),
-            from: None,
-            update: false,
-        };
+        let engine = &self.engine;
+        let preparation = Preparation::new(&self.metafile, &engine.records, engine.stop.flag());
         // What cannot be read is not complete; it gives way to what is.
         preparation.durable(&self.target, &file, Trust::Record).is_ok_and(|found| found.have.is_complete())
     }

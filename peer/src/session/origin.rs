@@ -168,7 +168,7 @@ impl FromOrigin {
         let blocks = shared.layout().blocks();
         observer.event(Event::Origin {
             origin: flights.shown().to_owned(),
-            here: shared.have().count(),
+            blocks_done: shared.have().count(),
             blocks,
         });
         let mut due = tokio::time::interval(SYNC_INTERVAL);

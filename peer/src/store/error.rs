@@ -52,7 +52,7 @@ pub enum PrepareError {
     #[error(transparent)]
     Folder(FolderError),
     /// The disk is too small.
-    #[error("no space for {}: it needs {} more, its disk has {}; make room, or name another place with -o", .path.display(), Bytes(*.needed), Bytes(*.free))]
+    #[error("no space for {}: it needs {} more, and its disk has {}; make room, or name another place with -o", .path.display(), Bytes(*.needed), Bytes(*.free))]
     NoSpace {
         /// The target.
         path: PathBuf,

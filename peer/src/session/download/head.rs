@@ -57,7 +57,9 @@ impl Session {
                 self.place = Place::Part { path, new: false, target: None };
             }
             Err(HeadError::Refused(refused)) => {
-                return Err(DownloadError::Hostile { target: self.target.clone(), why: refused.to_string() });
+                return Err(
+                    PrepareError::Hostile { target: self.target.clone(), why: refused.to_string() }.into()
+                );
             }
             Err(HeadError::Io(source)) => {
                 let path = shared.data().path().to_owned();
