@@ -105,7 +105,9 @@ fn devices_missing_files_and_missing_places_are_one_line() {
     Launch::peer("create").arg("/nonexistent/data").run().assert_one_line_error(&["/nonexistent/data"]);
     let data = TestFile::random("placed", 10, 1).write_data(folder.path());
     let out = "/nonexistent/out.cascade";
-    Launch::peer("create").arg(data).args(["-o", out]).run().assert_one_line_error(&["/nonexistent"]);
+    let done = Launch::peer("create").arg(data).args(["-o", out]).run();
+    done.assert_one_line_error(&[out, "No such file", "another place with -o"]);
+    assert!(!done.stderr.contains(".tmp"), "a name that the user has never seen: {done}");
 }
 
 #[test]

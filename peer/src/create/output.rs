@@ -2,9 +2,9 @@
 
 use cascade_format::metafile::HEADER_LEN;
 use cascade_format::{BlockHash, Header};
-use std::fs::Permissions;
+use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use tempfile::NamedTempFile;
 
@@ -20,10 +20,15 @@ impl Output {
     /// Makes a temporary file in the folder of `out`, with the permissions of an ordinary file.
     pub(super) fn beside(out: &Path) -> io::Result<Self> {
         let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
+        let mut failed = None;
         // The process's mask takes off what the user does not want.
-        builder.prefix(".cascade-").suffix(".tmp").permissions(Permissions::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder).map_err(without_path)?;
+        let open = |path: &Path| {
+            let file = File::options().read(true).write(true).create_new(true).open(path);
+            file.inspect_err(|error| failed = error.raw_os_error())
+        };
+        let made = tempfile::Builder::new().prefix(".cascade-").suffix(".tmp").make_in(folder, open);
+        // `tempfile` adds the temporary file's name to the system's error, which tells the user nothing.
+        let mut file = made.map_err(|error| failed.map_or(error, io::Error::from_raw_os_error))?;
         // The header comes last: it holds the file hash.
         file.as_file_mut().seek(SeekFrom::Start(HEADER_LEN as u64))?;
         Ok(Self { file: BufWriter::with_capacity(WRITE_LEN, file) })
@@ -42,13 +47,4 @@ impl Output {
         file.persist(out).map_err(|error| error.error)?;
         Ok(())
     }
-}
-
-/// The system's own error: `tempfile` adds the temporary file's name, which tells the user nothing.
-fn without_path(error: io::Error) -> io::Error {
-    let cause = error
-        .get_ref()
-        .and_then(|wrapper| wrapper.source())
-        .and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
 }

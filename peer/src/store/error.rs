@@ -70,7 +70,7 @@ pub enum PrepareError {
         source: io::Error,
     },
     /// The file system said no.
-    #[error("cannot {what} {}: {source}", .path.display())]
+    #[error("cannot {what} {}: {source}{}", .path.display(), advice(.source))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -82,6 +82,13 @@ pub enum PrepareError {
     /// The user wants to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What the user can do about it.
+fn advice(source: &io::Error) -> &'static str {
+    let kind = source.kind();
+    let refused = kind == io::ErrorKind::PermissionDenied || kind == io::ErrorKind::ReadOnlyFilesystem;
+    if refused { "; get the right to do that, or name another place" } else { "" }
 }
 
 pub(super) fn io_error(what: &'static str, path: &Path, source: io::Error) -> PrepareError {
