@@ -3,8 +3,7 @@
 //! Where a file needs room that another one has, the other one's part is taken from its blocks and from the disk before
 //! anything is fetched into the room. No lock is held meanwhile but the other one's.
 
-use super::cache::{Cache, Part, Stretches, WHOLE};
-use super::plan::Dropped;
+use super::cache::{Cache, Dropped, Part, Stretches, WHOLE};
 use cascade_format::{CascadeHash, Have, Layout};
 use cascade_swarm::Time;
 use std::collections::HashMap;
