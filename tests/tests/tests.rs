@@ -44,6 +44,8 @@ mod folder_download;
 mod folder_hostile;
 /// Folders: links to them, and `peer share`.
 mod folder_link;
+/// Folders: the part file that becomes one.
+mod folder_turning;
 /// Folders: brought up to date where they are.
 mod folder_update;
 

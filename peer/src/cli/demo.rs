@@ -14,7 +14,7 @@ use crate::metafile::MetafileOnDisk;
 use crate::peer::{ANYWHERE, Options, Peer};
 use crate::report::{Style, line};
 use crate::session::engine::Stop;
-use crate::session::{Download, Event, Fetch, FetchError, Observer, Seed};
+use crate::session::{Download, Event, Fetch, FetchError, Observer, Replaces, Seed};
 use crate::store::{DataFile, Records};
 use cascade_format::PeerAddr;
 use cascade_swarm::Listening;
@@ -153,6 +153,7 @@ impl Stage {
             from: None,
             update: false,
             lan: false,
+            replaces: Replaces::Found,
         };
         let done = show(peer.download(download), &mut *observer).await;
         for peer in peers {

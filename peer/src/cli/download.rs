@@ -12,7 +12,9 @@ use crate::metafile::MetafileOnDisk;
 use crate::peer::{Downloaded, Transfer};
 use crate::report::{self, Style};
 use crate::session::engine::Stop;
-use crate::session::{AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, SeedError};
+use crate::session::{
+    AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, Replaces, SeedError,
+};
 use cascade_format::CascadeHash;
 use cascade_format::link::Link;
 use cascade_swarm::ask::Order;
@@ -90,7 +92,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         for job in jobs {
             let observer = style.observer(job.target(), &job.cascade_hash().to_string());
             match job {
-                Job::Ready(job) => tasks.spawn(download(front.peer.download(job), observer)),
+                Job::Ready(job) => tasks.spawn(download(front.peer.download(*job), observer)),
                 Job::Link(job) => {
                     let stop = front.peer.stopper();
                     tasks.spawn(fetch(front.peer.fetch(job.fetch.clone()), job, stop, observer))
@@ -143,7 +145,7 @@ impl Failure {
 
 /// What is to be done for one argument.
 enum Job {
-    Ready(Download),
+    Ready(Box<Download>),
     Link(Box<LinkJob>),
 }
 
@@ -187,7 +189,9 @@ impl LinkJob {
         let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
         let (order, as_tar, from, update) = (self.order, self.as_tar.clone(), self.from.clone(), self.update);
-        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, update, lan }
+        // Without a name of the user's choice, nothing of the user's had the name when that was examined.
+        let replaces = if self.chosen { Replaces::Found } else { Replaces::Known(None) };
+        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, update, lan, replaces }
     }
 }
 
@@ -291,7 +295,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         Place::Folder(folder) => with_tar(args, folder.join(given::file_name(&beside()?)), true),
         Place::Chosen(target) => (target.clone(), args.tar.then_some(AsTar { plain: target, replace: true })),
     };
-    Ok(Job::Ready(Download {
+    Ok(Job::Ready(Box::new(Download {
         metafile: Arc::new(metafile),
         target,
         trackers: args.trackers.for_file(),
@@ -302,7 +306,8 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         from: args.from.clone(),
         update: args.update,
         lan: args.common.lan(false),
-    }))
+        replaces: Replaces::Found,
+    })))
 }
 
 fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {

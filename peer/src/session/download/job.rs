@@ -6,6 +6,7 @@ use super::{Ended, Session};
 use crate::catalog::Served;
 use crate::clock;
 use crate::folder::{self, Head};
+use crate::ground::Stamp;
 use crate::limits::MAX_BEGINNINGS;
 use crate::metafile::MetafileOnDisk;
 use crate::session::download_error::DownloadError;
@@ -47,6 +48,18 @@ pub struct Download {
     pub update: bool,
     /// Whether peers on the local network are looked for, and can find this one.
     pub lan: bool,
+    /// Which file may be replaced.
+    pub replaces: Replaces,
+}
+
+/// The file at the target that may be replaced by the complete download. Any other that is there at the end is kept
+/// under another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// The one that is there when the download begins.
+    Found,
+    /// The one that looked like this when it was examined, or none.
+    Known(Option<Stamp>),
 }
 
 /// What to do if a download that keeps archives as tar files turns out not to be the archive of a folder.
@@ -74,6 +87,7 @@ impl Download {
             from: None,
             update: false,
             lan: false,
+            replaces: Replaces::Found,
         }
     }
 
@@ -113,7 +127,23 @@ impl Download {
             }
         }
         self.target = plain;
+        self.replaces = Replaces::Found;
         replace
+    }
+
+    /// Fails if a file of the user's is there that would be replaced and must not be, unless `replace`. A file that comes
+    /// up before a later beginning is not replaced either.
+    fn unless_taken(&mut self, mut prepared: Prepared, replace: bool) -> Result<Prepared, DownloadError> {
+        let Place::Part { target, .. } = &mut prepared.place else { return Ok(prepared) };
+        if !replace && target.is_some() {
+            let what = "there already, and is not the file of the link";
+            return Err(DownloadError::Prepare(PrepareError::NotAFile { path: prepared.target, what }));
+        }
+        match self.replaces {
+            Replaces::Found => self.replaces = Replaces::Known(*target),
+            Replaces::Known(known) => *target = known,
+        }
+        Ok(prepared)
     }
 
     /// Downloads the file. When it is complete and verified, returns it ready to be served.
@@ -135,8 +165,7 @@ impl Download {
         let mut replace = Head::of(layout.length()).is_some() || self.take_plain_name();
         loop {
             let prepared = prepare(&self, engine, shown.file(), observer).await;
-            let prepared =
-                prepared.and_then(|prepared| if replace { Ok(prepared) } else { unless_taken(prepared) });
+            let prepared = prepared.and_then(|prepared| self.unless_taken(prepared, replace));
             let prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
             let part = prepared.data.path().to_owned();
             let seen = Arc::clone(shown.file());
@@ -189,16 +218,6 @@ impl Download {
             }
         }
     }
-}
-
-/// Fails if a file of the user's is there that would be replaced.
-fn unless_taken(prepared: Prepared) -> Result<Prepared, DownloadError> {
-    let taken = matches!(prepared.place, Place::Part { target: Some(_), .. });
-    let (path, what) = (&prepared.target, "there already, and is not the file of the link");
-    if taken {
-        return Err(DownloadError::Prepare(PrepareError::NotAFile { path: path.clone(), what }));
-    }
-    Ok(prepared)
 }
 
 /// From now on the file at `part` is the head of a folder that is downloaded.

@@ -73,7 +73,7 @@ impl Session {
     /// Every block is verified: is the whole, and can the file get its name?
     pub(super) async fn conclude(&mut self, observer: &mut dyn Observer) -> Result<Concluded, DownloadError> {
         if matches!(self.place, Place::Target { file_hash_checked: true, .. }) {
-            return Ok(Concluded::Named);
+            return Ok(Concluded::Named(None));
         }
         let uncertain = self.read_again.is_none() && self.shared.data().is_uncertain();
         if uncertain {
@@ -87,7 +87,7 @@ impl Session {
             Place::Target { .. } => {
                 sync_folder(&self.shared, &self.target).await?;
                 remember(&self.shared, &self.engine, &self.target);
-                Ok(Concluded::Named)
+                Ok(Concluded::Named(None))
             }
             Place::Part { path, target, .. } => {
                 let (shared, metafile) = (Arc::clone(&self.shared), Arc::clone(&self.download.metafile));
