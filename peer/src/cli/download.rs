@@ -31,36 +31,37 @@ const DESCRIPTORS_A_FILE: usize = 3;
 /// Download what .cascade files or links describe
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files, or links. The data goes beside its .cascade file, under the name without .cascade; that of a
-    /// link goes here
+    /// The .cascade files, or links
     #[arg(value_name = "FILE.cascade|LINK", required = true)]
     files: Vec<OsString>,
     #[command(flatten)]
     trackers: Trackers,
     #[command(flatten)]
     listen: ListenOption,
-    /// Name of the data file (one .cascade file or link), or the folder that it goes to
+    /// Name of the data file or folder, with one .cascade file or link, or the folder that the data goes to [default: beside
+    /// the .cascade file, under its name without .cascade; for a link, the link's name in the current folder]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Peer to download from, beside those that links name and trackers know; may be given several times
+    /// Peer to download from, in addition to those that links name and trackers know; may be given several times [default:
+    /// none]
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
     peers: Vec<String>,
-    /// Go on serving when everything is complete, until interrupted
+    /// Go on serving when everything is complete, until interrupted; otherwise the command ends then
     #[arg(long)]
     seed: bool,
-    /// Download the blocks in order
+    /// Download the blocks in order; otherwise in random order, which is better for the swarm
     #[arg(long)]
     sequential: bool,
-    /// Earlier version of the file or folder, of which what is still right is copied
+    /// Earlier version of the file or folder: what is still right in it is copied instead of downloaded [default: none]
     #[arg(long, value_name = "OLD")]
     from: Option<PathBuf>,
-    /// Bring the folder that has the name up to date
+    /// Bring an existing folder of this name up to date; otherwise one that differs is an error
     #[arg(long, conflicts_with_all = ["from", "tar"])]
     update: bool,
-    /// Keep the archive of a folder as one file, NAME.tar
+    /// Keep the archive of a folder as one file, NAME.tar, instead of unpacking it
     #[arg(long)]
     tar: bool,
-    /// Do not serve, and do not register with trackers
+    /// Do not serve other peers meanwhile, and do not register with trackers
     #[arg(long, conflicts_with = "seed")]
     no_serve: bool,
     /// Fail when there is no peer, instead of waiting for one
@@ -116,6 +117,9 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
                     code = ExitCode::Failed;
                 }
             }
+        }
+        if interrupted {
+            report::error("interrupted; the same command goes on with what is verified");
         }
         Ok(if interrupted && code == ExitCode::Done { ExitCode::Interrupted } else { code })
     })

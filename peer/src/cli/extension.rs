@@ -5,7 +5,7 @@ use crate::peer::Options;
 /// `--extension`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct ExtensionSwitch {
-    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
+    /// Whether to speak the swarm extension with peers that know it; `off` is plain version 1 of the protocol
     #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
           default_value_t = Switch::On, hide_possible_values = true)]
     extension: Switch,

@@ -39,8 +39,8 @@ pub(super) enum Listen {
 /// `--listen`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct ListenOption {
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
+    /// Address at which other peers reach this one; a port alone is every address, and port 0 is any free port [default:
+    /// every address, the first free port from 8889 to 8899]
     #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
     listen: Option<Listening>,
 }

@@ -30,15 +30,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Serve what .cascade files or links describe, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files, or links. The data is expected beside its .cascade file, under the name without .cascade; that
-    /// of a link here
+    /// The .cascade files, or links
     #[arg(value_name = "FILE.cascade|LINK", required = true)]
     files: Vec<OsString>,
     #[command(flatten)]
     trackers: Trackers,
     #[command(flatten)]
     listen: ListenOption,
-    /// The data file or shared folder (one .cascade file or link), or the folder of the data files
+    /// The data file or shared folder, with one .cascade file or link, or the folder that contains the data [default: the
+    /// .cascade file's path without .cascade; for a link, the link's name in the current folder]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]

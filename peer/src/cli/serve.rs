@@ -31,21 +31,20 @@ const GIVEN_INTERVAL: Duration = Duration::from_secs(60);
 /// Serve every .cascade file in a folder, as they come and go, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder; also the folders in it are looked through. The data is expected beside its .cascade file, under the name
-    /// without .cascade
+    /// The folder, which is looked through with the folders in it. The data NAME is expected beside NAME.cascade
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
     trackers: Trackers,
     #[command(flatten)]
     listen: ListenOption,
-    /// Download what is missing or incomplete
+    /// Download data that is missing or incomplete; otherwise only what is there is served
     #[arg(long, conflicts_with = "origin")]
     download: bool,
     #[command(flatten)]
     source: Source,
-    /// Run this command, by /bin/sh, for each file that has become complete: downloaded, or put here and checked. It finds
-    /// the file's path in $CASCADE_FILE, and more in other variables
+    /// Run this command with /bin/sh for each file that has become complete: downloaded, or put here and checked. The
+    /// file's path is in $CASCADE_FILE, its .cascade file's in $CASCADE_METAFILE [default: none]
     #[arg(long, value_name = "CMD")]
     exec: Option<OsString>,
     #[command(flatten)]

@@ -67,7 +67,8 @@ impl Lines {
 /// What is being seeded.
 pub(super) fn seeding(name: &str, blocks_done: u64, blocks: u64) -> String {
     if blocks_done == blocks {
-        format!("{name}: seeding, all {} verified", Count(blocks, "block"))
+        let all = if blocks > 1 { format!("{blocks} blocks") } else { "of it".to_owned() };
+        format!("{name}: seeding, all {all} verified")
     } else {
         format!(
             "{name}: seeding {blocks_done} of {}, the others are missing or wrong",

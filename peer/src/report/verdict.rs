@@ -36,7 +36,7 @@ pub(crate) fn verdict_parts(verdict: &Verdict) -> Vec<String> {
         }
         Err(Unknown::NoneComplete) => (String::new(), None),
         Err(Unknown::OthersGave) => (String::new(), not_known("others gave the file, too")),
-        Err(Unknown::TooShort) => (String::new(), not_known("it was too short to measure the rate")),
+        Err(Unknown::TooShort) => (String::new(), not_known("it took too short a time to measure the rate")),
     };
     [given, complete + &distance].into_iter().chain(held).collect()
 }

@@ -60,7 +60,8 @@ pub fn share(member: &Member) -> Option<f64> {
     share
 }
 
-/// How long a receiver will take for the rest of a file of `length` bytes, at the rate between its last two reports.
+/// How long a receiver will take for the rest of a file of `length` bytes, at the rate between its last two reports. It is
+/// not known when that time is over, and no report has come since.
 #[must_use]
 pub fn time_left(member: &Member, length: u64) -> Option<Duration> {
     let share = share(member).filter(|_| state(member) == State::Incomplete && member.rate > 0)?;
@@ -68,7 +69,8 @@ pub fn time_left(member: &Member, length: u64) -> Option<Duration> {
     let seconds = length as f64 * (1.0 - share) / member.rate as f64;
     // Since its report it has gone on.
     let left = Duration::try_from_secs_f64(seconds).ok()?;
-    Some(left.saturating_sub(Duration::from_secs(u64::from(member.since))).max(Duration::from_secs(1)))
+    let left = left.checked_sub(Duration::from_secs(u64::from(member.since)))?;
+    Some(left.max(Duration::from_secs(1)))
 }
 
 /// Sorts members so that those which delay the end come first: receivers that lack blocks and are silent, then those
@@ -120,8 +122,13 @@ mod tests {
     #[test]
     fn the_time_left_goes_down_while_nothing_is_heard() {
         assert_eq!(time_left(&member(1, 5, 10), 1000), Some(Duration::from_secs(40)));
-        assert_eq!(time_left(&member(1, 9, 50), 1000), Some(Duration::from_secs(1)));
-        for none in [member(1, 5, 0), member(1, 10, 7), Member { progress: None, ..member(1, 5, 10) }] {
+        assert_eq!(time_left(&member(1, 9, 10), 1000), Some(Duration::from_secs(1)));
+        for none in [
+            member(1, 5, 0),
+            member(1, 9, 50),
+            member(1, 10, 7),
+            Member { progress: None, ..member(1, 5, 10) },
+        ] {
             assert_eq!(time_left(&none, 1000), None);
         }
     }

@@ -79,7 +79,7 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// There is no peer to download from, and the user does not want to wait.
-    #[error("no peer to download {} from: {why}; start a seeder, or leave out --no-wait", .target.display())]
+    #[error("no peer to download {} from ({why}); start a seeder, or leave out --no-wait", .target.display())]
     NoPeers {
         /// The file.
         target: PathBuf,

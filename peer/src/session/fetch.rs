@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
             start: clock::now(),
             plan,
             growing,
-            announcer: Announcer::start(engine, &order.trackers, order.cascade_hash, true),
+            announcer: Announcer::list_only(engine, &order.trackers, order.cascade_hash),
             silent_trackers: order.trackers.len(),
             lan: order.lan.then(|| engine.lan.look(&order.cascade_hash)),
             on_lan: 0,
