@@ -151,7 +151,7 @@ pub fn parse_peer_list(body: &[u8]) -> Result<impl ExactSizeIterator<Item = Wide
     if rest.is_empty() {
         Ok(entries.iter().map(WideEntry::parse))
     } else {
-        Err(PeerListError::wide(body.len()))
+        Err(PeerListError(body.len(), ENTRY_LEN))
     }
 }
 

@@ -195,12 +195,6 @@ impl PeerEntry {
 #[error("a peer list of {0} bytes is not a sequence of {1}-byte entries")]
 pub struct PeerListError(pub usize, pub usize);
 
-impl PeerListError {
-    pub(crate) const fn wide(length: usize) -> Self {
-        Self(length, crate::tracker_wide::ENTRY_LEN)
-    }
-}
-
 /// The entries in the body of a response with status 0.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! What the transfers must reach, as ratios within one run of the benchmark.
 
-use super::transfer::{Entry, Kind, SMALL_BLOCK};
+use super::entry::{Entry, Kind, SMALL_BLOCK};
 use crate::stats::Spread;
 use crate::table::Goal;
 use crate::units::{MIB, mib_per_second, show_size};

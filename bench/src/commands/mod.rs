@@ -2,6 +2,7 @@
 
 pub mod cost;
 pub mod create;
+pub mod entry;
 pub mod folder;
 pub mod goals;
 pub mod greedy;

@@ -1,11 +1,11 @@
 //! `bench transfer`: the same file by every tool, in turns.
 
 use super::CommonOptions;
+use super::entry::{Entry, Kind, SMALL_BLOCK};
 use crate::data::{self, DataFile};
 use crate::error::{BenchError, Context, Result, failed};
 use crate::machine::Machine;
 use crate::programs::floor::Hashing;
-use crate::stats::Spread;
 use crate::table::{self, Table};
 use crate::tools::aria2::Aria2;
 use crate::tools::binaries::Binaries;
@@ -44,48 +44,8 @@ pub struct Options {
     common: CommonOptions,
 }
 
-/// The tools that can be chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
-pub enum Kind {
-    /// The floor program, both variants.
-    Floor,
-    /// Cascade, once for each block size.
-    Cascade,
-    /// curl from nginx.
-    Curl,
-    /// Cascade with its page, without viewers and with ten; only when it is asked for.
-    Web,
-    /// The rsync daemon.
-    Rsync,
-    /// aria2.
-    Aria2,
-    /// rqbit.
-    Rqbit,
-    /// sendme.
-    Sendme,
-}
-
 const ALL: [Kind; 8] =
     [Kind::Floor, Kind::Cascade, Kind::Web, Kind::Curl, Kind::Rsync, Kind::Aria2, Kind::Rqbit, Kind::Sendme];
-
-/// One row of the benchmark: a tool and all its runs.
-#[derive(Serialize)]
-pub struct Entry {
-    /// The row's name.
-    pub name: String,
-    /// The tool's kind.
-    pub kind: Kind,
-    /// Cascade's block size in bytes, 0 for other tools.
-    pub block: u64,
-    /// Bytes transferred in each run.
-    pub length: u64,
-    /// The runs, one a round.
-    pub runs: Vec<Transfer>,
-    #[serde(skip)]
-    tool: Box<dyn Tool>,
-    #[serde(skip)]
-    data: DataFile,
-}
 
 /// What the command leaves in its JSON file.
 #[derive(Serialize)]
@@ -188,9 +148,6 @@ const WEB_BLOCK: u64 = 1 << 20;
 /// Viewers of the page in the row that has some.
 const VIEWERS: usize = 10;
 
-/// Block size of the row with a file of its own, in bytes.
-pub const SMALL_BLOCK: u64 = 1024;
-
 fn cascade_entry(binaries: &Binaries, data: &DataFile, folder: &Path, block: u64) -> Result<Entry> {
     let own = folder.join(format!("block-{block}"));
     std::fs::create_dir(&own).context(|| format!("cannot create {}", own.display()))?;
@@ -214,26 +171,6 @@ fn run_once(entry: &mut Entry, folder: &Path) -> Result<()> {
     transfer.tell(&entry.name, entry.length);
     entry.runs.push(transfer);
     Ok(())
-}
-
-impl Entry {
-    /// The spread of a value of its runs.
-    #[must_use]
-    pub fn spread(&self, value: impl Fn(&Transfer) -> f64) -> Option<Spread> {
-        Spread::of(self.runs.iter().map(value))
-    }
-
-    /// The median wall time, in seconds.
-    #[must_use]
-    pub fn wall(&self) -> Option<f64> {
-        self.spread(|run| run.wall).map(|spread| spread.median)
-    }
-
-    /// The greatest memory of either side in any run, in bytes.
-    #[must_use]
-    pub fn peak(&self) -> u64 {
-        self.runs.iter().map(|run| run.sender.peak.max(run.receiver.peak)).max().unwrap_or(0)
-    }
 }
 
 fn print_table(entries: &[Entry]) {

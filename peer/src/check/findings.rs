@@ -11,18 +11,18 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the hash of the whole file is the stated one.
+/// Whether the whole-file hash of the data is the one in the `.cascade` file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WholeFile {
     /// It is.
     Right,
-    /// It is not, although every block is right: the `.cascade` file contradicts itself.
+    /// It is another one, although every block is right: the `.cascade` file contradicts itself.
     Wrong,
-    /// Nobody asked, or some block is not right anyway.
+    /// It was not computed, because the caller did not ask for it or because a block is not right.
     Unchecked,
 }
 
-/// What is wrong with a data file.
+/// The result of checking a data file.
 #[derive(Debug)]
 pub struct Findings {
     layout: Layout,
@@ -35,8 +35,8 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Hashes all blocks, and where `whole_file` is set the whole file too, in the same time: from the same bytes,
-    /// or its one stream has a core for itself and the blocks have the others.
+    /// Hashes all blocks and, if `whole_file` is set, the whole file at the same time. Either one pass feeds both
+    /// hashes, or one core computes the whole-file hash while the others hash the blocks.
     ///
     /// # Errors
     /// Those of [`super::check`].
@@ -71,8 +71,8 @@ impl Findings {
         Ok(Self { layout, right, data_len, whole_file })
     }
 
-    /// The findings, where the `.cascade` file is known not to contradict itself: if all blocks are right,
-    /// so is the whole.
+    /// The findings for a `.cascade` file that is known not to contradict itself: if all blocks are right, the whole
+    /// file is right, too.
     #[must_use]
     pub fn of_consistent_metafile(mut self) -> Self {
         if self.whole_file == WholeFile::Unchecked && self.is_right() {
@@ -81,7 +81,7 @@ impl Findings {
         self
     }
 
-    /// Whether nothing is wrong, as far as it was asked for.
+    /// Whether nothing wrong was found, as far as it was checked.
     #[must_use]
     pub fn is_right(&self) -> bool {
         self.right.is_complete() && self.extra_bytes() == 0 && self.whole_file != WholeFile::Wrong
@@ -93,25 +93,25 @@ impl Findings {
         self.right.count()
     }
 
-    /// Number of blocks that are there, but are not right.
+    /// The number of blocks that are complete and have a wrong hash.
     #[must_use]
     pub fn wrong(&self) -> u64 {
         self.layout.blocks() - self.right() - self.missing()
     }
 
-    /// Number of blocks of which a byte is missing at the end of the data.
+    /// The number of blocks that lie at least partly behind the end of the data.
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.layout.blocks() - self.whole_blocks()
     }
 
-    /// The numbers of the missing blocks, the first and the last.
+    /// The first and the last number of the missing blocks; `None` if no block is missing.
     #[must_use]
     pub fn missing_range(&self) -> Option<RangeInclusive<u64>> {
         (self.missing() > 0).then(|| self.whole_blocks()..=self.layout.blocks() - 1)
     }
 
-    /// The wrong blocks as ranges of numbers, first and last, in order.
+    /// The wrong blocks as ranges of numbers, in order; both ends belong to a range.
     pub fn wrong_ranges(&self) -> impl Iterator<Item = RangeInclusive<u64>> + '_ {
         let end = self.whole_blocks();
         let mut at = 0;
@@ -123,7 +123,7 @@ impl Findings {
         })
     }
 
-    /// Number of bytes behind the last block.
+    /// The number of bytes behind the last block.
     #[must_use]
     pub const fn extra_bytes(&self) -> u64 {
         self.data_len.saturating_sub(self.layout.length())

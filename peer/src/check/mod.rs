@@ -27,21 +27,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use zeroes::Zeroes;
 
-/// What each thread reads into, in bytes; half of it for either of two blocks. It stays in the
-/// second-level cache between the read and the hashing.
+/// The size of the buffer of each thread, in bytes. Two blocks that are hashed together have a half each. The buffer
+/// stays in the second-level cache between reading and hashing.
 pub const BUFFER_LEN: usize = 256 << 10;
 
-/// The most threads that hash at once: beyond it the disk is the limit.
+/// The most threads that hash at the same time. With more of them, the disk is the limit.
 pub const MAX_THREADS: usize = 32;
 
-/// How to check.
+/// Options of a check.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckOptions<'a> {
-    /// Look at no other blocks than these.
+    /// Check only these blocks.
     pub only: Option<&'a Have>,
     /// Threads to hash on, at most [`MAX_THREADS`].
     pub threads: NonZeroUsize,
-    /// Ask the file system for holes, where it can tell. Otherwise their zeroes are read.
+    /// Whether to ask the file system where the holes of the file are. If not, the zeroes in them are read.
     pub find_holes: bool,
 }
 

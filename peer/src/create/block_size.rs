@@ -14,16 +14,17 @@ const AIM: u64 = 1024;
 /// The most blocks that a folder gets in order to have small ones: a `.cascade` file of 2 MiB.
 const MAX_OF_FOLDER: u64 = 65_536;
 
-/// The block size for a file of `length` bytes: the power of two nearest to a thousandth (1024th) of
-/// it, at least 64 KiB and at most 4 MiB.
+/// The default block size for a file of `length` bytes: the power of two nearest to length/1024, at least 64 KiB and at
+/// most 4 MiB.
 #[must_use]
 pub fn default_block_size(length: u64) -> NonZeroU64 {
     nearest(length / AIM)
 }
 
-/// The block size for a folder whose archive has `length` bytes and this number of `entries`. A file that changes costs
-/// its next version the blocks that it touches, so they are not larger than most files: about what an entry takes on
-/// average. They are not larger than those of a file of that length either, and no more than 65,536 if they are smaller.
+/// The default block size for a folder whose archive has `length` bytes and this number of `entries`. Every block that
+/// a changed file touches must be downloaded again. So a block is about as large as an entry is on average, but never
+/// larger than the default for a file of that length; and small blocks are made larger until there are no more than
+/// 65,536 of them.
 #[must_use]
 pub fn default_block_size_of_folder(length: u64, entries: u32) -> NonZeroU64 {
     let of_entry = nearest(length / u64::from(entries.max(1)));

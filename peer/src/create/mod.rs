@@ -39,7 +39,7 @@ pub enum CreateError {
         /// What the system says.
         source: io::Error,
     },
-    /// A device, a pipe.
+    /// The data is a device or a pipe.
     #[error("{} is {what}: only regular files and folders can be shared", Name(path))]
     NotAFile {
         /// The path.
@@ -47,7 +47,7 @@ pub enum CreateError {
         /// What it is instead.
         what: &'static str,
     },
-    /// The data file was written to meanwhile.
+    /// Another program wrote to the data file while it was read.
     #[error("{} changed while it was read; try again when nothing writes to it", Name(path))]
     Changed {
         /// The data file.
@@ -56,7 +56,7 @@ pub enum CreateError {
     /// The folder cannot be shared.
     #[error(transparent)]
     Folder(FolderError),
-    /// The output would lie in the folder that it describes.
+    /// The output path lies inside the folder that it would describe.
     #[error("{} is inside the folder that it would describe; name another output with -o", Name(path))]
     Inside {
         /// The output.
@@ -87,7 +87,7 @@ pub enum CreateError {
         /// The output.
         path: PathBuf,
     },
-    /// The output's name belongs to a directory, device or pipe, which would be replaced.
+    /// The output path is a directory, a device or a pipe.
     #[error("{} is {what}: it will not be replaced; name another output with -o", Name(path))]
     NotAnOutput {
         /// The output.
@@ -117,8 +117,8 @@ pub enum CreateError {
     Cancelled,
 }
 
-/// The data file to make a `.cascade` file for: open, and as it was when it was opened. Of a folder it is the
-/// archive.
+/// The data for which a `.cascade` file is made: an open file, or the archive of a folder, as it was when it was
+/// opened.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
@@ -149,7 +149,7 @@ impl Source {
         Ok(Self { path, data: Data::File(file, metadata) })
     }
 
-    /// Its length, in bytes.
+    /// The length of the data, in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         match &self.data {
@@ -158,7 +158,7 @@ impl Source {
         }
     }
 
-    /// The size of its blocks where the user names none.
+    /// The default block size for this data.
     #[must_use]
     pub fn default_block_size(&self) -> NonZeroU64 {
         match self.archive() {
@@ -167,7 +167,7 @@ impl Source {
         }
     }
 
-    /// The folder's archive, if it is a folder.
+    /// The archive, if the data is a folder.
     #[must_use]
     pub fn archive(&self) -> Option<&Archive> {
         match &self.data {
@@ -184,7 +184,7 @@ impl Source {
         }
     }
 
-    /// Writes the `.cascade` file that describes it to `out`, replacing what is there, and opens that.
+    /// Writes the `.cascade` file that describes the data to `out`, replaces an existing file, and opens the new one.
     ///
     /// `progress` is told how many bytes are done since it was last told.
     ///

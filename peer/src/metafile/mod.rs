@@ -49,7 +49,7 @@ pub enum MetafileFileError {
         /// What the system says.
         source: io::Error,
     },
-    /// A directory, a device, a pipe.
+    /// The path leads to a directory, a device or a pipe.
     #[error("{} is {what}, not a .cascade file", Name(path))]
     NotAFile {
         /// The path.
@@ -132,7 +132,7 @@ impl MetafileOnDisk {
         Ok(Self { path, header, header_bytes: bytes, cascade_hash, hashes })
     }
 
-    /// Where the file was opened.
+    /// The path at which the file was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -193,8 +193,8 @@ impl MetafileOnDisk {
         }
     }
 
-    /// Fills `buffer` with the `.cascade` file's own bytes from `offset` on: those that were opened, whatever has the
-    /// name by now.
+    /// Fills `buffer` with the bytes of the `.cascade` file from `offset` on. They are those of the file that was
+    /// opened, even if another file has its name by now.
     ///
     /// # Errors
     /// The file ends before; a list that is not in memory cannot be read, or was overwritten since.
@@ -219,7 +219,7 @@ impl MetafileOnDisk {
         }
     }
 
-    /// The data file beside it: the path without `.cascade`.
+    /// The path of the data file beside it: its own path without `.cascade`.
     ///
     /// # Errors
     /// The path has no such suffix.

@@ -7,25 +7,25 @@ use cascade_format::CascadeHash;
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a text is no origin.
+/// Why a text is not the address of an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// None of the forms.
+    /// The text has none of the known forms.
     #[error("not an origin: give s3://BUCKET/KEY, https://HOST/PATH or http://HOST/PATH")]
     Form,
-    /// Something of it is missing.
+    /// A part of the address is missing.
     #[error("there is no {0} in it")]
     Missing(&'static str),
-    /// A name or password.
+    /// The address has a user name or a password in it.
     #[error("a name or password in the address is not supported; use a signed address")]
     Password,
-    /// Longer than any.
+    /// The address is longer than an address may be.
     #[error("it is longer than {MAX_ORIGIN_LEN} bytes")]
     TooLong,
-    /// A blank or something that is not seen.
+    /// The address has a blank or an invisible character in it.
     #[error("there is a blank or a control character in it; write it as %20")]
     Blank,
-    /// The endpoint is none.
+    /// The endpoint is not the address of a server.
     #[error("an endpoint is the address of a server: https://HOST or http://HOST")]
     Endpoint,
 }
@@ -39,13 +39,13 @@ const HASH: &str = "{hash}";
 /// What the archive of a folder has behind its name.
 const TAR: &str = ".tar";
 
-/// An object, or a folder of objects that have the names of the files.
+/// The address of an object, or of a folder of objects that are named like the files.
 ///
 /// Neither its text nor its debug text shows what follows the path: signed addresses have their secret there.
 #[derive(Clone)]
 pub struct Origin {
     place: Place,
-    /// What may be kept on the disk, of all files that share it; `None`: everything.
+    /// The bound on the bytes that are kept on the disk; `None`: everything is kept.
     pub cache: Option<Arc<Pool>>,
 }
 
@@ -58,7 +58,7 @@ pub(super) enum Place {
 }
 
 impl Origin {
-    /// Understands what a user has given.
+    /// Parses the address that a user has given.
     ///
     /// # Errors
     /// Everything in [`AddressError`].
@@ -98,13 +98,13 @@ impl Origin {
         Ok(Self { place, cache: None })
     }
 
-    /// Keeps no more on the disk than this pool allows to all who share it.
+    /// Bounds what is kept on the disk by this pool, which several files may share.
     #[must_use]
     pub fn with_cache(self, cache: Option<Arc<Pool>>) -> Self {
         Self { cache, ..self }
     }
 
-    /// The server that has the bucket, instead of the one that the environment names.
+    /// Sets the server that has the bucket, in the place of the one that the environment names.
     ///
     /// # Errors
     /// It is no address of a server, or the origin is no bucket.
@@ -127,7 +127,7 @@ impl Origin {
         matches!(self.place, Place::S3 { .. })
     }
 
-    /// Whether it names a folder of objects: its path ends with `/`, or has a place for a name.
+    /// Whether the address names a folder of objects: its path ends with `/`, or has a place for a name.
     #[must_use]
     pub fn is_folder(&self) -> bool {
         let path = self.path();
@@ -135,8 +135,9 @@ impl Origin {
         path.is_empty() || path.ends_with('/') || [NAME, HASH].iter().any(|place| path.contains(place))
     }
 
-    /// The objects that may be the data file called `name`, of `length` bytes, the likeliest first. Of a folder of objects
-    /// it is the one with its name; if the file can be the archive of a folder, that is looked for first.
+    /// The objects that may hold the data file `name` of `length` bytes, the likeliest first. In a folder of objects,
+    /// the object has the name of the file. If the length can be that of a folder's archive, `name.tar` is tried before
+    /// it.
     #[must_use]
     pub fn of_file(&self, name: &str, hash: CascadeHash, length: u64) -> Vec<Self> {
         if !self.is_folder() {

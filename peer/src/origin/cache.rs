@@ -40,6 +40,15 @@ pub struct Part {
     pub stretch: u64,
 }
 
+/// A part of the file that is kept no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// The blocks.
+    pub blocks: Range<u64>,
+    /// What the disk can have back, in bytes.
+    pub hole: Range<u64>,
+}
+
 /// All that is kept of a file that sleeps, where nobody knows which blocks that is.
 pub const WHOLE: u64 = u64::MAX;
 

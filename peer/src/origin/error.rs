@@ -5,10 +5,10 @@ use cascade_format::units::Bytes;
 use std::io;
 use std::path::PathBuf;
 
-/// Why an origin cannot be used, or not any more.
+/// Why an origin cannot be used, or stopped being usable.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
-    /// It cannot even be asked.
+    /// The origin cannot even be asked.
     #[error("cannot ask {origin}: {why}")]
     Setup {
         /// The origin.
@@ -16,7 +16,7 @@ pub enum OriginError {
         /// Why.
         why: String,
     },
-    /// It says no.
+    /// The origin refuses the requests.
     #[error("{origin}: {why}; check the address and the rights")]
     Refused {
         /// The origin.
@@ -33,7 +33,7 @@ pub enum OriginError {
         /// The origin.
         origin: String,
     },
-    /// It is another file.
+    /// The object has another length than the file.
     #[error("{origin} has {length} bytes, and {} describes a file of {expected}; name the right object", Name(.metafile))]
     Length {
         /// The origin.
@@ -66,7 +66,7 @@ pub enum OriginError {
         /// The `.cascade` file.
         metafile: PathBuf,
     },
-    /// Not even one block fits.
+    /// The cache is smaller than one block.
     #[error("--cache {cache} holds no block of {}; give at least {least}", Name(.metafile))]
     CacheTooSmall {
         /// The bound, in bytes.
@@ -106,7 +106,7 @@ pub enum OriginError {
          another place with --data", Name(.0)
     )]
     Folder(PathBuf),
-    /// What came cannot be written.
+    /// A fetched block cannot be written.
     #[error("cannot write {}: {source}", Name(.path))]
     Disk {
         /// The file.

@@ -1,7 +1,8 @@
 //! What is fetched from one origin, as threads share it: serving threads ask for blocks and wait, the session fetches.
 
+use super::cache::Dropped;
 use super::cache::Part;
-use super::plan::{Dropped, Order, Plan, Reply};
+use super::plan::{Order, Plan, Reply};
 use super::pool::Share;
 use super::troubles::Wrong;
 use crate::clock;

@@ -7,7 +7,7 @@
 //! Of a file that may be kept as a whole nothing is fetched in vain. Where less may be kept, what nobody asks for would
 //! be dropped and fetched again, so only as much is fetched beyond what was asked for as has been read before it.
 
-use super::cache::{Part, Stretches};
+use super::cache::{Dropped, Part, Stretches};
 use super::pool::Share;
 use super::troubles::{Troubles, Wrong};
 use crate::limits::{AHEAD_LEN, FETCH_LEN, MAX_FLIGHTS, MAX_WANTED, ORIGIN_PATIENCE};
@@ -60,15 +60,6 @@ pub struct Order {
     pub dropped: Vec<Dropped>,
     /// Parts of other files that must be, too.
     pub others: Vec<Part>,
-}
-
-/// A part of the file that is kept no longer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dropped {
-    /// The blocks.
-    pub blocks: Range<u64>,
-    /// What the disk can have back, in bytes.
-    pub hole: Range<u64>,
 }
 
 impl Plan {

@@ -3,15 +3,14 @@
 //! Where a file needs room that another one has, the other one's part is taken from its blocks and from the disk before
 //! anything is fetched into the room. No lock is held meanwhile but the other one's.
 
-use super::cache::{Cache, Part, Stretches, WHOLE};
-use super::plan::Dropped;
+use super::cache::{Cache, Dropped, Part, Stretches, WHOLE};
 use cascade_format::{CascadeHash, Have, Layout};
 use cascade_swarm::Time;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// What all files may keep together.
+/// The bound on the bytes that all files with an origin may keep on the disk together.
 #[derive(Debug)]
 pub struct Pool {
     bound: u64,
@@ -48,7 +47,7 @@ pub(crate) trait Evict: std::fmt::Debug + Send + Sync {
     fn evict(&self, stretch: u64);
 }
 
-/// One file's part in it.
+/// The use that one file makes of a pool.
 #[derive(Debug, Clone)]
 pub struct Share {
     pool: Arc<Pool>,
@@ -57,27 +56,27 @@ pub struct Share {
 }
 
 impl Pool {
-    /// Nothing is kept yet, and `bound` bytes at most later. `alone`: it is for one file, which is kept as a whole if
-    /// that is possible.
+    /// A pool that keeps at most `bound` bytes. `alone` says that it is for a single file, which is then kept as a
+    /// whole if it fits.
     #[must_use]
     pub fn new(bound: u64, alone: bool) -> Arc<Self> {
         let inner = Inner { cache: Cache::new(bound), numbers: HashMap::new(), holders: Vec::new() };
         Arc::new(Self { bound, alone, inner: Mutex::new(inner) })
     }
 
-    /// The most that is kept, in bytes.
+    /// The most bytes that are kept.
     #[must_use]
     pub fn bound(&self) -> u64 {
         self.bound
     }
 
-    /// Whether parts of a file of `length` bytes may have to be dropped.
+    /// Whether a file of `length` bytes does not fit as a whole, so that parts of it may be dropped.
     #[must_use]
     pub fn bounds(&self, length: u64) -> bool {
         !self.alone || self.bound < length
     }
 
-    /// The least bound with which a file of this `layout` can be given.
+    /// The smallest bound, in bytes, with which a file of this `layout` can be served.
     #[must_use]
     pub fn least(&self, layout: &Layout) -> u64 {
         Stretches::new(*layout, self.bound).largest()

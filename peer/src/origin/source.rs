@@ -8,38 +8,38 @@ use std::pin::Pin;
 /// A future of a source.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// One object, of which any range of bytes can be read.
+/// An object from which any range of bytes can be read.
 pub trait Source: Debug + Send + Sync {
-    /// Begins to read a range that is not empty. It has no time limit of its own.
+    /// Requests a range that is not empty. The implementation needs no time limit of its own.
     fn open(&self, range: Range<u64>) -> Boxed<'_, Result<Opened, Fault>>;
 }
 
-/// An answer that has begun.
+/// The beginning of an answer.
 pub struct Opened {
     /// The length of the whole object, in bytes.
     pub length: u64,
-    /// What changes with the object, if the server tells it (`ETag`).
+    /// A text that changes when the object changes, if the server tells one (`ETag`).
     pub tag: Option<String>,
     /// The bytes of the range.
     pub body: Box<dyn Body>,
 }
 
-/// The bytes of an answer, as they come.
+/// The bytes of an answer, in the order in which they arrive.
 pub trait Body: Send {
-    /// The next ones; `None`: that was all, of whatever length.
+    /// Waits for the next bytes; `None` at the end of the answer, even if it is shorter than the range.
     fn next(&mut self) -> Boxed<'_, Result<Option<Bytes>, Fault>>;
 }
 
-/// Why a request has brought nothing, or not everything. The texts name no address and no secret.
+/// Why a request has brought no bytes, or not all of them. The texts contain no address and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// It may go by itself: no connection, an overloaded server, an answer that breaks off.
+    /// A fault that may pass: there is no connection, the server is overloaded, or the answer broke off.
     #[error("{0}")]
     Passing(String),
-    /// The server says no.
+    /// The server refuses the request.
     #[error("{0}")]
     Refused(String),
-    /// The server does not give ranges.
+    /// The server does not support requests for ranges.
     #[error("the server does not give parts of a file")]
     NoRanges,
 }

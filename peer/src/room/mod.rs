@@ -27,25 +27,25 @@ use cascade_format::CascadeHash;
 use cascade_format::tracker_room::{Page, PageError, RoomRequest};
 use std::collections::HashMap;
 
-/// What one tracker knows, or several together.
+/// What one tracker knows of the peers of a file, or what several trackers know together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Room {
-    /// How many there are.
+    /// The numbers of members.
     pub summary: Summary,
-    /// Who they are, in no order; of very many only a part.
+    /// The members, in no order. Of a very large room only a part is here.
     pub members: Vec<Member>,
 }
 
-/// Why a tracker tells of no room.
+/// Why a tracker has not told the room of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum RoomError {
-    /// It keeps none, or none of this file, in its own words.
+    /// The tracker keeps no rooms, or none for this file; this is its message.
     #[error("it tells nothing of who has how much: {0}")]
     Refused(String),
-    /// It could not be asked.
+    /// The tracker could not be asked.
     #[error("{0}")]
     Failed(String),
-    /// Its answer is none.
+    /// The answer cannot be parsed.
     #[error("its answer makes no sense: {0}")]
     Nonsense(#[from] PageError),
 }
@@ -57,7 +57,7 @@ impl From<TrackerError> for RoomError {
     }
 }
 
-/// Asks `tracker`, a `HOST:PORT`, for the room of a file.
+/// Asks `tracker` (`HOST:PORT`) for the room of a file.
 ///
 /// # Errors
 /// Everything in [`RoomError`]; a tracker of version 1 refuses.
@@ -76,7 +76,8 @@ pub async fn ask(tracker: &str, cascade_hash: CascadeHash) -> Result<Room, RoomE
     Ok(room)
 }
 
-/// Asks `tracker`, a `HOST:PORT`, how many have a file, with one question: of a large room only some members are told.
+/// Asks `tracker` (`HOST:PORT`) for the numbers of a room, with a single question. Of a large room it returns only some
+/// members.
 ///
 /// # Errors
 /// Those of [`ask`].
@@ -91,8 +92,9 @@ async fn ask_page(tracker: &str, cascade_hash: CascadeHash, first: u32) -> Resul
 }
 
 impl Room {
-    /// Adds what another tracker knows of the same file. A peer may be known to both: it is one by its address, and the
-    /// later report of it counts; of the numbers, which may count the same peers, the greater ones are kept.
+    /// Adds what another tracker knows of the same file. A peer that both trackers know is one member, by its address,
+    /// and its later report counts. Both trackers may have counted the same peers, so of each number the greater one is
+    /// kept.
     pub fn add(&mut self, other: Self) {
         let (ours, theirs) = (&mut self.summary, other.summary);
         ours.complete = ours.complete.max(theirs.complete);

@@ -19,8 +19,8 @@ impl Reporter {
         Self { catalog, badge }
     }
 
-    /// What the peer, which listens at `listen`, has of a file that it was started to give; `None`: it does not know
-    /// yet.
+    /// A report about a file that the peer was started to give. The peer listens at `listen`. `None` if the peer does
+    /// not know yet which blocks it has.
     #[must_use]
     pub fn report(&self, hash: &CascadeHash, listen: PeerAddr) -> Option<Report> {
         let file = self.catalog.get(hash)?;
@@ -29,7 +29,7 @@ impl Reporter {
             .then(|| self.badge.report(*hash, listen, true, progress))
     }
 
-    /// Whether the peer knows what it has of a file.
+    /// Whether the peer knows which blocks of a file it has.
     #[must_use]
     pub fn knows(&self, hash: &CascadeHash) -> bool {
         let nowhere = PeerAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);

@@ -7,11 +7,11 @@ use std::time::Duration;
 /// What a member is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// It lacks blocks, and has not reported lately.
+    /// It lacks blocks, and has not reported in the last two minutes.
     Silent,
     /// It lacks blocks.
     Incomplete,
-    /// It tells nothing, as peers of version 1.
+    /// It does not report, as peers of version 1.
     Unknown,
     /// It was started to give the file.
     Seeder,
@@ -73,8 +73,9 @@ pub fn time_left(member: &Member, length: u64) -> Option<Duration> {
     Some(left.max(Duration::from_secs(1)))
 }
 
-/// Sorts members so that whoever holds everybody up comes first: those who lack blocks and say nothing, those who
-/// will take longest, those of whom nobody knows anything; then the others. `length` is the file's, where it is known.
+/// Sorts members so that those which delay the end come first: receivers that lack blocks and are silent, then those
+/// that will take longest, then those that do not report; then all others. `length` is the length of the file, if it is
+/// known.
 pub fn by_who_holds_up(members: &mut [Member], length: Option<u64>) {
     // Without a length the time is known up to a factor, which all have in common.
     let length = length.unwrap_or(1 << 40);

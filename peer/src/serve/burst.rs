@@ -14,29 +14,13 @@
 
 use super::proof::{Proof, find_wrong};
 use super::response::Response;
+use super::segment::{Range64, Segment};
 use crate::store::Shared;
 use cascade_format::Block;
 use cascade_format::extension::metafile::PartHead;
 use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader};
 use std::io;
 use std::ops::Range;
-
-/// One answer, or the part of it that fits, in a burst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) response: Response,
-    /// Which bytes of the answer.
-    pub(super) part: Range64,
-    /// Length of the whole answer, in bytes.
-    pub(super) total: u64,
-}
-
-/// A range of the bytes of one answer; they count from its header on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range64 {
-    pub(super) start: u64,
-    pub(super) end: u64,
-}
 
 /// A burst while it is put together. All of it is of one file.
 pub(super) struct Burst<'a> {

@@ -51,7 +51,8 @@ pub(super) fn read_ahead(_: &Shared, _: Option<&BlockRequest>) {}
 mod linux {
     use super::*;
     use crate::limits::{READ_AHEAD_LEN, TURN_LEN};
-    use crate::serve::burst::{Range64, file_range};
+    use crate::serve::burst::file_range;
+    use crate::serve::segment::Range64;
     use crate::serve::socket;
     use cascade_format::peer_wire::ResponseHeader;
 

@@ -56,6 +56,7 @@ mod proof;
 mod receive;
 mod response;
 mod schedule;
+mod segment;
 mod send;
 mod slots;
 mod socket;

@@ -6,8 +6,8 @@
 //! only when the hash of all is right. A piece that the socket took in part is read again from where it
 //! stopped; so the hash follows what the socket took, not what was read.
 
-use super::burst::Segment;
 use super::response::Response;
+use super::segment::Segment;
 use crate::store::Shared;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
 use cascade_format::{Block, BlockHash};

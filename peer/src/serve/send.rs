@@ -1,12 +1,13 @@
 //! Sending the answers of a connection.
 
 use super::answer::Answer;
-use super::burst::{Burst, Segment};
+use super::burst::Burst;
 use super::connection::Connection;
 use super::conversation::Head;
 use super::large;
 use super::proof::Proof;
 use super::response::{Refusal, Response};
+use super::segment::Segment;
 use super::socket::{self, Took};
 use super::thread::Scratch;
 use crate::store::Shared;

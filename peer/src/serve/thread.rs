@@ -1,9 +1,9 @@
 //! What the connections of one thread of the pool share. None of it is locked: it never leaves the thread.
 
-use super::burst::Segment;
 use super::clients::{Clients, Slot};
 use super::options::{Guests, Options};
 use super::place::Places;
+use super::segment::Segment;
 use super::stats::ServeStats;
 use crate::catalog::Catalog;
 use crate::limits::{BURST_LEN, MAX_QUEUED, OWN_QUEUE_LEN, QUEUE_LEN, QUEUE_SHARE};

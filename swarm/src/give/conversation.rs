@@ -3,8 +3,8 @@
 //! A server keeps a [`Conversation`] with each connection, and calls [`Upload::request`] once for each request when its
 //! turn has come. What comes back says what to send, or until when the request waits.
 
-use super::subscriber::SubscriberId;
-use super::upload::Upload;
+use super::subscriber_id::SubscriberId;
+use super::upload::{Server, Upload};
 use crate::Time;
 use crate::ask::address;
 use crate::limits::{HURRIED_NEWS_INTERVAL, NEWS_TIMEOUT};
@@ -89,17 +89,6 @@ pub enum Behind {
     Questions,
     /// Something that must not wait until a question for news is answered.
     Requests,
-}
-
-/// The state of the server when it decides.
-#[derive(Clone, Copy)]
-pub struct Server<'a> {
-    /// The number of clients that wait for a block, of any file.
-    pub waiting: usize,
-    /// Whether the client that sent the request is one of them.
-    pub counted: bool,
-    /// Whether this peer has a block.
-    pub has: &'a dyn Fn(Block) -> bool,
 }
 
 /// How a request is answered. If there are items, they precede the answer, even if the list is empty: a client that

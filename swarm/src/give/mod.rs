@@ -7,6 +7,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`upload`] | all of it for one file |
+//! | `subscriber_id` | the name of a subscriber |
 //! | `subscriber` | what one subscriber has been told, and what is next |
 //! | `admission` | how many may wait for a block |
 //! | `askers` | hosts that ask without telling where they listen |
@@ -27,6 +28,7 @@ mod news_queue;
 mod offer_queues;
 pub mod offers;
 mod subscriber;
+mod subscriber_id;
 mod tuning;
 pub mod upload;
 mod version1;
@@ -34,10 +36,10 @@ mod version1;
 #[cfg(test)]
 mod tests;
 
-pub use conversation::{Behind, Conversation, Decision, Request, Server, Wanted};
-pub use subscriber::SubscriberId;
+pub use conversation::{Behind, Conversation, Decision, Request, Wanted};
+pub use subscriber_id::SubscriberId;
 pub use tuning::Tuning;
-pub use upload::Upload;
+pub use upload::{Server, Upload};
 
 use crate::limits::MAX_TOLD_BLOCKS;
 

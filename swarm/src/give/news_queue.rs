@@ -4,7 +4,7 @@
 //! budget for each file, whatever the number of clients that ask. The subscriber comes first that was told least often
 //! since it was given a block: a leecher that takes what it hears of does not wait for those that only listen.
 
-use super::subscriber::SubscriberId;
+use super::subscriber_id::SubscriberId;
 use crate::Time;
 use crate::limits::{NEWS_A_SECOND, NEWS_AT_ONCE};
 use alloc::collections::BTreeSet;

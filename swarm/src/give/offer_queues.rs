@@ -4,7 +4,7 @@
 //! A subscriber costs its host nothing. Fifty of one host that take whatever they like would have most of what is on
 //! offer, and nobody else would be sent it until the offers lapse.
 
-use super::subscriber::SubscriberId;
+use super::subscriber_id::SubscriberId;
 use crate::Time;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -6,7 +6,7 @@
 //! or is slow, holds up only its own offers, which go to others.
 
 use super::offer_queues::{Candidate, Host, OfferQueues};
-use super::subscriber::SubscriberId;
+use super::subscriber_id::SubscriberId;
 use super::tuning::Tuning;
 use crate::Time;
 use crate::meter::Meter;

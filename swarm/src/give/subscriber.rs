@@ -15,10 +15,6 @@ use cascade_format::{Block, Layout};
 /// Parts of a map that are looked at for one answer.
 const MAX_EMPTY_PARTS: usize = 2;
 
-/// A connection whose other end has shown that it knows the extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubscriberId(pub u64);
-
 /// Where a subscriber stands.
 #[derive(Debug)]
 pub(super) struct Subscriber {

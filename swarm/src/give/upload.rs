@@ -2,12 +2,12 @@
 
 use super::admission;
 use super::askers::Askers;
-use super::conversation::Server;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::news_queue::NewsQueue;
 use super::offers::Offers;
-use super::subscriber::{Subscriber, SubscriberId};
+use super::subscriber::Subscriber;
+use super::subscriber_id::SubscriberId;
 use super::tuning::Tuning;
 use super::version1::Version1Share;
 use crate::Time;
@@ -21,6 +21,17 @@ use core::net::IpAddr;
 use hashbrown::HashMap;
 
 mod news;
+
+/// The state of the server when it decides.
+#[derive(Clone, Copy)]
+pub struct Server<'a> {
+    /// The number of clients that wait for a block, of any file.
+    pub waiting: usize,
+    /// Whether the client that sent the request is one of them.
+    pub counted: bool,
+    /// Whether this peer has a block.
+    pub has: &'a dyn Fn(Block) -> bool,
+}
 
 /// Decides for one file which client is given what, and what the clients are told. [`Upload::request`] decides about
 /// one request.

@@ -18,6 +18,7 @@
 
 mod address;
 mod chain;
+mod draw;
 mod export;
 mod group;
 mod index;
@@ -268,7 +269,7 @@ impl<A: Address> Registry<A> {
         let Some(Slot::Used(swarm)) = self.slots.get_mut(slot as usize) else { return };
         let Asker { addr, host } = asker.into();
         let network = self.shared.networks.as_ref().zip(host).map(|(networks, host)| networks.of(host));
-        sample::sample(swarm, sample::Asker { addr, now, network }, &mut self.shared, rng, list);
+        sample::sample(swarm, draw::Asker { addr, now, network }, &mut self.shared, rng, list);
         self.drop_if_empty(slot);
     }
 

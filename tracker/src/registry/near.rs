@@ -4,9 +4,9 @@
 //! from the next groups of the network's ring ([`super::rings`]).
 
 use super::address::Address;
+use super::draw::{self, Rank, add, below, is_wanted};
 use super::group::Member;
 use super::network::{Network, Networks};
-use super::sample::{self, Rank, add, below, is_wanted};
 use super::swarm::{Shared, Swarm, TURN};
 use super::{LIST_MAX, Registry};
 use std::net::{IpAddr, SocketAddrV4};
@@ -62,7 +62,7 @@ impl<A: Address> Registry<A> {
 pub(super) fn draw<A: Address>(
     swarm: &mut Swarm<A>,
     network: Network,
-    asker: sample::Asker<A>,
+    asker: draw::Asker<A>,
     shared: &Shared<A>,
     rng: &mut fastrand::Rng,
     list: &mut Vec<A::Entry>,
@@ -100,7 +100,7 @@ pub(super) fn draw<A: Address>(
 fn choose<A: Address>(
     members: &[Member<A>],
     (networks, network): (&Networks, Network),
-    asker: sample::Asker<A>,
+    asker: draw::Asker<A>,
     left: &mut u32,
     rng: &mut fastrand::Rng,
     list: &[A::Entry],

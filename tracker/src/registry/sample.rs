@@ -5,11 +5,10 @@
 
 use super::LIST_MAX;
 use super::address::Address;
+use super::draw::{Asker, Rank, add, below};
 use super::group::Member;
 use super::near;
-use super::network::Network;
 use super::swarm::{Shared, Swarm};
-use std::ops::Range;
 
 /// The most groups of which a choice looks at each; among more, it draws positions at random.
 const EXACT_MAX: u32 = 256;
@@ -18,33 +17,6 @@ const EXACT_MAX: u32 = 256;
 /// dozen; its list may then be shorter than it could be, and shorter by less each time, as every
 /// lapsed member that is drawn is removed.
 const DRAWS_MAX: u32 = 256;
-
-/// The asker, and when it asks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asker<A> {
-    /// Left out of the list, if it is of this family.
-    pub(super) addr: Option<A>,
-    /// Seconds of the registry's clock.
-    pub(super) now: u32,
-    /// The network whose peers are listed before others; `None`: nobody's.
-    pub(super) network: Option<Network>,
-}
-
-/// The part of a swarm that a choice is made from.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Rank {
-    Good,
-    Other,
-}
-
-impl Rank {
-    fn positions<A: Address>(self, swarm: &Swarm<A>) -> Range<u32> {
-        match self {
-            Self::Good => 0..swarm.good(),
-            Self::Other => swarm.good()..swarm.len(),
-        }
-    }
-}
 
 /// Fills `list` with at most [`LIST_MAX`] entries: good peers first, random order within each rank. Of the others, up to
 /// half of a list are of the asker's network, where it prefers that. Removes the lapsed members that it meets.
@@ -153,26 +125,4 @@ fn live_member<A: Address>(
     shared: &Shared<A>,
 ) -> Option<Member<A>> {
     swarm.get(position, shared)?.live_member(asker.now)
-}
-
-/// Adds a member, unless it asks itself or is on the list already.
-pub(super) fn add<A: Address>(
-    member: Option<Member<A>>,
-    rank: Rank,
-    asker: Asker<A>,
-    list: &mut Vec<A::Entry>,
-) {
-    if let Some(member) = member.filter(|member| is_wanted(member.addr, asker, list)) {
-        list.push(member.addr.entry(member.subscribed(), matches!(rank, Rank::Good)));
-    }
-}
-
-/// Whether it neither asks itself nor is on the list already.
-pub(super) fn is_wanted<A: Address>(addr: A, asker: Asker<A>, list: &[A::Entry]) -> bool {
-    Some(addr) != asker.addr && !list.iter().any(|entry| A::of_entry(entry) == addr)
-}
-
-/// A random number below `len`; most groups have one member, and need none.
-pub(super) fn below(rng: &mut fastrand::Rng, len: usize) -> usize {
-    if len > 1 { rng.usize(..len) } else { 0 }
 }

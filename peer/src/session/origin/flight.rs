@@ -3,7 +3,7 @@
 use super::crew::{Candidate, Crew};
 use super::room::Room;
 use crate::metafile::MetafileOnDisk;
-use crate::origin::plan::Dropped;
+use crate::origin::cache::Dropped;
 use crate::origin::pool::Evict;
 use crate::origin::{Fetcher, Gate, OriginError};
 use crate::store::Shared;

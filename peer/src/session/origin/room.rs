@@ -1,6 +1,6 @@
 //! Room on the disk that a file gives back: for its own blocks, or for those of another file.
 
-use crate::origin::plan::Dropped;
+use crate::origin::cache::Dropped;
 use crate::origin::pool::Evict;
 use crate::origin::{Fetcher, OriginError};
 use crate::store::Shared;

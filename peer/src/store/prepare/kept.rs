@@ -4,7 +4,7 @@
 
 use super::{Preparation, set_length};
 use crate::ground::Stamp;
-use crate::origin::plan::Dropped;
+use crate::origin::cache::Dropped;
 use crate::origin::pool::Shrink;
 use crate::store::error::{PrepareError, io_error};
 use crate::store::part::{self, Part, with_ending};
