@@ -8,9 +8,8 @@ use core::str::FromStr;
 /// Length of an address of either family and its port, in bytes.
 pub const PEER_ADDR_LEN: usize = 18;
 
-/// An address and a port of either family. An IPv4 address is one, however it was written: one that is embedded in
-/// an IPv6 address (`::ffff:192.0.2.1`) is the same. There is no scope: what means something on one machine alone cannot
-/// be told to another.
+/// An IP address of either family, and a port. An IPv4 address that is embedded in an IPv6 address (`::ffff:192.0.2.1`)
+/// equals the plain IPv4 address. An IPv6 scope is not kept, because it means something on one machine only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerAddr {
     ip: IpAddr,
@@ -36,7 +35,7 @@ impl PeerAddr {
         self.port
     }
 
-    /// The same as an IPv4 address, if it is one.
+    /// The address and port as an IPv4 socket address; `None` for IPv6.
     #[must_use]
     pub const fn v4(&self) -> Option<SocketAddrV4> {
         match self.ip {
@@ -45,7 +44,7 @@ impl PeerAddr {
         }
     }
 
-    /// The same as an IPv6 address, if it is one.
+    /// The address and port as an IPv6 socket address; `None` for IPv4.
     #[must_use]
     pub const fn v6(&self) -> Option<SocketAddrV6> {
         match self.ip {
@@ -54,7 +53,7 @@ impl PeerAddr {
         }
     }
 
-    /// 16 bytes of address and 2 of port; an IPv4 address stands behind `::ffff:`.
+    /// Encodes the address (16 bytes) and the port (2 bytes). An IPv4 address is written as `::ffff:a.b.c.d`.
     #[must_use]
     pub fn encode(&self) -> [u8; PEER_ADDR_LEN] {
         let ip = match self.ip {
@@ -67,15 +66,15 @@ impl PeerAddr {
         out
     }
 
-    /// Reads those. Every 18 bytes are an address.
+    /// Reads what [`PeerAddr::encode`] wrote. Any 18 bytes are valid.
     #[must_use]
     pub fn parse(addr: &[u8; PEER_ADDR_LEN]) -> Self {
         let port = u16::from_be_bytes(bytes(addr, 16));
         Self::new(IpAddr::V6(Ipv6Addr::from(bytes::<16>(addr, 0))), port)
     }
 
-    /// Whether a peer may listen there, as seen from another machine: not at port 0, not at an address that stands for
-    /// nobody, for many at once or for what lies within one network's cable without saying which.
+    /// Whether another machine could reach a peer at this address. It cannot if the port is 0, or if the address is
+    /// unspecified, multicast, reserved (0/8, 240/4) or IPv6 link-local.
     #[must_use]
     pub const fn is_somewhere(&self) -> bool {
         let host = match self.ip {

@@ -87,29 +87,26 @@ impl Have {
     /// The first block number in `range` that is in the set (`wanted` true) or not in it (false).
     #[must_use]
     pub fn find(&self, range: Range<u64>, wanted: bool) -> Option<u64> {
-        let end = range.end.min(self.blocks);
-        let mut at = range.start;
-        while at < end {
-            let word = self.words.get(place(at).0).copied().unwrap_or(0);
-            let word = if wanted { word } else { !word } >> (at % 64);
-            if word != 0 {
-                let found = at + u64::from(word.trailing_zeros());
-                return (found < end).then_some(found);
-            }
-            at = (at / 64 + 1) * 64;
-        }
-        None
+        self.find_in(range, |index| {
+            let word = self.words.get(index).copied().unwrap_or(0);
+            if wanted { word } else { !word }
+        })
     }
 
     /// The first block number in `range` that is in this set and in `other`, a set of the same layout.
     #[must_use]
     pub fn find_common(&self, other: &Self, range: Range<u64>) -> Option<u64> {
+        self.find_in(range, |index| {
+            self.words.get(index).zip(other.words.get(index)).map_or(0, |(one, two)| one & two)
+        })
+    }
+
+    /// The first block number in `range` whose bit is set in the words that `word` returns by their index.
+    fn find_in(&self, range: Range<u64>, word: impl Fn(usize) -> u64) -> Option<u64> {
         let end = range.end.min(self.blocks);
         let mut at = range.start;
         while at < end {
-            let index = place(at).0;
-            let both = self.words.get(index).zip(other.words.get(index)).map_or(0, |(one, two)| one & two);
-            let word = both >> (at % 64);
+            let word = word(place(at).0) >> (at % 64);
             if word != 0 {
                 let found = at + u64::from(word.trailing_zeros());
                 return (found < end).then_some(found);

@@ -20,15 +20,16 @@ impl<const N: usize> Label<N> {
         Self { bytes: [0; N], len: 0 }
     };
 
-    /// Reads a text of somebody else's; `None`: it is too long, no UTF-8, or has a character that is not shown.
+    /// Reads a label that another program wrote. `None` if it is longer than `N` bytes, is not UTF-8, or has a
+    /// character that is not [shown](is_shown).
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let text = core::str::from_utf8(bytes).ok()?;
         (text.len() <= N && text.chars().all(is_shown)).then(|| Self::filled(text))
     }
 
-    /// The text without the characters that are not shown and without the white space around it, cut where it is too
-    /// long.
+    /// Makes a label of any text: removes the characters that are not shown and the white space at both ends, and cuts
+    /// what is longer than `N` bytes.
     #[must_use]
     pub fn of(text: &str) -> Self {
         Self::filled(text.trim())

@@ -62,7 +62,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads a header. The reserved bytes are ignored.
+    /// Reads a header. The reserved bytes are ignored. This does not prove that the file is as long as the header
+    /// claims: call [`Header::check_len`] with the file's length, which needs no allocation.
     ///
     /// # Errors
     /// A wrong magic, a layout that cannot exist. That the file has the hashes it claims is for
@@ -158,8 +159,8 @@ impl Metafile {
         out
     }
 
-    /// The cascade hash of the encoded file. A file read from disk whose reserved bytes are not zero
-    /// has another hash: that one is the hash of its own bytes.
+    /// The cascade hash of the encoded file. If the file on disk has reserved bytes that are not zero, its cascade hash
+    /// is another one: always hash the bytes of the file itself.
     #[must_use]
     pub fn cascade_hash(&self) -> CascadeHash {
         CascadeHash::of(&self.encode())

@@ -3,8 +3,8 @@
 
 use alloc::string::String;
 
-/// Bytes of a file name that comes from outside: with `.cascade.part` behind it, it is still a name that
-/// every usual file system takes (255 bytes).
+/// The longest file name that is taken from outside, in bytes. With `.cascade.part` appended it still fits into the 255
+/// bytes that common file systems allow.
 pub const MAX_NAME_LEN: usize = 240;
 
 /// Why a character must not be in a file name.

@@ -11,7 +11,8 @@ pub const REQUEST_LEN: usize = 64;
 /// Length of a response's header, in bytes.
 pub const RESPONSE_HEADER_LEN: usize = 9;
 
-/// The request's magic is not `CASCADE1`. Its only way to be wrong: status 4.
+/// The magic of a request is not `CASCADE1`. This is the only error that a request can have; it is answered with status
+/// 4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a block request starts with CASCADE1")]
 pub struct RequestMagicError;

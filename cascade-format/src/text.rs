@@ -7,16 +7,16 @@
 use alloc::string::{String, ToString};
 use core::fmt::{self, Write};
 
-/// The longest line of output, in bytes: two of the longest paths, every byte of them escaped, and
-/// what is said about them. Of a longer line the middle is left out.
+/// The longest line of output, in bytes. Two of the longest paths with every byte escaped, and the words around them,
+/// fit into it. If a line is longer, its middle is left out.
 pub const MAX_LINE_LEN: usize = 64 << 10;
 
 /// Stands for what is left out.
 const CUT: &str = "…";
 
-/// Whether a character is shown as it is: the space, and what Unicode calls a letter, mark, number,
-/// punctuation or symbol, if it has a picture. Everything else is not: controls, directions, other
-/// spaces, separators of lines, private and unassigned characters.
+/// Whether a character is printed as it is: the space, and every letter, mark, number, punctuation or symbol (in the
+/// sense of Unicode) that has a glyph. All other characters are escaped: controls, direction marks, other spaces, line
+/// separators, private and unassigned characters.
 #[must_use]
 pub fn is_shown(c: char) -> bool {
     match c {

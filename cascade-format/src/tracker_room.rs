@@ -28,8 +28,8 @@ pub const MAX_REQUEST_LEN: usize = REPORT_LEN + MAX_VERSION_LEN + MAX_PEER_NAME_
 /// Length of a report without its texts, in bytes.
 const REPORT_LEN: usize = 108;
 
-/// Length of a question for a room, in bytes: not shorter than a request of version 1, so that who knows that alone does
-/// not wait for the rest.
+/// Length of a question for a room, in bytes. It is not shorter than a request of version 1: a tracker that knows only
+/// version 1 would otherwise wait for the missing bytes.
 pub const ROOM_REQUEST_LEN: usize = 56;
 
 const REPORT: u32 = 5;
@@ -87,11 +87,11 @@ impl Kind {
     }
 }
 
-/// How far a peer is with a file.
+/// How much of a file a peer has, as it reports to a tracker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Verified blocks that it has.
-    pub had: u64,
+    pub blocks_done: u64,
     /// All blocks of the file.
     pub blocks: u64,
     /// Bytes of the file that it has received from others, in this run of the program.
@@ -104,7 +104,7 @@ impl Progress {
     /// Whether it has every block.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.had >= self.blocks
+        self.blocks_done >= self.blocks
     }
 }
 
@@ -115,14 +115,14 @@ pub struct Report {
     pub cascade_hash: CascadeHash,
     /// Where the peer listens: one of its addresses.
     pub listen: PeerAddr,
-    /// A number that this peer has drawn at random and tells nobody else. It makes one member of the reports with
-    /// several addresses, and nobody can report in the name of another.
+    /// A number that the peer draws at random and keeps secret. Reports with this number from several addresses count
+    /// as one member, and no other peer can report in this one's name.
     pub number: u64,
-    /// It leaves: its registration ends.
+    /// The peer leaves, so its registration ends.
     pub goodbye: bool,
-    /// It was started to give the file, and not to get it.
+    /// The peer was started to give the file, not to receive it.
     pub seeder: bool,
-    /// It has no use for addresses of IPv6.
+    /// The peer cannot use IPv6 addresses.
     pub v4_only: bool,
     /// How far it is.
     pub progress: Progress,
@@ -137,7 +137,7 @@ impl Report {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (program, name) = (self.program.as_bytes(), self.name.as_bytes());
-        let Progress { had, blocks, received, given } = self.progress;
+        let Progress { blocks_done: had, blocks, received, given } = self.progress;
         let whole = REPORT_LEN + program.len() + name.len();
         let mut out = Vec::with_capacity(whole);
         start(&mut out, REPORT, whole);
@@ -182,7 +182,12 @@ impl Report {
             goodbye: flags & GOODBYE != 0,
             seeder: flags & SEEDER != 0,
             v4_only: flags & V4_ONLY != 0,
-            progress: Progress { had, blocks, received: u64_at(request, 91), given: u64_at(request, 99) },
+            progress: Progress {
+                blocks_done: had,
+                blocks,
+                received: u64_at(request, 91),
+                given: u64_at(request, 99),
+            },
             program,
             name,
         })

@@ -59,6 +59,6 @@ pub use metafile::MetafileOnDisk;
 pub use origin::{Origin, OriginError};
 pub use peer::{Downloaded, Options, Peer, StartError, Transfer};
 pub use session::{
-    AsTar, Download, DownloadError, Event, Fetch, FetchError, Progress, Seed, SeedError, Summary,
+    AsTar, Download, DownloadError, Event, Fetch, FetchError, Progress, Replaces, Seed, SeedError, Summary,
 };
 pub use view::{View, Watch};

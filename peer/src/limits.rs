@@ -164,6 +164,10 @@ pub const SETTLE: Duration = Duration::from_secs(2);
 /// that it had.
 pub const MAX_BEGINNINGS: u32 = 8;
 
+/// Names that are tried for a file that came up at the target, or was changed, during a download: `NAME.replaced`,
+/// then `NAME.replaced.2` and so on.
+pub const MAX_REPLACED_NAMES: u32 = 16;
+
 /// Room on the disk that is reserved with one call, in bytes: some milliseconds, in which nothing is written.
 pub const RESERVE_LEN: u64 = 1 << 30;
 

@@ -54,7 +54,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Every address of this machine, a port that the system chooses.
+/// Every address of this machine, at a port that the system chooses.
 pub const ANYWHERE: Listening = Listening::everywhere(0);
 
 /// How long a connection that the system has made may take to be noticed.
@@ -66,23 +66,24 @@ const GRANULE: Duration = Duration::from_millis(1);
 /// How a [`Peer`] runs.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it listens for other peers; port 0 lets the system choose. `None`: it does not serve.
+    /// Where the peer listens for other peers; port 0 lets the system choose. With `None` it does not serve.
     pub listen: Option<Listening>,
-    /// Whether it speaks the swarm extension with peers that know it.
+    /// Whether the peer speaks the swarm extension with peers that know it.
     pub extension: bool,
     /// Whether every block is hashed again before it is sent.
     pub paranoid: bool,
-    /// What it gives to other peers in a second at most: all that it answers. `None`: as much as there is.
+    /// The most bytes a second that the peer sends in answers: blocks, their headers, refusals and news. `None` means
+    /// no limit.
     pub max_up: Option<Rate>,
-    /// What it takes from other peers in a second at most.
+    /// The most bytes a second that the peer receives from other peers and from origins. `None` means no limit.
     pub max_down: Option<Rate>,
-    /// What it is called in the rooms of trackers, which others see; empty: nothing.
+    /// The name of the peer in the rooms of trackers, which everybody who has the link can see. Empty: no name.
     pub name: PeerName,
-    /// Where it remembers what it has checked.
+    /// Where the peer keeps the results of its checks.
     pub records: Records,
-    /// Answers those who take this peer for a tracker, if it is one too.
+    /// Answers connections that speak the tracker's protocol, if this process is a tracker, too.
     pub guests: Option<Guests>,
-    /// Hears what concerns the listener and no single file: one line each.
+    /// Receives warnings about the listener, which belong to no single file. Each is one line.
     pub warn: Warn,
 }
 
@@ -100,7 +101,7 @@ impl Default for Options {
 /// Why a peer cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The peer cannot listen at the address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address that was asked for.
@@ -108,10 +109,10 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// The system has no thread left.
+    /// The system cannot start another thread.
     #[error("cannot start threads: {0}")]
     Threads(io::Error),
-    /// The system has no thread or descriptor left to serve with.
+    /// The system cannot start the threads that serve, or has no descriptor for them.
     #[error("cannot serve on {address}: {source}")]
     Serve {
         /// Where the peer listens.
@@ -121,7 +122,7 @@ pub enum StartError {
     },
 }
 
-/// A peer: a listener, the threads that serve, receive and hash, and the files that it downloads and seeds.
+/// A peer: its listener, its threads that serve, receive and hash, and the files that it downloads and seeds.
 ///
 /// Its methods must be called within a Tokio runtime with time and I/O enabled.
 #[derive(Debug)]
@@ -137,7 +138,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Takes the address and begins to answer other peers.
+    /// Binds the address and begins to answer other peers.
     ///
     /// # Errors
     /// The address is taken, or the system has no threads left.
@@ -147,7 +148,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Takes the address, but answers nobody before [`Peer::open`]: clients wait meanwhile.
+    /// Binds the address, and answers no peer before [`Peer::open`]. Until then, clients that connect wait.
     ///
     /// # Errors
     /// The address is taken, or the system has no threads left.
@@ -166,7 +167,7 @@ impl Peer {
         Ok(Self { engine, listener, pool: None, guests, max_up, warn, watch })
     }
 
-    /// Begins to answer other peers. Does nothing when it does so already, or does not listen.
+    /// Begins to answer other peers. Has no effect if the peer answers already, or does not listen.
     ///
     /// # Errors
     /// The system has no threads left.
@@ -183,43 +184,43 @@ impl Peer {
         Ok(())
     }
 
-    /// Where it listens.
+    /// Where the peer listens; `None` if it does not.
     #[must_use]
     pub fn address(&self) -> Option<Listening> {
         self.engine.listen
     }
 
-    /// What it has given to other peers so far; `None` while it answers nobody.
+    /// Counters of what the peer has given to others so far; `None` before [`Peer::open`].
     #[must_use]
     pub fn given(&self) -> Option<&Arc<ServeStats>> {
         self.pool.as_ref().map(Pool::stats)
     }
 
-    /// What it has given of one file to other peers, if it serves it.
+    /// Counters of what the peer has given of one file; `None` if it does not serve this file.
     #[must_use]
     pub fn given_of(&self, hash: &CascadeHash) -> Option<Arc<Given>> {
         self.engine.catalog.get(hash).map(|file| Arc::clone(file.file.given()))
     }
 
-    /// Tells how far this peer is with a file, as it tells trackers.
+    /// A handle that makes the same reports about the files of this peer as its trackers get.
     #[must_use]
     pub fn reporter(&self) -> Reporter {
         Reporter::new(Arc::clone(&self.engine.catalog), self.engine.badge)
     }
 
-    /// What it does at this moment. Cheap, and slows no transfer.
+    /// The state of the peer at this moment. The call is cheap and slows no transfer.
     #[must_use]
     pub fn view(&self) -> View {
         self.watch.view()
     }
 
-    /// A handle that looks at this peer from any thread, and after its end.
+    /// A handle that can look at this peer from any thread, also after the peer has ended.
     #[must_use]
     pub fn watch(&self) -> Watch {
         self.watch.clone()
     }
 
-    /// Ends every transfer, from any thread; then [`Peer::shut_down`] has little to wait for.
+    /// A handle that ends every transfer, from any thread. After that, [`Peer::shut_down`] has little to wait for.
     #[must_use]
     pub fn stopper(&self) -> Stop {
         self.engine.stop.clone()
@@ -232,7 +233,8 @@ impl Peer {
         Transfer::spawn(|mut told| async move { fetch.run(&engine, &mut told).await })
     }
 
-    /// Downloads a file; what is there of it already is kept, and what has arrived is served meanwhile.
+    /// Downloads a file. Right blocks that are on the disk already are kept, and blocks that have arrived are served
+    /// meanwhile.
     #[must_use]
     pub fn download(&self, download: Download) -> Transfer<Result<Downloaded, DownloadError>> {
         let engine = self.engine.clone();
@@ -244,14 +246,15 @@ impl Peer {
         })
     }
 
-    /// Checks a file and serves it until the peer is shut down.
+    /// Checks a file, and serves it until the peer is shut down.
     #[must_use]
     pub fn seed(&self, seed: Seed) -> Transfer<Result<(), SeedError>> {
         let engine = self.engine.clone();
         Transfer::spawn(|mut told| async move { seed.run(&engine, &mut told).await })
     }
 
-    /// Serves a file that an origin has until the peer is shut down: what is not on the disk is fetched when others ask for it.
+    /// Serves a file whose data is at an origin, until the peer is shut down. A block that is not on the disk is
+    /// fetched when another peer requests it.
     #[cfg(feature = "origin")]
     #[must_use]
     pub fn seed_from(&self, seed: Seed, origin: Origin) -> Transfer<Result<(), SeedError>> {
@@ -261,7 +264,8 @@ impl Peer {
         })
     }
 
-    /// The same with a source of one's own; `origin` is what is told of it, and how much of it may be kept.
+    /// As `seed_from`, with a source of your own in the place of the origin's server. `origin` gives the address to
+    /// show, and the bound on what may be kept on the disk.
     #[must_use]
     pub fn seed_from_source(
         &self,
@@ -284,7 +288,7 @@ impl Peer {
         )
     }
 
-    /// Serves the files of a folder as they come and go, until the peer is shut down. A peer serves one folder at most.
+    /// Serves all files of a folder, as they come and go, until the peer is shut down. A peer can serve one folder.
     ///
     /// # Errors
     /// The system has no threads left.
@@ -292,7 +296,8 @@ impl Peer {
         Library::start(&self.engine, options).map_err(StartError::Threads)
     }
 
-    /// Ends all transfers, says goodbye, and lets the answers under way finish for a few seconds.
+    /// Ends all transfers, tells goodbye to trackers and clients, and waits up to a few seconds for the answers under
+    /// way.
     pub async fn shut_down(mut self) {
         self.engine.stop.stop();
         let engine = self.engine.clone();
@@ -332,7 +337,8 @@ pub struct Downloaded {
     seed: Seed,
 }
 
-/// A download or a seeding that runs. It goes on when this is dropped, until the peer is shut down.
+/// A download, a seeding or a fetch that runs. If this handle is dropped, the transfer goes on until the peer is shut
+/// down.
 #[derive(Debug)]
 pub struct Transfer<T> {
     events: mpsc::Receiver<Event>,
@@ -350,13 +356,14 @@ impl<T: Send + 'static> Transfer<T> {
         Self { events: receiver, task: tokio::spawn(work(told)) }
     }
 
-    /// Waits for the next event; `None` when no more come. While half of [`EVENTS_A_TRANSFER`] wait here, events that
-    /// another one soon replaces are dropped, and the transfer does not wait.
+    /// Waits for the next event; `None` if no more come. While [`EVENTS_A_TRANSFER`] / 2 events or more wait here,
+    /// events that are soon replaced by newer ones (such as progress) are dropped. The transfer itself never waits for
+    /// its events to be read.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }
 
-    /// Waits for the end, and what came of it.
+    /// Waits for the end of the transfer, and returns its result.
     ///
     /// # Panics
     /// When the transfer did.

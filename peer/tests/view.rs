@@ -51,7 +51,7 @@ async fn both_ends_of_a_transfer_show_what_they_do_and_the_seeder_hears_that_all
     let view = seeder.view();
     let file = only(&view);
     assert_eq!(
-        (file.name.as_str(), file.length, file.blocks, file.block_length),
+        (file.name.as_str(), file.length, file.blocks, file.block_size),
         ("data", LENGTH, BLOCKS, BLOCK_SIZE)
     );
     assert_eq!((file.state, file.have.is_complete(), file.receivers_known), (FileState::Seeding, true, 0));
@@ -76,7 +76,7 @@ async fn both_ends_of_a_transfer_show_what_they_do_and_the_seeder_hears_that_all
     assert_eq!((download.seeders, download.known_peers, download.links.len()), (1, 1, 1), "{download:?}");
     let link = &download.links[0];
     assert_eq!(
-        (link.addr, link.extension, link.blocks_had),
+        (link.addr, link.extension, link.blocks_done),
         (from.to_string().parse().unwrap(), true, Some(BLOCKS))
     );
     assert!(matches!(link.role, Role::Asking | Role::Stalled), "{link:?}");
@@ -86,7 +86,7 @@ async fn both_ends_of_a_transfer_show_what_they_do_and_the_seeder_hears_that_all
     assert_eq!(receiver.ip, IpAddr::V4(Ipv4Addr::LOCALHOST));
     assert_eq!(receiver.port, leecher.address().map(|address| address.port()));
     assert!(receiver.extension && receiver.active && receiver.complete == Some(false), "{receiver:?}");
-    let had = receiver.blocks_had.unwrap();
+    let had = receiver.blocks_done.unwrap();
     assert!((1..BLOCKS).contains(&had), "{had} blocks");
 
     transfer.finish().await.unwrap();
@@ -94,7 +94,7 @@ async fn both_ends_of_a_transfer_show_what_they_do_and_the_seeder_hears_that_all
         seeder.view().files[0].receivers.first().filter(|r| r.complete == Some(true)).cloned()
     });
     let receiver = done.await;
-    assert_eq!((receiver.blocks_had, receiver.bytes_given >= LENGTH), (Some(BLOCKS), true));
+    assert_eq!((receiver.blocks_done, receiver.bytes_given >= LENGTH), (Some(BLOCKS), true));
     let file = only(&seeder.view()).clone();
     assert!((1.0..1.5).contains(&file.copies_given), "{} copies", file.copies_given);
     assert!(seeder.view().bytes_given >= file.bytes_given);
@@ -117,7 +117,7 @@ async fn of_a_receiver_that_speaks_version_1_only_what_it_was_given_is_known() {
     let view = seeder.view();
     let receiver = &only(&view).receivers[0];
     assert_eq!((receiver.port, receiver.extension), (None, false));
-    assert_eq!((receiver.blocks_had, receiver.complete, receiver.bytes_given), (None, None, LENGTH));
+    assert_eq!((receiver.blocks_done, receiver.complete, receiver.bytes_given), (None, None, LENGTH));
     leecher.shut_down().await;
     seeder.shut_down().await;
 }

@@ -174,7 +174,7 @@ fn what_is_in_one_subnet_passes_no_thin_link() {
 fn the_picture_has_axes_and_names() {
     let outcome = completed(Scenario { blocks: 8, ..swarm(vec![(Habit::Ours, 3), (Habit::Liar, 1)]) });
     let picture = report::picture::draw(&outcome);
-    for part in ["virtual time (s)", "blocks held", "100 %", "complete", "seeder", "liar", "</svg>"] {
+    for part in ["virtual time (s)", "blocks done", "100 %", "complete", "seeder", "liar", "</svg>"] {
         assert!(picture.contains(part), "{part} is missing");
     }
     assert_eq!(picture.matches("<g").count(), picture.matches("</g>").count());

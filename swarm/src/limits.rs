@@ -3,26 +3,26 @@
 
 use core::time::Duration;
 
-/// Connections to other peers, for one file.
+/// The most links for one file, to any peers.
 pub const MAX_LINKS: usize = 128;
 
-/// Peers remembered for one file; the first ones to be forgotten are those that never answered.
+/// The most peers remembered for one file. Peers that never answered are forgotten first.
 pub const MAX_KNOWN_PEERS: usize = 2048;
 
-/// Requests under way on one link.
+/// The most requests under way on one link.
 pub const MAX_PIPELINE: usize = 8192;
 
 /// How long a connection to a peer or tracker may take to be made.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Peers that have shown themselves, remembered for one file.
+/// The most peers that are remembered for one file because they have had a connection with this one.
 pub const MAX_MET: usize = 1024;
 
-/// Of them, those with one address: a requester's port is its own claim.
+/// Of these, the most with one address: the port that a requester tells is only its claim.
 pub const MAX_MET_A_HOST: usize = 64;
 
-/// A file with more blocks is downloaded by version 1 alone: what each of 30 peers has
-/// would take a quarter of a megabyte and more.
+/// The most blocks of a file that is downloaded with the extension. With more blocks it is downloaded by version 1
+/// alone, because a have map for each of 30 peers would take 7.5 MiB and more.
 pub const MAX_TOLD_BLOCKS: u64 = 1 << 21;
 
 /// Peers told to one requester with one answer.
@@ -31,8 +31,8 @@ pub const MAX_PEERS_A_FIELD: usize = 50;
 /// Peers told to one requester over one connection.
 pub const MAX_PEERS_TOLD: usize = 100;
 
-/// Blocks whose order of arrival is remembered, so that each requester is told what is new to it; 512
-/// KiB. One that falls behind is told the whole map again.
+/// The number of blocks whose order of arrival is remembered, so that each requester is told only what is new to it;
+/// they take 512 KiB. A requester that has missed more is told the whole have map again.
 pub const HAVE_LOG_LEN: usize = 65_536;
 
 /// Bytes of the have map told with one answer.
@@ -41,15 +41,15 @@ pub const MAP_PART_LEN: usize = 4096;
 /// Runs of new blocks told with one answer.
 pub const MAX_HAVE_RUNS: usize = 128;
 
-/// A question for news is answered after this time even if there is none.
+/// After this time a question for news is answered even if there is no news.
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A question for news that a request for a block has followed is answered no sooner after the one before
-/// on its connection. A requester that knows the extension leaves as much between two questions.
+/// The shortest time between two answers to questions for news on one connection, where a request for a block follows
+/// the question. A requester with the extension leaves at least this time between two questions.
 pub const HURRIED_NEWS_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Answers with news alone, to all clients of one file, in a second: as many as 30 links get with
-/// [`news_interval`](crate::give::Tuning::news_interval) between two answers.
+/// The most answers with news alone in a second, to all clients of one file. So many answers go to 30 links with
+/// [`news_interval`](crate::give::Tuning::news_interval) between two answers on each.
 pub const NEWS_A_SECOND: u32 = 1500;
 
 /// The number of them that may leave at once.

@@ -5,8 +5,8 @@ use cascade_format::PeerAddr;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where this peer listens: on one address of a family or on all of them (which stand as the unspecified one), or on
-/// those of both families; always on one port.
+/// Where this peer listens: on one port, and in each address family on no address, on one address, or on all of them
+/// (written as the unspecified address).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listening {
     v4: Option<Ipv4Addr>,
@@ -15,13 +15,13 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// On every address of this machine.
+    /// All addresses of this machine, of both families.
     #[must_use]
     pub const fn everywhere(port: u16) -> Self {
         Self { v4: Some(Ipv4Addr::UNSPECIFIED), v6: Some(Ipv6Addr::UNSPECIFIED), port }
     }
 
-    /// On this address alone, or on all of its family.
+    /// This address alone; if it is the unspecified address, all addresses of its family.
     #[must_use]
     pub const fn at(addr: PeerAddr) -> Self {
         let port = addr.port();
@@ -49,19 +49,19 @@ impl Listening {
         self.port
     }
 
-    /// Its IPv4 address; the unspecified one stands for all.
+    /// The IPv4 address; the unspecified address stands for all.
     #[must_use]
     pub const fn v4(&self) -> Option<Ipv4Addr> {
         self.v4
     }
 
-    /// Its IPv6 address; the unspecified one stands for all.
+    /// The IPv6 address; the unspecified address stands for all.
     #[must_use]
     pub const fn v6(&self) -> Option<Ipv6Addr> {
         self.v6
     }
 
-    /// Its address of the family of `other`; the unspecified one stands for all.
+    /// The address in the family of `other`; the unspecified address stands for all.
     #[must_use]
     pub fn in_family_of(&self, other: IpAddr) -> Option<IpAddr> {
         match other {
@@ -83,13 +83,13 @@ impl Listening {
         ips.map(|ip| PeerAddr::new(ip, self.port)).collect()
     }
 
-    /// Whether only programs of this machine reach it.
+    /// Whether only programs on this machine can reach it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.v4.is_none_or(|ip| ip.is_loopback()) && self.v6.is_none_or(|ip| ip.is_loopback())
     }
 
-    /// Whether this peer would reach itself at `addr`.
+    /// Whether a connection from this machine to `addr` would reach this peer itself.
     #[must_use]
     pub fn is_at(&self, addr: PeerAddr) -> bool {
         let everywhere = self.is_everywhere_like(addr.ip()) && addr.ip().is_loopback();

@@ -8,10 +8,10 @@
 use crate::Time;
 use core::time::Duration;
 
-/// The lowest limit, in bytes a second: a message of the protocol takes a moment with it, and not minutes.
+/// The lowest limit, in bytes a second. With it, a message of the protocol still takes less than a second.
 pub const MIN_RATE: u64 = 1 << 10;
 
-/// The highest, in bytes a second: beyond any machine's, and far from where the arithmetic ends.
+/// The highest limit, in bytes a second (1 TiB/s). No machine is as fast, and the arithmetic cannot overflow.
 pub const MAX_RATE: u64 = 1_099_511_627_776;
 
 /// The time that a piece takes, and for which it keeps a message of another connection waiting.
@@ -37,7 +37,7 @@ const NANOS_A_SECOND: u64 = 1_000_000_000;
 pub struct Rate(u64);
 
 impl Rate {
-    /// `None`: out of range.
+    /// A limit of this many bytes a second; `None` if it is out of range.
     #[must_use]
     pub const fn new(bytes_a_second: u64) -> Option<Self> {
         if bytes_a_second >= MIN_RATE && bytes_a_second <= MAX_RATE {

@@ -69,9 +69,10 @@ fn wrong_bytes_in_some_blocks() {
 }
 
 #[test]
-fn a_refused_block_is_told_in_the_summary() {
+fn a_wrong_block_is_told_in_the_summary() {
     let (_, done) = among(always(Answer::WrongBytes));
-    assert!(done.both().contains("refused"), "blocks refused: {done}");
+    assert!(done.both().contains(" wrong block"), "{done}");
+    assert!(!done.both().contains(", 0 wrong blocks"), "{done}");
 }
 
 #[test]

@@ -139,6 +139,26 @@ fn the_target_is_untouched_when_the_download_is_killed() {
 }
 
 #[test]
+fn a_file_that_comes_up_at_the_target_or_is_changed_during_the_download_is_kept() {
+    for before in [None, Some("an older version")] {
+        let seeder = with_the_first_forty();
+        let scene = Scene::new(file(), &[seeder.addr]);
+        if let Some(before) = before {
+            fs::write(scene.target(), before).unwrap();
+        }
+        let process = with_forty_blocks(&scene);
+        fs::write(scene.target(), "the user's work of this minute").unwrap();
+        seeder.gain(40..BLOCKS);
+        let done = process.wait_exit();
+        done.assert_success();
+        scene.assert_complete();
+        let kept = scene.folder().join(format!("{}.replaced", scene.file.name));
+        assert_eq!(fs::read(&kept).unwrap(), b"the user's work of this minute", "{before:?}: {done}");
+        assert!(done.both().contains(&format!("it is kept as {}", kept.display())), "{done}");
+    }
+}
+
+#[test]
 fn a_target_that_is_too_long_or_too_short_is_used_for_what_is_right() {
     for length in [555_555, 1_200_000] {
         let scene = Scene::new(file(), &[]);

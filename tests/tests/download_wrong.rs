@@ -36,7 +36,7 @@ fn one_bit_that_flips_once_costs_two_seconds() {
     for part in ["block 7 came wrong", &addr, "nobody else has it", "asked again in 2"] {
         assert!(done.both().contains(part), "{part}: {done}");
     }
-    assert!(done.stdout.contains(&format!("1 block refused as wrong (1 from {addr})")), "{done}");
+    assert!(done.stdout.contains(&format!("1 wrong block (1 from {addr})")), "{done}");
 }
 
 #[test]
@@ -89,8 +89,8 @@ fn wrong_blocks_are_events() {
     let lines = done.json_lines();
     let summary = lines.last().expect("a summary");
     assert_eq!(summary["blocks_wrong"], 2, "{summary}");
-    assert_eq!(summary["wrong_blocks"][0]["address"], addr.as_str(), "{summary}");
-    assert_eq!(summary["wrong_blocks"][0]["blocks"], 2, "{summary}");
+    assert_eq!(summary["wrong_from"][0]["address"], addr.as_str(), "{summary}");
+    assert_eq!(summary["wrong_from"][0]["blocks"], 2, "{summary}");
 }
 
 #[test]

@@ -191,6 +191,23 @@ fn goodbye_unregisters_and_who_leaves_without_everything_is_gone() {
     assert_eq!(listed(), 0);
 }
 
+/// A receiver that cannot even begin is in nobody's way: waiting for all does not wait for it.
+#[test]
+fn who_fails_before_the_first_block_is_not_in_the_room() {
+    let file = film();
+    let (_home, sharer, link) = sharing(&file, &[]);
+    let (done, failed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    download(&done, &link).start().wait_exit().assert_success();
+    // It gets the .cascade file, and may not replace what has the name of the data.
+    std::fs::write(failed.path().join("film.mkv"), "a file of the user's").unwrap();
+    let refused = download(&failed, &link).start().wait_exit();
+    assert!(refused.assert_code(1).stderr.contains("film.mkv"), "{refused}");
+    let waited = wait(&link, &["--complete", "all", "--json", "--timeout", "2min"]).start().wait_exit();
+    let reached = &events(waited.assert_code(0), "reached")[0];
+    assert_eq!((reached["complete"].as_u64(), reached["unknown"].as_u64()), (Some(1), Some(0)), "{waited}");
+    sharer.end_by(Signal::INT).assert_code(0);
+}
+
 /// What a tracker of version 1 sees: one request that it does not know, then those of version 1, byte for byte.
 #[test]
 fn a_tracker_of_version_1_refuses_once_and_is_asked_as_ever() {

@@ -44,6 +44,8 @@ mod folder_download;
 mod folder_hostile;
 /// Folders: links to them, and `peer share`.
 mod folder_link;
+/// Folders: the part file that becomes one.
+mod folder_turning;
 /// Folders: brought up to date where they are.
 mod folder_update;
 
@@ -87,10 +89,14 @@ mod paranoid;
 mod seed;
 /// `peer seed` and clients that take nothing: places, queues, news, descriptors.
 mod seed_crowds;
-/// `peer serve`: what comes into a folder, changes there and goes.
+/// `peer serve`: files that come into a folder, change there, and are removed.
 mod serve;
+/// `peer serve --download` and `--exec`.
+mod serve_download;
 /// What `peer seed` and `peer download` may serve, and what never.
 mod serve_only_verified;
+/// `peer serve`: what trackers, clients and viewers are told of many files.
+mod serve_told;
 
 /// `--lan`: peers of one network.
 mod lan;

@@ -225,8 +225,11 @@ fn it_serves_on_when_it_cannot_say_where() {
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    for wrong in [&["--nonsense"][..], &["-l", "nowhere"], &["a.json", "b.json"]] {
-        Launch::tracker().args(wrong).run().assert_code(2);
+    for wrong in [&["--nonsense"][..], &["-l", "nowhere"], &["a.json", "b.json"], &["--state-every", "0"]] {
+        let done = Launch::tracker().args(wrong).run();
+        let lines: Vec<_> = done.assert_code(2).stderr.lines().collect();
+        let [fault, "", "For more information, try '--help'."] = lines[..] else { panic!("{lines:?}") };
+        assert!(fault.starts_with("error: ") && !fault.contains("information"), "{fault}");
     }
 }
 

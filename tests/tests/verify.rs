@@ -74,3 +74,21 @@ fn an_empty_file_is_right_and_a_missing_one_is_not() {
     verify(&empty, b"", &[]).1.assert_success();
     verify(&empty, b"x", &[]).1.assert_code(1);
 }
+
+/// The command that is named makes right what was verified, whatever its name is.
+#[test]
+fn the_command_that_mends_names_the_data() {
+    let (file, folder) = (file(), tempfile::tempdir().unwrap());
+    let cascade = file.write_cascade(folder.path());
+    let _ = file.write_data(folder.path());
+    let other = folder.path().join("other.bin");
+    fs::write(&other, file.data_with(|block| block == 13)).unwrap();
+    let done = Launch::peer("verify").arg(&cascade).arg(&other).run();
+    let mends = format!("peer download {} -o {} mends it", cascade.display(), other.display());
+    assert!(done.assert_code(1).stderr.contains(&mends), "{done}");
+    let usual = folder.path().join(&file.name);
+    fs::write(&usual, file.data_with(|block| block == 13)).unwrap();
+    let done = Launch::peer("verify").arg(&cascade).arg(&usual).run();
+    let mends = format!("peer download {} mends it", cascade.display());
+    assert!(done.assert_code(1).stderr.contains(&mends), "{done}");
+}

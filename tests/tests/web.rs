@@ -53,7 +53,7 @@ fn the_interface_for_programs_says_what_a_download_does() {
     leecher.wait_until("the end of the download", || {
         let state = http::get(at, "/api/v1/state").json();
         let shown = state["files"][&hash].clone();
-        seen.extend(shown["have"].as_u64());
+        seen.extend(shown["blocks_done"].as_u64());
         (shown["state"] == "seeding" && shown["map"] == format!("{}H", file.blocks())).then_some(())
     });
     assert!(seen.windows(2).all(|pair| pair[0] <= pair[1]), "{seen:?}");

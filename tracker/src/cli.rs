@@ -20,67 +20,83 @@ const DEFAULT_STATE_EVERY: u64 = 60;
 /// What is logged by a tracker that is told nothing else.
 const DEFAULT_LEVEL: &str = "info";
 
+/// What follows the help.
+const EXIT_CODES: &str = "Exit codes: 0, ended by SIGINT or SIGTERM, or `check` finds nothing wrong; 1, failed, and stderr says why; \
+                          2, wrong usage.";
+
 /// A level, or several, that the log knows.
 fn level(text: &str) -> Result<String, String> {
     log::filter(text).map(|_| text.to_owned())
 }
 
+/// Where to listen: an address and a port, or a port alone, which stands for every address.
+fn listening(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse::<u16>() {
+        return Ok((Ipv6Addr::UNSPECIFIED, port).into());
+    }
+    text.parse()
+        .map_err(|_| "write ADDR:PORT or PORT, as in 192.0.2.1:8888, [2001:db8::1]:8888 or 8888".to_owned())
+}
+
 /// The Cascade tracker: tells peers of other peers that share the same file.
 ///
-/// Without CONFIG and without --allow it tracks any file, with its memory bounded; with either, only
-/// the files they name.
+/// Without CONFIG, --allow and --allow-dir it tracks any file, in bounded memory. With any of them it tracks only the files
+/// that they name.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "tracker", version, args_conflicts_with_subcommands = true)]
+#[command(name = "tracker", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// JSON: {"port": 8888, "ban-private": false, "allowedhashes": ["<64 hex digits>", ...],
-    /// "good-ips": ["127.0.0.1"]}; the last and ban-private may be absent. Every option below may stand in it, too, by
-    /// its long name; one on the command line wins. It is read again when it changes, and on SIGHUP
+    /// The configuration, in JSON: {"port": 8888, "ban-private": false, "allowedhashes": ["<64 hex digits>", ...],
+    /// "good-ips": ["127.0.0.1"]}, where ban-private and good-ips may be absent. Each option below may also be a field, by
+    /// its long name; an option on the command line wins. CONFIG is read again when it changes, and on SIGHUP [default:
+    /// none]
     #[arg(value_name = "CONFIG.json")]
     config: Option<PathBuf>,
 
-    /// Listen here [default: every address, IPv4 and IPv6, port 8888 or CONFIG's]; port 0 takes a free one
-    #[arg(short, long, value_name = "ADDR:PORT")]
+    /// Address to listen on; a port alone is every address, and port 0 is any free port [default: every address, IPv4 and
+    /// IPv6, at port 8888 or CONFIG's]
+    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = listening)]
     listen: Option<SocketAddr>,
 
-    /// Track the file with this cascade hash, or of this .cascade file; may be repeated
+    /// Track the file with this cascade hash, or of this .cascade file; may be given several times [default: none]
     #[arg(long, value_name = "HASH|FILE.cascade")]
     allow: Vec<String>,
 
-    /// Track every .cascade file in this folder, as they come and go; files there give the names on the page
+    /// Track every .cascade file in this folder, as they come and go; the page shows their names [default: none]
     #[arg(long, value_name = "DIR")]
     allow_dir: Option<PathBuf>,
 
-    /// Keep the registrations in this file, so that a restart loses none
+    /// Keep the registrations in this file, so that a restart loses none [default: in memory alone]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 
-    /// Write them at this interval [default: 60]
+    /// Write the file of --state at this interval, 1 to 3600 [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(STATE_EVERY_SECS))]
     state_every: Option<u64>,
 
     /// Share the swarms with all trackers that name the same store (Redis or Valkey): redis://HOST:PORT,
-    /// redis-cluster://HOST:PORT,HOST:PORT or redis-sentinel://HOST:PORT,HOST:PORT/NAME; rediss... with TLS
+    /// redis-cluster://HOST:PORT,HOST:PORT or redis-sentinel://HOST:PORT,HOST:PORT/NAME; rediss in the
+    /// place of redis encrypts [default: no store]
     #[arg(long, value_name = "ADDRESS")]
     store: Option<String>,
 
-    /// The store's password is the only line of this file
+    /// File whose only line is the store's password [default: no password]
     #[arg(long, value_name = "FILE")]
     store_password_file: Option<PathBuf>,
 
-    /// Trust the certificates in this file (PEM) where the store has TLS, instead of the system's
+    /// File of certificates (PEM) to trust where the store is encrypted [default: those that the system trusts]
     #[arg(long, value_name = "FILE")]
     store_ca: Option<PathBuf>,
 
-    /// Register a peer only at the address that its connection comes from, as CONFIG's own-address-only.
-    /// By default a peer says where it is reached: one behind a forwarded port must
+    /// Register a peer only at the address that its connection comes from; otherwise a peer says where it is reached, as one
+    /// behind a forwarded port must
     #[arg(long)]
     own_address_only: bool,
 
     /// Prefer peers in the asker's own network (the same /24 or /64, or a site of CONFIG's networks) for up to half of
-    /// a list
+    /// a list; otherwise lists are drawn from all peers
     #[arg(long)]
     prefer_near: bool,
 
@@ -89,12 +105,12 @@ pub struct Cli {
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     log_level: Option<String>,
 
-    /// What a line of the log is [default: text; journal where stderr is systemd's]
+    /// Form of a line of the log [default: text, or journal where stderr is systemd's journal]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<Format>,
 
-    /// Show a page of what is tracked at this address [default: 127.0.0.1, the first free port from 8890 to 8899].
-    /// Where others than this machine reach it, its address has a token
+    /// Show a web page of what is tracked. Without ADDR:PORT it is on 127.0.0.1, on the first free port from 8890 to 8899;
+    /// at an address that other machines can reach, the printed URL has a token [default: no page]
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
     web: Option<Option<SocketAddr>>,
 }
@@ -191,6 +207,7 @@ impl Cli {
         }
         let port = config.as_ref().map_or(DEFAULT_PORT, |config| config.port);
         let listen = self.listen.or(config.as_ref().and_then(|config| config.listen));
+        let everywhere = listen.is_none_or(|at| at.ip() == Ipv6Addr::UNSPECIFIED);
         let own_only = self.own_address_only || config.as_ref().is_some_and(|config| config.own_address_only);
         let in_config = |path: Option<&PathBuf>| path.map(|path| self.beside_config(path));
         let of_config = |field: fn(&Config) -> Option<&PathBuf>| in_config(config.as_ref().and_then(field));
@@ -220,7 +237,7 @@ impl Cli {
         };
         Plan {
             listen: listen.unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, port).into()),
-            or_else: listen.is_none().then(|| (Ipv4Addr::UNSPECIFIED, port).into()),
+            or_else: everywhere.then(|| (Ipv4Addr::UNSPECIFIED, listen.map_or(port, |at| at.port())).into()),
             policy: policy.with_own_address_only(own_only).with_near(near),
             allow_dir,
             state: state.map(|path| (path, every)),
@@ -261,6 +278,31 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    /// A user who reads `--help` alone finds out what happens without an option.
+    #[test]
+    fn each_option_has_a_sentence_and_each_value_a_default() {
+        let command = <Cli as clap::CommandFactory>::command();
+        let takes_value = |arg: &clap::Arg| arg.get_action().takes_values() && !arg.is_required_set();
+        for arg in command.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.split_whitespace().count() > 1, "{} has no sentence: {help:?}", arg.get_id());
+            assert!(
+                !takes_value(arg) || help.contains("[default: "),
+                "{} has no default: {help:?}",
+                arg.get_id()
+            );
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_every_address() {
+        let Plan { listen, or_else, .. } = plan(&["-l", "7"]);
+        assert_eq!((listen, or_else), ("[::]:7".parse().unwrap(), Some(([0, 0, 0, 0], 7).into())));
+        for wrong in ["x", "1.2.3.4", "::1:7", "65536", "host:7"] {
+            assert!(listening(wrong).unwrap_err().starts_with("write ADDR:PORT or PORT"), "{wrong}");
+        }
     }
 
     fn plan(args: &[&str]) -> Plan {

@@ -132,7 +132,7 @@ mod tests {
             goodbye: false,
             seeder: true,
             v4_only: false,
-            progress: Progress { had: 3, blocks: 3, received: 0, given: 7 },
+            progress: Progress { blocks_done: 3, blocks: 3, received: 0, given: 7 },
             program: Program::of("test"),
             name: PeerName::of("teacher"),
         };

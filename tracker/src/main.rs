@@ -51,7 +51,9 @@ fn main() -> ExitCode {
 fn wrong_usage(error: &clap::Error) -> ExitCode {
     let rendered = error.render().to_string();
     // An argument may hold new lines, so the parser's own are not believed either.
-    let fault = rendered.split("\n\nUsage:").next().unwrap_or_default();
+    let ends = ["\n\nUsage:", "\n\nFor more information"];
+    let end = ends.iter().filter_map(|end| rendered.rfind(end)).min().unwrap_or(rendered.len());
+    let fault = rendered.get(..end).unwrap_or_default();
     let _ = writeln!(io::stderr(), "{}\n\nFor more information, try '--help'.", text::line(fault));
     ExitCode::from(WRONG_USAGE)
 }

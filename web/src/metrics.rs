@@ -90,10 +90,10 @@ impl Metrics {
         let gauge = |name, help| self.gauge(name, help, labels);
         let length = gauge("cascade_file_length_bytes", "Length of the file.")?;
         let blocks = gauge("cascade_file_blocks", "Blocks of the file.")?;
-        let had = gauge("cascade_file_blocks_done", "Verified blocks of the file.")?;
+        let done = gauge("cascade_file_blocks_done", "Verified blocks of the file.")?;
         let in_flight = gauge("cascade_file_blocks_in_flight", "Blocks that are on their way here.")?;
         let rate =
-            gauge("cascade_file_receive_bytes_per_second", "Bytes of the file that arrive in a second.")?;
+            gauge("cascade_file_received_bytes_per_second", "Bytes of the file that arrive in a second.")?;
         let links = gauge("cascade_file_links", "Connections over which blocks are requested.")?;
         let given =
             self.counter("cascade_file_given_bytes_total", "Bytes of the file given to peers.", labels)?;
@@ -101,7 +101,7 @@ impl Metrics {
             let of = &[hash.as_str(), file.file.as_str()];
             length.with_label_values(of).set(float(file.length));
             blocks.with_label_values(of).set(float(file.blocks));
-            had.with_label_values(of).set(float(file.have));
+            done.with_label_values(of).set(float(file.blocks_done));
             in_flight.with_label_values(of).set(float(file.in_flight));
             rate.with_label_values(of).set(float(file.bytes_per_second));
             links.with_label_values(of).set(float(file.links.len() as u64));

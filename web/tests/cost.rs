@@ -50,7 +50,7 @@ impl Source for Busy {
         };
         let members = (0..RECEIVERS).map(member).collect();
         let swarm = Swarm { blocks: Some(100_000), incomplete: RECEIVERS, members, ..Swarm::default() };
-        let file = File { file: "disk.img".into(), blocks: 100_000, have: 100_000, ..File::default() };
+        let file = File { file: "disk.img".into(), blocks: 100_000, blocks_done: 100_000, ..File::default() };
         let hash = "ab".repeat(32);
         Snapshot {
             program: "peer",

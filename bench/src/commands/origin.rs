@@ -11,19 +11,13 @@ use crate::stats::median;
 use crate::table::{self, Goal, Table};
 use crate::tools::binaries::Binaries;
 use crate::tools::cascade::Source;
+use crate::tools::garage::{self, Garage};
 use crate::tools::{READY_WITHIN, free_address, nginx, probe};
 use crate::turns;
 use crate::units::parse_size;
 use serde::Serialize;
-use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::Command;
-
-/// The bucket, a folder of the server.
-const BUCKET: &str = "bench";
-
-/// What the server is told, and the seeder.
-const KEY: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "bench"), ("AWS_SECRET_ACCESS_KEY", "benchbench")];
 
 /// Options of `bench origin`.
 #[derive(Debug, Clone, clap::Args)]
@@ -85,7 +79,7 @@ struct Report<'a> {
 pub fn run(options: &Options) -> Result<()> {
     let origins = installed();
     if origins.is_empty() {
-        return Err(BenchError::Unavailable("neither s3s-fs nor nginx is installed".to_owned()));
+        return Err(BenchError::Unavailable("neither garage nor nginx is installed".to_owned()));
     }
     let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
@@ -107,9 +101,9 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// The origins that can be started here; says what is missing.
 fn installed() -> Vec<From> {
-    let bucket = find_program("s3s-fs").map(|_| From::Bucket);
+    let bucket = find_program("garage").map(|_| From::Bucket);
     if bucket.is_err() {
-        println!("skipped: a bucket (cargo install s3s-fs --version 0.14.1 --features binary)");
+        println!("skipped: a bucket (cargo install garage --version 2.5.0 --locked)");
     }
     let web = find_program("nginx").map(|_| From::Web);
     if web.is_err() {
@@ -164,13 +158,12 @@ struct Origin {
 
 impl Origin {
     fn bucket(data: &DataFile, work: &Path) -> Result<Self> {
-        let (address, root) = (free_address()?, work.join("s3"));
-        let place = root.join(BUCKET).join(data.name());
-        put(data, &place)?;
-        let mut command = Command::new(find_program("s3s-fs")?);
-        command.args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()]);
-        command.args(["--access-key", KEY[0].1, "--secret-key", KEY[1].1]).arg(&root);
-        Self::start("s3s-fs", &mut command, address, work, true)
+        let root = work.join("s3");
+        std::fs::create_dir_all(&root).context(|| format!("cannot create {}", root.display()))?;
+        let store = Garage::start(&root)?;
+        store.put(data, &work.join("put.log"))?;
+        let counter = Counter::start(store.address())?;
+        Ok(Self { _server: store.into_process(), counter, bucket: true })
     }
 
     fn web(data: &DataFile, work: &Path) -> Result<Self> {
@@ -181,30 +174,20 @@ impl Origin {
         written.context(|| format!("cannot write {}", file.display()))?;
         let mut command = Command::new(find_program("nginx")?);
         command.arg("-p").arg(&root).arg("-c").arg(&file);
-        Self::start("nginx", &mut command, address, work, false)
-    }
-
-    fn start(
-        name: &str,
-        command: &mut Command,
-        address: SocketAddrV4,
-        work: &Path,
-        bucket: bool,
-    ) -> Result<Self> {
-        let mut server = Measured::start(name, command, &work.join("origin.log"))?;
+        let mut server = Measured::start("nginx", &mut command, &work.join("origin.log"))?;
         server.wait_until(READY_WITHIN, |_| probe::accepts(address))?;
-        Ok(Self { _server: server, counter: Counter::start(address)?, bucket })
+        Ok(Self { _server: server, counter: Counter::start(address)?, bucket: false })
     }
 
     /// What the seeder is told of it.
     fn tell<'a>(&self, command: &'a mut Command, data: &DataFile) -> &'a mut Command {
         let address = self.counter.address();
-        if self.bucket {
-            command.envs(KEY).args(["--endpoint", &format!("http://{address}")]);
-            command.args(["--origin", &format!("s3://{BUCKET}/{}", data.name())])
-        } else {
-            command.args(["--origin", &format!("http://{address}/{}", data.name())])
+        if !self.bucket {
+            return command.args(["--origin", &format!("http://{address}/{}", data.name())]);
         }
+        command.env("AWS_ACCESS_KEY_ID", garage::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", garage::SECRET_KEY);
+        command.args(["--endpoint", &format!("http://{address}")]);
+        command.args(["--origin", &format!("s3://{}/{}", garage::BUCKET, data.name())])
     }
 }
 

@@ -5,6 +5,7 @@ pub mod binaries;
 pub mod cascade;
 pub mod floor;
 pub mod folders;
+pub mod garage;
 pub mod nginx;
 pub mod probe;
 pub mod rqbit;

@@ -13,8 +13,8 @@ pub const LENGTH_LEN: usize = 2;
 /// The longest field, in bytes, its own length not counted.
 pub const MAX_FIELD_LEN: usize = 8 << 10;
 
-/// The most items of a field, those of an unknown type included. Many tiny ones would take more memory
-/// than they take bytes.
+/// The most items in one field; items of unknown types count, too. Without this bound, many tiny items would take more
+/// memory than bytes on the wire.
 pub const MAX_ITEMS: usize = 16;
 
 /// Length of an item's type and length, in bytes.
@@ -68,36 +68,36 @@ impl Run {
     }
 }
 
-/// Something that a peer tells of itself.
+/// Something that the sending peer tells about itself. In the variants below, "the peer" is the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// It has every block and may be asked for any.
+    /// The peer has every block, and may be asked for any of them.
     Everything,
-    /// It has every block, and wants to be asked for those that it offers: it gives each away once
-    /// before it gives any a second time. [`Item::Everything`] may follow.
+    /// The peer has every block, and wants to be asked for the blocks that it offers: it gives each block once before
+    /// it gives any block a second time. [`Item::Everything`] may follow later.
     Choosing,
-    /// Which blocks it has, for as many as there are bits.
+    /// A part of the have map: which of the blocks from `first` on the peer has. `bits` says for how many blocks.
     Map {
         /// Number of the first block, a multiple of 8.
         first: u64,
         /// One bit a block, most significant first; spare bits are zero.
         bits: Vec<u8>,
     },
-    /// Blocks that it has, too.
+    /// More blocks that the peer has.
     Have(Vec<Run>),
-    /// Blocks that the requester, and nobody else for now, should ask it for.
+    /// Blocks that the peer offers to this requester, and for now to no other. The requester should request them next.
     Offer(Vec<Run>),
-    /// Peers that it has met and that know the extension.
+    /// Addresses of peers that the peer has met and that know the extension.
     Peers(Vec<SocketAddrV4>),
-    /// Peers that it has met and that have not shown that they know the extension.
+    /// Addresses of peers that the peer has met and that have not shown that they know the extension.
     PlainPeers(Vec<SocketAddrV4>),
-    /// As [`Item::Peers`], with addresses of either family; IPv6 ones stand here alone.
+    /// As [`Item::Peers`], for addresses of both families. Our own peers put only IPv6 addresses here.
     WidePeers(Vec<PeerAddr>),
-    /// As [`Item::PlainPeers`], with addresses of either family.
+    /// As [`Item::PlainPeers`], for addresses of both families.
     WidePlainPeers(Vec<PeerAddr>),
-    /// It leaves, and will answer no more.
+    /// The peer leaves the swarm, and will answer no more requests.
     Goodbye,
-    /// Number of requests that wait there, of all clients.
+    /// The number of requests, of all clients, that wait at the peer.
     Load(u16),
 }
 

@@ -17,10 +17,11 @@ const RESERVED: usize = 8;
 /// Where the check stands in a request.
 const CHECK: usize = RESERVED + 12;
 
-/// What the requester says of itself.
+/// What a requester says about itself.
 ///
-/// Clients of the field may leave anything in the reserved bytes, also what they once received from
-/// us. So the marker ends with a CRC-32 of the rest of the request: a marker of another request is none.
+/// Other programs may leave any bytes in the reserved part of a request, even bytes that they once received from us. So
+/// the marker ends with a CRC-32 of the rest of its request: bytes that were copied from another request are no valid
+/// marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marker {
     /// The port that the requester listens on; 0 when it does not serve.
@@ -31,25 +32,25 @@ pub struct Marker {
     pub progress: Option<Progress>,
 }
 
-/// How much of a file somebody has: none, all, or a number of 254ths of its blocks, rounded down.
+/// How much of a file a peer has: no block, every block, or its share in steps of 1/254, rounded down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Progress(NonZeroU8);
 
 impl Progress {
-    /// The mark of a requester that has every block.
+    /// The progress of a peer that has every block.
     pub const COMPLETE: Self = Self(NonZeroU8::MAX);
 
     /// The steps between none and all.
     const STEPS: u128 = NonZeroU8::MAX.get() as u128 - 1;
 
-    /// The mark of a requester that has `had` of `blocks` blocks; `None`: the file has no block.
+    /// The progress of a peer that has `had` of `blocks` blocks; `None` if the file has no block.
     #[must_use]
     pub fn of(had: u64, blocks: u64) -> Option<Self> {
         let steps = (u128::from(had.min(blocks)) * Self::STEPS).checked_div(u128::from(blocks))?;
         u8::try_from(steps + 1).ok().and_then(Self::read)
     }
 
-    /// That in a marker's byte; `None`: it says nothing.
+    /// Reads the progress from a marker's byte; `None` if the byte is 0, with which a requester says nothing.
     #[must_use]
     pub fn read(byte: u8) -> Option<Self> {
         NonZeroU8::new(byte).map(Self)
@@ -61,7 +62,7 @@ impl Progress {
         self.0.get()
     }
 
-    /// The fewest of `blocks` blocks that somebody has of whom this is true.
+    /// The smallest number of blocks, out of `blocks`, that a peer with this progress can have.
     #[must_use]
     pub fn blocks(self, blocks: u64) -> u64 {
         let had = (u128::from(self.byte() - 1) * u128::from(blocks)).div_ceil(Self::STEPS);

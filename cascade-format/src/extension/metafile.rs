@@ -1,9 +1,9 @@
 //! Asking a peer for the `.cascade` file itself, part by part.
 //!
-//! The request is a marked one for block number [`METAFILE`]; where an ordinary marker counts offers, this one
-//! holds the offset of the part. The answer is an extended one with status 0: a field with the length of the
-//! whole `.cascade` file, then the part. The bytes prove themselves only when all of them are there, by the
-//! cascade hash; until then everything is a claim.
+//! The request is a request with a marker for block number [`METAFILE`]. Its marker has the offset of the part in the
+//! place of the number of offers. The answer has status 0 with bit 7 set: first a field with the length of the whole
+//! `.cascade` file, then the part. The cascade hash can verify the bytes only when all parts are there; until then each
+//! part and the length are unproved claims.
 
 use super::field::{LENGTH_LEN, MAX_FIELD_LEN, MAX_ITEMS};
 use super::{EXTENDED, Marker};
@@ -99,7 +99,7 @@ pub enum PartError {
     Part(u64),
 }
 
-/// What a piece of an answer means.
+/// What [`PartReader::read`] has found in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard<'a> {
     /// More bytes are needed.
@@ -110,11 +110,13 @@ pub enum Heard<'a> {
     Bytes(&'a [u8]),
     /// The part is complete.
     End,
-    /// There is none: the status without bit 7, and how many bytes follow that nobody needs.
+    /// The peer gives no part: the status (without bit 7), and the number of bytes that still follow and may be
+    /// skipped.
     Refused(Status, u64),
 }
 
-/// Reads the answer to one request for a part, however it is cut into pieces. It keeps at most a field.
+/// Reads the answer to one request for a part. The answer may arrive in pieces of any size. The reader keeps at most
+/// one field in memory.
 #[derive(Debug)]
 pub struct PartReader {
     offset: u64,
@@ -134,14 +136,14 @@ enum State {
 }
 
 impl PartReader {
-    /// The answer to a request for `offset`.
+    /// A reader for the answer to a request for the part at `offset`.
     #[must_use]
     pub const fn new(offset: u32) -> Self {
         Self { offset: offset as u64, state: State::Head(Vec::new()) }
     }
 
-    /// Reads from the front of `bytes`, and leaves there what it has not read. To be called again until it says
-    /// [`Heard::More`] or that the answer is over; then more bytes are read, or the next request is sent.
+    /// Reads from the front of `bytes` and removes what it has read. Call it again until it returns [`Heard::More`]
+    /// (then append more bytes) or the answer is over (then send the next request).
     ///
     /// # Errors
     /// No peer answers so. Nothing more can be read.

@@ -22,30 +22,30 @@ const LEFT: u8 = 4;
 const ELSEWHERE: u8 = 8;
 const KNOWN: u8 = 16;
 
-/// How many there are in a room. A peer counts once, however many addresses it has.
+/// The numbers of a room. A peer counts once, however many addresses it has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Receivers that have everything, those among them that have left since.
+    /// Receivers that have every block; those that have left since then count, too.
     pub complete: u32,
-    /// Receivers that do not have everything yet, and have reported lately.
+    /// Receivers that lack blocks and have reported in the last two minutes.
     pub incomplete: u32,
-    /// Receivers that do not have everything, and have not reported lately: they may be cut off, or gone.
+    /// Receivers that lack blocks and have not reported in the last two minutes: they may be cut off, or gone.
     pub silent: u32,
     /// Peers that were started to give the file.
     pub seeders: u32,
-    /// Registered peers that do not report, such as those of version 1. A lower bound.
+    /// Registered peers that do not report, such as peers of version 1. The true number may be higher.
     pub unknown: u32,
 }
 
-/// Whether a member is there.
+/// Whether a member of a room is still there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Presence {
-    /// It has reported lately.
+    /// It has reported in the last two minutes.
     #[default]
     Here,
-    /// It has not.
+    /// It has not reported in the last two minutes.
     Silent,
-    /// It had everything, and has said goodbye, or its registration has lapsed since its last report.
+    /// It had every block, and then said goodbye or let its registration lapse.
     Left,
 }
 
@@ -54,17 +54,17 @@ pub enum Presence {
 pub struct Member {
     /// Where it listens; port 0: nowhere.
     pub addr: PeerAddr,
-    /// How far it says that it is; `None`: it says nothing, as peers of version 1.
+    /// How much it says that it has; `None` if it does not report, as peers of version 1.
     pub progress: Option<Progress>,
     /// It was started to give the file.
     pub seeder: bool,
     /// Whether it is there.
     pub presence: Presence,
-    /// It has reported from another address than the one at which it says that it listens.
+    /// Whether its reports come from another address than the one at which it says that it listens.
     pub elsewhere: bool,
     /// Bytes a second that it has received between its last two reports.
     pub rate: u64,
-    /// Seconds since it has reported; of one that does not, since it has subscribed.
+    /// Seconds since its last report; if it does not report, since its last subscription.
     pub since: u32,
     /// Its program.
     pub program: Program,
@@ -75,10 +75,10 @@ pub struct Member {
 /// Why bytes are no answer about a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
-    /// It ends within its numbers, or within a member.
+    /// It ends inside the summary or inside a member.
     #[error("an answer about a room of {0} bytes is cut short")]
     CutShort(usize),
-    /// A member is too short, has more blocks than there are, or a text that must not be shown.
+    /// A member is too short, claims more blocks than the file has, or has a text that must not be shown.
     #[error("a member of a room makes no sense")]
     Member,
     /// More members than one answer has.
@@ -165,7 +165,7 @@ impl Member {
             | bit(self.presence == Presence::Left, LEFT)
             | bit(self.elsewhere, ELSEWHERE)
             | bit(self.progress.is_some(), KNOWN);
-        let Progress { had, blocks, received, given } = self.progress.unwrap_or_default();
+        let Progress { blocks_done: had, blocks, received, given } = self.progress.unwrap_or_default();
         out.extend_from_slice(&u16::try_from(length).unwrap_or(0).to_be_bytes());
         out.extend_from_slice(&self.addr.encode());
         // The second byte is for later.
@@ -187,7 +187,7 @@ impl Member {
         let (name, _) = text(texts)?;
         let flags = bytes::<1>(fixed, 18)[0];
         let [had, blocks, received, given, rate] = [20, 28, 36, 44, 52].map(|at| u64_at(fixed, at));
-        let progress = Progress { had, blocks, received, given };
+        let progress = Progress { blocks_done: had, blocks, received, given };
         if had > blocks {
             return None;
         }

@@ -17,7 +17,7 @@ fn sample() -> Report {
         goodbye: false,
         seeder: true,
         v4_only: false,
-        progress: Progress { had: 3, blocks: 4, received: 5, given: 6 },
+        progress: Progress { blocks_done: 3, blocks: 4, received: 5, given: 6 },
         program: Program::of("cascade 0.1.0"),
         name: PeerName::of("lab-07"),
     }
@@ -26,7 +26,7 @@ fn sample() -> Report {
 fn member() -> Member {
     Member {
         addr: addr("1.2.3.4:5"),
-        progress: Some(Progress { had: 1, blocks: 2, received: 3, given: 4 }),
+        progress: Some(Progress { blocks_done: 1, blocks: 2, received: 3, given: 4 }),
         seeder: false,
         presence: Presence::Silent,
         elsewhere: true,
@@ -150,7 +150,7 @@ proptest! {
             goodbye: flags & 1 != 0,
             seeder: flags & 2 != 0,
             v4_only: flags & 4 != 0,
-            progress: Progress { had, blocks, received, given },
+            progress: Progress { blocks_done: had, blocks, received, given },
             program: Program::of(&program),
             name: PeerName::of(&name),
             ..sample()

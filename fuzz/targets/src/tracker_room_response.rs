@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
             for member in &page.members {
                 let texts = [member.name.as_str(), member.program.as_str()];
                 assert!(texts.iter().all(|text| text.chars().all(is_shown)), "{texts:?}");
-                assert!(member.progress.is_none_or(|progress| progress.had <= progress.blocks));
+                assert!(member.progress.is_none_or(|progress| progress.blocks_done <= progress.blocks));
             }
             let mut again = Vec::new();
             page.encode(&mut again);

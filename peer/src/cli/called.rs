@@ -6,10 +6,11 @@ use cascade_format::tracker_room::{MAX_PEER_NAME_LEN, PeerName};
 /// `--name` and `--no-name`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Called {
-    /// What others call this peer, who ask a tracker who has how much (`peer status`) [default: the host's name]
+    /// Name of this peer in `peer status` and on web pages, which everybody with the link can read [default: the host's
+    /// name]
     #[arg(long, value_name = "NAME", value_parser = peer_name, conflicts_with = "no_name")]
     name: Option<PeerName>,
-    /// Tell trackers no name
+    /// Report no name to trackers
     #[arg(long)]
     no_name: bool,
 }

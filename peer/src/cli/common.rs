@@ -19,10 +19,10 @@ pub(super) struct Common {
     called: Called,
     #[command(flatten)]
     web: WebSwitch,
-    /// Hash every block again before it is sent
+    /// Hash every block again before it is sent, so that data which was changed unnoticed is not given to others
     #[arg(long)]
     paranoid: bool,
-    /// Print one JSON object a line
+    /// Print one JSON object a line instead of text
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -20,24 +20,27 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Make the .cascade file of each FILE or folder, with which others can download it
+/// Make the .cascade file of each FILE or folder, and print its link
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("trackers", given::named_in_link))]
 pub struct Args {
-    /// The data files and folders; each .cascade file goes beside its own, as FILE.cascade
+    /// The data files and folders
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Name of the .cascade file (one FILE), or the folder that it goes to
+    /// Name of the .cascade file, with one FILE, or an existing folder for the .cascade files [default: beside FILE, as
+    /// FILE.cascade]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
-    /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: length/1024, from 64KiB to 4MiB]
+    /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: about length/1024, from 64KiB to 4MiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
     #[command(flatten)]
     trackers: Trackers,
-    /// Of a folder, leave out devices, pipes, sockets and links that leave it, instead of failing
+    /// Leave out of a folder what cannot be shared (devices, pipes, sockets, links that leave the folder), instead of
+    /// failing
     #[arg(long)]
     skip_special: bool,
-    /// Print one JSON object a line
+    /// Print one JSON object a line instead of text
     #[arg(long)]
     json: bool,
 }

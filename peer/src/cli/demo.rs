@@ -14,7 +14,7 @@ use crate::metafile::MetafileOnDisk;
 use crate::peer::{ANYWHERE, Options, Peer};
 use crate::report::{Style, line};
 use crate::session::engine::Stop;
-use crate::session::{Download, Event, Fetch, FetchError, Observer, Seed};
+use crate::session::{Download, Event, Fetch, FetchError, Observer, Replaces, Seed};
 use crate::store::{DataFile, Records};
 use cascade_format::PeerAddr;
 use cascade_swarm::Listening;
@@ -37,7 +37,7 @@ const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Try it: a tracker, two seeders and a download, all on this machine
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The file to share; without it the demo makes one of 256 MiB
+    /// The file to share [default: the demo makes one of 256 MiB]
     file: Option<PathBuf>,
 }
 
@@ -97,11 +97,11 @@ impl Stage {
                 .map_err(|error| format!("cannot make a file in {}: {error}", Name(folder)))?,
         };
         let name = original.file_name().unwrap_or(original.as_os_str()).to_owned();
-        line(&format!("demo: describing {} with the hash of every block", Name(&original)));
         let source = Source::open(&original, Special::Refuse, cancel).map_err(|error| error.to_string())?;
         if source.archive().is_some() {
             return Err(format!("{} is a folder; the demo takes one file", Name(&original)));
         }
+        line(&format!("demo: describing {} with the hash of every block", Name(&original)));
         let block_size = source.default_block_size();
         let start = clock::now();
         let out = metafile_path(&folder.join(&name));
@@ -153,6 +153,7 @@ impl Stage {
             from: None,
             update: false,
             lan: false,
+            replaces: Replaces::Found,
         };
         let done = show(peer.download(download), &mut *observer).await;
         for peer in peers {

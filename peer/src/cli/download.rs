@@ -1,20 +1,22 @@
 //! `peer download`: downloads files, serves what it has meanwhile.
 
 use super::common::Common;
+use super::extension::ExtensionSwitch;
 use super::given::{self, Contacts, Given, Trackers};
-use super::host::{Front, Host, Listen, require_descriptors, show};
+use super::host::{Front, Host, Listen, ListenOption, require_descriptors, show};
 use super::interrupt::Ear;
 use super::web::{self, Rooms};
-use super::{CliError, ExitCode, Switch, address, taken};
+use super::{CliError, ExitCode, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
-use crate::peer::{Downloaded, Options, Transfer};
+use crate::peer::{Downloaded, Transfer};
 use crate::report::{self, Style};
 use crate::session::engine::Stop;
-use crate::session::{AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, SeedError};
+use crate::session::{
+    AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, Replaces, SeedError,
+};
 use cascade_format::CascadeHash;
 use cascade_format::link::Link;
-use cascade_swarm::Listening;
 use cascade_swarm::ask::Order;
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -29,47 +31,44 @@ const DESCRIPTORS_A_FILE: usize = 3;
 /// Download what .cascade files or links describe
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files, or links. The data goes beside its .cascade file, under the name without .cascade; that of a
-    /// link goes here
+    /// The .cascade files, or links
     #[arg(value_name = "FILE.cascade|LINK", required = true)]
     files: Vec<OsString>,
     #[command(flatten)]
     trackers: Trackers,
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
-    listen: Option<Listening>,
-    /// Name of the data file (one .cascade file or link), or the folder that it goes to
+    #[command(flatten)]
+    listen: ListenOption,
+    /// Name of the data file or folder, with one .cascade file or link, or the folder that the data goes to [default: beside
+    /// the .cascade file, under its name without .cascade; for a link, the link's name in the current folder]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
-    /// Peer to download from, beside those that links name and trackers know; may be given several times
+    /// Peer to download from, in addition to those that links name and trackers know; may be given several times [default:
+    /// none]
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
     peers: Vec<String>,
-    /// Go on serving when everything is complete, until interrupted
+    /// Go on serving when everything is complete, until interrupted; otherwise the command ends then
     #[arg(long)]
     seed: bool,
-    /// Download the blocks in order
+    /// Download the blocks in order; otherwise in random order, which is better for the swarm
     #[arg(long)]
     sequential: bool,
-    /// Earlier version of the file or folder, of which what is still right is copied
+    /// Earlier version of the file or folder: what is still right in it is copied instead of downloaded [default: none]
     #[arg(long, value_name = "OLD")]
     from: Option<PathBuf>,
-    /// Bring the folder that has the name up to date
+    /// Bring an existing folder of this name up to date; otherwise one that differs is an error
     #[arg(long, conflicts_with_all = ["from", "tar"])]
     update: bool,
-    /// Keep the archive of a folder as one file, NAME.tar
+    /// Keep the archive of a folder as one file, NAME.tar, instead of unpacking it
     #[arg(long)]
     tar: bool,
-    /// Do not serve, and do not register with trackers
+    /// Do not serve other peers meanwhile, and do not register with trackers
     #[arg(long, conflicts_with = "seed")]
     no_serve: bool,
     /// Fail when there is no peer, instead of waiting for one
     #[arg(long)]
     no_wait: bool,
-    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
-    #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
-          default_value_t = Switch::On, hide_possible_values = true)]
-    extension: Switch,
+    #[command(flatten)]
+    extension: ExtensionSwitch,
     #[command(flatten)]
     common: Common,
 }
@@ -81,9 +80,8 @@ pub struct Args {
 pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     let style = Style::choose(args.common.json);
-    let options = Options { extension: args.extension == Switch::On, ..Options::default() };
-    let listen = if args.no_serve { Listen::Nowhere } else { Listen::wanted(args.listen) };
-    let options = args.common.options(options);
+    let listen = if args.no_serve { Listen::Nowhere } else { args.listen.wanted() };
+    let options = args.common.options(args.extension.options());
     let host = Host::start(options, listen, &style, ear)?;
     let page = args.common.bind()?;
     require_descriptors("download", jobs.len(), jobs.len().saturating_mul(DESCRIPTORS_A_FILE))?;
@@ -95,7 +93,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         for job in jobs {
             let observer = style.observer(job.target(), &job.cascade_hash().to_string());
             match job {
-                Job::Ready(job) => tasks.spawn(download(front.peer.download(job), observer)),
+                Job::Ready(job) => tasks.spawn(download(front.peer.download(*job), observer)),
                 Job::Link(job) => {
                     let stop = front.peer.stopper();
                     tasks.spawn(fetch(front.peer.fetch(job.fetch.clone()), job, stop, observer))
@@ -119,6 +117,9 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
                     code = ExitCode::Failed;
                 }
             }
+        }
+        if interrupted {
+            report::error("interrupted; the same command goes on with what is verified");
         }
         Ok(if interrupted && code == ExitCode::Done { ExitCode::Interrupted } else { code })
     })
@@ -148,7 +149,7 @@ impl Failure {
 
 /// What is to be done for one argument.
 enum Job {
-    Ready(Download),
+    Ready(Box<Download>),
     Link(Box<LinkJob>),
 }
 
@@ -192,7 +193,9 @@ impl LinkJob {
         let Fetch { trackers, peers, no_wait, lan, .. } = self.fetch.clone();
         let (metafile, target) = (Arc::new(metafile), self.target.clone());
         let (order, as_tar, from, update) = (self.order, self.as_tar.clone(), self.from.clone(), self.update);
-        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, update, lan }
+        // Without a name of the user's choice, nothing of the user's had the name when that was examined.
+        let replaces = if self.chosen { Replaces::Found } else { Replaces::Known(None) };
+        Download { metafile, target, trackers, peers, order, no_wait, as_tar, from, update, lan, replaces }
     }
 }
 
@@ -296,7 +299,7 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         Place::Folder(folder) => with_tar(args, folder.join(given::file_name(&beside()?)), true),
         Place::Chosen(target) => (target.clone(), args.tar.then_some(AsTar { plain: target, replace: true })),
     };
-    Ok(Job::Ready(Download {
+    Ok(Job::Ready(Box::new(Download {
         metafile: Arc::new(metafile),
         target,
         trackers: args.trackers.for_file(),
@@ -307,7 +310,8 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
         from: args.from.clone(),
         update: args.update,
         lan: args.common.lan(false),
-    }))
+        replaces: Replaces::Found,
+    })))
 }
 
 fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {

@@ -3,7 +3,7 @@
 
 use super::CliError;
 use super::address;
-use super::given::{Contacts, Trackers, fetch};
+use super::given::{Contacts, Trackers, asked, fetch};
 use super::host::{Front, Host, Listen, show};
 use super::interrupt::Ear;
 use super::lan::LanSwitch;
@@ -21,10 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The peers and trackers that are asked for the `.cascade` file of a link.
 #[derive(Debug, Clone, clap::Args)]
+#[command(mut_arg("trackers", asked))]
+#[command(mut_arg("lan", |lan| lan.help("Look for peers on the local network, too [default: of links]")))]
+#[command(mut_arg("no_lan", |no_lan| no_lan.help("Do not look for peers on the local network")))]
 pub(super) struct Holders {
     #[command(flatten)]
     trackers: Trackers,
-    /// Peer to ask for the .cascade file of a link; may be given several times
+    /// Peer to ask for the .cascade file of a link; may be given several times [default: those of the link]
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
     peers: Vec<String>,
     #[command(flatten)]

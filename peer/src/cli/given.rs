@@ -6,6 +6,7 @@ use crate::metafile::{MetafileOnDisk, SUFFIX};
 use crate::session::Fetch;
 use cascade_format::CascadeHash;
 use cascade_format::link::{Link, is_meant};
+use clap::Arg;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -43,8 +44,8 @@ impl Given {
 /// Trackers as a user names them.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Trackers {
-    /// Tracker to ask and to register with, beside those of links; may be given several times [default: 127.0.0.1:8888
-    /// where nothing else is named]
+    /// Tracker to ask and to register with, in addition to those of links; may be given several times [default:
+    /// 127.0.0.1:8888 if no other tracker or peer is named]
     #[arg(short, long = "tracker", value_name = "HOST:PORT", env = "CASCADE_TRACKER", value_delimiter = ',',
           value_parser = address::host_port)]
     trackers: Vec<String>,
@@ -69,6 +70,19 @@ impl Trackers {
         );
         if trackers.is_empty() && peers.is_empty() { self.for_file() } else { trackers }
     }
+}
+
+/// What `--tracker` means where it is only written into a link.
+pub(super) fn named_in_link(tracker: Arg) -> Arg {
+    tracker.help("Tracker to name in the link; may be given several times [default: none]")
+}
+
+/// What `--tracker` means where nothing is registered.
+pub(super) fn asked(tracker: Arg) -> Arg {
+    tracker.help(
+        "Tracker to ask, in addition to those of a link; may be given several times [default: 127.0.0.1:8888 if no other \
+         tracker or peer is named]",
+    )
 }
 
 /// Whom to ask about a shared file.

@@ -1,7 +1,7 @@
 //! What `download`, `seed` and `demo` need to run: a runtime, a peer in it, an ear for signals.
 
 use super::interrupt::Ear;
-use super::{CliError, LIMITS};
+use super::{CliError, LIMITS, address};
 use crate::folder;
 use crate::human::Count;
 use crate::peer::{ANYWHERE, Options, Peer, StartError, Transfer};
@@ -36,10 +36,19 @@ pub(super) enum Listen {
     Nowhere,
 }
 
-impl Listen {
+/// `--listen`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct ListenOption {
+    /// Address at which other peers reach this one; a port alone is every address, and port 0 is any free port [default:
+    /// every address, the first free port from 8889 to 8899]
+    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
+    listen: Option<Listening>,
+}
+
+impl ListenOption {
     /// Where the user wants it.
-    pub(super) fn wanted(address: Option<Listening>) -> Self {
-        address.map_or(Self::Usual, Self::At)
+    pub(super) fn wanted(self) -> Listen {
+        self.listen.map_or(Listen::Usual, Listen::At)
     }
 }
 

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 /// Show what .cascade files or links describe, and what is wrong with damaged ones
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files, or links, whose .cascade file is asked of other peers
+    /// The .cascade files, or links; the .cascade file of a link is fetched from other peers, and not kept
     #[arg(value_name = "FILE.cascade|LINK", required = true)]
     files: Vec<OsString>,
     #[command(flatten)]
     holders: Holders,
-    /// Print one JSON object a line
+    /// Print one JSON object a line instead of text
     #[arg(long)]
     json: bool,
 }

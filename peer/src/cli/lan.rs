@@ -3,10 +3,11 @@
 /// `--lan` and `--no-lan`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct LanSwitch {
-    /// Look for peers on the local network too, and be found there
+    /// Look for peers on the local network too, and be found there [default: of `peer share` and
+    /// of links, not of .cascade files]
     #[arg(long, overrides_with = "no_lan")]
     lan: bool,
-    /// Do not
+    /// Do not look for peers on the local network, and do not be found there
     #[arg(long)]
     no_lan: bool,
 }

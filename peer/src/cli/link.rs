@@ -7,21 +7,22 @@ use crate::report::{self, json_line, line};
 use cascade_format::link::{Address, Link, LinkError};
 use std::path::PathBuf;
 
-/// Print the link of each .cascade file, a line to send to those who shall download it
+/// Print the link of each .cascade file: a line of text to send to the receivers
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("trackers", given::named_in_link))]
 pub struct Args {
     /// The .cascade files
     #[arg(value_name = "FILE.cascade", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
     trackers: Trackers,
-    /// Peer to begin with; may be given several times
+    /// Peer to name in the link; may be given several times [default: none]
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
     peers: Vec<String>,
-    /// Name that the data gets (one .cascade file) [default: the .cascade file's, without .cascade]
+    /// Name of the data in the link, with one .cascade file [default: the .cascade file's name without .cascade]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Print one JSON object a line
+    /// Print one JSON object a line instead of text
     #[arg(long)]
     json: bool,
 }

@@ -8,6 +8,7 @@ pub mod create;
 pub mod demo;
 mod described;
 pub mod download;
+mod extension;
 mod fetched;
 mod given;
 mod host;
@@ -45,9 +46,13 @@ pub const DEFAULT_TRACKER: &str = "127.0.0.1:8888";
 /// What to do when the system gives no thread or descriptor.
 const LIMITS: &str = "raise the limits of the user (ulimit -u, ulimit -n), or end other programs";
 
+/// What follows the help.
+const EXIT_CODES: &str = "Exit codes: 0, done; 1, failed, and stderr says why; 2, wrong usage; 3, the time of `peer wait` is over; \
+                          130, interrupted before it was done.";
+
 /// Cascade's peer: share large files with many at once, every byte verified
 #[derive(Debug, clap::Parser)]
-#[command(name = "peer", version)]
+#[command(name = "peer", version, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -66,13 +71,6 @@ enum Command {
     Status(status::Args),
     Wait(wait::Args),
     Demo(demo::Args),
-}
-
-/// Something that can be switched off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Switch {
-    On,
-    Off,
 }
 
 /// How the process ends. Wrong usage found by the argument parser ends with 2 as well.
@@ -154,5 +152,26 @@ fn run(cli: &Cli) -> Result<ExitCode, CliError> {
         Command::Status(args) => status::run(args, &ear),
         Command::Wait(args) => wait::run(args, &ear),
         Command::Demo(args) => demo::run(args, &ear),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{ArgAction, CommandFactory};
+
+    /// A user who reads `--help` alone finds out what happens without an option.
+    #[test]
+    fn each_option_has_a_sentence_and_each_value_a_default() {
+        for command in Cli::command().get_subcommands() {
+            for arg in command.get_arguments().filter(|arg| !matches!(arg.get_action(), ArgAction::Help)) {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let (name, arg_name) = (command.get_name(), arg.get_id());
+                assert!(help.split_whitespace().count() > 1, "{name}: {arg_name} has no sentence: {help:?}");
+                let takes_value = arg.get_action().takes_values() && !arg.is_required_set();
+                let default = help.contains("[default: ") || !arg.get_default_values().is_empty();
+                assert!(!takes_value || default, "{name}: {arg_name} has no default: {help:?}");
+            }
+        }
     }
 }

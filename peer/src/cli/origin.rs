@@ -8,15 +8,15 @@ use std::num::NonZeroU64;
 /// Where the blocks come from that are not on the disk.
 #[derive(Debug, clap::Args)]
 pub(super) struct Source {
-    /// Fetch what is not on the disk from s3://BUCKET/KEY, https://HOST/PATH or http://HOST/PATH when others ask for it;
-    /// with / at the end, or {name} or {hash} in it, a folder of objects
+    /// Fetch blocks that are not on the disk from s3://BUCKET/KEY, https://HOST/PATH or http://HOST/PATH when a peer asks
+    /// for them. With / at the end, or {name} or {hash} in it, URL is a folder of objects [default: none]
     // Understood later: an error of the command line's parser shows the whole address, and with it what is secret.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
-    /// Keep at most this much of it on the disk; what was used least recently is dropped [default: everything]
+    /// Keep at most this much from the origin on the disk; what was used least recently is dropped [default: keep all]
     #[arg(long, value_name = "SIZE", value_parser = parse_nonzero_size, requires = "origin")]
     cache: Option<NonZeroU64>,
-    /// The server that has the bucket [default: $AWS_ENDPOINT_URL, else Amazon's]
+    /// The server that has the bucket of an s3:// origin [default: $AWS_ENDPOINT_URL, or else Amazon's]
     #[arg(long, value_name = "URL", requires = "origin")]
     endpoint: Option<String>,
 }

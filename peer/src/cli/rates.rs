@@ -7,10 +7,10 @@ use cascade_swarm::pace::Rate;
 /// Limits on bytes a second, for the process as a whole.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Rates {
-    /// Give other peers no more than this, as in 10MiB/s or 80Mbit/s
+    /// Give other peers no more than this in a second, as in 10MiB/s or 80Mbit/s [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     max_up: Option<Rate>,
-    /// Take no more than this from other peers
+    /// Take no more than this in a second from other peers [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     max_down: Option<Rate>,
 }

@@ -4,6 +4,7 @@ use super::asked::Asked;
 use crate::human::{Bytes, Span, Speed};
 use crate::room::view::{State, share, state, time_left};
 use crate::room::{Member, Summary};
+use cascade_swarm::ask::announce::tell::REPORT_INTERVAL;
 use serde_json::{Value, json};
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
@@ -58,11 +59,21 @@ pub(super) fn member_json(asked: &Asked, member: &Member) -> Value {
     json!({
         "event": "member", "file": asked.name, "name": member.name.as_str(), "address": member.addr.to_string(),
         "elsewhere": member.elsewhere, "state": state(member).word(), "program": member.program.as_str(),
-        "blocks_done": progress.map(|progress| progress.had), "blocks_total": progress.map(|progress| progress.blocks),
+        "blocks_done": progress.map(|progress| progress.blocks_done), "blocks_total": progress.map(|progress| progress.blocks),
         "bytes_received": progress.map(|progress| progress.received), "bytes_given": progress.map(|progress| progress.given),
         "bytes_per_second": progress.map(|_| member.rate), "seconds_left": left.map(|left| left.as_secs()),
         "seconds_since_report": member.since,
     })
+}
+
+/// How old the numbers of a table are; `None`: none of them changes.
+pub(super) fn footing(members: &[Member]) -> Option<String> {
+    let incomplete = members.iter().filter(|member| state(member) == State::Incomplete);
+    let oldest = Span(Duration::from_secs(incomplete.map(|member| member.since).max()?.into()));
+    Some(format!(
+        "peers report every {} s, the oldest of these reports is {oldest} old",
+        REPORT_INTERVAL.as_secs()
+    ))
 }
 
 /// A column: what stands above it, and whether it goes to the left.
@@ -181,14 +192,17 @@ mod tests {
 
     fn member(name: &str, addr: &str, had: u64) -> Member {
         let addr: SocketAddr = addr.parse().unwrap();
-        let progress = Some(Progress { had, blocks: 200, received: 0, given: 3 << 20 });
+        let progress = Some(Progress { blocks_done: had, blocks: 200, received: 0, given: 3 << 20 });
         Member { progress, rate: 1 << 20, name: PeerName::of(name), ..Member::unknown(addr.into(), 30) }
     }
 
     fn room() -> Vec<Member> {
         vec![
             Member { presence: Presence::Silent, since: 200, ..member("lab-07", "10.0.0.7:8889", 10) },
-            member("a-machine-with-quite-a-long-name.example.org", "10.0.0.8:8889", 199),
+            Member {
+                since: 5,
+                ..member("a-machine-with-quite-a-long-name.example.org", "10.0.0.8:8889", 199)
+            },
             Member { progress: None, name: PeerName::EMPTY, ..member("", "10.0.0.9:8889", 0) },
             Member { elsewhere: true, ..member("日本語", "[2001:db8::1]:8889", 200) },
         ]
@@ -223,6 +237,13 @@ a-machine-wit…   99 %                 1.00 s
 -                   ?              version 1
 日本語          100 %                   done"
         );
+    }
+
+    #[test]
+    fn the_age_of_the_oldest_report_stands_below_a_table() {
+        let foot = footing(&room()).unwrap();
+        assert_eq!(foot, "peers report every 30 s, the oldest of these reports is 5.00 s old");
+        assert_eq!(footing(&room()[2..]), None);
     }
 
     #[test]

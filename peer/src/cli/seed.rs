@@ -1,22 +1,22 @@
 //! `peer seed`: serves files until it is interrupted.
 
 use super::common::Common;
+use super::extension::ExtensionSwitch;
 use super::given::{self, Contacts, Given, Trackers};
-use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
+use super::host::{Front, Host, ListenOption, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::origin::Source;
 use super::spread::{Onlooker, Report};
 use super::web::{self, Rooms};
-use super::{CliError, ExitCode, Switch, address};
+use super::{CliError, ExitCode};
 use crate::folder::Place;
 use crate::metafile::MetafileOnDisk;
 use crate::origin::Origin;
-use crate::peer::{Options, Peer, Transfer};
+use crate::peer::{Peer, Transfer};
 use crate::report::Style;
 use crate::session::{Event, Fetch, FetchError, Observer, Seed, SeedError};
 use crate::store::part::part_path;
 use cascade_format::CascadeHash;
-use cascade_swarm::Listening;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,23 +30,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Serve what .cascade files or links describe, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The .cascade files, or links. The data is expected beside its .cascade file, under the name without .cascade; that
-    /// of a link here
+    /// The .cascade files, or links
     #[arg(value_name = "FILE.cascade|LINK", required = true)]
     files: Vec<OsString>,
     #[command(flatten)]
     trackers: Trackers,
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
-    listen: Option<Listening>,
-    /// The data file or shared folder (one .cascade file or link), or the folder of the data files
+    #[command(flatten)]
+    listen: ListenOption,
+    /// The data file or shared folder, with one .cascade file or link, or the folder that contains the data [default: the
+    /// .cascade file's path without .cascade; for a link, the link's name in the current folder]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
-    #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
-          default_value_t = Switch::On, hide_possible_values = true)]
-    extension: Switch,
+    #[command(flatten)]
+    extension: ExtensionSwitch,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
@@ -64,9 +60,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let jobs = jobs(args)?;
     args.report.check(jobs.len())?;
     let style = Style::choose(args.common.json);
-    let options = Options { extension: args.extension == Switch::On, ..Options::default() };
-    let options = args.common.options(options);
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let options = args.common.options(args.extension.options());
+    let host = Host::start(options, args.listen.wanted(), &style, ear)?;
     let page = args.common.bind()?;
     require_descriptors("seed", jobs.len(), jobs.iter().map(|job| descriptors_of(&job.data)).sum())?;
     let rooms = jobs.iter().map(|job| (job.cascade_hash, job.trackers.clone())).collect();

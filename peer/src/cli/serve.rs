@@ -3,18 +3,17 @@
 mod exec;
 
 use super::common::Common;
+use super::extension::ExtensionSwitch;
 use super::given::Trackers;
-use super::host::{Front, Host, Listen};
+use super::host::{Front, Host, ListenOption};
 use super::interrupt::Ear;
 use super::origin::Source;
 use super::web::{self, Rooms};
-use super::{CliError, ExitCode, LIMITS, Switch, address};
+use super::{CliError, ExitCode, LIMITS};
 use crate::clock;
 use crate::human::Name;
 use crate::library::{How, Library, Options as Folder, Told};
-use crate::peer::Options;
 use crate::report::{LibraryReport, Status, Style};
-use cascade_swarm::Listening;
 use exec::Commands;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,29 +31,24 @@ const GIVEN_INTERVAL: Duration = Duration::from_secs(60);
 /// Serve every .cascade file in a folder, as they come and go, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder; also the folders in it are looked through. The data is expected beside its .cascade file, under the name
-    /// without .cascade
+    /// The folder, which is looked through with the folders in it. The data NAME is expected beside NAME.cascade
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
     trackers: Trackers,
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
-    listen: Option<Listening>,
-    /// Download what is missing or incomplete
+    #[command(flatten)]
+    listen: ListenOption,
+    /// Download data that is missing or incomplete; otherwise only what is there is served
     #[arg(long, conflicts_with = "origin")]
     download: bool,
     #[command(flatten)]
     source: Source,
-    /// Run this command, by /bin/sh, for each file that has become complete: downloaded, or put here and checked. It finds
-    /// the file's path in $CASCADE_FILE, and more in other variables
+    /// Run this command with /bin/sh for each file that has become complete: downloaded, or put here and checked. The
+    /// file's path is in $CASCADE_FILE, its .cascade file's in $CASCADE_METAFILE [default: none]
     #[arg(long, value_name = "CMD")]
     exec: Option<OsString>,
-    /// Whether to tell peers that know Cascade's swarm extension more than version 1 does
-    #[arg(long, value_name = "on|off", env = "CASCADE_EXTENSION", value_enum,
-          default_value_t = Switch::On, hide_possible_values = true)]
-    extension: Switch,
+    #[command(flatten)]
+    extension: ExtensionSwitch,
     #[command(flatten)]
     common: Common,
 }
@@ -72,9 +66,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         origin: args.source.origin(usize::MAX)?,
     };
     let style = Style::choose(args.common.json);
-    let options = Options { extension: args.extension == Switch::On, ..Options::default() };
-    let options = args.common.options(options);
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let options = args.common.options(args.extension.options());
+    let host = Host::start(options, args.listen.wanted(), &style, ear)?;
     let page = args.common.bind()?;
     host.run(async |front: &mut Front| {
         let report = LibraryReport::new(&style, &folder.folder);

@@ -2,7 +2,7 @@
 
 use super::common::Common;
 use super::given::{self, link_of};
-use super::host::{Front, Host, Listen, descriptors_of, require_descriptors, show};
+use super::host::{Front, Host, ListenOption, descriptors_of, require_descriptors, show};
 use super::interrupt::Ear;
 use super::reached::{self, Reached};
 use super::share_room::{Rooms, stay_in_own_room};
@@ -19,7 +19,6 @@ use crate::session::{Event, Seed, SeedError};
 use crate::store::Records;
 use cascade_format::CascadeHash;
 use cascade_format::units::parse_nonzero_size;
-use cascade_swarm::Listening;
 use cascade_tracker::{Desk, Policy};
 use cascade_web::Bound;
 use std::collections::HashSet;
@@ -29,35 +28,35 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::task::JoinSet;
 
-/// Share files and folders with anybody who gets the line that is printed, until interrupted, or until N have them
+/// Share files and folders with everybody who gets the printed line, until interrupted
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The files and folders to share
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// Tracker to register with, instead of one in this process; may be given several times
+    /// Tracker to register with and to name in the link; may be given several times [default: one in this process, on the
+    /// same port]
     #[arg(short, long = "tracker", value_name = "HOST:PORT", value_delimiter = ',', value_parser = address::host_port)]
     trackers: Vec<String>,
-    /// Address to serve on; port 0 lets the system choose [default: every address, the first free port from 8889 to
-    /// 8899]
-    #[arg(short, long, value_name = "[ADDR:]PORT", value_parser = address::listening)]
-    listen: Option<Listening>,
-    /// Where others reach this machine [default: its own addresses]; the port only where it differs; may be given several
-    /// times
+    #[command(flatten)]
+    listen: ListenOption,
+    /// Address to name in the link, with a port only if it differs from that of --listen; may be given several times
+    /// [default: the machine's own addresses]
     #[arg(long = "address", value_name = "HOST[:PORT]")]
     addresses: Vec<String>,
-    /// End, with goodbye, when N receivers have everything that is shared, as the tracker knows it
-    #[arg(long, value_name = "N")]
+    /// End when N receivers have everything that is shared, as the tracker knows it [default: when interrupted]
+    #[arg(long, value_name = "N", value_parser = number_of_receivers)]
     until: Option<NonZeroU32>,
-    /// Block size: bytes, or a number with KiB, MiB or GiB [default: length/1024, from 64KiB to 4MiB]
+    /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: about length/1024, from 64KiB to 4MiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
     block_size: Option<NonZeroU64>,
-    /// Of a folder, leave out devices, pipes, sockets and links that leave it, instead of failing
+    /// Leave out of a folder what cannot be shared (devices, pipes, sockets, links that leave the folder), instead of
+    /// failing
     #[arg(long)]
     skip_special: bool,
     #[command(flatten)]
     report: Report,
-    /// Print no QR code
+    /// Print no QR code of the link; otherwise there is one where the terminal has room for it
     #[arg(long)]
     no_qr: bool,
     #[command(flatten)]
@@ -90,7 +89,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let desk = args.trackers.is_empty().then(|| Arc::new(Desk::new(Policy::only(hashes))));
     let options = Options { records, guests: desk.clone().map(guests), ..Options::default() };
     let options = args.common.options(options);
-    let host = Host::start(options, Listen::wanted(args.listen), &style, ear)?;
+    let host = Host::start(options, args.listen.wanted(), &style, ear)?;
     let page = args.common.bind()?;
     require_descriptors("share", items.len(), items.iter().map(|item| descriptors_of(&item.path)).sum())?;
     // When this returns, the last answers have left.
@@ -213,6 +212,11 @@ fn seed(
     }
 }
 
+/// How many receivers are wanted.
+fn number_of_receivers(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "it must be a number of receivers, from 1 on".into())
+}
+
 /// As many have it as were wanted.
 fn tell_enough(args: &Args) {
     let until = args.until.map_or(0, NonZeroU32::get);
@@ -263,9 +267,9 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
         Bytes(layout.length()),
         Bytes(layout.block_size())
     ));
-    line(&format!("peer download '{link}'"));
-    if alone && !args.no_qr && report::stdout_is_terminal() {
+    if alone && !args.no_qr {
         report::qr(&link.to_string());
     }
+    line(&format!("peer download '{link}'"));
     Ok(())
 }

@@ -22,7 +22,8 @@ const LINE_INTERVAL: Duration = Duration::from_secs(30);
 /// `--report`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Report {
-    /// Write a picture of how it spread to this file at the end: each receiver over time, and the copies sent
+    /// Write a picture to this new file at the end: how much each receiver had over time, and the copies sent [default: no
+    /// picture]
     #[arg(long, value_name = "FILE.html|FILE.svg", value_parser = report_path)]
     report: Option<PathBuf>,
 }

@@ -1,26 +1,28 @@
 //! `peer status`: who has how much of a file.
 
 use super::asked::{Asked, runtime};
-use super::given::Trackers;
+use super::given::{self, Trackers};
 use super::interrupt::Ear;
-use super::room_text::{heading, member_json, summary_json, table};
+use super::room_text::{footing, heading, member_json, summary_json, table};
 use super::{CliError, ExitCode};
 use crate::report::{json_line, line, stdout_width};
 use crate::room::view::by_who_holds_up;
 use std::ffi::OsString;
 
-/// Show who has how much of a file
+/// Show how much each peer of a swarm has
 ///
-/// A tracker tells what the peers say of themselves; it must keep rooms, as `tracker` and `peer share` do. Whoever holds
-/// everybody up comes first. A question mark behind an address: the peer reports from another one.
+/// The trackers are asked, and tell what the peers have reported to them. `tracker` and `peer share` can tell it; trackers of
+/// version 1 cannot. The peers that delay the end come first. A question mark behind an address means that the peer reports
+/// from another address.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("trackers", given::asked))]
 pub struct Args {
     /// The .cascade file, or a link
     #[arg(value_name = "FILE.cascade|LINK")]
     file: OsString,
     #[command(flatten)]
     trackers: Trackers,
-    /// Print one JSON object a line
+    /// Print one JSON object a line instead of text
     #[arg(long)]
     json: bool,
 }
@@ -51,6 +53,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     line(&format!("{}: {}", asked.shown(), heading(&room.summary)));
     if !room.members.is_empty() {
         table(&room.members, asked.length, stdout_width()).iter().for_each(|row| line(row));
+        footing(&room.members).iter().for_each(|foot| line(foot));
     }
     Ok(ExitCode::Done)
 }

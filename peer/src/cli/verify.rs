@@ -35,15 +35,16 @@ pub struct Args {
     /// The .cascade file, or a link
     #[arg(value_name = "FILE.cascade|LINK")]
     file: OsString,
-    /// The data file or folder [default: beside the .cascade file, under the name without .cascade; here for a link]
+    /// The data file or folder [default: the .cascade file's path without .cascade; for a link, the link's name in the
+    /// current folder]
     #[arg(value_name = "DATA")]
     data: Option<PathBuf>,
-    /// Only the blocks, on all cores: the whole file's hash is one stream, which one core computes
+    /// Check the blocks alone, on all cores, and not the hash of the whole file, which takes one core longer
     #[arg(long)]
     blocks: bool,
     #[command(flatten)]
     holders: Holders,
-    /// Print one JSON object a line
+    /// Print one JSON object a line instead of text
     #[arg(long)]
     json: bool,
 }
@@ -220,20 +221,29 @@ fn tell_json(path: &Path, described: &Described, findings: &Findings, time: Dura
     }));
 }
 
+/// The command that makes the data right; `None`: no single one does.
+fn mending(path: &Path, described: &Described) -> Option<String> {
+    let (what, usual) = match &described.link {
+        Some(link) => (format!("'{link}'"), given::data_name(link).into()),
+        None => (quote(described.metafile.path()), described.metafile.data_path().ok()?),
+    };
+    let is_usual = path == usual;
+    match (path.is_dir(), is_usual, &described.link) {
+        (true, true, _) => Some(format!("peer download {what} --update")),
+        // With -o it would go into that folder, under its usual name.
+        (true, false, _) => None,
+        (false, true, None) => Some(format!("peer download {what}")),
+        // A file is not replaced for a link unless the user names it.
+        (false, ..) => Some(format!("peer download {what} -o {}", quote(path))),
+    }
+}
+
 /// One line: what is wrong, and what mends it.
 fn fault(path: &Path, described: &Described, findings: &Findings) -> String {
-    let mend = match &described.link {
-        Some(link) => format!("'{link}' -o {}", quote(path)),
-        None => quote(described.metafile.path()),
-    };
+    let mends = mending(path, described).map_or_else(String::new, |mending| format!("; {mending} mends it"));
     let cascade = match described.link {
         Some(_) => "the link".to_owned(),
         None => Name(described.metafile.path()).to_string(),
-    };
-    let mends = if path.is_dir() {
-        format!("peer download {mend} --update mends it")
-    } else {
-        format!("peer download {mend} mends it")
     };
     let path = Name(path);
     if findings.whole_file == WholeFile::Wrong {
@@ -251,5 +261,5 @@ fn fault(path: &Path, described: &Described, findings: &Findings) -> String {
     if findings.extra_bytes() > 0 {
         faults.push(format!("{} too many", Count(findings.extra_bytes(), "byte")));
     }
-    format!("{path} is not what {cascade} describes: {}; {mends}", faults.join(", "))
+    format!("{path} is not what {cascade} describes: {}{mends}", faults.join(", "))
 }

@@ -1,7 +1,7 @@
 //! `peer wait`: ends when N receivers, or all, have a file.
 
 use super::asked::{Asked, Heard, runtime};
-use super::given::Trackers;
+use super::given::{self, Trackers};
 use super::interrupt::Ear;
 use super::room_text::{Wanted, heading, summary_json};
 use super::{CliError, ExitCode};
@@ -25,27 +25,27 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Wait until N peers, or all, have received a file
 ///
-/// A tracker is asked each second; it must keep rooms, as `tracker` and `peer share` do. Counted are peers that were
-/// started to receive the file (peer download), those among them that have left within the last day.
+/// The trackers are asked each second. `tracker` and `peer share` can tell who has the file; trackers of version 1 cannot.
+/// Peers that were started with `peer download` are counted, and still for a day after they have left.
 ///
-/// Ends with 0 when it is so, 1 when no tracker tells (at once where all of them refuse, else after 30 s), 2 for wrong
-/// usage, 3 when the time is over, 130 when interrupted.
+/// Exit codes: 0, N receivers have it; 1, no tracker can tell (at once if all of them refuse, otherwise after 30 s); 2,
+/// wrong usage; 3, the time is over; 130, interrupted.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(mut_arg("trackers", given::asked))]
 pub struct Args {
     /// The .cascade file, or a link
     #[arg(value_name = "FILE.cascade|LINK")]
     file: OsString,
-    /// How many: a number, or `all`: at least one has it, and nobody whom the tracker knows lacks it. Peers that tell
-    /// nothing of how far they are (version 1) count as lacking it; a tracker forgets a peer 30 min after its last word
+    /// How many: a number, or `all`, which means that at least one has it and no peer that a tracker knows lacks it. A peer
+    /// of version 1, which does not report, counts as lacking it; a tracker forgets a peer 30 min after its last message
     #[arg(long, value_name = "N|all")]
     complete: Wanted,
-    /// Give up after this time: seconds, or a number with s, min or h
+    /// Give up after this time: seconds, or a number with s, min or h [default: never]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     timeout: Option<Duration>,
     #[command(flatten)]
     trackers: Trackers,
-    /// Print one JSON object a line
+    /// Print one JSON object a line instead of text
     #[arg(long)]
     json: bool,
 }
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn the_bar_goes_on_while_nobody_has_all() {
         let addr: SocketAddr = ([10, 0, 0, 1], 1).into();
-        let half = Some(Progress { had: 5, blocks: 10, ..Progress::default() });
+        let half = Some(Progress { blocks_done: 5, blocks: 10, ..Progress::default() });
         let members = vec![Member { progress: half, ..Member::unknown(addr.into(), 0) }];
         let room = |complete, incomplete| Room {
             summary: Summary { complete, incomplete, ..Summary::default() },

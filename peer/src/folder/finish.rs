@@ -116,7 +116,7 @@ fn link(parents: &mut Parents<'_>, entry: &Entry, target: &str) -> io::Result<()
 }
 
 /// Gives the folder `from` the name `to`, which nobody has.
-pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::CWD;
     #[cfg(target_os = "linux")]
     match rustix::fs::renameat_with(CWD, from, CWD, to, rustix::fs::RenameFlags::NOREPLACE) {

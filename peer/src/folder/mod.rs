@@ -34,6 +34,7 @@ mod walk;
 mod written;
 
 pub use error::{Changed, FolderError, HostileArchive, changed};
+pub use finish::rename as rename_to_free;
 pub use kept::MAX_KEPT_FOLDERS;
 pub use open_files::MAX_OPEN_FILES;
 pub use part::{FolderPart, Outdated};

@@ -13,7 +13,7 @@ use super::update::{self, Clash};
 use super::written::Written;
 use crate::ground::disk::Disk;
 use crate::ground::file::write_all_at;
-use crate::ground::{Ground, Guarded, HaveMap, Run, Stamp};
+use crate::ground::{Ground, Guarded, HaveMap, OnGround, Stamp};
 use cascade_archive::{Archive, Entry, Segment};
 use cascade_format::{Block, Have, Layout};
 use std::fs::File;
@@ -328,20 +328,9 @@ impl Guarded for FolderPart {
         self.tree.first_changed()
     }
 
-    /// It was looked at a moment ago.
-    fn guard(&self, _: Stamp) {}
-
-    fn end_guard(&self) {}
-
     fn is_ours(&self) -> bool {
         self.tree.is_ours()
     }
-
-    fn is_uncertain(&self) -> bool {
-        false
-    }
-
-    fn false_alarm(&self) {}
 
     fn last_stamp(&self) -> Option<Stamp> {
         self.tree.stamp().ok()
@@ -374,50 +363,10 @@ impl Guarded for FolderPart {
     fn set_length(&self, _: u64) -> io::Result<()> {
         Ok(())
     }
-
-    fn reserve(&self, _: Range<u64>) -> bool {
-        false
-    }
 }
 
-impl Ground for FolderPart {
-    fn length(&self) -> io::Result<u64> {
-        self.tree.length()
-    }
-
-    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.tree.fill(buffer, offset)
-    }
-
-    fn is_hole(&self, range: &Range<u64>) -> bool {
-        self.tree.is_hole(range)
-    }
-
-    fn will_need(&self, range: Range<u64>) {
-        self.tree.will_need(range);
-    }
-
-    fn look(&self) -> io::Result<Stamp> {
-        self.tree.look()
-    }
-
-    fn looks_like(&self, stamp: &Stamp) -> bool {
-        self.tree.looks_like(stamp)
-    }
-
-    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
-        self.tree.run_at(offset)
-    }
-
-    fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
-        self.tree.sync(disk)
-    }
-
-    fn drop_cache(&self, disk: &dyn Disk) {
-        self.tree.drop_cache(disk);
-    }
-
-    fn is_at(&self, path: &Path) -> bool {
-        self.tree.is_at(path)
+impl OnGround for FolderPart {
+    fn ground(&self) -> &impl Ground {
+        &self.tree
     }
 }

@@ -72,7 +72,56 @@ pub trait Ground: Debug + Send + Sync {
     fn is_at(&self, path: &Path) -> bool;
 }
 
-/// Bytes that are written to, where the writes of others are told from ours.
+/// Something whose bytes are those of another ground.
+pub trait OnGround: Debug + Send + Sync {
+    /// That ground.
+    fn ground(&self) -> &impl Ground;
+}
+
+impl<T: OnGround> Ground for T {
+    fn length(&self) -> io::Result<u64> {
+        self.ground().length()
+    }
+
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.ground().fill(buffer, offset)
+    }
+
+    fn is_hole(&self, range: &Range<u64>) -> bool {
+        self.ground().is_hole(range)
+    }
+
+    fn will_need(&self, range: Range<u64>) {
+        self.ground().will_need(range);
+    }
+
+    fn look(&self) -> io::Result<Stamp> {
+        self.ground().look()
+    }
+
+    fn looks_like(&self, stamp: &Stamp) -> bool {
+        self.ground().looks_like(stamp)
+    }
+
+    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
+        self.ground().run_at(offset)
+    }
+
+    fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
+        self.ground().sync(disk)
+    }
+
+    fn drop_cache(&self, disk: &dyn Disk) {
+        self.ground().drop_cache(disk);
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        self.ground().is_at(path)
+    }
+}
+
+/// Bytes that may be written to, where the writes of other programs are told from ours. The methods that are provided are
+/// those of a ground that is only read.
 pub trait Guarded: Ground {
     /// The file, where it is one.
     fn file(&self) -> Option<&File> {
@@ -85,40 +134,50 @@ pub trait Guarded: Ground {
     }
 
     /// From now on, whoever else writes is found out. It looked like `stamp` when the bytes were known.
-    fn guard(&self, stamp: Stamp);
+    fn guard(&self, _stamp: Stamp) {}
 
     /// Nothing is written any more.
-    fn end_guard(&self);
+    fn end_guard(&self) {}
 
     /// Whether nobody else has written since it is guarded, as far as can be seen.
     fn is_ours(&self) -> bool;
 
     /// Whether it cannot be vouched for without reading it.
-    fn is_uncertain(&self) -> bool;
+    fn is_uncertain(&self) -> bool {
+        false
+    }
 
     /// It was checked because its stamp had moved, and nothing was wrong.
-    fn false_alarm(&self);
+    fn false_alarm(&self) {}
 
     /// It is read no more: what is open is closed as soon as nobody reads it, where that can be.
     fn withdraw(&self) {}
 
     /// What it looked like after the last write.
-    fn last_stamp(&self) -> Option<Stamp>;
+    fn last_stamp(&self) -> Option<Stamp> {
+        None
+    }
 
     /// Writes `slices` one after the other at `offset`; at least one.
     ///
     /// # Errors
     /// The file system's own: no space, an I/O error.
-    fn write_all_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()>;
+    fn write_all_at(&self, _slices: &mut [IoSlice<'_>], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
 
     /// Gives it this length.
     ///
     /// # Errors
     /// The file system's own.
-    fn set_length(&self, length: u64) -> io::Result<()>;
+    fn set_length(&self, _length: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
 
     /// Takes room on the disk for the bytes in `range`, where that costs next to nothing.
-    fn reserve(&self, range: Range<u64>) -> bool;
+    fn reserve(&self, _range: Range<u64>) -> bool {
+        false
+    }
 
     /// Gives the room of `range` back: it reads as zeroes then. Only for files.
     ///

@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::limits::{DESCRIPTORS_A_DOWNLOAD, DOWNLOAD_PATIENCE, MAX_DOWNLOADS};
-use super::own::{is_own_work, left_alone};
+use super::own::{There, examine, left_alone};
 use super::scan::data_of;
 use super::shelf::{Ended, Order};
 use super::told::Told;
@@ -11,7 +11,7 @@ use crate::clock;
 use crate::metafile::MetafileOnDisk;
 use crate::serve::descriptors;
 use crate::session::engine::Stop;
-use crate::session::{Download, DownloadError, Engine, Event, Observer};
+use crate::session::{Download, DownloadError, Engine, Event, Observer, Replaces};
 use crate::store::{Preparation, PrepareError};
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
@@ -159,15 +159,15 @@ impl Job {
         // What is wrong with it is told when it is looked at again.
         let hash = order.hash;
         let Ok(Ok(metafile)) = opened else { return Finished { hash, ended: Ended::Failed, served: None } };
-        let metafile = match look(metafile, path.clone(), &engine).await {
-            Ok(metafile) => metafile,
+        let (metafile, replaces) = match look(metafile, path.clone(), &engine).await {
+            Ok(found) => found,
             Err(ended) => {
                 let (ended, fault) = *ended;
                 fault.into_iter().for_each(|fault| teller.event(Event::Failed(fault)));
                 return Finished { hash, ended, served: None };
             }
         };
-        let download = Download { trackers, lan, ..Download::new(metafile, &path) };
+        let download = Download { trackers, lan, replaces, ..Download::new(metafile, &path) };
         let result = download.run(&engine, &mut teller).await;
         // The file is registered with those that are served: one conversation with a tracker is enough.
         drop(engine.unpark(&hash));
@@ -185,26 +185,18 @@ impl Job {
     }
 }
 
-/// Looks whether data may be replaced that is there already; gives the `.cascade` file back if it may.
+/// Looks whether data may be replaced that is there already; gives the `.cascade` file back if it may, and which data.
 /// Otherwise what has come of the download, and the fault that is to be told.
 async fn look(
     metafile: MetafileOnDisk,
     path: PathBuf,
     engine: &Engine,
-) -> Result<MetafileOnDisk, Box<(Ended, Option<String>)>> {
+) -> Result<(MetafileOnDisk, Replaces), Box<(Ended, Option<String>)>> {
     let (records, cancel) = (engine.records.clone(), Arc::clone(engine.stop.flag()));
     let looked = tokio::task::spawn_blocking(move || {
-        let preparation = Preparation {
-            metafile: &metafile,
-            records: &records,
-            progress: &|_| (),
-            cancel: &cancel,
-            from: None,
-            update: false,
-        };
-        match is_own_work(&preparation, &path) {
-            Ok(false) => Ok(metafile),
-            Ok(true) => Err(Box::new((Ended::Kept(left_alone(&path, &metafile)), None))),
+        match examine(&Preparation::new(&metafile, &records, &cancel), &path) {
+            Ok(There::Replaceable(stamp)) => Ok((metafile, Replaces::Known(stamp))),
+            Ok(There::OwnWork) => Err(Box::new((Ended::Kept(left_alone(&path, &metafile)), None))),
             Err(PrepareError::Interrupted) => Err(Box::new((Ended::PutOff, None))),
             Err(error) => Err(Box::new((Ended::Failed, Some(error.to_string())))),
         }

@@ -214,8 +214,7 @@ fn inspect(job: &Job, records: &Records, cancel: &AtomicBool, reading: &Reading)
     let progress = |bytes| {
         reading.done.fetch_add(bytes, Ordering::Relaxed);
     };
-    let preparation =
-        Preparation { metafile: &metafile, records, progress: &progress, cancel, from: None, update: false };
+    let preparation = Preparation { progress: &progress, ..Preparation::new(&metafile, records, cancel) };
     let inspection = Inspection { preparation, records, described, data: &data, ground: &*ground };
     match inspection.run(job, look.folder, recorded) {
         Ok(outcome) => outcome,

@@ -44,23 +44,23 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// A folder to be served.
+/// The order to serve a folder.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The folder.
+    /// The path of the folder.
     pub folder: PathBuf,
     /// `HOST:PORT` of each tracker.
     pub trackers: Vec<String>,
-    /// Whether files that are missing or incomplete are downloaded.
+    /// Whether data that is missing or incomplete is downloaded.
     pub download: bool,
-    /// Whether files can be found on the local network.
+    /// Whether peers on the local network can find the files.
     pub lan: bool,
-    /// A folder of objects, which has the files that have no data here; they are not downloaded then.
+    /// A folder of objects, from which files without data in the folder are served. Such files are then not downloaded.
     pub origin: Option<Origin>,
 }
 
 impl Options {
-    /// This folder, without trackers.
+    /// An order to serve this folder, without trackers.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), trackers: Vec::new(), download: false, lan: false, origin: None }
@@ -71,7 +71,7 @@ impl Options {
     }
 }
 
-/// A folder that is served, until the peer is shut down.
+/// A folder that is being served, until the peer is shut down.
 #[derive(Debug)]
 pub struct Library {
     events: mpsc::Receiver<Told>,
@@ -86,12 +86,12 @@ impl Library {
         Ok(Self { events, task: tokio::spawn(librarian.run()) })
     }
 
-    /// Waits for the next thing that is told; `None` when no more come.
+    /// Waits for the next event; `None` if no more come.
     pub async fn next(&mut self) -> Option<Told> {
         self.events.recv().await
     }
 
-    /// Waits for the end, which comes when the peer is stopped.
+    /// Waits until the folder is served no longer, which happens when the peer is stopped.
     ///
     /// # Panics
     /// When its task did.

@@ -3,24 +3,44 @@
 //! `peer serve --download` replaces data that nobody has named on a command line. So it does that only where nothing is
 //! lost: where blocks are missing because the file ends before them, or because only zeroes are there.
 
-use crate::ground::Ground;
 use crate::ground::open::open_regular;
+use crate::ground::{Ground, Stamp};
 use crate::metafile::MetafileOnDisk;
 use crate::store::{Preparation, PrepareError};
+use std::fs::File;
 use std::path::Path;
 
 /// Zeroes that are compared at once.
 static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
-/// Whether the data at `target` has bytes that the file does not have.
+/// What stands at a target.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum There {
+    /// Nothing that is lost when it is replaced: nothing at all, or data that looked like this before it was read.
+    Replaceable(Option<Stamp>),
+    /// Bytes that the file does not have.
+    OwnWork,
+}
+
+/// What stands at `target`.
 ///
 /// # Errors
 /// It cannot be read.
-pub(super) fn is_own_work(preparation: &Preparation<'_>, target: &Path) -> Result<bool, PrepareError> {
-    // Nothing is lost of what is not there; a download refuses folders and what is no file.
-    let Ok((file, metadata)) = open_regular(target) else { return Ok(false) };
-    let (length, layout) = (metadata.len(), preparation.metafile.layout());
-    let have = preparation.known_or_checked(target, &file)?.have;
+pub(super) fn examine(preparation: &Preparation<'_>, target: &Path) -> Result<There, PrepareError> {
+    // A download refuses folders and what is no file.
+    let Ok((file, metadata)) = open_regular(target) else { return Ok(There::Replaceable(None)) };
+    let own = is_own_work(preparation, target, &file, metadata.len())?;
+    Ok(if own { There::OwnWork } else { There::Replaceable(Some(Stamp::from_metadata(&metadata))) })
+}
+
+fn is_own_work(
+    preparation: &Preparation<'_>,
+    target: &Path,
+    file: &File,
+    length: u64,
+) -> Result<bool, PrepareError> {
+    let layout = preparation.metafile.layout();
+    let have = preparation.known_or_checked(target, file)?.have;
     if length > layout.length() {
         return Ok(true);
     }
@@ -32,7 +52,7 @@ pub(super) fn is_own_work(preparation: &Preparation<'_>, target: &Path) -> Resul
         if is_cut || range.is_empty() || file.is_hole(&range) {
             continue;
         }
-        if !is_zero(&file, range).unwrap_or(false) {
+        if !is_zero(file, range).unwrap_or(false) {
             return Ok(true);
         }
     }
@@ -80,16 +100,8 @@ mod tests {
         let metafile = MetafileOnDisk::open(&path).unwrap();
         let records = Records::in_folder(&folder.path().join(".state"));
         let cancel = AtomicBool::new(false);
-        let preparation = Preparation {
-            metafile: &metafile,
-            records: &records,
-            progress: &|_| (),
-            cancel: &cancel,
-            from: None,
-            update: false,
-        };
-        let own = || is_own_work(&preparation, &data).unwrap();
-        assert!(!own(), "there is nothing");
+        let preparation = Preparation::new(&metafile, &records, &cancel);
+        assert_eq!(examine(&preparation, &data).unwrap(), There::Replaceable(None), "there is nothing");
         for (bytes, expected) in [
             (b"".as_slice(), false),
             (b"0123", false),
@@ -105,7 +117,9 @@ mod tests {
             (b"notes", true),
         ] {
             fs::write(&data, bytes).unwrap();
-            assert_eq!(own(), expected, "{}", bytes.escape_ascii());
+            let stamp = Stamp::from_metadata(&fs::metadata(&data).unwrap());
+            let expected = if expected { There::OwnWork } else { There::Replaceable(Some(stamp)) };
+            assert_eq!(examine(&preparation, &data).unwrap(), expected, "{}", bytes.escape_ascii());
         }
     }
 }

@@ -4,12 +4,13 @@ use crate::session::Event;
 use cascade_format::CascadeHash;
 use std::path::PathBuf;
 
-/// Something worth telling.
+/// Something that a served folder reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
-    /// The folder was looked through: what is known from earlier runs is served, and clients may come.
+    /// The folder has been looked through. Files that are known from earlier runs are being served, and clients are
+    /// answered.
     Ready(Tally),
-    /// A file is served from now on, or another number of its blocks.
+    /// A file is being served since now, or the number of its verified blocks has changed.
     Serving(Serving),
     /// A file is being checked.
     Checking {
@@ -20,26 +21,26 @@ pub enum Told {
         /// Of how many.
         total: u64,
     },
-    /// Its data was changed: it is served again when it has been checked.
+    /// The data of a file has changed. It is served again when it has been checked.
     Changed {
         /// The data.
         path: PathBuf,
     },
-    /// It is not there any more, and not served.
+    /// A file is gone, and is served no longer.
     Removed {
         /// The data.
         path: PathBuf,
         /// Its name in the swarm.
         hash: CascadeHash,
     },
-    /// A `.cascade` file or its data cannot be served; the others are.
+    /// One `.cascade` file or its data cannot be served. The other files are served.
     Problem {
         /// The `.cascade` file.
         path: PathBuf,
         /// What is wrong, with the name of the file.
         message: String,
     },
-    /// A download of a file tells something.
+    /// An event of the download of one file.
     Download {
         /// The data.
         path: PathBuf,
@@ -48,7 +49,7 @@ pub enum Told {
         /// What it tells.
         event: Event,
     },
-    /// How many files a tracker has registered.
+    /// How many files a tracker has registered so far.
     Tracker {
         /// Its address, as it was given.
         tracker: String,
@@ -63,18 +64,18 @@ pub enum Told {
     Warning(String),
 }
 
-/// Numbers of a served folder.
+/// The numbers of files in a served folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Files that are served.
     pub files: u64,
-    /// Their lengths together.
+    /// The sum of their lengths, in bytes.
     pub bytes: u64,
-    /// Files that are to be checked before they are.
+    /// Files that must still be checked before they are served.
     pub unchecked: u64,
     /// Files without data.
     pub missing: u64,
-    /// Of those that are served, files that an origin has.
+    /// How many of the files that are served come from an origin.
     pub remote: u64,
 }
 
@@ -90,10 +91,10 @@ pub struct Serving {
     /// Length of the data.
     pub length: u64,
     /// Verified blocks.
-    pub have: u64,
+    pub blocks_done: u64,
     /// All blocks.
     pub blocks: u64,
-    /// How that is known.
+    /// How it is known which blocks are right.
     pub how: How,
 }
 
@@ -101,19 +102,19 @@ impl Serving {
     /// Whether every block is there.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.have == self.blocks
+        self.blocks_done == self.blocks
     }
 }
 
 /// How it is known which blocks of a file are right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// By the record of an earlier check.
+    /// From the record of an earlier check.
     Known,
-    /// It was checked.
+    /// The data was read and checked in this run.
     Checked,
-    /// It was downloaded.
+    /// The data was downloaded in this run.
     Downloaded,
-    /// An origin has them all, as will be seen when somebody asks for the file.
+    /// An origin is expected to have every block. Whether it does is found out when a client requests the file.
     Origin,
 }

@@ -1,6 +1,7 @@
 //! Why an origin is given up.
 
 use crate::human::Name;
+use cascade_format::units::Bytes;
 use std::io;
 use std::path::PathBuf;
 
@@ -77,8 +78,8 @@ pub enum OriginError {
     },
     /// The whole file may be kept, and has no room.
     #[error(
-        "no space for {}: it needs {needed} more bytes, its disk has {free}; make room, or bound what is kept with --cache",
-        Name(.path)
+        "no space for {}: it needs {} more, and its disk has {}; make room, or bound what is kept with --cache",
+        Name(.path), Bytes(*.needed), Bytes(*.free)
     )]
     NoRoom {
         /// The file.

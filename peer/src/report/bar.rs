@@ -79,13 +79,18 @@ impl Observer for Bar {
                 self.line = None;
                 self.screen.line_to_stdout(&summary::text(&summary));
             }
-            Event::Seeding { have, blocks } => {
+            Event::Seeding { blocks_done, blocks } => {
                 self.line = None;
-                self.screen.line_to_stdout(&super::line::seeding(&self.name, have, blocks));
+                self.screen.line_to_stdout(&super::line::seeding(&self.name, blocks_done, blocks));
             }
-            Event::Origin { origin, here, blocks } => {
+            Event::Origin { origin, blocks_done, blocks } => {
                 self.line = None;
-                self.screen.line_to_stdout(&super::line::seeding_from(&self.name, &origin, here, blocks));
+                self.screen.line_to_stdout(&super::line::seeding_from(
+                    &self.name,
+                    &origin,
+                    blocks_done,
+                    blocks,
+                ));
             }
             // The command line tells it on stderr.
             Event::Failed(_) => self.line = None,

@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct FileBar(Option<Line>);
 
 impl FileBar {
-    /// A bar for `total` bytes, drawn where standard error is a terminal.
+    /// A bar for `total` bytes that are read and hashed, drawn where standard error is a terminal.
     pub(crate) fn new(total: u64, label: &str) -> Self {
         Self(terminal::is_there().then(|| drawn(&Screen::of_stderr(), total, label)))
     }
@@ -41,7 +41,7 @@ fn drawn(screen: &Screen, total: u64, label: &str) -> Line {
 fn row(name: &str, state: &ProgressState) -> Row {
     let part = f64::from(state.fraction());
     let mut facts = vec![
-        format!("{:.0} %", (part * 100.0).floor()),
+        format!("hashing, {:.0} %", (part * 100.0).floor()),
         format!("{}/{}", Bytes(state.pos()), Bytes(state.len().unwrap_or(0))),
         summary::per_second(state.per_sec()),
     ];
@@ -65,7 +65,10 @@ mod tests {
         // To set it is to draw it.
         bar.0.iter().for_each(|line| line.bar().set_length(5 << 20));
         let screen = paper.contents();
-        assert!(screen.starts_with("data █") && screen.contains(" 30 %, 1.5 MiB/5.0 MiB, "), "{screen}");
+        assert!(
+            screen.starts_with("data █") && screen.contains(" hashing, 30 %, 1.5 MiB/5.0 MiB, "),
+            "{screen}"
+        );
         bar.finish();
         assert_eq!(paper.contents(), "");
     }

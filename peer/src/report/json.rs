@@ -51,7 +51,7 @@ impl Json {
             }),
             Event::Start(progress) => json!({
                 "event": "start", "file": file, "cascade_hash": self.hash, "length": progress.bytes_total,
-                "blocks": progress.blocks_total, "have": progress.blocks_done,
+                "blocks": progress.blocks_total, "blocks_done": progress.blocks_done,
             }),
             Event::Progress(progress) => {
                 let complete = progress.blocks_done == progress.blocks_total;
@@ -81,11 +81,11 @@ impl Json {
             Event::Warning(message) => json!({"event": "warning", "file": file, "message": message}),
             Event::Failed(message) => json!({"event": "error", "file": file, "message": message}),
             Event::Done(summary) => done(file, &summary),
-            Event::Origin { origin, here, blocks } => {
-                json!({"event": "seeding", "file": file, "have": here, "blocks": blocks, "origin": origin})
+            Event::Origin { origin, blocks_done, blocks } => {
+                json!({"event": "seeding", "file": file, "blocks_done": blocks_done, "blocks": blocks, "origin": origin})
             }
-            Event::Seeding { have, blocks } => {
-                json!({"event": "seeding", "file": file, "have": have, "blocks": blocks})
+            Event::Seeding { blocks_done, blocks } => {
+                json!({"event": "seeding", "file": file, "blocks_done": blocks_done, "blocks": blocks})
             }
         })
     }
@@ -120,7 +120,7 @@ fn done(file: &str, summary: &Summary) -> Value {
         "shares": summary::givers(summary).map(|share| {
             json!({"address": share.addr.to_string(), "bytes": share.bytes})
         }).collect::<Vec<_>>(),
-        "wrong_blocks": summary::liars(summary).map(|share| {
+        "wrong_from": summary::liars(summary).map(|share| {
             json!({"address": share.addr.to_string(), "blocks": share.wrong_blocks})
         }).collect::<Vec<_>>(),
     })

@@ -129,7 +129,9 @@ impl LibraryReport {
             Told::Serving(Serving { how: How::Origin, path, .. }) => {
                 format!("{}: seeding from the origin", self.shown(path))
             }
-            Told::Serving(serving) => seeding(&self.shown(&serving.path), serving.have, serving.blocks),
+            Told::Serving(serving) => {
+                seeding(&self.shown(&serving.path), serving.blocks_done, serving.blocks)
+            }
             Told::Checking { path, done, total } => {
                 if self.check_told_at.elapsed() < INTERVAL {
                     return None;
@@ -159,7 +161,7 @@ impl LibraryReport {
             }),
             Told::Serving(serving) => json!({
                 "event": "seeding", "file": self.name(&serving.path), "path": serving.path.to_string_lossy(),
-                "cascade_hash": serving.hash.to_string(), "length": serving.length, "have": serving.have,
+                "cascade_hash": serving.hash.to_string(), "length": serving.length, "blocks_done": serving.blocks_done,
                 "blocks": serving.blocks, "how": match serving.how {
                     How::Known => "known",
                     How::Checked => "checked",
@@ -221,7 +223,7 @@ mod tests {
         let serving = |how| {
             let (path, metafile) = ("/srv/a/x".into(), "/srv/a/x.cascade".into());
             let hash = CascadeHash([1; 32]);
-            Told::Serving(Serving { path, metafile, hash, length: 9, have: 2, blocks: 2, how })
+            Told::Serving(Serving { path, metafile, hash, length: 9, blocks_done: 2, blocks: 2, how })
         };
         assert_eq!(report.text(&serving(How::Known)), None);
         assert_eq!(report.text(&serving(How::Checked)).unwrap(), "a/x: seeding, all 2 blocks verified");

@@ -65,17 +65,21 @@ impl Lines {
 }
 
 /// What is being seeded.
-pub(super) fn seeding(name: &str, have: u64, blocks: u64) -> String {
-    if have == blocks {
-        format!("{name}: seeding, all {} verified", Count(blocks, "block"))
+pub(super) fn seeding(name: &str, blocks_done: u64, blocks: u64) -> String {
+    if blocks_done == blocks {
+        let all = if blocks > 1 { format!("{blocks} blocks") } else { "of it".to_owned() };
+        format!("{name}: seeding, all {all} verified")
     } else {
-        format!("{name}: seeding {have} of {}, the others are missing or wrong", Count(blocks, "block"))
+        format!(
+            "{name}: seeding {blocks_done} of {}, the others are missing or wrong",
+            Count(blocks, "block")
+        )
     }
 }
 
 /// The same where an origin has what is not here.
-pub(super) fn seeding_from(name: &str, origin: &str, here: u64, blocks: u64) -> String {
-    format!("{name}: seeding from {origin}, {here} of {} here", Count(blocks, "block"))
+pub(super) fn seeding_from(name: &str, origin: &str, blocks_done: u64, blocks: u64) -> String {
+    format!("{name}: seeding from {origin}, {blocks_done} of {} here", Count(blocks, "block"))
 }
 
 impl Observer for Lines {
@@ -124,10 +128,10 @@ impl Observer for Lines {
             Event::WrongBlock(wrong) => self.warn(&summary::wrong_block(&wrong)),
             Event::Warning(text) => self.warn(&text),
             Event::Done(summary) => out::line(&summary::text(&summary)),
-            Event::Origin { origin, here, blocks } => {
-                out::line(&seeding_from(&self.name, &origin, here, blocks));
+            Event::Origin { origin, blocks_done, blocks } => {
+                out::line(&seeding_from(&self.name, &origin, blocks_done, blocks));
             }
-            Event::Seeding { have, blocks } => out::line(&seeding(&self.name, have, blocks)),
+            Event::Seeding { blocks_done, blocks } => out::line(&seeding(&self.name, blocks_done, blocks)),
             // The command line tells it on stderr.
             Event::Failed(_) | Event::Connected(_) | Event::Dropped(..) => {}
         }

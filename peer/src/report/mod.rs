@@ -17,9 +17,7 @@ mod verdict;
 
 pub(crate) use file_bar::FileBar;
 pub(crate) use library::{LibraryReport, Said};
-pub(crate) use out::{
-    error, error_lines, is_incomplete, json_line, line, lines, stdout_is_terminal, stdout_width, warning,
-};
+pub(crate) use out::{error, error_lines, is_incomplete, json_line, line, lines, stdout_width, warning};
 pub(crate) use qr::qr;
 pub(crate) use room_bar::RoomBar;
 pub(crate) use status::{Status, plain};

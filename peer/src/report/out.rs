@@ -66,19 +66,20 @@ pub(crate) fn stderr_is_terminal() -> bool {
     stderr().is_terminal()
 }
 
-/// Whether a person sees what goes to stdout.
-#[must_use]
-#[allow(clippy::disallowed_methods, reason = "this is the output module")]
-pub(crate) fn stdout_is_terminal() -> bool {
-    io::stdout().is_terminal()
-}
-
 /// Columns of a line on stdout; where nobody sees them, any number.
 #[must_use]
 #[allow(clippy::disallowed_methods, reason = "this is the output module")]
 pub(crate) fn stdout_width() -> usize {
     let size = rustix::termios::tcgetwinsize(io::stdout());
     size.map_or(usize::MAX, |size| if size.ws_col == 0 { USUAL_WIDTH } else { usize::from(size.ws_col) })
+}
+
+/// Columns and rows of the terminal behind stdout; `None`: there is none, or it does not tell.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this is the output module")]
+pub(super) fn stdout_size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then(|| (size.ws_col.into(), size.ws_row.into()))
 }
 
 /// For the bars: the terminal behind stderr, if it is one.

@@ -5,11 +5,21 @@ use cascade_format::link::SCHEME;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// Prints a link as a QR code of half-block characters. One that is too long for any is not printed.
+/// Rows of the terminal that are left to the link itself, which follows, and to what is shown of the receivers.
+const LEFT_FREE: usize = 10;
+
+/// Prints a link as a QR code of half-block characters, where a terminal has room for all of it: a part of a code is of no
+/// use, and would push other lines off the screen. One that is too long for any code is not printed.
 pub(crate) fn qr(link: &str) {
-    for row in rows(link) {
-        out::line(&row);
-    }
+    let size = out::stdout_size();
+    rows(link).iter().take_while(|row| fits(size, row)).for_each(|row| out::line(row));
+}
+
+/// Whether a code with this row has room on a terminal of this many columns and rows.
+fn fits(size: Option<(usize, usize)>, row: &str) -> bool {
+    // A code is a square, and a row of characters is two of its rows.
+    let width = row.chars().count();
+    size.is_some_and(|(columns, rows)| width <= columns && width.div_ceil(2) + LEFT_FREE <= rows)
 }
 
 fn rows(link: &str) -> Vec<String> {
@@ -36,5 +46,8 @@ mod tests {
         assert!(width < 80 && rows.len() == width.div_ceil(2), "{width} by {}", rows.len());
         assert!(rows.iter().all(|row| row.chars().count() == width && text::line(row) == *row));
         assert!(super::rows(&"x".repeat(5000)).is_empty());
+        let (room, row) = (width.div_ceil(2) + LEFT_FREE, &rows[0]);
+        let fitting = [Some((width, room)), Some((width - 1, room)), Some((width, room - 1)), None];
+        assert_eq!(fitting.map(|size| fits(size, row)), [true, false, false, false]);
     }
 }

@@ -73,7 +73,7 @@ fn rows(view: &View, most: usize) -> Vec<Row> {
     // Those that do not tell come last: nobody knows how far they are.
     behind.sort_by(|(one_file, one), (other_file, other)| {
         let key =
-            |file: &FileView, receiver: &ReceiverView| receiver.blocks_had.map(|had| part(had, file.blocks));
+            |file: &FileView, receiver: &ReceiverView| receiver.blocks_done.map(|had| part(had, file.blocks));
         let (one_part, other_part) = (key(one_file, one), key(other_file, other));
         let known = other_part.is_some().cmp(&one_part.is_some());
         known.then(one_part.unwrap_or(0.0).total_cmp(&other_part.unwrap_or(0.0))).then(one.ip.cmp(&other.ip))
@@ -109,7 +109,7 @@ fn name(file: &FileView, receiver: &ReceiverView, several: bool) -> String {
 
 fn receiver_row(file: &FileView, receiver: &ReceiverView) -> Row {
     let speed = per_second(receiver.rate);
-    match receiver.blocks_had {
+    match receiver.blocks_done {
         Some(had) => {
             let part = part(had, file.blocks);
             let facts = vec![format!("{:>3.0} %", (part * 100.0).floor()), speed];

@@ -67,7 +67,7 @@ fn wrong(summary: &Summary) -> String {
         .map(|share| format!("{} from {}", share.wrong_blocks, share.addr))
         .collect();
     let more = if self::liars(summary).count() > MAX_LIARS { ", …" } else { "" };
-    if liars.is_empty() { String::new() } else { format!(" as wrong ({}{more})", liars.join(", ")) }
+    if liars.is_empty() { String::new() } else { format!(" ({}{more})", liars.join(", ")) }
 }
 
 /// The whole line.
@@ -92,11 +92,11 @@ pub(super) fn text(summary: &Summary) -> String {
     };
     let wrong = wrong(summary);
     format!(
-        "{path}: {bytes} complete and verified in {}, {}, from {}, {} refused{wrong}{twice}{resumed}{taken}, downlink busy {:.0} %",
+        "{path}: {bytes} complete and verified in {}, {}, from {}, {}{wrong}{twice}{resumed}{taken}, downlink busy {:.0} %",
         Span(summary.time),
         speed(summary),
         Count(givers_count(summary) as u64, "peer"),
-        Count(summary.blocks_wrong, "block"),
+        Count(summary.blocks_wrong, "wrong block"),
         summary.busy * 100.0,
     )
 }

@@ -14,16 +14,17 @@ pub(crate) fn verdict_text(name: &str, verdict: &Verdict) -> String {
 
 /// What was given, how far it went, and what held it back, as far as there is something to say.
 pub(crate) fn verdict_parts(verdict: &Verdict) -> Vec<String> {
-    let Verdict { receivers, known, complete, silent, sent, copies, last, optimum, held } = verdict;
+    let Verdict { receivers, known, complete, unknown, sent, copies, last, optimum, held } = verdict;
     let receivers = Count(*receivers as u64, "receiver");
     let given = format!("gave {} to {receivers}, {copies:.2} copies", Bytes(*sent));
     if *known == 0 {
         return vec![given];
     }
-    let do_not_tell = if *silent == 1 { "does not tell" } else { "do not tell" };
-    let silent = if *silent > 0 { format!(" ({silent} of version 1 {do_not_tell})") } else { String::new() };
+    let do_not_tell = if *unknown == 1 { "does not tell" } else { "do not tell" };
+    let unknown =
+        if *unknown > 0 { format!(" ({unknown} of version 1 {do_not_tell})") } else { String::new() };
     let last = last.map_or_else(String::new, |last| format!(", the last after {}", Span(last)));
-    let complete = format!("{complete} of {known} complete{silent}{last}");
+    let complete = format!("{complete} of {known} complete{unknown}{last}");
     let not_known = |why| Some(format!("the distance to the optimum is not known: {why}"));
     let (distance, held) = match optimum {
         Ok(Optimum { rate, bound, ratio }) => {
@@ -35,7 +36,7 @@ pub(crate) fn verdict_parts(verdict: &Verdict) -> Vec<String> {
         }
         Err(Unknown::NoneComplete) => (String::new(), None),
         Err(Unknown::OthersGave) => (String::new(), not_known("others gave the file, too")),
-        Err(Unknown::TooShort) => (String::new(), not_known("it was too short to measure the rate")),
+        Err(Unknown::TooShort) => (String::new(), not_known("it took too short a time to measure the rate")),
     };
     [given, complete + &distance].into_iter().chain(held).collect()
 }
@@ -60,7 +61,7 @@ fn address(ip: IpAddr, port: Option<u16>) -> String {
 
 /// The same for a program; what is not known is null.
 pub(crate) fn verdict_json(name: &str, verdict: &Verdict) -> Value {
-    let Verdict { receivers, known, complete, silent, sent, copies, last, optimum, held } = verdict;
+    let Verdict { receivers, known, complete, unknown, sent, copies, last, optimum, held } = verdict;
     let optimum = optimum.ok();
     let (held, slow) = match held {
         None => (None, None),
@@ -72,7 +73,7 @@ pub(crate) fn verdict_json(name: &str, verdict: &Verdict) -> Value {
     };
     json!({
         "event": "given", "file": name, "bytes": sent, "copies": copies, "receivers": receivers,
-        "receivers_known": known, "receivers_complete": complete, "receivers_silent": silent,
+        "receivers_known": known, "receivers_complete": complete, "receivers_unknown": unknown,
         "last_seconds": last.map(|last| last.as_secs_f64()),
         "best_bytes_per_second": optimum.map(|optimum| optimum.rate),
         "bound_seconds": optimum.map(|optimum| optimum.bound.as_secs_f64()),
@@ -93,7 +94,7 @@ mod tests {
             receivers: 2,
             known: 3,
             complete: 3,
-            silent: 0,
+            unknown: 0,
             sent: 110 << 20,
             copies: 1.1,
             last: Some(seconds(25)),
@@ -130,7 +131,7 @@ mod tests {
             text.ends_with("25.0 s; the distance to the optimum is not known: others gave the file, too"),
             "{text}"
         );
-        let text = verdict_text("film.mkv", &Verdict { silent: 1, ..unknown(Unknown::TooShort) });
+        let text = verdict_text("film.mkv", &Verdict { unknown: 1, ..unknown(Unknown::TooShort) });
         assert!(
             text.contains("complete (1 of version 1 does not tell), the last") && text.contains("too short"),
             "{text}"

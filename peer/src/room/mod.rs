@@ -127,7 +127,7 @@ mod tests {
 
     fn member(addr: &str, had: Option<u64>, since: u32) -> Member {
         let addr: SocketAddr = addr.parse().unwrap();
-        let progress = had.map(|had| Progress { had, blocks: 10, ..Progress::default() });
+        let progress = had.map(|had| Progress { blocks_done: had, blocks: 10, ..Progress::default() });
         Member { progress, ..Member::unknown(addr.into(), since) }
     }
 
@@ -150,7 +150,7 @@ mod tests {
         room.add(Room { summary, members });
         assert_eq!(room.summary, Summary { complete: 2, incomplete: 5, unknown: 1, ..Summary::default() });
         let had: Vec<_> =
-            room.members.iter().map(|member| member.progress.map(|progress| progress.had)).collect();
+            room.members.iter().map(|member| member.progress.map(|progress| progress.blocks_done)).collect();
         assert_eq!(had, [Some(4), Some(1), Some(1), Some(2), None]);
     }
 }

@@ -25,7 +25,8 @@ impl Reporter {
     pub fn report(&self, hash: &CascadeHash, listen: PeerAddr) -> Option<Report> {
         let file = self.catalog.get(hash)?;
         let progress = progress(&file.file);
-        (progress.had > 0 || progress.blocks == 0).then(|| self.badge.report(*hash, listen, true, progress))
+        (progress.blocks_done > 0 || progress.blocks == 0)
+            .then(|| self.badge.report(*hash, listen, true, progress))
     }
 
     /// Whether the peer knows what it has of a file.

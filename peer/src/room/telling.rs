@@ -76,18 +76,18 @@ impl Told {
     }
 
     fn progress(&self) -> Progress {
-        let Progress { had, blocks, .. } = progress(&self.shared);
+        let Progress { blocks_done: had, blocks, .. } = progress(&self.shared);
         // Who hears that somebody has everything may switch off the machine that he got it from: so the last block
         // is told when the whole file is verified and has its name.
         let last = u64::from(!self.concluded.load(Ordering::Acquire));
-        Progress { had: had.min(blocks.saturating_sub(last)), ..progress(&self.shared) }
+        Progress { blocks_done: had.min(blocks.saturating_sub(last)), ..progress(&self.shared) }
     }
 }
 
 /// How far this peer is with a file.
 pub(crate) fn progress(shared: &Shared) -> Progress {
     let (had, blocks) = (shared.given_blocks(), shared.layout().blocks());
-    Progress { had, blocks, received: shared.received(), given: shared.given().bytes() }
+    Progress { blocks_done: had, blocks, received: shared.received(), given: shared.given().bytes() }
 }
 
 /// What is told of a file, for all trackers; nothing before it is known what its blocks are.
@@ -123,6 +123,6 @@ impl Telling {
 
 /// What decides when it is reported.
 pub(crate) fn standing(progress: &Progress) -> Standing {
-    let Progress { had, received, given, .. } = *progress;
+    let Progress { blocks_done: had, received, given, .. } = *progress;
     Standing { complete: progress.is_complete(), figures: [had, received, given] }
 }

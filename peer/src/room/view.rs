@@ -55,12 +55,13 @@ pub fn share(member: &Member) -> Option<f64> {
     #[allow(clippy::cast_precision_loss, reason = "a shown number")]
     let share = member.progress.map(|progress| match progress.blocks {
         0 => 1.0,
-        blocks => progress.had as f64 / blocks as f64,
+        blocks => progress.blocks_done as f64 / blocks as f64,
     });
     share
 }
 
-/// How long a receiver will take for the rest of a file of `length` bytes, at the rate between its last two reports.
+/// How long a receiver will take for the rest of a file of `length` bytes, at the rate between its last two reports. It is
+/// not known when that time is over, and no report has come since.
 #[must_use]
 pub fn time_left(member: &Member, length: u64) -> Option<Duration> {
     let share = share(member).filter(|_| state(member) == State::Incomplete && member.rate > 0)?;
@@ -68,7 +69,8 @@ pub fn time_left(member: &Member, length: u64) -> Option<Duration> {
     let seconds = length as f64 * (1.0 - share) / member.rate as f64;
     // Since its report it has gone on.
     let left = Duration::try_from_secs_f64(seconds).ok()?;
-    Some(left.saturating_sub(Duration::from_secs(u64::from(member.since))).max(Duration::from_secs(1)))
+    let left = left.checked_sub(Duration::from_secs(u64::from(member.since)))?;
+    Some(left.max(Duration::from_secs(1)))
 }
 
 /// Sorts members so that whoever holds everybody up comes first: those who lack blocks and say nothing, those who
@@ -78,7 +80,7 @@ pub fn by_who_holds_up(members: &mut [Member], length: Option<u64>) {
     let length = length.unwrap_or(1 << 40);
     members.sort_by_cached_key(|member| {
         let left = time_left(member, length).map_or(Reverse(Duration::MAX), Reverse);
-        let had = member.progress.map_or(0, |progress| progress.had);
+        let had = member.progress.map_or(0, |progress| progress.blocks_done);
         (state(member), left, had, member.addr)
     });
 }
@@ -91,7 +93,7 @@ mod tests {
 
     fn member(port: u16, had: u64, rate: u64) -> Member {
         let addr: SocketAddr = ([10, 0, 0, 1], port).into();
-        let progress = Some(Progress { had, blocks: 10, ..Progress::default() });
+        let progress = Some(Progress { blocks_done: had, blocks: 10, ..Progress::default() });
         Member { progress, rate, ..Member::unknown(addr.into(), 10) }
     }
 
@@ -119,8 +121,13 @@ mod tests {
     #[test]
     fn the_time_left_goes_down_while_nothing_is_heard() {
         assert_eq!(time_left(&member(1, 5, 10), 1000), Some(Duration::from_secs(40)));
-        assert_eq!(time_left(&member(1, 9, 50), 1000), Some(Duration::from_secs(1)));
-        for none in [member(1, 5, 0), member(1, 10, 7), Member { progress: None, ..member(1, 5, 10) }] {
+        assert_eq!(time_left(&member(1, 9, 10), 1000), Some(Duration::from_secs(1)));
+        for none in [
+            member(1, 5, 0),
+            member(1, 9, 50),
+            member(1, 10, 7),
+            Member { progress: None, ..member(1, 5, 10) },
+        ] {
             assert_eq!(time_left(&none, 1000), None);
         }
     }

@@ -24,7 +24,8 @@ pub(super) fn is_large(copy: bool, file: &Shared, response: Response, sent: u64)
         && !file.drops()
         && matches!(response, Response::Block(block) if file.layout().len_of(block) >= SENDFILE_LEN && {
             let at = file.layout().start(block) + sent.saturating_sub(RESPONSE_HEADER_LEN as u64);
-            file.data().run_at(at).is_some_and(|run| run.len >= SENDFILE_LEN)
+            let data = file.data();
+            !data.loses(at) && data.run_at(at).is_some_and(|run| run.len >= SENDFILE_LEN)
         })
 }
 

@@ -60,6 +60,17 @@ impl Announcer {
     /// Starts asking `trackers`. `hungry`: more peers are wanted.
     #[must_use]
     pub(crate) fn start(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool) -> Self {
+        Self::begin(engine, trackers, hash, hungry, engine.listen.is_some())
+    }
+
+    /// Starts asking `trackers` for peers, and registers nowhere: a peer without the `.cascade` file has nothing to give,
+    /// and could not report how much of the data it has.
+    #[must_use]
+    pub(crate) fn list_only(engine: &Engine, trackers: &[String], hash: CascadeHash) -> Self {
+        Self::begin(engine, trackers, hash, true, false)
+    }
+
+    fn begin(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool, register: bool) -> Self {
         let (send, answers) = mpsc::channel(QUEUE * trackers.len().max(1));
         let (wish, _) = watch::channel(Wish { hungry, heard: true, news: 0 });
         let telling = Telling::default();
@@ -73,7 +84,7 @@ impl Announcer {
                     calls: Arc::clone(&engine.tracker_calls),
                 },
                 number,
-                tell: Tell::new(engine.listen.is_some()),
+                tell: Tell::new(register),
                 telling: telling.clone(),
                 wish: wish.subscribe(),
                 stop: engine.stop.clone(),

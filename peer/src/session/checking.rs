@@ -35,9 +35,7 @@ impl Seed {
             let progress = |bytes| {
                 done.fetch_add(bytes, Ordering::Relaxed);
             };
-            let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-            let (from, update) = (None, false);
-            work(Preparation { metafile, records, progress: &progress, cancel, from, update })
+            work(Preparation { progress: &progress, ..Preparation::new(&metafile, &records, &cancel) })
         });
         loop {
             tokio::select! {

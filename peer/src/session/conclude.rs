@@ -21,8 +21,8 @@ use std::sync::Arc;
 /// What became of it.
 #[derive(Debug)]
 pub(super) enum Concluded {
-    /// It has its name.
-    Named,
+    /// It has its name. Another file had it, which is kept here.
+    Named(Option<PathBuf>),
     /// It cannot be believed: tasks that wait for trouble are told.
     Doubted,
     /// Another file has the name that it should get, or had; here is which.
@@ -37,7 +37,7 @@ pub(super) struct Conclusion {
     pub(super) engine: Engine,
     pub(super) part: PathBuf,
     pub(super) target: PathBuf,
-    /// What the target looked like when the download began.
+    /// What the file looked like that may be replaced.
     pub(super) old: Option<Stamp>,
 }
 
@@ -49,14 +49,14 @@ impl Conclusion {
     /// It cannot be renamed; the disk does not keep its name.
     pub(super) async fn run(self) -> Result<Concluded, DownloadError> {
         let this = self.clone();
-        match blocking(move || this.name()).await?? {
-            Concluded::Named => {}
+        let kept = match blocking(move || this.name()).await?? {
+            Concluded::Named(kept) => kept,
             other @ (Concluded::Doubted | Concluded::Elsewhere(_)) => return Ok(other),
-        }
+        };
         sync_folder(&self.shared, &self.target).await?;
         blocking(move || {
             remember(&self.shared, &self.engine, &self.target);
-            Concluded::Named
+            Concluded::Named(kept)
         })
         .await
     }
@@ -74,15 +74,13 @@ impl Conclusion {
             let target = self.target.display();
             return Ok(Concluded::Elsewhere(format!("another program has completed {target}")));
         }
-        let finished = finish(data, &self.part, &self.target).map_err(|source| DownloadError::Rename {
-            part: self.part.clone(),
-            target: self.target.clone(),
-            source,
+        let finished = finish(data, &self.part, &self.target, self.old).map_err(|source| {
+            DownloadError::Rename { part: self.part.clone(), target: self.target.clone(), source }
         })?;
         match finished {
-            Finished::Named(stamp) => {
+            Finished::Named { stamp, kept } => {
                 shared.set_stamp(Some(stamp));
-                Ok(Concluded::Named)
+                Ok(Concluded::Named(kept))
             }
             Finished::Meddled if data.has_its_name() && !shared.is_unchanged() => Ok(Concluded::Doubted),
             Finished::Meddled => Ok(Concluded::Elsewhere(taken_away(&self.part))),
@@ -115,7 +113,7 @@ impl Conclusion {
         if let Some(place) = Place::of_files(&self.part) {
             place.remove();
         }
-        Ok(Concluded::Named)
+        Ok(Concluded::Named(None))
     }
 
     /// Whether another program has made the target meanwhile, and it is complete and right.
@@ -125,14 +123,8 @@ impl Conclusion {
         if metadata.len() != length || Stamp::of(&file).ok() == self.old {
             return false;
         }
-        let preparation = Preparation {
-            metafile: &self.metafile,
-            records: &self.engine.records,
-            progress: &|_| (),
-            cancel: self.engine.stop.flag(),
-            from: None,
-            update: false,
-        };
+        let engine = &self.engine;
+        let preparation = Preparation::new(&self.metafile, &engine.records, engine.stop.flag());
         // What cannot be read is not complete; it gives way to what is.
         preparation.durable(&self.target, &file, Trust::Record).is_ok_and(|found| found.have.is_complete())
     }

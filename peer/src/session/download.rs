@@ -8,7 +8,7 @@ mod shown;
 mod summary;
 
 use head::head;
-pub use job::{AsTar, Download};
+pub use job::{AsTar, Download, Replaces};
 use summary::bytes_of;
 
 use super::announcer::{Announcer, Answer};
@@ -37,7 +37,7 @@ use crate::view::SeenFile;
 use cascade_format::Layout;
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -223,7 +223,8 @@ impl Session {
             }
             observer.event(Event::Progress(self.progress()));
             match self.conclude(observer).await? {
-                Concluded::Named => {
+                Concluded::Named(kept) => {
+                    kept.into_iter().for_each(|kept| observer.event(self.was_kept(&kept)));
                     self.announcer.conclude();
                     break;
                 }
@@ -239,6 +240,14 @@ impl Session {
         }
         observer.event(Event::Done(self.summary()));
         Ok(Ended::Done)
+    }
+
+    /// What is told of a file that came up at the target, or was changed, during the download.
+    fn was_kept(&self, kept: &Path) -> Event {
+        let (target, kept) = (Name(&self.target), Name(kept));
+        Event::Warning(format!(
+            "another file got the name {target} during the download, or it was changed; it is kept as {kept}"
+        ))
     }
 
     /// Fetches every block, while what is there is kept on the disk. `Some`: the part file is not where it

@@ -8,27 +8,16 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Why a download has failed. The verified blocks stay for the next run.
+/// Why a download has failed. The verified blocks are kept for the next run.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// It could not begin.
+    /// The download could not begin, or its file is a folder that cannot be written.
     #[error(transparent)]
     Prepare(PrepareError),
-    /// The folder's archive is refused.
-    #[error(
-        "{}: {why}; it is refused, get another .cascade file, or download it as one file with --tar",
-        Name(target)
-    )]
-    Hostile {
-        /// The target.
-        target: PathBuf,
-        /// Why.
-        why: String,
-    },
-    /// In the folder, which is complete, is something that was not downloaded.
+    /// A complete folder has something in it that was not downloaded.
     #[error("{} is not what was downloaded; move it away, and run the same command again", Name(.0))]
     Stranger(PathBuf),
-    /// Something that a folder has in addition to its files' bytes cannot be made.
+    /// An entry of the folder could not be made, or could not get its time or permissions.
     #[error("cannot finish {}: {source}", Name(path))]
     Finish {
         /// What cannot be made, or get its time or permissions.
@@ -36,7 +25,7 @@ pub enum DownloadError {
         /// Why.
         source: io::Error,
     },
-    /// The disk refused data.
+    /// The part file could not be written.
     #[error("cannot write {}: {source}; the verified blocks are kept, run the same command again when that is mended", .path.display())]
     Disk {
         /// The part file.
@@ -44,7 +33,7 @@ pub enum DownloadError {
         /// Why.
         source: io::Error,
     },
-    /// The disk does not keep what it takes.
+    /// The disk repeatedly failed to keep what was written to it.
     #[error("the disk did not keep what was written to {}: {source} ({MAX_FAILED_SYNCS} times in a row); check that disk, or name another place with -o", .path.display())]
     Sync {
         /// The part file.
@@ -52,7 +41,7 @@ pub enum DownloadError {
         /// What the disk says.
         source: io::Error,
     },
-    /// The disk does not keep the file's name.
+    /// The disk repeatedly failed to keep the name of the file.
     #[error("the disk did not keep the name of {}: cannot sync its folder: {source} ({MAX_FAILED_SYNCS} times in a row); check that disk, or name another place with -o", .path.display())]
     Folder {
         /// The file.
@@ -60,7 +49,7 @@ pub enum DownloadError {
         /// What the disk says.
         source: io::Error,
     },
-    /// The part file is taken away again and again.
+    /// Other programs have repeatedly taken the part file away.
     #[error("another program took away or replaced {} {MAX_BEGINNINGS} times; stop it, or name another place with -o", .0.display())]
     Meddled(PathBuf),
     /// The data could not be read back for the whole-file hash.
@@ -71,7 +60,7 @@ pub enum DownloadError {
         /// Why.
         source: Arc<io::Error>,
     },
-    /// Every block is right and the whole is wrong.
+    /// Every block has the right hash, and the whole file has a wrong one.
     #[error("{}: every block has its hash, but the file's hash is not what {} says; the .cascade file is wrong, get another from its author", .path.display(), .metafile.display())]
     FileHash {
         /// The part file.
@@ -89,15 +78,15 @@ pub enum DownloadError {
         /// Why.
         source: io::Error,
     },
-    /// There is nobody to download from, and the user does not want to wait.
-    #[error("no peer to download {} from: {why}; start a seeder, or leave out --no-wait", .target.display())]
+    /// There is no peer to download from, and the user does not want to wait.
+    #[error("no peer to download {} from ({why}); start a seeder, or leave out --no-wait", .target.display())]
     NoPeers {
         /// The file.
         target: PathBuf,
         /// What trackers and peers said.
         why: String,
     },
-    /// What is missing came wrong again and again.
+    /// The blocks that are left have come wrong again and again.
     #[error("cannot complete {}: block {block} came wrong {times} times, from {from}, and nobody else has it; blocks missing: {left}; the verified ones are kept, run the same command again when there is another seeder", .target.display())]
     WrongBlocks {
         /// The file.
@@ -111,7 +100,7 @@ pub enum DownloadError {
         /// Blocks that are missing.
         left: u64,
     },
-    /// The system has no thread left.
+    /// The system cannot start another thread.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
     /// The user wants to stop.

@@ -7,7 +7,7 @@ use cascade_swarm::ask::{PeerShare, WrongBlock};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How far a download is.
+/// How much of a file a download has.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Progress {
     /// Verified bytes, those of earlier runs included.
@@ -18,36 +18,36 @@ pub struct Progress {
     pub blocks_done: u64,
     /// All blocks.
     pub blocks_total: u64,
-    /// Received in a second, lately.
+    /// Bytes received in a second, a mean over the last seconds.
     pub bytes_per_second: f64,
-    /// Links that are made.
+    /// The number of links that are connected.
     pub peers: usize,
 }
 
-/// What a finished download was like.
+/// The result of a finished download.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
     /// Length of the file, in bytes.
     pub bytes: u64,
-    /// Bytes that were there before, and were not taken from an earlier version.
+    /// Bytes that were on the disk at the start, other than those taken from an earlier version.
     pub resumed_bytes: u64,
     /// What was taken from an earlier version.
     pub taken: Option<Taken>,
-    /// From the first look at the disk to the file's final name.
+    /// The time from the first look at the disk until the file got its final name.
     pub time: Duration,
-    /// What each peer gave, right or wrong, the most generous first.
+    /// What each peer has given, right and wrong; the largest number of right bytes first.
     pub shares: Vec<PeerShare>,
-    /// Blocks with a wrong hash.
+    /// The number of blocks that arrived with a wrong hash.
     pub blocks_wrong: u64,
-    /// Bytes of blocks that came twice.
+    /// Bytes of blocks that arrived a second time.
     pub bytes_duplicate: u64,
     /// Share of the time during which data was arriving, 0 to 1.
     pub busy: f64,
 }
 
-/// Something worth telling.
+/// Something that a transfer reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Existing data is being checked.
@@ -57,16 +57,16 @@ pub enum Event {
         /// Bytes to check, at most.
         total: u64,
     },
-    /// The `.cascade` file is being fetched from other peers, or waited for.
+    /// The `.cascade` file is being fetched from other peers, or no peer has it yet.
     Fetching {
-        /// Bytes that are there.
+        /// Bytes that have arrived.
         done: u64,
-        /// Of how many, as somebody has said.
+        /// Length of the `.cascade` file, as a peer has claimed; `None` before a peer has told it.
         total: Option<u64>,
-        /// Peers that are known.
+        /// The number of known peers.
         known: usize,
     },
-    /// The `.cascade` file is there, and right.
+    /// The `.cascade` file is complete and verified.
     Fetched {
         /// The file.
         path: PathBuf,
@@ -75,11 +75,11 @@ pub enum Event {
     },
     /// The download begins.
     Start(Progress),
-    /// About four times a second while something arrives, and else every few seconds.
+    /// The state of the download: about four times a second while bytes arrive, and otherwise every few seconds.
     Progress(Progress),
-    /// A link to a peer is made.
+    /// A link to a peer is connected.
     Connected(PeerAddr),
-    /// A link has ended.
+    /// A link to a peer has ended, for this reason.
     Dropped(PeerAddr, String),
     /// A peer sent a block with a wrong hash.
     WrongBlock(WrongBlock),
@@ -90,37 +90,37 @@ pub enum Event {
         /// Peers in its list.
         peers: usize,
     },
-    /// So many peers were found on the local network so far.
+    /// This number of peers have been found on the local network so far.
     Lan {
         /// How many.
         peers: usize,
     },
-    /// A tracker sent none.
+    /// A tracker has sent no list.
     TrackerFailed {
         /// Its address, as the user gave it.
         tracker: String,
         /// Why.
         error: String,
     },
-    /// Something that the user may want to mend.
+    /// A problem that the user may want to solve; the transfer goes on.
     Warning(String),
     /// The file cannot be downloaded or seeded.
     Failed(String),
     /// The file is complete and has its name.
     Done(Summary),
-    /// The file is being served, and what is not here is fetched from an origin when it is asked for.
+    /// The file is being served. A block that is not here is fetched from the origin when a client requests it.
     Origin {
         /// The origin, without what is secret in its address.
         origin: String,
         /// Verified blocks that are here.
-        here: u64,
+        blocks_done: u64,
         /// All blocks.
         blocks: u64,
     },
     /// The file is being served.
     Seeding {
         /// Verified blocks.
-        have: u64,
+        blocks_done: u64,
         /// All blocks.
         blocks: u64,
     },
@@ -136,7 +136,7 @@ impl Event {
         }
     }
 
-    /// Whether it speaks of a moment that is soon over: nothing is missed by one that is lost.
+    /// Whether the event describes a state that soon changes, so that nothing is missed if it is dropped.
     #[must_use]
     pub fn is_momentary(&self) -> bool {
         matches!(
@@ -150,8 +150,8 @@ impl Event {
     }
 }
 
-/// Hears the events of one file.
+/// Receives the events of one file.
 pub trait Observer: Send {
-    /// Must return at once.
+    /// Receives one event. It must return at once, because the transfer waits for it.
     fn event(&mut self, event: Event);
 }

@@ -37,7 +37,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// Why a `.cascade` file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The name is taken.
+    /// Another file has the name.
     #[error("{} is there already and is not the .cascade file of the link; move it away, or choose another name with -o", Name(.0))]
     Taken(PathBuf),
     /// Version 1 has no such message.
@@ -45,7 +45,7 @@ pub enum FetchError {
         "a link needs the swarm extension, which is switched off; leave out --extension off, or get the .cascade file another way"
     )]
     Plain,
-    /// There is nobody to be asked.
+    /// There is no peer or tracker to ask.
     #[error("the link names no tracker and no peer; name one with --tracker or --peer")]
     Nowhere,
     /// Nobody gives it, and it is not waited for.
@@ -67,7 +67,7 @@ pub enum FetchError {
         /// Why.
         source: io::Error,
     },
-    /// It has the right hash, and cannot be used.
+    /// The file has the right hash, and cannot be used.
     #[error(transparent)]
     Metafile(#[from] MetafileFileError),
     /// The user wants to stop.
@@ -75,27 +75,29 @@ pub enum FetchError {
     Interrupted,
 }
 
-/// A `.cascade` file that is to be fetched.
+/// The order to fetch one `.cascade` file.
 #[derive(Debug, Clone)]
 pub struct Fetch {
-    /// Which one.
+    /// The hash of the `.cascade` file.
     pub cascade_hash: CascadeHash,
-    /// Where it goes. A file that has the name already is used if it is the right one, and never written to.
+    /// The path for the file. A file that is at this path already is used if it is the right one, and is never written
+    /// to.
     pub out: PathBuf,
     /// `HOST:PORT` of each tracker.
     pub trackers: Vec<String>,
-    /// `HOST:PORT` of peers that the link or the user names.
+    /// `HOST:PORT` of peers to ask: those of the link and those that the user names.
     pub peers: Vec<String>,
-    /// Fail rather than wait for a peer that has it.
+    /// Whether to fail if no peer has the file, instead of waiting.
     pub no_wait: bool,
-    /// Look for peers on the local network too.
+    /// Whether peers on the local network are asked, too.
     pub lan: bool,
-    /// Another `.cascade` file that has the name gets the next free one, `NAME.cascade.1`, and is not in the way.
+    /// Whether another `.cascade` file at this path is renamed to the next free name (`NAME.cascade.1`), instead of
+    /// making the fetch fail.
     pub aside: bool,
 }
 
 impl Fetch {
-    /// Fetches the file, unless it is there.
+    /// Fetches the file, unless it is at its path already.
     ///
     /// # Errors
     /// Everything in [`FetchError`].
@@ -164,7 +166,7 @@ impl<'a> Session<'a> {
             start: clock::now(),
             plan,
             growing,
-            announcer: Announcer::start(engine, &order.trackers, order.cascade_hash, true),
+            announcer: Announcer::list_only(engine, &order.trackers, order.cascade_hash),
             silent_trackers: order.trackers.len(),
             lan: order.lan.then(|| engine.lan.look(&order.cascade_hash)),
             on_lan: 0,

@@ -31,7 +31,7 @@ mod recovery;
 pub(crate) mod seed;
 mod ticks;
 
-pub use download::{AsTar, Download};
+pub use download::{AsTar, Download, Replaces};
 pub use download_error::DownloadError;
 pub(crate) use engine::Engine;
 pub(crate) use event::Observer;

@@ -4,6 +4,7 @@
 use super::download_error::DownloadError;
 use super::recovery::blocking;
 use crate::folder::{self, FolderPart, Place};
+use crate::ground::disk::is_full;
 use crate::metafile::MetafileOnDisk;
 use crate::store::{PrepareError, Shared};
 use cascade_archive::Archive;
@@ -61,7 +62,13 @@ pub(super) fn move_over(
         if stop() {
             return Ok(());
         }
-        shared.move_over(block, metafile.hash_of(block)?)?;
+        if let Err(error) = shared.move_over(block, metafile.hash_of(block)?) {
+            // What was moved needs its old room no more. The next look goes on in it.
+            if is_full(&error) && shared.sync().is_ok() {
+                data.thin();
+            }
+            return Err(error);
+        }
         left |= data.is_left(block);
     }
     // What was on the disk is still there after a power loss.

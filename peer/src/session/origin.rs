@@ -168,7 +168,7 @@ impl FromOrigin {
         let blocks = shared.layout().blocks();
         observer.event(Event::Origin {
             origin: flights.shown().to_owned(),
-            here: shared.have().count(),
+            blocks_done: shared.have().count(),
             blocks,
         });
         let mut due = tokio::time::interval(SYNC_INTERVAL);
@@ -240,7 +240,11 @@ fn find(preparation: Preparation<'_>, target: &Path, bounded: bool) -> Result<Ke
             Place::Part { path, .. } if prepared.data.file().is_none() => {
                 Err(OriginError::Folder(path).into())
             }
-            Place::Part { .. } => Ok(Kept::In(prepared.data, prepared.have)),
+            Place::Part { .. } => {
+                // An archive is kept as one file.
+                prepared.data.stay();
+                Ok(Kept::In(prepared.data, prepared.have))
+            }
         };
     }
     if let Ok((file, _)) = open_regular(target)

@@ -25,7 +25,7 @@ use tokio::task::spawn_blocking;
 /// Why a file cannot be seeded.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// There is no data.
+    /// The data is missing, or cannot be opened.
     #[error("cannot open {}: {source}; name the data with --data, or download it first", .path.display())]
     Open {
         /// The data file.
@@ -33,7 +33,7 @@ pub enum SeedError {
         /// Why.
         source: io::Error,
     },
-    /// A directory, a device, a pipe.
+    /// The data is a directory, a device or a pipe.
     #[error("{} is {what}, not a data file; name the data file with --data", .path.display())]
     NotAFile {
         /// The path.
@@ -41,7 +41,7 @@ pub enum SeedError {
         /// What it is instead.
         what: &'static str,
     },
-    /// Nothing of it is right.
+    /// No block of the data is right.
     #[error("{} has no block of {}; is it the right file?", .path.display(), .metafile.display())]
     Nothing {
         /// The data file.
@@ -49,16 +49,16 @@ pub enum SeedError {
         /// The `.cascade` file.
         metafile: PathBuf,
     },
-    /// The folder has no archive, or cannot be read.
+    /// The data is a folder that has no valid archive, or cannot be read.
     #[error(transparent)]
     Folder(FolderError),
     /// The data could not be read.
     #[error(transparent)]
     Check(#[from] PrepareError),
-    /// The origin cannot be used, or not any more.
+    /// The origin cannot be used, or stopped being usable while the file was served.
     #[error(transparent)]
     Origin(#[from] OriginError),
-    /// What was kept of an origin is in doubt, and cannot be read again.
+    /// Blocks that were kept of an origin are in doubt, and cannot be read again.
     #[error(transparent)]
     Mend(Box<DownloadError>),
     /// The user wants to stop.
@@ -66,34 +66,34 @@ pub enum SeedError {
     Interrupted,
 }
 
-/// A file that is to be seeded.
+/// The order to seed one file.
 #[derive(Debug, Clone)]
 pub struct Seed {
-    /// Describes it.
+    /// The `.cascade` file that describes it.
     pub metafile: Arc<MetafileOnDisk>,
-    /// Its data.
+    /// The path of its data: a file or a folder.
     pub data: PathBuf,
     /// `HOST:PORT` of each tracker.
     pub trackers: Vec<String>,
-    /// Whether it can be found on the local network.
+    /// Whether peers on the local network can find it.
     pub lan: bool,
 }
 
 impl Seed {
-    /// The file that `metafile` describes, whose bytes are at `data`, without trackers.
+    /// An order to seed the data at `data`, which `metafile` describes. It has no tracker yet.
     #[must_use]
     pub fn new(metafile: MetafileOnDisk, data: &Path) -> Self {
         Self { metafile: Arc::new(metafile), data: data.to_owned(), trackers: Vec::new(), lan: false }
     }
 
-    /// Registers with this tracker too, a `HOST:PORT`.
+    /// Adds a tracker to register with, `HOST:PORT`.
     #[must_use]
     pub fn with_tracker(mut self, tracker: &str) -> Self {
         self.trackers.push(tracker.to_owned());
         self
     }
 
-    /// Whether it can be found on the local network, without any tracker.
+    /// Sets whether peers on the local network can find the file, without any tracker.
     #[must_use]
     pub fn with_lan(mut self, lan: bool) -> Self {
         self.lan = lan;
@@ -153,14 +153,12 @@ impl Seed {
         let (metafile, records) = (Arc::clone(&self.metafile), engine.records.clone());
         let cancel = Arc::clone(engine.stop.flag());
         let opened = spawn_blocking(move || {
-            let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-            let (from, update) = (None, false);
-            let preparation = Preparation { metafile, records, progress: &|_| (), cancel, from, update };
+            let preparation = Preparation::new(&metafile, &records, &cancel);
             if let Some(unfinished) = preparation.unfinished_folder(&path)? {
                 return Ok(unfinished);
             }
             // What was left out when it was described is left out here.
-            let tree = Tree::walk(&path, Special::Skip, cancel).map_err(SeedError::Folder)?;
+            let tree = Tree::walk(&path, Special::Skip, &cancel).map_err(SeedError::Folder)?;
             Ok(DataFile::of(Box::new(tree), &path, layout))
         });
         match opened.await {
@@ -207,7 +205,8 @@ impl Seed {
         }
         // Others find this peer by it; a seeder looks for nobody.
         let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
-        observer.event(Event::Seeding { have: shared.have().count(), blocks: shared.layout().blocks() });
+        observer
+            .event(Event::Seeding { blocks_done: shared.have().count(), blocks: shared.layout().blocks() });
         loop {
             tokio::select! {
                 answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
@@ -249,7 +248,7 @@ impl Seed {
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
         seen.set_state(FileState::Seeding);
-        observer.event(Event::Seeding { have: have.count(), blocks: have.blocks() });
+        observer.event(Event::Seeding { blocks_done: have.count(), blocks: have.blocks() });
         Ok(())
     }
 

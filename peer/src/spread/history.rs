@@ -149,14 +149,14 @@ impl History {
             self.receivers.push(Receiver { ip: seen.ip, port: seen.port, came, done: None, tells: false });
         }
         let receiver = self.receivers.get_mut(number)?;
-        receiver.tells |= seen.blocks_had.is_some();
+        receiver.tells |= seen.blocks_done.is_some();
         receiver.done = receiver.done.or_else(|| seen.completed.map(|ago| now.saturating_sub(ago)));
         Some(number)
     }
 
     /// How much a receiver has: what it tells, and else what it was given here.
     fn share(&self, receiver: &ReceiverView, file: &FileView) -> u8 {
-        let (part, whole) = match receiver.blocks_had {
+        let (part, whole) = match receiver.blocks_done {
             Some(_) if receiver.complete == Some(true) => return u8::MAX,
             Some(had) => (had, file.blocks),
             None => (receiver.bytes_given, self.length),

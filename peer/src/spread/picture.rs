@@ -25,7 +25,7 @@ pub(crate) fn draw(history: &History, name: &str, summary: &[String]) -> String 
         rows_name: followed,
         spans: history.receivers.iter().map(|receiver| span(receiver, count)).collect(),
         moments: history.moments.iter().map(|moment| row(moment, begin, count)).collect(),
-        scale_name: "blocks had".to_owned(),
+        scale_name: "blocks done".to_owned(),
         chart: Chart {
             title: "copies sent by this machine".to_owned(),
             most,

@@ -35,7 +35,7 @@ impl Scene {
             hash: CascadeHash([1; 32]),
             name: "film".into(),
             length,
-            block_length: length.div_ceil(BLOCKS),
+            block_size: length.div_ceil(BLOCKS),
             blocks: BLOCKS,
             have: BlockSet::all(BLOCKS),
             state: FileState::Seeding,
@@ -63,7 +63,7 @@ impl Scene {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: Some(port),
             extension: true,
-            blocks_had: Some(0),
+            blocks_done: Some(0),
             complete: Some(false),
             bytes_given: 0,
             rate: 0.0,
@@ -79,13 +79,13 @@ impl Scene {
     /// One that does not.
     pub(super) fn comes_silently(&mut self) {
         let silent = self.add();
-        (silent.blocks_had, silent.complete) = (None, None);
+        (silent.blocks_done, silent.complete) = (None, None);
         self.look();
     }
 
     pub(super) fn completes(&mut self, number: usize) {
         let receiver = &mut self.file.receivers[number];
-        (receiver.blocks_had, receiver.complete) = (Some(BLOCKS), Some(true));
+        (receiver.blocks_done, receiver.complete) = (Some(BLOCKS), Some(true));
         (receiver.completed, receiver.active) = (Some(Duration::ZERO), false);
         self.look();
     }
@@ -106,7 +106,7 @@ impl Scene {
                 *had = (*had + gets / 4.0).min(0.999);
                 let blocks = (*had * BLOCKS as f64) as u64;
                 if receiver.complete == Some(false) {
-                    receiver.blocks_had = Some(blocks);
+                    receiver.blocks_done = Some(blocks);
                 }
             }
             self.look();

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// reach 1.10 over emulated links.
 const CLOSE: f64 = 1.15;
 
+/// A time below this many times the bound shows that the bound is wrong. (The bound is measured to a few per cent.)
+const AT_LEAST: f64 = 0.9;
+
 /// The uplink counts as busy while it sends at this part of its best rate.
 const BUSY_FROM: f64 = 0.75;
 
@@ -33,7 +36,7 @@ pub(crate) struct Verdict {
     /// Those that have told that they have everything.
     pub(crate) complete: usize,
     /// Those that do not tell how far they are.
-    pub(crate) silent: usize,
+    pub(crate) unknown: usize,
     /// Bytes that this machine has given.
     pub(crate) sent: u64,
     /// The same in lengths of the file.
@@ -106,7 +109,7 @@ impl Verdict {
             receivers: history.given,
             known: count(receivers.iter()) + history.more,
             complete: count(receivers.iter().filter(|receiver| receiver.done.is_some())),
-            silent: count(receivers.iter().filter(|receiver| !receiver.tells)),
+            unknown: count(receivers.iter().filter(|receiver| !receiver.tells)),
             sent: history.sent,
             copies,
             last,
@@ -124,7 +127,8 @@ fn optimum(history: &History, last: Duration) -> Result<Optimum, Unknown> {
     #[allow(clippy::cast_precision_loss, reason = "a shown number")]
     let bound = Duration::try_from_secs_f64(history.length as f64 / rate).map_err(|_| Unknown::TooShort)?;
     let ratio = last.as_secs_f64() / bound.as_secs_f64().max(f64::MIN_POSITIVE);
-    Ok(Optimum { rate, bound, ratio })
+    // Nobody is faster than the bound: the rate was that of a spread much shorter than the time over which it is measured.
+    if ratio < AT_LEAST { Err(Unknown::TooShort) } else { Ok(Optimum { rate, bound, ratio }) }
 }
 
 fn held(history: &History, begin: Duration, optimum: Optimum, last: Duration) -> Option<Held> {
@@ -207,7 +211,7 @@ mod tests {
         scene.completes(0);
         scene.completes(1);
         let verdict = scene.verdict();
-        assert_eq!((verdict.known, verdict.complete, verdict.silent), (2, 2, 0));
+        assert_eq!((verdict.known, verdict.complete, verdict.unknown), (2, 2, 0));
         assert_eq!((verdict.copies, verdict.last), (1.0, Some(at(10.0))));
         assert_eq!((optimum(&verdict), verdict.held), ((10.0, 1.0), Some(Held::Nothing)));
     }
@@ -291,7 +295,19 @@ mod tests {
         scene.pass(1.0, 2000.0, &[1.0, 0.0]);
         scene.completes(0);
         let verdict = scene.verdict();
-        assert_eq!((verdict.known, verdict.complete, verdict.silent), (2, 1, 1));
+        assert_eq!((verdict.known, verdict.complete, verdict.unknown), (2, 1, 1));
         assert_eq!((verdict.last, verdict.optimum), (Some(at(1.0)), Err(Unknown::TooShort)));
+    }
+
+    /// The rate is measured over two seconds, of which the file took a part.
+    #[test]
+    fn nobody_is_said_to_be_faster_than_the_bound() {
+        let mut scene = Scene::new(1000);
+        scene.comes();
+        scene.pass(0.5, 2000.0, &[1.0]);
+        scene.completes(0);
+        scene.pass(5.0, 0.0, &[]);
+        let verdict = scene.verdict();
+        assert_eq!((verdict.complete, verdict.optimum, verdict.held), (1, Err(Unknown::TooShort), None));
     }
 }

@@ -6,7 +6,7 @@ use crate::ground::open::{OpenError, open_regular};
 use crate::ground::{Ground, Guarded, Run, Stamp};
 use rustix::io::Errno;
 use std::fs::Metadata;
-use std::io::{self, IoSlice};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -132,41 +132,15 @@ impl Ground for ClosedFile {
     }
 }
 
+/// It is only read.
 impl Guarded for ClosedFile {
-    fn guard(&self, _: Stamp) {}
-
-    fn end_guard(&self) {}
-
     fn is_ours(&self) -> bool {
         true
-    }
-
-    fn is_uncertain(&self) -> bool {
-        false
-    }
-
-    fn false_alarm(&self) {}
-
-    fn last_stamp(&self) -> Option<Stamp> {
-        None
     }
 
     fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::Release);
         self.handles.forget(self.number);
-    }
-
-    /// It is only read.
-    fn write_all_at(&self, _: &mut [IoSlice<'_>], _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn set_length(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn reserve(&self, _: Range<u64>) -> bool {
-        false
     }
 }
 

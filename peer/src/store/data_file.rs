@@ -111,6 +111,18 @@ impl DataFile {
         Ok(())
     }
 
+    /// It is known that the file is not the archive of a folder, or is kept as one file: it does not turn.
+    pub fn stay(&self) {
+        self.turning().into_iter().for_each(TurningFile::stay);
+    }
+
+    /// Whether the byte at `offset` is in a file that has turned, or may still turn. It is moved out of the file then, and
+    /// the file is cut: its pages, which may be larger than a block, become zeroes, in a socket, too.
+    #[must_use]
+    pub fn loses(&self, offset: u64) -> bool {
+        self.turning().is_some_and(|file| file.loses(offset))
+    }
+
     /// Whether `block` is still in the file that has turned.
     #[must_use]
     pub fn is_left(&self, block: Block) -> bool {
@@ -134,6 +146,12 @@ impl DataFile {
             false => Err(io::Error::other(HostileArchive(block))),
         };
         file.move_over(block, hash, fits)
+    }
+
+    /// Gives back the room of blocks that were moved out of the file that has turned, if nobody reads it. They must be
+    /// on the disk in their new place.
+    pub fn thin(&self) {
+        self.turning().into_iter().for_each(TurningFile::thin);
     }
 
     /// Cuts the file that has turned, if nothing is left in it and nobody reads it.

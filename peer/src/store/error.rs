@@ -2,6 +2,7 @@
 
 use crate::folder::{Clash, FolderError};
 use crate::human::Name;
+use cascade_format::units::Bytes;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,7 @@ pub enum PrepareError {
     #[error(transparent)]
     Folder(FolderError),
     /// The disk is too small.
-    #[error("no space for {}: it needs {needed} more bytes, its disk has {free}; make room, or name another place with -o", .path.display())]
+    #[error("no space for {}: it needs {} more, and its disk has {}; make room, or name another place with -o", .path.display(), Bytes(*.needed), Bytes(*.free))]
     NoSpace {
         /// The target.
         path: PathBuf,

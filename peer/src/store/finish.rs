@@ -1,44 +1,99 @@
 //! Giving a complete part file its name.
 
 use super::DataFile;
+use super::part::with_ending;
+use crate::folder::rename_to_free;
 use crate::ground::Ground;
 use crate::ground::Stamp;
+use crate::limits::MAX_REPLACED_NAMES;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What became of a part file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Finished {
-    /// It has the name, and this stamp.
-    Named(Stamp),
+    /// It has the name.
+    Named {
+        /// What it looks like.
+        stamp: Stamp,
+        /// Where the file is now that had the name and was not the one that may be replaced.
+        kept: Option<PathBuf>,
+    },
     /// The part file's name did not lead to it, or it was written to meanwhile: whatever has the name now
     /// must be looked at.
     Meddled,
 }
 
 /// Renames the complete and verified `part`, whose bytes are on the disk, to `target`. The name is not on
-/// the disk before the folder is synced.
+/// the disk before the folder is synced. It takes the place of the file that looks like `old`; any other file may
+/// be the user's work of the meantime, and is kept under another name.
 ///
 /// # Errors
 /// The file system's own; the part file is still there then.
-pub fn finish(data: &DataFile, part: &Path, target: &Path) -> io::Result<Finished> {
+pub fn finish(data: &DataFile, part: &Path, target: &Path, old: Option<Stamp>) -> io::Result<Finished> {
     let Some(file) = data.file() else { return Ok(Finished::Meddled) };
     let before = Stamp::of(file)?;
     if !file.is_at(part) || !data.is_ours() {
         return Ok(Finished::Meddled);
     }
-    if let Ok(old) = fs::symlink_metadata(target)
-        && old.is_file()
+    if let Ok(there) = fs::symlink_metadata(target)
+        && Some(Stamp::from_metadata(&there)) == old
     {
         // A newer version keeps the permissions that its reader gave to the older one.
-        let _ = file.set_permissions(old.permissions());
+        let _ = file.set_permissions(there.permissions());
     }
-    fs::rename(part, target)?;
+    let kept = rename_over(part, target, old)?;
     let after = Stamp::of(file)?;
     // Between the look and the renaming, the name may have got another file.
     let named = file.is_at(target) && after.has_bytes_of(&before);
-    Ok(if named { Finished::Named(after) } else { Finished::Meddled })
+    Ok(if named { Finished::Named { stamp: after, kept } } else { Finished::Meddled })
+}
+
+/// Gives the file at `part` the name `target`. Tells where the file is that had the name and did not look like `old`.
+fn rename_over(part: &Path, target: &Path, old: Option<Stamp>) -> io::Result<Option<PathBuf>> {
+    loop {
+        let there = match fs::symlink_metadata(target) {
+            Ok(there) => there,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match rename_to_free(part, target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                result => return result.map(|()| None),
+            },
+            Err(error) => return Err(error),
+        };
+        if there.is_dir() || Some(Stamp::from_metadata(&there)) == old {
+            return fs::rename(part, target).map(|()| None);
+        }
+        let kept = keep(target)?;
+        return match fs::rename(part, target) {
+            Ok(()) => Ok(Some(kept)),
+            Err(error) => {
+                // It has its old name again, and no second one.
+                let _ = rename_to_free(&kept, target).or_else(|_| fs::remove_file(&kept));
+                Err(error)
+            }
+        };
+    }
+}
+
+/// Gives the file at `target` a second name, `NAME.replaced` or the next one that is free; where the file system knows
+/// no second names, it loses the first one.
+fn keep(target: &Path) -> io::Result<PathBuf> {
+    let first = with_ending(target, ".replaced");
+    for number in 1..=MAX_REPLACED_NAMES {
+        let name = if number == 1 { first.clone() } else { with_ending(&first, &format!(".{number}")) };
+        let kept = match fs::hard_link(target, &name) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => rename_to_free(target, &name),
+            result => result,
+        };
+        match kept {
+            Ok(()) => return Ok(name),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let full = format!("what has the name cannot be kept as {}; move it away", first.display());
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, full))
 }
 
 #[cfg(test)]
@@ -62,17 +117,73 @@ mod tests {
         let data = open();
         fs::remove_file(&part).unwrap();
         fs::write(&part, b"wrong").unwrap();
-        assert_eq!(finish(&data, &part, &target).unwrap(), Finished::Meddled);
+        assert_eq!(finish(&data, &part, &target, None).unwrap(), Finished::Meddled);
         assert!(!target.exists());
 
         let data = open();
         fs::write(&part, b"wrong").unwrap();
-        assert_eq!(finish(&data, &part, &target).unwrap(), Finished::Meddled);
+        assert_eq!(finish(&data, &part, &target, None).unwrap(), Finished::Meddled);
         assert!(!target.exists());
 
         let data = open();
-        let done = finish(&data, &part, &target).unwrap();
-        assert_eq!(done, Finished::Named(data.ground().look().unwrap()));
+        let done = finish(&data, &part, &target, None).unwrap();
+        assert_eq!(done, Finished::Named { stamp: data.ground().look().unwrap(), kept: None });
         assert_eq!(fs::read(&target).unwrap(), b"right");
+    }
+    #[test]
+    fn only_the_file_that_may_be_replaced_is_replaced_and_any_other_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let (part, target) = (at("x.part"), at("x"));
+        let name = |old: Option<Stamp>| {
+            fs::write(&part, b"right").unwrap();
+            let file = File::options().read(true).write(true).open(&part).unwrap();
+            let data = DataFile::new(file, &part, Layout::new(5, 5).unwrap());
+            data.guard(data.ground().look().unwrap());
+            match finish(&data, &part, &target, old).unwrap() {
+                Finished::Named { kept, .. } => kept,
+                Finished::Meddled => panic!("nobody has meddled"),
+            }
+        };
+        let look = || Stamp::of(&File::open(&target).unwrap()).unwrap();
+        assert_eq!(name(None), None);
+
+        fs::write(&target, b"older version").unwrap();
+        assert_eq!(name(Some(look())), None);
+        assert!(!at("x.replaced").exists(), "it was to be replaced");
+
+        fs::write(&target, b"mine").unwrap();
+        assert_eq!(name(None), Some(at("x.replaced")), "it came up meanwhile");
+        fs::write(&target, b"older").unwrap();
+        let old = look();
+        fs::remove_file(&target).unwrap();
+        fs::write(&target, b"mine, too").unwrap();
+        assert_eq!(name(Some(old)), Some(at("x.replaced.2")), "it was changed meanwhile");
+        fs::remove_file(&target).unwrap();
+        std::os::unix::fs::symlink("elsewhere", &target).unwrap();
+        assert_eq!(name(None), Some(at("x.replaced.3")));
+        assert_eq!(fs::read_link(at("x.replaced.3")).unwrap(), Path::new("elsewhere"));
+        let kept = ["x.replaced", "x.replaced.2", "x"].map(|name| fs::read(at(name)).unwrap());
+        assert_eq!(kept, [b"mine".to_vec(), b"mine, too".to_vec(), b"right".to_vec()]);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, target) = (folder.path().join("x.part"), folder.path().join("x"));
+        fs::write(&part, b"right").unwrap();
+        fs::write(&target, b"mine").unwrap();
+        let kept = with_ending(&target, ".replaced");
+        fs::write(&kept, b"1").unwrap();
+        for number in 2..=MAX_REPLACED_NAMES {
+            fs::write(with_ending(&kept, &format!(".{number}")), b"more").unwrap();
+        }
+        let error = rename_over(&part, &target, None).unwrap_err();
+        assert!(error.to_string().contains("x.replaced"), "{error}");
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
+        assert_eq!(fs::read(&part).unwrap(), b"right");
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        assert!(rename_over(&part, &folder.path().join("folder"), None).is_err(), "a folder is no file");
+        assert_eq!(fs::read(&part).unwrap(), b"right");
     }
 }

@@ -3,13 +3,11 @@
 use super::own_writes::OwnWrites;
 use super::reserve::{punch, reserve};
 use super::watch::Watch;
-use crate::ground::disk::Disk;
 use crate::ground::file::write_all_at;
-use crate::ground::{AsFile, Ground, Guarded, Run, Stamp};
+use crate::ground::{AsFile, Ground, Guarded, OnGround, Stamp};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A file, and what is known of who writes to it.
@@ -121,45 +119,9 @@ impl Guarded for GuardedFile {
     }
 }
 
-impl Ground for GuardedFile {
-    fn length(&self) -> io::Result<u64> {
-        self.file.length()
-    }
-
-    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.fill(buffer, offset)
-    }
-
-    fn is_hole(&self, range: &Range<u64>) -> bool {
-        self.file.is_hole(range)
-    }
-
-    fn will_need(&self, range: Range<u64>) {
-        self.file.will_need(range);
-    }
-
-    fn look(&self) -> io::Result<Stamp> {
-        self.file.look()
-    }
-
-    fn looks_like(&self, stamp: &Stamp) -> bool {
-        self.file.looks_like(stamp)
-    }
-
-    fn run_at(&self, offset: u64) -> Option<Run<'_>> {
-        self.file.run_at(offset)
-    }
-
-    fn sync(&self, disk: &dyn Disk) -> io::Result<()> {
-        self.file.sync(disk)
-    }
-
-    fn drop_cache(&self, disk: &dyn Disk) {
-        self.file.drop_cache(disk);
-    }
-
-    fn is_at(&self, path: &Path) -> bool {
-        self.file.is_at(path)
+impl OnGround for GuardedFile {
+    fn ground(&self) -> &impl Ground {
+        &self.file
     }
 }
 

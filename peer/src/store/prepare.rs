@@ -118,7 +118,13 @@ pub struct Preparation<'a> {
     pub update: bool,
 }
 
-impl Preparation<'_> {
+impl<'a> Preparation<'a> {
+    /// Nothing hears of its progress, and there is no earlier version.
+    #[must_use]
+    pub fn new(metafile: &'a MetafileOnDisk, records: &'a Records, cancel: &'a AtomicBool) -> Self {
+        Self { metafile, records, progress: &|_| (), cancel, from: None, update: false }
+    }
+
     /// Finds what there is of `target` and opens the file to write to. Makes no file when it fails.
     ///
     /// # Errors

@@ -28,6 +28,20 @@ pub(super) fn reserve(_: &File, _: Range<u64>) -> bool {
     false
 }
 
+/// The parts of `all` between those that are `needed`, which are in their order.
+pub(super) fn gaps(
+    all: Range<u64>,
+    needed: impl Iterator<Item = Range<u64>>,
+) -> impl Iterator<Item = Range<u64>> {
+    let mut from = all.start;
+    let gaps = needed.chain(std::iter::once(all.end..all.end)).map(move |needed| {
+        let gap = from..needed.start;
+        from = from.max(needed.end);
+        gap
+    });
+    gaps.filter(|gap| !gap.is_empty())
+}
+
 /// Gives the room of `range` of `file` back, which reads as zeroes then; pages that lie in it in part are only emptied.
 ///
 /// # Errors
@@ -52,6 +66,18 @@ pub(super) fn punch(_: &File, _: Range<u64>) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn gaps_are_all_that_is_not_needed() {
+        let found = |needed: &[(u64, u64)]| {
+            let needed = needed.iter().map(|(start, end)| *start..*end);
+            gaps(10..100, needed).map(|gap| (gap.start, gap.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[]), [(10, 100)]);
+        assert_eq!(found(&[(0, 10), (20, 30), (30, 40), (90, 100)]), [(10, 20), (40, 90)]);
+        assert_eq!(found(&[(0, 5), (5, 15), (50, 60)]), [(15, 50), (60, 100)]);
+        assert_eq!(found(&[(10, 100)]), []);
+    }
 
     #[test]
     fn room_is_taken_and_the_file_still_has_only_holes() {

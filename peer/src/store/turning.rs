@@ -5,6 +5,7 @@
 //! each block there is one place at any time, the file (its bit is set) or the folder.
 
 use super::guarded::GuardedFile;
+use super::reserve::gaps;
 use crate::folder::FolderPart;
 use crate::ground::disk::Disk;
 use crate::ground::{AsFile, Ground, Guarded, HaveMap, Run, Stamp};
@@ -33,6 +34,8 @@ pub(super) struct TurningFile<F = FolderPart> {
     /// Held while a block is moved, or begun anew.
     moving: Mutex<()>,
     is_cut: AtomicBool,
+    /// It is known that it does not turn.
+    stays: AtomicBool,
 }
 
 impl<F: Guarded> TurningFile<F> {
@@ -46,6 +49,7 @@ impl<F: Guarded> TurningFile<F> {
             turning: RwLock::default(),
             moving: Mutex::default(),
             is_cut: AtomicBool::new(false),
+            stays: AtomicBool::new(false),
         }
     }
 
@@ -135,16 +139,27 @@ impl<F: Guarded> TurningFile<F> {
         Some(self.file.write_all_at(slices, range.start))
     }
 
-    /// Gives back the room that was taken for blocks that will not come here.
+    /// Gives back the room of blocks that will not come here, or were moved. Where that cannot be done, it waits for the
+    /// cut.
     fn give_back(&self) {
-        let (layout, mut from) = (self.layout(), 0);
+        let (layout, head_len) = (self.layout(), self.head_len.get().copied().unwrap_or(0));
         let there = layout.iter().filter(|block| self.in_file.has(*block)).map(|block| layout.range(block));
-        for range in there.chain(std::iter::once(layout.length()..layout.length())) {
-            // Where that cannot be done, it waits for the cut.
-            if range.start > from && self.file.punch(from..range.start).is_err() {
-                return;
-            }
-            from = range.end;
+        let _ = gaps(head_len..layout.length(), there).try_for_each(|gap| self.file.punch(gap));
+    }
+
+    /// Whether nobody reads blocks that are not in the file any more.
+    fn is_free(&self) -> bool {
+        fence(Ordering::SeqCst);
+        // Whoever takes it from now on sees which blocks are in the folder.
+        Arc::strong_count(&self.file) == 1 && !self.is_cut.load(Ordering::Acquire)
+    }
+
+    /// Gives back the room of blocks that were moved, if nobody reads the file. They must be on the disk in their new
+    /// place.
+    pub(super) fn thin(&self) {
+        let _nobody_moves = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.folder().is_some() && self.is_free() {
+            self.give_back();
         }
     }
 
@@ -185,6 +200,19 @@ impl<F: Guarded> TurningFile<F> {
         self.folder().is_some() && !self.is_cut.load(Ordering::Acquire)
     }
 
+    /// See [`super::DataFile::stay`].
+    pub(super) fn stay(&self) {
+        self.stays.store(true, Ordering::Release);
+    }
+
+    /// See [`super::DataFile::loses`].
+    pub(super) fn loses(&self, offset: u64) -> bool {
+        match self.folder() {
+            Some(_) => self.place(offset).0,
+            None => !self.stays.load(Ordering::Acquire),
+        }
+    }
+
     /// Moves a verified block out of the file that has turned, if it is there, and if it `fits`. `false`: it has not this
     /// hash, and stays.
     pub(super) fn move_over(
@@ -208,9 +236,7 @@ impl<F: Guarded> TurningFile<F> {
         let Some(head_len) = self.head_len.get().filter(|_| self.folder_alone().is_some()) else {
             return Ok(());
         };
-        fence(Ordering::SeqCst);
-        // Whoever takes it from now on sees that everything is in the folder.
-        if Arc::strong_count(&self.file) == 1 && !self.is_cut.load(Ordering::Acquire) {
+        if self.is_free() {
             self.file.end_guard();
             self.file.set_length(*head_len)?;
             self.is_cut.store(true, Ordering::Release);

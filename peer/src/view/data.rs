@@ -6,159 +6,161 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A peer at one moment.
+/// The state of a peer at one moment.
 ///
 /// A rate is measured between two looks, and averaged over the last 3 s where somebody looks often. At the first look,
 /// and after a long time without one, it is the mean since the look before, or since the beginning.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// Its files, in the order in which they were begun.
+    /// Its files, in the order in which they were started.
     pub files: Vec<FileView>,
-    /// Files of a served folder that are served, too, and that nobody has asked for lately. They are not in the list.
+    /// The number of files of a served folder that no client has requested lately. They are served, too, but are not in
+    /// `files`.
     pub files_asleep: u64,
-    /// Bytes that the sockets of other peers have taken: blocks, their headers, and messages.
+    /// Bytes that have left for other peers: blocks, their headers, and messages.
     pub bytes_given: u64,
-    /// Bytes that have come over the links of downloads.
+    /// Bytes that have arrived over the links of downloads.
     pub bytes_received: u64,
-    /// Bytes a second that are given, lately.
+    /// Bytes a second that leave at present.
     pub up_rate: f64,
-    /// Bytes a second that are received, lately.
+    /// Bytes a second that arrive at present.
     pub down_rate: f64,
-    /// Connections of clients that are open: of all files, and of those that have asked for none yet.
+    /// The number of open connections from clients, of all files; clients that have requested nothing yet count, too.
     pub clients: u64,
-    /// How long the peer has run.
+    /// How long the peer has been running.
     pub uptime: Duration,
 }
 
-/// One file.
+/// The state of one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileView {
-    /// Its name in the swarm.
+    /// Its cascade hash.
     pub hash: CascadeHash,
-    /// The name of its data here. Somebody else may have chosen it: show it as text, made fit for where it is shown.
+    /// The name of its data here. It may come from a link, so another person may have chosen it: escape it before you
+    /// show it.
     pub name: String,
     /// Length of the data in bytes; 0 while its `.cascade` file is fetched.
     pub length: u64,
-    /// Length of a block in bytes, of the last one at most; 0 while its `.cascade` file is fetched.
-    pub block_length: u64,
+    /// Length of a block in bytes (the last block may be shorter); 0 while its `.cascade` file is fetched.
+    pub block_size: u64,
     /// Number of its blocks; 0 while its `.cascade` file is fetched.
     pub blocks: u64,
     /// The blocks that are verified and on the disk.
     pub have: BlockSet,
-    /// What is done with it.
+    /// What the peer is doing with it.
     pub state: FileState,
-    /// How long it has been there.
+    /// How long the peer has had it in this run.
     pub age: Duration,
-    /// Its download, while there is one. It is put together when somebody has looked: it may be up to
-    /// [`LOOK_INTERVAL`](super::LOOK_INTERVAL) older than the rest, and older at the first look after a long time;
-    /// [`Watch::fresh`](super::Watch::fresh) waits for a new one.
+    /// Its download, if there is one. A session collects this part only on request: it may be up to
+    /// [`LOOK_INTERVAL`](super::LOOK_INTERVAL) older than the rest, and older still if nobody has looked for a long
+    /// time. [`Watch::fresh`](super::Watch::fresh) waits for a new one.
     pub download: Option<Arc<DownloadView>>,
-    /// Peers that were given something of it, or have asked for news of it: at most
-    /// [`MAX_RECEIVERS_SEEN`](super::MAX_RECEIVERS_SEEN), first those that hold a connection.
+    /// Peers that were given blocks of it, or have asked for news of it. There are at most
+    /// [`MAX_RECEIVERS_SEEN`](super::MAX_RECEIVERS_SEEN) of them; those that are connected come first.
     pub receivers: Vec<ReceiverView>,
-    /// The number of all receivers.
+    /// The number of all such peers.
     pub receivers_known: usize,
-    /// The number of those that were given something.
+    /// The number of those that were given bytes of its blocks.
     pub receivers_given: usize,
     /// Bytes of its blocks that were given to others.
     pub bytes_given: u64,
-    /// The same in lengths of the file.
+    /// `bytes_given` divided by the length of the file.
     pub copies_given: f64,
     /// Bytes that have come over the links of its download.
     pub bytes_received: u64,
 }
 
-/// What is done with a file.
+/// What a peer is doing with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileState {
-    /// Its `.cascade` file is fetched from other peers, or waited for.
+    /// Its `.cascade` file is fetched from other peers, or no peer has it yet.
     Fetching {
         /// Bytes of the `.cascade` file that are there.
         done: u64,
         /// Of how many, as somebody has said.
         total: Option<u64>,
     },
-    /// What is there is looked at.
+    /// The data that is there is being checked.
     Checking {
         /// Bytes that were read.
         done: u64,
         /// Bytes to be read, at most.
         total: u64,
     },
-    /// It is downloaded; what has arrived is served, if the peer listens.
+    /// It is being downloaded. The blocks that have arrived are served, if the peer listens.
     Downloading,
-    /// It is served, with all blocks that there are.
+    /// It is being served.
     Seeding,
 }
 
-/// A download at one moment.
+/// The state of a download at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DownloadView {
     /// Verified bytes, those of earlier runs included.
     pub bytes_done: u64,
-    /// Bytes a second that arrive, lately.
+    /// Bytes a second that arrive at present.
     pub rate: f64,
-    /// What is left takes this long at that rate; `None` while nothing arrives.
+    /// The time that the missing bytes will take at this rate; `None` while nothing arrives.
     pub time_left: Option<Duration>,
-    /// The numbers of the blocks that are asked for and have not come, in order.
+    /// The numbers of the blocks that are in flight, in order.
     pub in_flight: Vec<u64>,
-    /// Of each block, how many of the linked leechers that tell what they have, have it: 255 stands for that many and
-    /// more. Empty while none of them has told of a block.
+    /// For each block, the number of linked leechers that have told that they have it; 255 stands for 255 or more.
+    /// Empty until one of them has told of a block.
     pub holders: Vec<u8>,
-    /// Linked peers that have told that they have every block; they are not counted in `holders`.
+    /// The number of linked peers that have told that they have every block. They are not counted in `holders`.
     pub seeders: usize,
-    /// Connections to other peers, over which blocks are asked for; the oldest first.
+    /// The links of the download, the oldest first.
     pub links: Vec<LinkView>,
-    /// Addresses of other peers that are known.
+    /// The number of known peers.
     pub known_peers: usize,
 }
 
-/// A connection over which blocks are asked for.
+/// The state of a link.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinkView {
     /// Where the other peer listens.
     pub addr: SocketAddr,
-    /// What is under way.
+    /// What the link is doing.
     pub role: Role,
-    /// Bytes a second that come over it while blocks are asked for; 0 while none are.
+    /// Bytes a second that arrive over it while blocks are in flight; 0 while none are.
     pub rate: f64,
     /// Bytes of verified blocks that came over it.
     pub bytes: u64,
-    /// Blocks that are asked for over it.
+    /// The number of blocks in flight on it.
     pub in_flight: usize,
     /// Whether the other peer has shown that it knows the swarm extension.
     pub extension: bool,
-    /// Blocks that the other peer has, as it has told; `None`: it does not tell.
-    pub blocks_had: Option<u64>,
+    /// The number of blocks that the other peer has told that it has; `None` if it does not tell.
+    pub blocks_done: Option<u64>,
 }
 
 pub use cascade_swarm::ask::Role;
 
-/// A peer that this one gives blocks to: a host, and the port that it listens on if it tells one. Clients of version 1
-/// behind one address cannot be told apart and are one receiver.
+/// A peer to which this one gives blocks. Receivers are distinguished by their host, and by the port on which they
+/// listen if they tell it. So all version 1 clients behind one address count as one receiver.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReceiverView {
     /// Its host.
     pub ip: IpAddr,
-    /// The port that it listens on; `None`: it does not listen, or does not tell.
+    /// The port on which it listens; `None` if it does not listen, or does not tell.
     pub port: Option<u16>,
     /// Whether it has shown that it knows the swarm extension.
     pub extension: bool,
-    /// Blocks that it has at least, as it told last, whoever gave them: exact where it has none or all, and else to a
-    /// 254th of the file. `None`: it does not tell, and what it got from others is not known.
-    pub blocks_had: Option<u64>,
-    /// Whether it has every block; `None`: it does not tell.
+    /// The number of blocks that it had at least when it told last, including blocks from other peers. It is exact for
+    /// none and all, and otherwise rounded down to a 254th of the file. `None` if it does not tell.
+    pub blocks_done: Option<u64>,
+    /// Whether it has every block; `None` if it does not tell.
     pub complete: Option<bool>,
     /// Bytes of blocks that this peer has given it.
     pub bytes_given: u64,
-    /// Bytes a second that it is given, lately.
+    /// Bytes a second that it is given at present.
     pub rate: f64,
-    /// Whether it holds a connection.
+    /// Whether it is connected.
     pub active: bool,
-    /// How long ago it came.
+    /// The time since it came.
     pub first_seen: Duration,
-    /// How long ago it held a connection; zero while it does.
+    /// The time since it was last connected; zero while it is.
     pub last_seen: Duration,
-    /// How long ago it told first that it has every block.
+    /// The time since it first told that it has every block; `None` if it has not told this.
     pub completed: Option<Duration>,
 }

@@ -237,7 +237,7 @@ impl SeenFile {
             hash: self.hash,
             name: self.name.clone(),
             length,
-            block_length: layout.map_or(0, |layout| layout.block_size()),
+            block_size: layout.map_or(0, |layout| layout.block_size()),
             blocks,
             have: shared.map_or_else(|| BlockSet::none(blocks), |shared| BlockSet::of(shared.have())),
             state: *self.state.lock().unwrap_or_else(PoisonError::into_inner),
@@ -254,13 +254,13 @@ impl SeenFile {
 }
 
 fn receiver(seen: &SeenReceiver, blocks: u64) -> ReceiverView {
-    let blocks_had = seen.told.map(|told| told.blocks(blocks));
+    let blocks_done = seen.told.map(|told| told.blocks(blocks));
     ReceiverView {
         ip: seen.ip,
         port: seen.port,
         extension: seen.extension,
-        blocks_had,
-        complete: blocks_had.map(|had| had == blocks),
+        blocks_done,
+        complete: blocks_done.map(|had| had == blocks),
         bytes_given: seen.bytes,
         rate: seen.rate,
         active: seen.active,

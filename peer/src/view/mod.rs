@@ -1,8 +1,8 @@
 //! What a running peer does at one moment, as plain data: for a terminal, a web page, a metric.
 //!
-//! [`Peer::view`](crate::Peer::view) takes a [`View`] at any time, and [`Peer::watch`](crate::Peer::watch) gives a
-//! handle that does so from any thread. Nothing is kept up for those who do not look: what has one owner in a session
-//! is put together by the session when somebody has asked, and all else is read from counters.
+//! [`Peer::view`](crate::Peer::view) returns a [`View`] at any time, and [`Peer::watch`](crate::Peer::watch) returns a
+//! handle that does so from any thread. Without a caller this costs nothing: a session collects its part of the view only
+//! on request, and everything else is read from counters that exist anyway.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -24,8 +24,8 @@ pub use watch::Watch;
 
 use std::time::Duration;
 
-/// A download is looked at this often at most, however many look.
+/// The shortest time between two looks at a download, however many callers look.
 pub const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// [`Watch::fresh`] waits this long for a session that is busy.
+/// The longest time that [`Watch::fresh`] waits for a busy session.
 pub const LOOK_TIMEOUT: Duration = Duration::from_millis(500);

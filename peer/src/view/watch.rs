@@ -8,8 +8,7 @@ use crate::clock;
 use crate::serve::ServeStats;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Looks at a peer, from any thread. Handles are cheap to clone; what they show is of the peer that they came from, also
-/// after its end.
+/// A handle to look at a peer from any thread. It is cheap to clone, and it still works after the peer has ended.
 #[derive(Debug, Clone)]
 pub struct Watch {
     files: Arc<Files>,
@@ -34,7 +33,7 @@ impl Watch {
         let _ = self.served.set(Arc::clone(stats));
     }
 
-    /// What the peer does at this moment. It never waits.
+    /// The state of the peer at this moment. The call never waits.
     #[must_use]
     pub fn view(&self) -> View {
         let uptime = clock::now().saturating_duration_since(self.files.start());
@@ -55,7 +54,8 @@ impl Watch {
         }
     }
 
-    /// Waits until a receiver of any file comes, or has come since this was called last. One waits at a time.
+    /// Waits for a new receiver of any file, or returns at once if one has come since the last call. Only one task may
+    /// wait at a time.
     pub async fn receiver_came(&self) {
         self.files.receiver_came().await;
     }
@@ -67,8 +67,9 @@ impl Watch {
         (self.files.received(), self.served.get().map_or(0, |served| served.bytes_sent()))
     }
 
-    /// The same as [`Watch::view`], after every download has shown how it stands now. Waits for one that is busy for
-    /// [`LOOK_TIMEOUT`](super::LOOK_TIMEOUT) at most. Must be called within a Tokio runtime with time enabled.
+    /// As [`Watch::view`], after every download has updated its part. It waits at most
+    /// [`LOOK_TIMEOUT`](super::LOOK_TIMEOUT) for a busy download. It must be called within a Tokio runtime with time
+    /// enabled.
     pub async fn fresh(&self) -> View {
         let asked: Vec<_> = self.files.list().iter().filter_map(|file| file.ask()).collect();
         let shown = async {

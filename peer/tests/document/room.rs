@@ -13,7 +13,7 @@ fn report() -> Report {
         goodbye: false,
         seeder: false,
         v4_only: false,
-        progress: Progress { had: 1, blocks: 2, received: 8, given: 0 },
+        progress: Progress { blocks_done: 1, blocks: 2, received: 8, given: 0 },
         program: Program::of("cascade 0.1.0"),
         name: PeerName::of("lab-07"),
     }

@@ -44,7 +44,7 @@ pub fn draw(outcome: &Outcome) -> String {
         },
         spans: spans(outcome),
         moments: outcome.readings.iter().map(moment).collect(),
-        scale_name: "blocks held".to_owned(),
+        scale_name: "blocks done".to_owned(),
         chart: Chart {
             title: "capacity in use (downlinks: of those who are not complete)".to_owned(),
             most: 1.0,

@@ -9,7 +9,8 @@ use cascade_format::peer_wire::Status;
 /// What the driver must do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Connect to `addr`; then [`Plan::handle_connected`](super::Plan::handle_connected), or [`Plan::handle_closed`](super::Plan::handle_closed).
+    /// Connect to `addr`. Afterwards call [`Plan::handle_connected`](super::Plan::handle_connected) or
+    /// [`Plan::handle_closed`](super::Plan::handle_closed).
     Connect {
         /// Name of the new link.
         link: LinkId,
@@ -18,34 +19,35 @@ pub enum Action {
         /// Whether its requests may show the extension's marker.
         marked: bool,
     },
-    /// Ask for these blocks, in this order, in as few system calls as possible; as soon as the link is made, if it
-    /// is not made yet.
+    /// Request these blocks, in this order and with as few system calls as possible. If the link is still being made,
+    /// request them as soon as it is made.
     Request {
         /// On which link.
         link: LinkId,
         /// What to ask for.
         blocks: Vec<Block>,
     },
-    /// Ask for news alone. Only a peer that has shown that it knows the extension is asked so.
+    /// Send a question for news. Such a question goes only to a peer that has shown that it knows the extension.
     Poll {
         /// On which link.
         link: LinkId,
     },
-    /// Ask for a block that does not exist: a peer that answers speaks the protocol.
+    /// Request a block that does not exist, to find out whether the peer speaks the protocol.
     Probe {
         /// On which link.
         link: LinkId,
     },
-    /// Forbid the link to write this block any more, at once, and answer with
-    /// [`Plan::handle_revoked`](super::Plan::handle_revoked) before anything else.
+    /// Forbid the link at once to write this block. Call [`Plan::handle_revoked`](super::Plan::handle_revoked) before
+    /// any other method.
     Revoke {
         /// The link that was asked for the block.
         link: LinkId,
         /// The block.
         block: Block,
     },
-    /// Close the link, but not before it was asked for something, if the connection was made: some of the field's
-    /// programs die of that. [`Plan::handle_closed`](super::Plan::handle_closed) is not needed any more and ignored.
+    /// Close the link. If the connection was made, send a request over it first: some other programs crash when a
+    /// connection closes without one. [`Plan::handle_closed`](super::Plan::handle_closed) need not be called for this
+    /// link, and has no effect.
     Close {
         /// Which link.
         link: LinkId,
@@ -55,13 +57,13 @@ pub enum Action {
 /// What became of a requested block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has the right hash, is at its place, and is published in the have map.
+    /// The block has the right hash, is written at its place, and is published in the have map.
     Verified(Block),
-    /// It has another hash.
+    /// The block has a wrong hash.
     Corrupt(Block),
-    /// It arrived after the link was forbidden to write it.
+    /// The block arrived after the link was forbidden to write it.
     Discarded(Block),
-    /// The peer answered with a status other than 0.
+    /// The peer answered the request for this block with a status other than 0.
     Refused(Block, Status),
     /// The answer to [`Action::Poll`] or [`Action::Probe`] has ended.
     Told,
@@ -72,16 +74,16 @@ pub enum Outcome {
 pub enum Ended {
     /// The connection could not be made.
     Unreachable,
-    /// No way leads to the address from this machine, as to IPv6 addresses from many: nothing was sent.
+    /// This machine has no route to the address (many machines have none for IPv6), so nothing was sent.
     NoWay,
-    /// Between two answers. Some peers close after each: that is no fault.
+    /// The peer closed the connection between two answers. Some programs close after each answer; this is no failure.
     Between,
-    /// In the middle of an answer, or by a reset.
+    /// The connection ended in the middle of an answer, or was reset.
     Cut,
-    /// In the middle of a message with this status: what it says counts all the same.
+    /// The connection ended in the middle of a message with this status. The status counts all the same.
     Refused(Status),
-    /// The peer sent what no peer may send.
+    /// The peer sent something that no honest peer sends.
     Lied,
-    /// It leads to this peer itself.
+    /// The address belongs to this peer itself.
     Own,
 }

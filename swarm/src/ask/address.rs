@@ -1,12 +1,12 @@
-//! Which addresses are worth a connection. A list costs a liar nothing, and a connection of ours is something that
-//! happens to the machine at the address.
+//! Which addresses this peer connects to. A liar can put any address on a list at no cost, and the machine at that address
+//! would have to bear our connections.
 
 use cascade_format::PeerAddr;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether a peer may listen there at all: no port 0, none of the addresses that stand for nobody or for
-/// everybody. `ours` is an address of this machine: IPv4 link-local ones mean something only where it has one too; those
-/// of IPv6 mean nothing without an interface, which no list can name.
+/// Whether a peer may listen at `addr`: the port is not 0, and the address belongs to a single host. `ours` is an
+/// address of this machine. An IPv4 link-local address counts only if this machine has one, too; an IPv6 link-local
+/// address never counts, because it needs an interface, which a list cannot name.
 #[must_use]
 pub fn is_somewhere(addr: PeerAddr, ours: Option<Ipv4Addr>) -> bool {
     let near = match addr.ip() {
@@ -19,9 +19,10 @@ pub fn is_somewhere(addr: PeerAddr, ours: Option<Ipv4Addr>) -> bool {
     addr.is_somewhere() && near
 }
 
-/// Whether `addr` is worth a connection when a peer or tracker at `teller` tells of it, which we speak to from `ours`.
-/// Only a program on this machine knows anything of its loopback addresses: others would make us connect to our own
-/// services. Private addresses are taken from all: a laboratory behind one router may have its tracker outside.
+/// Whether to connect to `addr`, of which a peer or tracker at `teller` has told us over a connection from `ours`. A
+/// loopback address is used only if a program on this machine has told it: otherwise a stranger could make this peer
+/// connect to local services. Private addresses are always used, because the tracker may be outside the router of a
+/// site.
 #[must_use]
 pub fn may_be_told(addr: PeerAddr, teller: IpAddr, ours: IpAddr) -> bool {
     let here = teller.is_loopback() || teller == ours;
@@ -35,8 +36,8 @@ pub fn may_be_told(addr: PeerAddr, teller: IpAddr, ours: IpAddr) -> bool {
 /// The nearness of what is reached from one machine alone.
 const MACHINE: u8 = 2;
 
-/// 0 for the world, 1 for a private network, 2 for one machine. Nobody knows addresses nearer than its own:
-/// what a stranger tells of this machine, or of this network, is a way to make us knock there.
+/// How far an address reaches: 0 in the internet, 1 in a private network, 2 on one machine. An address that is nearer
+/// than its teller is suspect: by telling it, a stranger could make this peer connect to this machine or its network.
 #[must_use]
 pub fn nearness(ip: IpAddr) -> u8 {
     match ip {
@@ -51,9 +52,9 @@ pub fn nearness(ip: IpAddr) -> u8 {
     }
 }
 
-/// The host of an address, for bounds on what one host may do, and how often it is tried: a host with an IPv6 address
-/// has all 2^64 addresses of its network. An address in which an IPv4 address is embedded belongs to the host of that
-/// one.
+/// The host that an address counts for, in the bounds on what one host may do and on how often a host is tried. An IPv6
+/// address counts for its /64 network, because one machine can use all 2^64 addresses of it. An address in which an
+/// IPv4 address is embedded counts for that one.
 #[must_use]
 pub fn host(ip: IpAddr) -> IpAddr {
     match ip {
@@ -66,8 +67,8 @@ pub fn host(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// The same for a peer that is seen from `ours`: the machines of this machine's own network are hosts of their own, as they are
-/// in IPv4.
+/// As [`host`], but in the network of `ours`, an address of this machine, each IPv6 address is a host of its own, as in
+/// an IPv4 network.
 #[must_use]
 pub fn host_near(ip: IpAddr, ours: IpAddr) -> IpAddr {
     let is_near = ip.is_ipv6() && host(ip) == host(ours);

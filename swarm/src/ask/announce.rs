@@ -8,13 +8,13 @@ use core::time::Duration;
 pub mod rounds;
 pub mod tell;
 
-/// Peers subscribe again after this.
+/// The time between two subscriptions.
 pub const SUBSCRIBE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Peers ask for a fresh list after this.
+/// The time between two requests for a list.
 pub const LIST_INTERVAL: Duration = Duration::from_secs(300);
 
-/// A list is not asked for sooner than this after the last.
+/// The shortest time between two requests for a list, which is used while the download wants more peers.
 pub const MIN_LIST_INTERVAL: Duration = Duration::from_secs(30);
 
 /// First wait after a tracker could not be reached; it doubles up to [`MAX_RETRY`], or after refusals up to
@@ -29,9 +29,9 @@ const MAX_RETRY: Duration = Duration::from_secs(60);
 pub enum Reply {
     /// A list.
     List(Listed),
-    /// No list, and a reason that may last.
+    /// A refusal, whose reason may last.
     Refused,
-    /// Nothing that makes sense, or nothing at all.
+    /// No answer, or one that cannot be parsed.
     Unreachable,
 }
 
@@ -40,14 +40,15 @@ pub enum Reply {
 pub struct Listed {
     /// Number of peers in it.
     pub peers: usize,
-    /// When those in it subscribed that did so first and last, by the tracker's clock in seconds.
+    /// The earliest and the latest subscription of the peers in the list, in seconds by the tracker's clock.
     pub subscribed: Option<(u32, u32)>,
 }
 
 /// The conversation with one tracker about one file.
 ///
-/// A tracker that was started again knows nobody, and does not say so. A peer is not in its own list, so what
-/// shows it is that the others are gone, or that all of them have subscribed since.
+/// A tracker that was restarted has lost its registrations, and does not say so. A peer is not in the lists that it gets.
+/// So it concludes from the other peers that the tracker was restarted: they are gone, or all of them have subscribed
+/// since.
 #[derive(Debug)]
 pub struct Announce {
     /// Whether this peer serves, and so registers.
@@ -63,15 +64,16 @@ pub struct Announce {
 }
 
 impl Announce {
-    /// Both are due at once. A peer that does not serve (`register` false) only lists.
+    /// A conversation whose subscription and list are both due at once. A peer that does not serve (`register` is
+    /// false) never subscribes; it only asks for lists.
     #[must_use]
     pub fn new(register: bool) -> Self {
         let (subscribe_at, list_at) = (Time::ZERO, Time::ZERO);
         Self { register, subscribe_at, list_at, asked: false, failures: 0, others: false, latest: None }
     }
 
-    /// What to ask now, if anything; [`Announce::handle_answer`] must follow. `hungry`: the download
-    /// could use more peers than it has.
+    /// What to ask the tracker now, if anything. Call [`Announce::handle_answer`] afterwards. `hungry` says whether the
+    /// download could use more peers than it has.
     pub fn poll(&mut self, now: Time, hungry: bool) -> Option<Command> {
         if self.asked || now < self.due(hungry) {
             return None;
@@ -92,7 +94,7 @@ impl Announce {
         self.failures > 0
     }
 
-    /// What became of `command`.
+    /// Takes in the answer to `command`.
     pub fn handle_answer(&mut self, now: Time, command: Command, reply: Reply) {
         self.asked = false;
         match reply {
@@ -140,7 +142,7 @@ impl Announce {
         gone || all_since
     }
 
-    /// When [`Announce::poll`] has something to ask; while an answer is owed, never.
+    /// When [`Announce::poll`] has the next question; `None` while an answer has not arrived.
     #[must_use]
     pub fn next_wakeup(&self, hungry: bool) -> Option<Time> {
         (!self.asked).then(|| self.due(hungry))

@@ -26,13 +26,13 @@ use core::ops::Range;
 pub struct Config {
     /// The order of blocks.
     pub order: Order,
-    /// Links at once.
+    /// The most links at the same time.
     pub max_links: usize,
-    /// What the decisions weigh.
+    /// The tuned constants by which it decides.
     pub tuning: &'static Tuning,
 }
 
-/// The download of one file. It hands what happens to its parts, and what they want done to the driver.
+/// The download of one file as a state machine: it takes in what happened and returns what the driver must do.
 pub struct Plan {
     known: Known,
     assignment: Assignment,
@@ -44,7 +44,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan for the blocks of `layout` that are not in `have`.
+    /// A plan to download the blocks of `layout` that are not in `have`.
     #[must_use]
     pub fn new(layout: Layout, have: &Have, config: Config, random: Random) -> Self {
         let Config { order, max_links, tuning } = config;
@@ -64,19 +64,19 @@ impl Plan {
         self.known.blocks.is_complete()
     }
 
-    /// Peers that were heard of, by any way.
+    /// Addresses of peers became known from `source`.
     pub fn handle_peers(&mut self, now: Time, source: Source, addrs: &[PeerAddr]) {
         self.known.changed = true;
         self.known.peers.hear(now, source, addrs);
     }
 
-    /// Hosts that have asked this peer for blocks, and do not tell where they listen.
+    /// These hosts have requested blocks from this peer, and have not told where they listen.
     pub fn handle_askers(&mut self, now: Time, hosts: &[IpAddr]) {
         self.known.changed = true;
         self.known.peers.hear_hosts(now, hosts);
     }
 
-    /// The link is made.
+    /// The link is connected.
     pub fn handle_connected(&mut self, now: Time, link: LinkId) {
         self.known.changed = true;
         self.known.links.connect(now, link);
@@ -86,19 +86,19 @@ impl Plan {
         }
     }
 
-    /// The peer of the link has shown that it knows the extension, and tells `items`. Call this before
+    /// The peer of the link has told `items`, and so has shown that it knows the extension. Call this before
     /// [`Plan::handle_received`] with the outcomes of the same answer.
     pub fn handle_news(&mut self, now: Time, link: LinkId, items: &[Item]) {
         self.actions.extend(news::take_in(&mut self.known, now, link, items));
     }
 
-    /// `bytes` arrived on the link, and with them became of the blocks what `outcomes` says, in the
-    /// order in which they were requested.
+    /// `bytes` arrived on the link. `outcomes` says what became of the blocks that they completed, in the order of the
+    /// requests.
     pub fn handle_received(&mut self, now: Time, link: LinkId, bytes: u64, outcomes: &[Outcome]) {
         self.actions.extend(self.answers.received(&mut self.known, now, link, bytes, outcomes));
     }
 
-    /// The link has ended, and everything that arrived on it has been told.
+    /// The link has ended, and everything that arrived on it has been passed to the plan.
     pub fn handle_closed(&mut self, now: Time, link: LinkId, ended: Ended) {
         if ended == Ended::NoWay {
             self.connecting.unpay(&self.known, now, link);
@@ -106,13 +106,14 @@ impl Plan {
         self.actions.extend(self.answers.closed(&mut self.known, now, link, ended));
     }
 
-    /// Links have more to bring than this peer takes: it keeps within a limit of its own. To be told again as long
-    /// as it is so.
+    /// The links could deliver more than this peer takes, because the user has limited its speed. Call this again as
+    /// long as it is so.
     pub fn handle_held_up(&mut self, now: Time) {
         self.known.flow.held_up(now);
     }
 
-    /// Whether the driver was in time to forbid the block to the link.
+    /// Answers [`Action::Revoke`]: `in_time` says whether the link was forbidden to write the block before it had
+    /// completed it.
     pub fn handle_revoked(&mut self, now: Time, link: LinkId, block: Block, in_time: bool) {
         let known = &mut self.known;
         known.changed = true;
@@ -130,8 +131,8 @@ impl Plan {
         }
     }
 
-    /// The file holds the blocks of `have` and no others, whatever was told before: the disk has lost some, or
-    /// somebody else has changed it. The driver has ended every link, through no fault of its peer.
+    /// The file now has the blocks of `have` and no others, because the disk has lost some or another program has
+    /// changed the file. The driver has ended every link; the peers are not blamed for this.
     pub fn restart(&mut self, have: &Have) {
         for link in self.known.links.ids().collect::<Vec<_>>() {
             self.known.close(link);
@@ -142,13 +143,14 @@ impl Plan {
         self.known.changed = true;
     }
 
-    /// From now on these blocks are asked for before all others: they tell what the rest is. `at_once`: and perhaps that
-    /// much of it is not needed, so a peer is asked for nothing else before.
+    /// From now on, requests these blocks before all others, because they tell what the other blocks are. With
+    /// `at_once`, no peer is asked for any other block before, because parts of the rest may turn out not to be needed.
     pub fn want_first(&mut self, blocks: Range<u64>, at_once: bool) {
         self.assignment.want_first(blocks, at_once);
     }
 
-    /// The next thing to do. Call it after every `handle_*` and at [`Plan::next_wakeup`], until `None`.
+    /// The next thing that the driver must do. Call it after every `handle_*` method and at the time of
+    /// [`Plan::next_wakeup`], until it returns `None`.
     pub fn poll_action(&mut self, now: Time) -> Option<Action> {
         if self.actions.is_empty() && !self.assignment.is_taking() {
             self.decide(now);
@@ -194,7 +196,7 @@ impl Plan {
         }
     }
 
-    /// When to poll again if nothing happens before.
+    /// When to call [`Plan::poll_action`] if nothing happens before.
     #[must_use]
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         if self.is_complete() {
@@ -216,31 +218,32 @@ impl Plan {
         [links, peers, connecting, starving, endgame, wrong].into_iter().flatten().min()
     }
 
-    /// Offered blocks that the link's peer has told of so far, modulo 2³²; its next requests say so.
+    /// The number of offered blocks that the link's peer has told of so far, modulo 2³². The next requests on the link
+    /// carry it.
     #[must_use]
     pub fn offers_seen(&self, link: LinkId) -> u32 {
         let told = self.known.links.get(link).and_then(|state| state.told.as_ref());
         told.map_or(0, |told| told.offers_seen)
     }
 
-    /// The next wrong block that was not told yet.
+    /// The next wrong block that has not been reported yet.
     pub fn poll_wrong(&mut self) -> Option<WrongBlock> {
         self.answers.wrong.poll()
     }
 
-    /// Why the download cannot be completed, if that is so: nobody gives what is left as it should be.
+    /// Why the download cannot be completed, if it cannot: the blocks that are left have come wrong too often.
     #[must_use]
     pub fn given_up(&self) -> Option<&GivenUp> {
         self.answers.wrong.given_up()
     }
 
-    /// What has been done so far.
+    /// The sums over the download so far.
     #[must_use]
     pub fn totals(&self) -> &Totals {
         self.answers.totals()
     }
 
-    /// Links to peers that have given something, or may soon.
+    /// The number of links to peers that have given something, or may soon.
     #[must_use]
     pub fn useful(&self, now: Time) -> usize {
         let useful = |link: &Link| {
@@ -256,26 +259,26 @@ impl Plan {
         self.useful(now) < self.known.tuning.swarm_links
     }
 
-    /// Links that are made.
+    /// The number of connected links.
     #[must_use]
     pub fn connected(&self) -> usize {
         self.known.links.connected()
     }
 
-    /// Peers that were heard of.
+    /// The number of known peers.
     #[must_use]
     pub fn known_peers(&self) -> usize {
         self.known.peers.len()
     }
 
-    /// Whether no link is made or being made, and every known peer has failed already.
+    /// Whether there is no link, no connection is being made, and every known peer has failed.
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
         let peers = &self.known.peers;
         self.known.links.len() == 0 && !peers.any_untried() && !peers.any_to_be_asked_again()
     }
 
-    /// What each peer has given, the most generous first.
+    /// What each peer has given, the largest number of bytes first.
     #[must_use]
     pub fn shares(&self) -> Vec<PeerShare> {
         self.known.peers.shares()
@@ -285,12 +288,12 @@ impl Plan {
         &self.known
     }
 
-    /// This peer is known to others by `addr`, and perhaps by one of the other family.
+    /// Sets the address by which other peers know this peer. It may be called once for each address family.
     pub fn set_own_address(&mut self, addr: PeerAddr) {
         self.known.peers.own_mut().set_known_by(addr);
     }
 
-    /// This peer listens there.
+    /// Sets where this peer listens.
     pub fn set_listening(&mut self, listening: Listening) {
         self.known.peers.own_mut().set_listening(listening);
     }

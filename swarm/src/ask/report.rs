@@ -9,7 +9,7 @@ pub struct Totals {
     pub bytes: u64,
     /// Blocks that came with a wrong hash.
     pub blocks_wrong: u64,
-    /// Bytes of whole blocks that arrived although another peer had delivered them.
+    /// Bytes of whole blocks that arrived although another peer had delivered the same block.
     pub bytes_duplicate: u64,
 }
 

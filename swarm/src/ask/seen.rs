@@ -11,13 +11,14 @@ use cascade_format::PeerAddr;
 pub enum Role {
     /// The connection is being made.
     Connecting,
-    /// Blocks are asked for, and come.
+    /// Blocks have been requested, and are arriving.
     Asking,
-    /// Blocks are asked for, and nothing has come for so long that they may be asked of others.
+    /// Blocks have been requested, but the link has made no progress for so long that other peers may be asked for
+    /// them.
     Stalled,
-    /// A question for news waits at the peer: there is nothing else to ask for.
+    /// A question for news waits at the peer; there is no block to request.
     Waiting,
-    /// Nothing is asked for.
+    /// Nothing has been requested.
     Idle,
 }
 
@@ -30,7 +31,7 @@ pub struct SeenLink {
     pub addr: PeerAddr,
     /// What is under way.
     pub role: Role,
-    /// Bytes a second while blocks came last; 0 while unknown.
+    /// Bytes a second while blocks last arrived; 0 while unknown.
     pub rate: f64,
     /// Bytes of verified blocks that came over it.
     pub bytes: u64,
@@ -38,12 +39,12 @@ pub struct SeenLink {
     pub in_flight: usize,
     /// Whether the peer has shown that it knows the extension.
     pub extension: bool,
-    /// Blocks that the peer has, as it has told; `None`: it tells nothing.
-    pub had: Option<u64>,
+    /// How many blocks the peer has, as it has told; `None` if it does not tell.
+    pub blocks_done: Option<u64>,
 }
 
 impl Plan {
-    /// Every link that is made or being made, the oldest first.
+    /// Every link that is connected or being connected, the oldest first.
     #[must_use]
     pub fn seen_links(&self, now: Time) -> Vec<SeenLink> {
         let known = self.known();
@@ -56,7 +57,7 @@ impl Plan {
             bytes: link.given(),
             in_flight: link.requests.wanted().count(),
             extension: link.told.is_some(),
-            had: link.told.as_ref().map(|told| told.part().map_or(blocks, |have| have.count())),
+            blocks_done: link.told.as_ref().map(|told| told.part().map_or(blocks, |have| have.count())),
         };
         known.links.iter().map(seen).collect()
     }
@@ -69,8 +70,8 @@ impl Plan {
         blocks
     }
 
-    /// Of each block, how many of the linked peers that tell what they have, and lack some, have it; empty while
-    /// none of them has told of a block.
+    /// For each block, the number of linked peers that have it. Counted are the peers that tell what they have and lack
+    /// at least one block. Empty until one of them has told of a block.
     #[must_use]
     pub fn holders(&self) -> &[u16] {
         self.known().rarity.holders()
@@ -148,7 +149,7 @@ mod tests {
         plan.handle_received(now, links[0], 1 << 20, &[Outcome::Verified(asked[0])]);
         let seen = plan.seen_links(now);
         let told: Vec<_> =
-            seen.iter().map(|link| (link.addr, link.extension, link.had, link.bytes)).collect();
+            seen.iter().map(|link| (link.addr, link.extension, link.blocks_done, link.bytes)).collect();
         assert_eq!(told, [(addrs[0], true, Some(8), 1 << 20), (addrs[1], true, Some(2), 0)]);
         let silent = now + Duration::from_secs(14);
         assert!(plan.seen_links(silent).iter().any(|link| link.role == Role::Stalled), "{seen:?}");

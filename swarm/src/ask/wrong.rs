@@ -21,13 +21,14 @@ const MAX_WRONG: u32 = 5;
 /// A block came with a wrong hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WrongBlock {
-    /// From whom.
+    /// The peer that sent it.
     pub addr: PeerAddr,
     /// Which block.
     pub block: Block,
-    /// How often it came wrong so far, from anybody.
+    /// How many times this block has come wrong so far, from any peer.
     pub times: u32,
-    /// After how long the same peer is asked for it again, because nobody else has it; `None`: others may have it.
+    /// After this time the same peer is asked for the block again, because no other peer has it. `None`: other peers
+    /// may have it.
     pub again: Option<Duration>,
 }
 
@@ -36,11 +37,11 @@ pub struct WrongBlock {
 pub struct GivenUp {
     /// A block that came wrong.
     pub block: Block,
-    /// How often, from anybody.
+    /// How many times it came wrong, from any peer.
     pub times: u32,
     /// The peers that sent it wrong.
     pub addrs: Vec<PeerAddr>,
-    /// Blocks that are still to get.
+    /// The number of blocks that are still missing.
     pub left: u64,
 }
 

@@ -14,7 +14,7 @@ use cascade_format::{Block, PeerAddr};
 use core::net::IpAddr;
 use core::time::Duration;
 
-/// One client's connection, as far as one file goes.
+/// What a server knows of one client's connection, for one file.
 #[derive(Debug)]
 pub struct Conversation {
     /// The client's address, if it has one.
@@ -30,19 +30,19 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// With a client at `ip` that has asked for nothing yet, on a host by [`address::host`].
+    /// A conversation with a client at `ip` that has requested nothing yet. Its host is [`address::host`] of `ip`.
     #[must_use]
     pub fn new(ip: Option<IpAddr>) -> Self {
         Self { ip, host: ip.map(address::host), subscriber: None, noted: false, waits_since: None }
     }
 
-    /// The same with a client on this host.
+    /// The same conversation, with a client that belongs to `host`.
     #[must_use]
     pub fn on_host(self, host: IpAddr) -> Self {
         Self { host: Some(host), ..self }
     }
 
-    /// As which it is told things, if it has shown the marker.
+    /// The client as a subscriber, if it has shown the marker.
     #[must_use]
     pub const fn subscriber(&self) -> Option<SubscriberId> {
         self.subscriber
@@ -65,60 +65,60 @@ pub enum Wanted {
     Block(Block),
     /// A block that it does not have.
     Missing,
-    /// News alone; only with the marker.
+    /// News without a block. Only a request with the marker asks for it.
     News,
 }
 
-/// A request whose turn it is.
+/// A request that is to be decided now.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
     /// What it asks for.
     pub wanted: Wanted,
-    /// Its marker; `None`: the client knows only version 1.
+    /// The marker of the request; `None` if it has none, so that the client counts as one of version 1.
     pub marker: Option<Marker>,
-    /// What has followed it on its connection.
+    /// What has arrived on the connection after this request.
     pub behind: Behind,
 }
 
-/// What has followed a request on its connection.
+/// What has arrived on a connection after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behind {
     /// Nothing.
     Nothing,
     /// More questions for news.
     Questions,
-    /// Something that must not wait for a question for news.
+    /// Something that must not wait until a question for news is answered.
     Requests,
 }
 
-/// The server at the moment of a request.
+/// The state of the server when it decides.
 #[derive(Clone, Copy)]
 pub struct Server<'a> {
-    /// Clients that wait for a block, of any file.
+    /// The number of clients that wait for a block, of any file.
     pub waiting: usize,
-    /// Whether the one that asks is among them.
+    /// Whether the client that sent the request is one of them.
     pub counted: bool,
-    /// Which blocks this peer has.
+    /// Whether this peer has a block.
     pub has: &'a dyn Fn(Block) -> bool,
 }
 
-/// What a request is answered with. The items, if there are some, go in front: also none at all is something to a
-/// client that does not know yet that this peer speaks the extension.
+/// How a request is answered. If there are items, they precede the answer, even if the list is empty: a client that
+/// does not know yet whether this peer speaks the extension learns it from an empty field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// The block.
+    /// Give the block.
     Give(Option<Vec<Item>>),
-    /// That the block is not there; perhaps it is there later.
+    /// Answer that the block is not here. The client may ask again later.
     Refuse(Option<Vec<Item>>),
-    /// News alone.
+    /// Answer with news alone.
     Tell(Vec<Item>),
-    /// Nothing yet: it is decided again at this time, when its subscriber is among [`Upload::take_woken`], and when
-    /// something has followed the request.
+    /// Do not answer yet. Decide again at this time, and earlier if [`Upload::take_woken`] returns the subscriber or
+    /// something has arrived after the request.
     Wait(Time),
 }
 
 impl Upload {
-    /// Decides what a request is answered with.
+    /// Decides how a request is answered.
     pub fn request(
         &mut self,
         now: Time,
@@ -142,8 +142,8 @@ impl Upload {
         }
     }
 
-    /// Whether a request that follows another one for a block is answered together with it: at once, and with nothing
-    /// in front. If not, [`Upload::request`] decides when its turn has come.
+    /// Whether a request that follows another request for a block is answered together with it, immediately and without
+    /// items. If not, call [`Upload::request`] when it is the turn of this request.
     pub fn further_request(
         &mut self,
         now: Time,
@@ -169,14 +169,14 @@ impl Upload {
         }
     }
 
-    /// The answer that carried `block` to a request with the marker is out to its last byte.
+    /// The last byte of an answer with `block`, to a request with the marker, has left.
     pub fn sent(&mut self, now: Time, conversation: &Conversation, block: Block) {
         if let Some(id) = conversation.subscriber {
             self.sent_to(now, id, block);
         }
     }
 
-    /// The connection has ended, or goes on with another file.
+    /// The connection has ended, or its client now requests another file.
     pub fn close(&mut self, now: Time, conversation: &Conversation) {
         if let Some(id) = conversation.subscriber {
             self.unsubscribe(now, id);

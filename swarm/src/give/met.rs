@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use cascade_format::PeerAddr;
 use hashbrown::HashMap;
 
-/// A peer that was met.
+/// A peer that has had a connection with this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acquaintance {
     /// Where it listens.
@@ -16,7 +16,7 @@ pub struct Acquaintance {
     pub extended: bool,
 }
 
-/// The latest of them, in the order of their first appearance.
+/// The peers that were met last, in the order of their first appearance.
 #[derive(Debug, Default)]
 pub struct Met {
     peers: VecDeque<Acquaintance>,
@@ -27,7 +27,7 @@ pub struct Met {
 }
 
 impl Met {
-    /// A peer was seen; tells whether that is new. At the bound the oldest is forgotten.
+    /// Adds a peer; returns whether it is new. When the table is full, the oldest peer is forgotten.
     pub fn insert(&mut self, peer: Acquaintance) -> bool {
         let Acquaintance { addr, extended } = peer;
         let known = self.known.get(&addr).is_some_and(|known| *known || !extended);
@@ -56,13 +56,13 @@ impl Met {
         !addr.ip().is_loopback() && ports >= MAX_MET_A_HOST
     }
 
-    /// Number of peers that ever appeared.
+    /// The number of peers that were ever added.
     #[must_use]
     pub fn end(&self) -> u64 {
         self.base + self.peers.len() as u64
     }
 
-    /// The peer with number `at`, or the oldest one that is remembered after it; with its number.
+    /// The peer that was added as number `at` or, if that is forgotten, the oldest one after it; with its number.
     #[must_use]
     pub fn get(&self, at: u64) -> Option<(u64, Acquaintance)> {
         let at = at.max(self.base);

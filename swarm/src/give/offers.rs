@@ -111,7 +111,7 @@ pub struct Offers {
 }
 
 impl Offers {
-    /// Nothing of the file is given yet.
+    /// The offers of a seeder that has given nothing yet.
     #[must_use]
     pub fn new(layout: Layout, tuning: Tuning) -> Self {
         Self {
@@ -134,7 +134,7 @@ impl Offers {
         }
     }
 
-    /// Whether subscribers should ask for what they are offered, and for nothing else.
+    /// Whether this seeder chooses: its subscribers should request only what they are offered.
     #[must_use]
     pub fn is_choosing(&self, now: Time) -> bool {
         let over = self.opens.is_some_and(|opens| now >= opens);
@@ -148,9 +148,9 @@ impl Offers {
         account.is_some_and(|account| account.offers.iter().any(|offer| offer.holds(block)))
     }
 
-    /// Whether `subscriber`, which may not know yet that this seeder chooses, should wait for an offer instead of being
-    /// given `block`: another got it or is offered it; or blocks are large, and all that come at once would get their
-    /// first one late.
+    /// Whether to refuse `block` to `subscriber`, which may not know yet that this seeder chooses. A block that is
+    /// offered to it is never refused. Any other block is refused if another subscriber was given it or is offered it,
+    /// and with large blocks in any case: otherwise all subscribers that come at once would get their first block late.
     #[must_use]
     pub fn is_premature(&self, subscriber: SubscriberId, block: Block) -> bool {
         !self.is_offered(subscriber, block) && (self.has_large_blocks() || self.given.has(block))
@@ -165,7 +165,7 @@ impl Offers {
         self.join_queue(subscriber);
     }
 
-    /// A subscriber has gone; what it was offered goes to others.
+    /// A subscriber has gone. Other subscribers get its offers.
     pub fn close(&mut self, subscriber: SubscriberId) {
         let Some(account) = self.accounts.remove(&subscriber) else { return };
         let room = self.room_for_each();
@@ -177,7 +177,7 @@ impl Offers {
         self.queues.close(account.host);
     }
 
-    /// The subscriber asks for `block`.
+    /// The subscriber has requested `block`.
     pub fn asked(&mut self, subscriber: SubscriberId, block: Block) {
         if self.is_passed_on(subscriber, block) {
             self.given.insert(block);
@@ -188,9 +188,9 @@ impl Offers {
         }
     }
 
-    /// The subscriber asks for news, having read `seen` offered blocks: what it was told and did not ask
-    /// for, it does not want. Perhaps others have it; perhaps the subscriber only thought so. So a block goes
-    /// to another subscriber once, and when that one does not want it either, it counts as given.
+    /// The subscriber asks for news, after it has read `seen` offered blocks. So it does not want the blocks that it
+    /// was told and has not requested: perhaps it has got them from other peers, perhaps it only expects to. Each of
+    /// them is offered to one more subscriber. If that one declines it, too, the block counts as given.
     pub fn declined(&mut self, now: Time, subscriber: SubscriberId, seen: u32) {
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         let host = account.host;
@@ -214,7 +214,7 @@ impl Offers {
         self.join_queue(subscriber);
     }
 
-    /// `block` has gone to the subscriber.
+    /// The subscriber has been sent `block`.
     pub fn sent(&mut self, now: Time, subscriber: SubscriberId, block: Block) {
         let fast = self.tuning.fast;
         self.sent.add(now, self.layout.len_of(block));
@@ -246,7 +246,7 @@ impl Offers {
         self.join_queue(subscriber);
     }
 
-    /// Makes offers as long as there should be more; gives the subscribers that have some to be told.
+    /// Makes the offers that are due. Returns the subscribers that have new ones to be told.
     pub fn offer(&mut self, now: Time) -> Vec<SubscriberId> {
         let mut subscribers = Vec::new();
         if !self.is_choosing(now) {
@@ -285,14 +285,14 @@ impl Offers {
         subscribers
     }
 
-    /// Whether the subscriber has offers that it was not told.
+    /// Whether the subscriber has offers of which it has not been told.
     #[must_use]
     pub fn has_untold(&self, subscriber: SubscriberId) -> bool {
         let account = self.accounts.get(&subscriber);
         account.is_some_and(|account| account.offers.back().is_some_and(|offer| offer.told.is_none()))
     }
 
-    /// What the subscriber is to be told now.
+    /// The offers to tell the subscriber now.
     pub fn tell(&mut self, now: Time, subscriber: SubscriberId) -> Vec<Run> {
         let Some(account) = self.accounts.get_mut(&subscriber) else { return Vec::new() };
         let mut runs = Vec::new();

@@ -22,8 +22,8 @@ use hashbrown::HashMap;
 
 mod news;
 
-/// Which client gets what of one file, and what clients are told of it. What a request is answered with is decided by
-/// [`Upload::request`].
+/// Decides for one file which client is given what, and what the clients are told. [`Upload::request`] decides about
+/// one request.
 #[derive(Debug)]
 pub struct Upload {
     tuning: Tuning,
@@ -61,7 +61,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// The upload of a peer that has the blocks of `have`. One that has all is a seeder and chooses.
+    /// The upload of a peer that has the blocks of `have`. If these are all blocks, it is a seeder and chooses.
     #[must_use]
     pub fn new(layout: Layout, have: &Have, tuning: Tuning) -> Self {
         let seeder = have.is_complete() && layout.blocks() > 1;
@@ -90,7 +90,7 @@ impl Upload {
         }
     }
 
-    /// The file was checked again, and holds the blocks of `have`: the conversations begin anew.
+    /// The file was checked again and has the blocks of `have`. All conversations begin anew.
     pub fn restart(&mut self, have: &Have) {
         let fresh = Self::new(self.layout, have, self.tuning);
         let before = core::mem::replace(self, fresh);
@@ -102,8 +102,8 @@ impl Upload {
         self.woken.sort_unstable();
     }
 
-    /// `block` is verified and on disk, and was not before. It is told together with those that come
-    /// soon after it, but at once where nobody waits for a block: an idle uplink is worse than a message more.
+    /// `block` is verified and on the disk since now. Subscribers are told of it together with the blocks that follow
+    /// soon. If no client waits for a block they are told at once, because an idle uplink costs more than a message.
     pub fn published(&mut self, now: Time, block: Block) {
         self.have += 1;
         self.log.push(block);
@@ -112,21 +112,23 @@ impl Upload {
         }
     }
 
-    /// This peer has met another, which listens at `addr`, and may have shown that it knows the extension.
+    /// This peer has met the peer that listens at `addr`. `extended` says whether that peer has shown that it knows the
+    /// extension.
     pub fn met(&mut self, addr: PeerAddr, extended: bool) {
         if self.met.insert(Acquaintance { addr, extended }) {
             self.wake_idle();
         }
     }
 
-    /// This peer leaves; all are told.
+    /// This peer leaves the swarm; every subscriber is told a goodbye.
     pub fn leave(&mut self) {
         self.leaving = true;
         self.wake_idle();
     }
 
-    /// This many clients wait for a block of any file. It is told along with other news; when none waits
-    /// any more, a few subscribers are told at once: the uplink is free. And all are told what has come.
+    /// Sets the number of clients that wait for a block of any file. Subscribers are told this number along with other
+    /// news. When it falls to 0, some subscribers are told at once that the uplink is free, and all are told the new
+    /// blocks.
     pub fn set_waiting(&mut self, now: Time, clients: usize) {
         let was_free = self.waiting == 0;
         self.waiting = u16::try_from(clients).unwrap_or(u16::MAX);
@@ -264,12 +266,13 @@ impl Upload {
         [offers, release, self.queue.next_wakeup()].into_iter().flatten().min()
     }
 
-    /// Looks whether time has changed something.
+    /// Does what is due by now.
     pub fn handle_time(&mut self, now: Time) {
         self.look(now);
     }
 
-    /// The peers that know the extension and were met since `at`, which is set to where the next call goes on; begin with 0.
+    /// The peers with the extension that were met since `at`. Begin with 0; the call sets `at` to where the next call
+    /// goes on.
     pub fn met_since(&self, at: &mut u64) -> Vec<PeerAddr> {
         let mut peers = Vec::new();
         while let Some((number, peer)) = self.met.get(*at) {
@@ -281,18 +284,19 @@ impl Upload {
         peers
     }
 
-    /// Hosts that have asked without the marker since `at`, which is set to where the next call goes on; begin with 0.
+    /// The hosts that have sent requests without the marker since `at`. Begin with 0; the call sets `at` to where the
+    /// next call goes on.
     pub fn askers_since(&self, at: &mut u64) -> Vec<IpAddr> {
         self.askers.since(at)
     }
 
-    /// Peers and hosts that have shown themselves so far.
+    /// The number of peers and hosts that were seen so far.
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.met.end() + self.askers.end()
     }
 
-    /// Clients that are told things.
+    /// The number of subscribers.
     #[must_use]
     pub fn subscribers(&self) -> usize {
         self.subscribers.len()

@@ -61,8 +61,10 @@ fn the_first_paint_has_data_and_a_download_fills_the_map() {
     assert!(early < 0.7 && late > early && late > 0.6, "{early} {late}");
     let label = browser.value("return document.querySelector('canvas.map').getAttribute('aria-label')");
     assert_eq!(label, format!("Blocks of film.mkv: {blocks} of {blocks} are here, 0 are in flight"));
-    browser
-        .wait("rates", "return document.querySelector('#chart').getAttribute('aria-label').includes('MB/s')");
+    browser.wait(
+        "rates",
+        "return document.querySelector('#chart').getAttribute('aria-label').includes('MiB/s')",
+    );
     drop(leecher);
     browser.wait(
         "that the connection is lost",

@@ -167,7 +167,7 @@ mod tests {
             goodbye: false,
             seeder: false,
             v4_only: false,
-            progress: Progress { had, blocks: 10, received: had, given: 0 },
+            progress: Progress { blocks_done: had, blocks: 10, received: had, given: 0 },
             program: Program::of("test 1"),
             name: PeerName::of("lab-07"),
         }

@@ -1,6 +1,7 @@
 //! The thread that does what the courier says.
 
-use super::client::{Connection, Look, Store};
+use super::client::Store;
+use super::connection::{Connection, Look};
 use super::courier::{Courier, Fault, Work};
 use crate::clock;
 use crate::others::{Change, Handover};

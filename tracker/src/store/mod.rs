@@ -13,14 +13,17 @@
 mod address;
 mod client;
 mod clock;
+mod connection;
 mod courier;
 mod driver;
 mod outbox;
 mod record;
 mod reply;
+mod secrets;
 mod status;
 
 pub use address::{Address, AddressError};
-pub use client::{Secrets, Store, StoreError};
+pub use client::Store;
 pub(crate) use driver::Running;
+pub use secrets::{Secrets, StoreError};
 pub use status::{Figures, Status};

@@ -73,7 +73,7 @@ pub struct File {
     /// Number of blocks.
     pub blocks: u64,
     /// Verified blocks.
-    pub have: u64,
+    pub blocks_done: u64,
     /// Blocks that are on their way to this peer.
     pub in_flight: u64,
     /// Bytes a second that arrive.

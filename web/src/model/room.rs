@@ -70,8 +70,8 @@ fn member(told: &Told) -> Member {
     Member {
         name: text(told.name.as_str()),
         address: if address.port() == 0 { address.ip().to_string() } else { address.to_string() },
-        blocks_done: told.progress.map(|progress| progress.had),
-        complete: told.progress.is_some_and(|progress| progress.had == progress.blocks),
+        blocks_done: told.progress.map(|progress| progress.blocks_done),
+        complete: told.progress.is_some_and(|progress| progress.blocks_done == progress.blocks),
         seeder: told.seeder,
         presence: match told.presence {
             Presence::Here => "here",
@@ -93,7 +93,7 @@ mod tests {
 
     fn told(addr: &str, had: u64) -> Told {
         let addr: SocketAddr = addr.parse().unwrap();
-        let progress = Progress { had, blocks: 10, received: had * 100, given: 7 };
+        let progress = Progress { blocks_done: had, blocks: 10, received: had * 100, given: 7 };
         let (name, program) = (PeerName::of("desk 3"), Program::of("cascade 0.1"));
         Told { progress: Some(progress), rate: 5, name, program, ..Told::unknown(addr.into(), 3) }
     }

@@ -25,7 +25,7 @@ function numbers() {
     shown.set("files", ["files", state.tracker.swarms.toLocaleString("en")]);
     shown.set("peers", ["registered peers", state.tracker.registrations.toLocaleString("en")]);
   } else {
-    const complete = files.filter((file) => file.blocks > 0 && file.have === file.blocks);
+    const complete = files.filter((file) => file.blocks > 0 && file.blocks_done === file.blocks);
     shown.set("down", [`down, ${bytes(state.down.bytes)} so far`, rate(state.down.bytes_per_second)]);
     shown.set("up", [`up, ${bytes(state.up.bytes)} so far`, rate(state.up.bytes_per_second)]);
     if (files.length > 1) shown.set("complete", ["files complete", `${complete.length} of ${files.length}`]);

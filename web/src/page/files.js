@@ -7,7 +7,7 @@ const LEGEND = [["here", "here"], ["flight", "in flight"], ["none", "had by none
 const STATES = { fetching: "fetching its .cascade file", checking: "checking", progress: "downloading", seeding: "seeding", done: "complete", error: "failed" };
 
 export function showFiles(parent, files) {
-  const order = Object.keys(files).sort((a, b) => (files[a].have === files[a].blocks) - (files[b].have === files[b].blocks) || (files[a].file < files[b].file ? -1 : 1));
+  const order = Object.keys(files).sort((a, b) => (files[a].blocks_done === files[a].blocks) - (files[b].blocks_done === files[b].blocks) || (files[a].file < files[b].file ? -1 : 1));
   keyed(parent, order, make, (card, hash) => update(card, files[hash]));
 }
 
@@ -43,22 +43,22 @@ function update(card, file) {
   const shown = name(file.file);
   write(parts.title, shown);
   const facts = [STATES[file.state] ?? file.state];
-  if (file.have < file.blocks) facts.push(`${percent(file.have, file.blocks)} of ${bytes(file.length)}`);
+  if (file.blocks_done < file.blocks) facts.push(`${percent(file.blocks_done, file.blocks)} of ${bytes(file.length)}`);
   else if (file.length > 0) facts.push(bytes(file.length));
-  if (file.bytes_per_second > 0 && file.have < file.blocks) facts.push(rate(file.bytes_per_second));
+  if (file.bytes_per_second > 0 && file.blocks_done < file.blocks) facts.push(rate(file.bytes_per_second));
   if (file.seconds_left !== undefined) facts.push(`${time(file.seconds_left)} left`);
   if (file.bytes_given > 0 && file.length > 0) facts.push(`${(file.bytes_given / file.length).toFixed(2)} copies given`);
   write(parts.state, facts.join(" · "));
-  parts.progress.hidden = file.have === file.blocks && file.blocks > 0;
-  parts.progress.value = file.blocks > 0 ? file.have / file.blocks : 0;
-  mark(parts.progress, "aria-label", `${shown}: ${percent(file.have, file.blocks)}`);
-  mark(parts.map, "aria-label", `Blocks of ${shown}: ${file.have} of ${file.blocks} are here, ${file.in_flight} are in flight`);
-  parts.legend.hidden = file.have === file.blocks;
+  parts.progress.hidden = file.blocks_done === file.blocks && file.blocks > 0;
+  parts.progress.value = file.blocks > 0 ? file.blocks_done / file.blocks : 0;
+  mark(parts.progress, "aria-label", `${shown}: ${percent(file.blocks_done, file.blocks)}`);
+  mark(parts.map, "aria-label", `Blocks of ${shown}: ${file.blocks_done} of ${file.blocks} are here, ${file.in_flight} are in flight`);
+  parts.legend.hidden = file.blocks_done === file.blocks;
   if (card.map !== file.map) {
     card.map = file.map;
     drawMap(parts.map, file.map);
   }
-  mark(card, "data-have", String(file.have));
+  mark(card, "data-have", String(file.blocks_done));
   showLinks(parts, file);
 }
 

@@ -1,12 +1,12 @@
 // Text, numbers and elements. What others wrote becomes text and never markup.
 
-const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 export function bytes(count) {
   let at = 0;
   let value = count;
   while (value >= 999.5 && at < UNITS.length - 1) {
-    value /= 1000;
+    value /= 1024;
     at += 1;
   }
   const digits = at > 0 && value < 99.95 ? (value < 9.995 ? 2 : 1) : 0;

@@ -133,7 +133,7 @@ async fn report(tracker: SocketAddr, number: u32, at: u64) -> Result<()> {
         goodbye: false,
         seeder: false,
         v4_only: true,
-        progress: Progress { had, blocks: BLOCKS, received: had << 18, given: at },
+        progress: Progress { blocks_done: had, blocks: BLOCKS, received: had << 18, given: at },
         program: Program::of("bench"),
         name: PeerName::of(&format!("reporter-{number}")),
     };

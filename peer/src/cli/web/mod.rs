@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 /// Whether there is a page.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct WebSwitch {
-    /// Show a page of what is done at this address [default: 127.0.0.1, the first free port from 8890 to 8899]. Where
-    /// others than this machine reach it, its address has a token
+    /// Show a web page of this peer. Without ADDR:PORT it is on 127.0.0.1, on the first free port from 8890 to 8899; at an
+    /// address that other machines can reach, the printed URL has a token [default: no page]
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
     web: Option<Option<SocketAddr>>,
 }

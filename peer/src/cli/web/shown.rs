@@ -17,9 +17,9 @@ pub(super) fn file(view: &FileView) -> File {
             FileState::Seeding => "seeding",
         },
         length: view.length,
-        block_size: view.block_length,
+        block_size: view.block_size,
         blocks: view.blocks,
-        have: view.have.count(),
+        blocks_done: view.have.count(),
         in_flight: download.map_or(0, |download| download.in_flight.len() as u64),
         bytes_per_second: download.map_or(0, |download| whole(download.rate)),
         seconds_left: download.and_then(|download| Some(download.time_left?.as_secs())),
@@ -57,7 +57,7 @@ fn link(view: &LinkView) -> (String, Link) {
         Role::Idle => "idle",
     };
     let bytes_per_second = whole(view.rate);
-    let link = Link { role, bytes_per_second, bytes: view.bytes, blocks_done: view.blocks_had };
+    let link = Link { role, bytes_per_second, bytes: view.bytes, blocks_done: view.blocks_done };
     (view.addr.to_string(), link)
 }
 
@@ -87,10 +87,10 @@ pub(super) fn add_seen(swarm: &mut Swarm, view: &FileView, own: &[String]) {
     }
     for link in view.download.iter().flat_map(|download| &download.links) {
         let address = link.addr.to_string();
-        let complete = link.blocks_had == Some(view.blocks);
+        let complete = link.blocks_done == Some(view.blocks);
         correct(
             swarm,
-            &Member { address, blocks_done: link.blocks_had, complete, ..Member::default() },
+            &Member { address, blocks_done: link.blocks_done, complete, ..Member::default() },
             view.blocks,
         );
     }
@@ -133,7 +133,7 @@ fn member(view: &ReceiverView) -> Member {
             Some(port) => std::net::SocketAddr::new(view.ip, port).to_string(),
             None => view.ip.to_string(),
         },
-        blocks_done: view.blocks_had,
+        blocks_done: view.blocks_done,
         complete,
         // Who has everything needs no connection to this peer.
         presence: if view.active || complete { "here" } else { "silent" },
@@ -165,7 +165,7 @@ mod tests {
             hash: CascadeHash([7; 32]),
             name: "film.mkv".into(),
             length: blocks * 10,
-            block_length: 10,
+            block_size: 10,
             blocks,
             have: BlockSet::new(blocks, [0b11].into_iter()),
             state: FileState::Downloading,
@@ -201,7 +201,7 @@ mod tests {
             ip: [192, 0, 2, last].into(),
             port: Some(8889),
             extension: complete.is_some(),
-            blocks_had: complete.map(|complete| if complete { 8 } else { 3 }),
+            blocks_done: complete.map(|complete| if complete { 8 } else { 3 }),
             complete,
             bytes_given: 70,
             rate: 5.4,

@@ -36,7 +36,7 @@ impl Shelf {
         else {
             return;
         };
-        let (have, how) = match &item.checked {
+        let (blocks_done, how) = match &item.checked {
             Some(checked) if item.how == How::Downloaded => (checked.count(), How::Downloaded),
             Some(checked) => (checked.count(), checked.how),
             None if item.remote => (0, How::Origin),
@@ -51,7 +51,7 @@ impl Shelf {
             return self.complain(id, message);
         }
         let (length, blocks) = (layout.length(), layout.blocks());
-        let serving = Serving { path, metafile, hash, length, have, blocks, how };
+        let serving = Serving { path, metafile, hash, length, blocks_done, blocks, how };
         self.acts.push_back(Act::Tell(Told::Serving(serving)));
     }
     pub(super) fn tell_removed(&mut self, id: u32) {

@@ -149,7 +149,10 @@ fn data_that_is_changed_is_not_served_until_it_is_checked() {
     inspect(&mut shelf, at(13), true, Outcome::Checked(partial(1, stamp(2, 0), 1)));
     let done = acts(&mut shelf);
     assert_eq!(published(&done).len(), 1, "what is right of it");
-    assert!(matches!(told(&done)[..], [Told::Serving(Serving { have: 1, blocks: 2, .. })]), "{done:?}");
+    assert!(
+        matches!(told(&done)[..], [Told::Serving(Serving { blocks_done: 1, blocks: 2, .. })]),
+        "{done:?}"
+    );
 }
 
 #[test]
@@ -386,7 +389,7 @@ fn remote() -> (Shelf, Look) {
         panic!("{acts:?}")
     };
     assert!(&**path == Path::new("a.cascade") && *what == described(1));
-    assert!(serving.how == How::Origin && serving.have == 0 && serving.blocks == 2);
+    assert!(serving.how == How::Origin && serving.blocks_done == 0 && serving.blocks == 2);
     assert_eq!(shelf.tally(), Tally { files: 1, bytes: 10, remote: 1, ..Tally::default() });
     (shelf, there)
 }

@@ -40,18 +40,16 @@ impl Session {
         }
         match head.read(shared.data().ground(), until) {
             // The first bytes tell whether it is an archive; the rest of it may be as it likes.
-            Ok((Found::More, Some(more))) if as_tar && more.is_folder() => self.plan.want_first(0..0, false),
+            Ok((Found::More, Some(more))) if as_tar && more.is_folder() => self.is_one_file(),
             Ok((Found::More, more)) => self.head = more,
             Ok((Found::File, _)) if as_tar => return Ok(Some(Halted::Plain)),
-            Ok((Found::Folder(_), _)) | Err(HeadError::Refused(_)) if as_tar => {
-                self.plan.want_first(0..0, false);
-            }
+            Ok((Found::Folder(_), _)) | Err(HeadError::Refused(_)) if as_tar => self.is_one_file(),
             Ok((Found::File, _)) if self.target.is_dir() => {
                 let what = "a folder, and this is a file";
                 let path = self.target.clone();
                 return Err(DownloadError::Prepare(PrepareError::NotAFile { path, what }));
             }
-            Ok((Found::File, _)) => self.plan.want_first(0..0, false),
+            Ok((Found::File, _)) => self.is_one_file(),
             Ok((Found::Folder(_), _)) if earlier => return Ok(Some(Halted::Folder)),
             Ok((Found::Folder(archive), _)) => {
                 self.plan.want_first(0..0, false);
@@ -59,7 +57,9 @@ impl Session {
                 self.place = Place::Part { path, new: false, target: None };
             }
             Err(HeadError::Refused(refused)) => {
-                return Err(DownloadError::Hostile { target: self.target.clone(), why: refused.to_string() });
+                return Err(
+                    PrepareError::Hostile { target: self.target.clone(), why: refused.to_string() }.into()
+                );
             }
             Err(HeadError::Io(source)) => {
                 let path = shared.data().path().to_owned();
@@ -67,6 +67,12 @@ impl Session {
             }
         }
         Ok(None)
+    }
+
+    /// It is no archive, or is kept as one.
+    fn is_one_file(&mut self) {
+        self.plan.want_first(0..0, false);
+        self.shared.data().stay();
     }
 
     /// Whether more of the head is there than was read.

@@ -6,6 +6,7 @@ use super::{Ended, Session};
 use crate::catalog::Served;
 use crate::clock;
 use crate::folder::{self, Head};
+use crate::ground::Stamp;
 use crate::limits::MAX_BEGINNINGS;
 use crate::metafile::MetafileOnDisk;
 use crate::session::download_error::DownloadError;
@@ -24,43 +25,55 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a `.cascade` file has behind the name of its data file.
 const SUFFIX_WITH_DOT: &str = ".cascade";
 
-/// A file that is to be downloaded.
+/// The order to download one file.
 #[derive(Debug, Clone)]
 pub struct Download {
-    /// Describes it.
+    /// The `.cascade` file that describes it.
     pub metafile: Arc<MetafileOnDisk>,
-    /// Where it goes.
+    /// The path at which the complete file appears.
     pub target: PathBuf,
     /// `HOST:PORT` of each tracker.
     pub trackers: Vec<String>,
-    /// `HOST:PORT` of peers that the user named.
+    /// `HOST:PORT` of peers to ask, in addition to those that trackers list.
     pub peers: Vec<String>,
-    /// The order of blocks.
+    /// The order in which blocks are requested.
     pub order: Order,
-    /// Fail rather than wait for peers.
+    /// Whether the download fails if there is no peer, instead of waiting for one.
     pub no_wait: bool,
-    /// Keep the archive of a folder as one file.
+    /// If set, the archive of a folder is kept as one tar file instead of becoming a folder.
     pub as_tar: Option<AsTar>,
-    /// An earlier version of the file or folder, of which what is right is copied.
+    /// An earlier version of the file or folder. Its blocks that are still right are copied.
     pub from: Option<PathBuf>,
-    /// Bring a folder that has the name up to date.
+    /// Whether an existing folder at `target` is brought up to date.
     pub update: bool,
-    /// Look for peers on the local network too, and be found there.
+    /// Whether peers on the local network are looked for, and can find this one.
     pub lan: bool,
+    /// Which file may be replaced.
+    pub replaces: Replaces,
 }
 
-/// The archive of a folder is kept as one file, under the name that a file has which is downloaded.
+/// The file at the target that may be replaced by the complete download. Any other that is there at the end is kept
+/// under another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// The one that is there when the download begins.
+    Found,
+    /// The one that looked like this when it was examined, or none.
+    Known(Option<Stamp>),
+}
+
+/// What to do if a download that keeps archives as tar files turns out not to be the archive of a folder.
 #[derive(Debug, Clone)]
 pub struct AsTar {
-    /// Where the file goes if it is no folder's archive.
+    /// The path of the file in that case.
     pub plain: PathBuf,
-    /// Whether a file that is there may be replaced then.
+    /// Whether an existing file at that path may be replaced.
     pub replace: bool,
 }
 
 impl Download {
-    /// The file that `metafile` describes, to be written to `target`, without trackers or peers; blocks in
-    /// random order.
+    /// A download of the file that `metafile` describes to the path `target`, with blocks in random order. It has no
+    /// tracker and no peer yet.
     #[must_use]
     pub fn new(metafile: MetafileOnDisk, target: &Path) -> Self {
         Self {
@@ -74,24 +87,25 @@ impl Download {
             from: None,
             update: false,
             lan: false,
+            replaces: Replaces::Found,
         }
     }
 
-    /// Asks this tracker for peers too, a `HOST:PORT`.
+    /// Adds a tracker, `HOST:PORT`.
     #[must_use]
     pub fn with_tracker(mut self, tracker: &str) -> Self {
         self.trackers.push(tracker.to_owned());
         self
     }
 
-    /// Downloads from this peer too, a `HOST:PORT`.
+    /// Adds a peer, `HOST:PORT`.
     #[must_use]
     pub fn with_peer(mut self, peer: &str) -> Self {
         self.peers.push(peer.to_owned());
         self
     }
 
-    /// Whether peers are looked for on the local network too, and this one is found there.
+    /// Sets whether peers on the local network are looked for, and can find this one.
     #[must_use]
     pub fn with_lan(mut self, lan: bool) -> Self {
         self.lan = lan;
@@ -113,10 +127,26 @@ impl Download {
             }
         }
         self.target = plain;
+        self.replaces = Replaces::Found;
         replace
     }
 
-    /// Downloads the file. Returns the file as it can be served when it is complete and verified.
+    /// Fails if a file of the user's is there that would be replaced and must not be, unless `replace`. A file that comes
+    /// up before a later beginning is not replaced either.
+    fn unless_taken(&mut self, mut prepared: Prepared, replace: bool) -> Result<Prepared, DownloadError> {
+        let Place::Part { target, .. } = &mut prepared.place else { return Ok(prepared) };
+        if !replace && target.is_some() {
+            let what = "there already, and is not the file of the link";
+            return Err(DownloadError::Prepare(PrepareError::NotAFile { path: prepared.target, what }));
+        }
+        match self.replaces {
+            Replaces::Found => self.replaces = Replaces::Known(*target),
+            Replaces::Known(known) => *target = known,
+        }
+        Ok(prepared)
+    }
+
+    /// Downloads the file. When it is complete and verified, returns it ready to be served.
     ///
     /// # Errors
     /// Everything in [`DownloadError`].
@@ -135,8 +165,7 @@ impl Download {
         let mut replace = Head::of(layout.length()).is_some() || self.take_plain_name();
         loop {
             let prepared = prepare(&self, engine, shown.file(), observer).await;
-            let prepared =
-                prepared.and_then(|prepared| if replace { Ok(prepared) } else { unless_taken(prepared) });
+            let prepared = prepared.and_then(|prepared| self.unless_taken(prepared, replace));
             let prepared = prepared.inspect_err(|_| engine.catalog.remove(&hash))?;
             let part = prepared.data.path().to_owned();
             let seen = Arc::clone(shown.file());
@@ -191,16 +220,6 @@ impl Download {
     }
 }
 
-/// Fails if a file of the user's is there that would be replaced.
-fn unless_taken(prepared: Prepared) -> Result<Prepared, DownloadError> {
-    let taken = matches!(prepared.place, Place::Part { target: Some(_), .. });
-    let (path, what) = (&prepared.target, "there already, and is not the file of the link");
-    if taken {
-        return Err(DownloadError::Prepare(PrepareError::NotAFile { path: path.clone(), what }));
-    }
-    Ok(prepared)
-}
-
 /// From now on the file at `part` is the head of a folder that is downloaded.
 async fn make_folder(part: &Path) -> Result<(), DownloadError> {
     let path = part.to_owned();
@@ -225,9 +244,8 @@ async fn prepare(
             let progress = |bytes| {
                 done.fetch_add(bytes, Ordering::Relaxed);
             };
-            let (metafile, records, cancel) = (&*metafile, &records, &*cancel);
-            let from = from.as_deref();
-            Preparation { metafile, records, progress: &progress, cancel, from, update }.run(&target)
+            let usual = Preparation::new(&metafile, &records, &cancel);
+            Preparation { progress: &progress, from: from.as_deref(), update, ..usual }.run(&target)
         }
     };
     let mut work = tokio::task::spawn_blocking(work);

@@ -15,7 +15,7 @@ use crate::session::links::LinkSet;
 use crate::session::mover::move_over;
 use crate::session::recovery::{Aftermath, Cause, Recovery, blocking};
 use crate::store::ledger::MAX_FAILED_SYNCS;
-use crate::store::{Place, Shared};
+use crate::store::{Place, PrepareError, Shared};
 use cascade_swarm::ask::LinkId;
 use std::io;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Session {
     /// Every block is verified: is the whole, and can the file get its name?
     pub(super) async fn conclude(&mut self, observer: &mut dyn Observer) -> Result<Concluded, DownloadError> {
         if matches!(self.place, Place::Target { file_hash_checked: true, .. }) {
-            return Ok(Concluded::Named);
+            return Ok(Concluded::Named(None));
         }
         let uncertain = self.read_again.is_none() && self.shared.data().is_uncertain();
         if uncertain {
@@ -87,7 +87,7 @@ impl Session {
             Place::Target { .. } => {
                 sync_folder(&self.shared, &self.target).await?;
                 remember(&self.shared, &self.engine, &self.target);
-                Ok(Concluded::Named)
+                Ok(Concluded::Named(None))
             }
             Place::Part { path, target, .. } => {
                 let (shared, metafile) = (Arc::clone(&self.shared), Arc::clone(&self.download.metafile));
@@ -122,7 +122,7 @@ impl Session {
     /// The disk refuses data; or a block with the right hash is not what the archive can have there.
     pub(super) fn not_written(&self, source: io::Error) -> DownloadError {
         if source.get_ref().is_some_and(|cause| cause.is::<HostileArchive>()) {
-            return DownloadError::Hostile { target: self.target.clone(), why: source.to_string() };
+            return PrepareError::Hostile { target: self.target.clone(), why: source.to_string() }.into();
         }
         DownloadError::Disk { path: self.shared.data().path().to_owned(), source }
     }

@@ -50,6 +50,6 @@ fn link(seen: &SeenLink) -> LinkView {
         bytes: seen.bytes,
         in_flight: seen.in_flight,
         extension: seen.extension,
-        blocks_had: seen.had,
+        blocks_done: seen.blocks_done,
     }
 }

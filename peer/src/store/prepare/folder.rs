@@ -6,12 +6,34 @@ use crate::folder::{self, FolderError, FolderPart, Head, HeadError, Outdated, Sp
 use crate::ground::disk::is_full;
 use crate::ground::open::open_regular;
 use crate::store::error::{PrepareError, io_error};
+use crate::store::reserve::{gaps, punch};
 use crate::store::{DataFile, Part, part};
 use cascade_archive::Archive;
+use cascade_format::Have;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+
+/// What came to the head of a folder before it was known that it is one.
+struct Left<'a> {
+    head: &'a File,
+    /// The head keeps its first bytes, as many as this.
+    head_end: u64,
+    came: Have,
+}
+
+impl Left<'_> {
+    /// Gives back the room of all that the folder has, and of what is no block.
+    fn give_back(&self, data: &DataFile, have: &Have) -> io::Result<()> {
+        // What was copied is still there after a power loss.
+        data.sync()?;
+        let layout = data.layout();
+        let needed = layout.iter().filter(|block| self.came.has(*block) && !have.has(*block));
+        let needed = needed.map(|block| layout.range(block));
+        gaps(self.head_end..layout.length(), needed).try_for_each(|gap| punch(self.head, gap))
+    }
+}
 
 impl Preparation<'_> {
     /// A folder that is there already. `None`: it has other content, and is to be brought up to date.
@@ -124,18 +146,41 @@ impl Preparation<'_> {
         let taken = from.and_then(|from| Taken::of(from, part.taken(&have, &came)));
         part.move_out(&have, self.cancel).map_err(|error| self.interrupted_or("copy", target, error))?;
         let data = DataFile::of_folder(part, &files, layout);
-        self.check_room_for(&have, &files)?;
-        match self.copy(head, &came, &data, &mut have, target) {
-            Ok(copied) => {
-                on_disk &= copied == 0;
-                head.set_len(head_end).map_err(|error| io_error("cut", &place.head(), error))?;
-            }
-            // What finds no room is fetched again when there is some, or copied by the next run.
-            Err(PrepareError::Io { source, .. }) if is_full(&source) => on_disk = false,
-            Err(error) => return Err(error),
-        }
+        let left = Left { head, head_end, came };
+        on_disk &= !self.empty(&left, &data, &mut have, target)?;
+        self.check_room_for(&have, &data)?;
         let place = Place::Part { path: files, new: false, target: None };
         Ok(Prepared { data, have, on_disk, place, target: target.to_owned(), taken })
+    }
+
+    /// Copies what is left in a head to the folder, and cuts the head. Tells whether something was copied.
+    fn empty(
+        &self,
+        left: &Left<'_>,
+        data: &DataFile,
+        have: &mut Have,
+        target: &Path,
+    ) -> Result<bool, PrepareError> {
+        let (before, mut full_at) = (have.count(), None);
+        loop {
+            match self.copy(left.head, &left.came, data, have, target) {
+                Ok(_) => {
+                    let cut = left.head.set_len(left.head_end);
+                    cut.map_err(|error| io_error("cut", data.path(), error))?;
+                    return Ok(have.count() > before);
+                }
+                // What the folder has needs no room in the head.
+                Err(PrepareError::Io { source, .. }) if is_full(&source) => {
+                    let copied = Some(have.count());
+                    if full_at == copied || left.give_back(data, have).is_err() {
+                        // The rest is fetched again when there is room, or copied by the next run.
+                        return Ok(true);
+                    }
+                    full_at = copied;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn interrupted_or(&self, what: &'static str, path: &Path, error: io::Error) -> PrepareError {

@@ -1,7 +1,7 @@
 //! Whether the disk is large enough.
 
 use super::Preparation;
-use crate::store::{Part, PrepareError};
+use crate::store::{DataFile, Part, PrepareError};
 use cascade_format::Have;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -24,14 +24,16 @@ impl Preparation<'_> {
         }
     }
 
-    /// Whether the blocks that a folder lacks fit on its disk.
-    pub(super) fn check_room_for(&self, have: &Have, files: &Path) -> Result<(), PrepareError> {
+    /// Whether the blocks that a folder lacks fit on its disk. Those that have room already, because some of their bytes
+    /// have come, are not counted.
+    pub(super) fn check_room_for(&self, have: &Have, data: &DataFile) -> Result<(), PrepareError> {
         let layout = self.metafile.layout();
         let missing = layout.iter().filter(|block| !have.has(*block));
+        let missing = missing.filter(|block| data.ground().is_hole(&layout.range(*block)));
         let needed = missing.map(|block| layout.len_of(block)).sum();
-        match free_space(files) {
+        match free_space(data.path()) {
             Some(free) if free < needed => {
-                Err(PrepareError::NoSpace { path: files.to_owned(), needed, free })
+                Err(PrepareError::NoSpace { path: data.path().to_owned(), needed, free })
             }
             _ => Ok(()),
         }

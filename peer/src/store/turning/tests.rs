@@ -99,6 +99,36 @@ fn what_was_begun_in_the_file_is_finished_there_and_moved_and_the_file_is_cut() 
 }
 
 #[test]
+fn what_may_leave_the_file_is_known_and_its_room_is_given_back_when_it_has_left() {
+    use std::os::unix::fs::MetadataExt;
+    let scene = Scene::new();
+    let turning = &scene.turning;
+    scene.write(0..10);
+    scene.write(10..20);
+    assert!(turning.loses(0) && turning.loses(15) && turning.loses(90), "it may turn");
+    scene.turn();
+    assert!(turning.loses(0) && turning.loses(15));
+    scene.write(20..30);
+    assert!(!turning.loses(25), "it is in the folder");
+    let reader = turning.run_at(10).unwrap();
+    assert!(scene.move_over(0) && scene.move_over(1));
+    assert!(!turning.loses(15));
+    turning.thin();
+    assert!(scene.has(&scene.file, 10..20), "it is still read");
+    drop(reader);
+    turning.thin();
+    assert!(scene.has(&scene.file, 0..10), "the head stays");
+    // Where holes can be made.
+    let given_back = scene.file.metadata().unwrap().blocks() == 0 || !scene.has(&scene.file, 10..20);
+    assert!(given_back || crate::store::reserve::punch(&scene.file, 10..20).is_err());
+    assert!(scene.has(turning, 0..30) && turning.is_ours());
+
+    let scene = Scene::new();
+    scene.turning.stay();
+    assert!(!scene.turning.loses(0), "it does not turn");
+}
+
+#[test]
 fn a_block_that_is_begun_anew_goes_to_the_folder_and_is_not_moved_any_more() {
     let scene = Scene::new();
     scene.turning.write_all_at(&mut [IoSlice::new(&[0xee; 10])], 0).unwrap();

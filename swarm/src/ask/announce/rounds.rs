@@ -9,14 +9,15 @@ use core::hash::Hash;
 use core::time::Duration;
 use hashbrown::HashMap;
 
-/// Between two questions to one tracker about many files: a hundred a second, so that it is asked about sixty thousand
-/// files in the ten minutes between two subscriptions.
+/// The time between two questions to one tracker about many files. At a hundred questions a second, the tracker is
+/// asked about 60,000 files in the ten minutes between two subscriptions.
 pub const QUESTION_SPACING: Duration = Duration::from_millis(10);
 
-/// Questions to one tracker that are under way at the same time: over a round trip of 100 ms they keep that pace.
+/// The most questions to one tracker that are under way at the same time. With a round trip of up to 100 ms they
+/// suffice for a hundred questions a second.
 pub const MAX_QUESTIONS: usize = 16;
 
-/// The conversation with one tracker about many files, which this peer serves.
+/// The conversation with one tracker about the many files that this peer serves.
 #[derive(Debug)]
 pub struct Rounds<K> {
     files: HashMap<K, File>,
@@ -52,7 +53,7 @@ impl<K> Default for Rounds<K> {
 }
 
 impl<K: Copy + Ord + Hash> Rounds<K> {
-    /// One more file: a question about it is due, before those about files that were asked about.
+    /// Adds a file. The question about it comes before the questions about files that were asked about already.
     pub fn add(&mut self, key: K) {
         let file = File { announce: Announce::new(true), command: None, registered: false };
         if self.files.try_insert(key, file).is_ok() {
@@ -60,7 +61,8 @@ impl<K: Copy + Ord + Hash> Rounds<K> {
         }
     }
 
-    /// No question about this file any more. Whether the tracker may know that this peer has it.
+    /// Removes a file, so no more questions are asked about it. Returns whether the tracker may have a registration of
+    /// this peer for it.
     pub fn remove(&mut self, key: K) -> bool {
         let Some(file) = self.files.remove(&key) else { return false };
         self.registered -= usize::from(file.registered);
@@ -76,7 +78,8 @@ impl<K: Copy + Ord + Hash> Rounds<K> {
         }
     }
 
-    /// About which file what is asked now, if anything; [`Rounds::handle_answer`] must follow, whatever becomes of it.
+    /// What to ask the tracker now, and about which file, if anything. Call [`Rounds::handle_answer`] afterwards in any
+    /// case.
     pub fn poll(&mut self, now: Time) -> Option<(K, Command)> {
         let &(at, key) = self.due.first()?;
         if at > now || self.next_at > now || self.is_full() {
@@ -91,7 +94,7 @@ impl<K: Copy + Ord + Hash> Rounds<K> {
         Some((key, command))
     }
 
-    /// What became of the question about this file.
+    /// Takes in the result of the question about this file.
     pub fn handle_answer(&mut self, now: Time, key: K, reply: Reply) {
         self.under_way = self.under_way.saturating_sub(1);
         if matches!(reply, Reply::Unreachable) {
@@ -121,14 +124,14 @@ impl<K: Copy + Ord + Hash> Rounds<K> {
         }
     }
 
-    /// When [`Rounds::poll`] has something to ask; `None`: not before an answer comes, or a file.
+    /// When [`Rounds::poll`] has the next question; `None` if that is not before an answer arrives or a file is added.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Time> {
         let (at, _) = self.due.first().filter(|_| !self.is_full())?;
         Some((*at).max(self.next_at))
     }
 
-    /// Files that there are.
+    /// The number of files.
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.len()
@@ -140,13 +143,13 @@ impl<K: Copy + Ord + Hash> Rounds<K> {
         self.files.is_empty()
     }
 
-    /// Files that the tracker has taken a registration of.
+    /// The number of files for which the tracker has accepted a registration.
     #[must_use]
     pub const fn registered(&self) -> usize {
         self.registered
     }
 
-    /// Those files.
+    /// The files for which the tracker has accepted a registration.
     pub fn registrations(&self) -> impl Iterator<Item = K> {
         self.files.iter().filter(|(_, file)| file.registered).map(|(key, _)| *key)
     }

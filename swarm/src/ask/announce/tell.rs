@@ -6,10 +6,10 @@ use crate::Time;
 use cascade_format::tracker_wire::Command;
 use core::time::Duration;
 
-/// A receiver reports so often, and any peer of which something has changed.
+/// The time between two reports of a receiver, and of any peer whose figures have changed.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What a peer would report.
+/// What this peer would report now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Whether it has everything.
@@ -23,8 +23,8 @@ pub struct Standing {
 pub enum Question {
     /// For peers, with the commands of version 1 or those for both families.
     Peers(Command),
-    /// For peers, with a report. Where that is not understood, the command takes its place, if there is one: else nothing
-    /// but the report was to be told.
+    /// A report, whose answer has a list of peers, too. If the tracker does not understand reports, send the command
+    /// instead; without a command, there was nothing else to ask.
     Report(Option<Command>),
 }
 
@@ -48,9 +48,9 @@ impl Tell {
         Self { announce: Announce::new(register), register, told: None, not_before: Time::ZERO, asked: None }
     }
 
-    /// What to ask now, if anything; [`Tell::handle_answer`] must follow. `hungry`: see [`Announce::poll`]. `standing`:
-    /// how far this peer is; `None`: there is nothing to report, or the tracker keeps no room, and then it is asked
-    /// as [`Announce`] says.
+    /// What to ask the tracker now, if anything. Call [`Tell::handle_answer`] afterwards. For `hungry` see
+    /// [`Announce::poll`]. `standing` is what this peer would report; with `None` it reports nothing, and the tracker
+    /// is asked as [`Announce`] decides.
     pub fn poll(&mut self, now: Time, hungry: bool, standing: Option<Standing>) -> Option<Question> {
         if self.asked.is_some() {
             return None;
@@ -67,7 +67,7 @@ impl Tell {
         }
     }
 
-    /// What became of the question. `reported`: it was a report, and the reply is to that.
+    /// Takes in the answer to the question. `reported` says whether the question was a report.
     pub fn handle_answer(&mut self, now: Time, reported: bool, reply: Reply) {
         let Some((command, standing)) = self.asked.take() else { return };
         let told = reported && matches!(reply, Reply::List(_));
@@ -83,7 +83,7 @@ impl Tell {
         self.announce.handle_answer(now, command, reply);
     }
 
-    /// The question was a report and nothing else, and the tracker does not understand it: all else is as it was.
+    /// The tracker did not understand a report that had no command with it.
     pub fn handle_not_understood(&mut self, now: Time) {
         if self.asked.take().is_some() {
             self.announce.set_asked(false);
@@ -91,15 +91,15 @@ impl Tell {
         }
     }
 
-    /// Whether the tracker may have this peer in its room, also by a report that is under way: then it is to hear a
-    /// goodbye.
+    /// Whether the tracker may have this peer in its room, also because of a report that is under way. If so, it must
+    /// be told a goodbye.
     #[must_use]
     pub const fn is_in_room(&self) -> bool {
         self.told.is_some() || matches!(self.asked, Some((_, Some(_))))
     }
 
-    /// When [`Tell::poll`] has something to ask, as long as `hungry` and `standing` stay; while an answer is owed,
-    /// never.
+    /// When [`Tell::poll`] has the next question, if `hungry` and `standing` do not change; `None` while an answer has
+    /// not arrived.
     #[must_use]
     pub fn next_wakeup(&self, hungry: bool, standing: Option<Standing>) -> Option<Time> {
         let usual = self.announce.next_wakeup(hungry).filter(|_| self.asked.is_none())?;

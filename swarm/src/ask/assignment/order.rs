@@ -9,10 +9,11 @@ use cascade_format::{Block, Have};
 /// The order in which blocks are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Random, so that downloaders get different blocks and can help each other; in order only where
-    /// the download is so fast that random order would make it wait for the file hash.
+    /// In random order, so that leechers get different blocks and can help each other. A download that is so fast that
+    /// random order would delay the whole-file hash draws from a narrow window and comes close to the order of the
+    /// file.
     Random,
-    /// From the first to the last.
+    /// From the first block to the last.
     Sequential,
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-/// One connection to a peer, or the attempt to make one. Never used twice.
+/// The name of one connection to a peer, or of the attempt to make one. A name is never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 

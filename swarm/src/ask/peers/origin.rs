@@ -9,9 +9,10 @@ pub enum Source {
     Tracker(u16),
     /// It was found on the local network.
     Lan,
-    /// It has asked this peer for blocks, and told where it listens.
+    /// The peer at this address has requested blocks from this peer, and has told the port at which it listens.
     Swarm,
-    /// A host that has asked this peer for blocks, and the port that the swarm's peers use.
+    /// The host has requested blocks from this peer without telling a port. The port is a guess: the one that the known
+    /// peers of the swarm use.
     Guess,
 }
 

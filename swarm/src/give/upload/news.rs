@@ -68,8 +68,8 @@ impl Upload {
         items
     }
 
-    /// Subscribers for which there is news since the last call, and whose turn it is: their questions for news are
-    /// to be answered.
+    /// The subscribers whose questions for news should be answered now: since the last call there is news for them, and
+    /// it is their turn.
     pub fn take_woken(&mut self, now: Time) -> Vec<SubscriberId> {
         self.call(now);
         let mut woken = core::mem::take(&mut self.woken);

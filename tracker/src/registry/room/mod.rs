@@ -12,6 +12,7 @@
 //! again takes over the record of its address, if it comes from the same source as before. Memory is bounded by two
 //! limits: the members of all rooms together, and those of one source; the oldest make room.
 
+mod addresses;
 mod queue;
 mod record;
 mod slab;
@@ -20,6 +21,7 @@ use super::LIFETIME_SECS;
 use super::index::Index;
 use super::ledger::Ledger;
 use super::source::Source;
+use addresses::Address;
 use cascade_format::tracker_room::{Member, Report, Summary};
 use cascade_format::{CascadeHash, PeerAddr};
 use queue::Queue;
@@ -98,15 +100,6 @@ struct Room {
     summary: Summary,
     /// Registered addresses of its members that have not left.
     registered: u32,
-}
-
-/// An address of a member.
-#[derive(Debug)]
-struct Address {
-    record: u32,
-    source: Source,
-    addr: PeerAddr,
-    next: u32,
 }
 
 impl Rooms {
@@ -239,18 +232,6 @@ impl Rooms {
         })
     }
 
-    fn find_address(&self, room: u32, source: Source, addr: PeerAddr) -> Option<u32> {
-        let is_it = |at| {
-            let address: Option<&Address> = self.addresses.get(at);
-            address.is_some_and(|address| {
-                address.source == source
-                    && address.addr == addr
-                    && self.records.get(address.record).is_some_and(|record| record.room == room)
-            })
-        };
-        self.by_address.find(address_hash(&self.keys, room, source, addr), is_it)
-    }
-
     /// Adds a member that has just come; `None`: its source has used up its share.
     fn add(&mut self, report: &Report, source: Source, now: u32) -> Option<u32> {
         if self.ledger.of(source) >= self.bounds.source_members || self.bounds.members == 0 {
@@ -335,70 +316,6 @@ impl Rooms {
         self.by_number.insert(number_hash(keys, room, number), at, |at| number_hash_at(records, at, keys));
     }
 
-    /// The member is registered at this address, and no other member of the same source is.
-    fn note_address(&mut self, at: u32, source: Source, addr: PeerAddr) {
-        let Some(room) = self.records.get(at).map(|record| record.room) else { return };
-        if let Some(there) = self.find_address(room, source, addr) {
-            let owner = self.addresses.get(there).map_or(at, |address| address.record);
-            if owner == at {
-                return;
-            }
-            self.forget_address(there);
-            if self.records.get(owner).is_some_and(|owner| owner.addresses == NONE) {
-                // It was this peer, before it was started again.
-                self.remove(owner);
-            }
-        }
-        self.tally(at, false);
-        let Some(record) = self.records.get_mut(at) else { return };
-        let address = self.addresses.add(Address { record: at, source, addr, next: record.addresses });
-        record.addresses = address;
-        record.address_count += 1;
-        let (addresses, records, keys) = (&self.addresses, &self.records, &self.keys);
-        let hash = address_hash(keys, room, source, addr);
-        self.by_address.insert(hash, address, |at| address_hash_at(addresses, records, at, keys));
-        self.tally(at, true);
-        if self.records.get(at).is_some_and(|record| usize::from(record.address_count) > MAX_MEMBER_ADDRESSES)
-        {
-            let mut last = address;
-            while let Some(next) =
-                self.addresses.get(last).map(|address| address.next).filter(|next| *next != NONE)
-            {
-                last = next;
-            }
-            self.forget_address(last);
-        }
-    }
-
-    fn forget_address(&mut self, at: u32) {
-        let Some(owner) = self.addresses.get(at).map(|address| address.record) else { return };
-        let counted = self.records.get(owner).is_some_and(|owner| owner.is_counted);
-        if counted {
-            self.tally(owner, false);
-        }
-        let (addresses, records, keys) = (&self.addresses, &self.records, &self.keys);
-        let hash = address_hash_at(addresses, records, at, keys);
-        self.by_address.remove(hash, at, |at| address_hash_at(addresses, records, at, keys));
-        let next = self.addresses.remove(at).map_or(NONE, |address| address.next);
-        if let Some(record) = self.records.get_mut(owner) {
-            record.address_count = record.address_count.saturating_sub(1);
-            if record.addresses == at {
-                record.addresses = next;
-            } else {
-                let mut before = record.addresses;
-                while let Some(address) = self.addresses.get_mut(before) {
-                    before = address.next;
-                    if before == at {
-                        address.next = next;
-                    }
-                }
-            }
-        }
-        if counted {
-            self.tally(owner, true);
-        }
-    }
-
     fn move_to(&mut self, at: u32, stage: Stage) {
         self.tally(at, false);
         self.leave_queue(at);
@@ -458,16 +375,6 @@ fn number_hash(keys: &RandomState, room: u32, number: u64) -> u64 {
 
 fn number_hash_at(records: &Slab<Record>, at: u32, keys: &RandomState) -> u64 {
     records.get(at).map_or(0, |record| number_hash(keys, record.room, record.number))
-}
-
-fn address_hash(keys: &RandomState, room: u32, source: Source, addr: PeerAddr) -> u64 {
-    keys.hash_one((room, source, addr))
-}
-
-fn address_hash_at(addresses: &Slab<Address>, records: &Slab<Record>, at: u32, keys: &RandomState) -> u64 {
-    let Some(address) = addresses.get(at) else { return 0 };
-    let room = records.get(address.record).map_or(NONE, |record| record.room);
-    address_hash(keys, room, address.source, address.addr)
 }
 
 fn file_hash_at(rooms: &Slab<Room>, at: u32, keys: &RandomState) -> u64 {

@@ -1,20 +1,7 @@
 //! Records in the order in which they have come, each with links to its neighbours.
 
-use super::record::Record;
+use super::record::{Links, Record};
 use super::slab::{NONE, Slab};
-
-/// A record's neighbours in its queue.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Links {
-    previous: u32,
-    next: u32,
-}
-
-impl Default for Links {
-    fn default() -> Self {
-        Self { previous: NONE, next: NONE }
-    }
-}
 
 /// A queue.
 #[derive(Debug)]

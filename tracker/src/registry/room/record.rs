@@ -1,7 +1,6 @@
 //! A member of a room, as it is kept.
 
 use super::super::source::Source;
-use super::queue::Links;
 use super::slab::NONE;
 use cascade_format::PeerAddr;
 use cascade_format::tracker_room::{Member, PeerName, Presence, Program, Progress, Report};
@@ -15,6 +14,19 @@ pub(super) enum Stage {
     Silent,
     /// It has left, and had everything.
     Left,
+}
+
+/// A record's neighbours in its queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Links {
+    pub(super) previous: u32,
+    pub(super) next: u32,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { previous: NONE, next: NONE }
+    }
 }
 
 /// What a member counts as.

@@ -18,7 +18,7 @@ fn report(number: u64, had: u64) -> Report {
         goodbye: false,
         seeder: false,
         v4_only: false,
-        progress: Progress { had, blocks: 10, received: had * 100, given: 0 },
+        progress: Progress { blocks_done: had, blocks: 10, received: had * 100, given: 0 },
         program: Program::of("test 1"),
         name: PeerName::of("somebody"),
     }
@@ -51,7 +51,7 @@ fn a_receiver_comes_goes_on_and_is_remembered_when_it_has_left() {
     assert_eq!(numbers(&mut rooms, 100), (0, 1, 0, 1));
     tell(&mut rooms, &report(1, 5), 130);
     let member = members(&rooms, 140).into_iter().find(|member| !member.seeder).unwrap();
-    assert_eq!((member.rate, member.since, member.progress.unwrap().had), (500 / 30, 10, 5));
+    assert_eq!((member.rate, member.since, member.progress.unwrap().blocks_done), (500 / 30, 10, 5));
     assert_eq!((rooms.registered(&FILE), member.presence), (2, Presence::Here));
     tell(&mut rooms, &Report { goodbye: true, ..report(1, 10) }, 160);
     tell(&mut rooms, &Report { goodbye: true, seeder: true, ..report(2, 10) }, 160);
@@ -208,7 +208,7 @@ proptest! {
                 !old || (member.had == blocks && !member.seeder)
             });
             let goodbye = kind == 0;
-            let report = Report { seeder, goodbye, progress: Progress { had, blocks, received: 0, given: 0 }, ..report(number, 0) };
+            let report = Report { seeder, goodbye, progress: Progress { blocks_done: had, blocks, received: 0, given: 0 }, ..report(number, 0) };
             tell(&mut rooms, &report, now);
             let before = model.get(&number).copied();
             let seeder = seeder && before.is_none_or(|before| before.seeder || before.had < blocks);
