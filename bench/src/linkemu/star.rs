@@ -13,6 +13,8 @@ pub type Packet = Vec<u8>;
 pub struct Counters {
     /// Bytes accepted from the node, packet headers included.
     pub up_bytes: u64,
+    /// Packets accepted from the node.
+    pub up_packets: u64,
     /// Packets from the node that found the queue full.
     pub up_drops: u64,
     /// Bytes delivered to the node.
@@ -81,6 +83,7 @@ impl Star {
         }
         node.up_free = start + transmission_time(packet.len(), node.link.up);
         node.counters.up_bytes += packet.len() as u64;
+        node.counters.up_packets += 1;
         self.offered += 1;
         let arrival = node.up_free + nanoseconds(node.link.delay);
         self.flying.push(Reverse(Flying { arrival, number: self.offered, to, packet }));
@@ -186,7 +189,8 @@ mod tests {
         // 20 ms of queue hold 20 packets of 1 ms, and one more is being sent.
         assert_eq!(accepted, 21);
         let counters: Vec<_> = star.counters().collect();
-        assert_eq!((counters[0].up_bytes, counters[0].up_drops), (21_000, 19));
+        assert_eq!((counters[0].up_bytes, counters[0].up_packets), (21_000, 21));
+        assert_eq!(counters[0].up_drops, 19);
         assert_eq!(deliveries(&mut star).len(), 21);
         assert_eq!(star.counters().nth(1).unwrap().down_bytes, 21_000);
     }

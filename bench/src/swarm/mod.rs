@@ -151,6 +151,7 @@ fn finish(
     watch: Watch,
 ) -> Result<Outcome> {
     let counters = network.counters();
+    let packets = counters.iter().map(|counters| counters.up_packets).sum();
     let drops = counters.iter().map(|counters| counters.up_drops + counters.down_drops).sum();
     let bad = leechers.iter().filter(|leecher| !leecher.role.downloads());
     let bad_sent = bad.filter_map(|leecher| counters.get(leecher.node.number)).map(|c| c.up_bytes).sum();
@@ -172,6 +173,7 @@ fn finish(
     Ok(Outcome {
         times,
         seeder_sent: watch.seeder_sent,
+        packets,
         drops,
         duplicates,
         bad_sent,

@@ -35,6 +35,8 @@ pub struct Outcome {
     pub times: Vec<Finish>,
     /// Bytes that left the seeder, packet headers included.
     pub seeder_sent: u64,
+    /// Packets that left the nodes, acknowledgements and those that are sent again among them, in all links together.
+    pub packets: u64,
     /// Packets that found a queue full, in all links together.
     pub drops: u64,
     /// Bytes that were received more than once, as the downloaders themselves report them.
@@ -103,6 +105,7 @@ pub(crate) mod tests {
         Outcome {
             times: times.iter().map(|(role, seconds)| Finish { role: *role, seconds: *seconds }).collect(),
             seeder_sent: 0,
+            packets: 0,
             drops: 0,
             duplicates: Some(0),
             bad_sent: 0,

@@ -2,18 +2,35 @@
 //!
 //! A peer that sends a header and a short block with two calls has its second segment held back by Nagle's algorithm
 //! until the first is acknowledged, and a receiver that has nothing to send acknowledges after 40 ms. So the system
-//! is told to do it now whenever a short answer has come in part.
+//! is told to do it now whenever the rest of an answer is shorter than a segment. A longer rest fills a segment, which
+//! no peer holds back, and an acknowledgement of its own is a packet that both ends pay for.
 
 use super::response::ResponseReader;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
-/// A longer rest of an answer fills a segment, which no peer holds back: the largest that loopback carries.
-const SHORT_LEN: u64 = 64 << 10;
+/// Where the system does not tell it, the bytes of the largest segment that loopback carries.
+const MAX_SEGMENT_LEN: u64 = 64 << 10;
 
-/// Acknowledges what has arrived if the rest of the answer may wait for that.
-pub(super) fn acknowledge(stream: &TcpStream, reader: &ResponseReader) {
-    if reader.rest().is_some_and(|rest| rest <= SHORT_LEN) {
-        at_once(stream);
+/// When to acknowledge on one connection.
+#[derive(Debug)]
+pub(super) struct Acknowledge {
+    /// Bytes of a full segment.
+    segment_len: u64,
+}
+
+impl Acknowledge {
+    /// On a connection that has been made.
+    pub(super) fn on(stream: &TcpStream) -> Self {
+        let told = SockRef::from(stream).tcp_mss();
+        Self { segment_len: told.map_or(MAX_SEGMENT_LEN, |length| u64::from(length).min(MAX_SEGMENT_LEN)) }
+    }
+
+    /// Acknowledges what has arrived if the rest of the answer may wait for that.
+    pub(super) fn received(&self, stream: &TcpStream, reader: &ResponseReader) {
+        if reader.rest().is_some_and(|rest| rest < self.segment_len) {
+            at_once(stream);
+        }
     }
 }
 

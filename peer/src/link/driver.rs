@@ -1,6 +1,6 @@
 //! The task of one link: connects, asks, and receives.
 
-use super::acknowledge::acknowledge;
+use super::acknowledge::Acknowledge;
 use super::buffers::BufferPool;
 use super::farewell::Farewell;
 use super::hashing::HashPool;
@@ -154,6 +154,7 @@ impl Driver {
     }
 
     async fn transfer(&mut self, stream: &TcpStream, mut requests: mpsc::Receiver<Questions>) -> End {
+        let acknowledge = Acknowledge::on(stream);
         loop {
             let unsent = !self.out.is_empty() || !self.to_send.is_empty();
             let until = self.receiver.wakeup.until();
@@ -174,10 +175,10 @@ impl Driver {
                     ready.map_err(|error| self.receiver.broken(&error)).and_then(|()| self.send(stream))
                 }
                 ready = stream.readable(), if self.receiver.wakeup.is_told_by_socket() => match ready {
-                    Ok(()) => self.receive(stream).await,
+                    Ok(()) => self.receive(stream, &acknowledge).await,
                     Err(error) => Err(self.receiver.broken(&error)),
                 },
-                () = sleep_until(until), if until.is_some() => self.receive(stream).await,
+                () = sleep_until(until), if until.is_some() => self.receive(stream, &acknowledge).await,
             };
             if let Err(end) = step {
                 return end;
@@ -185,9 +186,9 @@ impl Driver {
         }
     }
 
-    async fn receive(&mut self, stream: &TcpStream) -> Result<(), End> {
+    async fn receive(&mut self, stream: &TcpStream, acknowledge: &Acknowledge) -> Result<(), End> {
         let received = self.receiver.receive(stream).await;
-        acknowledge(stream, &self.receiver.reader);
+        acknowledge.received(stream, &self.receiver.reader);
         received
     }
 

@@ -2,13 +2,15 @@
 //!
 //! A link that is woken for every packet spends more on waking than on the bytes. Nothing can be done with a
 //! part of a block but hash it, so a link may sleep until the rest of the block is there, or as much as is
-//! worth a write. What is given up is small and bounded: progress is told up to [`HOLD`] late, and a small
-//! block, a refusal or news in the middle of a fast stream up to twice [`SOON`].
+//! worth a write. What is given up is small and bounded: progress is told up to [`HOLD`] late, as is a refusal in the
+//! place of a block that was expected, and a small block, a refusal or news in the middle of a fast stream up to twice
+//! [`SOON`].
 
 use std::time::{Duration, Instant};
 
-/// The most bytes that a link sleeps for: beyond, fewer and larger pieces gain nothing.
-pub const MAX_MARK_LEN: u64 = 64 << 10;
+/// The most bytes that a link sleeps for: beyond, fewer and larger pieces gain nothing. A block of 64 KiB fits, with its
+/// header.
+pub const MAX_MARK_LEN: u64 = 65 << 10;
 
 /// A link sleeps beyond the end of a block only for what comes in this time: a block is published this much
 /// late, give or take as much again.
@@ -16,7 +18,7 @@ pub const SOON: Duration = Duration::from_millis(5);
 
 /// A link that waits for the rest of a block looks at what has come after this time: the plan counts the
 /// silence of peers in seconds.
-pub const HOLD: Duration = Duration::from_millis(100);
+pub const HOLD: Duration = Duration::from_millis(300);
 
 /// What a packet carries at the least, in bytes: to wait for less is to wait for a packet.
 const PACKET: u64 = 1280;
@@ -75,14 +77,14 @@ impl LowWater {
         self.rate <= CALM_BYTES
     }
 
-    /// What to wait for where `body` bytes are left of the block that has begun, and `expected` of everything
-    /// that was asked for, if nothing is refused.
+    /// What to wait for where `body` bytes are left of the block that has begun, or are those of the next one that will
+    /// be given, and `expected` are those of everything that was asked for, if nothing is refused.
     #[must_use]
     pub fn next(&self, body: u64, expected: u64) -> Wait {
         let micros = u64::try_from(SOON.as_micros()).unwrap_or(u64::MAX);
         let soon = (self.rate.saturating_mul(micros) / 1_000_000).min(expected).min(MAX_MARK_LEN);
         let body = body.min(MAX_MARK_LEN);
-        let (mark, hold) = if soon > body { (soon, SOON * 2) } else { (body, HOLD) };
+        let (mark, hold) = if soon >= body { (soon, SOON * 2) } else { (body, HOLD) };
         if self.silent || mark <= PACKET { Wait::BYTE } else { Wait { mark, hold: Some(hold) } }
     }
 }
@@ -114,6 +116,15 @@ mod tests {
         assert_eq!(water.next(0, 10 << 20), Wait::BYTE);
         assert_eq!(water.next(PACKET, 10 << 20), Wait::BYTE, "a packet brings it anyway");
         assert_eq!(LowWater::default().next(0, 10 << 20), Wait::BYTE, "an unknown rate");
+    }
+
+    #[test]
+    fn the_next_block_is_waited_for_as_a_whole_and_not_long_where_it_comes_soon() {
+        let next = (64 << 10) + 9;
+        let slow = steady(Duration::from_millis(10), 3000);
+        assert_eq!(slow.next(next, 10 << 20), Wait { mark: next, hold: Some(HOLD) });
+        let fast = steady(Duration::from_millis(5), 1 << 20);
+        assert_eq!(fast.next(next, 10 << 20), Wait { mark: MAX_MARK_LEN, hold: Some(SOON * 2) });
     }
 
     #[test]

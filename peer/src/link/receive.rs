@@ -97,7 +97,7 @@ impl Receiver {
             return Ok(());
         }
         self.water.received(now, received);
-        let body = self.reader.left_of_body();
+        let body = self.reader.left_of_body().max(self.reader.next_block());
         // The last answer may come in two parts of which the second waits for an acknowledgement of the first.
         let expected = if self.reader.owed() > 1 { self.reader.expected() } else { body };
         let wait = self.within_limit(self.water.next(body, expected));

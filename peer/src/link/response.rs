@@ -12,6 +12,9 @@ use cascade_format::{Block, Layout, text};
 use std::collections::VecDeque;
 use std::ops::Range;
 
+/// After this number of blocks in a row a link expects that the next answer is a block, too.
+const STEADY_BLOCKS: u32 = 4;
+
 /// What no honest peer sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lie {
@@ -117,6 +120,8 @@ pub struct ResponseReader {
     was_asked: bool,
     /// Answers that have ended.
     answers: u64,
+    /// Blocks that have come since an answer brought none.
+    in_a_row: u32,
     /// Whether the peer has shown that it knows the extension.
     told: bool,
 }
@@ -135,6 +140,7 @@ impl ResponseReader {
             state: NO_HEADER,
             was_asked: false,
             answers: 0,
+            in_a_row: 0,
             told: false,
         }
     }
@@ -201,6 +207,20 @@ impl ResponseReader {
         match &self.state {
             State::Body { done, length, .. } => length - done,
             State::Header { .. } | State::Field { .. } | State::Message { .. } => 0,
+        }
+    }
+
+    /// Bytes of the next answer, between two answers, if it should be a block, and another answer follows it. Else 0. The
+    /// peer must know the extension, so that it sends an answer without a pause, and must have given the last
+    /// [`STEADY_BLOCKS`] blocks that it was asked for.
+    #[must_use]
+    pub fn next_block(&self) -> u64 {
+        let steady = self.told && self.in_a_row >= STEADY_BLOCKS;
+        match self.asked.front() {
+            Some(ask @ Ask::Block(_)) if steady && self.is_between() && self.asked.len() > 1 => {
+                self.length_of(*ask)
+            }
+            _ => 0,
         }
     }
 
@@ -275,6 +295,7 @@ impl ResponseReader {
                 *done += taken as u64;
                 if last {
                     self.next();
+                    self.in_a_row = self.in_a_row.saturating_add(1);
                 }
                 Ok(taken)
             }
@@ -352,7 +373,10 @@ impl ResponseReader {
         if let (State::Message { status, left: 0, kept }, Some(ask)) = (&self.state, self.asked.front()) {
             let message = text::message(kept);
             match *ask {
-                Ask::Block(block) => segments.push(Segment::Refused { block, status: *status, message }),
+                Ask::Block(block) => {
+                    self.in_a_row = 0;
+                    segments.push(Segment::Refused { block, status: *status, message });
+                }
                 Ask::News | Ask::NoBlock => segments.push(Segment::Told),
             }
             self.next();

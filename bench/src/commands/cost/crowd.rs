@@ -95,12 +95,17 @@ fn contestants(binaries: &Binaries, data: &DataFile, folder: &Path) -> Result<Ve
 }
 
 fn print(all: &[Contestant], scenario: &Scenario) {
-    let mut table = Table::new(&["program", "worst last ÷ F/u", "CPU s of all peers", "machine busy"]);
+    let heads =
+        ["program", "worst last ÷ F/u", "CPU s of all peers", "packets/MiB", "dropped", "machine busy"];
+    let mut table = Table::new(&heads);
+    let delivered = (scenario.size / MIB * scenario.leechers as u64) as f64;
     for contestant in all {
         table.row([
             contestant.client.name(),
             format!("{:.3}", contestant.last(scenario)),
             format!("{:.2}", contestant.median(|run| run.cpu)),
+            format!("{:.0}", contestant.median(|run| run.packets as f64 / delivered)),
+            format!("{:.1} %", contestant.median(|run| 100.0 * run.drops as f64 / run.packets.max(1) as f64)),
             format!("{:.0} %", contestant.busy() * 100.0),
         ]);
     }

@@ -122,3 +122,47 @@ fn a_long_message_is_kept_in_part_and_as_it_came() {
     // The output makes it fit for a terminal.
     assert_eq!(got, [(1, 1, vec![0x1b; KEPT_MESSAGE_LEN - 1])]);
 }
+
+#[test]
+fn after_some_blocks_the_next_answer_is_expected_to_be_a_block() {
+    let told = [header(0x80, 5 + 64), vec![0, 3, 7, 0, 0], vec![7; 64]].concat();
+    let block = [header(0, 64), vec![7; 64]].concat();
+    let mut reader = reader(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    reader.asked(Ask::News);
+    for answer in [&told, &block, &block] {
+        assert_eq!(reader.next_block(), 0, "too few have come");
+        collect(&mut reader, answer, &[]).unwrap();
+    }
+    collect(&mut reader, &block[..1], &[]).unwrap();
+    assert_eq!(reader.next_block(), 0, "in the middle of an answer");
+    collect(&mut reader, &block[1..], &[]).unwrap();
+    assert_eq!(reader.next_block(), 9 + 64);
+    collect(&mut reader, &header(2, 0), &[]).unwrap();
+    assert_eq!(reader.next_block(), 0, "one was refused");
+    for _ in 0..STEADY_BLOCKS {
+        collect(&mut reader, &block, &[]).unwrap();
+    }
+    assert_eq!(reader.next_block(), 0, "news are next");
+}
+
+#[test]
+fn of_a_peer_without_the_extension_nothing_is_expected() {
+    let block = [header(0, 64), vec![7; 64]].concat();
+    let mut reader = reader(&[1, 2, 3, 4, 5, 6]);
+    for _ in 0..STEADY_BLOCKS {
+        collect(&mut reader, &block, &[]).unwrap();
+    }
+    assert_eq!(reader.next_block(), 0);
+}
+
+#[test]
+fn the_last_answer_is_not_expected_to_be_a_block() {
+    let told = [header(0x80, 5 + 64), vec![0, 3, 7, 0, 0], vec![7; 64]].concat();
+    let mut reader = reader(&[1, 2, 3, 4, 5, 6]);
+    for _ in 0..4 {
+        collect(&mut reader, &told, &[]).unwrap();
+    }
+    assert_eq!(reader.next_block(), 9 + 64);
+    collect(&mut reader, &told, &[]).unwrap();
+    assert_eq!(reader.next_block(), 0, "nothing follows it");
+}
