@@ -26,6 +26,9 @@ fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
+/// Ports that are tried before a server counts as one that does not start.
+const STARTS: usize = 8;
+
 /// A server.
 #[derive(Debug)]
 pub struct Redis {
@@ -53,13 +56,17 @@ impl Redis {
     /// It does not start.
     #[must_use]
     pub fn with_options(program: &Path, options: &[&str]) -> Self {
-        let addr = free();
-        let folder = tempfile::tempdir().expect("a folder");
-        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let child = spawn(program, addr, folder.path(), &options);
-        let mut redis = Self { program: program.to_owned(), child, addr, folder, options };
-        redis.wait();
-        redis
+        // Somebody else may take one of its ports before it does.
+        (0..STARTS)
+            .find_map(|_| {
+                let addr = free();
+                let folder = tempfile::tempdir().expect("a folder");
+                let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+                let child = spawn(program, addr, folder.path(), &options);
+                let mut redis = Self { program: program.to_owned(), child, addr, folder, options };
+                redis.answers().then_some(redis)
+            })
+            .unwrap_or_else(|| panic!("redis-server ended {STARTS} times: {options:?}"))
     }
 
     /// The address of a tracker's `--store`.
@@ -87,7 +94,7 @@ impl Redis {
     pub fn restart(&mut self) {
         self.kill();
         self.child = spawn(&self.program, self.addr, self.folder.path(), &self.options);
-        self.wait();
+        assert!(self.answers(), "redis-server has ended: {:?}", self.options);
     }
 
     /// Stops it without closing anything, or lets it go on.
@@ -103,16 +110,15 @@ impl Redis {
         ask(self.addr, words).unwrap_or_default()
     }
 
-    fn wait(&mut self) {
+    /// Waits until it answers; `false`: it has ended.
+    fn answers(&mut self) -> bool {
         clock::eventually("redis-server answers", || {
-            assert!(
-                self.child.try_wait().expect("a child").is_none(),
-                "redis-server has ended: {:?}",
-                self.options
-            );
-            let words: &[&str] = &["PING"];
-            ask(self.addr, words).filter(|pong| pong.contains("PONG") || pong.contains("NOAUTH")).map(drop)
-        });
+            if self.child.try_wait().expect("a child").is_some() {
+                return Some(false);
+            }
+            let pong = ask(self.addr, &["PING"])?;
+            (pong.contains("PONG") || pong.contains("NOAUTH")).then_some(true)
+        })
     }
 }
 
