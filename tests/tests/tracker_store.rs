@@ -50,9 +50,18 @@ fn ports(tracker: &RunningTracker, hash: [u8; 32]) -> BTreeSet<u16> {
 /// The servers of a cluster elect a new master among themselves: on a busy machine that takes them 40 s at times.
 const FAIL_OVER_WITHIN: Duration = Duration::from_secs(180);
 
+#[allow(clippy::print_stderr, reason = "a test that fails shows what was listed")]
 fn eventually_lists(tracker: &RunningTracker, hash: [u8; 32], expected: &[u16]) {
     let expected = BTreeSet::from_iter(expected.iter().copied());
-    clock::within(FAIL_OVER_WITHIN, "the list of all", || (ports(tracker, hash) == expected).then_some(()));
+    let (what, mut before) = (format!("{expected:?} listed for {:02x}", hash[0]), BTreeSet::new());
+    clock::within(FAIL_OVER_WITHIN, &what, || {
+        let listed = ports(tracker, hash);
+        if listed != before {
+            eprintln!("{:02x}: {listed:?}", hash[0]);
+            before.clone_from(&listed);
+        }
+        (listed == expected).then_some(())
+    });
 }
 
 fn eventually_has(server: SocketAddr, set: &str, count: u32) {

@@ -40,6 +40,8 @@ pub(super) struct Look {
     pub(super) at: Duration,
     /// Whether the mark was there, where it could be left again.
     pub(super) marked: Result<bool, Fault>,
+    /// The epoch of a cluster: it grows when a replica becomes a master.
+    pub(super) epoch: Option<u64>,
 }
 
 /// A connection that all commands share.
@@ -98,7 +100,17 @@ impl Connection {
         let mut set = redis::cmd("SET");
         set.arg(mark).arg(1).arg("EX").arg(MARK_SECS).arg("GET");
         let before: Result<Value, Fault> = within(CONNECT_WITHIN, self.clone().command(set)).await;
-        Ok(Look { unix, at, marked: before.map(|before| before != Value::Nil) })
+        let epoch = self.epoch().await;
+        Ok(Look { unix, at, marked: before.map(|before| before != Value::Nil), epoch })
+    }
+
+    /// The epoch of a cluster, where it tells.
+    async fn epoch(&self) -> Option<u64> {
+        let Self::Cluster(_) = self else { return None };
+        let mut info = redis::cmd("CLUSTER");
+        info.arg("INFO");
+        let info: String = within(CONNECT_WITHIN, self.clone().command(info)).await.ok()?;
+        reply::epoch(&info)
     }
 
     async fn command<T: redis::FromRedisValue>(mut self, command: redis::Cmd) -> RedisResult<T> {

@@ -103,6 +103,8 @@ pub(crate) struct Courier {
     export_at: Duration,
     probe_at: Duration,
     marked: bool,
+    /// The highest that a cluster has told.
+    epoch: Option<u64>,
     write_at: Duration,
     probing: bool,
     writing: bool,
@@ -125,6 +127,7 @@ impl Courier {
             export_at: Duration::ZERO,
             probe_at: Duration::ZERO,
             marked: false,
+            epoch: None,
             write_at: Duration::ZERO,
             probing: false,
             writing: false,
@@ -295,6 +298,16 @@ impl Courier {
             self.begin_resync();
         }
         self.clock = Some(clock);
+    }
+
+    /// A cluster has told its epoch. When a replica has become a master, it may lack what was written last, and the mark
+    /// may be on another one.
+    pub(crate) fn handle_epoch(&mut self, epoch: u64) {
+        if self.epoch.is_some_and(|before| before < epoch) {
+            self.begin_resync();
+        }
+        // Not every server knows it at once.
+        self.epoch = self.epoch.max(Some(epoch));
     }
 
     /// The store has taken this tracker's mark. `was_there`: it had the last one.

@@ -199,8 +199,9 @@ impl Driver {
                 self.connection = Some(connection);
                 self.courier.handle_connected(now);
             }
-            What::Probed(Ok(Look { unix, at, marked })) => {
+            What::Probed(Ok(Look { unix, at, marked, epoch })) => {
                 self.courier.handle_clock(unix, at);
+                epoch.into_iter().for_each(|epoch| self.courier.handle_epoch(epoch));
                 match marked {
                     Ok(marked) => self.courier.handle_marked(marked, now),
                     Err(fault) => self.fail(fault),

@@ -41,6 +41,11 @@ pub(super) fn fetched(
     })
 }
 
+/// The epoch in what a server of a cluster tells of the cluster.
+pub(super) fn epoch(info: &str) -> Option<u64> {
+    info.lines().find_map(|line| line.strip_prefix("cluster_current_epoch:"))?.trim().parse().ok()
+}
+
 fn records(value: &Value) -> Option<Vec<(Vec<u8>, f64)>> {
     Vec::<(Vec<u8>, f64)>::from_redis_value_ref(value).ok()
 }
@@ -51,4 +56,16 @@ fn seen<A: Address>(records: &[(Record, u32)], family: impl Fn(PeerAddr) -> Opti
         Some(Seen { addr: family(record.addr)?, source, subscribed: *subscribed })
     };
     records.iter().filter_map(seen).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_tells_its_epoch() {
+        assert_eq!(epoch("cluster_state:ok\r\ncluster_current_epoch:7\r\ncluster_my_epoch:2\r\n"), Some(7));
+        assert_eq!(epoch("cluster_state:ok\r\n"), None);
+        assert_eq!(epoch("cluster_current_epoch:-1"), None);
+    }
 }

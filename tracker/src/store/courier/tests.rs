@@ -53,6 +53,20 @@ fn written(work: Option<Work>) -> Vec<Change> {
 }
 
 #[test]
+fn a_cluster_with_another_master_is_brought_everything_again() {
+    let mut courier = synced(ms(0));
+    for (epoch, again) in [(6, false), (6, false), (7, true), (6, false), (7, false), (9, true)] {
+        courier.handle_epoch(epoch);
+        let work = courier.poll(ms(10));
+        assert_eq!(work, again.then(|| Work::Export(Export::default())), "epoch {epoch}");
+        if again {
+            courier.handle_exported(Vec::new(), None);
+            assert_eq!(courier.poll(ms(10)), None);
+        }
+    }
+}
+
+#[test]
 fn changes_are_gathered_and_written_one_batch_at_a_time() {
     let mut courier = synced(ms(0));
     courier.handle_changes([change(1, HERE)], false);
