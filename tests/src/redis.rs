@@ -36,6 +36,7 @@ pub struct Redis {
     child: Child,
     /// Where it listens.
     pub addr: SocketAddr,
+    _reserved: Reserved,
     folder: TempDir,
     options: Vec<String>,
 }
@@ -59,11 +60,13 @@ impl Redis {
         // Somebody else may take one of its ports before it does.
         (0..STARTS)
             .find_map(|_| {
-                let addr = free();
+                let reserved = free();
+                let addr = reserved.addr;
                 let folder = tempfile::tempdir().expect("a folder");
                 let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
                 let child = spawn(program, addr, folder.path(), &options);
-                let mut redis = Self { program: program.to_owned(), child, addr, folder, options };
+                let program = program.to_owned();
+                let mut redis = Self { program, child, addr, _reserved: reserved, folder, options };
                 redis.answers().then_some(redis)
             })
             .unwrap_or_else(|| panic!("redis-server ended {STARTS} times: {options:?}"))
@@ -128,12 +131,12 @@ impl Drop for Redis {
     }
 }
 
-fn free() -> SocketAddr {
+fn free() -> Reserved {
     // A cluster's second port is 10,000 higher.
     loop {
-        let addr = Reserved::new().addr;
-        if addr.port() < 55_000 {
-            return addr;
+        let reserved = Reserved::new();
+        if reserved.addr.port() < 55_000 {
+            return reserved;
         }
     }
 }

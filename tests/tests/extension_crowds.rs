@@ -99,7 +99,8 @@ fn a_host_that_asks_is_asked_at_the_port_that_the_others_use() {
     // One port on three hosts: a peer that the tracker lists, ours, and one that nobody has heard of.
     let [listed, ours, unknown] = [5, 6, 7].map(|host| Ipv4Addr::new(127, 0, 0, host));
     let on = |host: Ipv4Addr, port| SocketAddr::from((host, port));
-    let port = v4(Reserved::new().addr).1;
+    let reserved = Reserved::new();
+    let port = v4(reserved.addr).1;
     let poor = ForeignPeer::start_at(&file(), Script::default().holding([]), on(listed, port));
     let rich = ForeignPeer::start_at(&file(), Script::default(), on(unknown, port));
     let scene = Scene::new(file(), &[poor.addr]);

@@ -368,7 +368,8 @@ fn a_store_with_tls_and_a_password() {
     }
     let (cert, private) = (at("cert.pem"), at("key.pem"));
     let plain = Redis::with_options(&program, &["--requirepass", "secret"]);
-    let port = address::Reserved::new().addr.port();
+    let reserved = address::Reserved::new();
+    let port = reserved.addr.port();
     let options = [
         "--tls-port",
         &port.to_string(),
