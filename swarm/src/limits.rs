@@ -48,8 +48,8 @@ pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 /// the question. A requester with the extension leaves at least this time between two questions.
 pub const HURRIED_NEWS_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The most answers with news alone in a second, to all clients of one file. So many answers go to 30 links with
-/// [`news_interval`](crate::give::Tuning::news_interval) between two answers on each.
+/// The most answers with news alone in a second, to all clients of one file. 30 links get 1,500 answers a second together
+/// if [`news_interval`](crate::give::Tuning::news_interval), 20 ms, lies between two answers on each link.
 pub const NEWS_A_SECOND: u32 = 1500;
 
 /// The number of them that may leave at once.

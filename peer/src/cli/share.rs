@@ -217,13 +217,18 @@ fn number_of_receivers(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| "it must be a number of receivers, from 1 on".into())
 }
 
-/// As many have it as were wanted.
+/// "1 receiver has", "2 receivers have".
+fn receivers_have(number: u32) -> String {
+    format!("{} {}", Count(number.into(), "receiver"), if number == 1 { "has" } else { "have" })
+}
+
+/// The receivers that were wanted have everything.
 fn tell_enough(args: &Args) {
     let until = args.until.map_or(0, NonZeroU32::get);
     if args.common.json {
         json_line(&serde_json::json!({"event": "reached", "complete": until}));
     } else {
-        line(&format!("{} have everything: ending", Count(until.into(), "receiver")));
+        line(&format!("{} everything: ending", receivers_have(until)));
     }
 }
 
@@ -234,10 +239,9 @@ fn tell_all(args: &Args, items: &[Item], reached: &Reached, port: u16) -> Result
     }
     if !args.common.json {
         let what = if args.trackers.is_empty() { "peer and tracker" } else { "peer" };
-        let until = args.until.map_or_else(
-            || "Ctrl-C".to_owned(),
-            |until| format!("{} have it", Count(until.get().into(), "receiver")),
-        );
+        let until = args
+            .until
+            .map_or_else(|| "Ctrl-C".to_owned(), |until| format!("{} it", receivers_have(until.get())));
         line(&format!("sharing until {until}; others must reach TCP port {port} of this machine ({what})"));
     }
     Ok(())
@@ -272,4 +276,14 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
     }
     line(&format!("peer download '{link}'"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_receiver_has_and_two_have() {
+        assert_eq!([1, 2].map(receivers_have), ["1 receiver has", "2 receivers have"]);
+    }
 }

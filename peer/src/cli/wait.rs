@@ -17,15 +17,16 @@ use std::time::{Duration, Instant};
 /// How often trackers are asked.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// For so long it is waited for a first tracker that tells anything.
+/// How long the command waits for a first tracker that tells anything.
 const FIRST_ANSWER: Duration = Duration::from_secs(30);
 
-/// A plain line at most so often, unless one more has everything.
+/// The shortest time between two plain lines, unless one more receiver has everything.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Wait until N peers, or all, have received a file
 ///
-/// The trackers are asked each second. `tracker` and `peer share` can tell who has the file; trackers of version 1 cannot.
+/// The command asks the trackers once a second. `tracker` and `peer share` know which peers have the file; trackers of
+/// version 1 do not.
 /// Peers that were started with `peer download` are counted, and still for a day after they have left.
 ///
 /// Exit codes: 0, N receivers have it; 1, no tracker can tell (at once if all of them refuse, otherwise after 30 s); 2,

@@ -13,8 +13,8 @@ pub enum Role {
     Connecting,
     /// Blocks have been requested, and are arriving.
     Asking,
-    /// Blocks have been requested, but the link has made no progress for so long that other peers may be asked for
-    /// them.
+    /// Blocks have been requested, but the link has made no progress for [`stall_after`](super::Tuning::stall_after) or
+    /// longer. Other peers may be asked for these blocks now.
     Stalled,
     /// A question for news waits at the peer; there is no block to request.
     Waiting,

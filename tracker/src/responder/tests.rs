@@ -128,7 +128,7 @@ fn each_form_lists_what_it_can_hold() {
     let (_, _, body) = ask(&mut responder, Command::List, 2);
     let plain: Vec<_> = parse_peer_list(&body).unwrap().map(|entry| entry.addr.to_string()).collect();
     assert_eq!(plain, ["9.8.7.6:1"]);
-    // Who asks is left out, in either family.
+    // A list never contains the peer that asks for it, in either family.
     assert_eq!(shown(&wide(&mut responder, Command::Subscribe, "[2001:db8::1]:1").1), ["9.8.7.6:1"]);
     assert_eq!(shown(&wide(&mut responder, Command::List, "9.8.7.6:1").1), ["[2001:db8::1]:1"]);
     assert_eq!(responder.peers(), 2);
