@@ -157,7 +157,7 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
     let bare = rows.iter().filter(|row| matches!(row.kind, Kind::Bare(_))).map(rate).reduce(f64::max);
     let mut goals = Vec::new();
     if let Some(bare) = bare {
-        goals.push(Goal::at_least("requests/s ÷ the faster bare server", ours / bare, 0.9));
+        goals.push(Goal::at_least("requests/s ÷ the faster bare server", ours / bare, 0.95));
     }
     if let Some(store) = rows.iter().find(|row| row.kind == Kind::CascadeStore) {
         goals.push(Goal::at_least("requests/s with a store ÷ in memory", rate(store) / ours, 0.6));
