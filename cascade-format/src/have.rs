@@ -33,6 +33,18 @@ impl Have {
         have
     }
 
+    /// Every slice of the blocks of `have`, in the layout of slices `layout`.
+    #[must_use]
+    pub fn of_slices(layout: &Layout, have: &Self) -> Self {
+        let mut slices = Self::none(layout);
+        for block in layout.whole().iter().filter(|block| have.has(*block)) {
+            layout.slices_of(block).filter_map(|slice| layout.block(slice)).for_each(|slice| {
+                slices.insert(slice);
+            });
+        }
+        slices
+    }
+
     /// Number of blocks of the layout.
     #[must_use]
     pub const fn blocks(&self) -> u64 {

@@ -22,12 +22,33 @@ pub enum LayoutError {
     TooManyBlocks(u64),
 }
 
+/// The length of a slice is at least this, in bytes.
+pub const MIN_SLICE_LEN: u64 = 64 << 10;
+
+/// A block is divided into at most this number of slices.
+pub const MAX_SLICES_A_BLOCK: u64 = 64;
+
+/// A file is divided into at most this number of slices.
+pub const MAX_SLICES: u64 = 1 << 21;
+
+/// Blocks of more than [`MAX_SLICES_A_BLOCK`] times this, in bytes, are not divided: a server that does not know the
+/// states of a block yet must hash all of it for the first slice.
+pub const MAX_SLICE_LEN: u64 = 256 << 10;
+
+/// SHA-256 takes in this number of bytes at a time, so a slice begins at a multiple of it.
+const HASH_STEP: u64 = 64;
+
 /// The length and block size of a data file, checked, and everything that follows from them.
+///
+/// There are two kinds: how a `.cascade` file divides its data file into blocks ([`Layout::new`]), and how the
+/// extension divides each of these into slices ([`Layout::sliced`]). In a layout of slices each slice is a [`Block`],
+/// and the slices of one block are numbered from its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     length: u64,
     block_size: u64,
     blocks: u64,
+    slices_a_block: u64,
 }
 
 /// The number of a block that exists in some [`Layout`]. Made by [`Layout::block`] alone; use it only
@@ -66,7 +87,77 @@ impl Layout {
         if blocks > (MAX_LENGTH - HEADER_LEN as u64) / 32 {
             return Err(LayoutError::TooManyBlocks(blocks));
         }
-        Ok(Self { length, block_size, blocks })
+        Ok(Self { length, block_size, blocks, slices_a_block: 1 })
+    }
+
+    /// How the blocks of this layout are divided into slices; `None` if they are not: if a block is too short or too
+    /// long for it, or its length cannot be divided evenly, or there is only one block. The protocol's rule is in
+    /// `docs/protocol.md`, Slices.
+    #[must_use]
+    pub const fn sliced(&self) -> Option<Self> {
+        if self.blocks < 2 || self.slices_a_block > 1 || self.block_size / MAX_SLICES_A_BLOCK > MAX_SLICE_LEN
+        {
+            return None;
+        }
+        let mut slices = MAX_SLICES_A_BLOCK;
+        while slices > 1 {
+            let slice_len = self.block_size / slices;
+            let even = self.block_size.is_multiple_of(slices * HASH_STEP);
+            let blocks = self.length.div_ceil(if slice_len == 0 { 1 } else { slice_len });
+            if even && slice_len >= MIN_SLICE_LEN && blocks <= MAX_SLICES {
+                let length = self.length;
+                return Some(Self { length, block_size: slice_len, blocks, slices_a_block: slices });
+            }
+            slices /= 2;
+        }
+        None
+    }
+
+    /// The layout whose blocks this one divides into slices; of a layout of blocks, itself.
+    #[must_use]
+    pub const fn whole(&self) -> Self {
+        let block_size = self.block_size.saturating_mul(self.slices_a_block);
+        let blocks = self.length.div_ceil(block_size);
+        Self { length: self.length, block_size, blocks, slices_a_block: 1 }
+    }
+
+    /// Number of slices of each block but perhaps the last; 1 in a layout of blocks.
+    #[must_use]
+    pub const fn slices_a_block(&self) -> u64 {
+        self.slices_a_block
+    }
+
+    /// The block of [`Layout::whole`] that `slice` is a part of; in a layout of blocks, the block itself.
+    #[must_use]
+    pub const fn block_of(&self, slice: Block) -> Block {
+        Block(slice.0 / self.slices_a_block)
+    }
+
+    /// The numbers of the slices of `block`, which is a block of [`Layout::whole`].
+    #[must_use]
+    pub const fn slices_of(&self, block: Block) -> Range<u64> {
+        let start = block.0.saturating_mul(self.slices_a_block);
+        let end = start.saturating_add(self.slices_a_block);
+        start..if end < self.blocks { end } else { self.blocks }
+    }
+
+    /// The first slice of `block`, a block of [`Layout::whole`]: the one at its end, which is compared with its hash.
+    #[must_use]
+    pub const fn first_slice(&self, block: Block) -> Block {
+        Block(block.0.saturating_mul(self.slices_a_block))
+    }
+
+    /// The slice of the same block that is verified before `slice`: the one behind it in the file. `None`: `slice` is
+    /// the first one of its block, and is compared with the block's hash.
+    #[must_use]
+    pub const fn verified_before(&self, slice: Block) -> Option<Block> {
+        if slice.0.is_multiple_of(self.slices_a_block) { None } else { Some(Block(slice.0 - 1)) }
+    }
+
+    /// Offset of the first byte of `slice` in its block.
+    #[must_use]
+    pub const fn offset_in_block(&self, slice: Block) -> u64 {
+        self.start(slice) % self.block_size.saturating_mul(self.slices_a_block)
     }
 
     /// Length of the data file, in bytes.
@@ -102,7 +193,13 @@ impl Layout {
     /// The block that holds the byte at `offset`, if there is one.
     #[must_use]
     pub const fn block_at(&self, offset: u64) -> Option<Block> {
-        if offset < self.length { Some(Block(offset / self.block_size)) } else { None }
+        if offset >= self.length {
+            return None;
+        }
+        let at = offset / self.block_size;
+        let slices = self.slices_of(Block(at / self.slices_a_block));
+        // Slices are numbered from the end of their block.
+        Some(Block(slices.start + (slices.end - 1 - at)))
     }
 
     /// The block after `block`, if there is one.
@@ -114,7 +211,9 @@ impl Layout {
     /// Offset of the first byte of `block` in the data file.
     #[must_use]
     pub const fn start(&self, block: Block) -> u64 {
-        block.0.saturating_mul(self.block_size)
+        let slices = self.slices_of(self.block_of(block));
+        (slices.start + (slices.end.saturating_sub(1).saturating_sub(block.0)))
+            .saturating_mul(self.block_size)
     }
 
     /// Length of `block` in bytes: the block size, but for the last block what remains.
@@ -140,6 +239,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     #[test]
@@ -174,7 +274,61 @@ mod tests {
         assert_eq!(Layout::new(5, u64::MAX).unwrap().blocks(), 1);
     }
 
+    #[test]
+    fn only_blocks_that_can_be_divided_evenly_have_slices() {
+        let slices = |length, block_size| {
+            Layout::new(length, block_size)
+                .unwrap()
+                .sliced()
+                .map(|layout| (layout.slices_a_block(), layout.block_size()))
+        };
+        assert_eq!(slices(32 << 20, 1 << 20), Some((16, 64 << 10)));
+        assert_eq!(slices(32 << 20, 128 << 10), Some((2, 64 << 10)));
+        assert_eq!(slices(64 << 20, 16 << 20), Some((64, 256 << 10)));
+        assert_eq!(slices(3 << 20, 192 << 10), Some((2, 96 << 10)));
+        assert_eq!(slices(32 << 20, 64 << 10), None, "it is short");
+        assert_eq!(slices(64 << 20, 32 << 20), None, "it is long");
+        assert_eq!(slices(1 << 20, 1 << 20), None, "there is one block");
+        assert_eq!(slices(3_000_000, 1_000_000), None, "half of it is no multiple of 64");
+        assert_eq!(slices(200 << 30, 1 << 20), Some((8, 128 << 10)), "there would be too many");
+    }
+
+    #[test]
+    fn slices_are_numbered_from_the_end_of_their_block() {
+        let layout = Layout::new((2 << 20) + 100_000, 1 << 20).unwrap();
+        let slices = layout.sliced().unwrap();
+        let starts: Vec<u64> = slices.iter().map(|slice| slices.start(slice) >> 16).collect();
+        let down = |from: u64, to: u64| (from..=to).rev();
+        assert_eq!(starts, down(0, 15).chain(down(16, 31)).chain(down(32, 33)).collect::<Vec<_>>());
+        let last = slices.block(32).unwrap();
+        assert_eq!((slices.len_of(last), slices.verified_before(last)), (100_000 - (64 << 10), None));
+        assert_eq!(slices.verified_before(slices.block(33).unwrap()), Some(last));
+        assert_eq!((slices.offset_in_block(last), slices.block_of(last).number()), (64 << 10, 2));
+        assert_eq!((slices.whole(), slices.slices_of(layout.block(2).unwrap())), (layout, 32..34));
+    }
+
     proptest! {
+        #[test]
+        fn slices_tile_their_blocks(length in 1u64..(5 << 20), quarter_slices in 1u64..40) {
+            let layout = Layout::new(length, quarter_slices << 14).unwrap();
+            if let Some(slices) = layout.sliced() {
+                for block in layout.iter() {
+                    let mut end = layout.range(block).end;
+                    for slice in slices.slices_of(block).map(|number| slices.block(number).unwrap()) {
+                        let range = slices.range(slice);
+                        prop_assert_eq!(range.end, end);
+                        prop_assert!(range.start < end && slices.offset_in_block(slice).is_multiple_of(64));
+                        prop_assert_eq!(slices.block_at(range.start), Some(slice));
+                        prop_assert_eq!(slices.block_at(range.end - 1), Some(slice));
+                        prop_assert_eq!(slices.block_of(slice), block);
+                        end = range.start;
+                    }
+                    prop_assert_eq!(end, layout.start(block));
+                }
+                prop_assert_eq!(slices.whole(), layout);
+            }
+        }
+
         #[test]
         #[allow(clippy::manual_div_ceil, reason = "the protocol's own formula")]
         fn blocks_tile_the_file(length in 0u64..5000, block_size in 1u64..700) {

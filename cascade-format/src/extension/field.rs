@@ -37,6 +37,11 @@ const LOAD: u8 = 8;
 const PLAIN_PEERS: u8 = 9;
 const WIDE_PEERS: u8 = 10;
 const WIDE_PLAIN_PEERS: u8 = 11;
+const SLICES: u8 = 12;
+const STATE: u8 = 17;
+
+/// A state of SHA-256: eight numbers of four bytes.
+pub const STATE_LEN: usize = 32;
 
 /// Consecutive blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +104,10 @@ pub enum Item {
     Goodbye,
     /// The number of requests, of all clients, that wait at the peer.
     Load(u16),
+    /// The peer answers requests for slices of the file.
+    Slices,
+    /// The state of SHA-256 over the block before the slice that follows. Only in front of a slice.
+    State([u8; STATE_LEN]),
 }
 
 /// Why bytes are not a field.
@@ -137,6 +146,8 @@ impl Item {
             Self::PlainPeers(_) => PLAIN_PEERS,
             Self::WidePeers(_) => WIDE_PEERS,
             Self::WidePlainPeers(_) => WIDE_PLAIN_PEERS,
+            Self::Slices => SLICES,
+            Self::State(_) => STATE,
         }
     }
 
@@ -145,7 +156,8 @@ impl Item {
     pub fn encoded_len(&self) -> usize {
         ITEM_HEADER_LEN
             + match self {
-                Self::Everything | Self::Choosing | Self::Goodbye => 0,
+                Self::Everything | Self::Choosing | Self::Goodbye | Self::Slices => 0,
+                Self::State(_) => STATE_LEN,
                 Self::Map { bits, .. } => 8 + bits.len(),
                 Self::Have(runs) | Self::Offer(runs) => runs.len() * RUN_LEN,
                 Self::Peers(peers) | Self::PlainPeers(peers) => peers.len() * PEER_LEN,
@@ -159,7 +171,8 @@ impl Item {
         let length = u16::try_from(self.encoded_len() - ITEM_HEADER_LEN).unwrap_or(u16::MAX);
         out.extend_from_slice(&length.to_be_bytes());
         match self {
-            Self::Everything | Self::Choosing | Self::Goodbye => {}
+            Self::Everything | Self::Choosing | Self::Goodbye | Self::Slices => {}
+            Self::State(state) => out.extend_from_slice(state),
             Self::Map { first, bits } => {
                 out.extend_from_slice(&first.to_be_bytes());
                 out.extend_from_slice(bits);
@@ -191,6 +204,8 @@ impl Item {
             EVERYTHING => empty(Self::Everything),
             CHOOSING => empty(Self::Choosing),
             GOODBYE => empty(Self::Goodbye),
+            SLICES => empty(Self::Slices),
+            STATE => Ok(Some(Self::State(<[u8; STATE_LEN]>::try_from(value).map_err(|_| length)?))),
             LOAD => {
                 let requests = <[u8; 2]>::try_from(value).map_err(|_| length)?;
                 Ok(Some(Self::Load(u16::from_be_bytes(requests))))
@@ -300,7 +315,7 @@ mod tests {
     }
 
     /// Each item once, with its bytes as `docs/protocol.md` prints them.
-    fn golden() -> [(Item, Vec<u8>); 11] {
+    fn golden() -> [(Item, Vec<u8>); 13] {
         let run = Run { first: block(5), count: 3 };
         [
             (Item::Everything, [1, 0, 0].into()),
@@ -330,6 +345,8 @@ mod tests {
                 .concat(),
             ),
             (Item::WidePlainPeers([].into()), [11, 0, 0].into()),
+            (Item::Slices, [12, 0, 0].into()),
+            (Item::State([7; STATE_LEN]), [&[17, 0, 32][..], &[7; STATE_LEN]].concat()),
         ]
     }
 
@@ -340,7 +357,7 @@ mod tests {
             assert_eq!(item.encoded_len(), part.len(), "{item:?}");
         }
         let bytes = encode(&items);
-        assert_eq!(bytes[..2], [0, 117]);
+        assert_eq!(bytes[..2], [0, 155]);
         assert_eq!(bytes[2..], parts.concat());
         assert_eq!(parse(&layout(), &bytes[2..]), Ok(items));
     }
@@ -359,6 +376,8 @@ mod tests {
         assert_eq!(wrong(&[6, 0, 1, 0]), FieldError::Length { kind: 6, length: 1 });
         assert_eq!(wrong(&[10, 0, 1, 0]), FieldError::Length { kind: 10, length: 1 });
         assert_eq!(wrong(&[11, 0, 1, 0]), FieldError::Length { kind: 11, length: 1 });
+        assert_eq!(wrong(&[12, 0, 1, 0]), FieldError::Length { kind: 12, length: 1 });
+        assert_eq!(wrong(&[17, 0, 1, 0]), FieldError::Length { kind: 17, length: 1 });
         let past_the_end = [4, 0, 12, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 2];
         assert_eq!(wrong(&past_the_end), FieldError::NoSuchBlock(4));
         let none = [4, 0, 12, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 0];

@@ -10,10 +10,12 @@
 //! | [`marker`] | the sixteen bytes in a request |
 //! | [`field`] | the items in front of an answer's body |
 //! | [`metafile`] | asking for the `.cascade` file itself |
+//! | [`slices`] | requests for parts of large blocks |
 
 pub mod field;
 pub mod marker;
 pub mod metafile;
+pub mod slices;
 
 pub use field::{FieldError, Item, Run};
 pub use marker::{Marker, Progress};

@@ -97,7 +97,9 @@ fn check_item(layout: &Layout, item: &Item) {
         | Item::WidePeers(_)
         | Item::WidePlainPeers(_)
         | Item::Goodbye
-        | Item::Load(_) => {}
+        | Item::Load(_)
+        | Item::Slices
+        | Item::State(_) => {}
     }
 }
 

@@ -391,7 +391,7 @@ impl Session {
                 self.last_arrival = now;
                 self.tell_of(link, news.is_some(), &outcomes);
                 if let Some(items) = news {
-                    self.plan.handle_news(now, link, &items);
+                    self.plan.handle_news(now, link, &items, false);
                 }
                 self.plan.handle_received(now, link, bytes, &outcomes);
                 if let (Some(text), Some(addr)) = (message, self.links.addr(link)) {

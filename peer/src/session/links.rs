@@ -41,12 +41,12 @@ impl LinkSet {
                     };
                     self.links.insert(link, (addr, task.start()));
                 }
-                Action::Request { link, blocks } => {
+                Action::Request { link, blocks, .. } => {
                     self.ask(plan, link, blocks.into_iter().map(Ask::Block).collect());
                 }
-                Action::Poll { link } => self.ask(plan, link, vec![Ask::News]),
+                Action::Poll { link, .. } => self.ask(plan, link, vec![Ask::News]),
                 Action::Probe { link } => self.ask(plan, link, vec![Ask::NoBlock]),
-                Action::Revoke { link, block } => {
+                Action::Revoke { link, block, .. } => {
                     let handle = self.links.get(&link);
                     let in_time = handle
                         .is_none_or(|(_, handle)| handle.lease().revoke(block, self.file.shared.have()));

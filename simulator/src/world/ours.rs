@@ -81,19 +81,19 @@ impl World {
                     ours.links.push((link, conn));
                 }
             }
-            Action::Request { link, blocks } => {
+            Action::Request { link, blocks, .. } => {
                 let (conn, offers_seen) = self.way(id, link);
                 let asks = blocks.into_iter().map(|block| Ask { block: Some(block), offers_seen });
                 conn.into_iter().for_each(|conn| self.ask(conn, asks.clone()));
             }
-            Action::Poll { link } => {
+            Action::Poll { link, .. } => {
                 let (conn, offers_seen) = self.way(id, link);
                 let ask = Ask { block: None, offers_seen };
                 conn.into_iter().for_each(|conn| self.ask(conn, [ask]));
             }
             // Every peer here speaks the protocol, but for those that say nothing: they make room.
             Action::Probe { .. } => {}
-            Action::Revoke { link, block } => {
+            Action::Revoke { link, block, .. } => {
                 let in_time = !self.nodes[id].have.has(block);
                 let conn = self.way(id, link).0.and_then(|conn| self.conns.get_mut(conn));
                 if let Some(conn) = conn.filter(|_| in_time) {
@@ -139,7 +139,7 @@ impl World {
             Client::Field(_) => kind.into_iter().for_each(|kind| self.field_answered(client, id, kind)),
             Client::Ours(ours) => {
                 if let Some(items) = &news {
-                    ours.plan.handle_news(time, link, items);
+                    ours.plan.handle_news(time, link, items, false);
                 }
                 let Some(kind) = kind else { return ours.plan.handle_received(time, link, bytes, &[]) };
                 let outcome = self.what_became(client, id, kind);

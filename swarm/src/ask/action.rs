@@ -24,13 +24,18 @@ pub enum Action {
     Request {
         /// On which link.
         link: LinkId,
-        /// What to ask for.
+        /// What to ask for. If not `sliced`, each of them stands for the whole block that it is a part of; in a layout
+        /// of blocks, that is itself.
         blocks: Vec<Block>,
+        /// Whether to request slices, by the name of the slices.
+        sliced: bool,
     },
     /// Send a question for news. Such a question goes only to a peer that has shown that it knows the extension.
     Poll {
         /// On which link.
         link: LinkId,
+        /// Whether to ask for news of slices, by the name of the slices.
+        sliced: bool,
     },
     /// Request a block that does not exist, to find out whether the peer speaks the protocol.
     Probe {
@@ -44,6 +49,8 @@ pub enum Action {
         link: LinkId,
         /// The block.
         block: Block,
+        /// Whether it was requested as a slice. If not, the whole block that it is a part of is taken away.
+        sliced: bool,
     },
     /// Close the link. If the connection was made, send a request over it first: some other programs crash when a
     /// connection closes without one. [`Plan::handle_closed`](super::Plan::handle_closed) need not be called for this
@@ -59,6 +66,8 @@ pub enum Action {
 pub enum Outcome {
     /// The block has the right hash, is written at its place, and is published in the have map.
     Verified(Block),
+    /// The same of a whole block, where the plan has slices: every slice of the block that this one is a part of.
+    VerifiedWhole(Block),
     /// The block has a wrong hash.
     Corrupt(Block),
     /// The block arrived after the link was forbidden to write it.

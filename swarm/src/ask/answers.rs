@@ -54,6 +54,7 @@ impl Answers {
 
     fn outcome(&mut self, known: &mut Known, now: Time, link: LinkId, outcome: Outcome) -> Option<Action> {
         let (Outcome::Verified(block)
+        | Outcome::VerifiedWhole(block)
         | Outcome::Corrupt(block)
         | Outcome::Discarded(block)
         | Outcome::Refused(block, _)) = outcome
@@ -65,13 +66,15 @@ impl Answers {
         let Some(state) = known.links.get_mut(link) else {
             // The link was closed while its last blocks were hashed. A published block is had all the
             // same; the rest has been given back already.
-            if matches!(outcome, Outcome::Verified(_)) && known.blocks.verify(block) {
+            if matches!(outcome, Outcome::Verified(_) | Outcome::VerifiedWhole(_))
+                && known.blocks.verify(block)
+            {
                 self.totals.verified(length);
             }
             return None;
         };
         known.refill = true;
-        if matches!(outcome, Outcome::Verified(_)) {
+        if matches!(outcome, Outcome::Verified(_) | Outcome::VerifiedWhole(_)) {
             state.gave(length);
         }
         let (number, keeps_open) = (state.peer, state.answers() > 1);
@@ -83,7 +86,7 @@ impl Answers {
         }
         let mut action = None;
         match outcome {
-            Outcome::Verified(_) => {
+            Outcome::Verified(_) | Outcome::VerifiedWhole(_) => {
                 peer.delivered(length);
                 self.verified(known, now, block, length);
                 return None;

@@ -68,12 +68,12 @@ mod tests {
                         open.push(Open { link, gives, asked: VecDeque::new(), came: 0 });
                         plan.handle_connected(now, link);
                     }
-                    Action::Request { link, blocks } => {
+                    Action::Request { link, blocks, .. } => {
                         open.iter_mut()
                             .filter(|open| open.link == link)
                             .for_each(|open| open.asked.extend(&blocks));
                     }
-                    Action::Revoke { link, block } => {
+                    Action::Revoke { link, block, .. } => {
                         plan.handle_revoked(now, link, block, true);
                         // The bytes come all the same.
                     }

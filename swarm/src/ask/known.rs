@@ -78,7 +78,7 @@ impl Known {
     pub(super) fn request(&mut self, now: Time, link: LinkId, blocks: Vec<Block>) -> Option<Action> {
         self.links.get(link)?;
         blocks.iter().for_each(|block| self.take(now, link, *block));
-        Some(Action::Request { link, blocks })
+        Some(Action::Request { link, blocks, sliced: false })
     }
 
     /// Puts a missing block in flight on a link.

@@ -77,7 +77,7 @@ fn take_in_item(known: &mut Known, now: Time, link: LinkId, peer: usize, item: &
         Item::WidePlainPeers(addrs) => learn_hearsay(known, now, peer, addrs, false),
         // It may be asked again at once if no client waits.
         Item::Load(0) => told.busy_until = now,
-        Item::Load(_) => {}
+        Item::Load(_) | Item::Slices | Item::State(_) => {}
         Item::Goodbye => {
             told.leaves = true;
             known.peers.get_mut(peer).left(now);
@@ -162,10 +162,10 @@ mod tests {
         plan.handle_connected(now, link);
         let asked = requested(&mut plan, now);
         assert_eq!(asked.len(), 1);
-        plan.handle_news(now, link, &[Item::Choosing]);
+        plan.handle_news(now, link, &[Item::Choosing], false);
         plan.handle_received(now, link, 1, &[Outcome::Refused(asked[0], Status::MissingBlock)]);
         assert_eq!(requested(&mut plan, now), [], "it offers nothing");
-        plan.handle_news(now, link, &[Item::Everything]);
+        plan.handle_news(now, link, &[Item::Everything], false);
         plan.handle_received(now, link, 1, &[Outcome::Told]);
         assert_eq!(requested(&mut plan, now), asked);
     }
@@ -182,12 +182,12 @@ mod tests {
         plan.handle_connected(now, link);
         let asked = requested(&mut plan, now);
         assert_eq!(asked, [layout.block(0).unwrap()]);
-        plan.handle_news(now, link, &[Item::Choosing]);
+        plan.handle_news(now, link, &[Item::Choosing], false);
         plan.handle_received(now, link, 1, &[Outcome::Refused(asked[0], Status::MissingBlock)]);
         let later = now + Tuning::DEFAULT.busy_pause * 2;
         assert_eq!(requested(&mut plan, later), [], "it offers nothing");
         // What it refused it may offer next.
-        plan.handle_news(later, link, &[Item::Offer([Run::of(asked[0])].into())]);
+        plan.handle_news(later, link, &[Item::Offer([Run::of(asked[0])].into())], false);
         plan.handle_received(later, link, 1, &[Outcome::Told]);
         assert_eq!(requested(&mut plan, later), asked);
         plan.handle_received(later, link, 1 << 20, &[Outcome::Verified(asked[0])]);
@@ -207,7 +207,7 @@ mod tests {
             let Some(Action::Connect { link, .. }) = plan.poll_action(now) else { panic!("no link") };
             plan.handle_connected(now, link);
             let told = told.iter().map(|text| at(text)).collect();
-            plan.handle_news(now, link, &[Item::WidePeers(told)]);
+            plan.handle_news(now, link, &[Item::WidePeers(told)], false);
             plan.known_peers() - 1
         };
         let world = ["[2001:db8::9]:1", "192.0.2.9:1"];

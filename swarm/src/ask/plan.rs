@@ -88,7 +88,7 @@ impl Plan {
 
     /// The peer of the link has told `items`, and so has shown that it knows the extension. Call this before
     /// [`Plan::handle_received`] with the outcomes of the same answer.
-    pub fn handle_news(&mut self, now: Time, link: LinkId, items: &[Item]) {
+    pub fn handle_news(&mut self, now: Time, link: LinkId, items: &[Item], _sliced: bool) {
         self.actions.extend(news::take_in(&mut self.known, now, link, items));
     }
 

@@ -143,8 +143,8 @@ mod tests {
 
         // One has everything, the other one the first two blocks.
         let first = layout.block(0).unwrap();
-        plan.handle_news(now, links[0], &[Item::Everything]);
-        plan.handle_news(now, links[1], &[Item::Have([Run { first, count: 2 }].into())]);
+        plan.handle_news(now, links[0], &[Item::Everything], false);
+        plan.handle_news(now, links[1], &[Item::Have([Run { first, count: 2 }].into())], false);
         assert_eq!((plan.linked_seeders(), plan.holders()), (1, [1, 1, 0, 0, 0, 0, 0, 0].as_slice()));
         plan.handle_received(now, links[0], 1 << 20, &[Outcome::Verified(asked[0])]);
         let seen = plan.seen_links(now);

@@ -126,8 +126,8 @@ impl World {
             assert!(actions < 100_000, "the plan never comes to rest at {:?}", self.now);
             match action {
                 Action::Connect { link, addr, .. } => self.connect(link, usize::from(addr.port()) - 1000),
-                Action::Request { link, blocks } => self.request(link, blocks),
-                Action::Revoke { link, block } => {
+                Action::Request { link, blocks, .. } => self.request(link, blocks),
+                Action::Revoke { link, block, .. } => {
                     let in_time = !self.have.has(block);
                     if in_time && let Some(conn) = self.conns.get_mut(&link) {
                         conn.revoked.push(block);
@@ -135,7 +135,7 @@ impl World {
                     self.plan.handle_revoked(self.now, link, block, in_time);
                 }
                 Action::Probe { .. } => {}
-                Action::Poll { link } => panic!("{link:?} has not told anything"),
+                Action::Poll { link, .. } => panic!("{link:?} has not told anything"),
                 Action::Close { link } => drop(self.conns.remove(&link)),
             }
         }

@@ -219,7 +219,7 @@ mod tests {
                     self.links.insert(link, addr.v4().unwrap().ip().octets()[3]);
                     self.plan.handle_connected(self.now, link);
                 }
-                Action::Request { link, blocks } => {
+                Action::Request { link, blocks, .. } => {
                     for block in blocks {
                         let Some(peer) = self.links.get(&link).copied() else { return };
                         self.asked.push((self.now, peer, block));
@@ -228,7 +228,7 @@ mod tests {
                         }
                     }
                 }
-                Action::Revoke { link, block } => self.plan.handle_revoked(self.now, link, block, true),
+                Action::Revoke { link, block, .. } => self.plan.handle_revoked(self.now, link, block, true),
                 Action::Close { link } => drop(self.links.remove(&link)),
                 Action::Poll { .. } | Action::Probe { .. } => {}
             }

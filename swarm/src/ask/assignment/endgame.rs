@@ -139,7 +139,7 @@ impl Endgame {
         }
         *self.times.entry(block).or_insert(0) += 1;
         self.taking = Some(Taking { taker, holder, block });
-        Action::Revoke { link: holder, block }
+        Action::Revoke { link: holder, block, sliced: false }
     }
 
     /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, and whether it is taken.

@@ -74,7 +74,7 @@ mod tests {
         plan.handle_connected(now, link);
         let [opened] = requested(&mut plan, now)[..] else { panic!("one block is asked for") };
         if !items.is_empty() {
-            plan.handle_news(now, link, items);
+            plan.handle_news(now, link, items, false);
         }
         let outcome = Outcome::Verified(layout.block(opened).unwrap());
         plan.handle_received(now, link, 1 << 20, &[outcome]);

@@ -129,7 +129,7 @@ impl Assignment {
         {
             let blocks = self.fill(known, now, link);
             if !blocks.is_empty() {
-                fed.actions.push(Action::Request { link, blocks });
+                fed.actions.push(Action::Request { link, blocks, sliced: false });
             } else if known.links.get(link).is_some_and(|state| state.requests.is_empty()) {
                 fed.actions.extend(poll_news(known, now, link));
                 if self.may_take(known, now) {
@@ -227,5 +227,5 @@ fn next_ready(known: &mut Known) -> Option<LinkId> {
 fn poll_news(known: &mut Known, now: Time, link: LinkId) -> Option<Action> {
     let state = known.links.get_mut(link).filter(|state| state.may_poll(now))?;
     state.polls(now);
-    Some(Action::Poll { link })
+    Some(Action::Poll { link, sliced: false })
 }

@@ -81,7 +81,7 @@ fn the_leecher_that_gives_least_makes_room_and_a_seeder_stays() {
         for link in opened {
             plan.handle_connected(now, link);
             let news = if all.is_empty() { vec![Item::Choosing] } else { vec![Item::Load(1)] };
-            plan.handle_news(now, link, &news);
+            plan.handle_news(now, link, &news, false);
             all.push(link);
         }
         now += Tuning::DEFAULT.link_spacing;
@@ -111,7 +111,7 @@ fn who_is_behind_the_others_asks_more_of_them() {
             for link in opened {
                 plan.handle_connected(now, link);
                 let have = Run { first: plan.parts().0.blocks.layout().block(0).unwrap(), count: blocks };
-                plan.handle_news(now, link, &[Item::Have(vec![have])]);
+                plan.handle_news(now, link, &[Item::Have(vec![have])], false);
             }
             now += Tuning::DEFAULT.link_spacing;
         }
@@ -171,7 +171,7 @@ fn silent_links_make_room_for_all_of_a_crowd_while_nothing_flows() {
                     called.insert(addr);
                     plan.handle_connected(now, link);
                 }
-                Action::Revoke { link, block } => plan.handle_revoked(now, link, block, true),
+                Action::Revoke { link, block, .. } => plan.handle_revoked(now, link, block, true),
                 Action::Close { .. }
                 | Action::Request { .. }
                 | Action::Poll { .. }

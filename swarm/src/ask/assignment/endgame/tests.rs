@@ -29,7 +29,7 @@ fn actions(plan: &mut Plan, now: Time) -> Vec<Action> {
 /// The blocks that are asked for, and on which link.
 fn requests(actions: &[Action]) -> Vec<(LinkId, Block)> {
     let of = |action: &Action| match action {
-        Action::Request { link, blocks } => Some((*link, blocks[0])),
+        Action::Request { link, blocks, .. } => Some((*link, blocks[0])),
         _ => None,
     };
     actions.iter().filter_map(of).collect()
@@ -42,7 +42,7 @@ fn opened(actions: &[Action], host: u8) -> Option<(LinkId, Vec<Block>, bool)> {
         _ => None,
     })?;
     let asked = actions.iter().find_map(|action| match action {
-        Action::Request { link: on, blocks } if *on == link => Some(blocks.clone()),
+        Action::Request { link: on, blocks, .. } if *on == link => Some(blocks.clone()),
         _ => None,
     });
     Some((link, asked.unwrap_or_default(), marked))
@@ -110,10 +110,10 @@ fn links_do_not_take_a_block_from_each_other_without_end() {
                 assert!(acted < 200, "seed {seed}: no end at {now:?}");
                 match action {
                     Action::Connect { link, .. } => plan.handle_connected(now, link),
-                    Action::Request { link, blocks } => {
+                    Action::Request { link, blocks, .. } => {
                         owed.extend(blocks.iter().map(|block| (link, *block)));
                     }
-                    Action::Revoke { link, block } => {
+                    Action::Revoke { link, block, .. } => {
                         owed.retain(|other| *other != (link, block));
                         plan.handle_revoked(now, link, block, true);
                     }
@@ -196,7 +196,7 @@ fn a_peer_that_closes_takes_the_block_of_a_silent_one_after_the_usual_patience()
     let asked = actions(&mut plan, now);
     let of = |link: LinkId| {
         asked.iter().find_map(|action| match action {
-            Action::Request { link: on, blocks } if *on == link => Some(blocks[0]),
+            Action::Request { link: on, blocks, .. } if *on == link => Some(blocks[0]),
             _ => None,
         })
     };
@@ -207,7 +207,7 @@ fn a_peer_that_closes_takes_the_block_of_a_silent_one_after_the_usual_patience()
     loop {
         for action in actions(&mut plan, now) {
             match action {
-                Action::Revoke { link, block } => {
+                Action::Revoke { link, block, .. } => {
                     assert_eq!((link, block), (silent, held));
                     plan.handle_revoked(now, link, block, true);
                 }
