@@ -35,6 +35,26 @@ impl Sha256Stream {
         Self { state: INITIAL, buffer: [0; CHUNK], len: 0 }
     }
 
+    /// A stream that has seen `len` bytes and has this [`state`](Self::state); `None` if `len` is no multiple of 64.
+    #[must_use]
+    pub fn resumed(state: [u8; 32], len: u64) -> Option<Self> {
+        if !len.is_multiple_of(CHUNK as u64) {
+            return None;
+        }
+        let mut words = INITIAL;
+        for (word, bytes) in words.iter_mut().zip(state.as_chunks::<4>().0) {
+            *word = u32::from_be_bytes(*bytes);
+        }
+        Some(Self { state: words, buffer: [0; CHUNK], len })
+    }
+
+    /// What the bytes seen have made of the initial value, if they are a multiple of 64 bytes: eight numbers of four
+    /// bytes, big-endian. [`Sha256Stream::resumed`] goes on from there.
+    #[must_use]
+    pub fn state(&self) -> Option<[u8; 32]> {
+        (self.buffered() == 0).then(|| self.hash())
+    }
+
     /// The hash of `bytes`.
     #[must_use]
     pub fn digest(bytes: &[u8]) -> [u8; 32] {
@@ -118,7 +138,7 @@ impl Sha256Stream {
         (padding, chunks)
     }
 
-    /// The state as a hash; the padding has gone in.
+    /// The state as bytes; with the padding in it, it is the hash.
     pub(crate) fn hash(&self) -> [u8; 32] {
         let mut hash = [0; 32];
         for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(self.state) {
@@ -141,6 +161,23 @@ mod tests {
             let expected: [u8; 32] = Sha256::digest(&data[..len]).into();
             assert_eq!(Sha256Stream::digest(&data[..len]), expected, "{len} bytes");
         }
+    }
+
+    #[test]
+    fn a_stream_goes_on_from_its_state_between_two_chunks_alone() {
+        let data: Vec<u8> = (0..1000u32).map(|i| i.to_be_bytes()[3]).collect();
+        let mut stream = Sha256Stream::new();
+        stream.update(&data[..640]);
+        let mut resumed = Sha256Stream::resumed(stream.state().unwrap(), stream.len()).unwrap();
+        resumed.update(&data[640..]);
+        assert_eq!(resumed.finish(), Sha256Stream::digest(&data));
+        stream.update(&data[640..641]);
+        assert_eq!(stream.state(), None);
+        assert!(Sha256Stream::resumed([0; 32], 641).is_none());
+        assert_eq!(
+            Sha256Stream::resumed(Sha256Stream::new().state().unwrap(), 0).unwrap().finish(),
+            Sha256Stream::digest(&[])
+        );
     }
 
     proptest! {

@@ -15,6 +15,7 @@
 //! | [`record`] | what was found by checking a file, kept from run to run |
 //! | [`given`] | what was given of it to others |
 //! | [`shared`] | one file as the serving threads see it |
+//! | [`slices`] | the slices of its large blocks, and the states of SHA-256 between them |
 //! | `turning` | a part file that may turn out to be the archive of a folder |
 //! | [`finish`] | giving a complete file its name |
 
@@ -32,6 +33,7 @@ pub mod prepare;
 pub mod record;
 mod reserve;
 pub mod shared;
+pub mod slices;
 mod turning;
 pub mod watch;
 
