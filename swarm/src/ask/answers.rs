@@ -3,7 +3,7 @@
 use super::action::{Action, Ended, Outcome};
 use super::assignment::lack_lasts;
 use super::known::Known;
-use super::links::{Link, LinkId};
+use super::links::{Asked, Link, LinkId};
 use super::news;
 use super::report::Totals;
 use super::wrong::Wrong;
@@ -61,15 +61,15 @@ impl Answers {
         else {
             return answer_without_block(known, now, link);
         };
-        let length = known.blocks.layout().len_of(block);
-        let wanted = known.links.answered(link, block, length, matches!(outcome, Outcome::Refused(..)));
+        let whole = matches!(outcome, Outcome::VerifiedWhole(_));
+        let answered = known.links.answered(link, block, matches!(outcome, Outcome::Refused(..)));
+        let (asked, wanted) = answered.unwrap_or_else(|| (known.asked(block, !whole), false));
+        let length = asked.length;
         let Some(state) = known.links.get_mut(link) else {
             // The link was closed while its last blocks were hashed. A published block is had all the
             // same; the rest has been given back already.
-            if matches!(outcome, Outcome::Verified(_) | Outcome::VerifiedWhole(_))
-                && known.blocks.verify(block)
-            {
-                self.totals.verified(length);
+            if matches!(outcome, Outcome::Verified(_) | Outcome::VerifiedWhole(_)) {
+                self.totals.verified(known.blocks.verify(block, whole));
             }
             return None;
         };
@@ -88,7 +88,7 @@ impl Answers {
         match outcome {
             Outcome::Verified(_) | Outcome::VerifiedWhole(_) => {
                 peer.delivered(length);
-                self.verified(known, now, block, length);
+                self.verified(known, now, asked);
                 return None;
             }
             Outcome::Discarded(_) => {
@@ -103,20 +103,22 @@ impl Answers {
             Outcome::Refused(_, status) => action = refused(known, now, link, block, status),
             Outcome::Told => {}
         }
-        if wanted && known.blocks.give_back(block, link) {
+        if wanted && known.blocks.give_back(block, link, asked.whole) {
             known.links.wake_all();
         }
         action
     }
 
-    fn verified(&mut self, known: &mut Known, now: Time, block: Block, length: u64) {
+    fn verified(&mut self, known: &mut Known, now: Time, asked: Asked) {
         (known.flow.last_verified, known.flow.last_progress) = (now, now);
         self.wrong.right();
-        if known.blocks.verify(block) {
-            self.totals.verified(length);
-        } else {
-            self.totals.duplicate(length);
+        let new = known.blocks.verify(asked.block, asked.whole);
+        if known.blocks.are_sliced() {
+            // The next slice of the block can be verified now, whoever gives it.
+            known.links.look_for_more();
         }
+        self.totals.verified(new);
+        self.totals.duplicate(asked.length.saturating_sub(new));
     }
 
     /// The link has ended, and everything that arrived on it has been told.

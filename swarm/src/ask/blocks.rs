@@ -1,16 +1,27 @@
 //! In which state each block is. Three states, always disjoint: missing (and asked of nobody), in
 //! flight (asked of one link, which alone may write it), verified.
+//!
+//! In a layout of slices each slice has its state. A whole block may be in flight, too: then all of its slices that were
+//! missing are, on one link.
 
 use super::links::LinkId;
 use cascade_format::{Block, Have, Layout};
 use core::ops::Range;
 use hashbrown::HashMap;
 
+/// Where a block was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct InFlight {
+    link: LinkId,
+    /// It is a slice, and the whole block that it is a part of was asked for.
+    whole: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Blocks {
     layout: Layout,
     missing: Have,
-    in_flight: HashMap<Block, LinkId>,
+    in_flight: HashMap<Block, InFlight>,
     verified: u64,
     missing_bytes: u64,
     /// No block before this number is missing.
@@ -47,9 +58,16 @@ impl Blocks {
         self.missing.count()
     }
 
-    /// Number of blocks that this peer does not have.
-    pub(super) fn unverified(&self) -> u64 {
-        self.layout.blocks() - self.verified
+    /// Number of blocks that this peer does not have; of blocks that are divided into slices, those of which it lacks a
+    /// slice.
+    pub(super) fn incomplete(&self) -> u64 {
+        if !self.are_sliced() {
+            return self.layout.blocks() - self.verified;
+        }
+        let lacks = |block: &Block| {
+            !self.meant(self.layout.first_slice(*block), true).all(|slice| self.is_verified(slice))
+        };
+        self.layout.whole().iter().filter(lacks).count() as u64
     }
 
     /// Bytes that nobody has been asked for.
@@ -77,7 +95,55 @@ impl Blocks {
         self.layout.block(found)
     }
 
-    /// The missing blocks with numbers in `range`, of those in `have` (`None`: of all), in order.
+    /// Whether blocks are divided into slices.
+    pub(super) fn are_sliced(&self) -> bool {
+        self.layout.slices_a_block() > 1
+    }
+
+    /// Whether the link may be asked for `slice`: the slice that is verified before it is verified, or asked of the same
+    /// link.
+    pub(super) fn can_be_verified(&self, slice: Block, link: Option<LinkId>) -> bool {
+        let Some(before) = self.layout.verified_before(slice) else { return true };
+        match self.in_flight.get(&before) {
+            Some(there) => Some(there.link) == link && !there.whole,
+            None => !self.missing.has(before),
+        }
+    }
+
+    /// Whether nothing is there of the block that `slice` is a part of, and nothing of it is in flight.
+    pub(super) fn is_untouched(&self, slice: Block) -> bool {
+        self.missing.find(self.slices_with(slice), false).is_none()
+    }
+
+    /// Whether nothing is in flight of the block that `slice` is a part of.
+    pub(super) fn is_at_rest(&self, slice: Block) -> bool {
+        self.meant(slice, true).all(|slice| !self.in_flight.contains_key(&slice))
+    }
+
+    /// Whether all slices of the block that `slice` is a part of are in `have`; `None` has all. The last one is there
+    /// only if all others are.
+    pub(super) fn is_all_in(&self, have: Option<&Have>, slice: Block) -> bool {
+        let last = self.layout.block(self.slices_with(slice).end.saturating_sub(1));
+        have.is_none_or(|have| last.is_some_and(|last| have.has(last)))
+    }
+
+    /// The first slice of the block that `slice` is a part of: it names that block.
+    pub(super) fn name_of_whole(&self, slice: Block) -> Block {
+        self.layout.first_slice(self.layout.block_of(slice))
+    }
+
+    /// Bytes of the block that `slice` is a part of.
+    pub(super) fn len_of_whole(&self, slice: Block) -> u64 {
+        let whole = self.layout.whole();
+        whole.len_of(self.layout.block_of(slice))
+    }
+
+    fn slices_with(&self, slice: Block) -> Range<u64> {
+        self.layout.slices_of(self.layout.block_of(slice))
+    }
+
+    /// The missing blocks with numbers in `range`, of those in `have` (`None`: of all), in order; of each block that is
+    /// divided into slices the first one.
     pub(super) fn find_missing<'a>(
         &'a self,
         have: Option<&'a Have>,
@@ -89,9 +155,15 @@ impl Blocks {
                 Some(have) => self.missing.find_common(have, at..range.end)?,
                 None => self.missing.find(at..range.end, true)?,
             };
-            at = found + 1;
-            self.layout.block(found)
+            let found = self.layout.block(found)?;
+            at = self.slices_with(found).end;
+            Some(found)
         })
+    }
+
+    /// The block behind `block`; in a layout of slices, the first slice of the next block.
+    pub(super) fn after(&self, block: Block) -> u64 {
+        self.slices_with(block).end
     }
 
     /// The first missing block.
@@ -101,31 +173,50 @@ impl Blocks {
         Some(first)
     }
 
-    /// Missing → in flight. Tells whether the block was missing.
-    pub(super) fn take(&mut self, block: Block, link: LinkId) -> bool {
-        let taken = self.missing.remove(block);
-        if taken {
-            self.missing_bytes -= self.layout.len_of(block);
-            self.in_flight.insert(block, link);
+    /// Missing → in flight; with `whole`, all missing slices of the block that `block` is the first slice of.
+    pub(super) fn take(&mut self, block: Block, link: LinkId, whole: bool) {
+        for block in self.meant(block, whole) {
+            if self.missing.remove(block) {
+                self.missing_bytes -= self.layout.len_of(block);
+                self.in_flight.insert(block, InFlight { link, whole });
+            }
         }
-        taken
     }
 
-    /// In flight on `link` → missing. Tells whether the block was in flight there.
-    pub(super) fn give_back(&mut self, block: Block, link: LinkId) -> bool {
-        let ours = self.in_flight.get(&block) == Some(&link);
-        if ours {
-            self.in_flight.remove(&block);
-            self.missing.insert(block);
-            self.missing_bytes += self.layout.len_of(block);
-            self.low = self.low.min(block.number());
+    /// In flight on `link` → missing, as it was taken. Tells whether any of it was in flight there.
+    pub(super) fn give_back(&mut self, block: Block, link: LinkId, whole: bool) -> bool {
+        let mut any = false;
+        for block in self.meant(block, whole) {
+            if self.in_flight.get(&block) == Some(&InFlight { link, whole }) {
+                self.in_flight.remove(&block);
+                self.missing.insert(block);
+                self.missing_bytes += self.layout.len_of(block);
+                self.low = self.low.min(block.number());
+                any = true;
+            }
         }
-        ours
+        any
     }
 
-    /// Any state → verified. Tells whether that is new. (A block that is hashed while its link is
-    /// closed was given back before: it is missing then, or in flight again.)
-    pub(super) fn verify(&mut self, block: Block) -> bool {
+    /// The block, or all slices of the one that it is the first slice of.
+    fn meant(&self, block: Block, whole: bool) -> impl Iterator<Item = Block> + use<> {
+        let (layout, number) = (self.layout, block.number());
+        let numbers = if whole { self.slices_with(block) } else { number..number + 1 };
+        numbers.filter_map(move |number| layout.block(number))
+    }
+
+    /// Any state → verified; with `whole`, all slices of the block that `block` is the first slice of. Returns the bytes
+    /// of which that is new. (A block that is hashed while its link is closed was given back before: it is missing then,
+    /// or in flight again.)
+    pub(super) fn verify(&mut self, block: Block, whole: bool) -> u64 {
+        let mut bytes = 0;
+        for block in self.meant(block, whole) {
+            bytes += if self.verify_one(block) { self.layout.len_of(block) } else { 0 };
+        }
+        bytes
+    }
+
+    fn verify_one(&mut self, block: Block) -> bool {
         let was_missing = self.missing.remove(block);
         if was_missing {
             self.missing_bytes -= self.layout.len_of(block);

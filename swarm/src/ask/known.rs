@@ -2,13 +2,12 @@
 
 use super::action::Action;
 use super::blocks::Blocks;
-use super::links::{Link, LinkId, Links, Rarity};
+use super::links::{Asked, Link, LinkId, Links, Rarity};
 use super::peers::Peers;
 use super::tuning::Tuning;
 use crate::Time;
 use crate::meter::Meter;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use cascade_format::{Block, Have, Layout};
 use core::time::Duration;
 
@@ -74,18 +73,39 @@ impl Known {
         now >= self.flow.last_progress + self.tuning.stall_after
     }
 
-    /// Puts `blocks`, which are missing, in flight on a link, and asks for them.
-    pub(super) fn request(&mut self, now: Time, link: LinkId, blocks: Vec<Block>) -> Option<Action> {
+    /// Puts what is missing in flight on a link, and asks for it.
+    pub(super) fn request(&mut self, now: Time, link: LinkId, asked: Asked) -> Option<Action> {
         self.links.get(link)?;
-        blocks.iter().for_each(|block| self.take(now, link, *block));
-        Some(Action::Request { link, blocks, sliced: false })
+        self.take(now, link, asked);
+        Some(self.request_of(link, asked))
     }
 
-    /// Puts a missing block in flight on a link.
-    pub(super) fn take(&mut self, now: Time, link: LinkId, block: Block) {
-        let length = self.blocks.layout().len_of(block);
-        self.blocks.take(block, link);
-        self.links.requested(now, link, block, length, self.flow.usual_wait);
+    /// The request for what was [taken](Self::take).
+    pub(super) fn request_of(&self, link: LinkId, asked: Asked) -> Action {
+        Action::Request { link, blocks: alloc::vec![asked.block], sliced: self.is_sliced(asked) }
+    }
+
+    /// Whether it is asked for by the name of the slices.
+    pub(super) fn is_sliced(&self, asked: Asked) -> bool {
+        self.blocks.are_sliced() && !asked.whole
+    }
+
+    /// Puts what is missing in flight on a link.
+    pub(super) fn take(&mut self, now: Time, link: LinkId, asked: Asked) {
+        self.blocks.take(asked.block, link, asked.whole);
+        self.links.requested(now, link, asked, self.flow.usual_wait);
+    }
+
+    /// What is asked for to get the block; `sliced`: the slice alone.
+    pub(super) fn asked(&self, block: Block, sliced: bool) -> Asked {
+        if sliced || !self.blocks.are_sliced() {
+            return Asked { block, whole: false, length: self.blocks.layout().len_of(block) };
+        }
+        Asked {
+            block: self.blocks.name_of_whole(block),
+            whole: true,
+            length: self.blocks.len_of_whole(block),
+        }
     }
 
     /// Ends a link that is no more worth having.
@@ -103,8 +123,8 @@ impl Known {
             self.rarity.leaves(self.blocks.layout(), have);
         }
         let mut any = false;
-        for block in state.requests.wanted() {
-            any |= self.blocks.give_back(block, link);
+        for Asked { block, whole, .. } in state.requests.wanted() {
+            any |= self.blocks.give_back(block, link, whole);
         }
         if any {
             self.links.wake_all();

@@ -22,7 +22,13 @@ pub(super) fn expect(known: &mut Known, link: LinkId) {
 }
 
 /// The peer of the link has shown that it knows the extension, and tells `items`.
-pub(super) fn take_in(known: &mut Known, now: Time, link: LinkId, items: &[Item]) -> Option<Action> {
+pub(super) fn take_in(
+    known: &mut Known,
+    now: Time,
+    link: LinkId,
+    items: &[Item],
+    sliced: bool,
+) -> Option<Action> {
     let state = known.links.get_mut(link)?;
     let peer = state.peer;
     if state.told.is_none() {
@@ -32,7 +38,13 @@ pub(super) fn take_in(known: &mut Known, now: Time, link: LinkId, items: &[Item]
     (told.exhausted, told.heard) = (false, true);
     known.changed |= known.peers.spoke(peer);
     known.peers.get_mut(peer).set_extended(true);
-    if items.iter().all(|item| take_in_item(known, now, link, peer, item)) {
+    if known.blocks.are_sliced()
+        && items.contains(&Item::Slices)
+        && let Some(state) = known.links.get_mut(link)
+    {
+        state.begins_slices();
+    }
+    if items.iter().all(|item| take_in_item(known, now, (link, peer), item, sliced)) {
         known.links.wake(link);
         return None;
     }
@@ -56,9 +68,20 @@ pub(super) fn end_answer(known: &mut Known, now: Time, link: LinkId) {
 }
 
 /// Takes in one item; tells whether an honest peer can have told it.
-fn take_in_item(known: &mut Known, now: Time, link: LinkId, peer: usize, item: &Item) -> bool {
+fn take_in_item(
+    known: &mut Known,
+    now: Time,
+    (link, peer): (LinkId, usize),
+    item: &Item,
+    sliced: bool,
+) -> bool {
     let layout = *known.blocks.layout();
-    let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return true };
+    // What is told of blocks holds for their slices.
+    let told_of = if sliced { layout } else { layout.whole() };
+    let of_slices = |run: Run| if sliced { run } else { slices_of(&layout, run) };
+    let Some(state) = known.links.get_mut(link) else { return true };
+    let by_slices = state.gives_slices();
+    let Some(told) = state.told.as_mut() else { return true };
     match item {
         Item::Everything => {
             // What it refused before it refused for other reasons.
@@ -66,10 +89,15 @@ fn take_in_item(known: &mut Known, now: Time, link: LinkId, peer: usize, item: &
             has_all(known, link, Has::Everything);
         }
         Item::Choosing => has_all(known, link, Has::Choosing),
-        Item::Offer(runs) => return runs.iter().all(|run| told.offers_run(&layout, *run)),
-        Item::Have(runs) => return runs.iter().all(|run| has_run(known, link, peer, *run)),
+        // Of a peer that gives slices, these are what counts.
+        Item::Offer(_) if by_slices != sliced => {}
+        Item::Offer(runs) => {
+            return runs.iter().all(|run| told.offers_run(&layout, of_slices(*run), run.count));
+        }
+        Item::Have(runs) => return runs.iter().all(|run| has_run(known, link, peer, of_slices(*run))),
         Item::Map { first, bits } => {
-            return map_runs(&layout, *first, bits).into_iter().all(|run| has_run(known, link, peer, run));
+            let runs = map_runs(&told_of, *first, bits);
+            return runs.into_iter().all(|run| has_run(known, link, peer, of_slices(run)));
         }
         Item::Peers(addrs) => learn_hearsay(known, now, peer, &plain(addrs), true),
         Item::PlainPeers(addrs) => learn_hearsay(known, now, peer, &plain(addrs), false),
@@ -116,6 +144,14 @@ fn has_run(known: &mut Known, link: LinkId, peer: usize, run: Run) -> bool {
         rarity.more(&layout, block);
         peer.refusals.gained(block);
     })
+}
+
+/// The slices of the blocks of `run`.
+fn slices_of(layout: &Layout, run: Run) -> Run {
+    let end = run.first.number().saturating_add(run.count.into()).saturating_mul(layout.slices_a_block());
+    let first = layout.first_slice(run.first);
+    let count = end.min(layout.blocks()).saturating_sub(first.number());
+    Run { first, count: u32::try_from(count).unwrap_or(u32::MAX) }
 }
 
 /// The blocks of a map part, as runs.

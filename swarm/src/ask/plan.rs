@@ -86,10 +86,11 @@ impl Plan {
         }
     }
 
-    /// The peer of the link has told `items`, and so has shown that it knows the extension. Call this before
+    /// The peer of the link has told `items`, and so has shown that it knows the extension; `sliced`: in an answer to a
+    /// request by the name of the slices, so that numbers count slices, and else blocks. Call this before
     /// [`Plan::handle_received`] with the outcomes of the same answer.
-    pub fn handle_news(&mut self, now: Time, link: LinkId, items: &[Item], _sliced: bool) {
-        self.actions.extend(news::take_in(&mut self.known, now, link, items));
+    pub fn handle_news(&mut self, now: Time, link: LinkId, items: &[Item], sliced: bool) {
+        self.actions.extend(news::take_in(&mut self.known, now, link, items, sliced));
     }
 
     /// `bytes` arrived on the link. `outcomes` says what became of the blocks that they completed, in the order of the
@@ -118,16 +119,16 @@ impl Plan {
         let known = &mut self.known;
         known.changed = true;
         match self.assignment.revoked(known, link, block, in_time) {
-            Some((Taker::Link(taker), taken)) => {
+            Some((Taker::Link(taker), asked, taken)) => {
                 if taken {
-                    self.actions.extend(known.request(now, taker, alloc::vec![block]));
+                    self.actions.extend(known.request(now, taker, asked));
                 }
                 known.links.wake(taker);
             }
-            Some((Taker::Peer(peer), true)) => {
-                self.actions.extend(self.connecting.open_with(known, now, peer, Some(block)));
+            Some((Taker::Peer(peer), asked, true)) => {
+                self.actions.extend(self.connecting.open_with(known, now, peer, Some(asked)));
             }
-            Some((Taker::Peer(_), false)) | None => {}
+            Some((Taker::Peer(_), _, false)) | None => {}
         }
     }
 

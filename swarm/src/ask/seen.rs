@@ -4,7 +4,7 @@ use super::links::{Link, LinkId};
 use super::plan::Plan;
 use crate::Time;
 use alloc::vec::Vec;
-use cascade_format::PeerAddr;
+use cascade_format::{Block, Have, Layout, PeerAddr};
 
 /// What is under way on a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +48,21 @@ impl Plan {
     #[must_use]
     pub fn seen_links(&self, now: Time) -> Vec<SeenLink> {
         let known = self.known();
-        let blocks = known.blocks.layout().blocks();
+        let layout = known.blocks.layout();
+        let blocks = layout.whole().blocks();
         let seen = |(id, link): (LinkId, &Link)| SeenLink {
             id,
             addr: known.peers.get(link.peer).addr(),
             role: role(link, now),
             rate: link.pipeline.rate(),
             bytes: link.given(),
-            in_flight: link.requests.wanted().count(),
+            in_flight: blocks_of(known.blocks.layout(), link.requests.wanted().map(|asked| asked.block))
+                .len(),
             extension: link.told.is_some(),
-            blocks_done: link.told.as_ref().map(|told| told.part().map_or(blocks, |have| have.count())),
+            blocks_done: link
+                .told
+                .as_ref()
+                .map(|told| told.part().map_or(blocks, |have| complete(layout, have))),
         };
         known.links.iter().map(seen).collect()
     }
@@ -65,16 +70,21 @@ impl Plan {
     /// The numbers of the blocks that are in flight, in order.
     #[must_use]
     pub fn in_flight(&self) -> Vec<u64> {
-        let mut blocks: Vec<u64> = self.known().blocks.in_flight().map(|block| block.number()).collect();
-        blocks.sort_unstable();
-        blocks
+        blocks_of(self.known().blocks.layout(), self.known().blocks.in_flight())
     }
 
     /// For each block, the number of linked peers that have it. Counted are the peers that tell what they have and lack
     /// at least one block. Empty until one of them has told of a block.
     #[must_use]
-    pub fn holders(&self) -> &[u16] {
-        self.known().rarity.holders()
+    pub fn holders(&self) -> Vec<u16> {
+        let known = self.known();
+        let layout = known.blocks.layout();
+        if known.rarity.holders().is_empty() {
+            return Vec::new();
+        }
+        // A peer that has the last slice of a block has all of it.
+        let last = |block: Block| layout.block(layout.slices_of(block).end.saturating_sub(1));
+        layout.whole().iter().map(|block| last(block).map_or(0, |slice| known.rarity.of(slice))).collect()
     }
 
     /// Linked peers that have told that they have every block.
@@ -83,6 +93,24 @@ impl Plan {
         let is_seeder = |link: &Link| link.told.as_ref().is_some_and(|told| told.part().is_none());
         self.known().links.iter().filter(|(_, link)| is_seeder(link)).count()
     }
+}
+
+/// The numbers of the blocks that these slices are a part of, in order.
+fn blocks_of(layout: &Layout, slices: impl Iterator<Item = Block>) -> Vec<u64> {
+    let mut blocks: Vec<u64> = slices.map(|slice| layout.block_of(slice).number()).collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    blocks
+}
+
+/// Number of blocks of which all slices are in `have`.
+fn complete(layout: &Layout, have: &Have) -> u64 {
+    if layout.slices_a_block() == 1 {
+        return have.count();
+    }
+    let last = |block| layout.block(layout.slices_of(block).end.saturating_sub(1));
+    let whole = layout.whole();
+    whole.iter().filter(|block| last(*block).is_some_and(|slice| have.has(slice))).count() as u64
 }
 
 fn role(link: &Link, now: Time) -> Role {
@@ -132,7 +160,7 @@ mod tests {
         plan.handle_peers(Time::ZERO, Source::User, &addrs);
         let (links, _) = actions(&mut plan, Time::ZERO);
         assert!(plan.seen_links(Time::ZERO).iter().all(|link| link.role == Role::Connecting));
-        assert_eq!((links.len(), plan.holders()), (2, [].as_slice()));
+        assert_eq!((links.len(), plan.holders()), (2, Vec::new()));
 
         let now = Duration::from_millis(10);
         links.iter().for_each(|link| plan.handle_connected(now, *link));
@@ -145,7 +173,7 @@ mod tests {
         let first = layout.block(0).unwrap();
         plan.handle_news(now, links[0], &[Item::Everything], false);
         plan.handle_news(now, links[1], &[Item::Have([Run { first, count: 2 }].into())], false);
-        assert_eq!((plan.linked_seeders(), plan.holders()), (1, [1, 1, 0, 0, 0, 0, 0, 0].as_slice()));
+        assert_eq!((plan.linked_seeders(), plan.holders()), (1, [1, 1, 0, 0, 0, 0, 0, 0].into()));
         plan.handle_received(now, links[0], 1 << 20, &[Outcome::Verified(asked[0])]);
         let seen = plan.seen_links(now);
         let told: Vec<_> =

@@ -126,13 +126,21 @@ impl Wrong {
     fn tell(&mut self, known: &Known, peer: usize, block: Block, again: Option<Duration>) {
         let times = self.times.get(&block).copied().unwrap_or(1);
         let addr = known.peers.get(peer).addr();
+        let block = known.blocks.layout().block_of(block);
         self.untold.push_back(WrongBlock { addr, block, times, again });
     }
 
     fn give_up_if_alone(&mut self, known: &Known) {
         let spent = |times: &&u32| **times >= MAX_WRONG;
         let wrong = || self.times.iter().filter(|(block, _)| !known.blocks.is_verified(**block));
-        let all_spent = wrong().filter(|(_, times)| spent(times)).count() as u64 == known.blocks.unverified();
+        let layout = known.blocks.layout();
+        let mut all = wrong()
+            .filter(|(_, times)| spent(times))
+            .map(|(block, _)| layout.block_of(*block))
+            .collect::<Vec<_>>();
+        all.sort_unstable();
+        all.dedup();
+        let all_spent = all.len() as u64 == known.blocks.incomplete();
         if (self.in_a_row < MAX_WRONG && !all_spent) || known.blocks.is_complete() {
             return;
         }
@@ -144,7 +152,7 @@ impl Wrong {
         };
         let liars = known.peers.iter().filter(|(_, peer)| peer.lies.contains(*block));
         let addrs = liars.map(|(_, peer)| peer.addr()).collect();
-        let (block, times, left) = (*block, *times, known.blocks.unverified());
+        let (block, times, left) = (layout.block_of(*block), *times, known.blocks.incomplete());
         self.given_up = Some(GivenUp { block, times, addrs, left });
     }
 }

@@ -5,10 +5,12 @@ use super::first::First;
 use super::order::{Order, Picker};
 use super::owners;
 use super::room;
+use super::way::{MayAsk, Way};
 use crate::Time;
+use crate::ask::blocks::Blocks;
 use crate::ask::known::Known;
 use crate::ask::links::told::Has;
-use crate::ask::links::{Link, LinkId};
+use crate::ask::links::{Asked, Link, LinkId};
 use crate::ask::tuning::Tuning;
 use crate::limits::MAX_PIPELINE;
 use cascade_format::Block;
@@ -48,8 +50,8 @@ impl Chooser {
         room::in_swarm(known, self.behind)
     }
 
-    /// The next block to ask the link for, if it should be asked for one now.
-    pub(super) fn next_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
+    /// What to ask the link for next, if it should be asked for anything now.
+    pub(super) fn next_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Asked> {
         if let Some(offered) = next_offered(known, now, link) {
             return Some(offered);
         }
@@ -66,14 +68,22 @@ impl Chooser {
             return None;
         }
         let lacks_anything = peer.lacks_anything();
+        let tells = state.told.is_some();
+        let ways = Way::of(known, state);
         // Every leecher wants the same ones first: a seeder that chooses gives them to one.
         if !waits_for_offers(known, now, link)
-            && let Some(first) = self.first.next_for(known, now, link)
+            && let Some(first) = ways.iter().find_map(|way| self.first.next_for(known, now, link, *way))
         {
             return Some(first);
         }
-        let tells = known.links.get(link)?.told.is_some();
-        let picked = if tells { self.pick_told(known, now, link) } else { self.pick_blind(known, now, link) };
+        let picked = ways.iter().find_map(|way| {
+            let block = if tells {
+                self.pick_told(known, now, link, *way)
+            } else {
+                self.pick_blind(known, now, link, *way)
+            };
+            Some(way.asked(known, block?))
+        });
         if let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut())
             && !matches!(told.has, Has::Choosing)
         {
@@ -82,34 +92,43 @@ impl Chooser {
         picked
     }
 
-    /// The block that a link is opened with.
-    pub(super) fn first_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
+    /// What a link is opened with.
+    pub(super) fn first_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Asked> {
         if !self.has_room(known) {
             return None;
         }
-        self.first.next_for(known, now, link).or_else(|| self.pick_blind(known, now, link))
+        let ways = Way::of(known, known.links.get(link)?);
+        let first = ways.iter().find_map(|way| self.first.next_for(known, now, link, *way));
+        first.or_else(|| {
+            ways.iter().find_map(|way| {
+                let block = self.pick_blind(known, now, link, *way)?;
+                Some(way.asked(known, block))
+            })
+        })
     }
 
     /// A block for a link whose peer has told what it has.
-    fn pick_told(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
-        if waits_for_offers(known, now, link) {
+    fn pick_told(&self, known: &mut Known, now: Time, id: LinkId, way: Way) -> Option<Block> {
+        if waits_for_offers(known, now, id) {
             return None;
         }
         let in_swarm = known.has_telling_leechers();
         // The links' own rates count bursts; together they are more than what arrives.
         let rate = if in_swarm { known.flow.received.rate() } else { known.links.rate() };
-        let state = known.links.get(link)?;
-        let peer = known.peers.get(state.peer);
-        let may_ask = |block| peer.may_have(now, block) && !state.requests.owes_unwanted(block);
-        let (last, scattered) = (state.requests.last(), peer.refusals.in_a_row() > 0);
+        let link = known.links.get(id)?;
+        let peer = known.peers.get(link.peer);
+        let may_ask = MayAsk { way, now, id, link, peer };
+        let (last, scattered) = (link.requests.last(), peer.refusals.in_a_row() > 0);
         let (blocks, random, rarity) = (&mut known.blocks, &mut known.random, &known.rarity);
-        match &state.told.as_ref()?.has {
-            Has::Some(have) => self.picker.rarest(blocks, Some(have), rarity, &may_ask, last, rate, random),
+        let have = link.told.as_ref()?.part();
+        let allows = |blocks: &Blocks, block| may_ask.allows(blocks, have, block);
+        match &link.told.as_ref()?.has {
+            Has::Some(_) => self.picker.rarest(blocks, have, rarity, &allows, last, rate, random),
             Has::Everything if in_swarm => {
-                self.picker.rarest(blocks, None, rarity, &may_ask, last, rate, random)
+                self.picker.rarest(blocks, None, rarity, &allows, last, rate, random)
             }
             Has::Everything | Has::Choosing => {
-                self.picker.pick(blocks, &may_ask, scattered, last, rate, random)
+                self.picker.pick(blocks, &allows, scattered, last, rate, random)
             }
         }
     }
@@ -117,27 +136,28 @@ impl Chooser {
     /// A block for a link whose peer tells nothing: what it owns, if it is a leecher; of a seeder, what
     /// this peer owns; else any. What is owned is asked for in the order of the file: where everybody does
     /// so, the first block that is missing of a leecher's own is the next one that it gets.
-    fn pick_blind(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
+    fn pick_blind(&self, known: &mut Known, now: Time, id: LinkId, way: Way) -> Option<Block> {
         let rate = known.links.rate();
         let leechers = owners::leechers(known);
-        let suffice = leechers_suffice(known, link);
-        let state = known.links.get(link)?;
-        let peer = known.peers.get(state.peer);
+        let suffice = leechers_suffice(known, id);
+        let link = known.links.get(id)?;
+        let peer = known.peers.get(link.peer);
         let seeder = !peer.refusals.any();
-        let may_ask = |block| peer.may_have(now, block) && !state.requests.owes_unwanted(block);
-        let (last, scattered) = (state.requests.last(), peer.refusals.in_a_row() > 0);
+        let may_ask = MayAsk { way, now, id, link, peer };
+        let (last, scattered) = (link.requests.last(), peer.refusals.in_a_row() > 0);
         let owner = if seeder { known.peers.own() } else { Some(peer.addr()) };
         let (blocks, random) = (&mut known.blocks, &mut known.random);
         if let Some(owner) = owner.filter(|_| leechers.len() > 1) {
             let next = owners::next_of(owner, &leechers, blocks);
-            if next.is_some_and(may_ask) {
+            if next.is_some_and(|next| may_ask.allows(blocks, None, next)) {
                 return next;
             }
             if seeder && suffice {
                 return None;
             }
         }
-        self.picker.pick(blocks, &may_ask, scattered, last, rate, random)
+        let allows = |blocks: &Blocks, block| may_ask.allows(blocks, None, block);
+        self.picker.pick(blocks, &allows, scattered, last, rate, random)
     }
 }
 
@@ -174,13 +194,15 @@ fn is_starving(known: &Known, now: Time) -> bool {
 
 /// The next missing block of those that the link's peer offers: asked for at once, since it was
 /// chosen for us.
-fn next_offered(known: &mut Known, now: Time, link: LinkId) -> Option<Block> {
-    let state = known.links.get_mut(link)?;
-    while let Some(block) = state.told.as_mut()?.offered.pop_front() {
-        let peer = known.peers.get(state.peer);
-        let may_ask = peer.may_have(now, block) && !state.requests.owes_unwanted(block);
-        if may_ask && known.blocks.is_missing(block) && state.requests.len() < MAX_PIPELINE {
-            return Some(block);
+fn next_offered(known: &mut Known, now: Time, id: LinkId) -> Option<Asked> {
+    while let Some(block) = known.links.get_mut(id)?.told.as_mut()?.offered.pop_front() {
+        let link = known.links.get(id)?;
+        let peer = known.peers.get(link.peer);
+        let sliced = known.blocks.are_sliced() && !link.gives_slices();
+        let way = if sliced { Way::Untouched } else { Way::Each };
+        let may_ask = MayAsk { way, now, id, link, peer }.allows(&known.blocks, None, block);
+        if may_ask && known.blocks.is_missing(block) && link.requests.len() < MAX_PIPELINE {
+            return Some(way.asked(known, block));
         }
     }
     None

@@ -5,7 +5,7 @@ use crate::Time;
 use crate::ask::action::Action;
 use crate::ask::known::Known;
 use crate::ask::links::pipeline::Pace;
-use crate::ask::links::{Link, LinkId};
+use crate::ask::links::{Asked, Link, LinkId};
 use crate::ask::tuning::doubled;
 use cascade_format::Block;
 use core::time::Duration;
@@ -32,7 +32,7 @@ pub(in crate::ask) enum Taker {
 struct Taking {
     taker: Taker,
     holder: LinkId,
-    block: Block,
+    asked: Asked,
 }
 
 /// What a taker has shown of itself.
@@ -47,7 +47,7 @@ struct Skill {
 /// A block that is worth taking.
 struct Find {
     holder: LinkId,
-    block: Block,
+    asked: Asked,
     /// Its holder is stalled.
     stalled: bool,
 }
@@ -81,7 +81,15 @@ impl Endgame {
             return None;
         }
         let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
-        let may_ask = |block| has(block) && peer.may_have(now, block) && !state.requests.owes_unwanted(block);
+        let blocks = &known.blocks;
+        let may_ask = |asked: Asked| {
+            let block = asked.block;
+            // A slice is of no use to a link that gives whole blocks.
+            let fits = !blocks.are_sliced() || asked.whole || state.gives_slices();
+            let verifiable = asked.whole || blocks.can_be_verified(block, Some(taker));
+            let owed = state.requests.owes_unwanted(block);
+            fits && verifiable && has(block) && peer.may_have(now, block) && !owed
+        };
         let pace = state.pipeline.pace();
         let skill = Skill { proven: pace.rate > 0.0, pace, trips: 1 };
         let find = self.find(known, now, state.peer, &skill, &may_ask)?;
@@ -91,7 +99,9 @@ impl Endgame {
     /// Takes a block for a peer that has no link, if it is likely to have it sooner on a new one.
     pub(super) fn take_for_peer(&mut self, known: &mut Known, now: Time, taker: usize) -> Option<Action> {
         let peer = known.peers.get(taker);
-        let may_ask = |block| peer.may_have(now, block);
+        // It is asked for a whole block first.
+        let may_ask =
+            |asked: Asked| peer.may_have(now, asked.block) && (asked.whole || !known.blocks.are_sliced());
         // The connection is to be made first.
         let skill = Skill { proven: peer.has_given(), pace: peer.pace(), trips: 2 };
         let find = self.find(known, now, taker, &skill, &may_ask)?;
@@ -105,58 +115,60 @@ impl Endgame {
         now: Time,
         taker: usize,
         skill: &Skill,
-        may_ask: &dyn Fn(Block) -> bool,
+        may_ask: &dyn Fn(Asked) -> bool,
     ) -> Option<Find> {
         let is_end = !known.has_telling_leechers() || known.all_asked();
-        let mut last: Option<(Duration, LinkId, Block)> = None;
+        let mut last: Option<(Duration, LinkId, Asked)> = None;
         // Several links to one peer share its uplink.
         for (id, holder) in known.links.iter().filter(|(_, link)| link.peer != taker) {
-            let Some(block) = holder.requests.wanted().rev().find(|block| may_ask(*block)) else {
+            let Some(asked) = holder.requests.wanted().rev().find(|asked| may_ask(*asked)) else {
                 continue;
             };
-            let times = self.times.get(&block).copied().unwrap_or(0);
+            let times = self.times.get(&asked.block).copied().unwrap_or(0);
             let wait = expected_wait(now, holder, skill.proven, times, is_end);
             let Some(wait) = wait else { continue };
             // A block that others follow in a queue that moves is sent in any case, and the last is as late.
-            if wait != Duration::MAX && holder.requests.wanted().next_back() != Some(block) {
+            if wait != Duration::MAX && holder.requests.wanted().next_back() != Some(asked) {
                 continue;
             }
             if last.is_none_or(|(longest, ..)| wait > longest) {
-                last = Some((wait, id, block));
+                last = Some((wait, id, asked));
             }
         }
-        let (wait, holder, block) = last?;
-        let own = skill.pace.time_for(known.blocks.layout().len_of(block), skill.trips);
+        let (wait, holder, asked) = last?;
+        let own = skill.pace.time_for(asked.length, skill.trips);
         let margins = if known.has_telling_leechers() { known.tuning.swarm_margins } else { 1 };
         let enough = own.mul_f64(known.tuning.take_factor) + known.tuning.take_margin * margins;
-        (wait > enough).then_some(Find { holder, block, stalled: wait == Duration::MAX })
+        (wait > enough).then_some(Find { holder, asked, stalled: wait == Duration::MAX })
     }
 
     fn take(&mut self, known: &mut Known, taker: Taker, find: &Find) -> Action {
-        let Find { holder, block, stalled } = *find;
+        let Find { holder, asked, stalled } = *find;
         if stalled && let Some(holder) = known.links.get_mut(holder) {
             holder.snubbed();
         }
-        *self.times.entry(block).or_insert(0) += 1;
-        self.taking = Some(Taking { taker, holder, block });
-        Action::Revoke { link: holder, block, sliced: false }
+        *self.times.entry(asked.block).or_insert(0) += 1;
+        self.taking = Some(Taking { taker, holder, asked });
+        Action::Revoke { link: holder, block: asked.block, sliced: known.is_sliced(asked) }
     }
 
-    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, and whether it is taken.
+    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, what it was asked for as, and
+    /// whether it is taken.
     pub(super) fn revoked(
         &mut self,
         known: &mut Known,
         holder: LinkId,
         block: Block,
         in_time: bool,
-    ) -> Option<(Taker, bool)> {
+    ) -> Option<(Taker, Asked, bool)> {
         let taking = self.taking.take()?;
-        let is_this = (taking.holder, taking.block) == (holder, block);
-        let taken = in_time && is_this && known.blocks.give_back(block, holder);
+        let asked = taking.asked;
+        let is_this = (taking.holder, asked.block) == (holder, block);
+        let taken = in_time && is_this && known.blocks.give_back(block, holder, asked.whole);
         if taken && let Some(state) = known.links.get_mut(holder) {
             state.requests.taken_away(block);
         }
-        Some((taking.taker, taken))
+        Some((taking.taker, asked, taken))
     }
 }
 

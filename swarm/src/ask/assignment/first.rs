@@ -1,9 +1,10 @@
 //! Blocks that are wanted before all others: those that tell what the rest is.
 
+use super::way::{MayAsk, Way};
 use crate::Time;
 use crate::ask::known::Known;
-use crate::ask::links::LinkId;
 use crate::ask::links::told::Has;
+use crate::ask::links::{Asked, LinkId};
 use cascade_format::Block;
 use core::ops::Range;
 
@@ -22,19 +23,21 @@ impl First {
 
     /// The first of them that is missing and that the link may be asked for. Whether its peer is a seeder that chooses,
     /// which gives it to one leecher, is known when it has answered.
-    pub(super) fn next_for(&self, known: &Known, now: Time, link: LinkId) -> Option<Block> {
+    pub(super) fn next_for(&self, known: &Known, now: Time, id: LinkId, way: Way) -> Option<Asked> {
         if self.blocks.is_empty() {
             return None;
         }
-        let state = known.links.get(link)?;
-        let peer = known.peers.get(state.peer);
-        let have = match state.told.as_ref().map(|told| &told.has) {
+        let link = known.links.get(id)?;
+        let peer = known.peers.get(link.peer);
+        let have = match link.told.as_ref().map(|told| &told.has) {
             Some(Has::Some(have)) => Some(have),
-            None if !self.at_once && state.answers() == 0 => return None,
+            None if !self.at_once && link.answers() == 0 => return None,
             Some(Has::Everything | Has::Choosing) | None => None,
         };
-        let may_ask = |block: &Block| peer.may_have(now, *block) && !state.requests.owes_unwanted(*block);
-        known.blocks.find_missing(have, self.blocks.clone()).find(may_ask)
+        let may_ask = MayAsk { way, now, id, link, peer };
+        let allows = |block: &Block| may_ask.allows(&known.blocks, have, *block);
+        let first = known.blocks.find_missing(have, self.blocks.clone()).find(allows)?;
+        Some(way.asked(known, first))
     }
 }
 

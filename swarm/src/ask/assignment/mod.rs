@@ -6,6 +6,7 @@
 //! | [`first`] | which blocks are asked for before all others |
 //! | [`order`] | which missing block is next |
 //! | [`owners`] | which leecher gets which block first, where no peer tells anything |
+//! | [`way`] | as what a block is requested: as a slice, or whole |
 //! | [`room`] | whether another request may be under way |
 //! | [`behind`] | whether this peer has fallen behind the others |
 //! | [`endgame`] | which block is taken from which link for another |
@@ -17,6 +18,7 @@ mod first;
 mod order;
 mod owners;
 mod room;
+mod way;
 
 pub(super) use endgame::Taker;
 pub use order::Order;
@@ -24,7 +26,7 @@ pub(super) use owners::lack_lasts;
 
 use super::action::Action;
 use super::known::Known;
-use super::links::{Link, LinkId};
+use super::links::{Asked, Link, LinkId};
 use super::tuning::Tuning;
 use crate::Time;
 use alloc::vec::Vec;
@@ -127,9 +129,9 @@ impl Assignment {
         while !self.is_taking()
             && let Some(link) = self.next_to_feed(known, now)
         {
-            let blocks = self.fill(known, now, link);
-            if !blocks.is_empty() {
-                fed.actions.push(Action::Request { link, blocks, sliced: false });
+            let taken = self.fill(known, now, link);
+            if !taken.is_empty() {
+                fed.actions.extend(requests(known, link, &taken));
             } else if known.links.get(link).is_some_and(|state| state.requests.is_empty()) {
                 fed.actions.extend(poll_news(known, now, link));
                 if self.may_take(known, now) {
@@ -172,22 +174,22 @@ impl Assignment {
     }
 
     /// Takes missing blocks for the link until its pipeline is full.
-    fn fill(&self, known: &mut Known, now: Time, link: LinkId) -> Vec<Block> {
+    fn fill(&self, known: &mut Known, now: Time, link: LinkId) -> Vec<Asked> {
         let mut taken = Vec::new();
         let Some(state) = known.links.get(link) else { return taken };
         let full = state.requests.bytes() > state.pipeline.refill_below(known.has_telling_leechers());
         if full && state.requests.len() >= MIN_REQUESTS {
             return taken;
         }
-        while let Some(block) = self.chooser.next_for(known, now, link) {
-            known.take(now, link, block);
-            taken.push(block);
+        while let Some(asked) = self.chooser.next_for(known, now, link) {
+            known.take(now, link, asked);
+            taken.push(asked);
         }
         taken
     }
 
     /// The block that a link to a peer is opened with, chosen as for a link that is there.
-    pub(super) fn first_for(&self, known: &mut Known, now: Time, peer: usize) -> Option<Block> {
+    pub(super) fn first_for(&self, known: &mut Known, now: Time, peer: usize) -> Option<Asked> {
         let state = known.peers.get(peer);
         let trial = known.links.open(now, peer, state.habits.takes_marks(), state.pace());
         let block = self.chooser.first_for(known, now, trial);
@@ -207,9 +209,22 @@ impl Assignment {
         holder: LinkId,
         block: Block,
         in_time: bool,
-    ) -> Option<(Taker, bool)> {
+    ) -> Option<(Taker, Asked, bool)> {
         self.endgame.revoked(known, holder, block, in_time)
     }
+}
+
+/// What was taken for a link, as requests, with as few actions as possible.
+fn requests(known: &Known, link: LinkId, taken: &[Asked]) -> Vec<Action> {
+    let mut actions: Vec<Action> = Vec::new();
+    for asked in taken {
+        let is_sliced = known.is_sliced(*asked);
+        match actions.last_mut() {
+            Some(Action::Request { blocks, sliced, .. }) if *sliced == is_sliced => blocks.push(asked.block),
+            _ => actions.push(known.request_of(link, *asked)),
+        }
+    }
+    actions
 }
 
 /// One of the links that may take requests. Where peers tell what they have, it is drawn: an order would be everybody's
@@ -227,5 +242,5 @@ fn next_ready(known: &mut Known) -> Option<LinkId> {
 fn poll_news(known: &mut Known, now: Time, link: LinkId) -> Option<Action> {
     let state = known.links.get_mut(link).filter(|state| state.may_poll(now))?;
     state.polls(now);
-    Some(Action::Poll { link, sliced: false })
+    Some(Action::Poll { link, sliced: state.gives_slices() })
 }

@@ -46,7 +46,7 @@ impl Picker {
     pub(super) fn pick(
         &self,
         blocks: &mut Blocks,
-        may_ask: &dyn Fn(Block) -> bool,
+        may_ask: &dyn Fn(&Blocks, Block) -> bool,
         scattered: bool,
         last: Option<Block>,
         rate: f64,
@@ -55,7 +55,7 @@ impl Picker {
         if !scattered
             && let Some(next) = last.and_then(|last| self.next_of_run(blocks, last))
             && blocks.is_missing(next)
-            && may_ask(next)
+            && may_ask(blocks, next)
         {
             return Some(next);
         }
@@ -84,21 +84,23 @@ impl Picker {
         blocks: &mut Blocks,
         have: Option<&Have>,
         rarity: &Rarity,
-        may_ask: &dyn Fn(Block) -> bool,
+        may_ask: &dyn Fn(&Blocks, Block) -> bool,
         last: Option<Block>,
         rate: f64,
         random: &mut Random,
     ) -> Option<Block> {
-        let has = |block| have.is_none_or(|have| have.has(block)) && may_ask(block);
+        let has = |blocks: &Blocks, block| have.is_none_or(|have| have.has(block)) && may_ask(blocks, block);
         if let Some(next) = last.and_then(|last| self.next_of_run(blocks, last))
             && blocks.is_missing(next)
-            && has(next)
+            && has(blocks, next)
         {
             return Some(next);
         }
         let first = blocks.first_missing()?;
-        let find =
-            |range| blocks.find_missing(have, range).filter(|block| may_ask(*block)).take(MAX_CANDIDATES);
+        let blocks = &*blocks;
+        let find = |range| {
+            blocks.find_missing(have, range).filter(|block| may_ask(blocks, *block)).take(MAX_CANDIDATES)
+        };
         let all = blocks.layout().blocks();
         if self.order == Order::Sequential {
             return find(first.number()..all).next();
@@ -131,14 +133,14 @@ impl Picker {
 }
 
 /// The first block from `start` on that is missing and may be asked for.
-fn search(blocks: &Blocks, may_ask: &dyn Fn(Block) -> bool, start: u64) -> Option<Block> {
+fn search(blocks: &Blocks, may_ask: &dyn Fn(&Blocks, Block) -> bool, start: u64) -> Option<Block> {
     let mut at = start;
     for _ in 0..MAX_TRIES {
         let block = blocks.missing_from(at)?;
-        if may_ask(block) {
+        if may_ask(blocks, block) {
             return Some(block);
         }
-        at = block.number() + 1;
+        at = blocks.after(block);
     }
     None
 }

@@ -36,6 +36,11 @@ fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
+/// What is owned: a block, whether it is divided into slices or not.
+fn block_of(blocks: &Blocks, block: Block) -> Block {
+    blocks.layout().block_of(block)
+}
+
 /// Whether `leecher` owns `block` among itself and `others`.
 fn owns(leecher: PeerAddr, others: &[PeerAddr], block: Block) -> bool {
     let own = weight(leecher, block);
@@ -51,7 +56,7 @@ pub(super) fn leechers(known: &Known) -> Vec<PeerAddr> {
 pub(super) fn next_of(owner: PeerAddr, leechers: &[PeerAddr], blocks: &mut Blocks) -> Option<Block> {
     let first = blocks.first_missing()?.number();
     let mut missing = blocks.find_missing(None, first..blocks.layout().blocks()).take(MAX_SEARCHED);
-    missing.find(|block| owns(owner, leechers, *block))
+    missing.find(|block| owns(owner, leechers, block_of(blocks, *block)))
 }
 
 /// How long the link's peer is not asked again for `block`, which it lacks. A leecher gets what it
@@ -62,10 +67,10 @@ pub(in crate::ask) fn lack_lasts(known: &Known, link: LinkId, block: Block) -> D
     };
     let leechers = leechers(known);
     let owner = known.peers.get(state.peer);
-    if !owns(owner.addr(), &leechers, block) {
+    if !owns(owner.addr(), &leechers, block_of(&known.blocks, block)) {
         return Duration::MAX;
     }
-    let (length, rate) = (known.blocks.layout().len_of(block), known.flow.received.rate());
+    let (length, rate) = (known.blocks.len_of_whole(block), known.flow.received.rate());
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     let share = length as f64 * leechers.len() as f64 / rate;
     Duration::try_from_secs_f64(share / 2.0).unwrap_or(Duration::MAX).max(known.tuning.poll_interval)

@@ -7,14 +7,12 @@ mod tests;
 use super::action::Action;
 use super::assignment::Assignment;
 use super::known::Known;
-use super::links::LinkId;
 use super::links::pipeline::Pace;
+use super::links::{Asked, LinkId};
 use super::peers::Wanted;
 use super::tuning::{MAX_DOUBLINGS, Tuning, doubled};
 use crate::Time;
-use alloc::vec;
 use alloc::vec::Vec;
-use cascade_format::Block;
 use core::time::Duration;
 
 /// The spacing while nothing arrives from anybody. It bounds how fast a list of addresses where nobody is makes us
@@ -126,7 +124,7 @@ impl Connecting {
             return self.open_with(known, now, peer, None);
         }
         let first = assignment.first_for(known, now, peer);
-        first.map_or_else(Vec::new, |block| self.open_with(known, now, peer, Some(block)))
+        first.map_or_else(Vec::new, |asked| self.open_with(known, now, peer, Some(asked)))
     }
 
     /// Opens a link on which `first` is asked for at once.
@@ -135,7 +133,7 @@ impl Connecting {
         known: &mut Known,
         now: Time,
         peer: usize,
-        first: Option<Block>,
+        first: Option<Asked>,
     ) -> Vec<Action> {
         let state = known.peers.get(peer);
         if !state.has_spoken() {
@@ -146,7 +144,7 @@ impl Connecting {
         known.peers.link_opened(now, peer);
         let link = known.links.open(now, peer, marked, pace);
         let connect = Action::Connect { link, addr, marked };
-        let request = first.and_then(|block| known.request(now, link, vec![block]));
+        let request = first.and_then(|asked| known.request(now, link, asked));
         [Some(connect), request].into_iter().flatten().collect()
     }
 

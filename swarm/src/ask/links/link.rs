@@ -1,7 +1,7 @@
 //! One link.
 
 use super::pipeline::{Pace, Pipeline};
-use super::requests::Requests;
+use super::requests::{Asked, Requests};
 use super::silence::Silence;
 use super::told::Told;
 use crate::Time;
@@ -37,6 +37,8 @@ pub(in crate::ask) struct Link {
     gave: u64,
     /// A block was taken from it because it was stalled, and none has come since.
     snubbed: bool,
+    /// Its peer gives slices.
+    slices: bool,
 }
 
 impl Link {
@@ -57,7 +59,22 @@ impl Link {
             opened: now,
             gave: 0,
             snubbed: false,
+            slices: false,
         }
+    }
+
+    /// Its peer gives slices: what it offers is told by their name from now on.
+    pub(in crate::ask) fn begins_slices(&mut self) {
+        if !core::mem::replace(&mut self.slices, true)
+            && let Some(told) = &mut self.told
+        {
+            told.forget_offers();
+        }
+    }
+
+    /// Whether its peer gives slices.
+    pub(in crate::ask) fn gives_slices(&self) -> bool {
+        self.slices
     }
 
     pub(super) fn connected(&mut self, now: Time) {
@@ -70,12 +87,12 @@ impl Link {
     }
 
     /// A request leaves. `usual_wait`: how long the links' first bytes take of late.
-    pub(super) fn requested(&mut self, now: Time, block: Block, length: u64, usual_wait: Duration) {
+    pub(super) fn requested(&mut self, now: Time, asked: Asked, usual_wait: Duration) {
         self.asked = true;
         let idle = self.requests.is_empty();
         self.pipeline.requested(now, idle);
         self.silence.requested(now, idle, usual_wait);
-        self.requests.push(block, length);
+        self.requests.push(asked);
     }
 
     /// Whether it may be asked for news now.
@@ -124,15 +141,15 @@ impl Link {
         self.pipeline.received(now, bytes)
     }
 
-    /// The answer for `block` is complete; tells whether it was still wanted from this link.
-    pub(super) fn answered(&mut self, block: Block, length: u64, refused: bool) -> bool {
-        let Some(wanted) = self.requests.answered(block, length) else { return false };
+    /// The answer for `block` is complete; see [`Requests::answered`].
+    pub(super) fn answered(&mut self, block: Block, refused: bool) -> Option<(Asked, bool)> {
+        let answered = self.requests.answered(block)?;
         if !refused {
             self.pipeline.answered(self.silence.last_byte());
         }
         self.answers += 1;
         self.silence.answered();
-        wanted
+        Some(answered)
     }
 
     /// A verified block of `bytes` came from it.

@@ -21,6 +21,7 @@ pub(super) mod told;
 pub(super) use link::Link;
 pub use link_ids::LinkId;
 pub(super) use rarity::Rarity;
+pub(super) use requests::Asked;
 
 use super::tuning::Tuning;
 use crate::Time;
@@ -103,28 +104,21 @@ impl Links {
     }
 
     /// See [`Link::requested`].
-    pub(super) fn requested(
-        &mut self,
-        now: Time,
-        id: LinkId,
-        block: Block,
-        length: u64,
-        usual_wait: Duration,
-    ) {
+    pub(super) fn requested(&mut self, now: Time, id: LinkId, asked: Asked, usual_wait: Duration) {
         if let Some(link) = self.get_mut(id) {
-            link.requested(now, block, length, usual_wait);
-            self.under_way += length;
+            link.requested(now, asked, usual_wait);
+            self.under_way += asked.length;
         }
     }
 
     /// See [`Link::answered`].
-    pub(super) fn answered(&mut self, id: LinkId, block: Block, length: u64, refused: bool) -> bool {
-        let Some(link) = self.get_mut(id) else { return false };
+    pub(super) fn answered(&mut self, id: LinkId, block: Block, refused: bool) -> Option<(Asked, bool)> {
+        let link = self.get_mut(id)?;
         let before = link.requests.bytes();
-        let wanted = link.answered(block, length, refused);
+        let answered = link.answered(block, refused);
         let done = before - link.requests.bytes();
         self.under_way -= done;
-        wanted
+        answered
     }
 
     /// Looks at all links; see [`Links::round_trip`].
@@ -167,11 +161,16 @@ impl Links {
         }
     }
 
-    /// A block was given back: every link may be asked for it.
-    pub(super) fn wake_all(&mut self) {
+    /// Something may be asked for that could not be asked for before.
+    pub(super) fn look_for_more(&mut self) {
         for told in self.links.iter_mut().filter_map(|link| link.told.as_mut()) {
             told.exhausted = false;
         }
+    }
+
+    /// A block was given back: every link may be asked for it.
+    pub(super) fn wake_all(&mut self) {
+        self.look_for_more();
         self.ready.replace(self.ids.iter().copied());
     }
 

@@ -3,10 +3,21 @@
 use alloc::collections::VecDeque;
 use cascade_format::Block;
 
-/// A requested block. It stays in the queue when it is asked of another link: its answer will come.
+/// What one request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ask) struct Asked {
+    /// The block, or slice; of a whole block that is divided into slices, its first slice.
+    pub(in crate::ask) block: Block,
+    /// Whether it is such a whole block.
+    pub(in crate::ask) whole: bool,
+    /// Bytes of the answer's block or slice.
+    pub(in crate::ask) length: u64,
+}
+
+/// A request. It stays in the queue when its block is asked of another link: its answer will come.
 #[derive(Debug)]
 struct Pending {
-    block: Block,
+    asked: Asked,
     wanted: bool,
 }
 
@@ -25,12 +36,12 @@ pub(in crate::ask) struct Requests {
 }
 
 impl Requests {
-    /// `block` of `length` bytes is asked for.
-    pub(super) fn push(&mut self, block: Block, length: u64) {
-        self.queue.push_back(Pending { block, wanted: true });
+    /// A request leaves.
+    pub(super) fn push(&mut self, asked: Asked) {
+        self.queue.push_back(Pending { asked, wanted: true });
         self.pipelined |= self.queue.len() > 1;
-        self.bytes += length;
-        self.last = Some(block);
+        self.bytes += asked.length;
+        self.last = Some(asked.block);
     }
 
     /// Bytes have arrived.
@@ -38,21 +49,22 @@ impl Requests {
         self.arrived += bytes;
     }
 
-    /// The answer for `block` is complete. Tells whether it was still wanted; `None`: it was not asked for.
-    pub(super) fn answered(&mut self, block: Block, length: u64) -> Option<bool> {
-        let at = self.queue.iter().position(|pending| pending.block == block)?;
-        let wanted = self.queue.remove(at).is_some_and(|pending| pending.wanted);
+    /// The answer for `block` is complete. Returns the request, and whether it was still wanted; `None`: it was not asked
+    /// for.
+    pub(super) fn answered(&mut self, block: Block) -> Option<(Asked, bool)> {
+        let at = self.queue.iter().position(|pending| pending.asked.block == block)?;
+        let Pending { asked, wanted } = self.queue.remove(at)?;
         self.unwanted -= usize::from(!wanted);
-        self.bytes = self.bytes.saturating_sub(length);
+        self.bytes = self.bytes.saturating_sub(asked.length);
         // What else came between the answers must not add up.
-        self.arrived = if self.queue.is_empty() { 0 } else { self.arrived.saturating_sub(length) };
-        Some(wanted)
+        self.arrived = if self.queue.is_empty() { 0 } else { self.arrived.saturating_sub(asked.length) };
+        Some((asked, wanted))
     }
 
     /// `block` is asked of another link now.
     pub(in crate::ask) fn taken_away(&mut self, block: Block) {
-        if let Some(pending) = self.queue.iter_mut().find(|pending| pending.block == block && pending.wanted)
-        {
+        let of_block = |pending: &&mut Pending| pending.asked.block == block && pending.wanted;
+        if let Some(pending) = self.queue.iter_mut().find(of_block) {
             pending.wanted = false;
             self.unwanted += 1;
         }
@@ -61,17 +73,17 @@ impl Requests {
     /// Whether an answer is under way for `block` that is not wanted any more. It must be over before the
     /// block is asked of this link again: the two answers could not be told apart.
     pub(in crate::ask) fn owes_unwanted(&self, block: Block) -> bool {
-        self.unwanted > 0 && self.queue.iter().any(|pending| pending.block == block)
+        self.unwanted > 0 && self.queue.iter().any(|pending| pending.asked.block == block)
     }
 
-    /// The blocks that are still wanted from this link, the next one first.
-    pub(in crate::ask) fn wanted(&self) -> impl DoubleEndedIterator<Item = Block> + '_ {
-        self.queue.iter().filter(|pending| pending.wanted).map(|pending| pending.block)
+    /// What is still wanted from this link, the next one first.
+    pub(in crate::ask) fn wanted(&self) -> impl DoubleEndedIterator<Item = Asked> + '_ {
+        self.queue.iter().filter(|pending| pending.wanted).map(|pending| pending.asked)
     }
 
     /// The block whose answer is the next.
     pub(in crate::ask) fn owed(&self) -> Option<Block> {
-        self.queue.front().map(|pending| pending.block)
+        self.queue.front().map(|pending| pending.asked.block)
     }
 
     /// The block that was asked for last.
@@ -113,14 +125,15 @@ mod tests {
         let layout = Layout::new(30, 10).unwrap();
         let blocks: alloc::vec::Vec<Block> = layout.iter().collect();
         let mut requests = Requests::default();
-        blocks.iter().for_each(|block| requests.push(*block, 10));
+        let asked = |at: usize| Asked { block: blocks[at], whole: false, length: 10 };
+        (0..3).for_each(|at| requests.push(asked(at)));
         requests.taken_away(blocks[1]);
-        assert!(requests.wanted().eq([blocks[0], blocks[2]]));
+        assert!(requests.wanted().eq([asked(0), asked(2)]));
         assert!(requests.owes_unwanted(blocks[1]) && requests.were_pipelined());
-        assert_eq!(requests.answered(blocks[0], 10), Some(true));
+        assert_eq!(requests.answered(blocks[0]), Some((asked(0), true)));
         assert_eq!((requests.owed(), requests.bytes()), (Some(blocks[1]), 20));
-        assert_eq!(requests.answered(blocks[1], 10), Some(false));
-        assert_eq!(requests.answered(blocks[1], 10), None, "it is answered already");
+        assert_eq!(requests.answered(blocks[1]), Some((asked(1), false)));
+        assert_eq!(requests.answered(blocks[1]), None, "it is answered already");
         assert!(!requests.owes_unwanted(blocks[1]));
         assert_eq!((requests.len(), requests.bytes()), (1, 10));
     }

@@ -140,10 +140,17 @@ impl Told {
         true
     }
 
-    /// The peer offers the blocks of `run`. False: it offers more than any honest peer offers.
-    pub(in crate::ask) fn offers_run(&mut self, layout: &Layout, run: Run) -> bool {
+    /// What was offered was offered by another name; offers are counted anew.
+    pub(super) fn forget_offers(&mut self) {
+        self.offered.clear();
+        self.offers_seen = 0;
+    }
+
+    /// The peer offers the blocks of `run`, which it counts as `counted` blocks. False: it offers more than any honest peer
+    /// offers.
+    pub(in crate::ask) fn offers_run(&mut self, layout: &Layout, run: Run, counted: u32) -> bool {
         self.tellings += u64::from(run.count);
-        self.offers_seen = self.offers_seen.wrapping_add(run.count);
+        self.offers_seen = self.offers_seen.wrapping_add(counted);
         self.useful = true;
         self.offered.extend(run.blocks(layout).take(MAX_OFFERED.saturating_sub(self.offered.len())));
         self.tellings <= layout.blocks() * MAX_TELLINGS + TELLINGS_GRACE
