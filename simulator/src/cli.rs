@@ -85,6 +85,9 @@ pub struct Cli {
     /// Whether our peers use the extension
     #[arg(long, value_enum)]
     pub extension: Option<Switch>,
+    /// Whether our peers request slices of large blocks
+    #[arg(long, value_enum)]
+    pub slices: Option<Switch>,
     /// The number of peers that are programs of the field and know only version 1
     #[arg(long, value_name = "N")]
     pub v1: Option<usize>,
@@ -238,6 +241,9 @@ impl Cli {
         }
         if let Some(extension) = self.extension {
             scenario.extension = extension == Switch::On;
+        }
+        if let Some(slices) = self.slices {
+            scenario.slices = slices == Switch::On;
         }
     }
 

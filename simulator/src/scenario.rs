@@ -127,6 +127,8 @@ pub struct Scenario {
     pub subnets: Option<Subnets>,
     /// Whether our peers use the extension.
     pub extension: bool,
+    /// Whether our peers request slices of large blocks.
+    pub slices: bool,
     /// The peers start within this time, at random.
     pub spread: Nanos,
     /// The copies of the file after which the seeder leaves.
@@ -164,6 +166,7 @@ impl Default for Scenario {
             latency: nanos(0.005),
             subnets: None,
             extension: true,
+            slices: true,
             spread: TOGETHER,
             seeder_leaves: None,
             leave_after: None,

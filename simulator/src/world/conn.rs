@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 pub(super) struct Ask {
     /// `None`: for news alone.
     pub(super) block: Option<Block>,
+    /// By the name of the slices: `block` is a slice.
+    pub(super) sliced: bool,
     /// The marker's count of offers, if the request has a marker.
     pub(super) offers_seen: Option<u32>,
 }
@@ -20,6 +22,8 @@ pub(super) struct Ask {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) kind: Kind,
+    /// It answers a request by the name of the slices.
+    pub(super) sliced: bool,
     /// Bytes, for a block.
     pub(super) bytes: u64,
     pub(super) field: Vec<Item>,
@@ -29,8 +33,8 @@ pub(super) struct Answer {
 /// What an answer is.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
-    Block { block: Block, wrong: bool },
-    Missing(Block),
+    Block { block: Block, sliced: bool, wrong: bool },
+    Missing { block: Block, sliced: bool },
     News,
 }
 
@@ -38,6 +42,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sending {
     pub(super) block: Block,
+    pub(super) sliced: bool,
     pub(super) left: u64,
 }
 
@@ -67,7 +72,8 @@ pub(super) struct Conn {
     pub(super) in_flight: u64,
     /// The most bytes in flight: no piece begins to leave while there are more.
     pub(super) window: u64,
-    pub(super) conversation: Conversation,
+    /// About the file, and about its slices.
+    pub(super) conversations: [Conversation; 2],
     /// What goes in front of the block that waits for the uplink.
     pub(super) news: Option<Vec<Item>>,
     /// Until when the first of the queue waits to be decided again.
@@ -80,7 +86,8 @@ pub(super) struct Conn {
     /// Bytes of the first answer that have arrived.
     pub(super) got: u64,
     /// Blocks that the client does not want from here any more.
-    pub(super) revoked: Vec<Block>,
+    /// `true`: a slice.
+    pub(super) revoked: Vec<(bool, Block)>,
 }
 
 impl Conn {
@@ -98,7 +105,7 @@ impl Conn {
             sending: None,
             in_flight: 0,
             window,
-            conversation: Conversation::new(Some(client.addr().ip())),
+            conversations: [(); 2].map(|()| Conversation::new(Some(client.addr().ip()))),
             news: None,
             waits_until: None,
             alarms: Vec::new(),

@@ -170,7 +170,7 @@ impl World {
         if let Some(slot) = field.slot_of(conn) {
             (slot.asked, slot.since) = (Some(block), now);
         }
-        self.ask(conn, [Ask { block: Some(block), offers_seen: None }]);
+        self.ask(conn, [Ask { block: Some(block), sliced: false, offers_seen: None }]);
     }
 
     pub(super) fn field_answered(&mut self, id: NodeId, conn: ConnId, kind: Kind) {
@@ -180,11 +180,11 @@ impl World {
         let Some(slot) = field.slot_of(conn) else { return };
         let peer = slot.peer;
         let asked = slot.asked.take();
-        slot.misses = if matches!(kind, Kind::Missing(_)) { slot.misses + 1 } else { 0 };
+        slot.misses = if matches!(kind, Kind::Missing { .. }) { slot.misses + 1 } else { 0 };
         let tired = slot.misses >= MISSES;
         match kind {
-            Kind::Block { block, wrong: false } => {
-                node.have.insert(block);
+            Kind::Block { block, wrong: false, .. } => {
+                node.gets(block, false, self.sliced.as_ref());
             }
             Kind::Block { wrong: true, .. } => {
                 field.missing.extend(asked);
@@ -192,7 +192,7 @@ impl World {
                 field.free(conn);
                 self.close(conn);
             }
-            Kind::Missing(_) | Kind::News => {
+            Kind::Missing { .. } | Kind::News => {
                 field.missing.extend(asked);
                 if tired {
                     field.leave_alone(peer, now + RETRY);

@@ -21,15 +21,18 @@ impl World {
     }
 
     fn why_uplink_is_idle(&self, node: &Node) -> Reason {
-        if node.have.count() == 0 {
+        if node.slices.as_ref().unwrap_or(&node.have).count() == 0 {
             return Reason::HasNothing;
         }
         if !node.up.has_nothing_to_send() {
             return Reason::ReceiversFull;
         }
         let lacks = |other: &Node| {
+            let layout = self.sliced.as_ref().unwrap_or(&self.layout);
             other.is_downloading()
-                && self.layout.iter().any(|block| node.have.has(block) && !other.have.has(block))
+                && layout.iter().any(|block| {
+                    node.has(block, self.sliced.is_some()) && !other.has(block, self.sliced.is_some())
+                })
         };
         if self.nodes.0.iter().any(lacks) { Reason::NobodyAsks } else { Reason::NobodyLacks }
     }

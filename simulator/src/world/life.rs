@@ -3,7 +3,7 @@
 use super::World;
 use super::event::Event;
 use super::field::Field;
-use super::node::{Client, Presence, Serving};
+use super::node::{Client, Named, Presence, Serving};
 use super::node_id::NodeId;
 use crate::random::Random;
 use crate::scenario::Habit;
@@ -19,8 +19,7 @@ impl World {
         self.nodes[id].presence = Presence::There;
         self.nodes[id].start = self.now;
         if habit.is_ours() || habit == Habit::Seeder {
-            let upload = Upload::new(self.layout, &self.nodes[id].have, self.scenario.give);
-            self.nodes[id].serving = Some(Serving { upload, subscribers: Vec::new() });
+            self.nodes[id].serving = Some(self.serving(id));
         }
         if habit.is_ours() {
             self.nodes[id].client = Client::Ours(Box::new(self.ours(id)));
@@ -30,6 +29,17 @@ impl World {
             self.nodes[id].up.transfers = FIELD_TRANSFERS;
         }
         self.touch(id);
+    }
+
+    fn serving(&self, id: NodeId) -> Serving {
+        let (node, give) = (&self.nodes[id], self.scenario.give);
+        let named = |upload| Named { upload, subscribers: Vec::new() };
+        let blocks = Upload::new(self.layout, &node.have, give);
+        let Some((layout, have)) = self.sliced.zip(node.slices.as_ref()) else {
+            return Serving { names: vec![named(blocks)] };
+        };
+        let slices = Upload::new(layout, have, give);
+        Serving { names: vec![named(blocks.with_slices()), named(slices)] }
     }
 
     /// Something happened to the peer: it looks at it soon.
@@ -75,7 +85,8 @@ impl World {
 
     fn turn_upload(&mut self, id: NodeId) -> Option<Nanos> {
         let time = self.nodes[id].time(self.now);
-        self.nodes[id].serving.as_mut()?.upload.handle_time(time);
+        let names = &mut self.nodes[id].serving.as_mut()?.names;
+        names.iter_mut().for_each(|named| named.upload.handle_time(time));
         self.tell_woken(id);
         self.nodes[id].next_wakeup(time)
     }

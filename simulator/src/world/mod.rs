@@ -73,6 +73,8 @@ pub(crate) struct Counters {
 pub struct World {
     scenario: Scenario,
     layout: Layout,
+    /// How blocks are divided into slices, if our peers ask for slices.
+    sliced: Option<Layout>,
     network: Wire,
     now: Nanos,
     events: Queue<Event>,
@@ -97,6 +99,7 @@ impl World {
     /// The scenario's blocks are no layout.
     pub fn new(scenario: Scenario) -> Result<Self, LayoutError> {
         let layout = Layout::new(scenario.length(), scenario.block_size)?;
+        let sliced = layout.sliced().filter(|_| scenario.extension && scenario.slices);
         let mut random = Random::new(scenario.seed, 1);
         let mut events = Queue::new();
         let mut nodes = Vec::new();
@@ -105,7 +108,7 @@ impl World {
             let rates = scenario.rates_of(habit);
             let up = Uplink::new(Pace::of(rates.up), scenario.network.transfers);
             let down = Downlink::new(Pace::of(rates.down));
-            nodes.push(Node::new(&layout, habit, start, scenario.latency / 2, up, down));
+            nodes.push(Node::new(&layout, sliced.as_ref(), habit, start, scenario.latency / 2, up, down));
             events.push(start, Event::Start(NodeId(number)));
         }
         scenario.tracker_dies.into_iter().for_each(|at| events.push(HEAD_START + at, Event::TrackerDies));
@@ -123,6 +126,7 @@ impl World {
             network: Wire { headers: scenario.network.headers },
             scenario,
             layout,
+            sliced,
             now: 0,
             events,
             nodes: Nodes(nodes),

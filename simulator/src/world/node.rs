@@ -7,7 +7,7 @@ use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::Nanos;
 use cascade_format::tracker_wire::Command;
-use cascade_format::{Have, Layout, PeerAddr};
+use cascade_format::{Block, Have, Layout, PeerAddr};
 use cascade_swarm::ask::announce::Announce;
 use cascade_swarm::ask::{LinkId, Plan};
 use cascade_swarm::give::{SubscriberId, Upload};
@@ -45,8 +45,13 @@ pub(super) struct Ours {
     pub(super) hungry: bool,
 }
 
-/// Our serving side, and the connections of its subscribers.
+/// Our serving side: of the file, and of its slices if its blocks are divided.
 pub(super) struct Serving {
+    pub(super) names: Vec<Named>,
+}
+
+/// What is given by one name, and the connections of its subscribers.
+pub(super) struct Named {
     pub(super) upload: Upload,
     /// In the order of their numbers.
     pub(super) subscribers: Vec<(SubscriberId, ConnId)>,
@@ -75,6 +80,8 @@ pub(super) struct Node {
     pub(super) up: Uplink,
     pub(super) down: Downlink,
     pub(super) have: Have,
+    /// The slices that it has, if blocks are divided.
+    pub(super) slices: Option<Have>,
     pub(super) complete: Option<Nanos>,
     pub(super) client: Client,
     pub(super) serving: Option<Serving>,
@@ -94,6 +101,7 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new(
         layout: &Layout,
+        sliced: Option<&Layout>,
         habit: Habit,
         start: Nanos,
         latency: Nanos,
@@ -109,6 +117,7 @@ impl Node {
             up,
             down,
             have: if seeder { Have::all(layout) } else { Have::none(layout) },
+            slices: sliced.map(|layout| if seeder { Have::all(layout) } else { Have::none(layout) }),
             complete: None,
             client: Client::None,
             serving: None,
@@ -131,8 +140,37 @@ impl Node {
 
     /// When time alone changes something for its clients.
     pub(super) fn next_wakeup(&self, time: Duration) -> Option<Nanos> {
-        let at = self.serving.as_ref()?.upload.next_wakeup(time)?;
+        let names = &self.serving.as_ref()?.names;
+        let at = names.iter().filter_map(|named| named.upload.next_wakeup(time)).min()?;
         Some(self.world_time(at))
+    }
+
+    /// Whether it has the block, or slice.
+    pub(super) fn has(&self, block: Block, sliced: bool) -> bool {
+        if sliced {
+            self.slices.as_ref().is_some_and(|slices| slices.has(block))
+        } else {
+            self.have.has(block)
+        }
+    }
+
+    /// A block, or slice, is verified. Returns the slices that are new, and the block, if it is complete now.
+    pub(super) fn gets(
+        &mut self,
+        block: Block,
+        sliced: bool,
+        layout: Option<&Layout>,
+    ) -> (Vec<Block>, Option<Block>) {
+        let (Some(layout), Some(slices)) = (layout, &mut self.slices) else {
+            return (Vec::new(), self.have.insert(block).then_some(block));
+        };
+        let whole = if sliced { layout.block_of(block) } else { block };
+        let all = layout.slices_of(whole);
+        let got = if sliced { block.number()..block.number() + 1 } else { all.clone() };
+        let new =
+            got.filter_map(|number| layout.block(number)).filter(|slice| slices.insert(*slice)).collect();
+        let complete = slices.find(all.clone(), false).is_none_or(|missing| missing >= all.end);
+        (new, (complete && self.have.insert(whole)).then_some(whole))
     }
 
     /// A time of the peer as the world's.

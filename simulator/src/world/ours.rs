@@ -9,8 +9,8 @@ use super::slab::ConnId;
 use crate::random::Random;
 use crate::scenario::Habit;
 use crate::units::{MILLISECOND, Nanos};
-use cascade_format::Have;
 use cascade_format::peer_wire::Status;
+use cascade_format::{Block, Have};
 use cascade_swarm::ask::{Action, Config, LinkId, Order, Outcome, Plan, Source};
 use cascade_swarm::limits::MAX_LINKS;
 use std::ops::Range;
@@ -33,9 +33,10 @@ impl World {
         let config = Config { order: Order::Random, max_links: MAX_LINKS, tuning: self.scenario.ask };
         let mut random = Random::new(self.scenario.seed, u64::from(id.0) + 1000);
         let source = Box::new(move || random.next_u64());
-        let mut plan = Plan::new(self.layout, &Have::none(&self.layout), config, source);
+        let layout = self.sliced.unwrap_or(self.layout);
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, source);
         plan.set_own_address(id.addr());
-        plan.want_first(HEAD, false);
+        plan.want_first(HEAD.start..HEAD.end * layout.slices_a_block(), false);
         Ours { plan, links: Vec::new(), met: 0, askers: 0, tick: 0, hungry: true }
     }
 
@@ -45,11 +46,12 @@ impl World {
         let node = &mut self.nodes[id];
         let Client::Ours(ours) = &mut node.client else { return None };
         if let Some(serving) = &node.serving {
-            let met = serving.upload.met_since(&mut ours.met);
+            let Some(named) = serving.names.first() else { return None };
+            let met = named.upload.met_since(&mut ours.met);
             if !met.is_empty() {
                 ours.plan.handle_peers(time, Source::Swarm, &met);
             }
-            ours.plan.handle_askers(time, &serving.upload.askers_since(&mut ours.askers));
+            ours.plan.handle_askers(time, &named.upload.askers_since(&mut ours.askers));
         }
         while let Client::Ours(ours) = &mut self.nodes[id].client
             && let Some(action) = ours.plan.poll_action(time)
@@ -81,23 +83,26 @@ impl World {
                     ours.links.push((link, conn));
                 }
             }
-            Action::Request { link, blocks, .. } => {
+            Action::Request { link, blocks, sliced } => {
                 let (conn, offers_seen) = self.way(id, link);
-                let asks = blocks.into_iter().map(|block| Ask { block: Some(block), offers_seen });
+                let number = |block| self.wire_number(block, sliced);
+                let blocks: Vec<_> = blocks.into_iter().map(number).collect();
+                let asks = blocks.into_iter().map(|block| Ask { block: Some(block), sliced, offers_seen });
                 conn.into_iter().for_each(|conn| self.ask(conn, asks.clone()));
             }
-            Action::Poll { link, .. } => {
+            Action::Poll { link, sliced } => {
                 let (conn, offers_seen) = self.way(id, link);
-                let ask = Ask { block: None, offers_seen };
+                let ask = Ask { block: None, sliced, offers_seen };
                 conn.into_iter().for_each(|conn| self.ask(conn, [ask]));
             }
             // Every peer here speaks the protocol, but for those that say nothing: they make room.
             Action::Probe { .. } => {}
-            Action::Revoke { link, block, .. } => {
-                let in_time = !self.nodes[id].have.has(block);
+            Action::Revoke { link, block, sliced } => {
+                let there = self.wire_number(block, sliced);
+                let in_time = !self.nodes[id].has(there, sliced);
                 let conn = self.way(id, link).0.and_then(|conn| self.conns.get_mut(conn));
                 if let Some(conn) = conn.filter(|_| in_time) {
-                    conn.revoked.push(block);
+                    conn.revoked.push((sliced, there));
                 }
                 if let Client::Ours(ours) = &mut self.nodes[id].client {
                     ours.plan.handle_revoked(time, link, block, in_time);
@@ -113,6 +118,11 @@ impl World {
         }
     }
 
+    /// The number by which a block of the plan is requested.
+    fn wire_number(&self, block: Block, sliced: bool) -> Block {
+        self.sliced.filter(|_| !sliced).map_or(block, |layout| layout.block_of(block))
+    }
+
     /// The connection of a link, and what its next requests say of offers.
     fn way(&self, id: NodeId, link: LinkId) -> (Option<ConnId>, Option<u32>) {
         let Client::Ours(ours) = &self.nodes[id].client else { return (None, None) };
@@ -126,6 +136,7 @@ impl World {
         let link = LinkId(conn.link);
         let Some(answer) = conn.answers.front_mut() else { return };
         let news = (conn.got == 0 && answer.extended).then(|| std::mem::take(&mut answer.field));
+        let sliced = answer.sliced;
         conn.got += bytes;
         let done = conn.got >= answer.bytes;
         let kind = done.then_some(answer.kind);
@@ -139,15 +150,12 @@ impl World {
             Client::Field(_) => kind.into_iter().for_each(|kind| self.field_answered(client, id, kind)),
             Client::Ours(ours) => {
                 if let Some(items) = &news {
-                    ours.plan.handle_news(time, link, items, false);
+                    ours.plan.handle_news(time, link, items, sliced);
                 }
                 let Some(kind) = kind else { return ours.plan.handle_received(time, link, bytes, &[]) };
                 let outcome = self.what_became(client, id, kind);
                 if let Client::Ours(ours) = &mut self.nodes[client].client {
                     ours.plan.handle_received(time, link, bytes, &[outcome]);
-                }
-                if let Outcome::Verified(block) = outcome {
-                    self.published(client, block);
                 }
             }
         }
@@ -157,28 +165,44 @@ impl World {
     }
 
     fn what_became(&mut self, client: NodeId, id: ConnId, kind: Kind) -> Outcome {
-        let (block, wrong) = match kind {
+        let (block, sliced, wrong) = match kind {
             Kind::News => return Outcome::Told,
-            Kind::Missing(block) => return Outcome::Refused(block, Status::MissingBlock),
-            Kind::Block { block, wrong } => (block, wrong),
+            Kind::Missing { block, sliced } => {
+                return Outcome::Refused(self.plan_number(block, sliced), Status::MissingBlock);
+            }
+            Kind::Block { block, sliced, wrong } => (block, sliced, wrong),
         };
+        let number = self.plan_number(block, sliced);
         if let Some(conn) = self.conns.get_mut(id)
-            && let Some(at) = conn.revoked.iter().position(|revoked| *revoked == block)
+            && let Some(at) = conn.revoked.iter().position(|revoked| *revoked == (sliced, block))
         {
             conn.revoked.remove(at);
-            return Outcome::Discarded(block);
+            return Outcome::Discarded(number);
         }
         if wrong {
-            return Outcome::Corrupt(block);
+            return Outcome::Corrupt(number);
         }
+        let behind = self.sliced.filter(|_| sliced).and_then(|layout| layout.verified_before(block));
+        if behind.is_some_and(|behind| !self.nodes[client].has(behind, true)) {
+            return Outcome::Discarded(number);
+        }
+        self.published(client, block, sliced);
         let node = &mut self.nodes[client];
-        node.have.insert(block);
-        if HEAD.contains(&block.number())
+        if HEAD.clone().all(|number| self.layout.block(number).is_none_or(|block| node.have.has(block)))
             && let Client::Ours(ours) = &mut node.client
         {
             ours.plan.want_first(0..0, false);
         }
-        Outcome::Verified(block)
+        if self.sliced.is_some() && !sliced {
+            Outcome::VerifiedWhole(number)
+        } else {
+            Outcome::Verified(number)
+        }
+    }
+
+    /// The number by which the plan knows a requested block.
+    fn plan_number(&self, block: Block, sliced: bool) -> Block {
+        self.sliced.filter(|_| !sliced).map_or(block, |layout| layout.first_slice(block))
     }
 
     /// A short answer is received.

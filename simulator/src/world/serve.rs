@@ -4,7 +4,7 @@
 use super::World;
 use super::conn::{Answer, Ask, Kind, Sending};
 use super::event::Event;
-use super::node::{Node, Serving};
+use super::node::{Named, Node};
 use super::node_id::NodeId;
 use super::slab::ConnId;
 use crate::scenario::Habit;
@@ -14,6 +14,9 @@ use cascade_format::extension::field::LENGTH_LEN;
 use cascade_format::extension::{Item, Marker};
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
 use cascade_swarm::give::{self, Behind, Decision, Request, Wanted};
+
+/// Bytes of the item with the state in front of a slice.
+const STATE_ITEM_LEN: u64 = 35;
 
 /// Bytes of the message that says that a block is missing.
 const MESSAGE_LEN: u64 = 48;
@@ -48,8 +51,8 @@ impl World {
                     }
                     return self.enqueue(server, id);
                 }
-                (Decision::Refuse(items), Some(block)) => self.refuse(id, block, items),
-                (Decision::Tell(items), None) => self.tell(id, items),
+                (Decision::Refuse(items), Some(block)) => self.refuse(id, (block, ask.sliced), items),
+                (Decision::Tell(items), None) => self.tell(id, items, ask.sliced),
                 (Decision::Wait(until), _) => {
                     let until = self.nodes[server].world_time(until);
                     return self.decide_again(id, until);
@@ -68,11 +71,16 @@ impl World {
         let node = &mut self.nodes[server];
         let time = node.time(self.now);
         let wanted = match ask.block {
-            Some(block) if has(node, block) => Wanted::Block(block),
+            Some(block) if has(node, block, ask.sliced) => Wanted::Block(block),
             Some(_) => Wanted::Missing,
             None => Wanted::News,
         };
-        let Some(serving) = &mut node.serving else {
+        let at = usize::from(ask.sliced);
+        let (named, conversation) = (
+            node.serving.as_mut().and_then(|serving| serving.names.get_mut(at)),
+            conn.conversations.get_mut(at),
+        );
+        let (Some(named), Some(conversation)) = (named, conversation) else {
             return if wanted == Wanted::Missing { Decision::Refuse(None) } else { Decision::Give(None) };
         };
         let port = conn.client.addr().port();
@@ -81,14 +89,14 @@ impl World {
         // It waits for a block itself from now on, if it asks for one.
         let counted = matches!(wanted, Wanted::Block(_));
         let waiting = node.up.waiting.len() + node.up.active.len() + usize::from(counted);
-        let have = &node.have;
+        let have = if ask.sliced { node.slices.as_ref().unwrap_or(&node.have) } else { &node.have };
         let around = give::Server { waiting, counted, has: &|block| have.has(block) };
-        let (known, seen) = (conn.conversation.subscriber(), serving.upload.seen());
-        let decision = serving.upload.request(time, &mut conn.conversation, request, around);
-        if let Some(subscriber) = conn.conversation.subscriber().filter(|new| Some(*new) != known) {
-            serving.subscribers.push((subscriber, id));
+        let (known, seen) = (conversation.subscriber(), named.upload.seen());
+        let decision = named.upload.request(time, conversation, request, around);
+        if let Some(subscriber) = conversation.subscriber().filter(|new| Some(*new) != known) {
+            named.subscribers.push((subscriber, id));
         }
-        if serving.upload.seen() != seen || server == Self::SEEDER {
+        if named.upload.seen() != seen || server == Self::SEEDER {
             self.touch(server);
         }
         if let Some(at) = self.nodes[server].next_wakeup(time) {
@@ -119,25 +127,29 @@ impl World {
     }
 
     /// The first request of the queue is for a block that is not given.
-    fn refuse(&mut self, id: ConnId, block: Block, items: Option<Vec<Item>>) {
+    fn refuse(&mut self, id: ConnId, (block, sliced): (Block, bool), items: Option<Vec<Item>>) {
         self.pop(id);
         self.count_news(items.as_deref());
         self.counters.refusals += 1;
         let bytes = RESPONSE_HEADER_LEN as u64 + MESSAGE_LEN + length(items.as_deref());
         let extended = items.is_some();
         let field = items.unwrap_or_default();
-        self.answer(id, bytes, Answer { kind: Kind::Missing(block), bytes, field, extended });
+        self.answer(
+            id,
+            bytes,
+            Answer { kind: Kind::Missing { block, sliced }, sliced, bytes, field, extended },
+        );
     }
 
     /// The first request of the queue is for news, and is answered.
-    fn tell(&mut self, id: ConnId, items: Vec<Item>) {
+    fn tell(&mut self, id: ConnId, items: Vec<Item>, sliced: bool) {
         self.pop(id);
         self.counters.polls += 1;
         if !items.is_empty() {
             self.count_news(Some(&items));
         }
         let bytes = RESPONSE_HEADER_LEN as u64 + length(Some(&items));
-        self.answer(id, bytes, Answer { kind: Kind::News, bytes, field: items, extended: true });
+        self.answer(id, bytes, Answer { kind: Kind::News, sliced, bytes, field: items, extended: true });
     }
 
     fn count_news(&mut self, items: Option<&[Item]>) {
@@ -157,42 +169,63 @@ impl World {
             && node.up.active.is_empty()
             && let Some(serving) = &mut node.serving
         {
-            serving.upload.set_waiting(time, 0);
+            serving.names.iter_mut().for_each(|named| named.upload.set_waiting(time, 0));
             self.tell_woken(server);
         }
     }
 
     /// The block that the connection waits for begins to leave. False: the connection is gone.
     pub(super) fn begin_block(&mut self, id: ConnId) -> bool {
+        let Some(ask) = self.conns.get(id).and_then(|conn| conn.queue.front()).copied() else { return false };
+        let (Some(block), sliced) = (ask.block, ask.sliced) else { return false };
+        let len = self.len_of(block, sliced);
         let Some(conn) = self.conns.get_mut(id) else { return false };
-        let Some(block) = conn.queue.front().and_then(|ask| ask.block) else { return false };
         let habit = self.nodes[conn.server].habit;
         let items = conn.news.take();
-        let bytes = RESPONSE_HEADER_LEN as u64 + length(items.as_deref()) + self.layout.len_of(block);
+        let field_len = match (&items, sliced) {
+            // The state is told in any case.
+            (None, true) => length(Some(&[])) + STATE_ITEM_LEN,
+            (items, sliced) => length(items.as_deref()) + if sliced { STATE_ITEM_LEN } else { 0 },
+        };
+        let bytes = RESPONSE_HEADER_LEN as u64 + field_len + len;
         let left = if habit == Habit::Staller { bytes / 2 } else { bytes };
-        conn.sending = Some(Sending { block, left });
-        let kind = Kind::Block { block, wrong: habit == Habit::Liar };
+        conn.sending = Some(Sending { block, sliced, left });
+        let kind = Kind::Block { block, sliced, wrong: habit == Habit::Liar };
         let extended = items.is_some();
         self.count_news(items.as_deref());
         if let Some(conn) = self.conns.get_mut(id) {
-            conn.answers.push_back(Answer { kind, bytes, field: items.unwrap_or_default(), extended });
+            conn.answers.push_back(Answer {
+                kind,
+                sliced,
+                bytes,
+                field: items.unwrap_or_default(),
+                extended,
+            });
         }
         true
     }
 
     /// An answer with a block is out to its last byte.
-    pub(super) fn block_out(&mut self, id: ConnId, block: Block) {
+    pub(super) fn block_out(&mut self, id: ConnId, block: Block, sliced: bool) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let server = conn.server;
         conn.serving = false;
         let with_marker = conn.queue.front().is_some_and(|ask| ask.offers_seen.is_some());
         self.pop(id);
-        let length = self.layout.len_of(block);
+        let length = self.len_of(block, sliced);
+        let slices = self.sliced.filter(|_| !sliced).map(|layout| layout.slices_of(block));
         let node = &mut self.nodes[server];
         let time = node.time(self.now);
         node.counters.sent += length;
         if let (Some(serving), Some(conn)) = (&mut node.serving, self.conns.get(id).filter(|_| with_marker)) {
-            serving.upload.sent(time, &conn.conversation, block);
+            let at = usize::from(sliced);
+            if let (Some(named), Some(conversation)) = (serving.names.get_mut(at), conn.conversations.get(at))
+            {
+                named.upload.sent(time, conversation, block);
+            }
+            if let (Some(slices), Some(named)) = (slices, serving.names.get_mut(1)) {
+                named.upload.gave_whole(slices);
+            }
         }
         if node.habit == Habit::Version1Closing {
             self.end(id);
@@ -218,17 +251,24 @@ impl World {
     /// Tells all clients, then leaves.
     pub(super) fn say_goodbye(&mut self, id: NodeId) {
         if let Some(serving) = &mut self.nodes[id].serving {
-            serving.upload.leave();
+            serving.names.iter_mut().for_each(|named| named.upload.leave());
         }
         self.tell_woken(id);
         self.events.push(self.now + GOODBYE, Event::Gone(id));
     }
 
-    /// A block is verified.
-    pub(super) fn published(&mut self, id: NodeId, block: Block) {
-        let time = self.nodes[id].time(self.now);
-        if let Some(serving) = &mut self.nodes[id].serving {
-            serving.upload.published(time, block);
+    /// A block, or slice, is verified.
+    pub(super) fn published(&mut self, id: NodeId, block: Block, sliced: bool) {
+        let node = &mut self.nodes[id];
+        let time = node.time(self.now);
+        let (slices, complete) = node.gets(block, sliced, self.sliced.as_ref());
+        if let Some(serving) = &mut node.serving {
+            if let Some(named) = serving.names.get_mut(1) {
+                slices.iter().for_each(|slice| named.upload.published(time, *slice));
+            }
+            if let (Some(block), Some(named)) = (complete, serving.names.first_mut()) {
+                named.upload.published(time, block);
+            }
         }
         self.touch(id);
         self.tell_woken(id);
@@ -238,26 +278,34 @@ impl World {
     pub(super) fn tell_woken(&mut self, id: NodeId) {
         let time = self.nodes[id].time(self.now);
         while let Some(serving) = &mut self.nodes[id].serving {
-            let woken = serving.upload.take_woken(time);
-            if woken.is_empty() {
+            let woken = |named: &mut Named| {
+                let woken = named.upload.take_woken(time);
+                woken.into_iter().filter_map(|subscriber| named.conn_of(subscriber)).collect::<Vec<_>>()
+            };
+            let conns: Vec<ConnId> = serving.names.iter_mut().flat_map(woken).collect();
+            if conns.is_empty() {
                 return;
             }
-            let conns: Vec<ConnId> =
-                woken.into_iter().filter_map(|subscriber| serving.conn_of(subscriber)).collect();
             conns.into_iter().for_each(|conn| self.serve(conn));
         }
     }
 }
 
-impl Serving {
+impl World {
+    fn len_of(&self, block: Block, sliced: bool) -> u64 {
+        self.sliced.filter(|_| sliced).unwrap_or(self.layout).len_of(block)
+    }
+}
+
+impl Named {
     fn conn_of(&self, subscriber: give::SubscriberId) -> Option<ConnId> {
         let at = self.subscribers.binary_search_by_key(&subscriber, |(other, _)| *other).ok()?;
         self.subscribers.get(at).map(|(_, conn)| *conn)
     }
 }
 
-fn has(node: &Node, block: Block) -> bool {
-    matches!(node.habit, Habit::Liar | Habit::Staller) || node.have.has(block)
+fn has(node: &Node, block: Block, sliced: bool) -> bool {
+    matches!(node.habit, Habit::Liar | Habit::Staller) || node.has(block, sliced)
 }
 
 /// What has followed a request.

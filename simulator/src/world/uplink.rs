@@ -76,7 +76,7 @@ impl World {
                 conn.sending = None;
                 self.nodes[server].up.active.retain(|other| *other != id);
                 if self.nodes[server].habit != Habit::Staller {
-                    self.block_out(id, sending.block);
+                    self.block_out(id, sending.block, sending.sliced);
                 }
             }
         }

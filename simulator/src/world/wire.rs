@@ -183,9 +183,13 @@ impl World {
             if let Some(at) = node.inbound.iter().position(|other| *other == id) {
                 node.inbound.swap_remove(at);
             }
-            if let (Some(serving), Some(subscriber)) = (&mut node.serving, conn.conversation.subscriber()) {
-                serving.upload.close(time, &conn.conversation);
-                serving.subscribers.retain(|(other, _)| *other != subscriber);
+            if let Some(serving) = &mut node.serving {
+                for (named, conversation) in serving.names.iter_mut().zip(&conn.conversations) {
+                    if let Some(subscriber) = conversation.subscriber() {
+                        named.upload.close(time, conversation);
+                        named.subscribers.retain(|(other, _)| *other != subscriber);
+                    }
+                }
                 self.tell_woken(server);
             }
             self.fill_uplink(server);

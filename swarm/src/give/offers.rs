@@ -14,6 +14,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
+use core::ops::Range;
 use core::time::Duration;
 use hashbrown::HashMap;
 
@@ -363,19 +364,33 @@ impl Offers {
         self.put_off.pop_front_if(|put_off| put_off.unwilling != subscriber).map(|put_off| put_off.run)
     }
 
-    /// The next blocks that nobody got or is offered; at most [`Tuning::offer_bytes`] of them, at least one.
+    /// The blocks with these numbers went to somebody who passes them on.
+    pub(super) fn gave(&mut self, numbers: Range<u64>) {
+        for block in numbers.filter_map(|number| self.layout.block(number)) {
+            self.given.insert(block);
+        }
+    }
+
+    /// The next blocks that nobody got or is offered; at most [`Tuning::offer_bytes`] of them, at least one. Slices are
+    /// offered by whole blocks: each of them can be verified only after those before it.
     fn next_run(&mut self) -> Option<Run> {
         let first = self.layout.block(self.given.find(self.next..self.layout.blocks(), false)?)?;
         self.next = first.number();
-        let most = (self.tuning.offer_bytes / self.layout.block_size()).max(1);
+        let slices = self.layout.slices_a_block();
+        let most = (self.tuning.offer_bytes / self.layout.block_size() / slices).max(1) * slices;
         let end = first.number() + most - first.number() % most;
         let end = self.given.find(first.number()..end, true).unwrap_or(end).min(self.layout.blocks());
         u32::try_from(end - first.number()).ok().map(|count| Run { first, count })
     }
 
+    /// Bytes of a block, whether it is divided into slices or not.
+    fn whole_len(&self) -> u64 {
+        self.layout.block_size().saturating_mul(self.layout.slices_a_block())
+    }
+
     /// Bytes of one offer.
     fn unit(&self) -> u64 {
-        self.layout.block_size().max(self.tuning.offer_bytes)
+        self.whole_len().max(self.tuning.offer_bytes)
     }
 
     /// Bytes that may be on offer.
@@ -411,6 +426,9 @@ impl Offers {
 
 /// Bytes of the blocks of `run`.
 fn bytes(layout: &Layout, run: Run) -> u64 {
+    if layout.slices_a_block() > 1 {
+        return run.blocks(layout).map(|slice| layout.len_of(slice)).sum();
+    }
     let last = run.first.number() + u64::from(run.count) - 1;
     let end = layout.block(last).map_or(layout.length(), |last| layout.range(last).end);
     end - layout.start(run.first)

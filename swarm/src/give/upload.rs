@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use cascade_format::PeerAddr;
 use cascade_format::{Block, Have, Layout};
 use core::net::IpAddr;
+use core::ops::Range;
 use hashbrown::HashMap;
 
 mod news;
@@ -50,6 +51,8 @@ pub struct Upload {
     askers: Askers,
     /// Of a peer that had everything from the start.
     offers: Option<Offers>,
+    /// Subscribers are told that slices of the file are given, by another name.
+    gives_slices: bool,
     leaving: bool,
     /// Clients that wait for a block.
     waiting: u16,
@@ -86,6 +89,7 @@ impl Upload {
             met: Met::default(),
             askers: Askers::default(),
             offers: seeder.then(|| Offers::new(layout, tuning)),
+            gives_slices: false,
             leaving: false,
             waiting: 0,
             sent: Meter::default(),
@@ -101,13 +105,26 @@ impl Upload {
         }
     }
 
+    /// The same upload, of a file whose slices are given by another name: subscribers are told so.
+    #[must_use]
+    pub fn with_slices(self) -> Self {
+        Self { gives_slices: true, ..self }
+    }
+
+    /// A subscriber of the file whose slices these are has got a whole block, which has these slices.
+    pub fn gave_whole(&mut self, slices: Range<u64>) {
+        if let Some(offers) = &mut self.offers {
+            offers.gave(slices);
+        }
+    }
+
     /// The file was checked again and has the blocks of `have`. All conversations begin anew.
     pub fn restart(&mut self, have: &Have) {
         let fresh = Self::new(self.layout, have, self.tuning);
         let before = core::mem::replace(self, fresh);
         self.next = before.next;
         (self.met, self.askers) = (before.met, before.askers);
-        self.waiting = before.waiting;
+        (self.waiting, self.gives_slices) = (before.waiting, before.gives_slices);
         self.woken = before.subscribers.into_keys().collect();
         // A fixed order: hash maps have none.
         self.woken.sort_unstable();

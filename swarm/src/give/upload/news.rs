@@ -129,8 +129,10 @@ impl Upload {
     fn items(&mut self, now: Time, id: SubscriberId, have: &dyn Fn(Block) -> bool) -> Vec<Item> {
         let (complete, choosing, leaving) = (self.is_complete(), self.was_choosing, self.leaving);
         let Some(subscriber) = self.subscribers.get_mut(&id) else { return Vec::new() };
-        subscriber.greeted = true;
         let mut items = Vec::new();
+        if !core::mem::replace(&mut subscriber.greeted, true) && self.gives_slices {
+            items.push(Item::Slices);
+        }
         if leaving && !core::mem::replace(&mut subscriber.goodbye_told, true) {
             items.push(Item::Goodbye);
         }
