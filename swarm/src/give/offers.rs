@@ -397,7 +397,8 @@ impl Offers {
     fn budget(&self) -> u64 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
         let ahead = (self.sent.rate() * self.tuning.offered_ahead.as_secs_f64()) as u64;
-        let least = self.tuning.min_offers * self.tuning.offer_bytes;
+        let unit = if self.layout.slices_a_block() > 1 { self.unit() } else { self.tuning.offer_bytes };
+        let least = self.tuning.min_offers * unit;
         ahead.max(least).max(self.tuning.min_offered_blocks.saturating_mul(self.layout.block_size()))
     }
 
