@@ -9,7 +9,6 @@ use super::report::Totals;
 use super::wrong::Wrong;
 use crate::Time;
 use alloc::vec::Vec;
-use cascade_format::Block;
 use cascade_format::peer_wire::Status;
 
 /// Sums, and what came wrong.
@@ -100,7 +99,7 @@ impl Answers {
                 action = known.close(link);
                 self.wrong.handle(known, now, number, block);
             }
-            Outcome::Refused(_, status) => action = refused(known, now, link, block, status),
+            Outcome::Refused(_, status) => action = refused(known, now, link, asked, status),
             Outcome::Told => {}
         }
         if wanted && known.blocks.give_back(block, link, asked.whole) {
@@ -156,14 +155,16 @@ fn answer_without_block(known: &mut Known, now: Time, link: LinkId) -> Option<Ac
     None
 }
 
-fn refused(known: &mut Known, now: Time, link: LinkId, block: Block, status: Status) -> Option<Action> {
+fn refused(known: &mut Known, now: Time, link: LinkId, asked: Asked, status: Status) -> Option<Action> {
+    let block = asked.block;
+    let slice_of = known.is_sliced(asked).then(|| known.blocks.layout().block_of(block));
     let believed = lack_lasts(known, link, block);
     let state = known.links.get_mut(link)?;
     let pipelined = state.requests.were_pipelined();
     let peer = known.peers.get_mut(state.peer);
     match status {
         // It has the block, as it said, and cannot give it now.
-        Status::MissingBlock if state.is_busy_elsewhere(now, block) => return None,
+        Status::MissingBlock if state.is_busy_elsewhere(now, block, slice_of) => return None,
         Status::MissingBlock => {
             known.changed = true;
             peer.refusals.add(now, block, believed);

@@ -125,6 +125,7 @@ impl Upload {
             Wanted::News => self.news_request(now, id, marker, request.behind, server),
             Wanted::Block(block) if self.admits(now, id, block, server) => {
                 self.grant(id, |_| 1);
+                self.gives(now, id, block);
                 Decision::Give(self.due_news(now, id, true, server))
             }
             Wanted::Block(_) | Wanted::Missing => Decision::Refuse(self.due_news(now, id, false, server)),

@@ -10,6 +10,7 @@
 //! | `subscriber_id` | the name of a subscriber |
 //! | `subscriber` | what one subscriber has been told, and what is next |
 //! | `admission` | how many may wait for a block |
+//! | `streams` | to how many clients slices of one block are given at a time |
 //! | `askers` | hosts that ask without telling where they listen |
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
@@ -27,6 +28,7 @@ pub mod met;
 mod news_queue;
 mod offer_queues;
 pub mod offers;
+mod streams;
 mod subscriber;
 mod subscriber_id;
 mod tuning;

@@ -6,6 +6,7 @@ use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::news_queue::NewsQueue;
 use super::offers::Offers;
+use super::streams::Streams;
 use super::subscriber::Subscriber;
 use super::subscriber_id::SubscriberId;
 use super::tuning::Tuning;
@@ -64,6 +65,8 @@ pub struct Upload {
     subscribers: HashMap<SubscriberId, Subscriber>,
     /// Subscribers that are given a block which is not out yet.
     granted: usize,
+    /// Of slices: to which subscribers they are given.
+    streams: Streams,
     /// Subscribers that know all that there is, and are woken by what is new.
     idle: VecDeque<SubscriberId>,
     /// Subscribers that there is something for.
@@ -97,6 +100,7 @@ impl Upload {
             version1: Version1Share::default(),
             subscribers: HashMap::new(),
             granted: 0,
+            streams: Streams::default(),
             idle: VecDeque::new(),
             queue: NewsQueue::new(tuning.news_interval),
             woken: Vec::new(),
@@ -208,7 +212,11 @@ impl Upload {
         let full = others as u64 >= most && self.sent.rate() < tuning.fast;
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
-        if subscriber.admission.refuses(tuning, now, full, self.gone) && !is_offered(block) {
+        let whole = self.layout.block_of(block);
+        let crowded = self.layout.slices_a_block() > 1
+            && !self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse);
+        let refused = subscriber.admission.refuses(tuning, now, full, self.gone) || crowded;
+        if refused && !is_offered(block) {
             return false;
         }
         let Some(offers) = &mut self.offers else { return true };
@@ -262,8 +270,16 @@ impl Upload {
         given
     }
 
+    /// A subscriber is given `block`.
+    pub(super) fn gives(&mut self, now: Time, id: SubscriberId, block: Block) {
+        if self.layout.slices_a_block() > 1 {
+            self.streams.begin(now, id, self.layout.block_of(block));
+        }
+    }
+
     /// The blocks that a subscriber is given, and that are not out yet, were `before`, and are what this makes of it.
     pub(super) fn grant(&mut self, id: SubscriberId, after: impl FnOnce(u32) -> u32) {
+        self.streams.end(id);
         let Some(subscriber) = self.subscribers.get_mut(&id) else { return };
         let before = subscriber.granted;
         subscriber.granted = after(before);

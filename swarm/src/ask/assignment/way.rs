@@ -57,7 +57,12 @@ impl MayAsk<'_> {
     pub(super) fn allows(&self, blocks: &Blocks, have: Option<&Have>, block: Block) -> bool {
         let name = if self.way == Way::Each { block } else { blocks.name_of_whole(block) };
         let fits = match self.way {
-            Way::Each => blocks.can_be_verified(block, Some(self.id)),
+            Way::Each => {
+                let told = self.link.told.as_ref();
+                let now =
+                    told.is_none_or(|told| told.gives_slices_of(self.now, blocks.layout().block_of(block)));
+                now && blocks.can_be_verified(block, Some(self.id))
+            }
             Way::Untouched => blocks.is_untouched(block) && blocks.is_all_in(have, block),
             Way::Rest => blocks.is_at_rest(block) && blocks.is_all_in(have, block),
         };

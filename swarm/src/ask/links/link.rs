@@ -119,14 +119,18 @@ impl Link {
     }
 
     /// The peer refused `block`: whether it has it all the same, and is left alone for a moment. A seeder that chooses
-    /// may offer that very block next.
-    pub(in crate::ask) fn is_busy_elsewhere(&mut self, now: Time, block: Block) -> bool {
-        let told = self.told.as_mut().filter(|told| told.has_block(block));
-        if let Some(told) = told {
+    /// may offer that very block next. `slice_of`: the block that it is a slice of, if it was asked for as a slice.
+    pub(in crate::ask) fn is_busy_elsewhere(
+        &mut self,
+        now: Time,
+        block: Block,
+        slice_of: Option<Block>,
+    ) -> bool {
+        let Some(told) = self.told.as_mut().filter(|told| told.has_block(block)) else { return false };
+        if slice_of.is_none_or(|whole| told.refuses_slice(now, whole)) {
             told.busy_until = now + self.tuning.busy_pause;
-            return true;
         }
-        false
+        true
     }
 
     /// Until when the peer has enough to do.
@@ -155,7 +159,7 @@ impl Link {
     /// A verified block of `bytes` came from it.
     pub(in crate::ask) fn gave(&mut self, bytes: u64) {
         (self.gave, self.snubbed) = (self.gave + bytes, false);
-        self.told.iter_mut().for_each(|told| told.useful = true);
+        self.told.iter_mut().for_each(Told::gave);
     }
 
     /// A block is taken from it because it is stalled.
@@ -266,6 +270,7 @@ impl Link {
             Some(told) => Some(told.poll_at).filter(|at| *at > now),
             None => Some(last_byte + self.tuning.pause).filter(|at| *at > now && self.answers == 1),
         };
-        [busy, poll].into_iter().flatten().min()
+        let slices = self.told.as_ref().and_then(|told| told.slices_at(now));
+        [busy, poll, slices].into_iter().flatten().min()
     }
 }

@@ -3,6 +3,7 @@
 use crate::Time;
 use crate::ask::tuning::Tuning;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use cascade_format::extension::Run;
 use cascade_format::{Block, Have, Layout};
 use core::time::Duration;
@@ -52,6 +53,10 @@ pub(in crate::ask) struct Told {
     /// Nothing that it has is missing here; so it stays until it tells more or a block is given back.
     pub(in crate::ask) exhausted: bool,
     tellings: u64,
+    /// Blocks of which it refused a slice that it has, and until when it is asked for no slice of them.
+    not_now: Vec<(Block, Time)>,
+    /// It refused the last slice that it was asked for, though it has it.
+    refused: bool,
 }
 
 impl Told {
@@ -71,6 +76,8 @@ impl Told {
             leaves: false,
             exhausted: false,
             tellings: 0,
+            not_now: Vec::new(),
+            refused: false,
         }
     }
 
@@ -109,6 +116,29 @@ impl Told {
     /// Whether there is nothing to ask for until it tells more.
     pub(in crate::ask) fn only_waits(&self) -> bool {
         self.exhausted && self.polling && self.offered.is_empty()
+    }
+
+    /// The peer refused a slice of `block`, which it has: it gives slices of this block to enough others, who pass them on.
+    /// Whether it is the second refusal in a row: then it has enough to do.
+    pub(super) fn refuses_slice(&mut self, now: Time, block: Block) -> bool {
+        self.not_now.retain(|(_, until)| *until > now);
+        self.not_now.push((block, now + self.tuning.busy_pause));
+        core::mem::replace(&mut self.refused, true)
+    }
+
+    /// The peer gave something.
+    pub(super) fn gave(&mut self) {
+        (self.useful, self.refused) = (true, false);
+    }
+
+    /// Whether the peer may be asked for slices of `block` now.
+    pub(in crate::ask) fn gives_slices_of(&self, now: Time, block: Block) -> bool {
+        self.not_now.iter().all(|(other, until)| *other != block || *until <= now)
+    }
+
+    /// When it may be asked for slices again that it refused.
+    pub(super) fn slices_at(&self, now: Time) -> Option<Time> {
+        self.not_now.iter().map(|(_, until)| *until).filter(|until| *until > now).min()
     }
 
     /// Whether it makes sense to ask the peer for `block`, which it does not offer.
