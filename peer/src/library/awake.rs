@@ -177,7 +177,7 @@ impl Awake {
         drop(table);
         let Some(ready) = ready else { return };
         let (served, catalog) = (Arc::clone(&ready.served), Arc::clone(&self.engine.catalog));
-        if served.upload.leave() {
+        if served.leave() {
             tokio::spawn(async move {
                 tokio::time::sleep(GOODBYE_TIME).await;
                 catalog.remove_this(&served);
@@ -354,9 +354,9 @@ impl Awake {
 impl Ready {
     /// Whether a client converses about it.
     fn has_clients(&self) -> bool {
-        /// The catalog, its keeper and this have it besides.
-        const OWN: usize = 3;
-        Arc::strong_count(&self.served) > OWN
+        /// Its keeper and this.
+        const OWNERS: usize = 2;
+        self.served.has_clients(OWNERS)
     }
 }
 
@@ -371,7 +371,7 @@ async fn keep(served: Arc<Served>, reports: mpsc::Sender<Report>) {
     let hash = served.file.cascade_hash();
     loop {
         tokio::select! {
-            () = served.upload.tick() => {}
+            () = served.tick() => {}
             _ = served.file.wait_trouble() => break,
         }
     }

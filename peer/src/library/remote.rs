@@ -146,7 +146,7 @@ impl Remotes {
             table.files.insert(*hash, None);
         }
         let Some(session) = table.sessions.get(hash) else { return };
-        if !known && session.served.as_ref().is_some_and(|served| served.upload.leave()) {
+        if !known && session.served.as_ref().is_some_and(|served| served.leave()) {
             let stop = session.stop.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(GOODBYE_TIME).await;
