@@ -246,3 +246,58 @@ fn forget_slices(files: &mut Files, served: &Served) {
         files.remove(&slices.name());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::HaveMap;
+    use crate::store::DataFile;
+    use cascade_format::extension::slices;
+    use std::path::Path;
+
+    const HASH: CascadeHash = CascadeHash([1; 32]);
+
+    fn shared(block_size: u64) -> Arc<Shared> {
+        let layout = Layout::new(1 << 20, block_size).unwrap();
+        let data = DataFile::new(tempfile::tempfile().unwrap(), Path::new("x"), layout);
+        Arc::new(Shared::new(HASH, data, HaveMap::new(layout, &Have::all(&layout)), None))
+    }
+
+    #[test]
+    fn a_file_comes_and_goes_with_its_slices() {
+        let (catalog, name) = (Catalog::new(), slices::name(&HASH));
+        let file = Served::new(shared(256 << 10));
+        catalog.add(Arc::clone(&file));
+        let Lookup::Served(sliced) = catalog.find(&name) else { panic!("there are no slices") };
+        assert!(Arc::ptr_eq(&sliced, file.slices().unwrap()) && sliced.is_sliced() && !file.is_sliced());
+        assert_eq!((sliced.name(), sliced.layout().blocks(), file.layout().blocks()), (name, 16, 4));
+        assert_eq!((file.asked(), sliced.asked()), (1, 1));
+        // One whose slices are not given takes its place.
+        let whole = Served::whole(shared(256 << 10));
+        catalog.add(Arc::clone(&whole));
+        assert!(catalog.get(&name).is_none() && whole.slices().is_none());
+        catalog.remove_this(&file);
+        assert!(Arc::ptr_eq(&catalog.get(&HASH).unwrap(), &whole));
+        let other = Served::new(shared(256 << 10));
+        catalog.add(Arc::clone(&other));
+        catalog.remove_this(&file);
+        assert!(catalog.get(&name).is_some());
+        catalog.remove(&HASH);
+        assert!(catalog.get(&name).is_none() && catalog.get(&HASH).is_none());
+        assert!(Served::new(shared(64 << 10)).slices().is_none(), "its blocks are not divided");
+    }
+
+    #[test]
+    fn who_converses_about_slices_is_a_client_of_the_file() {
+        let (catalog, file) = (Catalog::new(), Served::new(shared(256 << 10)));
+        catalog.add(Arc::clone(&file));
+        assert!(!file.has_clients(1));
+        let held = catalog.get(&slices::name(&HASH));
+        assert!(file.has_clients(1));
+        drop(held);
+        let held = catalog.get(&HASH);
+        assert!(file.has_clients(1));
+        drop(held);
+        assert!(!file.has_clients(1));
+    }
+}

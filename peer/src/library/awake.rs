@@ -391,3 +391,6 @@ async fn keep(served: Arc<Served>, reports: mpsc::Sender<Report>) {
     let distrusted = served.file.stamp().is_some_and(|stamp| served.file.data().ground().looks_like(&stamp));
     let _ = reports.send(Report::Trouble { hash, distrusted }).await;
 }
+
+#[cfg(test)]
+mod tests;
