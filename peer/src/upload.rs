@@ -8,6 +8,7 @@ use cascade_swarm::Time;
 use cascade_swarm::give::{Conversation, Decision, Request, Server, SubscriberId, Tuning, Upload};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -39,10 +40,12 @@ struct Inner {
 }
 
 impl SharedUpload {
-    /// The upload of a peer that has the blocks of `have`.
+    /// The upload of a peer that has the blocks of `have`; `slices`: each subscriber is told that slices of the file are
+    /// given.
     #[must_use]
-    pub fn new(layout: Layout, have: &Have) -> Self {
+    pub fn new(layout: Layout, have: &Have, slices: bool) -> Self {
         let upload = Upload::new(layout, have, Tuning::DEFAULT);
+        let upload = if slices { announce_slices(upload) } else { upload };
         Self {
             start: clock::now(),
             inner: Mutex::new(Inner { upload, wakers: HashMap::new(), seen: 0, wakeup: None }),
@@ -79,6 +82,11 @@ impl SharedUpload {
     /// See [`Upload::sent`].
     pub fn sent(&self, conversation: &Conversation, block: Block) {
         self.step(|upload, now| upload.sent(now, conversation, block));
+    }
+
+    /// The slices with these numbers have gone out as one whole block.
+    pub fn gave_whole(&self, slices: Range<u64>) {
+        self.step(|upload, now| note_whole(upload, now, slices));
     }
 
     /// See [`Upload::set_waiting`].
@@ -199,6 +207,17 @@ impl SharedUpload {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Subscribers of `upload` are told that slices of the file are given.
+fn announce_slices(upload: Upload) -> Upload {
+    // Here stands `upload.with_slices()` as soon as there is such a thing.
+    upload
+}
+
+/// Tells the `upload` of a file's slices that these have gone out as one whole block.
+fn note_whole(_upload: &mut Upload, _now: Time, _slices: Range<u64>) {
+    // Here stands `upload.gave_whole(now, slices)` as soon as there is such a thing.
 }
 
 impl Listener for SharedUpload {

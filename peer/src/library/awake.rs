@@ -19,6 +19,7 @@ use crate::store::closed_file::ClosedFile;
 use crate::store::handles::Handles;
 use crate::store::{DataFile, Shared};
 use crate::view::{FileState, Shown};
+use cascade_format::extension::slices;
 use cascade_format::{CascadeHash, Have};
 use std::collections::HashMap;
 use std::path::Path;
@@ -53,6 +54,8 @@ pub(super) struct Awake {
     engine: Engine,
     handles: Arc<Handles>,
     table: Mutex<HashMap<CascadeHash, Entry>>,
+    /// The cascade hashes of files by the names of their slices.
+    slices: Mutex<HashMap<CascadeHash, CascadeHash>>,
     orders: mpsc::Sender<CascadeHash>,
     reports: mpsc::Sender<Report>,
 }
@@ -105,12 +108,13 @@ struct Ready {
 }
 
 impl Sleepers for Awake {
-    fn wake(&self, hash: &CascadeHash) -> Lookup {
+    fn wake(&self, name: &CascadeHash) -> Lookup {
+        let hash = self.slices().get(name).copied().unwrap_or(*name);
         let mut table = self.table();
-        let Some(entry) = table.get_mut(hash) else { return Lookup::Unknown };
+        let Some(entry) = table.get_mut(&hash) else { return Lookup::Unknown };
         match &entry.place {
             Place::Asleep => {
-                if self.orders.try_send(*hash).is_ok() {
+                if self.orders.try_send(hash).is_ok() {
                     entry.place = Place::Waking;
                 }
                 Lookup::Opening
@@ -132,7 +136,8 @@ impl Awake {
     pub(super) fn start(engine: &Engine, handles: Arc<Handles>, reports: mpsc::Sender<Report>) -> Arc<Self> {
         let (orders, waiting) = mpsc::channel(MAX_WAITING_OPENINGS);
         let engine = engine.clone();
-        let awake = Arc::new(Self { engine, handles, table: Mutex::default(), orders, reports });
+        let (table, slices) = (Mutex::default(), Mutex::default());
+        let awake = Arc::new(Self { engine, handles, table, slices, orders, reports });
         let (opener, stop) = (Arc::clone(&awake), awake.engine.stop.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -146,6 +151,9 @@ impl Awake {
     /// From now on this is what there is of a file.
     pub(super) fn put(&self, metafile: Arc<Path>, checked: Checked) {
         let hash = checked.described.hash;
+        if !self.engine.paranoid && checked.described.layout.sliced().is_some() {
+            self.slices().insert(slices::name(&hash), hash);
+        }
         let before = self.table().insert(hash, Entry { metafile, checked, place: Place::Asleep });
         if let Some(ready) = before.and_then(|before| before.place.ready()) {
             self.hand_over(&ready.served);
@@ -175,9 +183,10 @@ impl Awake {
             return;
         }
         drop(table);
+        self.slices().remove(&slices::name(hash));
         let Some(ready) = ready else { return };
         let (served, catalog) = (Arc::clone(&ready.served), Arc::clone(&self.engine.catalog));
-        if served.upload.leave() {
+        if served.leave() {
             tokio::spawn(async move {
                 tokio::time::sleep(GOODBYE_TIME).await;
                 catalog.remove_this(&served);
@@ -346,6 +355,10 @@ impl Awake {
         Ready { served, cost: Cost::of(checked), asked, asked_at, keeper, _shown: shown }
     }
 
+    fn slices(&self) -> MutexGuard<'_, HashMap<CascadeHash, CascadeHash>> {
+        self.slices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn table(&self) -> MutexGuard<'_, HashMap<CascadeHash, Entry>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -354,9 +367,9 @@ impl Awake {
 impl Ready {
     /// Whether a client converses about it.
     fn has_clients(&self) -> bool {
-        /// The catalog, its keeper and this have it besides.
-        const OWN: usize = 3;
-        Arc::strong_count(&self.served) > OWN
+        /// Its keeper and this.
+        const OWNERS: usize = 2;
+        self.served.has_clients(OWNERS)
     }
 }
 
@@ -371,10 +384,13 @@ async fn keep(served: Arc<Served>, reports: mpsc::Sender<Report>) {
     let hash = served.file.cascade_hash();
     loop {
         tokio::select! {
-            () = served.upload.tick() => {}
+            () = served.tick() => {}
             _ = served.file.wait_trouble() => break,
         }
     }
     let distrusted = served.file.stamp().is_some_and(|stamp| served.file.data().ground().looks_like(&stamp));
     let _ = reports.send(Report::Trouble { hash, distrusted }).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,18 @@ use super::inspect::Checked;
 use super::limits::{MAX_AWAKE, MAX_AWAKE_DESCRIPTORS, MAX_AWAKE_LEN};
 use crate::folder;
 use crate::metafile::RESIDENT_HASHES;
+use crate::store::slices::STATES_LEN;
 use cascade_format::Layout;
+use cascade_format::extension::field::STATE_LEN;
 
 /// Memory that a file takes besides its blocks.
 const FILE_LEN: u64 = 16 << 10;
 
 /// Memory for each block: its hash, and what is remembered of who was offered it.
 const BLOCK_LEN: u64 = 48;
+
+/// Memory for each slice that is given to others: the state of SHA-256 in front of it.
+const SLICE_LEN: u64 = STATE_LEN as u64;
 
 /// What a file takes while it is awake.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,10 +30,12 @@ impl Cost {
         let layout = &checked.described.layout;
         let descriptors =
             if checked.stamp.files.is_some() { folder::DESCRIPTORS } else { hashes_on_disk(layout) };
-        Self::new(layout, descriptors)
+        let slices = layout.sliced().map_or(0, |sliced| sliced.blocks().saturating_mul(SLICE_LEN));
+        let without = Self::new(layout, descriptors);
+        Self { bytes: without.bytes.saturating_add(slices.min(STATES_LEN as u64)), ..without }
     }
 
-    /// Of a file that is fetched from an origin: what is kept of it is open.
+    /// Of a file that is fetched from an origin: what is kept of it is open, and its slices are not given.
     pub(super) fn of_fetched(layout: &Layout) -> Self {
         Self::new(layout, 1 + hashes_on_disk(layout))
     }

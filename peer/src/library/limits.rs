@@ -45,8 +45,9 @@ pub const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(60);
 /// Files of a served folder that are ready to be given at the same time.
 pub const MAX_AWAKE: usize = 1024;
 
-/// Memory that these may take together, in bytes: mostly their block hashes. One that needs more is alone.
-pub const MAX_AWAKE_LEN: u64 = 64 << 20;
+/// Memory that these may take together, in bytes: their block hashes and, once their slices are given, the states of
+/// SHA-256 in front of these. One that needs more is alone.
+pub const MAX_AWAKE_LEN: u64 = 256 << 20;
 
 /// Descriptors that these may take together, besides the data files: those of shared folders, and of long lists of
 /// hashes.

@@ -146,7 +146,7 @@ impl Remotes {
             table.files.insert(*hash, None);
         }
         let Some(session) = table.sessions.get(hash) else { return };
-        if !known && session.served.as_ref().is_some_and(|served| served.upload.leave()) {
+        if !known && session.served.as_ref().is_some_and(|served| served.leave()) {
             let stop = session.stop.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(GOODBYE_TIME).await;
@@ -305,9 +305,9 @@ impl Session {
 
     /// Whether a client converses about it.
     fn has_clients(&self) -> bool {
-        /// The catalog, what serves it, and this have it besides.
-        const OWN: usize = 3;
-        self.served.as_ref().is_some_and(|served| Arc::strong_count(served) > OWN)
+        /// What serves it, and this.
+        const OWNERS: usize = 2;
+        self.served.as_ref().is_some_and(|served| served.has_clients(OWNERS))
     }
 }
 

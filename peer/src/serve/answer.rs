@@ -25,9 +25,9 @@ impl Answer {
         self.sent > 0 || self.head.is_some()
     }
 
-    /// Whether it was to be a block of a file that has changed.
+    /// Whether it was to be a block or a slice of a file that has changed.
     pub(super) fn is_gone(&self) -> bool {
-        let file = self.file.as_ref().filter(|_| self.settled && matches!(self.response, Response::Block(_)));
+        let file = self.file.as_ref().filter(|_| self.settled && self.response.carried().is_some());
         file.is_some_and(|file| !file.is_unchanged())
     }
 
@@ -35,7 +35,7 @@ impl Answer {
     pub(super) fn message_len(&self) -> Option<u64> {
         let Self { response, head, sent, .. } = self;
         match (head, response) {
-            (_, Response::Block(_) | Response::Part { .. }) => None,
+            (_, Response::Block(_) | Response::Slice(_) | Response::Part { .. }) => None,
             (Some(head), _) => Some((head.bytes.len() - head.sent) as u64),
             (None, Response::Refusal(refusal)) => Some((refusal.encode().len() as u64).saturating_sub(*sent)),
             (None, Response::News) => Some(RESPONSE_HEADER_LEN as u64),

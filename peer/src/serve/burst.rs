@@ -16,9 +16,9 @@ use super::proof::{Proof, find_wrong};
 use super::response::Response;
 use super::segment::{Range64, Segment};
 use crate::store::Shared;
-use cascade_format::Block;
 use cascade_format::extension::metafile::PartHead;
 use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader};
+use cascade_format::{Block, Layout};
 use std::io;
 use std::ops::Range;
 
@@ -61,7 +61,7 @@ impl<'a> Burst<'a> {
     /// Adds the answer `response` from its byte `start` on. Only the first answer of a burst is cut where
     /// the buffer ends; false means that another has no room, and nothing more can be added.
     pub(super) fn push(&mut self, response: Response, start: u64) -> bool {
-        let total = response.answer_len(self.file.layout());
+        let total = response.answer_len(self.file);
         let wanted = usize::try_from(total.saturating_sub(start)).unwrap_or(usize::MAX);
         let len = wanted.min(self.out.len() - self.filled);
         if len < wanted && !self.segments.is_empty() {
@@ -69,7 +69,9 @@ impl<'a> Burst<'a> {
         }
         let part = Range64 { start, end: start + len as u64 };
         match response {
-            Response::Block(block) => self.extend_run(block, part),
+            Response::Block(block) | Response::Slice(block) => {
+                self.extend_run(file_range(response.layout(self.file), block, part));
+            }
             Response::Part { offset, head } => {
                 self.read_run();
                 let place = self.out.get_mut(self.filled..self.filled + len).unwrap_or_default();
@@ -102,8 +104,7 @@ impl<'a> Burst<'a> {
         self.filled
     }
 
-    fn extend_run(&mut self, block: Block, part: Range64) {
-        let bytes = file_range(self.file, block, part);
+    fn extend_run(&mut self, bytes: Range<u64>) {
         if let Some(run) = &mut self.run {
             if run.range.end == bytes.start {
                 run.range.end = bytes.end;
@@ -148,8 +149,8 @@ fn read_part(file: &Shared, offset: u32, head: PartHead, start: u64, place: &mut
 fn spread(file: &Shared, place: &mut [u8], mut from: usize, segments: &[Segment]) {
     let mut to = 0;
     for Segment { response, part, .. } in segments {
-        let Response::Block(block) = *response else { return };
-        let header = ResponseHeader::of_block(file.layout(), block).encode();
+        let Some(block) = response.carried() else { return };
+        let header = ResponseHeader::of_block(response.layout(file), block).encode();
         let [start, end] = [part.start, part.end]
             .map(|at| usize::try_from(at).unwrap_or(usize::MAX).min(RESPONSE_HEADER_LEN));
         let body = usize::try_from(part.end - part.start).unwrap_or(0) - (end - start);
@@ -164,9 +165,9 @@ fn spread(file: &Shared, place: &mut [u8], mut from: usize, segments: &[Segment]
     }
 }
 
-/// The bytes of the data file in `part` of the answer that carries `block`.
-pub(super) fn file_range(file: &Shared, block: Block, part: Range64) -> Range<u64> {
-    let start = file.layout().start(block);
+/// The bytes of the data file in `part` of the answer that carries `block`, a block or a slice by `layout`.
+pub(super) fn file_range(layout: &Layout, block: Block, part: Range64) -> Range<u64> {
+    let start = layout.start(block);
     let body = |at: u64| start + at.saturating_sub(RESPONSE_HEADER_LEN as u64);
     body(part.start)..body(part.end)
 }

@@ -35,7 +35,7 @@ pub(super) struct Connection {
     pub(super) current: Option<Answer>,
     /// What blocks are hashed with before they are sent, while one is under way.
     pub(super) proof: Option<Box<Proof>>,
-    /// About the file that it asked for last. Boxed: most that idle have asked for none.
+    /// About the file that it asked for last, by either of its names. Boxed: most that idle have asked for none.
     pub(super) conversation: Option<Box<Conversation>>,
     /// Requests at the front of the queue that are decided: their blocks are given.
     pub(super) granted: usize,

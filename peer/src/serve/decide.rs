@@ -9,7 +9,8 @@ use super::socket;
 use crate::catalog::{Lookup, Served};
 use crate::clock;
 use crate::store::Shared;
-use cascade_format::extension::{Marker, NEWS, metafile};
+use cascade_format::Layout;
+use cascade_format::extension::{Item, Marker, NEWS, metafile};
 use cascade_format::peer_wire::BlockRequest;
 use cascade_swarm::give::{self, Behind, Decision, Request};
 use std::io;
@@ -39,8 +40,9 @@ pub(super) enum Settled {
 }
 
 impl Connection {
-    /// Decides what is answered next, and looks whether it still can be.
-    pub(super) fn settle(&mut self) -> io::Result<Settled> {
+    /// Decides what is answered next, and looks whether it still can be. `buffer` is for bytes of a block that must be
+    /// hashed for that.
+    pub(super) fn settle(&mut self, buffer: &mut [u8]) -> io::Result<Settled> {
         if self.current.as_ref().is_some_and(Answer::is_gone) {
             // A block is not finished with other bytes than those that it began with.
             if self.current.as_ref().is_some_and(Answer::has_begun) {
@@ -57,7 +59,7 @@ impl Connection {
         }
         let (response, file, head) = match self.queue.front().copied() {
             Some(request) => match self.worker.catalog.find(&request.cascade_hash) {
-                Lookup::Served(served) => match self.decide(&request, &served) {
+                Lookup::Served(served) => match self.decide(&request, &served, buffer) {
                     Ok((response, head)) => (response, Some(Arc::clone(&served.file)), head),
                     Err(waits) => {
                         self.hold_back(&waits);
@@ -131,42 +133,48 @@ impl Connection {
         &mut self,
         request: &BlockRequest,
         served: &Arc<Served>,
+        buffer: &mut [u8],
     ) -> Result<(Response, Option<Head>), Settled> {
-        if let Some(offset) = self.part_asked(request) {
-            let response = judge_part(&served.file, offset);
+        let file = &served.file;
+        if let Some(offset) = self.part_asked(request).filter(|_| !served.is_sliced()) {
+            let response = judge_part(file, offset);
             if response.gives() {
                 self.take_place(false).map_err(Settled::InLine)?;
             }
             return Ok((response, None));
         }
-        let marker = self.marker(request, &served.file);
-        let mut response = judge(request, &served.file, served.file.is_unchanged());
+        let marker = self.marker(request, served.layout());
+        if served.is_sliced() && (marker.is_none() || file.proof().is_some()) {
+            return Ok((Response::Refusal(Refusal::UnknownFile), None));
+        }
+        let mut response = judge(request, file, file.is_unchanged());
         if marker.is_some() && request.block == NEWS {
             response = Response::News;
         }
-        let is_block = matches!(response, Response::Block(_));
-        if is_block {
+        if response.gives() {
             self.take_place(false).map_err(Settled::InLine)?;
         }
-        if self.granted > 0 && response != Response::News {
+        // Slices are decided one by one.
+        if self.granted > 0 && response != Response::News && !served.is_sliced() {
             return Ok((response, None));
         }
         let Some(wanted) = wanted(response) else { return Ok((response, None)) };
         let request = Request { wanted, marker, behind: behind(&self.queue, self.broken) };
         let waiting = self.waiting();
-        let conversation = Conversation::about(&mut self.conversation, &self.stream, served);
-        let (response, items) = match conversation.request(request, waiting) {
+        let conversation = Conversation::about(&mut self.conversation, &self.stream, file);
+        let (response, items) = match conversation.request(served, request, waiting) {
             Decision::Wait(until) => {
                 let until = served.upload.instant(until);
-                return Err(if is_block { Settled::Waits(until) } else { Settled::Parked(until) });
+                return Err(if response.gives() { Settled::Waits(until) } else { Settled::Parked(until) });
             }
             Decision::Give(items) => (response, items),
             Decision::Refuse(items) => (Response::Refusal(Refusal::MissingBlock), items),
             Decision::Tell(items) => (Response::News, Some(items)),
         };
         self.waits_for_share = false;
-        self.granted += usize::from(matches!(response, Response::Block(_)));
-        Ok((response, items.map(|items| Head::new(response, served, &items))))
+        let (response, items) = complete(response, items, file, buffer);
+        self.granted += usize::from(response.carried().is_some());
+        Ok((response, items.map(|items| Head::new(response, file, &items))))
     }
 
     /// The offset in the `.cascade` file that is asked for, if it is that. Here a marker counts also where there is
@@ -175,9 +183,9 @@ impl Connection {
         if self.worker.extension { metafile::asked(request) } else { None }
     }
 
-    /// The marker of a request for `file`, if it shows one that counts.
-    fn marker(&self, request: &BlockRequest, file: &Shared) -> Option<Marker> {
-        let counts = self.worker.extension && give::is_told(file.layout().blocks());
+    /// The marker of a request for what is divided by `layout`, if it shows one that counts.
+    fn marker(&self, request: &BlockRequest, layout: &Layout) -> Option<Marker> {
+        let counts = self.worker.extension && give::is_told(layout.blocks());
         if counts { Marker::of(request) } else { None }
     }
 
@@ -203,7 +211,7 @@ impl Connection {
             // It waits for the origin, when its turn comes.
             return None;
         }
-        let marker = self.marker(&request, file);
+        let marker = self.marker(&request, file.layout());
         let Some(wanted) = wanted(response).filter(|_| marker.is_none() || request.block != NEWS) else {
             return Some(response).filter(|_| request.block != NEWS);
         };
@@ -218,5 +226,32 @@ impl Connection {
             self.granted = at + 1;
         }
         Some(response)
+    }
+}
+
+/// An answer that was decided, with the items in front of it: in front of a slice stands the state of its block there,
+/// and if that cannot be found out, the slice is refused. `buffer` is for the bytes of the block.
+fn complete(
+    response: Response,
+    items: Option<Vec<Item>>,
+    file: &Shared,
+    buffer: &mut [u8],
+) -> (Response, Option<Vec<Item>>) {
+    let mut items = items;
+    if file.proof().is_some() {
+        // No slices are given where each block is hashed before it is served.
+        items.iter_mut().for_each(|items| items.retain(|item| *item != Item::Slices));
+    }
+    let Response::Slice(slice) = response else { return (response, items) };
+    match file.state_before(slice, buffer) {
+        Ok(state) => {
+            items.get_or_insert_default().insert(0, Item::State(state));
+            (response, items)
+        }
+        Err(_) => {
+            // Whoever checks a file below a folder that has changed hears of it now.
+            let _ = file.is_unchanged();
+            (Response::Refusal(Refusal::MissingBlock), items)
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Connection {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let response = Response::Refusal(Refusal::MissingBlock);
-        let head = head.map(|head| head.before(response, file.layout()));
+        let head = head.map(|head| head.before(response, &file));
         self.give_place_back();
         self.current = Some(Answer { response, file: Some(file), head, sent: 0, settled: true });
         Ok(())

@@ -1,11 +1,10 @@
-//! Sends large blocks from the page cache to the socket, without a copy. On systems that cannot, no
+//! Sends large blocks and slices from the page cache to the socket, without a copy. On systems that cannot, no
 //! block is large, and all go the way of the small ones, in pieces.
 
 use super::response::Response;
 use super::socket::Took;
 use crate::limits::SENDFILE_LEN;
 use crate::store::Shared;
-use cascade_format::Block;
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN};
 use std::io;
 use tokio::net::TcpStream;
@@ -22,10 +21,12 @@ pub(super) fn is_large(copy: bool, file: &Shared, response: Response, sent: u64)
         && file.proof().is_none()
         // What is dropped would become zeroes in the socket.
         && !file.drops()
-        && matches!(response, Response::Block(block) if file.layout().len_of(block) >= SENDFILE_LEN && {
-            let at = file.layout().start(block) + sent.saturating_sub(RESPONSE_HEADER_LEN as u64);
-            let data = file.data();
-            !data.loses(at) && data.run_at(at).is_some_and(|run| run.len >= SENDFILE_LEN)
+        && response.carried().is_some_and(|block| {
+            let (layout, data) = (response.layout(file), file.data());
+            layout.len_of(block) >= SENDFILE_LEN && {
+                let at = layout.start(block) + sent.saturating_sub(RESPONSE_HEADER_LEN as u64);
+                !data.loses(at) && data.run_at(at).is_some_and(|run| run.len >= SENDFILE_LEN)
+            }
         })
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Sent {
 
 /// Never called, since no block is large.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn send(_: &TcpStream, _: &Shared, _: Block, _: u64, _: (usize, usize)) -> io::Result<Sent> {
+pub(super) fn send(_: &TcpStream, _: &Shared, _: Response, _: u64, _: (usize, usize)) -> io::Result<Sent> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -52,23 +53,26 @@ mod linux {
     use super::*;
     use crate::limits::{READ_AHEAD_LEN, TURN_LEN};
     use crate::serve::burst::file_range;
+    use crate::serve::response::layout_by_name;
     use crate::serve::segment::Range64;
     use crate::serve::socket;
     use cascade_format::peer_wire::ResponseHeader;
 
-    /// Sends as much as the socket takes of the answer that carries `block`, from its byte `sent` on: with one call
-    /// `most` bytes, and of a long one only what the turn has `left`.
+    /// Sends as much as the socket takes of `response`, which carries a block or a slice, from its byte `sent` on: with
+    /// one call `most` bytes, and of a long one only what the turn has `left`.
     ///
     /// # Errors
     /// The connection broke, or the file is shorter than it was.
     pub(in crate::serve) fn send(
         stream: &TcpStream,
         file: &Shared,
-        block: Block,
+        response: Response,
         mut sent: u64,
         (most, left): (usize, usize),
     ) -> io::Result<Sent> {
-        let header = ResponseHeader::of_block(file.layout(), block);
+        let (layout, block) = (response.layout(file), response.carried());
+        let block = block.ok_or(io::ErrorKind::InvalidData)?;
+        let header = ResponseHeader::of_block(layout, block);
         let total = RESPONSE_HEADER_LEN as u64 + header.body_len;
         let mut took = Took { bytes: 0, full: false };
         if sent < RESPONSE_HEADER_LEN as u64 {
@@ -80,7 +84,7 @@ mod linux {
         if took.full {
             return Ok(Sent { took, copy: false });
         }
-        let range = file_range(file, block, Range64 { start: sent, end: total });
+        let range = file_range(layout, block, Range64 { start: sent, end: total });
         let rest = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         // A turn ends between two blocks, not a few bytes before the end of one.
         let len = if rest <= TURN_LEN { rest } else { left }.min(most);
@@ -99,9 +103,10 @@ mod linux {
 
     /// Lets the disk work on the next request while an answer goes to the network.
     pub(in crate::serve) fn read_ahead(file: &Shared, next: Option<&BlockRequest>) {
-        let next = next.filter(|next| next.cascade_hash == file.cascade_hash());
-        if let Some(block) = next.and_then(|request| file.layout().block(request.block)) {
-            let range = file.layout().range(block);
+        let Some(next) = next else { return };
+        let layout = layout_by_name(file, &next.cascade_hash);
+        if let Some((layout, block)) = layout.and_then(|layout| Some((layout, layout.block(next.block)?))) {
+            let range = layout.range(block);
             file.data().will_need(range.start..range.end.min(range.start.saturating_add(READ_AHEAD_LEN)));
         }
     }

@@ -26,7 +26,7 @@
 //! | `inbox` | bytes to requests (pure) |
 //! | `guest` | a client of the tracker's protocol on the same port |
 //! | `response` | requests to statuses (pure) |
-//! | `conversation` | a client and one file: what it asks is decided by `cascade_swarm::give` |
+//! | `conversation` | a client and one file, in blocks and in slices: what it asks is decided by `cascade_swarm::give` |
 //! | `burst`, `burst_size` | many small answers with one read and one send; how many |
 //! | `proof` | hashing blocks before they are sent, with `--paranoid` |
 //! | `large` | one large answer from the page cache (Linux) |

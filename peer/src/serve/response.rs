@@ -1,15 +1,18 @@
 //! What a request is answered with (protocol §3).
 
 use crate::store::Shared;
+use crate::store::slices::Slices;
 use cascade_format::extension::metafile::{PART_HEAD_LEN, PartHead};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader, Status};
-use cascade_format::{Block, Layout};
+use cascade_format::{Block, CascadeHash, Layout};
 
 /// The answer to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Response {
     /// Status 0 and the block's bytes.
     Block(Block),
+    /// The same with a slice, always behind a head in which the state in front of it stands.
+    Slice(Block),
     /// Another status and a message.
     Refusal(Refusal),
     /// A part of the `.cascade` file.
@@ -46,13 +49,23 @@ pub(super) enum Refusal {
     BadRequest,
 }
 
-/// Decides how `request`, which names `file`, is answered. `unchanged` is what
+/// How `file` is divided into what is requested by `name`: blocks or slices. `None`: it is no name of the file.
+pub(super) fn layout_by_name<'a>(file: &'a Shared, name: &CascadeHash) -> Option<&'a Layout> {
+    if *name == file.cascade_hash() {
+        return Some(file.layout());
+    }
+    file.slices().filter(|slices| slices.name() == *name).map(Slices::layout)
+}
+
+/// Decides how `request`, which names `file` or its slices, is answered. `unchanged` is what
 /// [`Shared::is_unchanged`] said just before.
 pub(super) fn judge(request: &BlockRequest, file: &Shared, unchanged: bool) -> Response {
-    let layout = file.layout();
+    let layout = layout_by_name(file, &request.cascade_hash).unwrap_or(file.layout());
+    let is_slice = layout.slices_a_block() > 1;
     match layout.block(request.block) {
         None => Response::Refusal(Refusal::NoSuchBlock { blocks: layout.blocks() }),
-        Some(block) if unchanged && file.gives(block) => Response::Block(block),
+        Some(slice) if is_slice && unchanged && file.has_slice(slice) => Response::Slice(slice),
+        Some(block) if !is_slice && unchanged && file.gives(block) => Response::Block(block),
         Some(_) => Response::Refusal(Refusal::MissingBlock),
     }
 }
@@ -69,7 +82,21 @@ pub(super) fn judge_part(file: &Shared, offset: u32) -> Response {
 impl Response {
     /// Whether it carries bytes that others may want at the same time.
     pub(super) fn gives(self) -> bool {
-        matches!(self, Self::Block(_) | Self::Part { .. })
+        matches!(self, Self::Block(_) | Self::Slice(_) | Self::Part { .. })
+    }
+
+    /// The block or slice that it carries.
+    pub(super) fn carried(self) -> Option<Block> {
+        match self {
+            Self::Block(block) | Self::Slice(block) => Some(block),
+            Self::Refusal(_) | Self::Part { .. } | Self::Guest | Self::News => None,
+        }
+    }
+
+    /// How `file` is divided into what such answers carry.
+    pub(super) fn layout(self, file: &Shared) -> &Layout {
+        let slices = file.slices().filter(|_| matches!(self, Self::Slice(_)));
+        slices.map_or(file.layout(), Slices::layout)
     }
 
     /// Whether the connection is closed after this answer.
@@ -77,14 +104,16 @@ impl Response {
         match self {
             Self::Guest => true,
             Self::Refusal(refusal) => refusal != Refusal::MissingBlock,
-            Self::Block(_) | Self::Part { .. } | Self::News => false,
+            Self::Block(_) | Self::Slice(_) | Self::Part { .. } | Self::News => false,
         }
     }
 
-    /// Length of the answer in bytes, header included.
-    pub(super) fn answer_len(self, layout: &Layout) -> u64 {
+    /// Length of the answer in bytes, header included; `file` is what was asked for.
+    pub(super) fn answer_len(self, file: &Shared) -> u64 {
         match self {
-            Self::Block(block) => RESPONSE_HEADER_LEN as u64 + layout.len_of(block),
+            Self::Block(block) | Self::Slice(block) => {
+                RESPONSE_HEADER_LEN as u64 + self.layout(file).len_of(block)
+            }
             Self::Part { head, .. } => PART_HEAD_LEN as u64 + u64::from(head.len),
             Self::Refusal(refusal) => refusal.encode().len() as u64,
             Self::News => RESPONSE_HEADER_LEN as u64,
@@ -96,7 +125,7 @@ impl Response {
     /// The answer's status.
     pub(super) fn status(self) -> Status {
         match self {
-            Self::Block(_) | Self::Part { .. } => Status::Block,
+            Self::Block(_) | Self::Slice(_) | Self::Part { .. } => Status::Block,
             Self::Refusal(refusal) => refusal.status(),
             Self::News => Status::MissingBlock,
             Self::Guest => Status::BadRequest,

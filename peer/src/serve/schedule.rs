@@ -56,10 +56,12 @@ async fn place_is_free(connection: &Connection, pause: Option<Duration>) {
 
 /// Waits until there is news for the client, or it asks for something else that can be read.
 async fn wait_for_news(connection: &Connection, until: Instant) -> io::Result<()> {
-    let Some(conversation) = &connection.conversation else { return Ok(()) };
+    let (Some(conversation), Some(question)) = (&connection.conversation, connection.queue.front()) else {
+        return Ok(());
+    };
     tokio::select! {
         ready = poll_fn(|context| connection.stream.poll_read_ready(context)), if connection.room() > 0 => ready,
-        () = conversation.wait(until) => Ok(()),
+        () = conversation.wait(&question.cascade_hash, until) => Ok(()),
     }
 }
 

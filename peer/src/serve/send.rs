@@ -11,7 +11,6 @@ use super::segment::Segment;
 use super::socket::{self, Took};
 use super::thread::Scratch;
 use crate::store::Shared;
-use cascade_format::Block;
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
 use std::io;
 use std::sync::Arc;
@@ -26,29 +25,41 @@ impl Connection {
             return self.send_head(response, file, head);
         }
         match (response, file) {
-            (Response::Block(block), Some(file)) if large::is_large(self.copy, &file, response, sent) => {
-                self.send_large(block, file, sent, left)
+            (_, Some(file)) if large::is_large(self.copy, &file, response, sent) => {
+                self.send_large(response, file, sent, left)
             }
             (_, Some(file)) => self.send_burst(response, file, sent, scratch),
             (Response::Refusal(refusal), None) => self.send_refusal(refusal, sent),
-            (Response::Block(_) | Response::Part { .. } | Response::News | Response::Guest, None) => {
-                Err(io::ErrorKind::InvalidData.into())
-            }
+            (
+                Response::Block(_)
+                | Response::Slice(_)
+                | Response::Part { .. }
+                | Response::News
+                | Response::Guest,
+                None,
+            ) => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
-    /// Sends more of a block from the page cache.
-    fn send_large(&mut self, block: Block, file: Arc<Shared>, sent: u64, left: usize) -> io::Result<Took> {
-        if sent == 0 {
+    /// Sends more of a block or a slice from the page cache.
+    fn send_large(
+        &mut self,
+        response: Response,
+        file: Arc<Shared>,
+        sent: u64,
+        left: usize,
+    ) -> io::Result<Took> {
+        // Of an answer with a head the header is out already.
+        if sent <= RESPONSE_HEADER_LEN as u64 {
             large::read_ahead(&file, self.queue.get(1));
         }
         let large::Sent { took, copy } =
-            large::send(&self.stream, &file, block, sent, (self.call_len(), left))?;
+            large::send(&self.stream, &file, response, sent, (self.call_len(), left))?;
         self.copy |= copy;
         let given = body_len(sent, sent + took.bytes as u64);
-        let (response, sent) = (Response::Block(block), sent + took.bytes as u64);
-        let done = sent == response.answer_len(file.layout());
-        self.worker.stats.add_sent(took.bytes, u64::from(done));
+        let sent = sent + took.bytes as u64;
+        let done = sent == response.answer_len(&file);
+        self.worker.stats.add_sent(took.bytes, u64::from(done && matches!(response, Response::Block(_))));
         self.gave(&file, given);
         if done {
             self.answered(response);
@@ -95,13 +106,15 @@ impl Connection {
         let mut size = self.burst.next().min(self.call_len());
         if file.proof().is_some() {
             // A block that fits is hashed before any of it leaves.
-            let rest = response.answer_len(file.layout()).saturating_sub(sent);
+            let rest = response.answer_len(&file).saturating_sub(sent);
             size = size.max(usize::try_from(rest).unwrap_or(usize::MAX).min(scratch.burst.len()));
         }
         let out = scratch.burst.get_mut(..size).unwrap_or_default();
         let proof = self.proof.take();
         let mut burst = Burst::new(&file, out, &mut scratch.segments).after(proof.as_deref());
         let mut open = burst.push(response, sent) && !response.closes();
+        // What follows a slice has a head of its own.
+        open &= !matches!(response, Response::Slice(_));
         for at in 1..self.queue.len() {
             let same_file =
                 self.queue.get(at).is_some_and(|request| request.cascade_hash == file.cascade_hash());
@@ -157,7 +170,7 @@ impl Connection {
         let (mut left, mut blocks, mut given) = (bytes as u64, 0, 0);
         for segment @ Segment { response, part, total } in segments {
             let len = part.end - part.start;
-            if matches!(response, Response::Block(_)) {
+            if response.carried().is_some() {
                 given += body_len(part.start, part.start + left.min(len));
             }
             if left < len || part.end < *total {
@@ -178,7 +191,7 @@ impl Connection {
         self.gave(file, given);
     }
 
-    /// Bytes of blocks of `file` are on their way to the client.
+    /// Bytes of blocks or slices of `file` are on their way to the client.
     pub(super) fn gave(&mut self, file: &Shared, bytes: u64) {
         if bytes == 0 {
             return;
@@ -196,8 +209,8 @@ impl Connection {
     /// The first answer is out to its last byte.
     fn answered(&mut self, response: Response) {
         (self.current, self.proof) = (None, None);
-        if let (Response::Block(block), Some(conversation), Some(request)) =
-            (response, &self.conversation, self.queue.front())
+        if let (Some(block), Some(conversation), Some(request)) =
+            (response.carried(), &self.conversation, self.queue.front())
         {
             conversation.sent(request, block);
         }

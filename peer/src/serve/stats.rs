@@ -21,7 +21,7 @@ impl ServeStats {
         self.bytes_sent.load(Ordering::Relaxed)
     }
 
-    /// Blocks that the sockets have taken to their last byte.
+    /// Whole blocks that the sockets have taken to their last byte; slices do not count.
     #[must_use]
     pub fn blocks_sent(&self) -> u64 {
         self.blocks_sent.load(Ordering::Relaxed)

@@ -5,7 +5,6 @@
 use super::answer::Answer;
 use super::connection::Connection;
 use super::decide::Settled;
-use super::response::Response;
 use super::slots::Phase;
 use super::socket;
 use crate::limits::TURN_LEN;
@@ -53,7 +52,7 @@ impl Connection {
             if self.finished || (worker.is_stopping() && !under_way) {
                 return Ok(Next::Close);
             }
-            let waits = match self.settle()? {
+            let waits = match self.settle(&mut scratch.burst)? {
                 Settled::Answer => None,
                 Settled::Nothing => Some(self.wait_for_requests()),
                 Settled::Parked(until) => Some(self.wait_for_news(until)),
@@ -68,7 +67,7 @@ impl Connection {
             if let Some(next) = self.wait_for_limit() {
                 return Ok(next);
             }
-            if self.current.as_ref().is_some_and(|answer| matches!(answer.response, Response::Block(_))) {
+            if self.current.as_ref().is_some_and(|answer| answer.response.carried().is_some()) {
                 // Before it leaves: a client that has just got a block must not be the one to be evicted.
                 self.slot.takes();
             }

@@ -282,8 +282,8 @@ impl Session {
         let stopped = stop.stopped();
         tokio::pin!(stopped);
         let mut ticks = Ticks::new(self.start.elapsed());
-        let (shared, upload, seen) =
-            (Arc::clone(&self.shared), Arc::clone(&self.served.upload), Arc::clone(&self.seen));
+        let (shared, served, seen) =
+            (Arc::clone(&self.shared), Arc::clone(&self.served), Arc::clone(&self.seen));
         loop {
             let now = self.start.elapsed();
             if self.recovery.is_none() {
@@ -322,8 +322,8 @@ impl Session {
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
                 found = found_on(&mut self.lan) => self.learn_from_lan(&found, observer),
                 () = seen.is_looked_at() => { self.show(); continue }
-                () = upload.wait_seen() => self.learn_met_peers(),
-                () = upload.tick() => continue,
+                () = served.upload.wait_seen() => self.learn_met_peers(),
+                () = served.tick() => continue,
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
                 result = mending::recovered(&mut self.recovery) => self.go_on(result)?,
                 Some(failed) = failures.recv() => return Err(self.not_kept(failed)),
@@ -415,7 +415,7 @@ impl Session {
     fn tell_of(&mut self, link: LinkId, extended: bool, outcomes: &[Outcome]) {
         let gave = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Verified(_)));
         if let Some(addr) = self.links.show(link, extended, gave) {
-            self.served.upload.met(addr, extended);
+            self.served.met(addr, extended);
         }
     }
 

@@ -177,7 +177,7 @@ impl FromOrigin {
             flights.begin()?;
             tokio::select! {
                 answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
-                () = served.upload.tick() => {}
+                () = served.tick() => {}
                 _ = found_on(&mut lan) => {}
                 news = flights.wait() => if let News::Line(line) = news? {
                     observer.event(Event::Warning(line));

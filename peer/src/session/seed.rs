@@ -210,7 +210,7 @@ impl Seed {
         loop {
             tokio::select! {
                 answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
-                () = served.upload.tick() => {}
+                () = served.tick() => {}
                 _ = found_on(&mut lan) => {}
                 _ = shared.wait_trouble() => self.check_again(engine, (shared, seen), observer).await?,
                 () = engine.stop.stopped() => return Ok(()),

@@ -7,4 +7,5 @@ mod lifecycle;
 mod metafile;
 mod paranoid;
 mod share;
+mod slices;
 pub(super) mod support;

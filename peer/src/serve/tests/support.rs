@@ -91,7 +91,7 @@ pub(in crate::serve) fn answer_of(sample: &Sample, response: Response) -> Vec<u8
     match response {
         Response::Block(block) => block_answer(sample.block(block.number())),
         Response::Refusal(refusal) => refusal.encode(),
-        Response::Part { .. } | Response::News | Response::Guest => Vec::new(),
+        Response::Slice(_) | Response::Part { .. } | Response::News | Response::Guest => Vec::new(),
     }
 }
 
