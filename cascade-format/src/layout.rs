@@ -230,6 +230,14 @@ impl Layout {
         start..start + self.len_of(block)
     }
 
+    /// The blocks of which the first byte is in `range`, in the order of the file.
+    pub fn starting_in(&self, range: &Range<u64>) -> impl Iterator<Item = Block> + use<> {
+        let layout = *self;
+        let places = range.start.div_ceil(layout.block_size)..range.end.div_ceil(layout.block_size);
+        let offsets = places.map_while(move |place| place.checked_mul(layout.block_size));
+        offsets.map_while(move |offset| layout.block_at(offset))
+    }
+
     /// Every block, in order.
     pub fn iter(&self) -> impl Iterator<Item = Block> + use<> {
         (0..self.blocks).map(Block)
@@ -326,6 +334,20 @@ mod tests {
                     prop_assert_eq!(end, layout.start(block));
                 }
                 prop_assert_eq!(slices.whole(), layout);
+            }
+        }
+
+        #[test]
+        fn blocks_of_which_the_first_byte_is_in_a_range_are_found_in_the_order_of_the_file(
+            length in 1u64..(2 << 20), quarter_slices in 4u64..20, start in 0u64..(2 << 20), len in 0u64..(1 << 20),
+        ) {
+            let layout = Layout::new(length, quarter_slices << 14).unwrap();
+            let range = start..start + len;
+            for layout in [Some(layout), layout.sliced()].into_iter().flatten() {
+                let mut expected: Vec<Block> =
+                    layout.iter().filter(|block| range.contains(&layout.start(*block))).collect();
+                expected.sort_by_key(|block| layout.start(*block));
+                prop_assert_eq!(layout.starting_in(&range).collect::<Vec<_>>(), expected);
             }
         }
 

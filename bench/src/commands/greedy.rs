@@ -7,6 +7,7 @@ use crate::data::{CascadeFile, DataFile};
 use crate::error::{Result, failed};
 use crate::interrupt;
 use crate::linkemu::LinkSpec;
+use crate::linkemu::congestion::CongestionOption;
 use crate::linkemu::network::{ETHERNET_MTU, Network};
 use crate::machine::Machine;
 use crate::measure::Measured;
@@ -51,6 +52,8 @@ pub struct Options {
     /// Rounds; every round runs every row once
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
+    #[command(flatten)]
+    link: CongestionOption,
     #[command(flatten)]
     common: CommonOptions,
 }
@@ -145,6 +148,8 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn run_rows(options: &Options) -> Result<()> {
     let Start { machine, binaries, folder } = options.common.start()?;
+    let (rate, delay, congestion) = (options.rate, options.delay, options.link.congestion);
+    println!("{} honest leechers, {rate} Mbit/s, {delay} ms one way, {congestion}", options.leechers);
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
     let client = Cascade { name: "cascade", binaries, cascade, extra: Vec::new(), v1_seeder: false };
@@ -172,7 +177,7 @@ fn run_one(options: &Options, row: Row, client: &Cascade, data: &DataFile, work:
     if let Some(seeder) = links.get_mut(SEEDER) {
         *seeder = LinkSpec::symmetric(options.rate, delay, queue);
     }
-    let network = Network::star(&links, ETHERNET_MTU)?;
+    let network = Network::star(&links, ETHERNET_MTU, options.link.congestion)?;
     let _tracker = client.start_tracker(&network, work)?;
     let _seeder = client.start_seeder(&network, data, work)?;
     let first_other = SEEDER + 1 + options.leechers;

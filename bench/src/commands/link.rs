@@ -5,6 +5,7 @@ use crate::clock;
 use crate::data::{self, CascadeFile, DataFile};
 use crate::error::{BenchError, Result, failed};
 use crate::linkemu::LinkSpec;
+use crate::linkemu::congestion::CongestionOption;
 use crate::linkemu::network::ETHERNET_MTU;
 use crate::machine::Machine;
 use crate::measure::Measured;
@@ -51,6 +52,8 @@ pub struct Options {
     /// Rounds of a plain transfer and then a download
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
+    #[command(flatten)]
+    emulated: CongestionOption,
     #[command(flatten)]
     common: CommonOptions,
 }
@@ -100,7 +103,13 @@ pub fn run(options: &Options) -> Result<()> {
     let cascade = data.cascade_file(folder.path(), options.block)?;
     data::warm_memory(folder.path(), options.size)?;
     let path = open_path(options)?;
-    println!("{} Mbit/s, round trip {} ms, via {:?}", options.rate, options.round_trip, path.via());
+    // A relay's connections are those of the machine.
+    let congestion = match path.via() {
+        Via::Tun => options.emulated.congestion.name(),
+        Via::Relay => "the machine's congestion control",
+    };
+    let (rate, round_trip, via) = (options.rate, options.round_trip, path.via());
+    println!("{rate} Mbit/s, round trip {round_trip} ms, {congestion}, via {via:?}");
     let (mut plain, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..options.runs {
         plain.push(told("plain TCP", plain_tcp(&path, data.length, folder.path())?));
@@ -121,10 +130,11 @@ pub fn run(options: &Options) -> Result<()> {
 fn open_path(options: &Options) -> Result<LinkPath> {
     let one_way = Duration::from_millis(options.round_trip) / 2;
     let link = LinkSpec::symmetric(options.rate, one_way, Duration::from_millis(options.queue));
+    let tun = || LinkPath::tun(link, options.mtu, options.tcp_buffer, options.emulated.congestion);
     match options.via {
-        Some(Via::Tun) => LinkPath::tun(link, options.mtu, options.tcp_buffer),
+        Some(Via::Tun) => tun(),
         Some(Via::Relay) => Ok(LinkPath::relay(link)),
-        None => match LinkPath::tun(link, options.mtu, options.tcp_buffer) {
+        None => match tun() {
             Err(BenchError::Unavailable(why)) => {
                 println!("a TCP relay instead of TUN devices: {why}");
                 Ok(LinkPath::relay(link))

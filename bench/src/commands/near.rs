@@ -7,6 +7,7 @@ use crate::data::{CascadeFile, DataFile};
 use crate::error::{Context, Result, failed};
 use crate::interrupt;
 use crate::linkemu::LinkSpec;
+use crate::linkemu::congestion::CongestionOption;
 use crate::linkemu::subnets::{MAX_HOSTS, Subnets};
 use crate::machine::Machine;
 use crate::measure::Measured;
@@ -60,6 +61,8 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
     #[command(flatten)]
+    link: CongestionOption,
+    #[command(flatten)]
     common: CommonOptions,
 }
 
@@ -109,6 +112,9 @@ fn run_rows(options: &Options) -> Result<()> {
     let Start { machine, binaries, folder } = options.common.start()?;
     let data = DataFile::random(folder.path(), options.size)?;
     let cascade = data.cascade_file(folder.path(), options.block)?;
+    let (subnets, peers, congestion) = (options.subnets, options.peers, options.link.congestion);
+    let (thin, delay) = (options.thin, options.delay);
+    println!("{subnets} subnets of {peers} peers, {thin} Mbit/s, {delay} ms one way, {congestion}");
     let mut rows = ROWS.map(|(name, arguments)| Row { name, arguments, runs: Vec::new() });
     for round in 0..options.runs {
         for at in turns::order(rows.len(), round) {
@@ -141,7 +147,7 @@ impl Swarm<'_> {
         let outside = (LinkSpec::symmetric(options.seeder, delay, QUEUE), 2);
         let thin = (LinkSpec::symmetric(options.thin, delay, QUEUE), options.peers);
         let links: Vec<_> = std::iter::once(outside).chain((0..options.subnets).map(|_| thin)).collect();
-        let subnets = Subnets::new(&links, options.firewalled)?;
+        let subnets = Subnets::new(&links, options.firewalled, options.link.congestion)?;
         let mut _tracker = self.start_tracker(&subnets, tracker)?;
         let mut seeder = self.start_peer(&subnets, 0, 2, "seed")?.0;
         seeder.wait_until(READY_WITHIN, |seeder| seeder.log_text().contains("\"tracker\""))?;

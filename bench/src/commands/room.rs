@@ -129,10 +129,11 @@ fn real(options: &Options, binaries: &Binaries, folder: &Path) -> Result<Real> {
         seeder_rate: options.rate,
         ..Scenario::PLAIN
     };
+    println!("{}", scenario.describe());
     let data = DataFile::random(folder, options.size)?;
     let cascade = data.cascade_file(folder, options.block)?;
     let work = turns::run_folder(folder)?;
-    let network = Network::star(&scenario.links(), ETHERNET_MTU)?;
+    let network = Network::star(&scenario.links(), ETHERNET_MTU, scenario.congestion)?;
     let (binaries, extra) = (binaries.clone(), Vec::new());
     let client = Cascade { name: "cascade", binaries, cascade, extra, v1_seeder: false };
     let _tracker = client.start_tracker(&network, work.path())?;

@@ -7,6 +7,7 @@ mod table;
 use super::CommonOptions;
 use crate::data::DataFile;
 use crate::error::{Result, failed};
+use crate::linkemu::congestion::CongestionOption;
 use crate::machine::Machine;
 use crate::swarm;
 use crate::swarm::scenario::Scenario;
@@ -95,6 +96,8 @@ pub struct Options {
     /// Rounds; every round runs every client once
     #[arg(long, value_name = "N", default_value_t = 3)]
     runs: usize,
+    #[command(flatten)]
+    link: CongestionOption,
     #[command(flatten)]
     common: CommonOptions,
 }
@@ -215,6 +218,7 @@ fn scenario(options: &Options) -> Result<Scenario> {
         seeder_rate: options.seeder_rate.unwrap_or(options.rate),
         delay: options.delay,
         queue: options.queue,
+        congestion: options.link.congestion,
         slow: options.slow,
         v1: options.v1,
         liars: options.liars,

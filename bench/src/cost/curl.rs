@@ -3,6 +3,7 @@
 use super::{Carrier, Cost, Way};
 use crate::data::DataFile;
 use crate::error::{Context, Result, failed};
+use crate::linkemu::congestion::CONGESTION_CONTROL;
 use crate::linkemu::network::{ETHERNET_MTU, Network};
 use crate::measure::{Measured, find_program};
 use crate::programs::own;
@@ -85,7 +86,7 @@ impl Carrier for Curl {
     }
 
     fn carry(&self, way: Way, data: &DataFile, work: &Path) -> Result<Cost> {
-        let network = Network::star(&[way.link(); 2], ETHERNET_MTU)?;
+        let network = Network::star(&[way.link(); 2], ETHERNET_MTU, CONGESTION_CONTROL)?;
         super::set_buffers(&network)?;
         let (server, url) = self.start_nginx(&network, data, work)?;
         let copy = work.join("copy");

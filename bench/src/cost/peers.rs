@@ -4,6 +4,7 @@ use super::{Carrier, Cost, Way};
 use crate::data::DataFile;
 use crate::error::Result;
 use crate::linkemu::LinkSpec;
+use crate::linkemu::congestion::CONGESTION_CONTROL;
 use crate::linkemu::network::{ETHERNET_MTU, Network};
 use crate::swarm::SEEDER;
 use crate::swarm::clients::{Client, Node};
@@ -26,7 +27,8 @@ impl Carrier for Peers {
 
     fn carry(&self, way: Way, data: &DataFile, work: &Path) -> Result<Cost> {
         let tracker_link = LinkSpec::unlimited(Duration::from_millis(way.delay));
-        let network = Network::star(&[tracker_link, way.link(), way.link()], ETHERNET_MTU)?;
+        let network =
+            Network::star(&[tracker_link, way.link(), way.link()], ETHERNET_MTU, CONGESTION_CONTROL)?;
         super::set_buffers(&network)?;
         let _tracker = self.client.start_tracker(&network, work)?;
         let mut seeder = self.client.start_seeder(&network, data, work)?;

@@ -11,10 +11,12 @@
 //! | [`tun`] | opens a TUN device |
 //! | [`driver`] | the thread between the devices and the star |
 //! | [`netns`] | network namespaces by iproute2 |
+//! | [`congestion`] | TCP's congestion control on the nodes |
 //! | [`network`] | all of it together: nodes with addresses, in which commands run |
 //! | [`subnets`] | subnets with a bridge each, joined by links |
 //! | [`relay`] | one TCP service behind a link, without privileges |
 
+pub mod congestion;
 pub mod driver;
 pub mod netns;
 pub mod network;

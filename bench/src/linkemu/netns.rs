@@ -1,9 +1,10 @@
 //! Network namespaces by iproute2: one for each node, removed when dropped.
 
+use super::congestion::Congestion;
 use crate::error::{BenchError, Context, Result, failed};
 use std::process::Command;
 
-/// A network namespace with its loopback interface up.
+/// A network namespace with its loopback interface up, and a congestion control of its own.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -13,12 +14,18 @@ impl Namespace {
     /// Makes it.
     ///
     /// # Errors
-    /// [`BenchError::Unavailable`] where namespaces are not permitted or iproute2 is missing.
-    pub fn create(name: &str) -> Result<Self> {
+    /// [`BenchError::Unavailable`] where namespaces are not permitted or iproute2 is missing;
+    /// [`BenchError::Failed`] where the kernel has no such congestion control.
+    pub fn create(name: &str, congestion: Congestion) -> Result<Self> {
         ip(&["netns", "add", name])
             .map_err(|why| BenchError::Unavailable(format!("network namespaces: {why}")))?;
         let namespace = Self { name: name.to_owned() };
         ip(&["-n", name, "link", "set", "lo", "up"])?;
+        if let Err(why) = namespace.set("net/ipv4/tcp_congestion_control", congestion.name()) {
+            return failed(format!(
+                "{why}: tcp_available_congestion_control of /proc/sys/net/ipv4 lists those of this machine"
+            ));
+        }
         Ok(namespace)
     }
 
@@ -73,5 +80,27 @@ fn run(command: &mut Command) -> Result<()> {
         Ok(())
     } else {
         failed(format!("{text}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::congestion::CONGESTION_CONTROL;
+    use super::*;
+
+    #[test]
+    fn each_namespace_has_the_congestion_control_that_was_named_whatever_the_machine_uses() {
+        for (number, congestion) in [CONGESTION_CONTROL, Congestion::Reno].into_iter().enumerate() {
+            let name = format!("cb{}c{number}", std::process::id());
+            let namespace = match Namespace::create(&name, congestion) {
+                Ok(namespace) => namespace,
+                Err(BenchError::Unavailable(why)) => return eprintln!("skipped: {why}"),
+                Err(error) => panic!("{error}"),
+            };
+            let mut look = Command::new("cat");
+            let output =
+                namespace.enter(look.arg("/proc/sys/net/ipv4/tcp_congestion_control")).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), congestion.name());
+        }
     }
 }

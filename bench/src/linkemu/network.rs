@@ -1,5 +1,6 @@
 //! A network of nodes behind emulated links, in which commands run.
 
+use super::congestion::Congestion;
 use super::driver::{Driver, NETWORK, destination};
 use super::netns::{self, Namespace};
 use super::star::Counters;
@@ -20,17 +21,18 @@ pub struct Network {
 }
 
 impl Network {
-    /// A star with one node for each link, whose interfaces carry packets of `mtu` bytes.
+    /// A star with one node for each link, whose interfaces carry packets of `mtu` bytes. TCP on
+    /// the nodes uses `congestion`.
     ///
     /// # Errors
     /// [`BenchError::Unavailable`] where namespaces or TUN devices are not permitted.
-    pub fn star(links: &[LinkSpec], mtu: u32) -> Result<Self> {
+    pub fn star(links: &[LinkSpec], mtu: u32, congestion: Congestion) -> Result<Self> {
         let (mut devices, mut namespaces) = (Vec::new(), Vec::new());
         let tag = std::process::id();
         for node in 0..links.len() {
             let name = format!("cb{tag}n{node}");
             devices.push(tun::create(&name)?);
-            let namespace = Namespace::create(&name)?;
+            let namespace = Namespace::create(&name, congestion)?;
             let address = format!("{}/16", address(node)?);
             netns::ip(&["link", "set", &name, "netns", &name])?;
             netns::ip(&["-n", &name, "addr", "add", &address, "dev", &name])?;
@@ -101,13 +103,14 @@ fn address(node: usize) -> Result<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::congestion::CONGESTION_CONTROL;
     use super::*;
     use std::time::{Duration, Instant};
 
     #[test]
     fn two_nodes_are_as_far_apart_as_they_should_be() {
         let link = LinkSpec::symmetric(100, Duration::from_millis(10), Duration::from_millis(50));
-        let network = match Network::star(&[link; 2], ETHERNET_MTU) {
+        let network = match Network::star(&[link; 2], ETHERNET_MTU, CONGESTION_CONTROL) {
             Ok(network) => network,
             Err(BenchError::Unavailable(why)) => return eprintln!("skipped: {why}"),
             Err(error) => panic!("{error}"),

@@ -8,6 +8,7 @@
 //!
 //! What stays within a subnet passes its gate at the speed of the machine, and never the emulator.
 
+use super::congestion::Congestion;
 use super::driver::{Driver, Route};
 use super::netns::{self, Namespace};
 use super::star::Counters;
@@ -39,16 +40,16 @@ pub struct Subnets {
 
 impl Subnets {
     /// A subnet for each entry: its link, and the number of its hosts. With `firewalled`, two subnets reach each other only
-    /// if one of them is [`OPEN`].
+    /// if one of them is [`OPEN`]. TCP on the hosts uses `congestion`.
     ///
     /// # Errors
     /// [`BenchError::Unavailable`] where namespaces or TUN devices are not permitted.
-    pub fn new(subnets: &[(LinkSpec, u8)], firewalled: bool) -> Result<Self> {
+    pub fn new(subnets: &[(LinkSpec, u8)], firewalled: bool, congestion: Congestion) -> Result<Self> {
         let (mut devices, mut gates, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
         for (subnet, (_, count)) in (0u8..).zip(subnets) {
             let name = format!("cb{}g{subnet}", std::process::id());
             devices.push(tun::create(&name)?);
-            let gate = Namespace::create(&name)?;
+            let gate = Namespace::create(&name, congestion)?;
             netns::ip(&["link", "set", &name, "netns", &name])?;
             let address = format!("{}/24", address(subnet, GATE));
             on(&gate, "link add bridge0 type bridge")?;
@@ -59,7 +60,8 @@ impl Subnets {
             gate.set("net/ipv4/ip_forward", "1")?;
             gate.set("net/ipv4/conf/all/send_redirects", "0")?;
             gate.set("net/ipv4/conf/bridge0/send_redirects", "0")?;
-            hosts.push((1..=*count).map(|host| attach(&gate, subnet, host)).collect::<Result<_>>()?);
+            let attached = (1..=*count).map(|host| attach(&gate, subnet, host, congestion));
+            hosts.push(attached.collect::<Result<_>>()?);
             gates.push(gate);
         }
         let links: Vec<LinkSpec> = subnets.iter().map(|(link, _)| *link).collect();
@@ -105,8 +107,8 @@ fn on(namespace: &Namespace, words: &str) -> Result<()> {
 
 /// A new host on the gate's bridge. It reaches its neighbours through the gate: all namespaces share one table of 1,024
 /// link addresses, which is full when 60 hosts know 20 neighbours each, and then nobody reaches anybody.
-fn attach(gate: &Namespace, subnet: u8, host: u8) -> Result<Namespace> {
-    let namespace = Namespace::create(&format!("{}h{host}", gate.name()))?;
+fn attach(gate: &Namespace, subnet: u8, host: u8, congestion: Congestion) -> Result<Namespace> {
+    let namespace = Namespace::create(&format!("{}h{host}", gate.name()), congestion)?;
     let name = namespace.name();
     on(gate, &format!("link add port{host} type veth peer name eth0 netns {name}"))?;
     on(gate, &format!("link set port{host} master bridge0 up"))?;
@@ -137,6 +139,7 @@ fn ends(packet: &[u8]) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::congestion::CONGESTION_CONTROL;
     use super::*;
     use std::time::Duration;
 
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn hosts_reach_each_other_within_and_across() {
         let link = LinkSpec::symmetric(100, Duration::from_millis(5), Duration::from_millis(50));
-        let subnets = match Subnets::new(&[(link, 1), (link, 2)], true) {
+        let subnets = match Subnets::new(&[(link, 1), (link, 2)], true, CONGESTION_CONTROL) {
             Ok(subnets) => subnets,
             Err(BenchError::Unavailable(why)) => return eprintln!("skipped: {why}"),
             Err(error) => panic!("{error}"),

@@ -60,7 +60,7 @@ impl Leecher {
 /// # Errors
 /// Namespaces are not permitted, a program fails, time is over.
 pub fn run(scenario: &Scenario, client: &dyn Client, data: &DataFile, work: &Path) -> Result<Outcome> {
-    let network = Network::star(&scenario.links(), ETHERNET_MTU)?;
+    let network = Network::star(&scenario.links(), ETHERNET_MTU, scenario.congestion)?;
     let mut tracker = Some(client.start_tracker(&network, work)?);
     let mut seeder = client.start_seeder(&network, data, work)?;
     seeder.mark();

@@ -3,6 +3,7 @@
 use super::bound;
 use super::role::{self, Role};
 use crate::linkemu::LinkSpec;
+use crate::linkemu::congestion::{CONGESTION_CONTROL, Congestion};
 use crate::units::show_size;
 use serde::Serialize;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Scenario {
     pub delay: u64,
     /// Length of every link's queues, in milliseconds.
     pub queue: u64,
+    /// TCP's congestion control on every node.
+    pub congestion: Congestion,
     /// Downloaders with a tenth of the rate.
     pub slow: usize,
     /// Scripted peers of version 1.
@@ -62,6 +65,7 @@ impl Scenario {
         seeder_rate: 50,
         delay: 5,
         queue: 50,
+        congestion: CONGESTION_CONTROL,
         slow: 0,
         v1: 0,
         liars: 0,
@@ -166,12 +170,13 @@ impl Scenario {
     #[must_use]
     pub fn describe(&self) -> String {
         format!(
-            "1 → {}{}, {}, {} Mbit/s, {} ms one way{}: F/u {:.2} s, bound {:.2} s",
+            "1 → {}{}, {}, {} Mbit/s, {} ms one way, {}{}: F/u {:.2} s, bound {:.2} s",
             self.leechers,
             self.describe_roles(),
             show_size(self.size),
             self.rate,
             self.delay,
+            self.congestion,
             self.describe_troubles(),
             self.unit(),
             self.bound()
@@ -242,7 +247,7 @@ mod tests {
     #[test]
     fn a_description_names_what_is_special() {
         let plain = Scenario::PLAIN.describe();
-        assert_eq!(plain, "1 → 8, 128 MiB, 50 Mbit/s, 5 ms one way: F/u 21.47 s, bound 21.60 s");
+        assert_eq!(plain, "1 → 8, 128 MiB, 50 Mbit/s, 5 ms one way, cubic: F/u 21.47 s, bound 21.60 s");
         let hard = Scenario { v1: 4, seeder_rate: 5, seeder_leaves: Some(1.1), ..Scenario::PLAIN }.describe();
         for what in ["8, 4 of version 1, 128", ", seeder 5 Mbit/s", ", seeder leaves after 1.1 copies:"] {
             assert!(hard.contains(what), "{what:?} is not in {hard:?}");

@@ -18,7 +18,6 @@ use cascade_archive::{Archive, Entry, Segment};
 use cascade_format::{Block, Have, Layout};
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +28,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct FolderPart {
     tree: Tree,
     layout: Layout,
-    /// Blocks that were written with other headers than the archive must have. If such a block has the right hash,
-    /// the archive is hostile.
+    /// Slices that were written with other headers than the archive must have (where blocks are not divided, each is one
+    /// slice). If such a slice is verified, the archive is hostile.
     odd: HaveMap,
     /// The files whose bytes were copied from an earlier version.
     taken: Flags,
@@ -59,7 +58,8 @@ impl FolderPart {
         layout: Layout,
         outdated: Option<Outdated<'_>>,
     ) -> io::Result<Self> {
-        let odd = HaveMap::new(layout, &Have::none(&layout));
+        let slices = layout.sliced().unwrap_or(layout);
+        let odd = HaveMap::new(slices, &Have::none(&slices));
         let taken = Flags::new(archive.count());
         let tree = Tree::part(archive, path, outdated.as_ref().map(|outdated| outdated.path))?;
         let kept = outdated.map(|outdated| Mutex::new(Kept::new(outdated.path, outdated.written)));
@@ -124,7 +124,14 @@ impl FolderPart {
     /// Whether the bytes that were written to `block` are ones that this archive can have there. Asked when the block has
     /// the right hash.
     pub(crate) fn is_canonical(&self, block: Block) -> bool {
-        !self.odd.has(block)
+        let slices = self.odd.layout();
+        let mut numbers = slices.slices_of(block);
+        numbers.all(|number| slices.block(number).is_none_or(|slice| self.is_canonical_slice(slice)))
+    }
+
+    /// The same of one slice. Asked when it is verified.
+    pub(crate) fn is_canonical_slice(&self, slice: Block) -> bool {
+        !self.odd.has(slice)
     }
 
     /// Everything is written and verified: makes what has no bytes, sets times and permissions, and compares all
@@ -276,23 +283,17 @@ impl FolderPart {
         }
     }
 
-    /// The bytes of `slices`, which belong at `offset`, are none that this archive can have there.
-    fn note_odd(&self, at: u64, made: &[u8], slices: &[IoSlice<'_>]) {
-        let written = slices.iter().flat_map(|slice| slice.iter());
-        let wrong = written.zip(made).position(|(a, b)| a != b);
-        if let Some(block) = wrong.and_then(|wrong| self.layout.block_at(at + wrong as u64)) {
-            self.odd.publish(block);
-        }
-    }
-
-    /// The blocks of which the first byte is in `range` are written anew.
-    fn begin_blocks(&self, range: &Range<u64>) {
-        let first = self.layout.block_at(range.start);
-        let mut next = first.filter(|first| self.layout.start(*first) == range.start);
-        next = next.or_else(|| first.and_then(|first| self.layout.next(first)));
-        while let Some(block) = next.filter(|block| self.layout.start(*block) < range.end) {
-            self.odd.withdraw(block);
-            next = self.layout.next(block);
+    /// Notes the slices in which `written`, which belongs at `at`, differs from `made`, the bytes of the archive.
+    fn note_odd(&self, at: u64, made: &[u8], written: &[IoSlice<'_>]) {
+        let written = written.iter().flat_map(|part| part.iter());
+        let mut noted = at..at;
+        for ((_, offset), _) in written.zip(at..).zip(made).filter(|((is, _), made)| is != made) {
+            if !noted.contains(&offset)
+                && let Some(slice) = self.odd.layout().block_at(offset)
+            {
+                noted = self.odd.layout().range(slice);
+                self.odd.publish(slice);
+            }
         }
     }
 }
@@ -339,7 +340,10 @@ impl Guarded for FolderPart {
     fn write_all_at(&self, slices: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
         let len = slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
         let range = offset..offset.saturating_add(len);
-        self.begin_blocks(&range);
+        // These are written anew.
+        for slice in self.odd.layout().starting_in(&range) {
+            self.odd.withdraw(slice);
+        }
         let (mut front, mut at) = (Front::new(slices), offset);
         for segment in self.tree.archive().segments(range) {
             let mut bytes = front.take(segment.len());

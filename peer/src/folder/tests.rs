@@ -324,6 +324,42 @@ fn a_block_with_other_headers_than_the_index_says_is_noted_until_it_is_written_a
 }
 
 #[test]
+fn where_blocks_are_divided_it_is_noted_of_each_slice_and_written_again_slice_by_slice() {
+    let dir = sample();
+    let tree = walk(dir.path()).unwrap();
+    let bytes = plain(tree.archive(), dir.path());
+    let layout = Layout::new(bytes.len() as u64, 256 << 10).unwrap();
+    let slices = layout.sliced().unwrap();
+    let (_copy, part) = written(&tree, &bytes, 256 << 10);
+    assert!(slices.iter().all(|slice| part.is_canonical_slice(slice)));
+    let piece = |range: std::ops::Range<u64>| {
+        bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()].to_vec()
+    };
+    // An answer with the whole block, in one write: a header is wrong in its first slice, and content in all of them.
+    let block = layout.block(0).unwrap();
+    let wrong: Vec<u8> = piece(layout.range(block)).iter().map(|byte| byte ^ 1).collect();
+    part.write_all_at(&mut [IoSlice::new(&wrong)], 0).unwrap();
+    let odd = |part: &FolderPart| -> Vec<u64> {
+        let odd = slices.iter().filter(|slice| !part.is_canonical_slice(*slice));
+        odd.map(|slice| slices.start(slice) >> 16).collect()
+    };
+    assert_eq!((odd(&part), part.is_canonical(block)), (vec![0], false));
+    // Another slice of the block comes, which says nothing of the first one.
+    let second = slices.block_at(64 << 10).unwrap();
+    part.write_all_at(&mut [IoSlice::new(&piece(slices.range(second)))], 64 << 10).unwrap();
+    assert_eq!(odd(&part), [0]);
+    part.write_all_at(&mut [IoSlice::new(&piece(0..64 << 10))], 0).unwrap();
+    assert!(odd(&part).is_empty() && part.is_canonical(block));
+    // The zeroes at the end, in the last block, which has two slices: in each of them.
+    let (last, end) = (layout.block(1).unwrap(), layout.length());
+    let start = layout.start(last);
+    part.write_all_at(&mut [IoSlice::new(&vec![7; usize::try_from(end - start).unwrap()])], start).unwrap();
+    assert!(!part.is_canonical(last) && part.is_canonical(block));
+    let count = slices.slices_of(last).end - slices.slices_of(last).start;
+    assert_eq!(odd(&part).len() as u64, count, "each of its slices has a header or zeroes");
+}
+
+#[test]
 fn a_file_with_a_second_name_is_not_written_to() {
     let (dir, outside) = (sample(), tempfile::tempdir().unwrap());
     let tree = walk(dir.path()).unwrap();

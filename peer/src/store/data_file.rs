@@ -123,7 +123,7 @@ impl DataFile {
         self.turning().is_some_and(|file| file.loses(offset))
     }
 
-    /// Whether `block` is still in the file that has turned.
+    /// Whether some of `block` is still in the file that has turned.
     #[must_use]
     pub fn is_left(&self, block: Block) -> bool {
         self.turning().is_some_and(|file| file.is_left(block))
@@ -135,7 +135,7 @@ impl DataFile {
         self.turning().is_some_and(TurningFile::has_left)
     }
 
-    /// Moves a verified block out of the file that has turned, if it is there. `false`: it has not this hash, and stays.
+    /// Moves what is there of a verified block out of the file that has turned. `false`: it has not this hash, and stays.
     ///
     /// # Errors
     /// The file system's own; [`HostileArchive`].
@@ -283,8 +283,18 @@ impl DataFile {
     /// folder. Asked when the block has the right hash.
     #[must_use]
     pub fn is_canonical(&self, block: Block) -> bool {
-        // Of a block that is left in a file, that is found out when it is moved.
-        self.folder().is_none_or(|folder| self.is_left(block) || folder.is_canonical(block))
+        let slices = self.layout.sliced().unwrap_or(self.layout);
+        let mut numbers = slices.slices_of(block);
+        numbers.all(|number| slices.block(number).is_none_or(|slice| self.is_canonical_slice(slice)))
+    }
+
+    /// The same of one slice, in the numbers of [`Layout::sliced`] (where blocks are not divided, of one block). Asked when
+    /// the slice is verified.
+    #[must_use]
+    pub fn is_canonical_slice(&self, slice: Block) -> bool {
+        // Of a slice that is left in a file, that is found out when it is moved.
+        let is_left = || self.turning().is_some_and(|file| file.is_slice_left(slice));
+        self.folder().is_none_or(|folder| is_left() || folder.is_canonical_slice(slice))
     }
 
     /// Makes what a complete folder has besides its files' bytes, and compares all that there is.

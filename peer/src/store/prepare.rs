@@ -11,12 +11,14 @@
 //! | `copy` | blocks that are copied from an older file |
 //! | `kept` | the file in which a bounded part of what an origin has is kept |
 //! | `room` | whether the disk is large enough |
+//! | `split` | blocks of which some slices are in a file and others in the folder that it became |
 
 mod copy;
 mod folder;
 mod found;
 mod kept;
 mod room;
+mod split;
 
 pub(crate) use found::{Found, Trust};
 pub(crate) use kept::{KeptFile, kept_path};

@@ -1,8 +1,9 @@
 //! A part file that may turn out to be the archive of a folder while it is downloaded.
 //!
-//! From then on blocks are written to the folder. Those that were begun before are finished in the file, read from
-//! there, and moved when they are verified; then the file is cut. So nothing that is under way is disturbed: for
-//! each block there is one place at any time, the file (its bit is set) or the folder.
+//! From then on slices are written to the folder (where blocks are not divided, each is one slice). Those that were
+//! begun before are finished in the file, and read from there. When their block is verified, they are moved; then the
+//! file is cut. So nothing that is under way is disturbed: each slice has one place at any time, the file (its bit is
+//! set) or the folder. Some slices of a block may be here and others there.
 
 use super::guarded::GuardedFile;
 use super::reserve::gaps;
@@ -27,7 +28,7 @@ pub(super) struct TurningFile<F = FolderPart> {
     folder: OnceLock<F>,
     /// The file keeps its first bytes, as many as this.
     head_len: OnceLock<u64>,
-    /// Blocks of which the first byte was written to the file.
+    /// Slices of which the first byte was written to the file.
     in_file: HaveMap,
     /// Held to read while something is written to a file that has not turned.
     turning: RwLock<()>,
@@ -41,11 +42,12 @@ pub(super) struct TurningFile<F = FolderPart> {
 impl<F: Guarded> TurningFile<F> {
     /// A file that holds the blocks of `have`, and may hold more.
     pub(super) fn new(file: File, layout: Layout, have: &Have) -> Self {
+        let slices = layout.sliced().unwrap_or(layout);
         Self {
             file: Arc::new(GuardedFile::new(file)),
             folder: OnceLock::new(),
             head_len: OnceLock::new(),
-            in_file: HaveMap::new(layout, have),
+            in_file: HaveMap::new(slices, &Have::of_slices(&slices, have)),
             turning: RwLock::default(),
             moving: Mutex::default(),
             is_cut: AtomicBool::new(false),
@@ -53,6 +55,7 @@ impl<F: Guarded> TurningFile<F> {
         }
     }
 
+    /// How the file is divided into slices.
     fn layout(&self) -> &Layout {
         self.in_file.layout()
     }
@@ -85,11 +88,11 @@ impl<F: Guarded> TurningFile<F> {
         file
     }
 
-    /// Where the block with the byte at `offset` is, and its end.
+    /// Where the slice with the byte at `offset` is, and its end.
     fn place(&self, offset: u64) -> (bool, u64) {
-        let block = self.layout().block_at(offset);
-        let end = block.map_or(u64::MAX, |block| self.layout().range(block).end);
-        (block.is_some_and(|block| self.in_file.has(block)), end)
+        let slice = self.layout().block_at(offset);
+        let end = slice.map_or(u64::MAX, |slice| self.layout().range(slice).end);
+        (slice.is_some_and(|slice| self.in_file.has(slice)), end)
     }
 
     /// The part of `range` at its start that is in one place, and whether that is the file.
@@ -114,14 +117,10 @@ impl<F: Guarded> TurningFile<F> {
         })
     }
 
-    /// The blocks of which the first byte is in `range`.
-    fn begun(&self, range: &Range<u64>) -> impl Iterator<Item = Block> {
-        let (layout, end) = (*self.layout(), range.end);
-        let first = layout.block_at(range.start);
-        let first = first.filter(|first| layout.start(*first) == range.start);
-        let first = first.or_else(|| layout.block_at(range.start).and_then(|block| layout.next(block)));
-        std::iter::successors(first, move |block| layout.next(*block))
-            .take_while(move |block| layout.start(*block) < end)
+    /// The slices of `block` that are in the file.
+    fn left_of(&self, block: Block) -> impl Iterator<Item = Block> {
+        let slices = self.layout().slices_of(block).filter_map(|number| self.layout().block(number));
+        slices.filter(|slice| self.in_file.has(*slice))
     }
 
     /// Writes to the file, unless it has turned.
@@ -133,24 +132,25 @@ impl<F: Guarded> TurningFile<F> {
         if self.folder().is_some() {
             return None;
         }
-        for block in self.begun(range) {
-            let _ = self.in_file.publish(block);
+        for slice in self.layout().starting_in(range) {
+            let _ = self.in_file.publish(slice);
         }
         Some(self.file.write_all_at(slices, range.start))
     }
 
-    /// Gives back the room of blocks that will not come here, or were moved. Where that cannot be done, it waits for the
+    /// Gives back the room of slices that will not come here, or were moved. Where that cannot be done, it waits for the
     /// cut.
     fn give_back(&self) {
         let (layout, head_len) = (self.layout(), self.head_len.get().copied().unwrap_or(0));
-        let there = layout.iter().filter(|block| self.in_file.has(*block)).map(|block| layout.range(block));
+        let slices = layout.starting_in(&(0..layout.length()));
+        let there = slices.filter(|slice| self.in_file.has(*slice)).map(|slice| layout.range(slice));
         let _ = gaps(head_len..layout.length(), there).try_for_each(|gap| self.file.punch(gap));
     }
 
-    /// Whether nobody reads blocks that are not in the file any more.
+    /// Whether nobody reads slices that are not in the file any more.
     fn is_free(&self) -> bool {
         fence(Ordering::SeqCst);
-        // Whoever takes it from now on sees which blocks are in the folder.
+        // Whoever takes it from now on sees which slices are in the folder.
         Arc::strong_count(&self.file) == 1 && !self.is_cut.load(Ordering::Acquire)
     }
 
@@ -163,17 +163,23 @@ impl<F: Guarded> TurningFile<F> {
         }
     }
 
-    /// Copies a block to the folder; whether it has this hash.
+    /// Copies what of a block is in the file to the folder; whether the block has this hash.
     fn copy(&self, folder: &F, block: Block, hash: BlockHash) -> io::Result<bool> {
-        let (mut hasher, mut range) = (Sha256Stream::new(), self.layout().range(block));
+        let mut hasher = Sha256Stream::new();
         let mut buffer = vec![0; PIECE_LEN];
-        while !range.is_empty() {
-            let len = usize::try_from(range.end - range.start).unwrap_or(PIECE_LEN).min(PIECE_LEN);
-            let piece = buffer.get_mut(..len).unwrap_or_default();
-            self.file.fill(piece, range.start)?;
-            hasher.update(piece);
-            folder.write_all_at(&mut [IoSlice::new(piece)], range.start)?;
-            range.start += len as u64;
+        for (in_file, mut run) in self.runs(self.layout().whole().range(block)) {
+            while !run.is_empty() {
+                let len = usize::try_from(run.end - run.start).unwrap_or(PIECE_LEN).min(PIECE_LEN);
+                let piece = buffer.get_mut(..len).unwrap_or_default();
+                if in_file {
+                    self.file.fill(piece, run.start)?;
+                    folder.write_all_at(&mut [IoSlice::new(piece)], run.start)?;
+                } else {
+                    folder.fill(piece, run.start)?;
+                }
+                hasher.update(piece);
+                run.start += len as u64;
+            }
         }
         Ok(BlockHash(hasher.finish()) == hash)
     }
@@ -190,9 +196,14 @@ impl<F: Guarded> TurningFile<F> {
         Ok(())
     }
 
-    /// Whether `block` is still in the file that has turned.
+    /// Whether a slice of `block` is still in the file that has turned.
     pub(super) fn is_left(&self, block: Block) -> bool {
-        self.folder().is_some() && self.in_file.has(block)
+        self.folder().is_some() && self.left_of(block).next().is_some()
+    }
+
+    /// Whether `slice` is still in the file that has turned.
+    pub(super) fn is_slice_left(&self, slice: Block) -> bool {
+        self.folder().is_some() && self.in_file.has(slice)
     }
 
     /// Whether the file that has turned may be longer than its head.
@@ -222,12 +233,14 @@ impl<F: Guarded> TurningFile<F> {
         fits: impl FnOnce(&F) -> io::Result<()>,
     ) -> io::Result<bool> {
         let _one = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(folder) = self.folder().filter(|_| self.in_file.has(block)) else { return Ok(true) };
+        let Some(folder) = self.folder().filter(|_| self.is_left(block)) else { return Ok(true) };
         if !self.copy(folder, block, hash)? {
             return Ok(false);
         }
         fits(folder)?;
-        self.in_file.withdraw(block);
+        for slice in self.left_of(block) {
+            self.in_file.withdraw(slice);
+        }
         Ok(true)
     }
 
@@ -301,7 +314,7 @@ impl<F: Guarded> Guarded for TurningFile<F> {
         self.whole().withdraw();
     }
 
-    /// While some blocks are in the file and others in the folder, no stamp tells what there is.
+    /// While some slices are in the file and others in the folder, no stamp tells what there is.
     fn last_stamp(&self) -> Option<Stamp> {
         match self.folder() {
             Some(_) if self.in_file.count() > 0 => None,
@@ -320,9 +333,9 @@ impl<F: Guarded> Guarded for TurningFile<F> {
         if self.in_file.count() == 0 {
             return folder.write_all_at(slices, offset);
         }
-        for block in self.begun(&range).filter(|block| self.in_file.has(*block)) {
+        for slice in self.layout().starting_in(&range).filter(|slice| self.in_file.has(*slice)) {
             let _not_moved = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-            self.in_file.withdraw(block);
+            self.in_file.withdraw(slice);
         }
         for (in_file, run) in self.runs(range) {
             let mut part = part_of(slices, &(run.start - offset..run.end - offset));
@@ -405,11 +418,14 @@ impl<F: Guarded> Ground for TurningFile<F> {
         let Some(folder) = self.folder() else {
             return Some(Run::of_shared(file, offset, u64::MAX - offset));
         };
-        let (in_file, end) = self.place(offset);
+        // Up to the end of the block at most: a run of a whole file would take long to find.
+        let end = self.layout().whole().block_at(offset).map(|block| self.layout().whole().range(block).end);
+        let (in_file, run) = self.run(&(offset..end.unwrap_or(u64::MAX)));
+        let len = run.end - run.start;
         if in_file {
-            return Some(Run::of_shared(file, offset, end - offset));
+            return Some(Run::of_shared(file, offset, len));
         }
-        folder.run_at(offset).map(|run| run.up_to(end - offset))
+        folder.run_at(offset).map(|run| run.up_to(len))
     }
 
     fn sync(&self, disk: &dyn Disk) -> io::Result<()> {

@@ -1,11 +1,12 @@
 //! The messages of the swarm extension.
 
-use super::dump;
+use super::{DOCUMENT, dump};
 use cascade_format::extension::field::{self, LENGTH_LEN};
 use cascade_format::extension::metafile::{self, Heard, PartHead, PartReader};
-use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, Run};
+use cascade_format::extension::{EXTENDED, Item, Marker, NEWS, Run, slices};
 use cascade_format::peer_wire::{BlockRequest, RESPONSE_HEADER_LEN, ResponseHeader};
-use cascade_format::{CascadeHash, Layout};
+use cascade_format::{BlockHash, CascadeHash, FileHash, Header, Layout, Metafile};
+use cascade_hash::Sha256Stream;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// The file of the document's worked example: 15 bytes in two blocks.
@@ -90,4 +91,50 @@ fn the_dumps_of_the_cascade_file_are_what_the_crate_writes_and_reads() {
     assert_eq!(reader.read(&mut bytes), Ok(Heard::Total(128)));
     assert_eq!(reader.read(&mut bytes), Ok(Heard::Bytes(part)));
     assert_eq!(reader.read(&mut bytes), Ok(Heard::End));
+}
+
+/// The file of the example of slices.
+fn divided() -> (Metafile, Vec<u8>) {
+    let data: Vec<u8> = (0..=250).cycle().take(262_144).collect();
+    let layout = Layout::new(262_144, 131_072).unwrap();
+    let hashes = data.chunks(131_072).map(BlockHash::of).collect();
+    (Metafile::new(Header { layout, file_hash: FileHash::of(&data) }, hashes).unwrap(), data)
+}
+
+#[test]
+fn the_dumps_of_slices_are_what_the_crate_writes_and_they_prove_the_block() {
+    let (metafile, data) = divided();
+    let hash = metafile.cascade_hash();
+    for text in
+        [hash.to_string(), slices::name(&hash).to_string(), BlockHash::of(&data[..131_072]).to_string()]
+    {
+        assert!(DOCUMENT.contains(&format!("`{text}`")), "{text} is not in the document");
+    }
+    let marker = Marker { port: 8889, offers_seen: 0, progress: None };
+    assert_eq!(dump("slice-request"), marker.request(slices::name(&hash), 0));
+
+    let layout = metafile.header().layout.sliced().unwrap();
+    assert_eq!((layout.slices_a_block(), layout.blocks()), (2, 4));
+    // What the slices must lead to, from the end of the block on.
+    let mut known: Option<[u8; 32]> = None;
+    for (number, name) in [(0, "slice-answer"), (1, "slice-answer-at-the-beginning")] {
+        let slice = layout.block(number).unwrap();
+        let (start, len) = (usize::try_from(layout.start(slice)).unwrap(), 65_536);
+        let mut before = Sha256Stream::new();
+        before.update(&data[..start]);
+        let state = before.state().unwrap();
+        let field = field::encode(&[Item::State(state)]);
+        let header = ResponseHeader { status: EXTENDED.into(), body_len: (field.len() + len) as u64 };
+        assert_eq!(dump(name), [&header.encode(), field.as_slice()].concat(), "{name}");
+        assert_eq!(field::parse(&layout, &field[LENGTH_LEN..]), Ok([Item::State(state)].into()));
+
+        let mut stream = Sha256Stream::resumed(state, layout.offset_in_block(slice)).unwrap();
+        stream.update(&data[start..start + len]);
+        match known {
+            Some(known) => assert_eq!(stream.state(), Some(known)),
+            None => assert_eq!(BlockHash(stream.finish()), BlockHash::of(&data[..131_072])),
+        }
+        known = Some(state);
+    }
+    assert_eq!(known, Sha256Stream::new().state(), "the initial value");
 }

@@ -6,6 +6,7 @@ use crate::cost::peers::Peers;
 use crate::cost::{Carrier, Cost, Way};
 use crate::data::DataFile;
 use crate::error::{BenchError, Context, Result};
+use crate::linkemu::congestion::CONGESTION_CONTROL;
 use crate::measure::Usage;
 use crate::stats::Spread;
 use crate::swarm::clients::{Aria2, Cascade, Rqbit};
@@ -135,7 +136,8 @@ fn measure(
     runs: usize,
     folder: &Path,
 ) -> Result<Found> {
-    println!("\n{name}: {}, {} Mbit/s, {} ms one way", show_size(data.length), way.rate, way.delay);
+    let (size, rate, delay) = (show_size(data.length), way.rate, way.delay);
+    println!("\n{name}: {size}, {rate} Mbit/s, {delay} ms one way, {CONGESTION_CONTROL}");
     for round in 0..runs {
         for at in turns::order(all.len(), round) {
             let Some(contestant) = all.get_mut(at) else { continue };

@@ -4,6 +4,7 @@ use super::Via;
 use crate::data::{CascadeFile, DataFile};
 use crate::error::{Result, failed};
 use crate::linkemu::LinkSpec;
+use crate::linkemu::congestion::Congestion;
 use crate::linkemu::network::Network;
 use crate::linkemu::relay::Relay;
 use crate::measure::Measured;
@@ -40,8 +41,8 @@ pub(super) enum Path {
 
 impl Path {
     /// Two nodes behind the same kind of link. The delay of a link is on the sending side.
-    pub(super) fn tun(link: LinkSpec, mtu: u32, tcp_buffer: u64) -> Result<Self> {
-        let network = Network::star(&[link; 2], mtu)?;
+    pub(super) fn tun(link: LinkSpec, mtu: u32, tcp_buffer: u64, congestion: Congestion) -> Result<Self> {
+        let network = Network::star(&[link; 2], mtu, congestion)?;
         for parameter in ["net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem"] {
             network.set(parameter, &format!("4096 131072 {tcp_buffer}"))?;
         }

@@ -47,6 +47,7 @@ pub(super) fn run(options: &Options, machine: &Machine) -> Result<()> {
             block: options.block.unwrap_or(row.scenario.block),
             delay: options.delay,
             queue: options.queue,
+            congestion: options.link.congestion,
             ..row.scenario.clone()
         };
         let row = Row { scenario, ..row.clone() };

@@ -162,6 +162,11 @@ impl Preparation<'_> {
         target: &Path,
     ) -> Result<bool, PrepareError> {
         let (before, mut full_at) = (have.count(), None);
+        match self.join(left.head, data, have) {
+            // What is not joined is fetched again.
+            Err(PrepareError::Io { source, .. }) if is_full(&source) => {}
+            joined => joined?,
+        }
         loop {
             match self.copy(left.head, &left.came, data, have, target) {
                 Ok(_) => {
