@@ -28,7 +28,7 @@ use crate::ground::disk::is_full;
 use crate::human::{Count, Name};
 use crate::lan::{LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
-use crate::link::{LinkEvent, PrefixHash};
+use crate::link::{LinkEvent, News, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
 use crate::room::telling::{Role, Told};
@@ -389,9 +389,9 @@ impl Session {
                     self.busy += gap;
                 }
                 self.last_arrival = now;
-                self.tell_of(link, news.is_some(), &outcomes);
-                if let Some(items) = news {
-                    self.plan.handle_news(now, link, &items, false);
+                self.tell_of(link, !news.is_empty(), &outcomes);
+                for News { items, sliced } in news {
+                    self.plan.handle_news(now, link, &items, sliced);
                 }
                 self.plan.handle_received(now, link, bytes, &outcomes);
                 if let (Some(text), Some(addr)) = (message, self.links.addr(link)) {

@@ -1,7 +1,7 @@
 //! The links of one download, as the plan names them.
 
 use super::engine::Engine;
-use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions};
+use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions, Unit};
 use cascade_format::PeerAddr;
 use cascade_swarm::Time;
 use cascade_swarm::ask::{Action, LinkId, Plan};
@@ -48,8 +48,9 @@ impl LinkSet {
                 Action::Probe { link } => self.ask(plan, link, vec![Ask::NoBlock]),
                 Action::Revoke { link, block, .. } => {
                     let handle = self.links.get(&link);
-                    let in_time = handle
-                        .is_none_or(|(_, handle)| handle.lease().revoke(block, self.file.shared.have()));
+                    let unit = Unit::Block(block);
+                    let in_time =
+                        handle.is_none_or(|(_, handle)| handle.lease().revoke(unit, &self.file.shared));
                     plan.handle_revoked(now, link, block, in_time);
                 }
                 Action::Close { link } => self.ended(link),

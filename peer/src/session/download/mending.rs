@@ -186,6 +186,7 @@ pub(super) fn links(
     let file = FileContext {
         shared: Arc::clone(shared),
         metafile: Arc::clone(metafile),
+        slices: None,
         prefix: Arc::clone(prefix),
         events: send,
     };
