@@ -48,7 +48,7 @@ pub(crate) fn items(layout: &Layout, mut field: &[u8]) -> Option<Vec<Vec<u8>>> {
         if count > 16 || !is_right(layout, kind, value) {
             return None;
         }
-        if (1..=11).contains(&kind) {
+        if matches!(kind, 1..=12 | 17) {
             known.push(item.to_vec());
         }
         field = field.get(end..)?;

@@ -201,7 +201,7 @@ impl Lane {
             // The slice behind it was refused or discarded, so that nothing says whether this one is right.
             None => return Ok(Outcome::Discarded(slice)),
         };
-        // What is verified is given to others with its state, so the state at the start must be the right one, too.
+        // With the initial value of SHA-256 at its start, all of the block has its hash, and not only its slices theirs.
         let is_first = layout.offset_in_block(slice) == 0;
         if !leads_there || (is_first && Sha256Stream::new().state() != Some(in_front)) {
             return Ok(Outcome::Corrupt(slice));

@@ -91,3 +91,6 @@ impl FileContext {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

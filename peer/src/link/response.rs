@@ -312,12 +312,11 @@ impl ResponseReader {
         let sliced = ask.is_sliced();
         let layout = if sliced { self.layout_of_slices() } else { &self.layout };
         let (mut items, mut state) = (field::parse(layout, field)?, None);
-        items.retain(|item| match item {
-            Item::State(told) => {
+        items.retain(|item| {
+            if let Item::State(told) = item {
                 state = Some(*told);
-                false
             }
-            _ => true,
+            !matches!(item, Item::State(_))
         });
         self.told = true;
         // In front of most slices there is their state alone, which is no news of the peer.

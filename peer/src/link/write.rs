@@ -13,8 +13,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Writer {
     lane: Arc<Lane>,
-    /// Bytes that may be written from the start of the block or the slice on that is arriving. What is verified then stays
-    /// so while it arrives: nobody else is asked for a part of it.
+    /// Bytes that may be written from the start of the block or the slice on that is arriving, looked up when it begins.
+    /// Meanwhile nobody else is asked for a part of it, so no more of it becomes verified; and before anything that is
+    /// verified is doubted, the links are ended.
     unverified_len: u64,
 }
 
