@@ -59,7 +59,8 @@ pub(crate) fn items(layout: &Layout, mut field: &[u8]) -> Option<Vec<Vec<u8>>> {
 fn is_right(layout: &Layout, kind: u64, value: &[u8]) -> bool {
     let blocks = u128::from(layout.blocks());
     match kind {
-        1 | 2 | 7 => value.is_empty(),
+        1 | 2 | 7 | 12 => value.is_empty(),
+        17 => value.len() == 32,
         3 => {
             let (Some(first), Some(bits)) = (number(value, 0, 8).map(u128::from), value.get(8..)) else {
                 return false;
@@ -144,6 +145,9 @@ pub fn seeds() -> Vec<Seed> {
         ("wide-peers-cut", field(&[&item(11, &[0; 17])])),
         ("load-and-goodbye", field(&[&item(8, &[1, 2]), &goodbye])),
         ("load-too-long", field(&[&item(8, &[0, 1, 2])])),
+        ("slices-and-a-state", field(&[&item(12, &[]), &item(17, &[9; 32])])),
+        ("slices-too-long", field(&[&item(12, &[0])])),
+        ("state-cut", field(&[&item(17, &[9; 31])])),
         ("unknown-items", field(&[&item(0, b"?"), &item(99, b"later"), &goodbye])),
         ("sixteen-items", field(&[goodbye.repeat(16).as_slice()])),
         ("seventeen-items", field(&[goodbye.repeat(17).as_slice()])),
@@ -185,6 +189,8 @@ mod tests {
             "peers-cut",
             "wide-peers-cut",
             "load-too-long",
+            "slices-too-long",
+            "state-cut",
             "seventeen-items",
             "an-item-that-is-cut",
             "a-header-that-is-cut",
