@@ -229,27 +229,30 @@ fn read_field(claimed: u64, body: &[u8], sliced: bool, answers: &mut Vec<Answer>
     Ok(Some((end, state)))
 }
 
+fn answer(status: u8, length: u64, body: &[u8]) -> Vec<u8> {
+    join(&[&[status], &length.to_be_bytes(), body])
+}
+
+/// An answer with a field of these items.
+fn extended(status: u8, items: &[u8], body: &[u8]) -> Vec<u8> {
+    let field = join(&[&u16::try_from(items.len()).unwrap_or(0).to_be_bytes(), items]);
+    answer(0x80 | status, (field.len() + body.len()) as u64, &join(&[&field, body]))
+}
+
+/// What [`run`] takes.
+fn stream(asked: u8, piece: u8, parts: &[&[u8]]) -> Vec<u8> {
+    join(&[&[asked, piece], &parts.concat()])
+}
+
 /// Streams of peers with every habit and lie.
 #[must_use]
 pub fn seeds() -> Vec<Seed> {
-    let answer = |status: u8, length: u64, body: &[u8]| join(&[&[status], &length.to_be_bytes(), body]);
     let (last, full) = (answer(0, 40, &[0x40; 40]), answer(0, 64, &[0x64; 64]));
-    let field = |items: &[u8]| join(&[&u16::try_from(items.len()).unwrap_or(0).to_be_bytes(), items]);
-    let extended = |status: u8, items: &[u8], body: &[u8]| {
-        let field = field(items);
-        answer(0x80 | status, (field.len() + body.len()) as u64, &join(&[&field, body]))
-    };
     let (map, goodbye) = ([3, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff], [7, 0, 0]);
     let news = extended(2, &goodbye, b"");
     let with_map = extended(0, &map, &[0x40; 40]);
     let (one, one_and_news) = (MARKED | 1, MARKED | WITH_NEWS | 1);
-    let (slice, two_and_slice) = (MARKED | WITH_SLICES | 1, MARKED | WITH_SLICES | 3);
-    let state = join(&[&[17, 0, 32], &[0x17; 32]]);
-    // Only slices have number 16.
-    let have_16 = [4, 0, 12, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 1];
-    let (short, whole) = (extended(0, &state, &[0x40; 40]), extended(0, &state, &[0x50; 50]));
-    let stream = |asked: u8, piece: u8, parts: &[&[u8]]| join(&[&[asked, piece], &parts.concat()]);
-    vec![
+    let mut seeds = vec![
         ("two-blocks", stream(2, 0, &[&last, &full])),
         ("byte-by-byte", stream(2, 1, &[&last, &full])),
         ("block-missing-then-block", stream(2, 16, &[&answer(2, 7, b"not yet"), &full])),
@@ -282,6 +285,22 @@ pub fn seeds() -> Vec<Seed> {
         ),
         ("field-with-too-many-items", stream(one, 0, &[&extended(0, &goodbye.repeat(17), &[0; 40])])),
         ("field-and-wrong-length", stream(one, 0, &[&extended(0, &goodbye, &[0; 39])])),
+        ("field-though-no-marker", stream(1, 0, &[&with_map])),
+    ];
+    seeds.extend(slice_seeds());
+    seeds
+}
+
+/// Those with slices.
+fn slice_seeds() -> Vec<Seed> {
+    let (last, full) = (answer(0, 40, &[0x40; 40]), answer(0, 64, &[0x64; 64]));
+    let (news, one) = (extended(2, &[7, 0, 0], b""), MARKED | 1);
+    let (slice, two_and_slice) = (MARKED | WITH_SLICES | 1, MARKED | WITH_SLICES | 3);
+    let state = join(&[&[17, 0, 32], &[0x17; 32]]);
+    // Only slices have number 16.
+    let have_16 = [4, 0, 12, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 1];
+    let (short, whole) = (extended(0, &state, &[0x40; 40]), extended(0, &state, &[0x50; 50]));
+    vec![
         ("slices-and-a-block", stream(two_and_slice, 0, &[&short, &full, &whole])),
         ("slices-and-a-block-byte-by-byte", stream(two_and_slice, 1, &[&short, &full, &whole])),
         (
@@ -301,6 +320,5 @@ pub fn seeds() -> Vec<Seed> {
         ("slice-with-a-state-that-is-cut", stream(slice, 0, &[&extended(0, &[17, 0, 1, 0], &[0x40; 40])])),
         ("block-with-the-number-of-a-slice", stream(one, 0, &[&extended(0, &have_16, &[0x40; 40])])),
         ("block-with-a-state", stream(one, 0, &[&short])),
-        ("field-though-no-marker", stream(1, 0, &[&with_map])),
     ]
 }

@@ -133,15 +133,15 @@ impl Lane {
     }
 
     fn begin(&self, state: &mut State, unit: Unit, max_leap: u64) {
-        (state.block_hash, state.file_hash) = match (unit, &self.file.slices) {
-            (Unit::Slice(slice), Some(slices)) => {
-                let resumed = Sha256Stream::resumed(state.in_front, slices.layout.offset_in_block(slice));
-                // Every slice begins where a state can be.
-                (resumed.unwrap_or_default(), None)
-            }
-            (Unit::Block(block) | Unit::Slice(block), _) => {
+        (state.block_hash, state.file_hash) = match unit {
+            Unit::Block(block) => {
                 let start = self.file.shared.layout().start(block);
                 (Sha256Stream::new(), self.file.prefix.fork_at(start, max_leap))
+            }
+            Unit::Slice(slice) => {
+                let before = self.file.slices.map_or(0, |slices| slices.layout.offset_in_block(slice));
+                // Every slice begins where a state can be.
+                (Sha256Stream::resumed(state.in_front, before).unwrap_or_default(), None)
             }
         };
     }
@@ -156,8 +156,9 @@ impl Lane {
             return Ok(Outcome::Discarded(self.file.named(unit)));
         }
         match (unit, &self.file.slices) {
+            (Unit::Block(block), _) => self.end_block(block, hash, fork, held),
             (Unit::Slice(slice), Some(slices)) => self.end_slice(slices, slice, state.in_front, hash, held),
-            (Unit::Block(block) | Unit::Slice(block), _) => self.end_block(block, hash, fork, held),
+            (Unit::Slice(slice), None) => Ok(Outcome::Discarded(slice)),
         }
     }
 

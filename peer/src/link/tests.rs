@@ -300,7 +300,7 @@ async fn late_bytes_of_a_whole_block_overwrite_no_slice() {
     let (slow, mut slow_peer) = scene.link(1).await;
     let (fast, mut fast_peer) = scene.link(2).await;
     ask(&slow, &[Ask::Block(scene.block(0))]);
-    let late = answer(0, None, &[0xee; BLOCK_LEN]);
+    let late = answer(0, None, &vec![0xee; BLOCK_LEN]);
     let (early, late) = late.split_at(SLICE_LEN);
     slow_peer.reply(early).await;
     scene.receive(early.len()).await;

@@ -64,22 +64,22 @@ impl Writer {
 
 /// Bytes from the start of `unit` on that are not verified.
 fn unverified_len(lane: &Lane, unit: Unit) -> u64 {
-    let (shared, slices) = (&lane.file.shared, &lane.file.slices);
-    match (unit, slices) {
-        (Unit::Block(block), _) => {
-            // In this order: a block of which the last slice has just been verified has no other slices any more.
+    let shared = &lane.file.shared;
+    match unit {
+        Unit::Block(block) => {
+            // In this order: a block of which the last slice has just been verified has no verified slices any more.
             let unverified = shared.unverified_len(block);
             if shared.have().has(block) { 0 } else { unverified }
         }
-        (Unit::Slice(slice), Some(slices)) if !shared.has_slice(slice) => slices.layout.len_of(slice),
-        (Unit::Slice(_), _) => 0,
+        Unit::Slice(slice) if shared.has_slice(slice) => 0,
+        Unit::Slice(slice) => lane.file.slices.map_or(0, |slices| slices.layout.len_of(slice)),
     }
 }
 
 /// Where `unit` begins in the file.
 fn start_of(lane: &Lane, unit: Unit) -> u64 {
-    match (unit, &lane.file.slices) {
-        (Unit::Slice(slice), Some(slices)) => slices.layout.start(slice),
-        (Unit::Block(block) | Unit::Slice(block), _) => lane.file.shared.layout().start(block),
+    match unit {
+        Unit::Block(block) => lane.file.shared.layout().start(block),
+        Unit::Slice(slice) => lane.file.slices.map_or(0, |slices| slices.layout.start(slice)),
     }
 }
