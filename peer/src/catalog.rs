@@ -20,6 +20,8 @@ pub struct Served {
     layout: Layout,
     /// The same file in slices, if this is the file in blocks and its slices are given.
     slices: Option<Arc<Served>>,
+    /// What clients are told of the blocks, if this is the file in slices.
+    blocks: Option<Arc<SharedUpload>>,
     /// Requests for the file by either name.
     asked: Arc<AtomicU64>,
 }
@@ -30,9 +32,9 @@ impl Served {
     #[must_use]
     pub fn new(file: Arc<Shared>) -> Arc<Self> {
         let asked = Arc::default();
-        let slices = if file.proof().is_some() { None } else { Self::in_slices(&file, &asked) };
-        let sliced = slices.is_some();
+        let sliced = file.proof().is_none() && file.slices().is_some();
         let upload = file.listen(|layout, have| SharedUpload::new(*layout, have, sliced));
+        let slices = if sliced { Self::in_slices(&file, &upload, &asked) } else { None };
         Self::in_blocks(file, upload, slices, asked)
     }
 
@@ -52,15 +54,19 @@ impl Served {
         asked: Arc<AtomicU64>,
     ) -> Arc<Self> {
         let (name, layout) = (file.cascade_hash(), *file.layout());
-        Arc::new(Self { file, upload, name, layout, slices, asked })
+        Arc::new(Self { file, upload, name, layout, slices, blocks: None, asked })
     }
 
-    fn in_slices(file: &Arc<Shared>, asked: &Arc<AtomicU64>) -> Option<Arc<Self>> {
+    fn in_slices(
+        file: &Arc<Shared>,
+        blocks: &Arc<SharedUpload>,
+        asked: &Arc<AtomicU64>,
+    ) -> Option<Arc<Self>> {
         let slices = file.slices()?;
         let (name, layout) = (slices.name(), *slices.layout());
         let upload = file.listen_slices(|layout, have| SharedUpload::new(*layout, have, false))?;
-        let (file, asked) = (Arc::clone(file), Arc::clone(asked));
-        Some(Arc::new(Self { file, upload, name, layout, slices: None, asked }))
+        let (file, blocks, asked) = (Arc::clone(file), Some(Arc::clone(blocks)), Arc::clone(asked));
+        Some(Arc::new(Self { file, upload, name, layout, slices: None, blocks, asked }))
     }
 
     /// The name by which it is requested: the cascade hash, or the name of the slices.
@@ -120,7 +126,14 @@ impl Served {
         self.upload.sent(conversation, block);
         if let Some(slices) = &self.slices {
             // A seeder that chooses must not offer these slices as if nobody had them.
-            slices.upload.gave_whole(slices.layout.slices_of(block));
+            let numbers = slices.layout.slices_of(block);
+            slices.upload.gave_by_other_name(numbers, self.layout.len_of(block));
+        }
+        if let Some(blocks) = &self.blocks {
+            // Nor, when the last slice of a block has gone out, the block. Version 1 clients share the uplink with these.
+            let whole = self.layout.block_of(block).number();
+            let last = block.number() + 1 == self.layout.slices_of(self.layout.block_of(block)).end;
+            blocks.gave_by_other_name(whole..whole + u64::from(last), self.layout.len_of(block));
         }
     }
 

@@ -45,7 +45,7 @@ impl SharedUpload {
     #[must_use]
     pub fn new(layout: Layout, have: &Have, slices: bool) -> Self {
         let upload = Upload::new(layout, have, Tuning::DEFAULT);
-        let upload = if slices { announce_slices(upload) } else { upload };
+        let upload = if slices { upload.with_slices() } else { upload };
         Self {
             start: clock::now(),
             inner: Mutex::new(Inner { upload, wakers: HashMap::new(), seen: 0, wakeup: None }),
@@ -84,9 +84,9 @@ impl SharedUpload {
         self.step(|upload, now| upload.sent(now, conversation, block));
     }
 
-    /// The slices with these numbers have gone out as one whole block.
-    pub fn gave_whole(&self, slices: Range<u64>) {
-        self.step(|upload, now| note_whole(upload, now, slices));
+    /// See [`Upload::gave_by_other_name`].
+    pub fn gave_by_other_name(&self, blocks: Range<u64>, bytes: u64) {
+        self.step(|upload, now| upload.gave_by_other_name(now, blocks, bytes));
     }
 
     /// See [`Upload::set_waiting`].
@@ -207,17 +207,6 @@ impl SharedUpload {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Subscribers of `upload` are told that slices of the file are given.
-fn announce_slices(upload: Upload) -> Upload {
-    // Here stands `upload.with_slices()` as soon as there is such a thing.
-    upload
-}
-
-/// Tells the `upload` of a file's slices that these have gone out as one whole block.
-fn note_whole(_upload: &mut Upload, _now: Time, _slices: Range<u64>) {
-    // Here stands `upload.gave_whole(now, slices)` as soon as there is such a thing.
 }
 
 impl Listener for SharedUpload {

@@ -35,7 +35,8 @@ const REQUESTS_A_WRITE: usize = 256;
 pub struct Questions {
     /// In this order, in as few calls as possible.
     pub asks: Vec<Ask>,
-    /// Offered blocks that the peer has told of so far, modulo 2³²; for the marker.
+    /// Offered blocks that the peer has told of so far, modulo 2³²; for the marker. Where slices or their news are asked
+    /// for, the offered slices; so a question is about one of the two.
     pub offers_seen: u32,
 }
 
@@ -97,8 +98,9 @@ impl LinkTask {
         let (requests, queue) = mpsc::channel(MAX_PIPELINE);
         let lease = Arc::new(Lease::default());
         let (id, threads) = (self.id, self.threads.clone());
-        let reader = ResponseReader::new(*self.file.shared.layout(), self.marker_port.is_some());
-        let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), 0);
+        let sliced = self.file.slices.as_ref().map(|slices| slices.layout);
+        let reader = ResponseReader::new(*self.file.shared.layout(), sliced, self.marker_port.is_some());
+        let (to_send, out, offers_seen) = (VecDeque::new(), Vec::new(), OffersSeen::default());
         let lane = Arc::new(Lane::new(id, Arc::clone(&self.file), Arc::clone(&lease)));
         let (buffers, hashers) = (self.buffers.clone(), self.hashers.clone());
         let receiver = Receiver::new(reader, lane, buffers, hashers, self.limit.as_ref());
@@ -115,7 +117,7 @@ struct Driver {
     receiver: Receiver,
     /// What to ask for.
     to_send: VecDeque<Ask>,
-    offers_seen: u32,
+    offers_seen: OffersSeen,
     /// Requests that the socket did not take yet.
     out: Vec<u8>,
 }
@@ -167,8 +169,8 @@ impl Driver {
                     if self.receiver.reader.owed() == 0 {
                         self.receiver.last_sign = clock::now();
                     }
+                    self.offers_seen.tell(&questions);
                     self.to_send.extend(questions.asks);
-                    self.offers_seen = questions.offers_seen;
                     self.send(stream)
                 }
                 ready = stream.writable(), if unsent => {
@@ -229,23 +231,48 @@ impl Driver {
     }
 
     fn encode(&self, ask: Ask) -> [u8; REQUEST_LEN] {
-        let (hash, have) = (self.task.file.shared.cascade_hash(), self.task.file.shared.have());
-        let marker = self.task.marker_port.map(|port| Marker {
-            port,
-            offers_seen: self.offers_seen,
-            progress: Progress::of(have.count(), have.layout().blocks()),
-        });
-        match (marker, ask) {
-            (Some(marker), Ask::Block(block)) => marker.request(hash, block.number()),
-            (Some(marker), Ask::News) => marker.request(hash, NEWS),
-            (None, Ask::Block(block)) => BlockRequest::new(hash, block).encode(),
-            // Only a peer that has answered a marker is asked so.
-            (None, Ask::News) => Marker { port: 0, offers_seen: 0, progress: None }.request(hash, NEWS),
-            (_, Ask::NoBlock) => {
+        let file = &self.task.file;
+        let (hash, have) = (file.shared.cascade_hash(), file.shared.have());
+        let progress = Progress::of(have.count(), have.layout().blocks());
+        let offers_seen = self.offers_seen.of(ask);
+        let marker = self.task.marker_port.map(|port| Marker { port, offers_seen, progress });
+        // Only a peer that has answered a marker is asked for news or slices.
+        let always = || marker.unwrap_or(Marker { port: 0, offers_seen: 0, progress: None });
+        let slices = || file.slices.as_ref().map_or(hash, |slices| slices.name);
+        match ask {
+            Ask::Block(block) => match marker {
+                Some(marker) => marker.request(hash, block.number()),
+                None => BlockRequest::new(hash, block).encode(),
+            },
+            Ask::News => always().request(hash, NEWS),
+            Ask::Slice(slice) => always().request(slices(), slice.number()),
+            Ask::SliceNews => always().request(slices(), NEWS),
+            Ask::NoBlock => {
                 let block = self.receiver.reader.blocks();
                 BlockRequest { reserved: [0; 16], block, cascade_hash: hash }.encode()
             }
         }
+    }
+}
+
+/// Offers that the peer has told of so far, modulo 2³². It counts those of blocks and those of slices apart.
+#[derive(Debug, Default)]
+struct OffersSeen {
+    blocks: u32,
+    slices: u32,
+}
+
+impl OffersSeen {
+    fn tell(&mut self, questions: &Questions) {
+        if questions.asks.iter().any(|ask| ask.is_sliced()) {
+            self.slices = questions.offers_seen;
+        } else {
+            self.blocks = questions.offers_seen;
+        }
+    }
+
+    const fn of(&self, ask: Ask) -> u32 {
+        if ask.is_sliced() { self.slices } else { self.blocks }
     }
 }
 

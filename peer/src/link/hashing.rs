@@ -39,7 +39,7 @@ pub(super) enum Work {
         length: usize,
         /// What they are.
         segments: Vec<Segment>,
-        /// For each segment, whether it is written; of a refusal it says nothing.
+        /// For each segment, whether it is written; it says nothing of what is no body.
         written: Vec<bool>,
     },
     /// Nothing more comes.

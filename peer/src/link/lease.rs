@@ -1,15 +1,15 @@
-//! The right of a link to write blocks.
+//! The right of a link to write blocks and slices.
 //!
-//! A block that stalls on one link is asked of another. Then the first must never write it again: its
+//! A block or a slice that stalls on one link is asked of another. Then the first must never write it again: its
 //! late bytes, right or wrong, would land on top of what the second has verified. So each write is done
 //! under the link's lease, and taking a block away waits for the write that is under way (one piece).
 //! A block that was published before is not taken away: it is there.
 
-use crate::ground::HaveMap;
-use cascade_format::Block;
+use super::unit::Unit;
+use crate::store::Shared;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The blocks that a link was asked for and must not write any more.
+/// The blocks and slices that a link was asked for and must not write any more.
 ///
 /// Two locks, because a write takes long and a publication must not wait for it: the session that takes a
 /// block away first says so (`terms`), and then waits until the write that may not know it is over (`writing`).
@@ -22,16 +22,16 @@ pub struct Lease {
 #[derive(Debug, Default)]
 struct Terms {
     closed: bool,
-    revoked: Vec<Block>,
+    revoked: Vec<Unit>,
 }
 
 impl Terms {
-    fn allow(&self, block: Block) -> bool {
-        !self.closed && (self.revoked.is_empty() || !self.revoked.contains(&block))
+    fn allow(&self, unit: Unit) -> bool {
+        !self.closed && (self.revoked.is_empty() || !self.revoked.contains(&unit))
     }
 }
 
-/// No block is taken away while this lives. Keep it for a moment only.
+/// Nothing is taken away while this lives. Keep it for a moment only.
 #[derive(Debug)]
 pub struct Held<'a>(MutexGuard<'a, Terms>);
 
@@ -48,28 +48,32 @@ impl Lease {
         Held(self.terms.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Begins a write; ask it which blocks may be written.
+    /// Begins a write; ask it what may be written.
     pub fn write(&self) -> Writing<'_> {
         Writing { lease: self, _writing: self.wait_for_write() }
     }
 
-    /// Takes `block` away; when this returns, the link writes nothing of it any more. False when it is
+    /// Takes `unit` away; when this returns, the link writes nothing of it any more. False when it is
     /// published already.
-    pub fn revoke(&self, block: Block, have: &HaveMap) -> bool {
+    pub fn revoke(&self, unit: Unit, shared: &Shared) -> bool {
         {
             let mut held = self.hold();
-            if have.has(block) {
+            let published = match unit {
+                Unit::Block(block) => shared.have().has(block),
+                Unit::Slice(slice) => shared.has_slice(slice),
+            };
+            if published {
                 return false;
             }
-            if !held.0.revoked.contains(&block) {
-                held.0.revoked.push(block);
+            if !held.0.revoked.contains(&unit) {
+                held.0.revoked.push(unit);
             }
         }
         drop(self.wait_for_write());
         true
     }
 
-    /// Takes all blocks away: the link is given up. When this returns, it writes nothing any more.
+    /// Takes everything away: the link is given up. When this returns, it writes nothing any more.
     pub fn close(&self) {
         self.hold().0.closed = true;
         drop(self.wait_for_write());
@@ -81,54 +85,79 @@ impl Lease {
 }
 
 impl Writing<'_> {
-    /// Whether the link may still write `block`.
+    /// Whether the link may still write `unit`.
     #[must_use]
-    pub fn allows(&self, block: Block) -> bool {
-        self.lease.hold().allows(block)
+    pub fn allows(&self, unit: Unit) -> bool {
+        self.lease.hold().allows(unit)
     }
 }
 
 impl Held<'_> {
-    /// Whether the link may still write and publish `block`.
+    /// Whether the link may still write and publish `unit`.
     #[must_use]
-    pub fn allows(&self, block: Block) -> bool {
-        self.0.allow(block)
+    pub fn allows(&self, unit: Unit) -> bool {
+        self.0.allow(unit)
     }
 
-    /// Forgets that `block` was taken away: its answer is over, and it may be asked for again.
-    pub fn forget(&mut self, block: Block) {
-        self.0.revoked.retain(|revoked| *revoked != block);
+    /// Forgets that `unit` was taken away: its answer is over, and it may be asked for again.
+    pub fn forget(&mut self, unit: Unit) {
+        self.0.revoked.retain(|revoked| *revoked != unit);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cascade_format::{Have, Layout};
+    use crate::ground::HaveMap;
+    use crate::store::DataFile;
+    use cascade_format::{CascadeHash, Have, Layout};
+    use std::path::Path;
+
+    /// Of two blocks with two slices each.
+    fn shared() -> Shared {
+        let layout = Layout::new(256 << 10, 128 << 10).unwrap();
+        let data = DataFile::new(tempfile::tempfile().unwrap(), Path::new("x"), layout);
+        Shared::new(CascadeHash([1; 32]), data, HaveMap::new(layout, &Have::none(&layout)), None)
+    }
 
     #[test]
     fn a_published_block_cannot_be_revoked_and_a_revoked_one_not_written() {
-        let layout = Layout::new(2, 1).unwrap();
-        let have = HaveMap::new(layout, &Have::none(&layout));
-        let (first, second) = (layout.block(0).unwrap(), layout.block(1).unwrap());
-        let lease = Lease::default();
-        have.publish(first);
-        assert!(!lease.revoke(first, &have));
-        assert!(lease.revoke(second, &have) && lease.revoke(second, &have));
+        let (shared, lease) = (shared(), Lease::default());
+        let [first, second] = [0, 1].map(|number| shared.layout().block(number).unwrap());
+        shared.publish(first);
+        let [first, second] = [first, second].map(Unit::Block);
+        assert!(!lease.revoke(first, &shared));
+        assert!(lease.revoke(second, &shared) && lease.revoke(second, &shared));
         assert!(lease.hold().allows(first) && !lease.hold().allows(second));
         lease.hold().forget(second);
         assert!(lease.hold().allows(second));
     }
 
     #[test]
+    fn a_slice_is_another_thing_than_the_block_of_its_number() {
+        let (shared, lease) = (shared(), Lease::default());
+        let [first, second] = [0, 1].map(|number| shared.slices().unwrap().layout().block(number).unwrap());
+        assert_eq!(shared.publish_slice(first, [1; 32]), None);
+        assert!(!lease.revoke(Unit::Slice(first), &shared), "it is published");
+        assert!(lease.revoke(Unit::Slice(second), &shared));
+        assert!(!lease.write().allows(Unit::Slice(second)) && lease.write().allows(Unit::Block(second)));
+        assert!(lease.revoke(Unit::Block(second), &shared));
+        lease.hold().forget(Unit::Slice(second));
+        assert!(lease.write().allows(Unit::Slice(second)) && !lease.write().allows(Unit::Block(second)));
+        // The last slice of a block is the block, too.
+        assert!(shared.publish_slice(second, [2; 32]).is_some());
+        assert!(!lease.revoke(Unit::Slice(second), &shared));
+        assert!(!lease.revoke(Unit::Block(shared.layout().block(0).unwrap()), &shared));
+    }
+
+    #[test]
     fn a_revocation_waits_for_the_write_under_way() {
-        let layout = Layout::new(1, 1).unwrap();
-        let have = HaveMap::new(layout, &Have::none(&layout));
-        let (block, lease) = (layout.block(0).unwrap(), Lease::default());
+        let (shared, lease) = (shared(), Lease::default());
+        let block = Unit::Block(shared.layout().block(0).unwrap());
         std::thread::scope(|scope| {
             let writing = lease.write();
             assert!(writing.allows(block));
-            let revoking = scope.spawn(|| lease.revoke(block, &have));
+            let revoking = scope.spawn(|| lease.revoke(block, &shared));
             while writing.allows(block) {
                 std::thread::yield_now();
             }

@@ -1,4 +1,4 @@
-//! One connection to another peer, of which blocks are asked.
+//! One connection to another peer, of which blocks and slices of blocks are asked.
 //!
 //! ```text
 //!  socket ──► piece buffer ──► data file        (the link's task: receives and writes)
@@ -22,19 +22,22 @@ pub mod prefix;
 mod receive;
 pub mod response;
 pub mod threads;
+pub mod unit;
 mod wakeup;
+mod write;
 
 pub use buffers::BufferPool;
 pub use driver::{LinkHandle, LinkTask, Questions};
 pub use hashing::HashPool;
 pub use lease::Lease;
 pub use prefix::PrefixHash;
-pub use response::Ask;
+pub use response::{Ask, News};
 pub use threads::LinkThreads;
+pub use unit::{Sliced, Unit};
 
 use crate::metafile::MetafileOnDisk;
 use crate::store::Shared;
-use cascade_format::extension::Item;
+use cascade_format::Block;
 use cascade_swarm::ask::{Ended, LinkId, Outcome};
 use std::io;
 use std::sync::Arc;
@@ -49,8 +52,9 @@ pub enum LinkEvent {
     Received {
         /// How many.
         bytes: u64,
-        /// What the peer told of itself; `None`: nothing, perhaps because it speaks version 1.
-        news: Option<Vec<Item>>,
+        /// What the peer told of itself, in order. Nothing, perhaps because it speaks version 1; an entry without items
+        /// says that it does not.
+        news: Vec<News>,
         /// In the order of the requests.
         outcomes: Vec<Outcome>,
         /// Why the peer refused something, in its own words.
@@ -69,8 +73,24 @@ pub struct FileContext {
     pub shared: Arc<Shared>,
     /// The block hashes.
     pub metafile: Arc<MetafileOnDisk>,
+    /// The slices of the blocks, if the plan works on them. `None`: it works on blocks.
+    pub slices: Option<Sliced>,
     /// The hash of the verified prefix.
     pub prefix: Arc<PrefixHash>,
     /// Where the session hears of its links.
     pub events: mpsc::Sender<(LinkId, LinkEvent)>,
 }
+
+impl FileContext {
+    /// How the plan names `unit`: a whole block by its first slice, where the plan works on slices.
+    fn named(&self, unit: Unit) -> Block {
+        match (unit, &self.slices) {
+            (Unit::Block(block), Some(slices)) => slices.layout.first_slice(block),
+            (Unit::Block(block), None) => block,
+            (Unit::Slice(slice), _) => slice,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

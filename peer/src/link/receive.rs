@@ -5,13 +5,14 @@ use super::buffers::{Buffer, BufferPool};
 use super::hashing::{HashPool, Job, Work};
 use super::lane::{Lane, Piece};
 use super::low_water::{HOLD, LowWater, Wait};
-use super::response::{Lie, ResponseReader, Segment};
+use super::response::{Lie, ResponseReader};
 use super::wakeup::{After, Wakeup, fill};
+use super::write::Writer;
 use crate::clock;
 use crate::limits::PIECE_LEN;
 use crate::pace::{Allowance, Limit};
 use cascade_swarm::ask::Ended;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpStream;
@@ -32,6 +33,7 @@ pub(super) struct Receiver {
     pub(super) reader: ResponseReader,
     pub(super) wakeup: Wakeup,
     lane: Arc<Lane>,
+    writer: Writer,
     buffers: BufferPool,
     hashers: HashPool,
     water: LowWater,
@@ -53,7 +55,8 @@ impl Receiver {
     ) -> Self {
         let (wakeup, water) = (Wakeup::new(cfg!(target_os = "linux")), LowWater::default());
         let (allowance, last_sign) = (limit.map(Limit::allowance), clock::now());
-        Self { reader, wakeup, lane, buffers, hashers, water, told: None, last_sign, allowance }
+        let writer = Writer::new(Arc::clone(&lane));
+        Self { reader, wakeup, lane, writer, buffers, hashers, water, told: None, last_sign, allowance }
     }
 
     /// Receives what is there, and decides what to wait for.
@@ -148,7 +151,7 @@ impl Receiver {
         let mut segments = Vec::new();
         let bytes = buffer.get(..length).unwrap_or_default();
         let understood = self.reader.read(bytes, &mut segments);
-        let written = match self.write(bytes, &segments) {
+        let written = match self.writer.write(bytes, &segments) {
             Ok(written) => written,
             Err(error) => return Err(self.refused_by_disk(error).await),
         };
@@ -174,37 +177,6 @@ impl Receiver {
     async fn refused_by_disk(&self, error: io::Error) -> End {
         self.send(LinkEvent::Disk(error)).await;
         (Ended::Cut, "the disk refused the data".into())
-    }
-
-    /// Writes bodies at their places, neighbours with one call, under the lease. Tells for each segment
-    /// whether it is written: only the writer knows, for the lease may change at any moment.
-    fn write(&self, bytes: &[u8], segments: &[Segment]) -> io::Result<Vec<bool>> {
-        let data = self.lane.file.shared.data();
-        let writing = self.lane.lease.write();
-        let mut written = Vec::with_capacity(segments.len());
-        let mut slices = Vec::new();
-        let (mut start, mut end) = (0, 0);
-        for segment in segments {
-            let Segment::Body { block, offset, range, .. } = segment else {
-                written.push(false);
-                continue;
-            };
-            let allowed = writing.allows(*block);
-            written.push(allowed);
-            if !allowed {
-                continue;
-            }
-            let at = data.layout().start(*block) + offset;
-            if at != end {
-                data.write_all_at(&mut slices, start)?;
-                slices.clear();
-                start = at;
-            }
-            slices.push(IoSlice::new(bytes.get(range.clone()).unwrap_or_default()));
-            end = at + range.len() as u64;
-        }
-        data.write_all_at(&mut slices, start)?;
-        Ok(written)
     }
 
     /// The peer closed the connection.

@@ -2,85 +2,28 @@
 //!
 //! Responses come in the order of the requests (protocol §3). What a header claims is compared with
 //! what was asked: a block has its block's length, a message a bounded one, and nothing comes unasked.
-//! Where requests carry the extension's marker, a field may stand in front of a body.
+//! Where requests carry the extension's marker, a field may stand in front of a body. In front of a slice there is
+//! always one: it has the state that the slice is verified with.
 
+mod ask;
+mod lie;
+mod segment;
+
+pub use ask::Ask;
+pub use lie::Lie;
+pub use segment::{News, Segment};
+
+use super::unit::Unit;
 use crate::limits::{KEPT_MESSAGE_LEN, MAX_MESSAGE_LEN};
+use crate::store::slices;
 use cascade_format::extension::field::{self, LENGTH_LEN, MAX_FIELD_LEN};
-use cascade_format::extension::{EXTENDED, FieldError, Item};
+use cascade_format::extension::{EXTENDED, Item};
 use cascade_format::peer_wire::{RESPONSE_HEADER_LEN, ResponseHeader, Status};
-use cascade_format::{Block, Layout, text};
+use cascade_format::{Layout, text};
 use std::collections::VecDeque;
-use std::ops::Range;
 
 /// After this number of blocks in a row a link expects that the next answer is a block, too.
 const STEADY_BLOCKS: u32 = 4;
-
-/// What no honest peer sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Lie {
-    /// Bytes without a request.
-    #[error("it sent an answer that nobody asked for")]
-    Unasked,
-    /// A block of another length.
-    #[error("it announced {claimed} bytes for block {block}, which has {expected}")]
-    Length {
-        /// Which block was asked for.
-        block: Block,
-        /// The header's body length.
-        claimed: u64,
-        /// The block's length.
-        expected: u64,
-    },
-    /// A message of a length that no message has.
-    #[error("it announced a message of {0} bytes")]
-    Message(u64),
-    /// The extension's field is longer than any, or than the body that it stands in.
-    #[error("it announced an extension field of {0} bytes")]
-    Field(u64),
-    /// The extension's field makes no sense.
-    #[error("its extension field makes no sense: {0}")]
-    Items(#[from] FieldError),
-}
-
-/// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
-    /// A block.
-    Block(Block),
-    /// News alone.
-    News,
-    /// A block that does not exist: something had to be asked for, and a peer that answers speaks the protocol.
-    NoBlock,
-}
-
-/// What a part of the received bytes is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Segment {
-    /// Bytes of a block.
-    Body {
-        /// Which block.
-        block: Block,
-        /// Where in the block these bytes begin.
-        offset: u64,
-        /// Where in the given bytes they are.
-        range: Range<usize>,
-        /// Whether the block ends with them.
-        last: bool,
-    },
-    /// The block was refused.
-    Refused {
-        /// Which block was asked for.
-        block: Block,
-        /// The answer's status.
-        status: Status,
-        /// The start of the peer's message.
-        message: String,
-    },
-    /// What the peer tells of itself, in front of an answer.
-    News(Vec<Item>),
-    /// The answer to a question for news alone, or for a block that does not exist, has ended.
-    Told,
-}
 
 #[derive(Debug)]
 enum State {
@@ -95,7 +38,7 @@ enum State {
         body_len: u64,
     },
     Body {
-        block: Block,
+        unit: Unit,
         done: u64,
         length: u64,
     },
@@ -110,6 +53,8 @@ enum State {
 #[derive(Debug)]
 pub struct ResponseReader {
     layout: Layout,
+    /// How the file is divided into slices, if slices are asked for.
+    sliced: Option<Layout>,
     /// Whether the requests carry markers: without one, bit 7 of a status is part of the status.
     extension: bool,
     asked: VecDeque<Ask>,
@@ -120,7 +65,7 @@ pub struct ResponseReader {
     was_asked: bool,
     /// Answers that have ended.
     answers: u64,
-    /// Blocks that have come since an answer brought none.
+    /// Blocks and slices that have come since an answer brought none.
     in_a_row: u32,
     /// Whether the peer has shown that it knows the extension.
     told: bool,
@@ -129,11 +74,13 @@ pub struct ResponseReader {
 const NO_HEADER: State = State::Header { bytes: [0; RESPONSE_HEADER_LEN], filled: 0 };
 
 impl ResponseReader {
-    /// A reader for a new connection, on which requests carry markers if `extension`.
+    /// A reader for a new connection, on which requests carry markers if `extension`. Slices may be asked for if it is
+    /// known how the file is divided into them.
     #[must_use]
-    pub fn new(layout: Layout, extension: bool) -> Self {
+    pub fn new(layout: Layout, sliced: Option<Layout>, extension: bool) -> Self {
         Self {
             layout,
+            sliced,
             extension,
             asked: VecDeque::new(),
             expected: 0,
@@ -182,7 +129,7 @@ impl ResponseReader {
     #[must_use]
     pub fn refusing(&self) -> Option<Status> {
         match (&self.state, self.asked.front()) {
-            (State::Message { status, .. }, Some(Ask::Block(_))) => Some(*status),
+            (State::Message { status, .. }, Some(ask)) if ask.unit().is_some() => Some(*status),
             _ => None,
         }
     }
@@ -201,7 +148,7 @@ impl ResponseReader {
         }
     }
 
-    /// Bytes that are still to come of the block that is being read; 0 between two blocks.
+    /// Bytes that are still to come of the block or the slice that is being read; 0 between two of them.
     #[must_use]
     pub fn left_of_body(&self) -> u64 {
         match &self.state {
@@ -217,7 +164,7 @@ impl ResponseReader {
     pub fn next_block(&self) -> u64 {
         let steady = self.told && self.in_a_row >= STEADY_BLOCKS;
         match self.asked.front() {
-            Some(ask @ Ask::Block(_)) if steady && self.is_between() && self.asked.len() > 1 => {
+            Some(ask) if steady && ask.unit().is_some() && self.is_between() && self.asked.len() > 1 => {
                 self.length_of(*ask)
             }
             _ => 0,
@@ -237,11 +184,19 @@ impl ResponseReader {
     }
 
     fn length_of(&self, ask: Ask) -> u64 {
-        RESPONSE_HEADER_LEN as u64
-            + match ask {
-                Ask::Block(block) => self.layout.len_of(block),
-                Ask::News | Ask::NoBlock => 0,
-            }
+        RESPONSE_HEADER_LEN as u64 + ask.unit().map_or(0, |unit| self.len_of(unit))
+    }
+
+    fn len_of(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Block(block) => self.layout.len_of(block),
+            Unit::Slice(slice) => self.layout_of_slices().len_of(slice),
+        }
+    }
+
+    /// Nobody asks for slices where there are none.
+    fn layout_of_slices(&self) -> &Layout {
+        self.sliced.as_ref().unwrap_or(&self.layout)
     }
 
     /// Number of answers that are owed, the one being read included.
@@ -288,10 +243,10 @@ impl ResponseReader {
                 Ok(taken)
             }
             State::Field { .. } => self.step_field(rest, segments),
-            State::Body { block, done, length } => {
+            State::Body { unit, done, length } => {
                 let taken = within(*length - *done, rest.len());
                 let last = *done + taken as u64 == *length;
-                segments.push(Segment::Body { block: *block, offset: *done, range: at..at + taken, last });
+                segments.push(Segment::Body { unit: *unit, offset: *done, range: at..at + taken, last });
                 *done += taken as u64;
                 if last {
                     self.next();
@@ -313,7 +268,7 @@ impl ResponseReader {
     fn begin(&mut self, ask: Ask, header: ResponseHeader) -> Result<(), Lie> {
         let status = u8::from(header.status);
         if !self.extension || status & EXTENDED == 0 {
-            return self.begin_body(ask, header);
+            return self.begin_body(ask, header, None);
         }
         let Some(body_len) = header.body_len.checked_sub(LENGTH_LEN as u64) else {
             return Err(Lie::Field(header.body_len));
@@ -339,26 +294,60 @@ impl ResponseReader {
             return Err(Lie::Field(length as u64));
         }
         if bytes.len() == LENGTH_LEN + length {
-            let items = field::parse(&self.layout, bytes.get(LENGTH_LEN..).unwrap_or_default())?;
+            let (field, ask) = (bytes.split_off(LENGTH_LEN), *ask);
             let header = ResponseHeader { status: *status, body_len: *body_len - length as u64 };
-            let ask = *ask;
-            self.told = true;
-            segments.push(Segment::News(items));
-            self.begin_body(ask, header)?;
-            self.end_message(segments);
+            self.end_field(ask, header, &field, segments)?;
         }
         Ok(taken)
     }
 
-    fn begin_body(&mut self, ask: Ask, header: ResponseHeader) -> Result<(), Lie> {
+    /// The field is there: tells what it says, and begins the ordinary body.
+    fn end_field(
+        &mut self,
+        ask: Ask,
+        header: ResponseHeader,
+        field: &[u8],
+        segments: &mut Vec<Segment>,
+    ) -> Result<(), Lie> {
+        let sliced = ask.is_sliced();
+        let layout = if sliced { self.layout_of_slices() } else { &self.layout };
+        let (mut items, mut state) = (field::parse(layout, field)?, None);
+        items.retain(|item| {
+            if let Item::State(told) = item {
+                state = Some(*told);
+            }
+            !matches!(item, Item::State(_))
+        });
+        self.told = true;
+        // In front of most slices there is their state alone, which is no news of the peer.
+        if state.is_none() || !items.is_empty() {
+            segments.push(Segment::News(News { items, sliced }));
+        }
+        self.begin_body(ask, header, state)?;
+        if let (State::Body { unit: Unit::Slice(_), .. }, Some(state)) = (&self.state, state) {
+            segments.push(Segment::State(state));
+        }
+        self.end_message(segments);
+        Ok(())
+    }
+
+    fn begin_body(
+        &mut self,
+        ask: Ask,
+        header: ResponseHeader,
+        state: Option<slices::State>,
+    ) -> Result<(), Lie> {
         let claimed = header.body_len;
-        self.state = match (header.status, ask) {
-            (Status::Block, Ask::Block(block)) => {
-                let expected = self.layout.len_of(block);
-                if claimed != expected {
-                    return Err(Lie::Length { block, claimed, expected });
+        self.state = match (header.status, ask.unit()) {
+            (Status::Block, Some(unit)) => {
+                if let (Unit::Slice(slice), None) = (unit, state) {
+                    return Err(Lie::NoState(slice));
                 }
-                State::Body { block, done: 0, length: expected }
+                let expected = self.len_of(unit);
+                if claimed != expected {
+                    return Err(Lie::Length { unit, claimed, expected });
+                }
+                State::Body { unit, done: 0, length: expected }
             }
             (status, _) if claimed <= MAX_MESSAGE_LEN => {
                 State::Message { status, left: claimed, kept: Vec::new() }
@@ -372,12 +361,12 @@ impl ResponseReader {
     fn end_message(&mut self, segments: &mut Vec<Segment>) {
         if let (State::Message { status, left: 0, kept }, Some(ask)) = (&self.state, self.asked.front()) {
             let message = text::message(kept);
-            match *ask {
-                Ask::Block(block) => {
+            match ask.unit() {
+                Some(unit) => {
                     self.in_a_row = 0;
-                    segments.push(Segment::Refused { block, status: *status, message });
+                    segments.push(Segment::Refused { unit, status: *status, message });
                 }
-                Ask::News | Ask::NoBlock => segments.push(Segment::Told),
+                None => segments.push(Segment::Told),
             }
             self.next();
         }

@@ -28,13 +28,13 @@ use crate::ground::disk::is_full;
 use crate::human::{Count, Name};
 use crate::lan::{LanSwarm, found_on};
 use crate::limits::MAX_LINKS;
-use crate::link::{LinkEvent, PrefixHash};
+use crate::link::{LinkEvent, News, PrefixHash};
 use crate::metafile::MetafileOnDisk;
 use crate::pace::Limit;
 use crate::room::telling::{Role, Told};
 use crate::store::{Place, Prepared, Shared, Taken, part};
 use crate::view::SeenFile;
-use cascade_format::Layout;
+use cascade_format::{Have, Layout};
 use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -164,7 +164,8 @@ impl Session {
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
         let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
         let head = head(&shared, &place);
-        let mut plan = Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)));
+        let (planned, have) = planned(&layout, links.sliced(), have);
+        let mut plan = Plan::new(planned, &have, config, Box::new(|| fastrand::u64(..)));
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
         let told = Told::new(Arc::clone(&shared), Role::Receiver);
@@ -382,16 +383,17 @@ impl Session {
             LinkEvent::Received { bytes, news, outcomes, message } => {
                 self.received += bytes;
                 // What is told of it is what the summary counts as well.
-                self.shared.add_received(verified_bytes(self.shared.layout(), &outcomes));
+                let layout = self.links.sliced().unwrap_or(*self.shared.layout());
+                self.shared.add_received(verified_bytes(&layout, &outcomes));
                 self.seen.add_received(bytes);
                 let gap = now.saturating_sub(self.last_arrival);
                 if gap <= BUSY_GAP {
                     self.busy += gap;
                 }
                 self.last_arrival = now;
-                self.tell_of(link, news.is_some(), &outcomes);
-                if let Some(items) = news {
-                    self.plan.handle_news(now, link, &items, false);
+                self.tell_of(link, !news.is_empty(), &outcomes);
+                for News { items, sliced } in news {
+                    self.plan.handle_news(now, link, &items, sliced);
                 }
                 self.plan.handle_received(now, link, bytes, &outcomes);
                 if let (Some(text), Some(addr)) = (message, self.links.addr(link)) {
@@ -413,7 +415,9 @@ impl Session {
 
     /// A peer that has answered is told of to others, once as what it has shown to be.
     fn tell_of(&mut self, link: LinkId, extended: bool, outcomes: &[Outcome]) {
-        let gave = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Verified(_)));
+        let verified =
+            |outcome: &Outcome| matches!(outcome, Outcome::Verified(_) | Outcome::VerifiedWhole(_));
+        let gave = outcomes.iter().any(verified);
         if let Some(addr) = self.links.show(link, extended, gave) {
             self.served.met(addr, extended);
         }
@@ -450,12 +454,22 @@ impl Session {
     }
 }
 
-/// Length of the blocks that were right.
+/// Length of the blocks, or slices, that were right; `layout` is the plan's.
 fn verified_bytes(layout: &Layout, outcomes: &[Outcome]) -> u64 {
-    let verified = outcomes.iter().filter_map(|outcome| {
-        if let Outcome::Verified(block) = outcome { Some(layout.len_of(*block)) } else { None }
+    let verified = outcomes.iter().map(|outcome| match outcome {
+        Outcome::Verified(block) => layout.len_of(*block),
+        Outcome::VerifiedWhole(slice) => layout.whole().len_of(layout.block_of(*slice)),
+        Outcome::Corrupt(_) | Outcome::Discarded(_) | Outcome::Refused(..) | Outcome::Told => 0,
     });
     verified.sum()
+}
+
+/// What the plan works on: slices if they can be requested, and else blocks; and which of them are there.
+fn planned(layout: &Layout, sliced: Option<Layout>, have: Have) -> (Layout, Have) {
+    match sliced {
+        Some(slices) => (slices, Have::of_slices(&slices, &have)),
+        None => (*layout, have),
+    }
 }
 
 /// Lets `metafile` be given to others, and blocks be hashed before they are, if they should be.

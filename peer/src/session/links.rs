@@ -1,8 +1,8 @@
 //! The links of one download, as the plan names them.
 
 use super::engine::Engine;
-use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions};
-use cascade_format::PeerAddr;
+use crate::link::{Ask, FileContext, LinkHandle, LinkTask, Questions, Unit};
+use cascade_format::{Block, Layout, PeerAddr};
 use cascade_swarm::Time;
 use cascade_swarm::ask::{Action, LinkId, Plan};
 use cascade_swarm::give;
@@ -41,19 +41,37 @@ impl LinkSet {
                     };
                     self.links.insert(link, (addr, task.start()));
                 }
-                Action::Request { link, blocks, .. } => {
-                    self.ask(plan, link, blocks.into_iter().map(Ask::Block).collect());
+                Action::Request { link, blocks, sliced } => {
+                    let asks = blocks.into_iter().map(|block| Ask::from(self.unit(block, sliced)));
+                    self.ask(plan, link, asks.collect());
                 }
-                Action::Poll { link, .. } => self.ask(plan, link, vec![Ask::News]),
+                Action::Poll { link, sliced } => {
+                    self.ask(plan, link, vec![if sliced { Ask::SliceNews } else { Ask::News }]);
+                }
                 Action::Probe { link } => self.ask(plan, link, vec![Ask::NoBlock]),
-                Action::Revoke { link, block, .. } => {
+                Action::Revoke { link, block, sliced } => {
                     let handle = self.links.get(&link);
-                    let in_time = handle
-                        .is_none_or(|(_, handle)| handle.lease().revoke(block, self.file.shared.have()));
+                    let unit = self.unit(block, sliced);
+                    let in_time =
+                        handle.is_none_or(|(_, handle)| handle.lease().revoke(unit, &self.file.shared));
                     plan.handle_revoked(now, link, block, in_time);
                 }
                 Action::Close { link } => self.ended(link),
             }
+        }
+    }
+
+    /// The layout of slices, if the plan works on slices.
+    pub(super) fn sliced(&self) -> Option<Layout> {
+        self.file.slices.map(|slices| slices.layout)
+    }
+
+    /// What the plan means by `block`.
+    fn unit(&self, block: Block, sliced: bool) -> Unit {
+        match &self.file.slices {
+            Some(_) if sliced => Unit::Slice(block),
+            Some(slices) => Unit::Block(slices.layout.block_of(block)),
+            None => Unit::Block(block),
         }
     }
 

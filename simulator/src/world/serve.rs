@@ -9,11 +9,12 @@ use super::node_id::NodeId;
 use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::{MILLISECOND, Nanos};
-use cascade_format::Block;
 use cascade_format::extension::field::LENGTH_LEN;
 use cascade_format::extension::{Item, Marker};
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
+use cascade_format::{Block, Layout};
 use cascade_swarm::give::{self, Behind, Decision, Request, Wanted};
+use std::ops::Range;
 
 /// Bytes of the item with the state in front of a slice.
 const STATE_ITEM_LEN: u64 = 35;
@@ -213,7 +214,7 @@ impl World {
         let with_marker = conn.queue.front().is_some_and(|ask| ask.offers_seen.is_some());
         self.pop(id);
         let length = self.len_of(block, sliced);
-        let slices = self.sliced.filter(|_| !sliced).map(|layout| layout.slices_of(block));
+        let elsewhere = self.sliced.map(|layout| by_other_name(&layout, block, sliced));
         let node = &mut self.nodes[server];
         let time = node.time(self.now);
         node.counters.sent += length;
@@ -223,8 +224,8 @@ impl World {
             {
                 named.upload.sent(time, conversation, block);
             }
-            if let (Some(slices), Some(named)) = (slices, serving.names.get_mut(1)) {
-                named.upload.gave_whole(slices);
+            if let (Some(numbers), Some(named)) = (elsewhere, serving.names.get_mut(1 - at.min(1))) {
+                named.upload.gave_by_other_name(time, numbers, length);
             }
         }
         if node.habit == Habit::Version1Closing {
@@ -289,6 +290,16 @@ impl World {
             conns.into_iter().for_each(|conn| self.serve(conn));
         }
     }
+}
+
+/// The slices of a block; the block of its last slice, and none of another slice.
+fn by_other_name(layout: &Layout, block: Block, sliced: bool) -> Range<u64> {
+    if !sliced {
+        return layout.slices_of(block);
+    }
+    let whole = layout.block_of(block);
+    let last = block.number() + 1 == layout.slices_of(whole).end;
+    whole.number()..whole.number() + u64::from(last)
 }
 
 impl World {

@@ -200,7 +200,7 @@ impl Upload {
         let Wanted::Block(block) = wanted else { return Decision::Refuse(None) };
         let since = conversation.waits_since.unwrap_or(now);
         let must = now >= since + self.tuning().version1_max_wait;
-        if self.gives_to_version1(block, must, server) {
+        if self.gives_to_version1(now, block, must, server) {
             conversation.waits_since = None;
             Decision::Give(None)
         } else {

@@ -65,6 +65,8 @@ pub struct Upload {
     subscribers: HashMap<SubscriberId, Subscriber>,
     /// Subscribers that are given a block which is not out yet.
     granted: usize,
+    /// When a client with the extension got something by the file's other name last.
+    other_name_at: Option<Time>,
     /// Of slices: to which subscribers they are given.
     streams: Streams,
     /// Subscribers that know all that there is, and are woken by what is new.
@@ -100,6 +102,7 @@ impl Upload {
             version1: Version1Share::default(),
             subscribers: HashMap::new(),
             granted: 0,
+            other_name_at: None,
             streams: Streams::default(),
             idle: VecDeque::new(),
             queue: NewsQueue::new(tuning.news_interval),
@@ -115,10 +118,14 @@ impl Upload {
         Self { gives_slices: true, ..self }
     }
 
-    /// A subscriber of the file whose slices these are has got a whole block, which has these slices.
-    pub fn gave_whole(&mut self, slices: Range<u64>) {
+    /// A client with the extension has got `bytes` of the file by its other name: a whole block, of which these are the
+    /// slices; or the last slice of a block, which is this one; or another slice, and no block.
+    pub fn gave_by_other_name(&mut self, now: Time, blocks: Range<u64>, bytes: u64) {
+        self.sent.add(now, bytes);
+        self.version1.sent(bytes, self.tuning.version1_part);
+        self.other_name_at = Some(now);
         if let Some(offers) = &mut self.offers {
-            offers.gave(slices);
+            offers.gave(blocks);
         }
     }
 
@@ -261,10 +268,17 @@ impl Upload {
 
     /// A client that knows only version 1 asks for `block`, and has waited long enough (`must`) or not: whether it is
     /// given now. A seeder that chooses, and a leecher, let it wait while leechers with the extension wait for blocks.
-    pub(super) fn gives_to_version1(&mut self, block: Block, must: bool, server: Server<'_>) -> bool {
+    pub(super) fn gives_to_version1(
+        &mut self,
+        now: Time,
+        block: Block,
+        must: bool,
+        server: Server<'_>,
+    ) -> bool {
         let free = (self.is_complete() && !self.was_choosing) || self.sent.rate() >= self.tuning.fast;
         // Those that take nothing of what they are sent are granted blocks, too, but do not count at the uplink.
-        let others = server.waiting > usize::from(server.counted) && self.granted > 0;
+        let by_other_name = self.other_name_at.is_some_and(|at| now < at + self.tuning.idle);
+        let others = server.waiting > usize::from(server.counted) && (self.granted > 0 || by_other_name);
         let given = free || self.version1.gives(self.layout.len_of(block), others, must);
         self.gone += u64::from(given);
         given

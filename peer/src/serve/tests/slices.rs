@@ -229,7 +229,6 @@ fn sample_with_proof() -> Sample {
 }
 
 #[test]
-#[ignore = "until `announce_slices` tells it"]
 fn each_subscriber_of_the_file_is_told_that_slices_are_given() {
     let sample = sample();
     let server = Server::start(&[&sample]);

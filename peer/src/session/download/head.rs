@@ -27,7 +27,8 @@ impl Session {
         // Then it begins anew: with what is right of an earlier version, or under another name.
         let (as_tar, earlier) =
             (self.download.as_tar.is_some(), self.download.from.is_some() || self.download.update);
-        self.plan.want_first(0..blocks, as_tar || earlier);
+        let slices = self.links.sliced().map_or(1, |layout| layout.slices_a_block());
+        self.plan.want_first(0..blocks.saturating_mul(slices), as_tar || earlier);
         let mut until = at;
         while let Some(block) = layout.block_at(until).filter(|block| shared.have().has(*block))
             && until < at + STEP_LEN

@@ -1,10 +1,10 @@
 //! What a download does when something is wrong with its file or its disk, and at its end.
 
-use super::{EVENTS, Session};
+use super::{EVENTS, Session, planned};
 use crate::check::check;
 use crate::folder::HostileArchive;
 use crate::ground::disk::is_full;
-use crate::link::{FileContext, LinkEvent, PrefixHash};
+use crate::link::{FileContext, LinkEvent, PrefixHash, Sliced};
 use crate::metafile::MetafileOnDisk;
 use crate::session::conclude::{Concluded, Conclusion, remember, sync_folder};
 use crate::session::download_error::DownloadError;
@@ -58,7 +58,8 @@ impl Session {
         let believed = self.resumed_bytes + self.plan.totals().bytes - self.lost_bytes;
         let lost = believed.saturating_sub(there);
         self.lost_bytes += lost;
-        self.plan.restart(&have);
+        let (_, planned) = planned(&layout, self.links.sliced(), have.clone());
+        self.plan.restart(&planned);
         self.read_again = Some(aftermath).filter(|after| after.read_all && have.is_complete() && lost == 0);
         if aftermath.hash_again || lost > 0 {
             // It may have been computed of other bytes than those that are there now.
@@ -186,6 +187,8 @@ pub(super) fn links(
     let file = FileContext {
         shared: Arc::clone(shared),
         metafile: Arc::clone(metafile),
+        // Only peers that know the extension give slices.
+        slices: Sliced::of(shared).filter(|_| engine.extension),
         prefix: Arc::clone(prefix),
         events: send,
     };
