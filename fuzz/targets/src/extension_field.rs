@@ -31,10 +31,14 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The shapes of other targets; one whose map takes 2⁵⁴ bytes; one whose map ends within a byte.
+/// The shapes of other targets; one whose map takes 2⁵⁴ bytes; one whose map ends within a byte. Then the slices of files:
+/// 10 in three blocks of four, four and two, and as many as there may be.
 fn shapes() -> impl Iterator<Item = Layout> {
-    let more = [(1 << 57, 1), (1000, 10)];
-    layouts::all().chain(more.into_iter().filter_map(|(length, size)| Layout::new(length, size).ok()))
+    let layout = |(length, size)| Layout::new(length, size).ok();
+    let more = [(1 << 57, 1), (1000, 10)].into_iter().filter_map(layout);
+    let divided = [((2 << 18) + 70_000, 256 << 10), (200 << 30, 1 << 20)];
+    let slices = divided.into_iter().filter_map(layout).filter_map(|layout| layout.sliced());
+    layouts::all().chain(more).chain(slices)
 }
 
 /// The rule: the bytes of each known item, its type and length included; `None` if anything is wrong.
@@ -48,7 +52,7 @@ pub(crate) fn items(layout: &Layout, mut field: &[u8]) -> Option<Vec<Vec<u8>>> {
         if count > 16 || !is_right(layout, kind, value) {
             return None;
         }
-        if matches!(kind, 1..=12 | 17) {
+        if (1..=12).contains(&kind) || kind == 17 {
             known.push(item.to_vec());
         }
         field = field.get(end..)?;
@@ -60,7 +64,6 @@ fn is_right(layout: &Layout, kind: u64, value: &[u8]) -> bool {
     let blocks = u128::from(layout.blocks());
     match kind {
         1 | 2 | 7 | 12 => value.is_empty(),
-        17 => value.len() == 32,
         3 => {
             let (Some(first), Some(bits)) = (number(value, 0, 8).map(u128::from), value.get(8..)) else {
                 return false;
@@ -74,6 +77,7 @@ fn is_right(layout: &Layout, kind: u64, value: &[u8]) -> bool {
         6 | 9 => value.len().is_multiple_of(6),
         10 | 11 => value.len().is_multiple_of(18),
         8 => value.len() == 2,
+        17 => value.len() == 32,
         _ => true,
     }
 }
@@ -116,8 +120,9 @@ fn check_run(layout: &Layout, run: Run) {
 /// Every item, alone and with others, and fields that are wrong.
 #[must_use]
 pub fn seeds() -> Vec<Seed> {
-    // The shape of 100 blocks is the last of seven.
+    // The shape of 100 blocks is the seventh; then come those of slices.
     let field = |items: &[&[u8]]| join(&[&[6], &items.concat()]);
+    let of_slices = |items: &[&[u8]]| join(&[&[7], &items.concat()]);
     let item = |kind: u8, value: &[u8]| {
         join(&[&[kind], &u16::try_from(value.len()).unwrap_or(0).to_be_bytes(), value])
     };
@@ -145,9 +150,13 @@ pub fn seeds() -> Vec<Seed> {
         ("wide-peers-cut", field(&[&item(11, &[0; 17])])),
         ("load-and-goodbye", field(&[&item(8, &[1, 2]), &goodbye])),
         ("load-too-long", field(&[&item(8, &[0, 1, 2])])),
-        ("slices-and-a-state", field(&[&item(12, &[]), &item(17, &[9; 32])])),
-        ("slices-too-long", field(&[&item(12, &[0])])),
-        ("state-cut", field(&[&item(17, &[9; 31])])),
+        ("slices", field(&[&item(12, &[]), &everything])),
+        ("slices-with-a-value", field(&[&item(12, &[1])])),
+        ("slices-of-a-map-and-a-run", of_slices(&[&map(0, &[0xf0, 0xc0]), &item(4, &run(3, 7))])),
+        ("slices-past-the-end", of_slices(&[&item(4, &run(8, 3))])),
+        ("slices-in-great-number", join(&[&[8], &item(5, &run(1_638_399, 1)), &item(4, &run(0, 1_638_400))])),
+        ("state", of_slices(&[&item(17, &[0xa5; 32]), &item(4, &run(4, 1))])),
+        ("state-cut", of_slices(&[&item(17, &[0xa5; 31])])),
         ("unknown-items", field(&[&item(0, b"?"), &item(99, b"later"), &goodbye])),
         ("sixteen-items", field(&[goodbye.repeat(16).as_slice()])),
         ("seventeen-items", field(&[goodbye.repeat(17).as_slice()])),
@@ -167,8 +176,9 @@ mod tests {
         let blocks: Vec<u64> = shapes().map(|layout| layout.blocks()).collect();
         assert_eq!(
             (blocks.len(), blocks.first(), blocks.get(5), blocks.get(6)),
-            (7, Some(&0), Some(&(1 << 57)), Some(&100))
+            (9, Some(&0), Some(&(1 << 57)), Some(&100))
         );
+        assert_eq!(blocks.get(7..), Some(&[10, 1_638_400][..]));
     }
 
     #[test]
@@ -189,7 +199,8 @@ mod tests {
             "peers-cut",
             "wide-peers-cut",
             "load-too-long",
-            "slices-too-long",
+            "slices-with-a-value",
+            "slices-past-the-end",
             "state-cut",
             "seventeen-items",
             "an-item-that-is-cut",

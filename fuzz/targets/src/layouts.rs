@@ -12,6 +12,9 @@ pub(crate) fn all() -> impl Iterator<Item = Layout> {
 
 /// Compares block `number` of `layout` with the protocol's rule, in numbers that cannot overflow.
 pub(crate) fn check_block(layout: &Layout, number: u64) -> Option<Block> {
+    if layout.slices_a_block() > 1 {
+        return check_slice(layout, number);
+    }
     let (length, size) = (u128::from(layout.length()), u128::from(layout.block_size()));
     let start = u128::from(number) * size;
     let block = layout.block(number);
@@ -22,6 +25,25 @@ pub(crate) fn check_block(layout: &Layout, number: u64) -> Option<Block> {
         assert_eq!(u128::from(range.end), (start + size).min(length), "block {number} of {layout:?}");
     }
     block
+}
+
+/// The same of a slice: the slices of a block are numbered from its end.
+fn check_slice(layout: &Layout, number: u64) -> Option<Block> {
+    let (length, size) = (u128::from(layout.length()), u128::from(layout.block_size()));
+    let slices = u128::from(layout.slices_a_block());
+    let in_front = u128::from(number) / slices * slices;
+    let whole_end = ((in_front + slices) * size).min(length);
+    let slice = layout.block(number);
+    assert_eq!(slice.is_some(), u128::from(number) * size < length, "slice {number} of {layout:?}");
+    if let Some(slice) = slice {
+        // From the end of its block: first what is left behind its full slices.
+        let full = whole_end.div_ceil(size) - 1;
+        let start = (full - (u128::from(number) - in_front)) * size;
+        let range = layout.range(slice);
+        assert_eq!(u128::from(range.start), start, "slice {number} of {layout:?}");
+        assert_eq!(u128::from(range.end), (start + size).min(whole_end), "slice {number} of {layout:?}");
+    }
+    slice
 }
 
 #[cfg(test)]
