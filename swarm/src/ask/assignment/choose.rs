@@ -87,7 +87,7 @@ impl Chooser {
         if let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut())
             && !matches!(told.has, Has::Choosing)
         {
-            told.exhausted = picked.is_none() && !lacks_anything;
+            told.exhausted = picked.is_none() && !lacks_anything && told.slices_at(now).is_none();
         }
         picked
     }
@@ -176,7 +176,7 @@ fn leechers_suffice(known: &Known, seeder: LinkId) -> bool {
 }
 
 /// Whether the link's peer chooses, and is asked for nothing but what it offers.
-fn waits_for_offers(known: &Known, now: Time, link: LinkId) -> bool {
+pub(super) fn waits_for_offers(known: &Known, now: Time, link: LinkId) -> bool {
     let Some(state) = known.links.get(link) else { return false };
     let chooses = state.told.as_ref().is_some_and(|told| matches!(told.has, Has::Choosing));
     chooses && (!state.requests.is_empty() || !is_starving(known, now))
