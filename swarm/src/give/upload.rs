@@ -216,11 +216,13 @@ impl Upload {
         let (tuning, Some(subscriber)) = (&self.tuning, self.subscribers.get_mut(&id)) else { return true };
         let others = server.waiting.saturating_sub(usize::from(server.counted));
         let most = admission::most(tuning, self.have, self.layout.block_size());
-        let full = others as u64 >= most && self.sent.rate() < tuning.fast;
+        let scarce = self.sent.rate() < tuning.fast;
+        let full = others as u64 >= most && scarce;
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
         let whole = self.layout.block_of(block);
-        let crowded = self.layout.slices_a_block() > 1
+        let crowded = scarce
+            && self.layout.slices_a_block() > 1
             && !self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse);
         let refused = subscriber.admission.refuses(tuning, now, full, self.gone) || crowded;
         if refused && !is_offered(block) {
