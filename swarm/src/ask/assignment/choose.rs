@@ -179,12 +179,15 @@ fn leechers_suffice(known: &Known, seeder: LinkId) -> bool {
 pub(super) fn waits_for_offers(known: &Known, now: Time, link: LinkId) -> bool {
     let Some(state) = known.links.get(link) else { return false };
     let chooses = state.told.as_ref().is_some_and(|told| matches!(told.has, Has::Choosing));
-    chooses && (!state.requests.is_empty() || !is_starving(known, now))
+    let layout = known.blocks.layout();
+    let given = if state.gives_slices() { *layout } else { layout.whole() };
+    chooses && (!state.requests.is_empty() || !is_starving(known, now, given.block_size()))
 }
 
-/// Whether a seeder that chooses must be asked for something that it does not offer.
-fn is_starving(known: &Known, now: Time) -> bool {
-    let (length, tuning) = (known.blocks.layout().block_size(), known.tuning);
+/// Whether a seeder that chooses, and gives blocks or slices of `length` bytes, must be asked for something that it does
+/// not offer.
+fn is_starving(known: &Known, now: Time, length: u64) -> bool {
+    let tuning = known.tuning;
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / known.flow.received.rate());
     let longest = tuning.max_stall * 2;

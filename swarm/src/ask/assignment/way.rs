@@ -173,6 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_peer_lacked_and_offers_then_is_asked_for_at_once() {
+        let (mut plan, links) = plan(1);
+        link(&mut plan, START, links[0], &[]);
+        let offer = Item::Offer([Run { first: slice(0), count: 4 }].into());
+        plan.handle_news(START, links[0], &[Item::Choosing, offer], true);
+        let asked = asked(&mut plan, START);
+        assert!(asked.starts_with(&[(links[0], 0, true)]), "{asked:?}");
+    }
+
+    #[test]
     fn a_link_that_waits_for_the_slice_behind_its_own_is_asked_when_another_has_brought_that() {
         let (mut plan, links) = plan(2);
         link(&mut plan, START, links[0], &[have(0..1)]);

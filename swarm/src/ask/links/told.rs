@@ -192,7 +192,7 @@ impl Told {
 }
 
 /// Offered blocks that are remembered for one link.
-const MAX_OFFERED: usize = 4096;
+pub(in crate::ask) const MAX_OFFERED: usize = 4096;
 
 #[cfg(test)]
 mod tests {
