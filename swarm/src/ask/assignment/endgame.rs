@@ -80,7 +80,10 @@ impl Endgame {
         if !state.is_connected() || state.is_probed() || paused || state.is_snubbed() {
             return None;
         }
-        let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
+        let layout = *known.blocks.layout();
+        let has = |block| {
+            state.told.as_ref().is_none_or(|told| told.may_give(block) || told.offers(&layout, block))
+        };
         let blocks = &known.blocks;
         let may_ask = |asked: Asked| {
             let block = asked.block;

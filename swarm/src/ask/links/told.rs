@@ -150,6 +150,12 @@ impl Told {
         }
     }
 
+    /// Whether it offers a slice of the block that `slice` is a part of; never where blocks are not divided.
+    pub(in crate::ask) fn offers(&self, layout: &Layout, slice: Block) -> bool {
+        let whole = layout.block_of(slice);
+        layout.slices_a_block() > 1 && self.offered.iter().any(|other| layout.block_of(*other) == whole)
+    }
+
     /// Whether it has told that it has `block`.
     pub(in crate::ask) fn has_block(&self, block: Block) -> bool {
         matches!(self.has, Has::Choosing) || self.may_give(block)
