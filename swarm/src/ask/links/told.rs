@@ -122,6 +122,10 @@ impl Told {
     /// Whether it is the second refusal in a row: then it has enough to do.
     pub(super) fn refuses_slice(&mut self, now: Time, block: Block) -> bool {
         self.not_now.retain(|(_, until)| *until > now);
+        if !self.gives_slices_of(now, block) {
+            // The slices of one run are refused together.
+            return false;
+        }
         self.not_now.push((block, now + self.tuning.busy_pause));
         core::mem::replace(&mut self.refused, true)
     }
