@@ -53,7 +53,8 @@ struct Skill {
 struct Find {
     holder: LinkId,
     held: Asked,
-    /// What the taker is asked for instead: the same, or the whole block in place of a slice.
+    /// What the taker is asked for instead: the same, the whole block in place of a slice, or the first slice that is not
+    /// verified in place of a whole block.
     asked: Asked,
     /// Its holder is stalled.
     stalled: bool,
@@ -92,12 +93,18 @@ impl Endgame {
             state.told.as_ref().is_none_or(|told| match &told.has {
                 Has::Some(have) if asked.whole => blocks.is_all_in(Some(have), asked.block),
                 Has::Some(_) | Has::Everything => told.may_give(asked.block),
-                Has::Choosing => !waits_for_offers(known, now, taker),
+                Has::Choosing => {
+                    told.offers(blocks.layout(), asked.block) || !waits_for_offers(known, now, taker)
+                }
             })
         };
         let instead = |held: Asked| {
-            // A slice is of no use to a link that gives whole blocks.
-            let asked = if state.gives_slices() { held } else { known.asked(held.block, false) };
+            // A slice is of no use to a link that gives whole blocks. One that gives slices gives them one by one.
+            let asked = match state.gives_slices() {
+                true if held.whole => known.asked(blocks.first_unverified(held.block)?, true),
+                true => held,
+                false => known.asked(held.block, false),
+            };
             let verifiable = asked.whole || blocks.can_be_verified(asked.block, Some(taker));
             let owed = state.requests.owes_unwanted(asked.block);
             (verifiable && has(asked) && peer.may_have(now, asked.block) && !owed).then_some(asked)
@@ -140,9 +147,12 @@ impl Endgame {
             let wait = expected_wait(now, holder, skill.proven, times, is_end);
             let Some(wait) = wait else { continue };
             let stalled = wait == Duration::MAX;
-            // A block that others follow in a queue that moves is sent in any case, and the last is as late. Nor does all
-            // of a block come sooner than a slice of it that moves.
-            if !stalled && (asked != held || holder.requests.wanted().next_back() != Some(held)) {
+            // A block that others follow in a queue that moves is sent in any case, and the last is as late. Slices of the
+            // same block follow it to the taker, one by one. All of a block does not come sooner than a slice that moves.
+            let layout = known.blocks.layout();
+            let mut followers = holder.requests.wanted().rev().take_while(|other| *other != held);
+            let is_last = followers.all(|other| layout.block_of(other.block) == layout.block_of(held.block));
+            if !stalled && (!is_last || (asked.whole && !held.whole)) {
                 continue;
             }
             if last.is_none_or(|(longest, _)| wait > longest) {
@@ -150,7 +160,7 @@ impl Endgame {
             }
         }
         let (wait, find) = last?;
-        let own = skill.pace.time_for(find.asked.length, skill.trips);
+        let own = skill.pace.time_for(find.held.length.max(find.asked.length), skill.trips);
         let margins = if known.has_telling_leechers() { known.tuning.swarm_margins } else { 1 };
         let enough = own.mul_f64(known.tuning.take_factor) + known.tuning.take_margin * margins;
         (wait > enough).then_some(find)

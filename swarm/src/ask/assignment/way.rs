@@ -222,13 +222,32 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_whose_chain_is_not_open_is_passed_over() {
+    fn an_offer_waits_until_the_slice_behind_it_is_there_or_asked_for() {
         let (mut plan, links) = plan(1);
         link(&mut plan, START, links[0], &[Item::Choosing]);
         let offer = |first, count| Item::Offer([Run { first: slice(first), count }].into());
         plan.handle_news(LATER, links[0], &[offer(1, 2)], true);
         assert_eq!(asked(&mut plan, LATER), [], "the slice behind them is not there");
         plan.handle_news(LATER, links[0], &[offer(0, 2)], true);
-        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true), (links[0], 1, true)]);
+        let all = asked(&mut plan, LATER);
+        assert_eq!(all, [(links[0], 0, true), (links[0], 1, true), (links[0], 2, true)]);
+    }
+
+    #[test]
+    fn offers_of_what_is_there_keep_nobody_from_asking_for_news() {
+        let (mut plan, links) = plan(1);
+        let offer = Item::Offer([Run { first: slice(0), count: 3 }].into());
+        link(&mut plan, START, links[0], &[Item::Choosing]);
+        plan.handle_news(LATER, links[0], core::slice::from_ref(&offer), true);
+        assert_eq!(asked(&mut plan, LATER).len(), 3);
+        let verified = [0, 1, 2].map(|number| Outcome::Verified(slice(number)));
+        plan.handle_received(LATER, links[0], 192 << 10, &verified);
+        let later = LATER * 2;
+        asked(&mut plan, later);
+        plan.handle_news(later, links[0], &[offer], true);
+        plan.handle_received(later, links[0], 20, &[Outcome::Told]);
+        let now = later + Tuning::DEFAULT.pause;
+        let mut actions = core::iter::from_fn(|| plan.poll_action(now));
+        assert!(actions.any(|action| action == Action::Poll { link: links[0], sliced: true }));
     }
 }
