@@ -222,15 +222,27 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_waits_until_the_slice_behind_it_is_there_or_asked_for() {
+    fn an_offer_whose_chain_is_not_open_is_passed_over() {
         let (mut plan, links) = plan(1);
         link(&mut plan, START, links[0], &[Item::Choosing]);
         let offer = |first, count| Item::Offer([Run { first: slice(first), count }].into());
         plan.handle_news(LATER, links[0], &[offer(1, 2)], true);
-        assert_eq!(asked(&mut plan, LATER), [], "the slice behind them is not there");
+        assert_eq!(asked(&mut plan, LATER), [], "the slice behind them is asked of nobody");
         plan.handle_news(LATER, links[0], &[offer(0, 2)], true);
-        let all = asked(&mut plan, LATER);
-        assert_eq!(all, [(links[0], 0, true), (links[0], 1, true), (links[0], 2, true)]);
+        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true), (links[0], 1, true)]);
+    }
+
+    #[test]
+    fn an_offer_waits_while_the_slice_behind_it_is_on_its_way() {
+        let (mut plan, links) = plan(2);
+        link(&mut plan, START, links[0], &[have(0..1)]);
+        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true)]);
+        link(&mut plan, LATER, links[1], &[Item::Choosing]);
+        let offer = Item::Offer([Run { first: slice(0), count: 3 }].into());
+        plan.handle_news(LATER, links[1], &[offer], true);
+        assert_eq!(asked(&mut plan, LATER), []);
+        plan.handle_received(LATER, links[0], 64 << 10, &[Outcome::Verified(slice(0))]);
+        assert_eq!(asked(&mut plan, LATER), [(links[1], 1, true), (links[1], 2, true)]);
     }
 
     #[test]
