@@ -66,7 +66,8 @@ impl MayAsk<'_> {
             Way::Untouched => blocks.is_untouched(block) && blocks.is_all_in(have, block),
             Way::Rest => blocks.is_at_rest(block) && blocks.is_all_in(have, block),
         };
-        fits && self.peer.may_have(self.now, name) && !self.link.requests.owes_unwanted(name)
+        let noted = blocks.noted_as(block, self.way != Way::Each);
+        fits && self.peer.may_have(self.now, noted) && !self.link.requests.owes_unwanted(name)
     }
 }
 
@@ -261,5 +262,41 @@ mod tests {
         let now = later + Tuning::DEFAULT.pause;
         let mut actions = core::iter::from_fn(|| plan.poll_action(now));
         assert!(actions.any(|action| action == Action::Poll { link: links[0], sliced: true }));
+    }
+
+    #[test]
+    fn a_block_that_came_wrong_is_asked_of_its_only_giver_again_though_others_have_slices_of_it() {
+        let (mut plan, links) = plan(2);
+        link(&mut plan, START, links[0], &[have(0..1)]);
+        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true)]);
+        plan.handle_received(LATER, links[0], 64 << 10, &[Outcome::Verified(slice(0))]);
+        plan.handle_connected(LATER, links[1]);
+        let (mut now, mut wrong) = (LATER, 0);
+        while !plan.is_complete() {
+            assert!(now < LATER + Duration::from_secs(60), "{wrong} times wrong, and never asked for again");
+            let mut answers = Vec::new();
+            while let Some(action) = plan.poll_action(now) {
+                match action {
+                    Action::Connect { link, .. } => plan.handle_connected(now, link),
+                    Action::Request { link, blocks, sliced: false } => answers.push((link, blocks)),
+                    Action::Request { .. } => panic!("a slice that nobody has is asked for"),
+                    Action::Poll { .. }
+                    | Action::Probe { .. }
+                    | Action::Revoke { .. }
+                    | Action::Close { .. } => {}
+                }
+            }
+            for (link, block) in answers
+                .into_iter()
+                .flat_map(|(link, blocks)| blocks.into_iter().map(move |block| (link, block)))
+            {
+                let flips = block.number() == 0 && wrong == 0;
+                wrong += u32::from(flips);
+                let outcome = if flips { Outcome::Corrupt(block) } else { Outcome::VerifiedWhole(block) };
+                plan.handle_received(now, link, 256 << 10, &[outcome]);
+            }
+            now = plan.next_wakeup(now).unwrap_or(now).max(now + Duration::from_millis(10));
+        }
+        assert_eq!(wrong, 1);
     }
 }
