@@ -195,14 +195,21 @@ fn is_starving(known: &Known, now: Time) -> bool {
 /// The next missing block of those that the link's peer offers: asked for at once, since it was
 /// chosen for us.
 fn next_offered(known: &mut Known, now: Time, id: LinkId) -> Option<Asked> {
-    while let Some(block) = known.links.get_mut(id)?.told.as_mut()?.offered.pop_front() {
+    while let Some(block) = known.links.get(id)?.told.as_ref()?.offered.front().copied() {
         let link = known.links.get(id)?;
         let peer = known.peers.get(link.peer);
+        if known.blocks.are_sliced() && !room::on_link(known.tuning, now, link, peer, true) {
+            // An offer of slices is long: they wait here, where they keep nothing else from being asked for.
+            return None;
+        }
         let sliced = known.blocks.are_sliced() && !link.gives_slices();
         let way = if sliced { Way::Untouched } else { Way::Each };
         let may_ask = MayAsk { way, now, id, link, peer }.allows(&known.blocks, None, block);
-        if may_ask && known.blocks.is_missing(block) && link.requests.len() < MAX_PIPELINE {
-            return Some(way.asked(known, block));
+        let fits = may_ask && known.blocks.is_missing(block) && link.requests.len() < MAX_PIPELINE;
+        let asked = fits.then(|| way.asked(known, block));
+        known.links.get_mut(id)?.told.as_mut()?.offered.pop_front();
+        if asked.is_some() {
+            return asked;
         }
     }
     None
