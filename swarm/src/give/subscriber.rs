@@ -4,6 +4,7 @@ use super::admission::Admission;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::news_queue::Position;
+use super::streams::Chain;
 use crate::Time;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
 use alloc::vec;
@@ -35,6 +36,7 @@ pub(super) struct Subscriber {
     /// Blocks that it is given and that are not out yet.
     pub(super) granted: u32,
     pub(super) admission: Admission,
+    pub(super) chain: Chain,
     /// It knows all that there is.
     pub(super) idle: bool,
     /// Its position in the queue of those that wait to be told.
@@ -69,6 +71,7 @@ impl Subscriber {
             asked: false,
             granted: 0,
             admission: Admission::default(),
+            chain: Chain::default(),
             idle: false,
             place: None,
             ticket: false,

@@ -220,15 +220,19 @@ impl Upload {
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
         let whole = self.layout.block_of(block);
-        let crowded = self.layout.slices_a_block() > 1
-            && !self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse);
-        let refused = subscriber.admission.refuses(tuning, now, full, self.gone) || crowded;
+        let is_slice = self.layout.slices_a_block() > 1;
+        let crowded = is_slice && !self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse);
+        let cut = is_slice && subscriber.chain.is_cut_before(now, &self.layout, block);
+        let refused = subscriber.admission.refuses(tuning, now, full, self.gone) || crowded || cut;
         if refused && !is_offered(block) {
+            subscriber.chain.refused(now, block);
             return false;
         }
         let Some(offers) = &mut self.offers else { return true };
         let later = first && offers.is_choosing(now) && offers.is_premature(id, block);
-        if !later {
+        if later {
+            subscriber.chain.refused(now, block);
+        } else {
             offers.asked(id, block);
         }
         self.look(now);

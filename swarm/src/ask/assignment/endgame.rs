@@ -80,15 +80,18 @@ impl Endgame {
         if !state.is_connected() || state.is_probed() || paused || state.is_snubbed() {
             return None;
         }
-        let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
         let blocks = &known.blocks;
+        let has = |asked: Asked| {
+            let all = |have| !asked.whole || blocks.is_all_in(have, asked.block);
+            state.told.as_ref().is_none_or(|told| told.may_give(asked.block) && all(told.part()))
+        };
         let may_ask = |asked: Asked| {
             let block = asked.block;
             // A slice is of no use to a link that gives whole blocks.
             let fits = !blocks.are_sliced() || asked.whole || state.gives_slices();
             let verifiable = asked.whole || blocks.can_be_verified(block, Some(taker));
             let owed = state.requests.owes_unwanted(block);
-            fits && verifiable && has(block) && peer.may_have(now, block) && !owed
+            fits && verifiable && has(asked) && peer.may_have(now, block) && !owed
         };
         let pace = state.pipeline.pace();
         let skill = Skill { proven: pace.rate > 0.0, pace, trips: 1 };

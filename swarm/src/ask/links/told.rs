@@ -119,9 +119,13 @@ impl Told {
     }
 
     /// The peer refused a slice of `block`, which it has: it gives slices of this block to enough others, who pass them on.
-    /// Whether it is the second refusal in a row: then it has enough to do.
+    /// Whether it is the second refusal in a row: then it has enough to do. What was requested of the same block before
+    /// the first refusal came is refused with it.
     pub(super) fn refuses_slice(&mut self, now: Time, block: Block) -> bool {
         self.not_now.retain(|(_, until)| *until > now);
+        if !self.gives_slices_of(now, block) {
+            return false;
+        }
         self.not_now.push((block, now + self.tuning.busy_pause));
         core::mem::replace(&mut self.refused, true)
     }
@@ -181,6 +185,13 @@ impl Told {
     pub(in crate::ask) fn offers_run(&mut self, layout: &Layout, run: Run, counted: u32) -> bool {
         self.tellings += u64::from(run.count);
         self.offers_seen = self.offers_seen.wrapping_add(counted);
+        // What it refused a moment ago it may offer now.
+        let first = run.first.number();
+        let offered = first..first.saturating_add(run.count.into());
+        self.not_now.retain(|(block, _)| {
+            let slices = layout.slices_of(*block);
+            slices.end <= offered.start || offered.end <= slices.start
+        });
         self.useful = true;
         self.offered.extend(run.blocks(layout).take(MAX_OFFERED.saturating_sub(self.offered.len())));
         self.tellings <= layout.blocks() * MAX_TELLINGS + TELLINGS_GRACE
@@ -210,6 +221,22 @@ mod tests {
             now = told.poll_at.max(now);
         }
         count
+    }
+
+    #[test]
+    fn slices_that_were_requested_together_are_refused_once() {
+        let layout = Layout::new(10 << 20, 1 << 20).unwrap().sliced().unwrap();
+        let (mut told, now) = (Told::new(&Tuning::DEFAULT, &layout), Time::from_secs(1));
+        let [first, second] = [0, 1].map(|number| layout.whole().block(number).unwrap());
+        assert!(!told.refuses_slice(now, first) && !told.refuses_slice(now, first));
+        assert!(!told.gives_slices_of(now, first) && told.gives_slices_of(now, second));
+        assert!(told.refuses_slice(now, second), "it has enough to do");
+        let run = Run { first: layout.first_slice(second), count: 16 };
+        assert!(told.offers_run(&layout, run, 16));
+        assert!(told.gives_slices_of(now, second) && !told.gives_slices_of(now, first));
+        let later = now + Tuning::DEFAULT.busy_pause;
+        told.gave();
+        assert!(told.gives_slices_of(later, first) && !told.refuses_slice(later, first));
     }
 
     #[test]
