@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 /// Time after a refusal in which a request for the slice that is verified next is taken for one that left before its sender
 /// knew of the refusal. The refusal may have to wait for other answers at a full downlink. Requesters that know of it do
 /// not ask for half of this time.
-pub const CROSSING_TIME: Duration = Duration::from_millis(300);
+const CROSSING_TIME: Duration = Duration::from_millis(300);
 
 /// The slice that one subscriber was refused last. What it has requested behind that slice it could not verify, so that
 /// is refused, too.
