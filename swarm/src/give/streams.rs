@@ -7,32 +7,9 @@
 use super::subscriber_id::SubscriberId;
 use crate::Time;
 use alloc::vec::Vec;
-use cascade_format::{Block, Layout};
+use cascade_format::Block;
 use core::time::Duration;
 use hashbrown::HashMap;
-
-/// Time after a refusal in which a request for the slice that is verified next is taken for one that left before its sender
-/// knew of the refusal. The refusal may have to wait for other answers at a full downlink. Requesters that know of it do
-/// not ask for half of this time.
-const CROSSING_TIME: Duration = Duration::from_millis(300);
-
-/// The slice that one subscriber was refused last. What it has requested behind that slice it could not verify, so that
-/// is refused, too.
-#[derive(Debug, Default)]
-pub(super) struct Chain(Option<(Block, Time)>);
-
-impl Chain {
-    /// Whether the subscriber was just refused the slice that must be verified before `slice`.
-    pub(super) fn is_cut_before(&self, now: Time, layout: &Layout, slice: Block) -> bool {
-        let before = layout.verified_before(slice);
-        before.is_some() && self.0.is_some_and(|(last, at)| before == Some(last) && now < at + CROSSING_TIME)
-    }
-
-    /// The subscriber is refused `slice`.
-    pub(super) fn refused(&mut self, now: Time, slice: Block) {
-        self.0 = Some((slice, now));
-    }
-}
 
 /// The clients to which slices are being given.
 #[derive(Debug, Default)]
@@ -76,22 +53,6 @@ impl Streams {
 mod tests {
     use super::*;
     use cascade_format::Layout;
-
-    #[test]
-    fn what_was_requested_behind_a_refused_slice_is_refused_for_a_moment() {
-        let layout = Layout::new(1 << 20, 256 << 10).unwrap().sliced().unwrap();
-        let slice = |number| layout.block(number).unwrap();
-        let (mut chain, ms) = (Chain::default(), Duration::from_millis);
-        assert!(!chain.is_cut_before(Time::ZERO, &layout, slice(1)));
-        chain.refused(Time::ZERO, slice(1));
-        assert!(chain.is_cut_before(ms(299), &layout, slice(2)));
-        chain.refused(ms(299), slice(2));
-        assert!(chain.is_cut_before(ms(400), &layout, slice(3)));
-        assert!(!chain.is_cut_before(ms(400), &layout, slice(2)), "it may have come from another peer");
-        assert!(!chain.is_cut_before(ms(599), &layout, slice(3)), "it is requested anew");
-        chain.refused(ms(600), slice(3));
-        assert!(!chain.is_cut_before(ms(600), &layout, slice(4)), "it begins another block");
-    }
 
     #[test]
     fn a_block_has_room_again_when_a_client_has_its_slice_or_takes_none() {

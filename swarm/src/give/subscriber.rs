@@ -4,7 +4,6 @@ use super::admission::Admission;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::news_queue::Position;
-use super::streams::Chain;
 use crate::Time;
 use crate::limits::{MAP_PART_LEN, MAX_HAVE_RUNS, MAX_PEERS_A_FIELD, MAX_PEERS_TOLD};
 use alloc::vec;
@@ -35,8 +34,9 @@ pub(super) struct Subscriber {
     pub(super) asked: bool,
     /// Blocks that it is given and that are not out yet.
     pub(super) granted: u32,
+    /// The slice that it asked for last, if it was refused. Those behind it in the chain are of no use to it.
+    pub(super) refused: Option<Block>,
     pub(super) admission: Admission,
-    pub(super) chain: Chain,
     /// It knows all that there is.
     pub(super) idle: bool,
     /// Its position in the queue of those that wait to be told.
@@ -70,8 +70,8 @@ impl Subscriber {
             invited: false,
             asked: false,
             granted: 0,
+            refused: None,
             admission: Admission::default(),
-            chain: Chain::default(),
             idle: false,
             place: None,
             ticket: false,

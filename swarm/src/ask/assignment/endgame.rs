@@ -80,18 +80,18 @@ impl Endgame {
         if !state.is_connected() || state.is_probed() || paused || state.is_snubbed() {
             return None;
         }
-        let blocks = &known.blocks;
-        let has = |asked: Asked| {
-            let all = |have| !asked.whole || blocks.is_all_in(have, asked.block);
-            state.told.as_ref().is_none_or(|told| told.may_give(asked.block) && all(told.part()))
+        let layout = *known.blocks.layout();
+        let has = |block| {
+            state.told.as_ref().is_none_or(|told| told.may_give(block) || told.offers(&layout, block))
         };
+        let blocks = &known.blocks;
         let may_ask = |asked: Asked| {
             let block = asked.block;
             // A slice is of no use to a link that gives whole blocks.
             let fits = !blocks.are_sliced() || asked.whole || state.gives_slices();
             let verifiable = asked.whole || blocks.can_be_verified(block, Some(taker));
             let owed = state.requests.owes_unwanted(block);
-            fits && verifiable && has(asked) && peer.may_have(now, block) && !owed
+            fits && verifiable && has(block) && peer.may_have(now, block) && !owed
         };
         let pace = state.pipeline.pace();
         let skill = Skill { proven: pace.rate > 0.0, pace, trips: 1 };
@@ -130,8 +130,13 @@ impl Endgame {
             let times = self.times.get(&asked.block).copied().unwrap_or(0);
             let wait = expected_wait(now, holder, skill.proven, times, is_end);
             let Some(wait) = wait else { continue };
-            // A block that others follow in a queue that moves is sent in any case, and the last is as late.
-            if wait != Duration::MAX && holder.requests.wanted().next_back() != Some(asked) {
+            // A block that others follow in a queue that moves is sent in any case, and the last is as late. Slices of the
+            // same block follow it to the taker, one by one.
+            let layout = known.blocks.layout();
+            let mut followers = holder.requests.wanted().rev().take_while(|other| *other != asked);
+            let is_last =
+                followers.all(|other| layout.block_of(other.block) == layout.block_of(asked.block));
+            if wait != Duration::MAX && !is_last {
                 continue;
             }
             if last.is_none_or(|(longest, ..)| wait > longest) {

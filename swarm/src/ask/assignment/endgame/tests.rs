@@ -1,10 +1,8 @@
 use super::*;
 use crate::ask::{Config, Ended, Order, Outcome, Plan, Source, Tuning};
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 use cascade_format::PeerAddr;
-use cascade_format::extension::{Item, Run};
 use cascade_format::peer_wire::Status;
 use cascade_format::{Have, Layout};
 use core::net::IpAddr;
@@ -156,12 +154,11 @@ fn after_a_restart_a_peer_is_asked_again_when_its_refusals_are_believed_no_more(
     }
 }
 
-/// Of two large blocks one is under way on a slow link, of which `arrived` bytes have come: whether it is taken for the fast
-/// link. With `slices` both are divided, and the peer of the fast link has this number of slices of each.
-fn is_taken(arrived: u64, slices: Option<u32>) -> bool {
+/// Of two large blocks the second is under way on a slow link, of which `arrived` bytes have come: whether it is taken
+/// for the fast link.
+fn is_taken(arrived: u64) -> bool {
     const BLOCK: u64 = 1 << 20;
     let layout = Layout::new(2 * BLOCK, BLOCK).unwrap();
-    let layout = slices.map_or(layout, |_| layout.sliced().unwrap());
     let config = Config { order: Order::Sequential, max_links: 8, tuning: &Tuning::DEFAULT };
     let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
     plan.handle_peers(Time::ZERO, Source::Tracker(0), &[addr(1), addr(2)]);
@@ -173,14 +170,7 @@ fn is_taken(arrived: u64, slices: Option<u32>) -> bool {
     let asked = requests(&actions(&mut plan, now));
     let of = |link| asked.iter().find(|(on, _)| *on == link).unwrap().1;
     now += Duration::from_millis(100);
-    if let Some(count) = slices {
-        let of_block = |number: u64| Run { first: layout.block(number * 16).unwrap(), count };
-        plan.handle_news(now, fast, &[Item::Slices], false);
-        plan.handle_news(now, fast, &[Item::Have(vec![of_block(0), of_block(1)])], true);
-        plan.handle_received(now, fast, BLOCK, &[Outcome::VerifiedWhole(of(fast))]);
-    } else {
-        plan.handle_received(now, fast, BLOCK, &[Outcome::Verified(of(fast))]);
-    }
+    plan.handle_received(now, fast, BLOCK, &[Outcome::Verified(of(fast))]);
     // A quarter of a megabyte a second, in pieces.
     for _ in 0..arrived / (16 << 10) {
         now += Duration::from_millis(64);
@@ -192,14 +182,8 @@ fn is_taken(arrived: u64, slices: Option<u32>) -> bool {
 
 #[test]
 fn a_block_that_has_nearly_arrived_is_left_where_it_is() {
-    assert!(is_taken(128 << 10, None));
-    assert!(!is_taken(1000 << 10, None));
-}
-
-#[test]
-fn a_whole_block_is_not_taken_for_a_peer_that_has_some_of_its_slices() {
-    assert!(is_taken(128 << 10, Some(16)));
-    assert!(!is_taken(128 << 10, Some(15)));
+    assert!(is_taken(128 << 10));
+    assert!(!is_taken(1000 << 10));
 }
 
 #[test]
