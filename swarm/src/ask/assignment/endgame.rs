@@ -134,8 +134,7 @@ impl Endgame {
             // same block follow it to the taker, one by one.
             let layout = known.blocks.layout();
             let mut followers = holder.requests.wanted().rev().take_while(|other| *other != asked);
-            let is_last =
-                followers.all(|other| layout.block_of(other.block) == layout.block_of(asked.block));
+            let is_last = followers.all(|other| layout.block_of(other.block) == layout.block_of(asked.block));
             if wait != Duration::MAX && !is_last {
                 continue;
             }
