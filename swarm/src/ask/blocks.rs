@@ -110,6 +110,16 @@ impl Blocks {
         }
     }
 
+    /// Whether the block is asked of this link.
+    pub(super) fn is_in_flight_on(&self, block: Block, link: LinkId) -> bool {
+        self.in_flight.get(&block).is_some_and(|there| there.link == link)
+    }
+
+    /// The first missing slice of the block that `slice` is a part of.
+    pub(super) fn first_missing_slice(&self, slice: Block) -> Option<Block> {
+        self.layout.block(self.missing.find(self.slices_with(slice), true)?)
+    }
+
     /// Whether nothing is there of the block that `slice` is a part of, and nothing of it is in flight.
     pub(super) fn is_untouched(&self, slice: Block) -> bool {
         self.missing.find(self.slices_with(slice), false).is_none()

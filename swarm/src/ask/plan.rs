@@ -120,6 +120,10 @@ impl Plan {
         known.changed = true;
         match self.assignment.revoked(known, link, block, in_time) {
             Some((Taker::Link(taker), asked, taken)) => {
+                // Of a whole block, a link that gives slices is asked for the first one that is missing.
+                let slices = asked.whole && known.links.get(taker).is_some_and(Link::gives_slices);
+                let slice = if slices { known.blocks.first_missing_slice(asked.block) } else { None };
+                let asked = slice.map_or(asked, |slice| known.asked(slice, true));
                 if taken {
                     self.actions.extend(known.request(now, taker, asked));
                 }

@@ -34,6 +34,8 @@ pub(super) struct Subscriber {
     pub(super) asked: bool,
     /// Blocks that it is given and that are not out yet.
     pub(super) granted: u32,
+    /// The slice that it asked for last, if it was refused. Those behind it in the chain are of no use to it.
+    pub(super) refused: Option<Block>,
     pub(super) admission: Admission,
     /// It knows all that there is.
     pub(super) idle: bool,
@@ -68,6 +70,7 @@ impl Subscriber {
             invited: false,
             asked: false,
             granted: 0,
+            refused: None,
             admission: Admission::default(),
             idle: false,
             place: None,

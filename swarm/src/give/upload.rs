@@ -220,10 +220,13 @@ impl Upload {
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
         let whole = self.layout.block_of(block);
+        let before = subscriber.refused.take();
+        let follows = before.is_some() && before == self.layout.verified_before(block);
         let crowded = self.layout.slices_a_block() > 1
-            && !self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse);
+            && (follows || !self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse));
         let refused = subscriber.admission.refuses(tuning, now, full, self.gone) || crowded;
         if refused && !is_offered(block) {
+            subscriber.refused = Some(block);
             return false;
         }
         let Some(offers) = &mut self.offers else { return true };
@@ -239,7 +242,7 @@ impl Upload {
     /// for before, it does not want.
     pub(super) fn declined(&mut self, now: Time, id: SubscriberId, offers_seen: u32) {
         if let Some(subscriber) = self.subscribers.get_mut(&id) {
-            subscriber.asked = true;
+            (subscriber.asked, subscriber.refused) = (true, None);
         }
         if let Some(offers) = &mut self.offers {
             offers.declined(now, id, offers_seen);

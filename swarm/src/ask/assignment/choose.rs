@@ -13,6 +13,7 @@ use crate::ask::links::told::Has;
 use crate::ask::links::{Asked, Link, LinkId};
 use crate::ask::tuning::Tuning;
 use crate::limits::MAX_PIPELINE;
+use alloc::collections::VecDeque;
 use cascade_format::Block;
 use core::ops::Range;
 use core::time::Duration;
@@ -195,15 +196,44 @@ fn is_starving(known: &Known, now: Time) -> bool {
 /// The next missing block of those that the link's peer offers: asked for at once, since it was
 /// chosen for us.
 fn next_offered(known: &mut Known, now: Time, id: LinkId) -> Option<Asked> {
+    if known.blocks.are_sliced() {
+        return next_offered_slice(known, now, id);
+    }
     while let Some(block) = known.links.get_mut(id)?.told.as_mut()?.offered.pop_front() {
         let link = known.links.get(id)?;
         let peer = known.peers.get(link.peer);
-        let sliced = known.blocks.are_sliced() && !link.gives_slices();
-        let way = if sliced { Way::Untouched } else { Way::Each };
-        let may_ask = MayAsk { way, now, id, link, peer }.allows(&known.blocks, None, block);
+        let may_ask = MayAsk { way: Way::Each, now, id, link, peer }.allows(&known.blocks, None, block);
         if may_ask && known.blocks.is_missing(block) && link.requests.len() < MAX_PIPELINE {
-            return Some(way.asked(known, block));
+            return Some(Way::Each.asked(known, block));
         }
     }
     None
+}
+
+/// The same of slices. An offer of slices is long: it waits here, where it keeps nothing else from being asked for. It
+/// also waits while its block is in flight on another link, whose peer may refuse it.
+fn next_offered_slice(known: &mut Known, now: Time, id: LinkId) -> Option<Asked> {
+    let link = known.links.get(id)?;
+    let peer = known.peers.get(link.peer);
+    if link.told.as_ref()?.offered.is_empty() || !room::on_link(known.tuning, now, link, peer, true) {
+        return None;
+    }
+    let (way, blocks) = (if link.gives_slices() { Way::Each } else { Way::Untouched }, &known.blocks);
+    let may_ask = MayAsk { way, now, id, link, peer };
+    let (mut next, mut held_up) = (None, None);
+    let keeps = |block: &Block| {
+        let whole = blocks.layout().block_of(*block);
+        if next.is_some() || held_up == Some(whole) {
+            return true;
+        }
+        if blocks.is_missing(*block) && may_ask.allows(blocks, None, *block) {
+            next = Some(*block);
+            return false;
+        }
+        held_up = Some(whole);
+        !blocks.is_verified(*block) && !blocks.is_in_flight_on(*block, id)
+    };
+    let offered: VecDeque<Block> = link.told.as_ref()?.offered.iter().copied().filter(keeps).collect();
+    known.links.get_mut(id)?.told.as_mut()?.offered = offered;
+    Some(way.asked(known, next?))
 }

@@ -80,7 +80,10 @@ impl Endgame {
         if !state.is_connected() || state.is_probed() || paused || state.is_snubbed() {
             return None;
         }
-        let has = |block| state.told.as_ref().is_none_or(|told| told.may_give(block));
+        let layout = *known.blocks.layout();
+        let has = |block| {
+            state.told.as_ref().is_none_or(|told| told.may_give(block) || told.offers(&layout, block))
+        };
         let blocks = &known.blocks;
         let may_ask = |asked: Asked| {
             let block = asked.block;
@@ -127,8 +130,13 @@ impl Endgame {
             let times = self.times.get(&asked.block).copied().unwrap_or(0);
             let wait = expected_wait(now, holder, skill.proven, times, is_end);
             let Some(wait) = wait else { continue };
-            // A block that others follow in a queue that moves is sent in any case, and the last is as late.
-            if wait != Duration::MAX && holder.requests.wanted().next_back() != Some(asked) {
+            // A block that others follow in a queue that moves is sent in any case, and the last is as late. Slices of the
+            // same block follow it to the taker, one by one.
+            let layout = known.blocks.layout();
+            let mut followers = holder.requests.wanted().rev().take_while(|other| *other != asked);
+            let is_last =
+                followers.all(|other| layout.block_of(other.block) == layout.block_of(asked.block));
+            if wait != Duration::MAX && !is_last {
                 continue;
             }
             if last.is_none_or(|(longest, ..)| wait > longest) {

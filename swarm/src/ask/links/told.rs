@@ -122,6 +122,10 @@ impl Told {
     /// Whether it is the second refusal in a row: then it has enough to do.
     pub(super) fn refuses_slice(&mut self, now: Time, block: Block) -> bool {
         self.not_now.retain(|(_, until)| *until > now);
+        if !self.gives_slices_of(now, block) {
+            // The slices of one run are refused together.
+            return false;
+        }
         self.not_now.push((block, now + self.tuning.busy_pause));
         core::mem::replace(&mut self.refused, true)
     }
@@ -148,6 +152,12 @@ impl Told {
             Has::Everything => true,
             Has::Choosing => false,
         }
+    }
+
+    /// Whether it offers a slice of the block that `slice` is a part of; never where blocks are not divided.
+    pub(in crate::ask) fn offers(&self, layout: &Layout, slice: Block) -> bool {
+        let whole = layout.block_of(slice);
+        layout.slices_a_block() > 1 && self.offered.iter().any(|other| layout.block_of(*other) == whole)
     }
 
     /// Whether it has told that it has `block`.
