@@ -128,6 +128,8 @@ mod extension_swarm;
 
 /// Slices of large blocks: real peers among themselves, and beside version 1.
 mod slices;
+/// Slices of large blocks: clients that ask for them in strange ways, and what they cost a seeder.
+mod slices_clients;
 /// Slices of large blocks: disks that are full, kills, other programs, folders.
 mod slices_fragile;
 /// Slices of large blocks: peers that lie in them.
