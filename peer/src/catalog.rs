@@ -142,8 +142,8 @@ impl Served {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Whether anybody holds it but the catalog and this number of `owners`: the connections of clients that converse
-    /// about it do.
+    /// Whether a client converses about it or about its slices. The client's connection then holds it, besides the catalog
+    /// and this number of `owners`.
     pub(crate) fn has_clients(self: &Arc<Self>, owners: usize) -> bool {
         /// The catalog, and the file in blocks.
         const SLICES_HELD: usize = 2;
@@ -174,8 +174,8 @@ pub(crate) trait Sleepers: std::fmt::Debug + Send + Sync {
     fn asleep(&self) -> u64;
 }
 
-/// The files of this process by their cascade hash, and by the name of their slices. Read once by a connection for each file that it
-/// asks for, written when a file is added or withdrawn: a lock that is held for one look-up.
+/// The files of this process by their cascade hash, and by the name of their slices. A connection reads it once for each
+/// file that it asks for; it is written when a file is added or withdrawn. The lock is held for one look-up.
 #[derive(Debug, Default)]
 pub struct Catalog {
     files: RwLock<Files>,
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn who_converses_about_slices_is_a_client_of_the_file() {
+    fn a_client_that_asks_for_slices_is_a_client_of_the_file() {
         let (catalog, file) = (Catalog::new(), Served::new(shared(256 << 10)));
         catalog.add(Arc::clone(&file));
         assert!(!file.has_clients(1));

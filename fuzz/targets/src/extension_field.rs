@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// The shapes of other targets; one whose map takes 2⁵⁴ bytes; one whose map ends within a byte. Then the slices of files:
-/// 10 in three blocks of four, four and two, and as many as there may be.
+/// 10 in three blocks of four, four and two, and the largest number that a file may have.
 fn shapes() -> impl Iterator<Item = Layout> {
     let layout = |(length, size)| Layout::new(length, size).ok();
     let more = [(1 << 57, 1), (1000, 10)].into_iter().filter_map(layout);

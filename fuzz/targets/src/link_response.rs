@@ -28,12 +28,12 @@ const MARKED: u8 = 0x80;
 /// Bit of the first byte: a question for news follows each request, if they carry markers.
 const WITH_NEWS: u8 = 0x40;
 
-/// Bit of the first byte: in the place of each block with an odd number, the slice with the number that is larger by 4 is
-/// asked for, if requests carry markers.
+/// Bit of the first byte: instead of each block with an odd number, the slice whose number is larger by 4 is requested, if
+/// requests carry markers.
 const WITH_SLICES: u8 = 0x20;
 
 /// What became of a request: the block, the status, and the block's bytes so far. For a refusal, the
-/// number of bytes of its message that are kept, as zeroes. For a field, what it tells in the place of the status; for the
+/// number of bytes of its message that are kept, as zeroes. For a field, what it tells instead of the status; for the
 /// end of an answer to a question for news, 2.
 type Answer = (u64, Said, Vec<u8>);
 

@@ -39,7 +39,7 @@ pub(super) enum Work {
         length: usize,
         /// What they are.
         segments: Vec<Segment>,
-        /// For each segment, whether it is written; it says nothing of what is no body.
+        /// For each segment, whether it is written; without meaning for those that are not bytes of a block or a slice.
         written: Vec<bool>,
     },
     /// Nothing more comes.

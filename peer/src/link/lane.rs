@@ -25,7 +25,7 @@ pub(super) struct Piece<'a> {
     pub(super) bytes: &'a [u8],
     /// What they are.
     pub(super) segments: Vec<Segment>,
-    /// For each segment, whether it is written; it says nothing of what is no body.
+    /// For each segment, whether it is written; without meaning for segments that are not bytes of a block or a slice.
     pub(super) written: &'a [bool],
     /// How many bytes of the file may be read back to come level with the verified prefix.
     pub(super) max_leap: u64,

@@ -2,8 +2,8 @@
 //!
 //! Responses come in the order of the requests (protocol §3). What a header claims is compared with
 //! what was asked: a block has its block's length, a message a bounded one, and nothing comes unasked.
-//! Where requests carry the extension's marker, a field may stand in front of a body. In front of a slice there is
-//! always one: it has the state that the slice is verified with.
+//! Where requests carry the extension's marker, a body may have a field in front of it. A slice always has one,
+//! with the state by which the slice is verified.
 
 mod ask;
 mod lie;

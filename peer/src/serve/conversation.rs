@@ -22,7 +22,7 @@ pub(super) struct Conversation {
     sides: [Option<Side>; 2],
     /// The client's host.
     ip: IpAddr,
-    /// The same as bounds count hosts.
+    /// The client's host as the bounds on hosts count it: of IPv6 a network.
     host: IpAddr,
     /// The port that the client listens on, as its markers say; 0: none.
     port: u16,
@@ -161,7 +161,7 @@ impl Conversation {
         told.for_each(|side| side.served.upload.set_waiting(0));
     }
 
-    /// Waits until a question for news of what has this `name` may be answered, at `until` at the latest.
+    /// Waits until a question for news under this `name` may be answered, at `until` at the latest.
     pub(super) async fn wait(&self, name: &CascadeHash, until: Instant) {
         let waker = self.named(name).map(|side| side.served.upload.waker(&side.state));
         let woken = async {

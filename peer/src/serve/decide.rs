@@ -229,8 +229,8 @@ impl Connection {
     }
 }
 
-/// An answer that was decided, with the items in front of it: in front of a slice stands the state of its block there,
-/// and if that cannot be found out, the slice is refused. `buffer` is for the bytes of the block.
+/// An answer that was decided, with the items in front of it. To those of a slice the state in front of the slice is added;
+/// if it cannot be found out, the slice is refused. `buffer` is for the bytes of the block.
 fn complete(
     response: Response,
     items: Option<Vec<Item>>,

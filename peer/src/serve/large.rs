@@ -58,8 +58,8 @@ mod linux {
     use crate::serve::socket;
     use cascade_format::peer_wire::ResponseHeader;
 
-    /// Sends as much as the socket takes of `response`, which carries a block or a slice, from its byte `sent` on: with
-    /// one call `most` bytes, and of a long one only what the turn has `left`.
+    /// Sends `response`, which carries a block or a slice, from its byte `sent` on, until the socket takes no more: with one
+    /// call at most `most` bytes, and of a long answer at most the bytes that the turn has `left`.
     ///
     /// # Errors
     /// The connection broke, or the file is shorter than it was.

@@ -11,7 +11,7 @@ use cascade_format::{Block, CascadeHash, Layout};
 pub(super) enum Response {
     /// Status 0 and the block's bytes.
     Block(Block),
-    /// The same with a slice, always behind a head in which the state in front of it stands.
+    /// The same with a slice. The head of such an answer always has the state in front of the slice.
     Slice(Block),
     /// Another status and a message.
     Refusal(Refusal),

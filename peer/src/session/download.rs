@@ -35,7 +35,7 @@ use crate::room::telling::{Role, Told};
 use crate::store::{Place, Prepared, Shared, Taken, part};
 use crate::view::SeenFile;
 use cascade_format::{Have, Layout};
-use cascade_swarm::ask::{Config, GivenUp, LinkId, Outcome, PeerShare, Plan, Source, Tuning};
+use cascade_swarm::ask::{Config, GivenUp, LinkId, Order, Outcome, PeerShare, Plan, Source, Tuning};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,10 +162,8 @@ impl Session {
             engine.catalog.add(Arc::clone(&served));
         }
         let (links, events) = mending::links(&engine, &shared, &metafile, &prefix);
-        let config = Config { order: download.order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
         let head = head(&shared, &place);
-        let (planned, have) = planned(&layout, links.sliced(), have);
-        let mut plan = Plan::new(planned, &have, config, Box::new(|| fastrand::u64(..)));
+        let mut plan = new_plan(planned(&layout, links.sliced(), have), download.order);
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
         let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
         let told = Told::new(Arc::clone(&shared), Role::Receiver);
@@ -462,6 +460,12 @@ fn verified_bytes(layout: &Layout, outcomes: &[Outcome]) -> u64 {
         Outcome::Corrupt(_) | Outcome::Discarded(_) | Outcome::Refused(..) | Outcome::Told => 0,
     });
     verified.sum()
+}
+
+/// The plan of a download that works on `planned`.
+fn new_plan((layout, have): (Layout, Have), order: Order) -> Plan {
+    let config = Config { order, max_links: MAX_LINKS, tuning: &Tuning::DEFAULT };
+    Plan::new(layout, &have, config, Box::new(|| fastrand::u64(..)))
 }
 
 /// What the plan works on: slices if they can be requested, and else blocks; and which of them are there.

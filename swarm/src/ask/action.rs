@@ -24,7 +24,7 @@ pub enum Action {
     Request {
         /// On which link.
         link: LinkId,
-        /// What to ask for. If not `sliced`, each of them stands for the whole block that it is a part of; in a layout
+        /// What to ask for. If not `sliced`, each of them means the whole block that it is a part of; in a layout
         /// of blocks, that is itself.
         blocks: Vec<Block>,
         /// Whether to request slices, by the name of the slices.

@@ -37,7 +37,7 @@ impl Streams {
         self.blocks.entry(block).or_default().push(id);
     }
 
-    /// The slice that the client gets is out, or came to nothing.
+    /// The slice that the client gets is out to its last byte, or will not be sent.
     pub(super) fn end(&mut self, id: SubscriberId) {
         let Some((block, _)) = self.clients.remove(&id) else { return };
         if let Some(clients) = self.blocks.get_mut(&block) {

@@ -11,8 +11,8 @@ tuning! {
         /// while one of them is slow, and make each wait longer for a block that another peer could give.
         max_waiting: u64 = 12,
         /// The same at a peer without blocks: a first block that goes to three at once is with each of them sooner
-        /// than one that goes to eight, and each of them passes it on. For the same reason as many clients get slices of
-        /// one block from one peer at a time.
+        /// than one that goes to eight, and each of them passes it on. For the same reason at most three clients get
+        /// slices of one block from one peer at a time.
         min_waiting: u64 = 3,
         /// Blocks with which a peer lets one more client wait, from `min_waiting` up to `max_waiting`.
         blocks_for_another: u64 = 8,

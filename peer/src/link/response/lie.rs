@@ -26,7 +26,7 @@ pub enum Lie {
     /// A message of a length that no message has.
     #[error("it announced a message of {0} bytes")]
     Message(u64),
-    /// The extension's field is longer than any, or than the body that it stands in.
+    /// The extension's field is longer than any field may be, or than the body that it is a part of.
     #[error("it announced an extension field of {0} bytes")]
     Field(u64),
     /// The extension's field makes no sense.

@@ -191,6 +191,13 @@ impl Told {
     pub(in crate::ask) fn offers_run(&mut self, layout: &Layout, run: Run, counted: u32) -> bool {
         self.tellings += u64::from(run.count);
         self.offers_seen = self.offers_seen.wrapping_add(counted);
+        // What it refused a moment ago it may offer now.
+        let first = run.first.number();
+        let offered = first..first.saturating_add(run.count.into());
+        self.not_now.retain(|(block, _)| {
+            let slices = layout.slices_of(*block);
+            slices.end <= offered.start || offered.end <= slices.start
+        });
         self.useful = true;
         if !self.not_now.is_empty() {
             let offered = |block: Block| run.blocks(layout).any(|slice| layout.block_of(slice) == block);
@@ -224,6 +231,22 @@ mod tests {
             now = told.poll_at.max(now);
         }
         count
+    }
+
+    #[test]
+    fn slices_that_were_requested_together_are_refused_once() {
+        let layout = Layout::new(10 << 20, 1 << 20).unwrap().sliced().unwrap();
+        let (mut told, now) = (Told::new(&Tuning::DEFAULT, &layout), Time::from_secs(1));
+        let [first, second] = [0, 1].map(|number| layout.whole().block(number).unwrap());
+        assert!(!told.refuses_slice(now, first) && !told.refuses_slice(now, first));
+        assert!(!told.gives_slices_of(now, first) && told.gives_slices_of(now, second));
+        assert!(told.refuses_slice(now, second), "it has enough to do");
+        let run = Run { first: layout.first_slice(second), count: 16 };
+        assert!(told.offers_run(&layout, run, 16));
+        assert!(told.gives_slices_of(now, second) && !told.gives_slices_of(now, first));
+        let later = now + Tuning::DEFAULT.busy_pause;
+        told.gave();
+        assert!(told.gives_slices_of(later, first) && !told.refuses_slice(later, first));
     }
 
     #[test]

@@ -68,6 +68,27 @@ fn a_further_request_goes_along_while_there_is_nothing_to_tell() {
 }
 
 #[test]
+fn slices_behind_a_refused_one_are_refused_with_it() {
+    let layout = layout().sliced().unwrap();
+    let mut upload = Upload::new(layout, &Have::none(&layout), Tuning::DEFAULT);
+    let slice = |number| Wanted::Block(layout.block(number).unwrap());
+    let gives = |upload: &mut Upload, now, client: &mut Conversation, number| {
+        matches!(ask(upload, now, client, (slice(number), Some(MARKER), Behind::Nothing)), Decision::Give(_))
+    };
+    let mut clients = [1, 2, 3, 4].map(client);
+    let [first, .., last] = &mut clients;
+    assert!(gives(&mut upload, NOW, first, 0));
+    assert!(gives(&mut upload, NOW, &mut client(2), 0) && gives(&mut upload, NOW, &mut client(3), 0));
+    assert!(!gives(&mut upload, NOW, last, 0), "three get slices of this block");
+    // The first one goes on with another block.
+    assert!(gives(&mut upload, NOW, first, 16));
+    assert!(!gives(&mut upload, NOW, last, 1) && !gives(&mut upload, NOW, last, 2));
+    assert!(gives(&mut upload, NOW, last, 32), "the end of another block");
+    assert!(gives(&mut upload, NOW, last, 0), "it asks again for what it lacks");
+    assert!(gives(&mut upload, NOW + Duration::from_secs(1), last, 3));
+}
+
+#[test]
 fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
     let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
     let (mut plain, mut marked, mut seen) = (client(1), client(2), 0);
