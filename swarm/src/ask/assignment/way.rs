@@ -223,14 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_whose_chain_is_not_open_is_passed_over() {
+    fn an_offer_waits_until_the_slice_behind_it_is_asked_for() {
         let (mut plan, links) = plan(1);
         link(&mut plan, START, links[0], &[Item::Choosing]);
         let offer = |first, count| Item::Offer([Run { first: slice(first), count }].into());
         plan.handle_news(LATER, links[0], &[offer(1, 2)], true);
         assert_eq!(asked(&mut plan, LATER), [], "the slice behind them is asked of nobody");
         plan.handle_news(LATER, links[0], &[offer(0, 2)], true);
-        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true), (links[0], 1, true)]);
+        let all = [0, 1, 2].map(|number| (links[0], number, true));
+        assert_eq!(asked(&mut plan, LATER), all);
     }
 
     #[test]
