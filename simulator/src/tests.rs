@@ -179,3 +179,46 @@ fn the_picture_has_axes_and_names() {
     }
     assert_eq!(picture.matches("<g").count(), picture.matches("</g>").count());
 }
+
+/// The same bytes in 16 blocks of 1 MiB.
+fn large(groups: Vec<(Habit, usize)>, slices: bool) -> Scenario {
+    let block_size = 1 << 20;
+    let network = Network::for_blocks(block_size);
+    Scenario { blocks: 16, block_size, network, slices, ..swarm(groups) }
+}
+
+#[test]
+fn every_habit_is_survived_where_blocks_are_large() {
+    use Habit::{Dead, Liar, Ours, Slow, Staller, Version1, Version1Closing};
+    for habit in [Slow, Version1, Version1Closing, Liar, Staller, Dead] {
+        for slices in [true, false] {
+            for seed in [1, 2] {
+                completed(Scenario { seed, ..large(vec![(Ours, 4), (habit, 2)], slices) });
+            }
+        }
+    }
+    for slices in [true, false] {
+        let groups = [Ours, Version1, Version1Closing, Liar, Staller].map(|habit| (habit, 2));
+        completed(large(groups.into(), slices));
+    }
+}
+
+#[test]
+fn slices_of_large_blocks_spread_sooner_than_the_blocks() {
+    let ratio = |slices, seed| {
+        let swarm = large(vec![(Habit::Ours, 8)], slices);
+        completed(Scenario { seed, blocks: 32, ..swarm }).ratio()
+    };
+    let [with, without] =
+        [true, false].map(|slices| (1..=3).map(|seed| ratio(slices, seed)).sum::<f64>() / 3.0);
+    assert!(with < 1.25 && with < without * 0.93, "{with} instead of {without} times F/u");
+}
+
+#[test]
+fn large_blocks_lose_nothing_when_a_seeder_leaves_in_the_middle_of_them() {
+    for seed in 1..=4 {
+        let scenario = Scenario { seed, seeder_leaves: Some(1.6), ..large(vec![(Habit::Ours, 6)], true) };
+        let outcome = completed(scenario);
+        assert!(outcome.copies < 2.0, "{} copies", outcome.copies);
+    }
+}

@@ -10,7 +10,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct ExtendedClient {
     client: ForeignClient,
-    file: TestFile,
+    /// What is asked for: a file, or its slices.
+    name: [u8; 32],
     marker: Marker,
     /// A question of [`ExtendedClient::news_within`] is not answered yet.
     waits: bool,
@@ -22,7 +23,7 @@ impl ExtendedClient {
     #[track_caller]
     pub fn connect(addr: SocketAddr, file: &TestFile, port: u16) -> Self {
         let client = ForeignClient::connect(addr);
-        Self { client, file: file.clone(), marker: Marker::new(port), waits: false }
+        Self { client, name: file.hash, marker: Marker::new(port), waits: false }
     }
 
     /// Tells from now on how much of the file it has: 1 for nothing, 255 for all.
@@ -32,6 +33,12 @@ impl ExtendedClient {
         self
     }
 
+    /// Asks by this name from now on; what it was offered by the other one is not counted.
+    pub fn ask_by(&mut self, name: [u8; 32]) {
+        self.name = name;
+        self.marker.offers_seen = 0;
+    }
+
     /// Sends requests for these blocks, or for [`NEWS`], with one call.
     ///
     /// # Panics
@@ -39,7 +46,7 @@ impl ExtendedClient {
     #[track_caller]
     pub fn send(&mut self, blocks: &[u64]) {
         let bytes: Vec<u8> =
-            blocks.iter().flat_map(|block| self.marker.request(&self.file.hash, *block)).collect();
+            blocks.iter().flat_map(|block| self.marker.request(&self.name, *block)).collect();
         self.client.send(&bytes).expect("the peer takes requests");
     }
 

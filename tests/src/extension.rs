@@ -90,6 +90,10 @@ pub enum Item {
     Load(u16),
     /// Type 9.
     PlainPeers(Vec<SocketAddrV4>),
+    /// Type 12.
+    Slices,
+    /// Type 17.
+    State([u8; 32]),
     /// Any other.
     Unknown(u8, Vec<u8>),
 }
@@ -122,6 +126,8 @@ impl Item {
             | Self::Goodbye
             | Self::Load(_)
             | Self::PlainPeers(_)
+            | Self::Slices
+            | Self::State(_)
             | Self::Unknown(..) => Vec::new(),
         }
     }
@@ -148,6 +154,8 @@ impl Item {
             Self::Goodbye => (7, Vec::new()),
             Self::Load(clients) => (8, clients.to_be_bytes().to_vec()),
             Self::PlainPeers(told) => (9, peers(told)),
+            Self::Slices => (12, Vec::new()),
+            Self::State(state) => (17, state.to_vec()),
             Self::Unknown(kind, value) => (*kind, value.clone()),
         };
         let length = u16::try_from(value.len()).expect("an item's length has two bytes");
@@ -181,6 +189,8 @@ impl Item {
             7 => Self::Goodbye,
             8 => Self::Load(u16::try_from(number(value)).expect("two bytes")),
             9 => Self::PlainPeers(peers()),
+            12 => Self::Slices,
+            17 => Self::State(value.try_into().expect("32 bytes")),
             other => Self::Unknown(other, value.to_vec()),
         }
     }

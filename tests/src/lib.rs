@@ -42,6 +42,7 @@ mod pace;
 pub mod process;
 pub mod redis;
 pub mod scene;
+pub mod slices;
 pub mod terminal;
 pub mod tracker_client;
 pub mod tree;

@@ -14,13 +14,13 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// A machine of its own: a folder with the shared files, and one with what is remembered.
-struct Home {
+pub(crate) struct Home {
     folder: TempDir,
     state: TempDir,
 }
 
 impl Home {
-    fn with(files: &[&TestFile]) -> Self {
+    pub(crate) fn with(files: &[&TestFile]) -> Self {
         let home = Self { folder: tempfile::tempdir().unwrap(), state: tempfile::tempdir().unwrap() };
         for file in files {
             let _ = file.write_data(home.folder.path());
@@ -28,7 +28,7 @@ impl Home {
         home
     }
 
-    fn share(&self, names: &[&str]) -> Launch {
+    pub(crate) fn share(&self, names: &[&str]) -> Launch {
         peer("share", &self.folder).env("CASCADE_STATE_DIR", self.state.path()).args(names)
     }
 
@@ -39,7 +39,7 @@ impl Home {
 }
 
 /// The link in the line that is printed to be pasted.
-fn pasted(process: &mut Process) -> String {
+pub(crate) fn pasted(process: &mut Process) -> String {
     process.wait_line("the line to paste", |line| {
         Some(line.trim_end().split_once("peer download '")?.1.strip_suffix('\'')?.to_owned())
     })

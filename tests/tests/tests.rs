@@ -126,6 +126,15 @@ mod extension_liars;
 /// The swarm extension: real peers among themselves.
 mod extension_swarm;
 
+/// Slices of large blocks: real peers among themselves, and beside version 1.
+mod slices;
+/// Slices of large blocks: clients that ask for them in strange ways, and what they cost a seeder.
+mod slices_clients;
+/// Slices of large blocks: disks that are full, kills, other programs, folders.
+mod slices_fragile;
+/// Slices of large blocks: peers that lie in them.
+mod slices_liars;
+
 /// Links: the `.cascade` file from other peers, and every command that takes one.
 mod links;
 /// Links among peers that give a wrong `.cascade` file, or none.

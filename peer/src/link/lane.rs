@@ -211,6 +211,10 @@ impl Lane {
             return Err(io::Error::other(HostileArchive(block)));
         }
         let complete = file.shared.publish_slice(slice, in_front);
+        if complete.is_none() && !file.shared.has_slice(slice) {
+            // Nobody has the slice behind it any more, or the file is in doubt.
+            return Ok(Outcome::Discarded(slice));
+        }
         drop(held);
         if let Some(block) = complete {
             file.prefix.published(block);

@@ -168,8 +168,9 @@ impl Shared {
     /// Whether `slice` is verified and written.
     #[must_use]
     pub fn has_slice(&self, slice: Block) -> bool {
+        // In this order: the slices of a block are forgotten when it is there.
         self.slices()
-            .is_some_and(|slices| self.have.has(slices.layout().block_of(slice)) || slices.has(slice))
+            .is_some_and(|slices| slices.has(slice) || self.have.has(slices.layout().block_of(slice)))
     }
 
     /// What `slice` and the state in front of it must lead to; `None`: the slice behind it is not verified.

@@ -108,15 +108,16 @@ impl Slices {
 
     /// `block` is complete. Returns the slices that were not verified one by one.
     pub(super) fn completed(&self, block: Block) -> Vec<Block> {
-        let states = {
+        let verified = {
             let mut known = self.lock();
             let states = known.growing.remove(&block).unwrap_or_default();
-            if states.len() as u64 == count(&self.layout, block) {
-                known.keep(block, states.clone().into());
+            let verified = states.len();
+            if verified as u64 == count(&self.layout, block) {
+                known.keep(block, states.into());
             }
-            states.len()
+            verified
         };
-        self.layout.slices_of(block).skip(states).filter_map(|number| self.layout.block(number)).collect()
+        self.layout.slices_of(block).skip(verified).filter_map(|number| self.layout.block(number)).collect()
     }
 
     /// The state in front of `slice`, if it is known.
@@ -275,6 +276,11 @@ mod tests {
         assert_eq!(slices.verified(first, [1; 32]), Some(false));
         assert_eq!(slices.proof(second), Some(Proof::State([1; 32])));
         let block = slices.layout().block_of(first);
+        // What is known of the states of a block that is not there makes none of its slices be there.
+        slices.lock().keep(block, [[1; 32]; 4].into());
+        assert!(slices.proof(slices.layout().block(3).unwrap()).is_some());
+        assert_eq!(slices.verified(slices.layout().block(3).unwrap(), [4; 32]), None);
+        assert!(!slices.has(slices.layout().block(3).unwrap()));
         assert_eq!((slices.verified_len(block), slices.completed(block).len()), (64 << 10, 3));
         slices.verified(slices.layout().block(4).unwrap(), [1; 32]).unwrap();
         slices.restarted(&Have::none(&slices.layout().whole()));

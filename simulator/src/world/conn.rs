@@ -85,8 +85,7 @@ pub(super) struct Conn {
     pub(super) answers: VecDeque<Answer>,
     /// Bytes of the first answer that have arrived.
     pub(super) got: u64,
-    /// Blocks that the client does not want from here any more.
-    /// `true`: a slice.
+    /// Blocks (`false`) and slices (`true`) that the client does not want from here any more.
     pub(super) revoked: Vec<(bool, Block)>,
 }
 

@@ -46,7 +46,7 @@ impl World {
         let node = &mut self.nodes[id];
         let Client::Ours(ours) = &mut node.client else { return None };
         if let Some(serving) = &node.serving {
-            let Some(named) = serving.names.first() else { return None };
+            let named = serving.names.first()?;
             let met = named.upload.met_since(&mut ours.met);
             if !met.is_empty() {
                 ours.plan.handle_peers(time, Source::Swarm, &met);

@@ -115,9 +115,9 @@ impl Blocks {
         self.in_flight.get(&block).is_some_and(|there| there.link == link)
     }
 
-    /// The first missing slice of the block that `slice` is a part of.
-    pub(super) fn first_missing_slice(&self, slice: Block) -> Option<Block> {
-        self.layout.block(self.missing.find(self.slices_with(slice), true)?)
+    /// The first slice of the block that `slice` is a part of that is not verified.
+    pub(super) fn first_unverified(&self, slice: Block) -> Option<Block> {
+        self.meant(slice, true).find(|slice| !self.is_verified(*slice))
     }
 
     /// Whether nothing is there of the block that `slice` is a part of, and nothing of it is in flight.

@@ -45,6 +45,9 @@ mod plan;
 mod report;
 mod seen;
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "a test world of manners")]
+mod sliced;
+#[cfg(test)]
 #[allow(clippy::wildcard_enum_match_arm, clippy::needless_pass_by_value, reason = "a test world of habits")]
 mod tests;
 mod tuning;

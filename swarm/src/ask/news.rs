@@ -4,7 +4,7 @@ use super::action::Action;
 use super::address::nearness;
 use super::known::Known;
 use super::links::LinkId;
-use super::links::told::{Has, Told};
+use super::links::told::{Has, MAX_OFFERED, Told};
 use crate::Time;
 use alloc::vec::Vec;
 use cascade_format::extension::{Item, Run};
@@ -92,6 +92,10 @@ fn take_in_item(
         // Of a peer that gives slices, these are what counts.
         Item::Offer(_) if by_slices != sliced => {}
         Item::Offer(runs) => {
+            // It has what it offers, whatever it refused before.
+            let refusals = &mut known.peers.get_mut(peer).refusals;
+            let offered = runs.iter().flat_map(|run| of_slices(*run).blocks(&layout));
+            offered.take(MAX_OFFERED).for_each(|block| refusals.gained(block));
             return runs.iter().all(|run| told.offers_run(&layout, of_slices(*run), run.count));
         }
         Item::Have(runs) => return runs.iter().all(|run| has_run(known, link, peer, of_slices(*run))),

@@ -119,20 +119,14 @@ impl Plan {
         let known = &mut self.known;
         known.changed = true;
         match self.assignment.revoked(known, link, block, in_time) {
-            Some((Taker::Link(taker), asked, taken)) => {
-                // Of a whole block, a link that gives slices is asked for the first one that is missing.
-                let slices = asked.whole && known.links.get(taker).is_some_and(Link::gives_slices);
-                let slice = if slices { known.blocks.first_missing_slice(asked.block) } else { None };
-                let asked = slice.map_or(asked, |slice| known.asked(slice, true));
-                if taken {
-                    self.actions.extend(known.request(now, taker, asked));
-                }
+            Some((Taker::Link(taker), asked)) => {
+                self.actions.extend(asked.and_then(|asked| known.request(now, taker, asked)));
                 known.links.wake(taker);
             }
-            Some((Taker::Peer(peer), asked, true)) => {
+            Some((Taker::Peer(peer), Some(asked))) => {
                 self.actions.extend(self.connecting.open_with(known, now, peer, Some(asked)));
             }
-            Some((Taker::Peer(_), _, false)) | None => {}
+            Some((Taker::Peer(_), None)) | None => {}
         }
     }
 
@@ -188,10 +182,11 @@ impl Plan {
         }
     }
 
-    /// In the endgame, takes a block for the best of the peers that have no link, and might have one.
+    /// In the endgame, takes a block for the best of the peers that have no link, and might have one; also while the rest
+    /// of a block is missing, because the link that was asked for its next slice is stalled.
     fn take_for_the_unlinked(&mut self, now: Time) {
         let known = &mut self.known;
-        if known.all_asked()
+        if (known.all_asked() || (known.blocks.are_sliced() && self.assignment.is_stalled()))
             && !known.flow.is_held_up(now)
             && !known.blocks.is_complete()
             && !self.assignment.is_taking()

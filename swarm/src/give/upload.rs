@@ -216,14 +216,15 @@ impl Upload {
         let (tuning, Some(subscriber)) = (&self.tuning, self.subscribers.get_mut(&id)) else { return true };
         let others = server.waiting.saturating_sub(usize::from(server.counted));
         let most = admission::most(tuning, self.have, self.layout.block_size());
-        let full = others as u64 >= most && self.sent.rate() < tuning.fast;
+        let scarce = self.sent.rate() < tuning.fast;
+        let full = others as u64 >= most && scarce;
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
         let whole = self.layout.block_of(block);
         let before = subscriber.refused.take();
         let follows = before.is_some() && before == self.layout.verified_before(block);
-        let crowded = self.layout.slices_a_block() > 1
-            && (follows || !self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse));
+        let has_room = || !scarce || self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse);
+        let crowded = self.layout.slices_a_block() > 1 && (follows || !has_room());
         let refused = subscriber.admission.refuses(tuning, now, full, self.gone) || crowded;
         if refused && !is_offered(block) {
             subscriber.refused = Some(block);

@@ -2,7 +2,7 @@
 
 use super::{Heard, Question, Reply, Shared, empty_field};
 use crate::clock;
-use crate::extension::{EXTENDED, Marker, field};
+use crate::extension::{EXTENDED, Item, Marker, field};
 use rustix::io::ioctl_fionread;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -12,20 +12,24 @@ const REQUEST_LEN: usize = 64;
 /// Serves until either side closes.
 pub(super) fn serve(shared: &Shared, mut stream: &TcpStream, connection: usize) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    // Whether there were requests for blocks, and for slices.
+    let mut asked_for = [false; 2];
     for nth in 0.. {
         let mut request = [0; REQUEST_LEN];
         if let Err(error) = stream.read_exact(&mut request) {
             return if error.kind() == ErrorKind::UnexpectedEof { Ok(()) } else { Err(error) };
         }
-        let number = request[24..32].iter().fold(0, |all, byte| (all << 8) | u64::from(*byte));
+        let block = request[24..32].iter().fold(0, |all, byte| (all << 8) | u64::from(*byte));
         let marker = Marker::of(&request);
         let reserved = std::array::from_fn(|at| request[8 + at]);
-        shared.log().requests.push(Heard { at: clock::now(), connection, block: number, reserved, marker });
-        if request[32..] != shared.file.hash {
+        let sliced = shared.slices.as_ref().is_some_and(|slices| request[32..] == slices.name);
+        shared.log().requests.push(Heard { at: clock::now(), connection, block, sliced, reserved, marker });
+        if !sliced && request[32..] != shared.file.hash {
             return send(stream, 1, b"no such file here");
         }
-        let asked = clock::now();
-        let question = || Question { block: number, marker, nth, waited: asked.elapsed() };
+        let (asked, first) = (clock::now(), !asked_for[usize::from(sliced)]);
+        asked_for[usize::from(sliced)] = true;
+        let question = || Question { block, sliced, first, marker, nth, waited: asked.elapsed() };
         let mut reply = (shared.rule)(question());
         while matches!(reply, Reply::Wait) {
             if more_waits(stream)? {
@@ -47,18 +51,35 @@ pub(super) fn serve(shared: &Shared, mut stream: &TcpStream, connection: usize) 
 
 /// Sends the answer; tells whether the connection goes on.
 fn answer(shared: &Shared, stream: &TcpStream, question: Question, reply: Reply) -> io::Result<bool> {
+    if matches!(reply, Reply::Slice(..) | Reply::WrongBytes(_) | Reply::Refuse(_) | Reply::Half)
+        && question.sliced
+    {
+        shared.log().lies += 1;
+    }
     let (front, spoil) = match reply {
         Reply::Plain | Reply::Wait if question.is_news() && question.marker.is_some() => {
             (Some(empty_field()), false)
         }
+        Reply::Half => return half(shared, stream, question),
+        Reply::Slice(state, bytes) => {
+            let items: Vec<Item> = state.into_iter().map(Item::State).collect();
+            send(stream, EXTENDED, &[field(&items), bytes].concat())?;
+            return Ok(true);
+        }
+        Reply::Refuse(items) => {
+            send(stream, EXTENDED | 2, &field(&items))?;
+            return Ok(true);
+        }
         Reply::Plain | Reply::Wait => (None, false),
-        Reply::Telling(items) => (Some(field(&items)), false),
+        Reply::Telling(items) => (Some(field(&told(shared, question, items))), false),
         Reply::Behind(field) => (Some(field), false),
-        Reply::WrongBytes(items) => (Some(field(&items)), true),
+        Reply::WrongBytes(items) => (Some(field(&told(shared, question, items))), true),
         Reply::Close => return Ok(false),
     };
-    let block = shared.file.block(question.block);
-    let held = block.filter(|_| shared.holds(question.block));
+    // A slice never comes without the state in front of it.
+    let front = front.or_else(|| question.sliced.then(|| field(&told(shared, question, Vec::new()))));
+    let block = shared.bytes(question);
+    let held = block.filter(|_| shared.holds(question));
     let (status, body) = match (block, held) {
         (_, Some(block)) if spoil => (0, block.iter().map(|byte| byte ^ 0x55).collect()),
         (_, Some(block)) => (0, block.to_vec()),
@@ -71,11 +92,34 @@ fn answer(shared: &Shared, stream: &TcpStream, question: Question, reply: Reply)
         None => send(stream, status, &body)?,
     }
     match (block, held) {
+        (_, Some(_)) if !spoil && question.sliced => shared.log().slices.push(question.block),
         (_, Some(_)) if !spoil => shared.log().served.push(question.block),
         (Some(_), None) => shared.log().missing.push(question.block),
         _ => {}
     }
     Ok(status != 3)
+}
+
+/// These items, and in front of a slice that is held its state.
+fn told(shared: &Shared, question: Question, mut items: Vec<Item>) -> Vec<Item> {
+    if question.sliced
+        && shared.holds(question)
+        && let Some(slices) = shared.slices.as_ref().filter(|slices| question.block < slices.count())
+    {
+        items.push(Item::State(slices.state(question.block)));
+    }
+    items
+}
+
+/// Sends half of the right answer, and waits for the end of the connection.
+fn half(shared: &Shared, mut stream: &TcpStream, question: Question) -> io::Result<bool> {
+    let body =
+        [field(&told(shared, question, Vec::new())), shared.bytes(question).unwrap_or_default().to_vec()]
+            .concat();
+    let length = (body.len() as u64).to_be_bytes();
+    stream.write_all(&[&[EXTENDED], &length[..], &body[..body.len() / 2]].concat())?;
+    while stream.read(&mut [0; REQUEST_LEN])? > 0 {}
+    Ok(false)
 }
 
 fn send(mut stream: &TcpStream, status: u8, body: &[u8]) -> io::Result<()> {

@@ -9,6 +9,7 @@ use crate::address;
 use crate::cascade_file::TestFile;
 use crate::clock;
 use crate::extension::{Item, Marker, NEWS, field};
+use crate::slices::{Slices, State};
 use std::collections::BTreeSet;
 use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,10 @@ use std::time::{Duration, Instant};
 pub struct Question {
     /// The block asked for; [`NEWS`] for news alone.
     pub block: u64,
+    /// Whether this is the number of a slice, and news are of slices.
+    pub sliced: bool,
+    /// Whether the connection had no request by this name before.
+    pub first: bool,
     /// The request's marker.
     pub marker: Option<Marker>,
     /// How many requests the connection had before.
@@ -47,6 +52,12 @@ pub enum Reply {
     Behind(Vec<u8>),
     /// As many bytes as the block has, all wrong, behind these items.
     WrongBytes(Vec<Item>),
+    /// A slice of these bytes with this state; `None`: with none.
+    Slice(Option<State>, Vec<u8>),
+    /// Status 2, whatever is held, behind these items.
+    Refuse(Vec<Item>),
+    /// The right answer, half of it, and then nothing until the connection is closed.
+    Half,
     /// The question is put off: the rule is asked again and again, until another request waits behind it;
     /// then it is answered plainly.
     Wait,
@@ -63,6 +74,8 @@ pub struct Heard {
     pub connection: usize,
     /// The block asked for, or [`NEWS`].
     pub block: u64,
+    /// Whether this is the number of a slice.
+    pub sliced: bool,
     /// Its reserved bytes.
     pub reserved: [u8; 16],
     /// Its marker.
@@ -78,6 +91,10 @@ pub struct Log {
     pub requests: Vec<Heard>,
     /// Blocks handed whole and right to the system.
     pub served: Vec<u64>,
+    /// The same of slices.
+    pub slices: Vec<u64>,
+    /// Slices whose answers were something else.
+    pub lies: usize,
     /// Blocks asked for and not held.
     pub missing: Vec<u64>,
 }
@@ -104,6 +121,8 @@ type Rule = Arc<dyn Fn(Question) -> Reply + Send + Sync>;
 
 struct Shared {
     file: TestFile,
+    /// The slices of the file, if its blocks are divided.
+    slices: Option<Slices>,
     rule: Rule,
     /// Blocks that the peer holds; `None`: all.
     holds: Mutex<Option<BTreeSet<u64>>>,
@@ -116,7 +135,18 @@ impl Shared {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn holds(&self, block: u64) -> bool {
+    /// The bytes of the block or slice that is asked for.
+    fn bytes(&self, question: Question) -> Option<&[u8]> {
+        match &self.slices {
+            Some(slices) if question.sliced => slices.bytes(question.block),
+            _ => self.file.block(question.block),
+        }
+    }
+
+    /// Whether the block is held that is asked for, or a slice of.
+    fn holds(&self, question: Question) -> bool {
+        let slices = self.slices.as_ref().filter(|_| question.sliced);
+        let block = slices.map_or(question.block, |slices| question.block / slices.a_block());
         let holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
         holds.as_ref().is_none_or(|blocks| blocks.contains(&block))
     }
@@ -153,6 +183,18 @@ impl ExtendedPeer {
         Self::start(file, |question| tell_once(question, || vec![Item::Everything]))
     }
 
+    /// A peer that tells that it has everything and gives slices, refuses whole blocks, and answers about slices what
+    /// a rule says.
+    #[must_use]
+    pub fn giving_slices(file: &TestFile, rule: impl Fn(Question) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start(file, move |question| match question {
+            Question { sliced: true, .. } => rule(question),
+            _ if question.is_news() => tell_of_slices(question),
+            Question { first: true, .. } => Reply::Refuse(vec![Item::Everything, Item::Slices]),
+            _ => Reply::Refuse(Vec::new()),
+        })
+    }
+
     fn over(
         file: &TestFile,
         holds: Option<BTreeSet<u64>>,
@@ -160,6 +202,7 @@ impl ExtendedPeer {
     ) -> Self {
         let shared = Arc::new(Shared {
             file: file.clone(),
+            slices: Slices::of(file),
             rule: Arc::new(rule),
             holds: Mutex::new(holds),
             log: Mutex::default(),
@@ -208,10 +251,16 @@ impl ExtendedPeer {
 pub fn tell_once(question: Question, items: impl FnOnce() -> Vec<Item>) -> Reply {
     match question {
         Question { marker: None, .. } => Reply::Plain,
-        Question { nth: 0, .. } => Reply::Telling(items()),
+        Question { first: true, .. } => Reply::Telling(items()),
         _ if question.is_news() => Reply::Wait,
         _ => Reply::Plain,
     }
+}
+
+/// The same of a peer with everything that gives slices, too.
+pub fn tell_of_slices(question: Question) -> Reply {
+    let all = [Item::Everything, Item::Slices];
+    tell_once(question, || all[..if question.sliced { 1 } else { 2 }].to_vec())
 }
 
 /// A field of `length` bytes that are all the same; its length in front says the same.

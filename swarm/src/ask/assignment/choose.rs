@@ -88,7 +88,7 @@ impl Chooser {
         if let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut())
             && !matches!(told.has, Has::Choosing)
         {
-            told.exhausted = picked.is_none() && !lacks_anything;
+            told.exhausted = picked.is_none() && !lacks_anything && told.slices_at(now).is_none();
         }
         picked
     }
@@ -177,15 +177,18 @@ fn leechers_suffice(known: &Known, seeder: LinkId) -> bool {
 }
 
 /// Whether the link's peer chooses, and is asked for nothing but what it offers.
-fn waits_for_offers(known: &Known, now: Time, link: LinkId) -> bool {
+pub(super) fn waits_for_offers(known: &Known, now: Time, link: LinkId) -> bool {
     let Some(state) = known.links.get(link) else { return false };
     let chooses = state.told.as_ref().is_some_and(|told| matches!(told.has, Has::Choosing));
-    chooses && (!state.requests.is_empty() || !is_starving(known, now))
+    let layout = known.blocks.layout();
+    let given = if state.gives_slices() { *layout } else { layout.whole() };
+    chooses && (!state.requests.is_empty() || !is_starving(known, now, given.block_size()))
 }
 
-/// Whether a seeder that chooses must be asked for something that it does not offer.
-fn is_starving(known: &Known, now: Time) -> bool {
-    let (length, tuning) = (known.blocks.layout().block_size(), known.tuning);
+/// Whether a seeder that chooses, and gives blocks or slices of `length` bytes, must be asked for something that it does
+/// not offer.
+fn is_starving(known: &Known, now: Time, length: u64) -> bool {
+    let tuning = known.tuning;
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / known.flow.received.rate());
     let longest = tuning.max_stall * 2;
@@ -223,15 +226,19 @@ fn next_offered_slice(known: &mut Known, now: Time, id: LinkId) -> Option<Asked>
     let (mut next, mut held_up) = (None, None);
     let keeps = |block: &Block| {
         let whole = blocks.layout().block_of(*block);
-        if next.is_some() || held_up == Some(whole) {
+        let behind = held_up.is_some_and(|held| blocks.layout().block_of(held) == whole && *block > held);
+        if next.is_some() || behind {
             return true;
         }
         if blocks.is_missing(*block) && may_ask.allows(blocks, None, *block) {
             next = Some(*block);
             return false;
         }
-        held_up = Some(whole);
-        !blocks.is_verified(*block) && !blocks.is_in_flight_on(*block, id)
+        let waits = !blocks.is_verified(*block) && !blocks.is_in_flight_on(*block, id);
+        if waits {
+            held_up = Some(*block);
+        }
+        waits
     };
     let offered: VecDeque<Block> = link.told.as_ref()?.offered.iter().copied().filter(keeps).collect();
     known.links.get_mut(id)?.told.as_mut()?.offered = offered;

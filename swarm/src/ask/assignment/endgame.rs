@@ -1,10 +1,15 @@
 //! The endgame: nothing is missing, and a link is idle. The block that would arrive last is taken from the link that
 //! it was asked of, its holder, and asked of another.
+//!
+//! Where only a peer that gives whole blocks is left, and the holder of a slice is stalled, what is in flight of its block
+//! is taken slice by slice, and then all of the block is asked for.
 
+use super::choose::waits_for_offers;
 use crate::Time;
 use crate::ask::action::Action;
 use crate::ask::known::Known;
 use crate::ask::links::pipeline::Pace;
+use crate::ask::links::told::Has;
 use crate::ask::links::{Asked, Link, LinkId};
 use crate::ask::tuning::doubled;
 use cascade_format::Block;
@@ -31,8 +36,7 @@ pub(in crate::ask) enum Taker {
 #[derive(Debug)]
 struct Taking {
     taker: Taker,
-    holder: LinkId,
-    asked: Asked,
+    find: Find,
 }
 
 /// What a taker has shown of itself.
@@ -45,8 +49,12 @@ struct Skill {
 }
 
 /// A block that is worth taking.
+#[derive(Debug, Clone, Copy)]
 struct Find {
     holder: LinkId,
+    held: Asked,
+    /// What the taker is asked for instead: the same, the whole block in place of a slice, or the first slice that is not
+    /// verified in place of a whole block.
     asked: Asked,
     /// Its holder is stalled.
     stalled: bool,
@@ -80,102 +88,112 @@ impl Endgame {
         if !state.is_connected() || state.is_probed() || paused || state.is_snubbed() {
             return None;
         }
-        let layout = *known.blocks.layout();
-        let has = |block| {
-            state.told.as_ref().is_none_or(|told| told.may_give(block) || told.offers(&layout, block))
-        };
         let blocks = &known.blocks;
-        let may_ask = |asked: Asked| {
-            let block = asked.block;
-            // A slice is of no use to a link that gives whole blocks.
-            let fits = !blocks.are_sliced() || asked.whole || state.gives_slices();
-            let verifiable = asked.whole || blocks.can_be_verified(block, Some(taker));
-            let owed = state.requests.owes_unwanted(block);
-            fits && verifiable && has(block) && peer.may_have(now, block) && !owed
+        let has = |asked: Asked| {
+            state.told.as_ref().is_none_or(|told| match &told.has {
+                Has::Some(have) if asked.whole => blocks.is_all_in(Some(have), asked.block),
+                Has::Some(_) | Has::Everything => told.may_give(asked.block),
+                Has::Choosing => {
+                    told.offers(blocks.layout(), asked.block) || !waits_for_offers(known, now, taker)
+                }
+            })
+        };
+        let instead = |held: Asked| {
+            // A slice is of no use to a link that gives whole blocks. One that gives slices gives them one by one.
+            let asked = match state.gives_slices() {
+                true if held.whole => known.asked(blocks.first_unverified(held.block)?, true),
+                true => held,
+                false => known.asked(held.block, false),
+            };
+            let verifiable = asked.whole || blocks.can_be_verified(asked.block, Some(taker));
+            let owed = state.requests.owes_unwanted(asked.block);
+            (verifiable && has(asked) && peer.may_have(now, asked.block) && !owed).then_some(asked)
         };
         let pace = state.pipeline.pace();
         let skill = Skill { proven: pace.rate > 0.0, pace, trips: 1 };
-        let find = self.find(known, now, state.peer, &skill, &may_ask)?;
-        Some(self.take(known, Taker::Link(taker), &find))
+        let find = self.find(known, now, state.peer, &skill, &instead)?;
+        Some(self.take(known, Taker::Link(taker), find))
     }
 
     /// Takes a block for a peer that has no link, if it is likely to have it sooner on a new one.
     pub(super) fn take_for_peer(&mut self, known: &mut Known, now: Time, taker: usize) -> Option<Action> {
         let peer = known.peers.get(taker);
-        // It is asked for a whole block first.
-        let may_ask =
-            |asked: Asked| peer.may_have(now, asked.block) && (asked.whole || !known.blocks.are_sliced());
+        // A link is asked for a whole block first.
+        let instead =
+            |held: Asked| Some(known.asked(held.block, false)).filter(|it| peer.may_have(now, it.block));
         // The connection is to be made first.
         let skill = Skill { proven: peer.has_given(), pace: peer.pace(), trips: 2 };
-        let find = self.find(known, now, taker, &skill, &may_ask)?;
-        Some(self.take(known, Taker::Peer(taker), &find))
+        let find = self.find(known, now, taker, &skill, &instead)?;
+        Some(self.take(known, Taker::Peer(taker), find))
     }
 
-    /// The block that would arrive last, if a peer with this skill should take it.
+    /// The block that would arrive last, if a peer with this skill should take it; `instead` says what it would be asked
+    /// for.
     fn find(
         &self,
         known: &Known,
         now: Time,
         taker: usize,
         skill: &Skill,
-        may_ask: &dyn Fn(Asked) -> bool,
+        instead: &dyn Fn(Asked) -> Option<Asked>,
     ) -> Option<Find> {
         let is_end = !known.has_telling_leechers() || known.all_asked();
-        let mut last: Option<(Duration, LinkId, Asked)> = None;
+        let mut last: Option<(Duration, Find)> = None;
         // Several links to one peer share its uplink.
         for (id, holder) in known.links.iter().filter(|(_, link)| link.peer != taker) {
-            let Some(asked) = holder.requests.wanted().rev().find(|asked| may_ask(*asked)) else {
-                continue;
-            };
-            let times = self.times.get(&asked.block).copied().unwrap_or(0);
+            let found = holder.requests.wanted().rev().find_map(|held| Some((held, instead(held)?)));
+            let Some((held, asked)) = found else { continue };
+            let times = self.times.get(&held.block).copied().unwrap_or(0);
             let wait = expected_wait(now, holder, skill.proven, times, is_end);
             let Some(wait) = wait else { continue };
+            let stalled = wait == Duration::MAX;
             // A block that others follow in a queue that moves is sent in any case, and the last is as late. Slices of the
-            // same block follow it to the taker, one by one.
+            // same block follow it to the taker, one by one. All of a block does not come sooner than a slice that moves.
             let layout = known.blocks.layout();
-            let mut followers = holder.requests.wanted().rev().take_while(|other| *other != asked);
-            let is_last = followers.all(|other| layout.block_of(other.block) == layout.block_of(asked.block));
-            if wait != Duration::MAX && !is_last {
+            let mut followers = holder.requests.wanted().rev().take_while(|other| *other != held);
+            let is_last = followers.all(|other| layout.block_of(other.block) == layout.block_of(held.block));
+            if !stalled && (!is_last || (asked.whole && !held.whole)) {
                 continue;
             }
-            if last.is_none_or(|(longest, ..)| wait > longest) {
-                last = Some((wait, id, asked));
+            if last.is_none_or(|(longest, _)| wait > longest) {
+                last = Some((wait, Find { holder: id, held, asked, stalled }));
             }
         }
-        let (wait, holder, asked) = last?;
-        let own = skill.pace.time_for(asked.length, skill.trips);
+        let (wait, find) = last?;
+        let own = skill.pace.time_for(find.held.length.max(find.asked.length), skill.trips);
         let margins = if known.has_telling_leechers() { known.tuning.swarm_margins } else { 1 };
         let enough = own.mul_f64(known.tuning.take_factor) + known.tuning.take_margin * margins;
-        (wait > enough).then_some(Find { holder, asked, stalled: wait == Duration::MAX })
+        (wait > enough).then_some(find)
     }
 
-    fn take(&mut self, known: &mut Known, taker: Taker, find: &Find) -> Action {
-        let Find { holder, asked, stalled } = *find;
+    fn take(&mut self, known: &mut Known, taker: Taker, find: Find) -> Action {
+        let Find { holder, held, stalled, .. } = find;
         if stalled && let Some(holder) = known.links.get_mut(holder) {
             holder.snubbed();
         }
-        *self.times.entry(asked.block).or_insert(0) += 1;
-        self.taking = Some(Taking { taker, holder, asked });
-        Action::Revoke { link: holder, block: asked.block, sliced: known.is_sliced(asked) }
+        *self.times.entry(held.block).or_insert(0) += 1;
+        self.taking = Some(Taking { taker, find });
+        Action::Revoke { link: holder, block: held.block, sliced: known.is_sliced(held) }
     }
 
-    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, what it was asked for as, and
-    /// whether it is taken.
+    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, and what it is to be asked
+    /// for now. Nothing: it was not taken, or more of its block must be taken before all of it is asked for.
     pub(super) fn revoked(
         &mut self,
         known: &mut Known,
         holder: LinkId,
         block: Block,
         in_time: bool,
-    ) -> Option<(Taker, Asked, bool)> {
-        let taking = self.taking.take()?;
-        let asked = taking.asked;
-        let is_this = (taking.holder, asked.block) == (holder, block);
-        let taken = in_time && is_this && known.blocks.give_back(block, holder, asked.whole);
+    ) -> Option<(Taker, Option<Asked>)> {
+        let Taking { taker, find } = self.taking.take()?;
+        let Find { held, asked, .. } = find;
+        let is_this = (find.holder, held.block) == (holder, block);
+        let taken = in_time && is_this && known.blocks.give_back(block, holder, held.whole);
         if taken && let Some(state) = known.links.get_mut(holder) {
             state.requests.taken_away(block);
         }
-        Some((taking.taker, asked, taken))
+        let may_ask = taken && (!asked.whole || known.blocks.is_at_rest(asked.block));
+        Some((taker, may_ask.then_some(asked)))
     }
 }
 

@@ -41,7 +41,7 @@ use room::MIN_REQUESTS;
 pub(super) struct Assignment {
     chooser: Chooser,
     endgame: Endgame,
-    /// Whether a link owes an answer and is stalled; as of the last look at everything.
+    /// See [`Assignment::is_stalled`].
     stalled: bool,
 }
 
@@ -66,6 +66,11 @@ impl Assignment {
     /// Whether this peer has fallen behind the leechers it is linked with; as of the last look at everything.
     pub(super) fn is_behind(&self) -> bool {
         self.chooser.is_behind()
+    }
+
+    /// Whether a link owes an answer and is stalled; as of the last look at everything.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
     }
 
     /// Whether a block is being taken from a link: nothing is asked for until the driver has revoked it.
@@ -202,14 +207,15 @@ impl Assignment {
         self.endgame.take_for_peer(known, now, peer)
     }
 
-    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, and whether it is taken.
+    /// The driver has forbidden `block` to `holder`, if it was `in_time`. Returns what takes it, and what that is to be
+    /// asked for.
     pub(super) fn revoked(
         &mut self,
         known: &mut Known,
         holder: LinkId,
         block: Block,
         in_time: bool,
-    ) -> Option<(Taker, Asked, bool)> {
+    ) -> Option<(Taker, Option<Asked>)> {
         self.endgame.revoked(known, holder, block, in_time)
     }
 }

@@ -141,7 +141,7 @@ impl Told {
     }
 
     /// When it may be asked for slices again that it refused.
-    pub(super) fn slices_at(&self, now: Time) -> Option<Time> {
+    pub(in crate::ask) fn slices_at(&self, now: Time) -> Option<Time> {
         self.not_now.iter().map(|(_, until)| *until).filter(|until| *until > now).min()
     }
 
@@ -199,13 +199,17 @@ impl Told {
             slices.end <= offered.start || offered.end <= slices.start
         });
         self.useful = true;
+        if !self.not_now.is_empty() {
+            let offered = |block: Block| run.blocks(layout).any(|slice| layout.block_of(slice) == block);
+            self.not_now.retain(|(block, _)| !offered(*block));
+        }
         self.offered.extend(run.blocks(layout).take(MAX_OFFERED.saturating_sub(self.offered.len())));
         self.tellings <= layout.blocks() * MAX_TELLINGS + TELLINGS_GRACE
     }
 }
 
 /// Offered blocks that are remembered for one link.
-const MAX_OFFERED: usize = 4096;
+pub(in crate::ask) const MAX_OFFERED: usize = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -6,11 +6,13 @@
 //! | [`news`] | what subscribers are told of blocks, and when it is whose turn |
 //! | [`peers`] | who is told of whom |
 //! | [`conversation`] | what each request is answered with |
+//! | [`slices`] | what is different where slices are given |
 
 mod conversation;
 mod news;
 mod offers;
 mod peers;
+mod slices;
 
 use super::*;
 use crate::Time;
