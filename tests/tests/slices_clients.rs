@@ -26,10 +26,8 @@ fn parts(response: Response) -> (u8, Option<State>, Vec<u8>) {
         return (status, None, body);
     }
     let (items, body) = split(&body);
-    let state = items.into_iter().find_map(|item| match item {
-        Item::State(state) => Some(state),
-        _ => None,
-    });
+    let state =
+        items.into_iter().find_map(|item| if let Item::State(state) = item { Some(state) } else { None });
     (status & !EXTENDED, state, body)
 }
 
