@@ -3,6 +3,7 @@
 use super::ledger::Ledger;
 use super::slices::{Proof, Slices, State};
 use super::{DataFile, Given};
+use crate::clock;
 use crate::ground::{HaveMap, Stamp};
 use crate::metafile::MetafileOnDisk;
 use crate::origin::Fetcher;
@@ -191,14 +192,17 @@ impl Shared {
     /// hashed.
     ///
     /// # Errors
-    /// Those of [`Shared::read_exact_at`]; `InvalidData`: the block is not what was verified. Then every block is
-    /// withdrawn.
+    /// Those of [`Shared::read_exact_at`]; `InvalidData`: the block is not what was verified, and every block is
+    /// withdrawn; `WouldBlock`: as much was hashed lately as may be.
     pub fn state_before(&self, slice: Block, buffer: &mut [u8]) -> io::Result<State> {
         let slices = self.slices().ok_or(io::ErrorKind::Unsupported)?;
         if let Some(state) = slices.state(slice) {
             return Ok(state);
         }
         let block = slices.layout().block_of(slice);
+        if !slices.may_hash(clock::now(), block) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let hash = slices.hash_block(block, |to, at| self.read_exact_at(to, at), buffer)?;
         if let Some(metafile) = self.metafile()
             && metafile.hash_of(block)? != BlockHash(hash)

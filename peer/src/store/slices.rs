@@ -12,10 +12,16 @@ use cascade_hash::Sha256Stream;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Bytes of the states of complete blocks that are kept for one file. Without the states of a block, all of it is hashed
 /// for its next slice.
 pub const STATES_LEN: usize = 8 << 20;
+
+/// Bytes that are hashed in a second for slices of complete blocks while the states of as many others as possible are kept.
+/// Without such a bound, clients that ask for one slice each of more blocks than that, and read nothing, keep all
+/// processors busy. It is enough to give slices at this rate, because a block is hashed for all of them at once.
+pub const REHASHED_LEN: u64 = 64 << 20;
 
 /// A state of SHA-256.
 pub type State = [u8; STATE_LEN];
@@ -48,6 +54,8 @@ struct Known {
     complete: HashMap<Block, Box<[State]>>,
     /// Those blocks, the oldest first.
     order: VecDeque<Block>,
+    /// While there is no room for more of them, none is hashed before then.
+    rehash_at: Option<Instant>,
 }
 
 impl Slices {
@@ -128,6 +136,20 @@ impl Slices {
         growing.or_else(|| known.complete.get(&block).and_then(|states| states.get(number))).copied()
     }
 
+    /// Whether `block`, of which no states are known, may be hashed now, which then happens: see [`REHASHED_LEN`].
+    pub(super) fn may_hash(&self, now: Instant, block: Block) -> bool {
+        let mut known = self.lock();
+        if known.order.len() < most_complete(count(&self.layout, block)) {
+            return true;
+        }
+        let may = known.rehash_at.is_none_or(|at| at <= now);
+        if may {
+            let time = self.layout.whole().len_of(block) as f64 / REHASHED_LEN as f64;
+            known.rehash_at = Some(now + Duration::from_secs_f64(time));
+        }
+        may
+    }
+
     /// Hashes `block`, whose bytes `read` returns from an offset in the file on, keeps its states, and returns its hash.
     ///
     /// # Errors
@@ -202,7 +224,7 @@ impl Slices {
 
 impl Known {
     fn keep(&mut self, block: Block, states: Box<[State]>) {
-        let most = STATES_LEN / (states.len().max(1) * STATE_LEN);
+        let most = most_complete(states.len() as u64);
         if self.complete.insert(block, states).is_none() {
             self.order.push_back(block);
         }
@@ -212,6 +234,11 @@ impl Known {
             self.complete.remove(&oldest);
         }
     }
+}
+
+/// Number of complete blocks of `slices` slices whose states are kept.
+fn most_complete(slices: u64) -> usize {
+    STATES_LEN / (usize::try_from(slices).unwrap_or(usize::MAX).max(1).saturating_mul(STATE_LEN))
 }
 
 /// Number of slices of `block`.
@@ -296,5 +323,22 @@ mod tests {
         }
         let known = slices.lock();
         assert_eq!((known.complete.len(), known.order.len()), (4096, 4096));
+    }
+
+    #[test]
+    fn blocks_are_hashed_again_at_a_bounded_rate() {
+        let layout = Layout::new(1 << 39, 16 << 20).unwrap();
+        let slices = Slices::of(&layout, &CascadeHash([1; 32])).unwrap();
+        let (now, block) = (crate::clock::now(), |number| layout.block(number).unwrap());
+        for number in 0..4096 {
+            assert!(slices.may_hash(now, block(number)), "there is room for {number}");
+            slices.lock().keep(block(number), vec![[0; STATE_LEN]; 64].into());
+        }
+        // 64 MiB a second are four blocks.
+        assert!(slices.may_hash(now, block(5000)));
+        let after = |ms| now + Duration::from_millis(ms);
+        assert!(!slices.may_hash(now, block(5001)) && !slices.may_hash(after(249), block(5001)));
+        let asked: Vec<_> = (251..1250).filter(|ms| slices.may_hash(after(*ms), block(5001))).collect();
+        assert_eq!(asked.len(), 4, "{asked:?}");
     }
 }
