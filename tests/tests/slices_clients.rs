@@ -26,11 +26,7 @@ fn parts(response: Response) -> (u8, Option<State>, Vec<u8>) {
         return (status, None, body);
     }
     let (items, body) = split(&body);
-    let state = items.into_iter().find_map(|item| match item {
-        Item::State(state) => Some(state),
-        _ => None,
-    });
-    (status & !EXTENDED, state, body)
+    (status & !EXTENDED, Item::state_in(&items), body)
 }
 
 /// Blocks and slices in any order, questions for news by both names in between, with and without a marker.
