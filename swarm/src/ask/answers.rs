@@ -97,7 +97,8 @@ impl Answers {
             Outcome::Corrupt(_) => {
                 self.totals.corrupt();
                 action = known.close(link);
-                self.wrong.handle(known, now, number, block);
+                let noted = known.blocks.noted_as(block, asked.whole);
+                self.wrong.handle(known, now, number, noted);
             }
             Outcome::Refused(_, status) => action = refused(known, now, link, asked, status),
             Outcome::Told => {}
@@ -156,7 +157,7 @@ fn answer_without_block(known: &mut Known, now: Time, link: LinkId) -> Option<Ac
 }
 
 fn refused(known: &mut Known, now: Time, link: LinkId, asked: Asked, status: Status) -> Option<Action> {
-    let block = asked.block;
+    let block = known.blocks.noted_as(asked.block, asked.whole);
     let slice_of = known.is_sliced(asked).then(|| known.blocks.layout().block_of(block));
     let believed = lack_lasts(known, link, block);
     let state = known.links.get_mut(link)?;

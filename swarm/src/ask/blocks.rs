@@ -142,6 +142,13 @@ impl Blocks {
         self.layout.first_slice(self.layout.block_of(slice))
     }
 
+    /// By which number it is noted whether a peer lacks the block, or has sent it wrong. All of a block that is divided
+    /// into slices (`whole`) is noted as its last slice: whoever has that one has all of them.
+    pub(super) fn noted_as(&self, block: Block, whole: bool) -> Block {
+        let last = || self.layout.block(self.slices_with(block).end.saturating_sub(1));
+        if whole { last().unwrap_or(block) } else { block }
+    }
+
     /// Bytes of the block that `slice` is a part of.
     pub(super) fn len_of_whole(&self, slice: Block) -> u64 {
         let whole = self.layout.whole();

@@ -178,7 +178,7 @@ impl Plan {
             self.due = self.find_due(now);
         } else {
             let endgame = self.known.all_asked().then(|| now + self.known.tuning.take_margin);
-            self.due = [self.due, fed.due, endgame].into_iter().flatten().min();
+            self.due = [self.due, fed.due, endgame, self.starving_at(now)].into_iter().flatten().min();
         }
     }
 
@@ -205,6 +205,12 @@ impl Plan {
         if self.known.changed || self.known.refill { Some(now) } else { self.due }
     }
 
+    /// When a seeder that chooses may be asked for what it does not offer, if nothing comes before.
+    fn starving_at(&self, now: Time) -> Option<Time> {
+        let at = self.known.flow.last_verified + self.known.tuning.starving_after();
+        Some(at).filter(|at| *at > now)
+    }
+
     /// When time alone may change what is to be done.
     fn find_due(&self, now: Time) -> Option<Time> {
         let known = &self.known;
@@ -212,7 +218,7 @@ impl Plan {
         let room = known.links.len() < self.connecting.max_links(known);
         let peers = known.peers.next_wakeup(now, room);
         let connecting = self.connecting.next_wakeup(known, now);
-        let starving = Some(known.flow.last_verified + known.tuning.starving_after()).filter(|at| *at > now);
+        let starving = self.starving_at(now);
         let endgame = known.all_asked().then(|| now + known.tuning.take_margin);
         let wrong = self.answers.wrong.next_wakeup(now);
         [links, peers, connecting, starving, endgame, wrong].into_iter().flatten().min()

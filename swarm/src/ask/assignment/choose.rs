@@ -234,7 +234,8 @@ fn next_offered_slice(known: &mut Known, now: Time, id: LinkId) -> Option<Asked>
             next = Some(*block);
             return false;
         }
-        let waits = !blocks.is_verified(*block) && !blocks.is_in_flight_on(*block, id);
+        let done = blocks.is_verified(*block) || blocks.is_in_flight_on(*block, id);
+        let waits = !done && !blocks.is_at_rest(*block);
         if waits {
             held_up = Some(*block);
         }

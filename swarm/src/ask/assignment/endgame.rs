@@ -11,6 +11,7 @@ use crate::ask::known::Known;
 use crate::ask::links::pipeline::Pace;
 use crate::ask::links::told::Has;
 use crate::ask::links::{Asked, Link, LinkId};
+use crate::ask::peers::Peer;
 use crate::ask::tuning::doubled;
 use cascade_format::Block;
 use core::time::Duration;
@@ -107,7 +108,7 @@ impl Endgame {
             };
             let verifiable = asked.whole || blocks.can_be_verified(asked.block, Some(taker));
             let owed = state.requests.owes_unwanted(asked.block);
-            (verifiable && has(asked) && peer.may_have(now, asked.block) && !owed).then_some(asked)
+            (verifiable && has(asked) && may_have(known, now, peer, asked) && !owed).then_some(asked)
         };
         let pace = state.pipeline.pace();
         let skill = Skill { proven: pace.rate > 0.0, pace, trips: 1 };
@@ -119,8 +120,10 @@ impl Endgame {
     pub(super) fn take_for_peer(&mut self, known: &mut Known, now: Time, taker: usize) -> Option<Action> {
         let peer = known.peers.get(taker);
         // A link is asked for a whole block first.
-        let instead =
-            |held: Asked| Some(known.asked(held.block, false)).filter(|it| peer.may_have(now, it.block));
+        let instead = |held: Asked| {
+            let asked = known.asked(held.block, false);
+            may_have(known, now, peer, asked).then_some(asked)
+        };
         // The connection is to be made first.
         let skill = Skill { proven: peer.has_given(), pace: peer.pace(), trips: 2 };
         let find = self.find(known, now, taker, &skill, &instead)?;
@@ -195,6 +198,11 @@ impl Endgame {
         let may_ask = taken && (!asked.whole || known.blocks.is_at_rest(asked.block));
         Some((taker, may_ask.then_some(asked)))
     }
+}
+
+/// Whether the peer may have what it would be asked for.
+fn may_have(known: &Known, now: Time, peer: &Peer, asked: Asked) -> bool {
+    peer.may_have(now, known.blocks.noted_as(asked.block, asked.whole))
 }
 
 /// How long the last block of `holder` would take to arrive there; `None` where it must be left alone.

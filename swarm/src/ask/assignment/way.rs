@@ -66,7 +66,8 @@ impl MayAsk<'_> {
             Way::Untouched => blocks.is_untouched(block) && blocks.is_all_in(have, block),
             Way::Rest => blocks.is_at_rest(block) && blocks.is_all_in(have, block),
         };
-        fits && self.peer.may_have(self.now, name) && !self.link.requests.owes_unwanted(name)
+        let noted = blocks.noted_as(block, self.way != Way::Each);
+        fits && self.peer.may_have(self.now, noted) && !self.link.requests.owes_unwanted(name)
     }
 }
 
@@ -222,15 +223,27 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_waits_until_the_slice_behind_it_is_there_or_asked_for() {
+    fn an_offer_whose_chain_is_not_open_is_passed_over() {
         let (mut plan, links) = plan(1);
         link(&mut plan, START, links[0], &[Item::Choosing]);
         let offer = |first, count| Item::Offer([Run { first: slice(first), count }].into());
         plan.handle_news(LATER, links[0], &[offer(1, 2)], true);
-        assert_eq!(asked(&mut plan, LATER), [], "the slice behind them is not there");
+        assert_eq!(asked(&mut plan, LATER), [], "the slice behind them is asked of nobody");
         plan.handle_news(LATER, links[0], &[offer(0, 2)], true);
-        let all = asked(&mut plan, LATER);
-        assert_eq!(all, [(links[0], 0, true), (links[0], 1, true), (links[0], 2, true)]);
+        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true), (links[0], 1, true)]);
+    }
+
+    #[test]
+    fn an_offer_waits_while_the_slice_behind_it_is_on_its_way() {
+        let (mut plan, links) = plan(2);
+        link(&mut plan, START, links[0], &[have(0..1)]);
+        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true)]);
+        link(&mut plan, LATER, links[1], &[Item::Choosing]);
+        let offer = Item::Offer([Run { first: slice(0), count: 3 }].into());
+        plan.handle_news(LATER, links[1], &[offer], true);
+        assert_eq!(asked(&mut plan, LATER), []);
+        plan.handle_received(LATER, links[0], 64 << 10, &[Outcome::Verified(slice(0))]);
+        assert_eq!(asked(&mut plan, LATER), [(links[1], 1, true), (links[1], 2, true)]);
     }
 
     #[test]
@@ -249,5 +262,41 @@ mod tests {
         let now = later + Tuning::DEFAULT.pause;
         let mut actions = core::iter::from_fn(|| plan.poll_action(now));
         assert!(actions.any(|action| action == Action::Poll { link: links[0], sliced: true }));
+    }
+
+    #[test]
+    fn a_block_that_came_wrong_is_asked_of_its_only_giver_again_though_others_have_slices_of_it() {
+        let (mut plan, links) = plan(2);
+        link(&mut plan, START, links[0], &[have(0..1)]);
+        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true)]);
+        plan.handle_received(LATER, links[0], 64 << 10, &[Outcome::Verified(slice(0))]);
+        plan.handle_connected(LATER, links[1]);
+        let (mut now, mut wrong) = (LATER, 0);
+        while !plan.is_complete() {
+            assert!(now < LATER + Duration::from_secs(60), "{wrong} times wrong, and never asked for again");
+            let mut answers = Vec::new();
+            while let Some(action) = plan.poll_action(now) {
+                match action {
+                    Action::Connect { link, .. } => plan.handle_connected(now, link),
+                    Action::Request { link, blocks, sliced: false } => answers.push((link, blocks)),
+                    Action::Request { .. } => panic!("a slice that nobody has is asked for"),
+                    Action::Poll { .. }
+                    | Action::Probe { .. }
+                    | Action::Revoke { .. }
+                    | Action::Close { .. } => {}
+                }
+            }
+            for (link, block) in answers
+                .into_iter()
+                .flat_map(|(link, blocks)| blocks.into_iter().map(move |block| (link, block)))
+            {
+                let flips = block.number() == 0 && wrong == 0;
+                wrong += u32::from(flips);
+                let outcome = if flips { Outcome::Corrupt(block) } else { Outcome::VerifiedWhole(block) };
+                plan.handle_received(now, link, 256 << 10, &[outcome]);
+            }
+            now = plan.next_wakeup(now).unwrap_or(now).max(now + Duration::from_millis(10));
+        }
+        assert_eq!(wrong, 1);
     }
 }

@@ -199,10 +199,6 @@ impl Told {
             slices.end <= offered.start || offered.end <= slices.start
         });
         self.useful = true;
-        if !self.not_now.is_empty() {
-            let offered = |block: Block| run.blocks(layout).any(|slice| layout.block_of(slice) == block);
-            self.not_now.retain(|(block, _)| !offered(*block));
-        }
         self.offered.extend(run.blocks(layout).take(MAX_OFFERED.saturating_sub(self.offered.len())));
         self.tellings <= layout.blocks() * MAX_TELLINGS + TELLINGS_GRACE
     }
