@@ -109,6 +109,12 @@ impl Item {
         Self::Map(0, bits)
     }
 
+    /// The state of the first of these items that is one.
+    #[must_use]
+    pub fn state_in(items: &[Self]) -> Option<[u8; 32]> {
+        items.iter().find_map(|item| if let Self::State(state) = item { Some(*state) } else { None })
+    }
+
     /// The blocks that the item says are there, or are offered.
     #[must_use]
     pub fn blocks(&self) -> Vec<u64> {

@@ -98,13 +98,8 @@ fn a_leecher_passes_on_slices_of_blocks_that_it_does_not_have_yet() {
                     assert_eq!(response.status, 2, "slice {slice}");
                     continue;
                 }
-                let states = items
-                    .unwrap()
-                    .into_iter()
-                    .filter_map(|item| if let Item::State(state) = item { Some(state) } else { None });
-                let states: Vec<_> = states.collect();
-                assert_eq!(states.len(), 1, "slice {slice}");
-                slices.assert_right(slice, states[0], &response.body);
+                let state = Item::state_in(&items.unwrap()).expect("a state");
+                slices.assert_right(slice, state, &response.body);
                 let (_, whole) = of_blocks.ask(slice / slices.a_block());
                 given += usize::from(whole.status == 2);
             }
@@ -263,10 +258,7 @@ fn take(client: &mut ExtendedClient, slices: &Slices, slice: u64) {
     let (items, response) = client.ask(slice);
     let text = String::from_utf8_lossy(&response.body[..response.body.len().min(80)]).into_owned();
     assert_eq!(response.status, 0, "slice {slice}: {text}");
-    let state = items
-        .unwrap_or_default()
-        .into_iter()
-        .find_map(|item| if let Item::State(state) = item { Some(state) } else { None });
+    let state = Item::state_in(&items.unwrap_or_default());
     slices.assert_right(slice, state.expect("a state"), &response.body);
 }
 

