@@ -78,9 +78,9 @@ fn narrow(addr: SocketAddr) -> ForeignClient {
     ForeignClient::over(stream)
 }
 
-/// Each asks for slices of all blocks and reads nothing.
+/// Each asks for slices of all blocks and reads nothing. One of the three places for slices of a block is free again after
+/// 10 s, and an offer that is not taken after some 16 s.
 #[test]
-#[ignore = "it takes 4 to 7 seconds mostly, but now and then more than 90"]
 fn clients_that_ask_for_slices_and_do_not_read_do_not_keep_leechers_from_them() {
     let file = TestFile::random("hogs.bin", 8 << 20, 1 << 20);
     let slices = Slices::of(&file).unwrap();
@@ -101,7 +101,7 @@ fn clients_that_ask_for_slices_and_do_not_read_do_not_keep_leechers_from_them() 
     let mut leechers = leechers(&nodes[..2], &[addr], &[]);
     let _ = complete(&mut leechers, &nodes[..2], &file);
     let took = full_speed::since(start);
-    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
 }
 
 /// For the first slice of each block, the block is hashed; for all others, nothing is.
