@@ -77,8 +77,8 @@ pub struct Options {
     pub max_up: Option<Rate>,
     /// The most bytes a second that the peer receives from other peers and from origins. `None` means no limit.
     pub max_down: Option<Rate>,
-    /// The name under which this peer appears in the rooms of trackers; empty for none. Anybody who has the link of the
-    /// file can see the name.
+    /// The name under which this peer appears in the rooms of trackers. If it is empty, the peer appears without a name.
+    /// Anybody who has the link of the file can see the name.
     pub name: PeerName,
     /// Where the peer keeps the results of its checks.
     pub records: Records,

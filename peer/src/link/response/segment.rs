@@ -22,7 +22,7 @@ pub enum Segment {
     State(slices::State),
     /// Bytes of a block or a slice.
     Body {
-        /// Of which.
+        /// The block or the slice.
         unit: Unit,
         /// Where in it these bytes begin.
         offset: u64,
