@@ -92,9 +92,10 @@ impl Peers {
         let host = self.own.host_of(addr.ip());
         let on_host = || self.peers.iter().filter(|peer| self.own.host_of(peer.addr().ip()) == host).count();
         let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
-        if self.own.is_elsewhere(addr)
+        // Most are known already.
+        if !self.by_addr.contains_key(&addr)
+            && self.own.is_elsewhere(addr)
             && self.shown() < MAX_HEARSAY
-            && !self.by_addr.contains_key(&addr)
             && fits()
         {
             self.push(Peer::by_hearsay(self.tuning, now, addr, extended));
