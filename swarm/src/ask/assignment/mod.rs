@@ -25,6 +25,7 @@ pub use order::Order;
 pub(super) use owners::lack_lasts;
 
 use super::action::Action;
+use super::earliest::Earliest;
 use super::known::Known;
 use super::links::{Asked, Link, LinkId};
 use super::tuning::Tuning;
@@ -130,7 +131,7 @@ impl Assignment {
 
     /// Gives requests to links that have room, until one needs the driver's help.
     pub(super) fn feed(&mut self, known: &mut Known, now: Time) -> Fed {
-        let mut fed = Fed::default();
+        let (mut fed, mut due) = (Fed::default(), Earliest::new(now));
         while !self.is_taking()
             && let Some(link) = self.next_to_feed(known, now)
         {
@@ -144,9 +145,11 @@ impl Assignment {
                 }
                 fed.actions.extend(self.probe_or_close(known, now, link));
             }
-            let wakeup = known.links.get(link).and_then(|state| state.next_wakeup(now));
-            fed.due = [fed.due, wakeup].into_iter().flatten().min();
+            if let Some(state) = known.links.get(link) {
+                state.wakeups(now, &mut due);
+            }
         }
+        fed.due = due.at();
         fed
     }
 

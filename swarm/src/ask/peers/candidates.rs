@@ -6,6 +6,7 @@ use super::origin::Origins;
 use super::peer::{Peer, Rank};
 use crate::Time;
 use crate::ask::Random;
+use crate::ask::earliest::Earliest;
 
 /// Which peers may be given a link.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +36,7 @@ impl Wanted {
 
     fn fits(&self, peer: &Peer) -> bool {
         (!self.mutual || peer.is_mutual())
-            && (!self.known || peer.has_spoken() || peer.is_named())
+            && (!self.known || peer.is_shown())
             && (self.asked || !Self::with_request(peer, self.quiet))
             && (self.fresh || peer.habits.closes() || peer.may_tell())
     }
@@ -44,8 +45,7 @@ impl Wanted {
 impl Peers {
     /// Whether its host has had enough of us for now: see [`Hosts`].
     fn is_spared(&self, now: Time, peer: &Peer) -> bool {
-        let shown = peer.has_spoken() || peer.is_named();
-        !shown && (!self.hosts.has_room(peer.host()) || self.hosts.try_at(peer.host()) > now)
+        !peer.is_shown() && (!self.hosts.has_room(peer.host()) || self.hosts.try_at(peer.host()) > now)
     }
 
     /// The peer that deserves the next link now.
@@ -102,12 +102,12 @@ impl Peers {
     }
 
     /// When a peer is due for a link (if there is `room` for one), or ends a pause.
-    pub(in crate::ask) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
-        let spared = |peer: &Peer| {
-            let waits = room && !peer.has_spoken() && peer.is_due(now) && self.is_spared(now, peer);
-            waits.then(|| self.hosts.try_at(peer.host())).filter(|at| *at > now)
-        };
-        let wakeup = |peer: &Peer| [peer.next_wakeup(now, room), spared(peer)].into_iter().flatten().min();
-        self.peers.iter().filter_map(wakeup).min()
+    pub(in crate::ask) fn wakeups(&self, now: Time, room: bool, next: &mut Earliest) {
+        for peer in &self.peers {
+            peer.wakeups(room, next);
+            if room && !peer.is_shown() && peer.is_due(now) {
+                next.passes(self.hosts.try_at(peer.host()));
+            }
+        }
     }
 }

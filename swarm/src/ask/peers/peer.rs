@@ -6,6 +6,7 @@ use super::lies::{Lies, MAX_LIES};
 use super::origin::{Origins, Source};
 use super::refusals::Refusals;
 use crate::Time;
+use crate::ask::earliest::Earliest;
 use crate::ask::links::pipeline::Pace;
 use crate::ask::tuning::Tuning;
 use cascade_format::Block;
@@ -182,6 +183,11 @@ impl Peer {
         self.named
     }
 
+    /// Whether it has spoken the protocol, or was named by the user.
+    pub(in crate::ask) fn is_shown(&self) -> bool {
+        self.spoken || self.named
+    }
+
     /// By which ways it was heard of.
     pub(in crate::ask) fn origins(&self) -> Origins {
         self.origins
@@ -349,15 +355,16 @@ impl Peer {
     }
 
     /// When it is due for a link (if there is `room` for one), or ends a pause.
-    pub(in crate::ask) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
+    pub(in crate::ask) fn wakeups(&self, room: bool, next: &mut Earliest) {
         let waits = room && self.wants_link();
-        let retry = waits.then_some(self.retry_at);
+        if waits {
+            next.passes(self.retry_at);
+        }
         // A link to a peer that has refused what is missing is only made when one of these refusals is believed no more.
-        let asked = self.links > 0 || self.habits.closes() || (waits && self.refusals.any());
-        let pauses = asked.then(|| self.refusals.wakeups());
-        let again = self.lies.next_wakeup(now);
-        let pauses = pauses.into_iter().flatten().chain(again);
-        retry.into_iter().chain(pauses).filter(|time| *time > now).min()
+        if self.links > 0 || self.habits.closes() || (waits && self.refusals.any()) {
+            self.refusals.wakeups().into_iter().for_each(|at| next.passes(at));
+        }
+        self.lies.wakeups(next);
     }
 
     /// Better ones first: peers that gave something; that spoke the protocol; that were heard of by the way with the
