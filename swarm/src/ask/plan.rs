@@ -213,16 +213,16 @@ impl Plan {
     }
 
     /// When time alone may change what is to be done.
-    fn find_due(&self, now: Time) -> Option<Time> {
-        let (known, mut next) = (&self.known, Earliest::new(now));
+    fn find_due(&mut self, now: Time) -> Option<Time> {
+        let (known, mut next) = (&mut self.known, Earliest::new(now));
         known.links.wakeups(now, &mut next);
         let room = known.links.len() < self.connecting.max_links(known);
         known.peers.wakeups(now, room, &mut next);
         self.connecting.wakeups(known, now, &mut next);
-        self.starving_at(now).into_iter().for_each(|at| next.due(at));
         if known.all_asked() {
             next.due(now + known.tuning.take_margin);
         }
+        self.starving_at(now).into_iter().for_each(|at| next.due(at));
         self.answers.wrong.next_wakeup(now).into_iter().for_each(|at| next.due(at));
         next.at()
     }

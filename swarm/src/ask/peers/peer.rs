@@ -143,6 +143,11 @@ impl Peer {
         self.extended && self.habits.takes_marks()
     }
 
+    /// Whether it has spoken the protocol, and is not asked for news.
+    pub(super) fn speaks_plainly(&self) -> bool {
+        self.spoken && !self.may_tell()
+    }
+
     /// The peer has shown whether it knows the extension.
     pub(in crate::ask) fn set_extended(&mut self, extended: bool) {
         self.extended = extended;
@@ -338,10 +343,13 @@ impl Peer {
         !self.banned && honest && self.links < self.max_links()
     }
 
-    /// Whether it deserves a link now.
-    pub(in crate::ask) fn is_due(&self, now: Time) -> bool {
-        let rests = self.retry_at > now || (self.habits.closes() && self.refusals.is_paused(now));
-        !rests && self.wants_link()
+    /// When it deserves a link; [`Time::MAX`]: it does not.
+    pub(super) fn due_at(&self) -> Time {
+        match self.wants_link() {
+            true if self.habits.closes() => self.retry_at.max(self.refusals.pause_until()),
+            true => self.retry_at,
+            false => Time::MAX,
+        }
     }
 
     /// Whether it has a link to this peer.
