@@ -53,7 +53,8 @@ pub(in crate::ask) struct Told {
     /// Nothing that it has is missing here; so it stays until it tells more or a block is given back.
     pub(in crate::ask) exhausted: bool,
     tellings: u64,
-    /// Blocks of which it refused a slice that it has, and until when it is asked for no slice of them.
+    /// Blocks of which it refused a slice that it has, and until when it is asked for no slice of them; in the order of
+    /// these times.
     not_now: Vec<(Block, Time)>,
     /// It refused the last slice that it was asked for, though it has it.
     refused: bool,
@@ -137,12 +138,13 @@ impl Told {
 
     /// Whether the peer may be asked for slices of `block` now.
     pub(in crate::ask) fn gives_slices_of(&self, now: Time, block: Block) -> bool {
-        self.not_now.iter().all(|(other, until)| *other != block || *until <= now)
+        self.not_now.iter().rev().take_while(|(_, until)| *until > now).all(|(other, _)| *other != block)
     }
 
     /// When it may be asked for slices again that it refused.
     pub(in crate::ask) fn slices_at(&self, now: Time) -> Option<Time> {
-        self.not_now.iter().map(|(_, until)| *until).filter(|until| *until > now).min()
+        let ahead = self.not_now.iter().rev().map(|(_, until)| *until).take_while(|until| *until > now);
+        ahead.last()
     }
 
     /// Whether it makes sense to ask the peer for `block`, which it does not offer.
