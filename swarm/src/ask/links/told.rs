@@ -53,9 +53,10 @@ pub(in crate::ask) struct Told {
     /// Nothing that it has is missing here; so it stays until it tells more or a block is given back.
     pub(in crate::ask) exhausted: bool,
     tellings: u64,
-    /// Blocks of which it refused a slice that it has, and until when it is asked for no slice of them; in the order of
-    /// these times.
+    /// Blocks of which it refused a slice that it has, and until when it is asked for no slice of them.
     not_now: Vec<(Block, Time)>,
+    /// The last of them.
+    not_before: Time,
     /// It refused the last slice that it was asked for, though it has it.
     refused: bool,
 }
@@ -78,6 +79,7 @@ impl Told {
             exhausted: false,
             tellings: 0,
             not_now: Vec::new(),
+            not_before: Time::ZERO,
             refused: false,
         }
     }
@@ -127,7 +129,8 @@ impl Told {
             // The slices of one run are refused together.
             return false;
         }
-        self.not_now.push((block, now + self.tuning.busy_pause));
+        self.not_before = now + self.tuning.busy_pause;
+        self.not_now.push((block, self.not_before));
         core::mem::replace(&mut self.refused, true)
     }
 
@@ -138,13 +141,16 @@ impl Told {
 
     /// Whether the peer may be asked for slices of `block` now.
     pub(in crate::ask) fn gives_slices_of(&self, now: Time, block: Block) -> bool {
-        self.not_now.iter().rev().take_while(|(_, until)| *until > now).all(|(other, _)| *other != block)
+        self.not_before <= now || self.not_now.iter().all(|(other, until)| *other != block || *until <= now)
     }
 
     /// When it may be asked for slices again that it refused.
     pub(in crate::ask) fn slices_at(&self, now: Time) -> Option<Time> {
-        let ahead = self.not_now.iter().rev().map(|(_, until)| *until).take_while(|until| *until > now);
-        ahead.last()
+        // Most links are asked this, and few peers refuse anything.
+        if self.not_before <= now {
+            return None;
+        }
+        self.not_now.iter().map(|(_, until)| *until).filter(|until| *until > now).min()
     }
 
     /// Whether it makes sense to ask the peer for `block`, which it does not offer.
