@@ -17,8 +17,6 @@ pub(super) struct Outline {
     /// itself.
     pub(super) try_at: Time,
     pub(super) crowded: bool,
-    /// The first of the times of [`Peer::wakeups`], as of the last time that they were looked at.
-    wakes_at: Time,
     /// See [`Peer::rank`]; as if it had no rivals.
     rank: Rank,
     pub(super) origins: Origins,
@@ -41,7 +39,6 @@ impl Outline {
             due_at: peer.due_at(),
             try_at: if shown { Time::ZERO } else { hosts.try_at(host) },
             crowded: !shown && !hosts.has_room(host),
-            wakes_at: Time::ZERO,
             rank: peer.rank(0),
             origins: peer.origins(),
             links: peer.links(),
@@ -76,6 +73,9 @@ impl Outline {
 #[derive(Debug, Default)]
 pub(super) struct Outlines {
     outlines: Vec<Outline>,
+    /// Of each, the first of the times of [`Peer::wakeups`] or when its host may be tried, as of the last time that this
+    /// was looked at; zero if it has changed since.
+    wakeups: Vec<Time>,
     /// The numbers of the peers that may have changed.
     stale: Vec<usize>,
     /// Whether there was room for another link when it was looked at the wakeups.
@@ -95,6 +95,7 @@ impl Outlines {
     /// A host has changed, and so all peers on it.
     pub(super) fn touch_all(&mut self) {
         self.outlines.clear();
+        self.wakeups.clear();
         self.stale.clear();
     }
 
@@ -104,9 +105,11 @@ impl Outlines {
             if let (Some(outline), Some(peer)) = (self.outlines.get_mut(index), peers.get(index)) {
                 *outline = Outline::of(peer, hosts);
             }
+            self.wakeups.iter_mut().skip(index).take(1).for_each(|at| *at = Time::ZERO);
         }
         let new = peers.iter().skip(self.outlines.len());
         self.outlines.extend(new.map(|peer| Outline::of(peer, hosts)));
+        self.wakeups.resize(peers.len(), Time::ZERO);
         &self.outlines
     }
 
@@ -121,17 +124,19 @@ impl Outlines {
         next: &mut Earliest,
     ) {
         self.refresh(peers, hosts);
-        let all = core::mem::replace(&mut self.room, room) != room;
-        for (outline, peer) in self.outlines.iter_mut().zip(peers) {
-            if all || outline.wakes_at <= now {
+        if core::mem::replace(&mut self.room, room) != room {
+            self.wakeups.fill(Time::ZERO);
+        }
+        for ((at, outline), peer) in self.wakeups.iter_mut().zip(&self.outlines).zip(peers) {
+            if *at <= now {
                 let mut first = Earliest::new(now);
                 peer.wakeups(room, &mut first);
-                outline.wakes_at = first.at().unwrap_or(Time::MAX);
+                if room && outline.is_due(now) {
+                    first.passes(outline.try_at);
+                }
+                *at = first.at().unwrap_or(Time::MAX);
             }
-            next.passes(outline.wakes_at);
-            if room && outline.is_due(now) {
-                next.passes(outline.try_at);
-            }
+            next.passes(*at);
         }
     }
 }
