@@ -91,18 +91,25 @@ impl Peers {
         }
     }
 
-    /// Remembers an address that another peer told, which may have added that it knows the extension.
-    pub(super) fn learn_hearsay(&mut self, now: Time, addr: PeerAddr, extended: bool) {
-        let host = self.own.host_of(addr.ip());
-        let on_host = || self.peers.iter().filter(|peer| self.own.host_of(peer.addr().ip()) == host).count();
-        let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
-        // Most are known already.
-        if !self.by_addr.contains_key(&addr)
-            && self.own.is_elsewhere(addr)
-            && self.shown() < MAX_HEARSAY
-            && fits()
-        {
-            self.push(Peer::by_hearsay(self.tuning, now, addr, extended));
+    /// Remembers addresses that another peer told, which may have added that they know the extension.
+    pub(super) fn learn_hearsay(&mut self, now: Time, addrs: impl Iterator<Item = PeerAddr>, extended: bool) {
+        let mut shown = None;
+        for addr in addrs {
+            // Most are known already.
+            if self.by_addr.contains_key(&addr) || !self.own.is_elsewhere(addr) {
+                continue;
+            }
+            let count = *shown.get_or_insert_with(|| self.shown());
+            if count >= MAX_HEARSAY {
+                return;
+            }
+            let host = self.own.host_of(addr.ip());
+            let on_host =
+                || self.peers.iter().filter(|peer| self.own.host_of(peer.addr().ip()) == host).count();
+            if addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST {
+                self.push(Peer::by_hearsay(self.tuning, now, addr, extended));
+                shown = Some(count + 1);
+            }
         }
     }
 
