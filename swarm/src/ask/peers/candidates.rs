@@ -3,8 +3,8 @@
 use super::Peers;
 use super::hosts::HostId;
 use super::origin::Origins;
-use super::outline::Outline;
-use super::peer::{Peer, Rank};
+use super::outline::{Outline, Rank};
+use super::peer::Peer;
 use crate::Time;
 use crate::ask::Random;
 use crate::ask::earliest::Earliest;
@@ -59,8 +59,7 @@ impl Peers {
             let fewest = peer.origins.iter().filter_map(|kind| rivals.get(kind)).min();
             peer.rank(fewest.copied().unwrap_or(0))
         };
-        let due =
-            |(_, peer): &(usize, &Outline)| peer.is_due(now) && wanted.fits(peer) && !peer.is_spared(now);
+        let due = |(_, peer): &(usize, &Outline)| peer.from <= now && wanted.fits(peer);
         // A fair draw among the best, in one pass.
         let (mut best, mut equals): (Option<(Rank, usize)>, u64) = (None, 0);
         for (index, peer) in outlines.iter().enumerate().filter(due) {
@@ -79,10 +78,13 @@ impl Peers {
 
     /// A host on which a silent port waits for a link until there is room beside the others.
     pub(in crate::ask) fn crowded_host(&mut self, now: Time, wanted: Wanted) -> Option<HostId> {
-        let crowded =
-            |peer: &Outline| wanted.fits(peer) && peer.is_due(now) && peer.crowded && peer.try_at <= now;
-        let at = self.outlines.refresh(&self.peers, &self.hosts).iter().position(crowded)?;
-        self.peers.get(at).map(Peer::host)
+        let hosts = &self.hosts;
+        let outlines = self.outlines.refresh(&self.peers, hosts);
+        let crowded = |(peer, outline): &(&Peer, &Outline)| {
+            let waits = !outline.shown && wanted.fits(outline) && peer.due_at() <= now;
+            waits && !hosts.has_room(peer.host()) && hosts.try_at(peer.host()) <= now
+        };
+        self.peers.iter().zip(outlines).find(crowded).map(|(peer, _)| peer.host())
     }
 
     /// When a peer is due for a link (if there is `room` for one), or ends a pause.
@@ -92,7 +94,7 @@ impl Peers {
 }
 
 /// For each way by which peers were heard of, the links to those that never spoke.
-fn rivals(outlines: &[Outline]) -> [usize; Origins::KINDS] {
+fn rivals(outlines: &[Outline]) -> [u32; Origins::KINDS] {
     let mut rivals = [0; Origins::KINDS];
     for peer in outlines.iter().filter(|peer| peer.links > 0 && !peer.spoken) {
         for kind in peer.origins.iter() {

@@ -3,24 +3,21 @@
 
 use super::hosts::Hosts;
 use super::origin::Origins;
-use super::peer::{Peer, Rank};
+use super::peer::Peer;
 use crate::Time;
 use crate::ask::earliest::Earliest;
 use alloc::vec::Vec;
 
 /// What the choice of the next link needs to know of one peer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Outline {
-    /// When it deserves a link; [`Time::MAX`]: it does not.
-    due_at: Time,
-    /// When its host may be tried, and whether there is room for one more link to it: of a peer that has not shown
-    /// itself.
-    pub(super) try_at: Time,
-    pub(super) crowded: bool,
-    /// See [`Peer::rank`]; as if it had no rivals.
-    rank: Rank,
+    /// When it may be given a link: it deserves one, and its host is not spared. [`Time::MAX`]: it may not.
+    pub(super) from: Time,
     pub(super) origins: Origins,
-    pub(super) links: usize,
+    failures: u32,
+    pub(super) links: u32,
+    gave_nothing: bool,
+    hearsay: bool,
     pub(super) mutual: bool,
     pub(super) shown: bool,
     pub(super) spoken: bool,
@@ -31,17 +28,24 @@ pub(super) struct Outline {
     stale: bool,
 }
 
+const _: () = assert!(size_of::<Outline>() <= 48, "all are looked at for each link");
+
 impl Outline {
     /// The outline of `peer`, which lives on one of `hosts`.
     pub(super) fn of(peer: &Peer, hosts: &Hosts) -> Self {
         let (shown, host) = (peer.is_shown(), peer.host());
+        let from = match shown || hosts.has_room(host) {
+            true if shown => peer.due_at(),
+            true => peer.due_at().max(hosts.try_at(host)),
+            false => Time::MAX,
+        };
         Self {
-            due_at: peer.due_at(),
-            try_at: if shown { Time::ZERO } else { hosts.try_at(host) },
-            crowded: !shown && !hosts.has_room(host),
-            rank: peer.rank(0),
+            from,
             origins: peer.origins(),
-            links: peer.links(),
+            failures: peer.failures(),
+            links: u32::try_from(peer.links()).unwrap_or(u32::MAX),
+            gave_nothing: !peer.has_given(),
+            hearsay: peer.is_hearsay(),
             mutual: peer.is_mutual(),
             shown,
             spoken: peer.has_spoken(),
@@ -52,22 +56,16 @@ impl Outline {
         }
     }
 
-    /// Whether it deserves a link now.
-    pub(super) fn is_due(&self, now: Time) -> bool {
-        self.due_at <= now
-    }
-
-    /// Whether its host has had enough of us for now: see [`Hosts`].
-    pub(super) fn is_spared(&self, now: Time) -> bool {
-        self.crowded || self.try_at > now
-    }
-
-    /// See [`Peer::rank`].
-    pub(super) fn rank(&self, rivals: usize) -> Rank {
-        let (gave_nothing, silent, _, hearsay, failures, alien, links) = self.rank;
-        (gave_nothing, silent, rivals, hearsay, failures, alien, links)
+    /// Better ones first: peers that gave something; that spoke the protocol; that were heard of by the way with the
+    /// fewest links (`rivals`) to peers that never spoke; that are more than hearsay; with fewer failures; with a link to
+    /// this peer (so that each has about as many askers as it asks); with fewer links.
+    pub(super) fn rank(&self, rivals: u32) -> Rank {
+        (self.gave_nothing, !self.spoken, rivals, self.hearsay, self.failures, !self.mutual, self.links)
     }
 }
+
+/// See [`Outline::rank`].
+pub(super) type Rank = (bool, bool, u32, bool, u32, bool, u32);
 
 /// The outlines of all peers, in the order of their numbers.
 #[derive(Debug, Default)]
@@ -127,16 +125,66 @@ impl Outlines {
         if core::mem::replace(&mut self.room, room) != room {
             self.wakeups.fill(Time::ZERO);
         }
-        for ((at, outline), peer) in self.wakeups.iter_mut().zip(&self.outlines).zip(peers) {
+        for (at, peer) in self.wakeups.iter_mut().zip(peers) {
             if *at <= now {
                 let mut first = Earliest::new(now);
                 peer.wakeups(room, &mut first);
-                if room && outline.is_due(now) {
-                    first.passes(outline.try_at);
+                if room && !peer.is_shown() && peer.due_at() <= now {
+                    first.passes(hosts.try_at(peer.host()));
                 }
                 *at = first.at().unwrap_or(Time::MAX);
             }
             next.passes(*at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Peers, Source};
+    use super::*;
+    use crate::ask::tuning::Tuning;
+    use cascade_format::{Layout, PeerAddr};
+    use core::net::IpAddr;
+    use core::time::Duration;
+
+    /// Something happens to one peer.
+    fn happen(peers: &mut Peers, now: Time, random: &mut fastrand::Rng) {
+        let addr = PeerAddr::new(IpAddr::from([10, 0, 0, random.u8(1..6)]), random.u16(1..40));
+        let block = Layout::new(8, 1).unwrap().block(random.u64(..8)).unwrap();
+        let at = random.usize(..peers.len().max(1));
+        match random.u8(..14) {
+            0 => peers.hear(now, Source::Tracker(0), &[addr]),
+            1 => peers.hear(now, Source::User, &[addr]),
+            2 => peers.learn_hearsay(now, [addr].into_iter(), random.bool()),
+            _ if peers.len() == 0 => {}
+            3 | 4 => peers.link_opened(now, at),
+            5 | 6 => peers.link_ended(at),
+            7 => drop(peers.spoke(at)),
+            8 => peers.get_mut(at).failed(now),
+            9 => peers.get_mut(at).delivered(1),
+            10 => peers.get_mut(at).habits.closed_after(random.u64(1..3)),
+            11 => peers.get_mut(at).lied_about(now, block),
+            12 => peers.get_mut(at).ask_again(now, block, Duration::from_secs(3)),
+            _ => (0..9).for_each(|_| peers.get_mut(at).refusals.add(now, block, Duration::from_secs(2))),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_as_if_it_were_made_anew_whatever_has_happened() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..50 {
+            let (mut peers, mut now) = (Peers::new(&Tuning::DEFAULT), Time::ZERO);
+            for _ in 0..400 {
+                (0..random.u8(..4)).for_each(|_| happen(&mut peers, now, &mut random));
+                now += Duration::from_millis(random.u64(..2000));
+                let (room, mut kept, mut anew) = (random.u8(..8) > 0, Earliest::new(now), Earliest::new(now));
+                peers.wakeups(now, room, &mut kept);
+                let mut fresh = Outlines::default();
+                fresh.wakeups(&peers.peers, &peers.hosts, now, room, &mut anew);
+                assert_eq!(kept.at(), anew.at());
+                assert_eq!(peers.outlines.outlines, fresh.outlines);
+            }
         }
     }
 }

@@ -20,9 +20,6 @@ const MAX_FAILURES: u32 = 4;
 /// Connections at once to a peer that closes each after one answer.
 const LINKS_TO_CLOSER: usize = 3;
 
-/// See [`Peer::rank`].
-pub(super) type Rank = (bool, bool, usize, bool, u32, bool, usize);
-
 /// One peer.
 #[derive(Debug)]
 pub(in crate::ask) struct Peer {
@@ -357,6 +354,11 @@ impl Peer {
         self.mutual
     }
 
+    /// Whether only another peer has told of it.
+    pub(super) fn is_hearsay(&self) -> bool {
+        self.hearsay
+    }
+
     /// Whether nothing is known of it but that a list, or somebody, named it.
     pub(in crate::ask) fn is_mere_name(&self) -> bool {
         !self.spoken && !self.named && !self.mutual && !self.hearsay
@@ -373,12 +375,5 @@ impl Peer {
             self.refusals.wakeups().into_iter().for_each(|at| next.passes(at));
         }
         self.lies.wakeups(next);
-    }
-
-    /// Better ones first: peers that gave something; that spoke the protocol; that were heard of by the way with the
-    /// fewest links (`rivals`) to peers that never spoke; that are more than hearsay; with fewer failures; with a link to
-    /// this peer (so that each has about as many askers as it asks); with fewer links.
-    pub(in crate::ask) fn rank(&self, rivals: usize) -> Rank {
-        (self.bytes == 0, !self.spoken, rivals, self.hearsay, self.failures, !self.mutual, self.links)
     }
 }
