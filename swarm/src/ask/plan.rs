@@ -73,7 +73,7 @@ impl Plan {
 
     /// These hosts have requested blocks from this peer, and have not told where they listen.
     pub fn handle_askers(&mut self, now: Time, hosts: &[IpAddr]) {
-        self.known.changed = true;
+        self.known.changed |= !hosts.is_empty();
         self.known.peers.hear_hosts(now, hosts);
     }
 
