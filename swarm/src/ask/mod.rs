@@ -16,6 +16,7 @@
 //! | [`connecting`] | decides to which peers links are made, and in place of which |
 //! | [`answers`] | takes in answers, and the ends of links |
 //! | [`news`] | takes in what peers tell of themselves |
+//! | [`earliest`] | the first of many times |
 //! | [`held_up`] | what is different within a limit of this peer's own |
 //! | [`wrong`] | decides what is done about wrong blocks |
 //! | [`announce`] | decides when a tracker is asked |
@@ -32,6 +33,7 @@ mod answers;
 mod assignment;
 mod blocks;
 mod connecting;
+mod earliest;
 pub mod fetch;
 #[cfg(test)]
 mod grows;

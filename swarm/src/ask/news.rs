@@ -121,9 +121,8 @@ fn take_in_item(
 fn learn_hearsay(known: &mut Known, now: Time, teller: usize, addrs: &[PeerAddr], extended: bool) {
     known.changed = true;
     let teller = known.peers.get(teller).addr();
-    for addr in addrs.iter().filter(|addr| nearness(addr.ip()) <= nearness(teller.ip())) {
-        known.peers.learn_hearsay(now, *addr, extended);
-    }
+    let near = addrs.iter().copied().filter(|addr| nearness(addr.ip()) <= nearness(teller.ip()));
+    known.peers.learn_hearsay(now, near, extended);
 }
 
 fn plain(addrs: &[SocketAddrV4]) -> Vec<PeerAddr> {

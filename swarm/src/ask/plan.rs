@@ -5,6 +5,7 @@ use super::answers::Answers;
 use super::assignment::{Assignment, Order, Taker};
 use super::blocks::Blocks;
 use super::connecting::Connecting;
+use super::earliest::Earliest;
 use super::known::{Known, Random};
 use super::links::{Link, LinkId};
 use super::news;
@@ -72,7 +73,7 @@ impl Plan {
 
     /// These hosts have requested blocks from this peer, and have not told where they listen.
     pub fn handle_askers(&mut self, now: Time, hosts: &[IpAddr]) {
-        self.known.changed = true;
+        self.known.changed |= !hosts.is_empty();
         self.known.peers.hear_hosts(now, hosts);
     }
 
@@ -212,16 +213,18 @@ impl Plan {
     }
 
     /// When time alone may change what is to be done.
-    fn find_due(&self, now: Time) -> Option<Time> {
-        let known = &self.known;
-        let links = known.links.next_wakeup(now);
+    fn find_due(&mut self, now: Time) -> Option<Time> {
+        let (known, mut next) = (&mut self.known, Earliest::new(now));
+        known.links.wakeups(now, &mut next);
         let room = known.links.len() < self.connecting.max_links(known);
-        let peers = known.peers.next_wakeup(now, room);
-        let connecting = self.connecting.next_wakeup(known, now);
-        let starving = self.starving_at(now);
-        let endgame = known.all_asked().then(|| now + known.tuning.take_margin);
-        let wrong = self.answers.wrong.next_wakeup(now);
-        [links, peers, connecting, starving, endgame, wrong].into_iter().flatten().min()
+        known.peers.wakeups(now, room, &mut next);
+        self.connecting.wakeups(known, now, &mut next);
+        if known.all_asked() {
+            next.due(now + known.tuning.take_margin);
+        }
+        self.starving_at(now).into_iter().for_each(|at| next.due(at));
+        self.answers.wrong.next_wakeup(now).into_iter().for_each(|at| next.due(at));
+        next.at()
     }
 
     /// The number of offered blocks that the link's peer has told of so far, modulo 2³². The next requests on the link

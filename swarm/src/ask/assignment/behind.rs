@@ -6,7 +6,6 @@
 
 use crate::ask::known::Known;
 use crate::ask::links::Link;
-use alloc::vec::Vec;
 
 /// With fewer leechers to compare with, none is behind: two that exchange what they have are hardly ever even.
 const MIN_COMPARED: usize = 4;
@@ -19,14 +18,15 @@ pub(super) fn is_behind(known: &Known) -> bool {
         let told = link.told.as_ref().filter(|told| told.heard)?;
         told.part().map(cascade_format::Have::count)
     };
-    let mut counts: Vec<u64> = known.links.iter().filter_map(|(_, link)| count(link)).collect();
-    if counts.len() < MIN_COMPARED {
-        return false;
-    }
-    counts.sort_unstable();
-    let median = counts.get(counts.len() / 2).copied().unwrap_or(0);
     let bytes = known.flow.received.rate() * known.tuning.behind_by().as_secs_f64();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
     let less = bytes as u64 / known.blocks.layout().block_size();
-    known.blocks.verified() + less.max(1) < median
+    let enough = known.blocks.verified() + less.max(1);
+    let (mut compared, mut ahead) = (0, 0);
+    for count in known.links.iter().filter_map(|(_, link)| count(link)) {
+        compared += 1;
+        ahead += usize::from(count > enough);
+    }
+    // The median is one of those that are ahead.
+    compared >= MIN_COMPARED && ahead >= compared - compared / 2
 }

@@ -46,13 +46,13 @@ impl Chooser {
         self.behind
     }
 
-    /// Whether another block may be in flight.
-    pub(super) fn has_room(&self, known: &Known) -> bool {
+    /// Another block may be in flight while fewer bytes than this are.
+    pub(super) fn room(&self, known: &Known) -> u64 {
         room::in_swarm(known, self.behind)
     }
 
-    /// What to ask the link for next, if it should be asked for anything now.
-    pub(super) fn next_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Asked> {
+    /// What to ask the link for next, if it should be asked for anything now; see [`Chooser::room`].
+    pub(super) fn next_for(&self, known: &mut Known, now: Time, link: LinkId, room: u64) -> Option<Asked> {
         if let Some(offered) = next_offered(known, now, link) {
             return Some(offered);
         }
@@ -64,7 +64,8 @@ impl Chooser {
             || now < state.busy_until()
             || !room::on_link(known.tuning, now, state, peer, known.has_telling_leechers())
             || state.told.as_ref().is_some_and(|told| told.exhausted)
-            || !self.has_room(known)
+            || known.links.under_way() >= room
+            || waits_for_offers(known, now, state)
         {
             return None;
         }
@@ -72,9 +73,7 @@ impl Chooser {
         let tells = state.told.is_some();
         let ways = Way::of(known, state);
         // Every leecher wants the same ones first: a seeder that chooses gives them to one.
-        if !waits_for_offers(known, now, link)
-            && let Some(first) = ways.iter().find_map(|way| self.first.next_for(known, now, link, *way))
-        {
+        if let Some(first) = ways.iter().find_map(|way| self.first.next_for(known, now, link, *way)) {
             return Some(first);
         }
         let picked = ways.iter().find_map(|way| {
@@ -95,7 +94,7 @@ impl Chooser {
 
     /// What a link is opened with.
     pub(super) fn first_for(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Asked> {
-        if !self.has_room(known) {
+        if known.links.under_way() >= self.room(known) {
             return None;
         }
         let ways = Way::of(known, known.links.get(link)?);
@@ -110,9 +109,6 @@ impl Chooser {
 
     /// A block for a link whose peer has told what it has.
     fn pick_told(&self, known: &mut Known, now: Time, id: LinkId, way: Way) -> Option<Block> {
-        if waits_for_offers(known, now, id) {
-            return None;
-        }
         let in_swarm = known.has_telling_leechers();
         // The links' own rates count bursts; together they are more than what arrives.
         let rate = if in_swarm { known.flow.received.rate() } else { known.links.rate() };
@@ -177,12 +173,14 @@ fn leechers_suffice(known: &Known, seeder: LinkId) -> bool {
 }
 
 /// Whether the link's peer chooses, and is asked for nothing but what it offers.
-pub(super) fn waits_for_offers(known: &Known, now: Time, link: LinkId) -> bool {
-    let Some(state) = known.links.get(link) else { return false };
-    let chooses = state.told.as_ref().is_some_and(|told| matches!(told.has, Has::Choosing));
+pub(super) fn waits_for_offers(known: &Known, now: Time, link: &Link) -> bool {
+    let chooses = link.told.as_ref().is_some_and(|told| matches!(told.has, Has::Choosing));
+    if !chooses || !link.requests.is_empty() {
+        return chooses;
+    }
     let layout = known.blocks.layout();
-    let given = if state.gives_slices() { *layout } else { layout.whole() };
-    chooses && (!state.requests.is_empty() || !is_starving(known, now, given.block_size()))
+    let given = if link.gives_slices() { *layout } else { layout.whole() };
+    !is_starving(known, now, given.block_size())
 }
 
 /// Whether a seeder that chooses, and gives blocks or slices of `length` bytes, must be asked for something that it does

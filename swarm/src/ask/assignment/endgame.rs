@@ -95,7 +95,7 @@ impl Endgame {
                 Has::Some(have) if asked.whole => blocks.is_all_in(Some(have), asked.block),
                 Has::Some(_) | Has::Everything => told.may_give(asked.block),
                 Has::Choosing => {
-                    told.offers(blocks.layout(), asked.block) || !waits_for_offers(known, now, taker)
+                    told.offers(blocks.layout(), asked.block) || !waits_for_offers(known, now, state)
                 }
             })
         };

@@ -25,6 +25,7 @@ pub use order::Order;
 pub(super) use owners::lack_lasts;
 
 use super::action::Action;
+use super::earliest::Earliest;
 use super::known::Known;
 use super::links::{Asked, Link, LinkId};
 use super::tuning::Tuning;
@@ -105,7 +106,7 @@ impl Assignment {
 
     /// Where there may be room again: wakes the links that have nothing to do.
     pub(super) fn refill(&self, known: &mut Known, now: Time) {
-        if self.chooser.has_room(known) {
+        if known.links.under_way() < self.chooser.room(known) {
             self.wake_idle(known, now);
         }
     }
@@ -130,11 +131,12 @@ impl Assignment {
 
     /// Gives requests to links that have room, until one needs the driver's help.
     pub(super) fn feed(&mut self, known: &mut Known, now: Time) -> Fed {
-        let mut fed = Fed::default();
+        let (mut fed, mut due) = (Fed::default(), Earliest::new(now));
+        let mut room = self.chooser.room(known);
         while !self.is_taking()
-            && let Some(link) = self.next_to_feed(known, now)
+            && let Some(link) = self.next_to_feed(known, now, room)
         {
-            let taken = self.fill(known, now, link);
+            let taken = self.fill(known, now, link, room);
             if !taken.is_empty() {
                 fed.actions.extend(requests(known, link, &taken));
             } else if known.links.get(link).is_some_and(|state| state.requests.is_empty()) {
@@ -142,11 +144,17 @@ impl Assignment {
                 if self.may_take(known, now) {
                     fed.actions.extend(self.endgame.take_for_link(known, now, link));
                 }
-                fed.actions.extend(self.probe_or_close(known, now, link));
+                if let Some(action) = self.probe_or_close(known, now, link) {
+                    fed.actions.push(action);
+                    // There is one link less.
+                    room = self.chooser.room(known);
+                }
             }
-            let wakeup = known.links.get(link).and_then(|state| state.next_wakeup(now));
-            fed.due = [fed.due, wakeup].into_iter().flatten().min();
+            if let Some(state) = known.links.get(link) {
+                state.wakeups(now, &mut due);
+            }
         }
+        fed.due = due.at();
         fed
     }
 
@@ -154,9 +162,11 @@ impl Assignment {
     /// asked may be of no use, so it is asked whether it speaks the protocol at all. Else what it was made for came
     /// from others meanwhile, and it is closed: it may keep a peer waiting that serves one connection after the other.
     fn probe_or_close(&self, known: &mut Known, now: Time, link: LinkId) -> Option<Action> {
+        if !known.all_asked() || self.is_taking() {
+            return None;
+        }
         let nothing_flows = known.nothing_flows(now);
-        let vain = known.all_asked() && !self.is_taking();
-        let fits = |state: &&mut Link| vain && state.is_connected() && !state.was_asked();
+        let fits = |state: &&mut Link| state.is_connected() && !state.was_asked();
         let state = known.links.get_mut(link).filter(fits)?;
         let peer = known.peers.get_mut(state.peer);
         if nothing_flows && !peer.has_spoken() {
@@ -169,8 +179,8 @@ impl Assignment {
 
     /// A link that may take requests. While there is no room in flight, only those that have offers, or that may
     /// be asked for news: to look at all the others for every block that arrives would be most of the work.
-    fn next_to_feed(&self, known: &mut Known, now: Time) -> Option<LinkId> {
-        if !self.chooser.has_room(known) && !self.may_take(known, now) {
+    fn next_to_feed(&self, known: &mut Known, now: Time, room: u64) -> Option<LinkId> {
+        if known.links.under_way() >= room && !self.may_take(known, now) {
             known.links.narrow(|link| link.may_poll(now));
         }
         let link = next_ready(known)?;
@@ -179,14 +189,14 @@ impl Assignment {
     }
 
     /// Takes missing blocks for the link until its pipeline is full.
-    fn fill(&self, known: &mut Known, now: Time, link: LinkId) -> Vec<Asked> {
+    fn fill(&self, known: &mut Known, now: Time, link: LinkId, room: u64) -> Vec<Asked> {
         let mut taken = Vec::new();
         let Some(state) = known.links.get(link) else { return taken };
         let full = state.requests.bytes() > state.pipeline.refill_below(known.has_telling_leechers());
         if full && state.requests.len() >= MIN_REQUESTS {
             return taken;
         }
-        while let Some(asked) = self.chooser.next_for(known, now, link) {
+        while let Some(asked) = self.chooser.next_for(known, now, link, room) {
             known.take(now, link, asked);
             taken.push(asked);
         }

@@ -12,19 +12,19 @@ use crate::limits::MAX_PIPELINE;
 /// small the product of bandwidth and delay.
 pub(super) const MIN_REQUESTS: usize = 2;
 
-/// Whether another block may be in flight on any link. Among leechers that serve each other, a request waits for those
-/// of others; more of them than keep every uplink busy only make blocks late. A leecher that is `behind` has half as
-/// many again waiting.
-pub(super) fn in_swarm(known: &Known, behind: bool) -> bool {
+/// Another block may be in flight on any link while fewer bytes than this are. Among leechers that serve each other, a
+/// request waits for those of others; more of them than keep every uplink busy only make blocks late. A leecher that is
+/// `behind` has half as many again waiting.
+pub(super) fn in_swarm(known: &Known, behind: bool) -> u64 {
     if !known.has_telling_leechers() {
-        return true;
+        return u64::MAX;
     }
     let tuning = known.tuning;
     let depth = depth(tuning, known.flow.received.rate(), known.links.round_trip());
     let leechers = known.rarity.partial as u64 + 1;
     let usual = (tuning.uplink_queue * known.links.connected() as u64).div_ceil(leechers);
     let units = if behind { usual + usual / 2 } else { usual };
-    known.links.under_way() < depth + waiting_bytes(tuning, known.blocks.layout().block_size(), units)
+    depth + waiting_bytes(tuning, known.blocks.layout().block_size(), units)
 }
 
 /// Bytes that may wait at the uplinks of others, of blocks of `block` bytes, where `units` runs of small ones may.

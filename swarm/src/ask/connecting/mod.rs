@@ -6,6 +6,7 @@ mod tests;
 
 use super::action::Action;
 use super::assignment::Assignment;
+use super::earliest::Earliest;
 use super::known::Known;
 use super::links::pipeline::Pace;
 use super::links::{Asked, LinkId};
@@ -94,18 +95,20 @@ impl Connecting {
     }
 
     /// When the passing of time lets more links be opened, or one be closed for another.
-    pub(super) fn next_wakeup(&self, known: &Known, now: Time) -> Option<Time> {
+    pub(super) fn wakeups(&self, known: &Known, now: Time, next: &mut Earliest) {
         let tuning = self.tuning;
-        let next = self.tries_paid_until.saturating_sub(self.spacing(known, now) * (tuning.first_links - 1));
-        let next = Some(next).filter(|_| self.has_room(known));
-        let silent = known.links.iter().filter_map(|(_, link)| link.silent_since());
-        let ends = silent.flat_map(|since| {
-            (0..=MAX_DOUBLINGS).map(move |doublings| since + doubled(tuning.stall_after, doublings))
-        });
+        if self.has_room(known) {
+            let ahead = self.spacing(known, now) * (tuning.first_links - 1);
+            next.passes(self.tries_paid_until.saturating_sub(ahead));
+        }
         let quiet = known.flow.last_progress + tuning.stall_after;
-        let silent = ends.map(|end| end.max(quiet)).filter(|at| *at > now).min();
-        let replace = Some(self.replace_at).filter(|_| known.links.len() >= tuning.swarm_links);
-        [next, silent, replace].into_iter().flatten().filter(|at| *at > now).min()
+        for since in known.links.iter().filter_map(|(_, link)| link.silent_since()) {
+            let ends = (0..=MAX_DOUBLINGS).map(|doublings| since + doubled(tuning.stall_after, doublings));
+            ends.for_each(|end| next.passes(end.max(quiet)));
+        }
+        if known.links.len() >= tuning.swarm_links {
+            next.passes(self.replace_at);
+        }
     }
 
     /// The peer that deserves a link most, if there is room for it.

@@ -26,7 +26,7 @@ impl Connecting {
         actions: &mut Vec<Action>,
     ) -> bool {
         let Some(waiting) = known.peers.next_to_connect(now, wanted, &mut known.random) else { return false };
-        let shown = known.peers.get(waiting).has_spoken() || known.peers.get(waiting).is_named();
+        let shown = known.peers.get(waiting).is_shown();
         let hurried = full && (shown || known.nothing_flows(now));
         if let Some(silent) = silent_link(known, now, |_| true).filter(|_| hurried) {
             actions.extend(close_failed(known, now, silent));

@@ -5,6 +5,7 @@ use super::requests::{Asked, Requests};
 use super::silence::Silence;
 use super::told::Told;
 use crate::Time;
+use crate::ask::earliest::Earliest;
 use crate::ask::tuning::Tuning;
 use crate::limits::{CONNECT_TIMEOUT, NEWS_TIMEOUT};
 use cascade_format::Block;
@@ -255,22 +256,22 @@ impl Link {
     }
 
     /// When time alone changes something about the link.
-    pub(in crate::ask) fn next_wakeup(&self, now: Time) -> Option<Time> {
+    pub(in crate::ask) fn wakeups(&self, now: Time, next: &mut Earliest) {
         let last_byte = self.silence.last_byte();
         if !self.connected {
-            return Some(last_byte + CONNECT_TIMEOUT * 2);
+            next.due(last_byte + CONNECT_TIMEOUT * 2);
+        } else if !self.requests.is_empty() {
+            self.silence.wakeups(now, next);
+        } else if let Some(told) = &self.told {
+            next.passes(told.busy_until);
+            if told.polling {
+                next.due(last_byte + NEWS_STALL);
+            } else if !told.leaves {
+                next.passes(told.poll_at);
+            }
+            told.slices_at(now).into_iter().for_each(|at| next.passes(at));
+        } else if self.answers == 1 {
+            next.passes(last_byte + self.tuning.pause);
         }
-        if !self.requests.is_empty() {
-            return self.silence.next_wakeup(now);
-        }
-        let busy = Some(self.busy_until()).filter(|until| *until > now);
-        let poll = match &self.told {
-            Some(told) if told.polling => Some(last_byte + NEWS_STALL),
-            Some(told) if told.leaves => None,
-            Some(told) => Some(told.poll_at).filter(|at| *at > now),
-            None => Some(last_byte + self.tuning.pause).filter(|at| *at > now && self.answers == 1),
-        };
-        let slices = self.told.as_ref().and_then(|told| told.slices_at(now));
-        [busy, poll, slices].into_iter().flatten().min()
     }
 }

@@ -15,7 +15,10 @@ pub(super) struct LinkIds {
 
 impl LinkIds {
     pub(super) fn insert(&mut self, link: LinkId) {
-        if let Err(at) = self.links.binary_search(&link) {
+        if self.links.last().is_none_or(|last| *last < link) {
+            // Most come in order.
+            self.links.push(link);
+        } else if let Err(at) = self.links.binary_search(&link) {
             self.links.insert(at, link);
         }
     }

@@ -23,6 +23,7 @@ pub use link_ids::LinkId;
 pub(super) use rarity::Rarity;
 pub(super) use requests::Asked;
 
+use super::earliest::Earliest;
 use super::tuning::Tuning;
 use crate::Time;
 use alloc::vec::Vec;
@@ -211,7 +212,8 @@ impl Links {
         self.links.iter().map(|link| link.pipeline.rate()).sum()
     }
 
-    pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
-        self.links.iter().filter_map(|link| link.next_wakeup(now)).min()
+    /// When time alone changes something about a link.
+    pub(super) fn wakeups(&self, now: Time, next: &mut Earliest) {
+        self.links.iter().for_each(|link| link.wakeups(now, next));
     }
 }

@@ -39,6 +39,8 @@ pub(in crate::ask) struct Pipeline {
     /// Bytes a second; 0 while unknown.
     rate: f64,
     round_trip: Option<Duration>,
+    /// See [`Pipeline::depth`].
+    depth: u64,
     /// When the only request under way was sent.
     asked_idle: Option<Time>,
     sample_start: Time,
@@ -49,7 +51,13 @@ impl Pipeline {
     /// A new one, to a peer whose links have shown `pace`.
     pub(in crate::ask) fn going_on(tuning: &'static Tuning, pace: Pace) -> Self {
         let Pace { rate, round_trip } = pace;
-        Self { tuning, rate, round_trip, asked_idle: None, sample_start: Time::ZERO, sample_bytes: 0 }
+        let depth = depth(tuning, rate, round_trip.unwrap_or_default());
+        Self { tuning, rate, round_trip, depth, asked_idle: None, sample_start: Time::ZERO, sample_bytes: 0 }
+    }
+
+    /// The rate or the round trip has changed.
+    fn paces(&mut self) {
+        self.depth = depth(self.tuning, self.rate, self.round_trip());
     }
 
     /// What it has shown.
@@ -71,6 +79,7 @@ impl Pipeline {
         let waited = self.asked_idle.take().map(|asked| now.saturating_sub(asked));
         if let Some(trip) = waited {
             self.round_trip = Some(self.round_trip.map_or(trip, |known| known.min(trip)));
+            self.paces();
         }
         self.sample_bytes += bytes;
         let elapsed = now.saturating_sub(self.sample_start);
@@ -81,6 +90,7 @@ impl Pipeline {
         let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
         // Up at once, down slowly: a pipeline that is too short measures itself.
         self.rate = if sample > self.rate { sample } else { self.rate * 0.875 + sample * 0.125 };
+        self.paces();
         self.sample_start = now;
         self.sample_bytes = 0;
         waited
@@ -93,6 +103,7 @@ impl Pipeline {
             #[allow(clippy::cast_precision_loss, reason = "an estimate")]
             let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
             self.rate = sample;
+            self.paces();
         }
     }
 
@@ -108,7 +119,7 @@ impl Pipeline {
 
     /// Bytes to keep under way.
     pub(in crate::ask) fn depth(&self) -> u64 {
-        depth(self.tuning, self.rate, self.round_trip())
+        self.depth
     }
 
     /// The same with a batch, where leechers do not share the uplinks.

@@ -1,6 +1,7 @@
 //! How long a link has been silent, and whether that is a stall.
 
 use crate::Time;
+use crate::ask::earliest::Earliest;
 use crate::ask::tuning::Tuning;
 use core::time::Duration;
 
@@ -19,12 +20,15 @@ pub(in crate::ask) struct Silence {
     since_progress: u64,
     /// How long the links' first bytes took when the last request left.
     usual_wait: Duration,
+    /// See [`Silence::stall_time`].
+    stall_time: Duration,
 }
 
 impl Silence {
     pub(super) fn new(tuning: &'static Tuning, now: Time) -> Self {
-        let (last_byte, last_progress, usual_wait) = (now, now, Duration::ZERO);
-        Self { tuning, heard: false, last_byte, last_progress, since_progress: 0, usual_wait }
+        let (usual_wait, stall_time) = (Duration::ZERO, stall_time(tuning, Duration::ZERO));
+        let (last_byte, last_progress, since_progress) = (now, now, 0);
+        Self { tuning, heard: false, last_byte, last_progress, since_progress, usual_wait, stall_time }
     }
 
     /// The peer is waited for from now on, though it may owe nothing.
@@ -34,7 +38,7 @@ impl Silence {
 
     /// A request leaves, and no other is under way if the link is `idle`.
     pub(super) fn requested(&mut self, now: Time, idle: bool, usual_wait: Duration) {
-        self.usual_wait = usual_wait;
+        (self.usual_wait, self.stall_time) = (usual_wait, stall_time(self.tuning, usual_wait));
         if idle {
             (self.last_byte, self.last_progress, self.since_progress) = (now, now, 0);
         }
@@ -80,8 +84,7 @@ impl Silence {
     /// After this long without progress a link that owes an answer is stalled: where everybody waits in queues, a
     /// silence is nothing special.
     pub(super) fn stall_time(&self) -> Duration {
-        let tuning = self.tuning;
-        tuning.stall_after.max(self.usual_wait * tuning.stall_waits).min(tuning.max_stall)
+        self.stall_time
     }
 
     /// Whether the link has stalled for good.
@@ -89,14 +92,16 @@ impl Silence {
         now >= self.last_byte + self.tuning.max_stall * 2
     }
 
-    /// When, after `now`, the silence has lasted one, two, four … stall times, or is over.
-    pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
-        let stall_time = self.stall_time();
-        let mut ends = (0..6).map(|doublings| self.last_progress + stall_time * (1 << doublings));
-        let end = ends.find(|time| *time > now);
-        let over = Some(self.last_byte + self.tuning.max_stall * 2).filter(|time| *time > now);
-        [end, over].into_iter().flatten().min()
+    /// When the silence has lasted one, two, four … stall times, or is over.
+    pub(super) fn wakeups(&self, now: Time, next: &mut Earliest) {
+        let mut ends = (0..6).map(|doublings| self.last_progress + self.stall_time * (1 << doublings));
+        ends.find(|time| *time > now).into_iter().for_each(|end| next.passes(end));
+        next.passes(self.last_byte + self.tuning.max_stall * 2);
     }
+}
+
+fn stall_time(tuning: &Tuning, usual_wait: Duration) -> Duration {
+    tuning.stall_after.max(usual_wait * tuning.stall_waits).min(tuning.max_stall)
 }
 
 #[cfg(test)]

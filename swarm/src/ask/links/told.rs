@@ -55,6 +55,8 @@ pub(in crate::ask) struct Told {
     tellings: u64,
     /// Blocks of which it refused a slice that it has, and until when it is asked for no slice of them.
     not_now: Vec<(Block, Time)>,
+    /// The last of them.
+    not_before: Time,
     /// It refused the last slice that it was asked for, though it has it.
     refused: bool,
 }
@@ -77,6 +79,7 @@ impl Told {
             exhausted: false,
             tellings: 0,
             not_now: Vec::new(),
+            not_before: Time::ZERO,
             refused: false,
         }
     }
@@ -126,7 +129,8 @@ impl Told {
             // The slices of one run are refused together.
             return false;
         }
-        self.not_now.push((block, now + self.tuning.busy_pause));
+        self.not_before = now + self.tuning.busy_pause;
+        self.not_now.push((block, self.not_before));
         core::mem::replace(&mut self.refused, true)
     }
 
@@ -137,11 +141,15 @@ impl Told {
 
     /// Whether the peer may be asked for slices of `block` now.
     pub(in crate::ask) fn gives_slices_of(&self, now: Time, block: Block) -> bool {
-        self.not_now.iter().all(|(other, until)| *other != block || *until <= now)
+        self.not_before <= now || self.not_now.iter().all(|(other, until)| *other != block || *until <= now)
     }
 
     /// When it may be asked for slices again that it refused.
     pub(in crate::ask) fn slices_at(&self, now: Time) -> Option<Time> {
+        // Most links are asked this, and few peers refuse anything.
+        if self.not_before <= now {
+            return None;
+        }
         self.not_now.iter().map(|(_, until)| *until).filter(|until| *until > now).min()
     }
 

@@ -3,9 +3,12 @@
 use super::Peers;
 use super::hosts::HostId;
 use super::origin::Origins;
-use super::peer::{Peer, Rank};
+use super::outline::{Outline, Rank};
+use super::peer::Peer;
 use crate::Time;
 use crate::ask::Random;
+use crate::ask::earliest::Earliest;
+use core::cell::LazyCell;
 
 /// Which peers may be given a link.
 #[derive(Debug, Clone, Copy)]
@@ -30,41 +33,36 @@ impl Wanted {
     /// Whether a link to the peer is opened only with a block to ask for: it closes after each answer, or it speaks
     /// where nothing flows (`quiet`), and a silent one might be connected sooner and get the block.
     pub(in crate::ask) fn with_request(peer: &Peer, quiet: bool) -> bool {
-        peer.habits.closes() || (quiet && peer.has_spoken() && !peer.may_tell())
+        peer.habits.closes() || (quiet && peer.speaks_plainly())
     }
 
-    fn fits(&self, peer: &Peer) -> bool {
-        (!self.mutual || peer.is_mutual())
-            && (!self.known || peer.has_spoken() || peer.is_named())
-            && (self.asked || !Self::with_request(peer, self.quiet))
-            && (self.fresh || peer.habits.closes() || peer.may_tell())
+    fn fits(&self, peer: &Outline) -> bool {
+        let with_request = peer.closes || (self.quiet && peer.plain);
+        (!self.mutual || peer.mutual)
+            && (!self.known || peer.shown)
+            && (self.asked || !with_request)
+            && (self.fresh || peer.closes || peer.may_tell)
     }
 }
 
 impl Peers {
-    /// Whether its host has had enough of us for now: see [`Hosts`].
-    fn is_spared(&self, now: Time, peer: &Peer) -> bool {
-        let shown = peer.has_spoken() || peer.is_named();
-        !shown && (!self.hosts.has_room(peer.host()) || self.hosts.try_at(peer.host()) > now)
-    }
-
     /// The peer that deserves the next link now.
     pub(in crate::ask) fn next_to_connect(
-        &self,
+        &mut self,
         now: Time,
         wanted: Wanted,
         random: &mut Random,
     ) -> Option<usize> {
-        let rivals = self.rivals();
-        let rank = |peer: &Peer| -> Rank {
-            let fewest = peer.origins().iter().filter_map(|kind| rivals.get(kind)).min();
+        let outlines = self.outlines.refresh(&self.peers, &self.hosts);
+        let rivals = LazyCell::new(|| rivals(outlines));
+        let rank = |peer: &Outline| -> Rank {
+            let fewest = peer.origins.iter().filter_map(|kind| rivals.get(kind)).min();
             peer.rank(fewest.copied().unwrap_or(0))
         };
-        let due =
-            |(_, peer): &(usize, &Peer)| wanted.fits(peer) && peer.is_due(now) && !self.is_spared(now, peer);
+        let due = |(_, peer): &(usize, &Outline)| peer.from <= now && wanted.fits(peer);
         // A fair draw among the best, in one pass.
         let (mut best, mut equals): (Option<(Rank, usize)>, u64) = (None, 0);
-        for (index, peer) in self.peers.iter().enumerate().filter(due) {
+        for (index, peer) in outlines.iter().enumerate().filter(due) {
             let rank = rank(peer);
             if best.is_none_or(|(other, _)| rank < other) {
                 (best, equals) = (Some((rank, index)), 1);
@@ -79,35 +77,31 @@ impl Peers {
     }
 
     /// A host on which a silent port waits for a link until there is room beside the others.
-    pub(in crate::ask) fn crowded_host(&self, now: Time, wanted: Wanted) -> Option<HostId> {
-        let crowded = |peer: &&Peer| {
-            let host = peer.host();
-            let due = wanted.fits(peer) && peer.is_due(now) && self.is_spared(now, peer);
-            due && !self.hosts.has_room(host) && self.hosts.try_at(host) <= now
+    pub(in crate::ask) fn crowded_host(&mut self, now: Time, wanted: Wanted) -> Option<HostId> {
+        let hosts = &self.hosts;
+        let outlines = self.outlines.refresh(&self.peers, hosts);
+        let crowded = |(peer, outline): &(&Peer, &Outline)| {
+            let waits = !outline.shown && wanted.fits(outline) && peer.due_at() <= now;
+            waits && !hosts.has_room(peer.host()) && hosts.try_at(peer.host()) <= now
         };
-        self.peers.iter().find(crowded).map(Peer::host)
-    }
-
-    /// For each way by which peers were heard of, the links to those that never spoke.
-    fn rivals(&self) -> [usize; Origins::KINDS] {
-        let mut rivals = [0; Origins::KINDS];
-        for peer in self.peers.iter().filter(|peer| peer.links() > 0 && !peer.has_spoken()) {
-            for kind in peer.origins().iter() {
-                if let Some(count) = rivals.get_mut(kind) {
-                    *count += peer.links();
-                }
-            }
-        }
-        rivals
+        self.peers.iter().zip(outlines).find(crowded).map(|(peer, _)| peer.host())
     }
 
     /// When a peer is due for a link (if there is `room` for one), or ends a pause.
-    pub(in crate::ask) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
-        let spared = |peer: &Peer| {
-            let waits = room && !peer.has_spoken() && peer.is_due(now) && self.is_spared(now, peer);
-            waits.then(|| self.hosts.try_at(peer.host())).filter(|at| *at > now)
-        };
-        let wakeup = |peer: &Peer| [peer.next_wakeup(now, room), spared(peer)].into_iter().flatten().min();
-        self.peers.iter().filter_map(wakeup).min()
+    pub(in crate::ask) fn wakeups(&mut self, now: Time, room: bool, next: &mut Earliest) {
+        self.outlines.wakeups(&self.peers, &self.hosts, now, room, next);
     }
+}
+
+/// For each way by which peers were heard of, the links to those that never spoke.
+fn rivals(outlines: &[Outline]) -> [u32; Origins::KINDS] {
+    let mut rivals = [0; Origins::KINDS];
+    for peer in outlines.iter().filter(|peer| peer.links > 0 && !peer.spoken) {
+        for kind in peer.origins.iter() {
+            if let Some(count) = rivals.get_mut(kind) {
+                *count += peer.links;
+            }
+        }
+    }
+    rivals
 }

@@ -1,6 +1,7 @@
 //! The wrong blocks that one peer sent.
 
 use crate::Time;
+use crate::ask::earliest::Earliest;
 use crate::ask::tuning::Tuning;
 use cascade_format::Block;
 use core::time::Duration;
@@ -101,8 +102,8 @@ impl Lies {
         !self.lies.is_empty() && self.count() >= MAX_LIES as u64
     }
 
-    /// When, after `now`, a block may be asked for again.
-    pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
-        self.lies.values().filter_map(|lie| lie.again).filter(|again| *again > now).min()
+    /// When a block may be asked for again.
+    pub(super) fn wakeups(&self, next: &mut Earliest) {
+        self.lies.values().filter_map(|lie| lie.again).for_each(|again| next.passes(again));
     }
 }

@@ -9,12 +9,14 @@
 //! | [`hosts`] | how often those are tried that may be victims |
 //! | [`origin`] | by which ways addresses are heard of |
 //! | [`candidates`] | which peer deserves the next link |
+//! | [`outline`] | what decides about that, of all peers side by side |
 
 mod candidates;
 mod habits;
 pub(super) mod hosts;
 mod lies;
 mod origin;
+mod outline;
 mod peer;
 mod refusals;
 
@@ -33,6 +35,7 @@ use core::net::IpAddr;
 use hashbrown::HashMap;
 use hosts::Hosts;
 use origin::Origins;
+use outline::Outlines;
 
 /// Peers told of by other peers are remembered while fewer than this are known. Peers that a list named and that never
 /// spoke do not count: hearsay must not displace peers that were met.
@@ -49,12 +52,13 @@ pub(super) struct Peers {
     by_addr: HashMap<PeerAddr, usize>,
     hosts: Hosts,
     own: Own,
+    outlines: Outlines,
 }
 
 impl Peers {
     pub(super) fn new(tuning: &'static Tuning) -> Self {
         let (peers, by_addr, hosts) = (Vec::new(), HashMap::new(), Hosts::default());
-        Self { tuning, peers, by_addr, hosts, own: Own::default() }
+        Self { tuning, peers, by_addr, hosts, own: Own::default(), outlines: Outlines::default() }
     }
 
     /// How this peer is known to others: by its IPv4 address if it has one.
@@ -87,17 +91,25 @@ impl Peers {
         }
     }
 
-    /// Remembers an address that another peer told, which may have added that it knows the extension.
-    pub(super) fn learn_hearsay(&mut self, now: Time, addr: PeerAddr, extended: bool) {
-        let host = self.own.host_of(addr.ip());
-        let on_host = || self.peers.iter().filter(|peer| self.own.host_of(peer.addr().ip()) == host).count();
-        let fits = || addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST;
-        if self.own.is_elsewhere(addr)
-            && self.shown() < MAX_HEARSAY
-            && !self.by_addr.contains_key(&addr)
-            && fits()
-        {
-            self.push(Peer::by_hearsay(self.tuning, now, addr, extended));
+    /// Remembers addresses that another peer told, which may have added that they know the extension.
+    pub(super) fn learn_hearsay(&mut self, now: Time, addrs: impl Iterator<Item = PeerAddr>, extended: bool) {
+        let mut shown = None;
+        for addr in addrs {
+            // Most are known already.
+            if self.by_addr.contains_key(&addr) || !self.own.is_elsewhere(addr) {
+                continue;
+            }
+            let count = *shown.get_or_insert_with(|| self.shown());
+            if count >= MAX_HEARSAY {
+                return;
+            }
+            let host = self.own.host_of(addr.ip());
+            let on_host =
+                || self.peers.iter().filter(|peer| self.own.host_of(peer.addr().ip()) == host).count();
+            if addr.ip().is_loopback() || on_host() < MAX_HEARSAY_A_HOST {
+                self.push(Peer::by_hearsay(self.tuning, now, addr, extended));
+                shown = Some(count + 1);
+            }
         }
     }
 
@@ -128,10 +140,8 @@ impl Peers {
     /// that were heard of by the way that has filled the table most.
     fn learn(&mut self, now: Time, source: Source, addr: PeerAddr) {
         if let Some(known) = self.by_addr.get(&addr) {
-            if let Some(peer) = self.peers.get_mut(*known) {
-                peer.told_of(now, source);
-            }
-            return;
+            let known = *known;
+            return self.get_mut(known).told_of(now, source);
         }
         let peer = Peer::new(self.tuning, now, addr, source);
         if self.peers.len() < MAX_KNOWN_PEERS {
@@ -145,6 +155,7 @@ impl Peers {
             self.by_addr.remove(&old_addr);
             self.by_addr.insert(addr, at);
             self.hosts.forget(host, spoken, retry_at);
+            self.outlines.touch_all();
             self.settle(at);
         }
     }
@@ -191,6 +202,7 @@ impl Peers {
         let (host, spoken) = (peer.host(), peer.has_spoken());
         if !spoken {
             self.hosts.try_silent(now, host);
+            self.outlines.touch_all();
         }
     }
 
@@ -201,6 +213,7 @@ impl Peers {
         let (host, spoken) = (peer.host(), peer.has_spoken());
         if !spoken {
             self.hosts.less_silent(host, 1);
+            self.outlines.touch_all();
         }
     }
 
@@ -214,6 +227,7 @@ impl Peers {
         let (host, links) = (peer.host(), peer.links());
         self.hosts.less_silent(host, links);
         self.hosts.spoke(host);
+        self.outlines.touch_all();
         true
     }
 
@@ -226,6 +240,7 @@ impl Peers {
     /// Peer number `index`, which came from this table.
     #[allow(clippy::indexing_slicing, reason = "peers are never removed; indices come from this table")]
     pub(super) fn get_mut(&mut self, index: usize) -> &mut Peer {
+        self.outlines.touch(index);
         &mut self.peers[index]
     }
 
@@ -282,7 +297,7 @@ mod tests {
         PeerAddr::new(IpAddr::from([10, 0, 0, host]), port)
     }
 
-    fn due(peers: &Peers, now: Time) -> Option<PeerAddr> {
+    fn due(peers: &mut Peers, now: Time) -> Option<PeerAddr> {
         let mut random: Random = Box::new(|| 0);
         peers.next_to_connect(now, Wanted::ANY, &mut random).map(|index| peers.get(index).addr())
     }
@@ -293,13 +308,13 @@ mod tests {
         peers.own_mut().set_known_by(addr(1, 7001));
         let host = addr(9, 0).ip();
         peers.learn_host(Time::ZERO, host);
-        assert_eq!(due(&peers, Time::ZERO), None, "one port alone says nothing");
+        assert_eq!(due(&mut peers, Time::ZERO), None, "one port alone says nothing");
         peers.learn(Time::ZERO, Source::Tracker(0), addr(2, 7001));
         peers.link_to(addr(2, 7001));
         peers.learn_host(Time::ZERO, addr(2, 0).ip());
         assert_eq!(peers.len(), 1, "it is known where that host listens");
         peers.learn_host(Time::ZERO, host);
-        assert_eq!(due(&peers, Time::ZERO), Some(addr(9, 7001)));
+        assert_eq!(due(&mut peers, Time::ZERO), Some(addr(9, 7001)));
     }
 
     #[test]
@@ -308,12 +323,12 @@ mod tests {
         let now = Time::ZERO;
         peers.learn(now, Source::Guess, addr(9, 7001));
         peers.get_mut(0).failed(now);
-        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_pause), None);
+        assert_eq!(due(&mut peers, now + Tuning::DEFAULT.max_pause), None);
         peers.learn(now, Source::Tracker(0), addr(9, 7001));
-        assert_eq!(due(&peers, now + Tuning::DEFAULT.max_pause), Some(addr(9, 7001)));
+        assert_eq!(due(&mut peers, now + Tuning::DEFAULT.max_pause), Some(addr(9, 7001)));
         peers.get_mut(0).failed(now);
         assert_eq!(
-            due(&peers, now + Tuning::DEFAULT.max_pause),
+            due(&mut peers, now + Tuning::DEFAULT.max_pause),
             Some(addr(9, 7001)),
             "that was no guess any more"
         );
@@ -322,7 +337,8 @@ mod tests {
     impl Peers {
         fn link_to(&mut self, addr: PeerAddr) {
             if let Some(index) = self.by_addr.get(&addr) {
-                self.peers[*index].link_opened();
+                let index = *index;
+                self.get_mut(index).link_opened();
             }
         }
     }

@@ -6,6 +6,7 @@ use super::lies::{Lies, MAX_LIES};
 use super::origin::{Origins, Source};
 use super::refusals::Refusals;
 use crate::Time;
+use crate::ask::earliest::Earliest;
 use crate::ask::links::pipeline::Pace;
 use crate::ask::tuning::Tuning;
 use cascade_format::Block;
@@ -18,9 +19,6 @@ const MAX_FAILURES: u32 = 4;
 
 /// Connections at once to a peer that closes each after one answer.
 const LINKS_TO_CLOSER: usize = 3;
-
-/// See [`Peer::rank`].
-pub(super) type Rank = (bool, bool, usize, bool, u32, bool, usize);
 
 /// One peer.
 #[derive(Debug)]
@@ -142,6 +140,11 @@ impl Peer {
         self.extended && self.habits.takes_marks()
     }
 
+    /// Whether it has spoken the protocol, and is not asked for news.
+    pub(super) fn speaks_plainly(&self) -> bool {
+        self.spoken && !self.may_tell()
+    }
+
     /// The peer has shown whether it knows the extension.
     pub(in crate::ask) fn set_extended(&mut self, extended: bool) {
         self.extended = extended;
@@ -180,6 +183,11 @@ impl Peer {
     /// Whether the user named it.
     pub(in crate::ask) fn is_named(&self) -> bool {
         self.named
+    }
+
+    /// Whether it has spoken the protocol, or was named by the user.
+    pub(in crate::ask) fn is_shown(&self) -> bool {
+        self.spoken || self.named
     }
 
     /// By which ways it was heard of.
@@ -332,15 +340,23 @@ impl Peer {
         !self.banned && honest && self.links < self.max_links()
     }
 
-    /// Whether it deserves a link now.
-    pub(in crate::ask) fn is_due(&self, now: Time) -> bool {
-        let rests = self.retry_at > now || (self.habits.closes() && self.refusals.is_paused(now));
-        !rests && self.wants_link()
+    /// When it deserves a link; [`Time::MAX`]: it does not.
+    pub(super) fn due_at(&self) -> Time {
+        match self.wants_link() {
+            true if self.habits.closes() => self.retry_at.max(self.refusals.pause_until()),
+            true => self.retry_at,
+            false => Time::MAX,
+        }
     }
 
     /// Whether it has a link to this peer.
     pub(in crate::ask) fn is_mutual(&self) -> bool {
         self.mutual
+    }
+
+    /// Whether only another peer has told of it.
+    pub(super) fn is_hearsay(&self) -> bool {
+        self.hearsay
     }
 
     /// Whether nothing is known of it but that a list, or somebody, named it.
@@ -349,21 +365,15 @@ impl Peer {
     }
 
     /// When it is due for a link (if there is `room` for one), or ends a pause.
-    pub(in crate::ask) fn next_wakeup(&self, now: Time, room: bool) -> Option<Time> {
+    pub(in crate::ask) fn wakeups(&self, room: bool, next: &mut Earliest) {
         let waits = room && self.wants_link();
-        let retry = waits.then_some(self.retry_at);
+        if waits {
+            next.passes(self.retry_at);
+        }
         // A link to a peer that has refused what is missing is only made when one of these refusals is believed no more.
-        let asked = self.links > 0 || self.habits.closes() || (waits && self.refusals.any());
-        let pauses = asked.then(|| self.refusals.wakeups());
-        let again = self.lies.next_wakeup(now);
-        let pauses = pauses.into_iter().flatten().chain(again);
-        retry.into_iter().chain(pauses).filter(|time| *time > now).min()
-    }
-
-    /// Better ones first: peers that gave something; that spoke the protocol; that were heard of by the way with the
-    /// fewest links (`rivals`) to peers that never spoke; that are more than hearsay; with fewer failures; with a link to
-    /// this peer (so that each has about as many askers as it asks); with fewer links.
-    pub(in crate::ask) fn rank(&self, rivals: usize) -> Rank {
-        (self.bytes == 0, !self.spoken, rivals, self.hearsay, self.failures, !self.mutual, self.links)
+        if self.links > 0 || self.habits.closes() || (waits && self.refusals.any()) {
+            self.refusals.wakeups().into_iter().for_each(|at| next.passes(at));
+        }
+        self.lies.wakeups(next);
     }
 }

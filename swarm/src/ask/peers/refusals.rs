@@ -103,6 +103,11 @@ impl Refusals {
         now < self.pause_until
     }
 
+    /// Until when it is not.
+    pub(super) fn pause_until(&self) -> Time {
+        self.pause_until
+    }
+
     /// Refusals since the last block that it gave or told of.
     pub(in crate::ask) fn in_a_row(&self) -> u32 {
         self.in_a_row
