@@ -1,8 +1,9 @@
 //! A process under measurement: wall time, CPU seconds, peak memory, wake-ups.
 //!
-//! A process that exits is measured by `wait4`, in microseconds; one that runs on by the difference of two
-//! readings of `/proc/PID`: exact unless threads have ended meanwhile, else in steps of 10 ms. Peak memory is the kernel's own high-water mark, sampled
-//! for the process and its children, because `wait4` also counts what the parent held before `exec`.
+//! A process that exits is measured by `wait4`, in microseconds; one that runs on by the difference of two readings of
+//! its CPU clock, in nanoseconds, with its children: the kernel derives both from the same counter. Peak memory is the
+//! kernel's own high-water mark, sampled for the process and its children, because `wait4` also counts what the parent
+//! held before `exec`.
 
 use crate::error::{BenchError, Context, Result, failed};
 use crate::{clock, interrupt, procfs};
@@ -51,7 +52,7 @@ pub struct Measured {
     started: Instant,
     log: PathBuf,
     memory: Sampler,
-    cpu_at_mark: CpuTime,
+    cpu_at_mark: Duration,
     wakeups_at_mark: u64,
 }
 
@@ -83,7 +84,7 @@ impl Measured {
             started,
             log: log.to_owned(),
             memory,
-            cpu_at_mark: CpuTime::default(),
+            cpu_at_mark: Duration::ZERO,
             wakeups_at_mark: 0,
         })
     }
@@ -108,14 +109,14 @@ impl Measured {
 
     /// Counts CPU time and wake-ups from here on.
     pub fn mark(&mut self) {
-        self.cpu_at_mark = CpuTime::of(self.pid());
+        self.cpu_at_mark = procfs::cpu_time(self.pid());
         self.wakeups_at_mark = procfs::wakeups(self.pid());
     }
 
     /// CPU and wake-ups since the mark, and peak memory since the start, of a process that runs.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let cpu = CpuTime::of(self.pid()).since(self.cpu_at_mark);
+        let cpu = procfs::cpu_time(self.pid()).saturating_sub(self.cpu_at_mark).as_secs_f64();
         let wakeups = procfs::wakeups(self.pid()).saturating_sub(self.wakeups_at_mark);
         Usage { cpu, peak: self.memory.sample(), descriptors: self.memory.descriptors(), wakeups }
     }
@@ -225,31 +226,6 @@ impl Drop for Measured {
     }
 }
 
-/// What a process that runs has used, by two clocks.
-#[derive(Debug, Clone, Copy, Default)]
-struct CpuTime {
-    /// All of it, in steps of 10 ms.
-    whole: f64,
-    /// That of the threads that are alive, in nanoseconds.
-    threads: f64,
-}
-
-impl CpuTime {
-    fn of(pid: u32) -> Self {
-        let threads = procfs::run_time(pid).as_secs_f64();
-        Self { whole: procfs::cpu_time(pid).as_secs_f64(), threads }
-    }
-
-    /// Seconds since `before`: by the finer clock, unless it has lost something with a thread that has ended.
-    fn since(self, before: Self) -> f64 {
-        let (whole, threads) = (self.whole - before.whole, self.threads - before.threads);
-        threads.max(whole - STEP).max(0.0)
-    }
-}
-
-/// The steps of the clock of a whole process, in seconds: it tells up to so much too much.
-const STEP: f64 = 0.01;
-
 /// Voluntary context switches of all children that this process has waited for, and of their children.
 fn wakeups_of_reaped() -> u64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN);
@@ -337,6 +313,7 @@ pub fn find_program(program: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn shell(script: &str, log: &Path) -> Measured {
         Measured::start("sh", Command::new("sh").args(["-c", script]), log).unwrap()
@@ -365,12 +342,36 @@ mod tests {
         assert!(ended.usage.wakeups >= 16, "eight sleepers and their shell: {ended:?}");
     }
 
+    /// CPU seconds of a shell with `script`, read while it waits for the name `$0` to be written to, and after its exit.
+    fn read_twice(script: &str) -> (f64, f64) {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(&pipe);
+        let mut process = Measured::start("sh", &mut command, &dir.path().join("log")).unwrap();
+        process.wait_until(Duration::from_secs(60), |p| p.log_text().contains("done")).unwrap();
+        let running = process.usage().cpu;
+        // Open for both, it does not wait for a reader that has ended.
+        let mut pipe = File::options().read(true).write(true).open(pipe).unwrap();
+        pipe.write_all(b"go\n").unwrap();
+        let ended = process.finish(Duration::from_secs(60)).unwrap().usage.cpu;
+        (running, ended)
+    }
+
     #[test]
-    fn a_thread_that_has_ended_is_counted() {
-        let time = |whole, threads| CpuTime { whole, threads };
-        assert!((time(1.5, 0.307).since(time(1.4, 0.2)) - 0.107).abs() < 1e-9);
-        assert!((time(1.5, 0.1).since(time(1.4, 0.2)) - 0.09).abs() < 1e-9);
-        assert!(time(1.4, 0.1).since(time(1.4, 0.2)).abs() < 1e-9);
+    fn a_process_that_runs_is_measured_like_one_that_has_ended() {
+        const BUSY: &str = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        const WAIT: &str = "echo done; read word < \"$0\"";
+        for (what, script, within) in [
+            ("alone", format!("{BUSY}; {WAIT}"), 0.01),
+            ("with a child that runs", format!("({BUSY}; {WAIT}); true"), 0.01),
+            // Its time is known in ticks.
+            ("with a child that has ended", format!("({BUSY}); {WAIT}"), 0.03),
+        ] {
+            let (running, ended) = read_twice(&script);
+            assert!(running > 0.0 && (ended - running).abs() < within, "{what}: {running} s, then {ended} s");
+        }
     }
 
     #[test]

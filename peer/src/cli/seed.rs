@@ -91,12 +91,8 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
         let _ = tokio::time::timeout(PATIENCE, all_ready(readies, count)).await;
         front.open()?;
         let mut code = ExitCode::Done;
-        loop {
-            let ended = tokio::select! {
-                ended = tasks.join_next() => ended,
-                () = onlooker.look_on() => continue,
-            };
-            let Some(ended) = ended else { break };
+        onlooker.begin();
+        while let Some(ended) = tasks.join_next().await {
             match ended {
                 Ok(Ok(Some((seed, observer)))) => {
                     let transfer = begin(&front.peer, seed, origin.as_ref());

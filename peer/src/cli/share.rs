@@ -150,6 +150,7 @@ async fn serve(
     let mut code = ExitCode::Done;
     let order = items.iter().map(|item| item.metafile.cascade_hash()).collect();
     let mut onlooker = Onlooker::new(front.peer.watch(), style, order);
+    onlooker.begin();
     let stop = front.peer.stopper();
     let enough = async {
         match args.until {
@@ -173,7 +174,6 @@ async fn serve(
                 tell_enough(args);
                 break;
             }
-            () = onlooker.look_on() => {}
             () = stop.stopped() => break,
         }
     }

@@ -11,7 +11,9 @@ use cascade_format::CascadeHash;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -86,8 +88,15 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
     CliError::failed(format!("cannot write {}: {error}; choose another name for the report", Name(path)))
 }
 
-/// Looks on while files spread.
+/// Looks on while files spread, in a task of its own: it is woken every half second, and a task that waits for something
+/// else in the command's thread would be woken with it.
 pub(super) struct Onlooker {
+    looker: Arc<Mutex<Looker>>,
+    /// Ends when this is dropped.
+    task: JoinSet<()>,
+}
+
+struct Looker {
     watch: Watch,
     style: Style,
     status: Option<Status>,
@@ -113,7 +122,7 @@ impl Onlooker {
     /// Looks at the files of `watch`; the user named them in this `order`. Must be called within a runtime.
     pub(super) fn new(watch: Watch, style: &Style, order: Vec<CascadeHash>) -> Self {
         let (status, style, told_at) = (style.status(), style.clone(), clock::now());
-        Self {
+        let looker = Looker {
             watch,
             style,
             status,
@@ -123,20 +132,44 @@ impl Onlooker {
             files: Vec::new(),
             told: HashMap::new(),
             told_at,
-        }
+        };
+        Self { looker: Arc::new(Mutex::new(looker)), task: JoinSet::new() }
     }
 
-    /// Looks again and again, until this is dropped; then it can be called anew.
-    pub(super) async fn look_on(&mut self) {
-        loop {
-            match self.next {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => self.watch.receiver_came().await,
-            }
-            self.look();
-        }
+    /// Begins to look again and again. Must be called within a runtime.
+    pub(super) fn begin(&mut self) {
+        self.task.spawn(look_on(Arc::clone(&self.looker)));
     }
 
+    /// The end: nothing stays in place. Call this when the last answers have left.
+    ///
+    /// # Errors
+    /// The report cannot be written.
+    pub(super) fn finish(mut self, all: bool, report: &Report) -> Result<(), CliError> {
+        // A look that has begun ends before.
+        self.task.abort_all();
+        lock(&self.looker).finish(all, report)
+    }
+}
+
+/// Looks again and again.
+async fn look_on(looker: Arc<Mutex<Looker>>) {
+    let watch = lock(&looker).watch.clone();
+    loop {
+        let next = lock(&looker).next;
+        match next {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => watch.receiver_came().await,
+        }
+        lock(&looker).look();
+    }
+}
+
+fn lock(looker: &Mutex<Looker>) -> MutexGuard<'_, Looker> {
+    looker.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Looker {
     fn look(&mut self) {
         let view = self.watch.view();
         for file in view.files.iter().filter(|file| !matches!(file.state, FileState::Fetching { .. })) {
@@ -176,11 +209,7 @@ impl Onlooker {
         false
     }
 
-    /// The end: nothing stays in place. Call this when the last answers have left.
-    ///
-    /// # Errors
-    /// The report cannot be written.
-    pub(super) fn finish(mut self, all: bool, report: &Report) -> Result<(), CliError> {
+    fn finish(&mut self, all: bool, report: &Report) -> Result<(), CliError> {
         self.look();
         self.status = None;
         let places: HashMap<_, _> = self.order.iter().zip(0..).collect();

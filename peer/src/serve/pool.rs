@@ -6,7 +6,7 @@ use super::descriptors;
 use super::options::Options;
 use super::place::Places;
 use super::stats::ServeStats;
-use super::thread::{Running, Setup};
+use super::thread::{Handover, Running, Setup};
 use super::worker::work;
 use crate::catalog::Catalog;
 use crate::limits::{HANDOVER_LEN, LISTEN_BACKLOG, MAX_CLIENTS};
@@ -14,8 +14,9 @@ use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, LocalOptions, Runtime};
 use tokio::sync::{mpsc, watch};
 
 /// A running server of blocks. Dropping it closes every connection at once; [`Pool::stop`] lets the
@@ -54,10 +55,9 @@ impl Pool {
         for index in 0..workers {
             let (to_worker, arriving) = mpsc::channel(HANDOVER_LEN);
             to_workers.push(to_worker);
-            let (runtime, setup) = (runtime()?, setup.clone());
-            pool.spawn(format!("serve-{index}"), move || runtime.block_on(work(index, setup, arriving)))?;
+            pool.spawn_worker(index, setup.clone(), arriving)?;
         }
-        let runtime = runtime()?;
+        let runtime = runtime().build()?;
         let listener = listen(listener, &runtime)?;
         let acceptor = Acceptor::new(setup.clients, setup.stats, to_workers, warn);
         pool.spawn("serve-accept".to_owned(), move || {
@@ -85,6 +85,24 @@ impl Pool {
         self.join();
     }
 
+    /// Starts worker `index`. Its runtime never leaves its thread, and so need not lock what its tasks share.
+    fn spawn_worker(
+        &mut self,
+        index: usize,
+        setup: Setup,
+        arriving: mpsc::Receiver<Handover>,
+    ) -> io::Result<()> {
+        let (to_caller, begun) = sync_channel(1);
+        self.spawn(format!("serve-{index}"), move || match runtime().build_local(LocalOptions::default()) {
+            Ok(runtime) => {
+                let _ = to_caller.send(Ok(()));
+                runtime.block_on(work(index, setup, arriving));
+            }
+            Err(error) => drop(to_caller.send(Err(error))),
+        })?;
+        begun.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
     fn spawn(&mut self, name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         self.threads.push(thread::Builder::new().name(name).spawn(body)?);
         Ok(())
@@ -105,8 +123,10 @@ impl Drop for Pool {
     }
 }
 
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_io().enable_time().build()
+fn runtime() -> Builder {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_io().enable_time();
+    builder
 }
 
 /// Hands the caller's listener to the runtime that accepts.

@@ -1,4 +1,7 @@
 //! The life of one thread of the pool.
+//!
+//! Its connections are tasks of the thread's own runtime. When a client's request wakes the thread, only the client's task is
+//! polled, and nothing of this module.
 
 use super::clients::Clients;
 use super::connection::Connection;
@@ -8,33 +11,29 @@ use crate::clock;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
-/// The life of worker `index`: takes connections until the pool stops, then sees the last ones out.
+/// The life of worker `index`: takes connections until the pool stops, then sees the last ones out. Must run in a
+/// runtime that is local to its thread.
 pub(super) async fn work(index: usize, setup: Setup, mut arriving: mpsc::Receiver<Handover>) {
     let worker = ServeThread::new(&setup);
     let mut running = setup.running.clone();
-    LocalSet::new()
-        .run_until(async {
-            loop {
-                tokio::select! {
-                    biased;
-                    _ = running.wait_for(|running| *running != Running::Yes) => break,
-                    handover = arriving.recv() => match handover {
-                        Some(handover) => begin(&worker, &setup.clients, handover),
-                        None => break,
-                    },
-                }
-            }
-            drop(arriving);
-            worker.stopping.set(true);
-            setup.clients.close_idle(index);
-            tokio::select! {
-                () = finish(&worker, &setup) => {}
-                _ = running.wait_for(|running| *running == Running::No) => {}
-            }
-        })
-        .await;
+    loop {
+        tokio::select! {
+            biased;
+            _ = running.wait_for(|running| *running != Running::Yes) => break,
+            handover = arriving.recv() => match handover {
+                Some(handover) => begin(&worker, &setup.clients, handover),
+                None => break,
+            },
+        }
+    }
+    drop(arriving);
+    worker.stopping.set(true);
+    setup.clients.close_idle(index);
+    tokio::select! {
+        () = finish(&worker, &setup) => {}
+        _ = running.wait_for(|running| *running == Running::No) => {}
+    }
 }
 
 /// Begins to serve an accepted connection; one that broke meanwhile is dropped.

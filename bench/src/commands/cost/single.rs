@@ -159,7 +159,7 @@ fn measure(
 }
 
 fn tell(name: &str, cost: &Cost) {
-    let side = |usage: Usage| format!("{:5.2} s CPU, {:6} wake-ups", usage.cpu, usage.wakeups);
+    let side = |usage: Usage| format!("{:6.3} s CPU, {:6} wake-ups", usage.cpu, usage.wakeups);
     println!(
         "{name:<26} {:7.3} s; receiver {}; sender {}",
         cost.wall,

@@ -125,14 +125,17 @@ impl Pipeline {
     /// The same with a batch, where leechers do not share the uplinks.
     pub(in crate::ask) fn depth_alone(&self) -> u64 {
         let depth = self.depth();
-        depth.saturating_add(depth.min(self.tuning.batch_len))
+        depth.saturating_add(depth.saturating_mul(3).min(self.tuning.batch_len))
     }
 
     /// Requests are made when no more bytes than this are under way: some with one call are cheaper than each with its
-    /// own. It leaves the depth, or three quarters of what is kept under way if that is less.
+    /// own. Where leechers do not share the uplinks it leaves the depth and half of it, or three quarters of what is kept
+    /// under way if that is less. The depth alone is about what TCP itself keeps under way: the sender would run dry
+    /// before the next requests come, and then send each batch as a burst.
     pub(in crate::ask) fn refill_below(&self, in_swarm: bool) -> u64 {
         let depth = self.depth();
-        if in_swarm { depth / 4 * 3 } else { depth.min(self.depth_alone() / 4 * 3) }
+        let left = depth.saturating_add(depth / 2);
+        if in_swarm { depth / 4 * 3 } else { left.min(self.depth_alone() / 4 * 3) }
     }
 
     /// How long `bytes` take from now on; `None` while the rate is unknown.
@@ -166,11 +169,11 @@ mod tests {
 
     #[test]
     fn a_link_alone_asks_for_a_batch_at_once() {
-        // 100 Mbit/s, blocks of 128 KiB: 19 times a second.
-        assert_eq!(at_once(12.5e6, false, 128 << 10), 5);
+        // 100 Mbit/s, blocks of 128 KiB: 10 times a second.
+        assert_eq!(at_once(12.5e6, false, 128 << 10), 10);
         assert_eq!(at_once(12.5e6, true, 128 << 10), 2);
-        // On slow links a batch is no more than what is under way in any case, and on fast ones a quarter of it.
-        assert_eq!(at_once(0.125e6, false, 1 << 10), 7);
+        // On slow links a batch is two and a half depths, and on fast ones a quarter of what is under way.
+        assert_eq!(at_once(0.125e6, false, 1 << 10), 16);
         assert_eq!(at_once(125e6, false, 1 << 20), 3);
     }
 
