@@ -78,7 +78,7 @@ pub struct Options {
     /// The most bytes a second that the peer receives from other peers and from origins. `None` means no limit.
     pub max_down: Option<Rate>,
     /// The name under which this peer appears in the rooms of trackers. If it is empty, the peer appears without a name.
-    /// Anybody who has the link of the file can see the name.
+    /// Every peer that has the link of a file can read this name.
     pub name: PeerName,
     /// Where the peer keeps the results of its checks.
     pub records: Records,

@@ -56,7 +56,7 @@ impl Pipeline {
     }
 
     /// The rate or the round trip has changed.
-    fn paces(&mut self) {
+    fn update_depth(&mut self) {
         self.depth = depth(self.tuning, self.rate, self.round_trip());
     }
 
@@ -79,7 +79,7 @@ impl Pipeline {
         let waited = self.asked_idle.take().map(|asked| now.saturating_sub(asked));
         if let Some(trip) = waited {
             self.round_trip = Some(self.round_trip.map_or(trip, |known| known.min(trip)));
-            self.paces();
+            self.update_depth();
         }
         self.sample_bytes += bytes;
         let elapsed = now.saturating_sub(self.sample_start);
@@ -90,7 +90,7 @@ impl Pipeline {
         let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
         // Up at once, down slowly: a pipeline that is too short measures itself.
         self.rate = if sample > self.rate { sample } else { self.rate * 0.875 + sample * 0.125 };
-        self.paces();
+        self.update_depth();
         self.sample_start = now;
         self.sample_bytes = 0;
         waited
@@ -103,7 +103,7 @@ impl Pipeline {
             #[allow(clippy::cast_precision_loss, reason = "an estimate")]
             let sample = self.sample_bytes as f64 / elapsed.as_secs_f64();
             self.rate = sample;
-            self.paces();
+            self.update_depth();
         }
     }
 

@@ -34,10 +34,12 @@ impl Outline {
     /// The outline of `peer`, which lives on one of `hosts`.
     pub(super) fn of(peer: &Peer, hosts: &Hosts) -> Self {
         let (shown, host) = (peer.is_shown(), peer.host());
-        let from = match shown || hosts.has_room(host) {
-            true if shown => peer.due_at(),
-            true => peer.due_at().max(hosts.try_at(host)),
-            false => Time::MAX,
+        let from = if shown {
+            peer.due_at()
+        } else if hosts.has_room(host) {
+            peer.due_at().max(hosts.try_at(host))
+        } else {
+            Time::MAX
         };
         Self {
             from,

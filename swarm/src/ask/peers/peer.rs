@@ -342,10 +342,12 @@ impl Peer {
 
     /// When it deserves a link; [`Time::MAX`]: it does not.
     pub(super) fn due_at(&self) -> Time {
-        match self.wants_link() {
-            true if self.habits.closes() => self.retry_at.max(self.refusals.pause_until()),
-            true => self.retry_at,
-            false => Time::MAX,
+        if !self.wants_link() {
+            Time::MAX
+        } else if self.habits.closes() {
+            self.retry_at.max(self.refusals.pause_until())
+        } else {
+            self.retry_at
         }
     }
 
