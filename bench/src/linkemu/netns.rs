@@ -14,19 +14,24 @@ impl Namespace {
     /// Makes it.
     ///
     /// # Errors
-    /// [`BenchError::Unavailable`] where namespaces are not permitted or iproute2 is missing;
-    /// [`BenchError::Failed`] where the kernel has no such congestion control.
+    /// [`BenchError::Unavailable`] where namespaces are not permitted, iproute2 is missing, or namespaces may not use this
+    /// congestion control; [`BenchError::Failed`] where the kernel does not have it.
     pub fn create(name: &str, congestion: Congestion) -> Result<Self> {
         ip(&["netns", "add", name])
             .map_err(|why| BenchError::Unavailable(format!("network namespaces: {why}")))?;
         let namespace = Self { name: name.to_owned() };
         ip(&["-n", name, "link", "set", "lo", "up"])?;
-        if let Err(why) = namespace.set("net/ipv4/tcp_congestion_control", congestion.name()) {
-            return failed(format!(
-                "{why}: tcp_available_congestion_control of /proc/sys/net/ipv4 lists those of this machine"
-            ));
-        }
+        namespace.use_congestion(congestion)?;
         Ok(namespace)
+    }
+
+    fn use_congestion(&self, congestion: Congestion) -> Result<()> {
+        let parameter = "net/ipv4/tcp_congestion_control";
+        if self.set(parameter, congestion.name()).is_ok() {
+            return Ok(());
+        }
+        congestion.allow()?;
+        self.set(parameter, congestion.name())
     }
 
     /// Its name.
