@@ -44,10 +44,9 @@ pub(super) fn on_link(tuning: &Tuning, now: Time, link: &Link, peer: &Peer, in_s
     if peer.habits.takes_one_at_a_time() || !proven {
         return false;
     }
-    // Half a run is under way in any case: a leecher with few links must not fall behind those with many. A whole one would
-    // wait at others' uplinks for longer than it must, and be with the leecher, and those that it gives it to, later.
+    // A unit is under way in any case: a leecher with few links must not fall behind those with many.
     let pipeline = &link.pipeline;
-    let depth = if in_swarm { pipeline.depth().max(tuning.run_len / 2) } else { pipeline.depth_alone() };
+    let depth = if in_swarm { pipeline.depth().max(tuning.run_len) } else { pipeline.depth_alone() };
     let fits = link.requests.bytes() < depth && requests < MAX_PIPELINE;
     fits || (!in_swarm && requests < MIN_REQUESTS)
 }
