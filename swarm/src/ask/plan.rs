@@ -2,7 +2,7 @@
 
 use super::action::{Action, Ended, Outcome};
 use super::answers::Answers;
-use super::assignment::{Assignment, Order, Taker, look_again};
+use super::assignment::{Assignment, Order, Taker};
 use super::blocks::Blocks;
 use super::connecting::Connecting;
 use super::earliest::Earliest;
@@ -178,7 +178,7 @@ impl Plan {
             self.take_for_the_unlinked(now);
             self.due = self.find_due(now);
         } else {
-            let endgame = self.known.all_asked().then(|| now + look_again(&self.known));
+            let endgame = self.known.all_asked().then(|| now + self.known.tuning.take_margin);
             self.due = [self.due, fed.due, endgame, self.starving_at(now)].into_iter().flatten().min();
         }
     }
@@ -220,7 +220,7 @@ impl Plan {
         known.peers.wakeups(now, room, &mut next);
         self.connecting.wakeups(known, now, &mut next);
         if known.all_asked() {
-            next.due(now + look_again(known));
+            next.due(now + known.tuning.take_margin);
         }
         self.starving_at(now).into_iter().for_each(|at| next.due(at));
         self.answers.wrong.next_wakeup(now).into_iter().for_each(|at| next.due(at));

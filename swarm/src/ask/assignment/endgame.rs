@@ -163,12 +163,6 @@ impl Endgame {
             }
         }
         let (wait, find) = last?;
-        let is_lost = known.links.get(find.holder).is_some_and(|holder| {
-            is_silent(known, now) && skill.proven && holder.stalls_for(now) >= silence_of_loss(known)
-        });
-        if is_lost {
-            return Some(find);
-        }
         let own = skill.pace.time_for(find.held.length.max(find.asked.length), skill.trips);
         let margins = if known.has_telling_leechers() { known.tuning.swarm_margins } else { 1 };
         let enough = own.mul_f64(known.tuning.take_factor) + known.tuning.take_margin * margins;
@@ -204,28 +198,6 @@ impl Endgame {
         let may_ask = taken && (!asked.whole || known.blocks.is_at_rest(asked.block));
         Some((taker, may_ask.then_some(asked)))
     }
-}
-
-/// Whether nothing is missing, and no link has made progress for so long that packets have probably been lost.
-fn is_silent(known: &Known, now: Time) -> bool {
-    known.all_asked() && now >= known.flow.last_progress + silence_of_loss(known)
-}
-
-/// Silence of all links after which the last packets of an answer have probably been lost: two round trips, the turnaround,
-/// and the time of two blocks. TCP sends such packets again only after 200 ms and more, because nothing follows them that
-/// would show the loss.
-fn silence_of_loss(known: &Known) -> Duration {
-    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    let block = known.blocks.layout().block_size() as f64;
-    let tuning = known.tuning;
-    let two_blocks = Duration::try_from_secs_f64(2.0 * block / known.flow.received.rate());
-    let silence = known.links.round_trip() * 2 + tuning.turnaround + two_blocks.unwrap_or(tuning.stall_after);
-    silence.min(tuning.stall_after)
-}
-
-/// While nothing is missing, it is looked again after this time whether a block should be taken.
-pub(in crate::ask) fn look_again(known: &Known) -> Duration {
-    known.tuning.take_margin.min(silence_of_loss(known))
 }
 
 /// Whether the peer may have what it would be asked for.

@@ -20,7 +20,7 @@ mod owners;
 mod room;
 mod way;
 
-pub(super) use endgame::{Taker, look_again};
+pub(super) use endgame::Taker;
 pub use order::Order;
 pub(super) use owners::lack_lasts;
 

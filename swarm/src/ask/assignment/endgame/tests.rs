@@ -3,7 +3,6 @@ use crate::ask::{Config, Ended, Order, Outcome, Plan, Source, Tuning};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cascade_format::PeerAddr;
-use cascade_format::extension::{Item, Run};
 use cascade_format::peer_wire::Status;
 use cascade_format::{Have, Layout};
 use core::net::IpAddr;
@@ -185,48 +184,6 @@ fn is_taken(arrived: u64) -> bool {
 fn a_block_that_has_nearly_arrived_is_left_where_it_is() {
     assert!(is_taken(128 << 10));
     assert!(!is_taken(1000 << 10));
-}
-
-/// Of two blocks, one comes at once, and the other begins to come from another peer, over links of 10 ms. Nothing arrives
-/// for `silence` after that: whether the block is taken for the peer that has given the first.
-fn is_taken_after(silence: Duration) -> bool {
-    const BLOCK: u64 = 64 << 10;
-    let layout = Layout::new(2 * BLOCK, BLOCK).unwrap();
-    let config = Config { order: Order::Sequential, max_links: 8, tuning: &Tuning::DEFAULT };
-    let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
-    plan.handle_peers(Time::ZERO, Source::Tracker(0), &[addr(1), addr(2)]);
-    let mut now = MOMENT;
-    let first = actions(&mut plan, now);
-    let links = [1, 2].map(|host| opened(&first, host).unwrap().0);
-    links.into_iter().for_each(|link| plan.handle_connected(now, link));
-    let asked = requests(&actions(&mut plan, now));
-    let told = [Item::Have([Run { first: layout.block(0).unwrap(), count: 2 }].into())];
-    links.into_iter().for_each(|link| plan.handle_news(now, link, &told, false));
-    let of = |link| asked.iter().find(|(on, _)| *on == link).unwrap().1;
-    for _ in 0..32 {
-        now += Duration::from_millis(10);
-        plan.handle_received(now, links[0], 2 << 10, &[]);
-        plan.handle_received(now, links[1], 1 << 10, &[]);
-    }
-    plan.handle_received(now, links[0], 1, &[Outcome::Verified(of(links[0]))]);
-    let end = now + silence;
-    while now <= end {
-        if actions(&mut plan, now)
-            .iter()
-            .any(|action| matches!(action, Action::Revoke { link, .. } if *link == links[1]))
-        {
-            return true;
-        }
-        now = plan.next_wakeup(now).unwrap().max(now + MOMENT);
-    }
-    false
-}
-
-#[test]
-fn when_every_link_is_silent_a_block_is_taken_before_tcp_would_send_lost_packets_again() {
-    // Two round trips of 10 ms, 30 ms, and the time of two blocks at 300 KB/s.
-    assert!(!is_taken_after(Duration::from_millis(300)));
-    assert!(is_taken_after(Duration::from_millis(600)));
 }
 
 #[test]
