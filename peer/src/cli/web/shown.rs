@@ -8,6 +8,7 @@ use std::ops::Range;
 /// A file that is downloaded or served.
 pub(super) fn file(view: &FileView) -> File {
     let download = view.download.as_deref();
+    let in_flight = in_flight(view);
     File {
         file: view.name.clone(),
         state: match view.state {
@@ -20,21 +21,28 @@ pub(super) fn file(view: &FileView) -> File {
         block_size: view.block_size,
         blocks: view.blocks,
         blocks_done: view.have.count(),
-        in_flight: download.map_or(0, |download| download.in_flight.len() as u64),
+        in_flight: in_flight.len() as u64,
         bytes_per_second: download.map_or(0, |download| whole(download.rate)),
         seconds_left: download.and_then(|download| Some(download.time_left?.as_secs())),
         bytes_given: view.bytes_given,
-        map: cells(view.blocks, |range| cell(view, range)),
+        map: cells(view.blocks, |range| cell(view, &in_flight, range)),
         links: download.map_or_else(BTreeMap::new, |download| download.links.iter().map(link).collect()),
     }
 }
 
+/// The blocks that are in flight. How the download stands may be older than what is here: a block that has arrived in
+/// the meantime is in flight no longer.
+fn in_flight(view: &FileView) -> Vec<u64> {
+    let in_flight = view.download.iter().flat_map(|download| &download.in_flight);
+    in_flight.copied().filter(|block| !view.have.has(*block)).collect()
+}
+
 /// The blocks of a cell of the map.
-fn cell(view: &FileView, range: Range<u64>) -> Cell {
+fn cell(view: &FileView, in_flight: &[u64], range: Range<u64>) -> Cell {
     let here = view.have.count_in(range.clone());
     let Some(download) = view.download.as_deref() else { return Cell { here, ..Cell::default() } };
-    let first = download.in_flight.partition_point(|block| *block < range.start);
-    let in_flight = download.in_flight.get(first).is_some_and(|block| *block < range.end);
+    let first = in_flight.partition_point(|block| *block < range.start);
+    let in_flight = in_flight.get(first).is_some_and(|block| *block < range.end);
     // Where something is here, how rare the rest is does not show.
     let rarest = if here == 0 { rarest(&download.holders, range) } else { 0 };
     let seeders = u32::try_from(download.seeders).unwrap_or(u32::MAX);
@@ -193,6 +201,13 @@ mod tests {
         let unknown = DownloadView { seeders: 2, ..DownloadView::default() };
         assert_eq!(file(&view(4, Some(unknown))).map, "2H2u");
         assert_eq!(file(&view(4, None)).map, "2H2n");
+    }
+
+    #[test]
+    fn a_block_that_is_here_is_in_flight_no_longer() {
+        let download = DownloadView { in_flight: vec![0, 1, 3], ..DownloadView::default() };
+        let shown = file(&view(4, Some(download)));
+        assert_eq!((shown.blocks_done, shown.in_flight, shown.map.as_str()), (2, 1, "2HnF"));
     }
 
     #[test]
