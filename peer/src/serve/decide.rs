@@ -160,7 +160,7 @@ impl Connection {
         }
         let Some(wanted) = wanted(response) else { return Ok((response, None)) };
         let request = Request { wanted, marker, behind: behind(&self.queue, self.broken) };
-        let waiting = self.waiting();
+        let waiting = self.waiting(marker.is_none());
         let conversation = Conversation::about(&mut self.conversation, &self.stream, file);
         let (response, items) = match conversation.request(served, request, waiting) {
             Decision::Wait(until) => {
@@ -189,11 +189,14 @@ impl Connection {
         if counts { Marker::of(request) } else { None }
     }
 
-    fn waiting(&self) -> Waiting {
-        Waiting {
-            clients: self.worker.places.busy(),
-            counted: self.place.as_ref().is_some_and(|place| place.is_counted()),
-        }
+    /// The clients that wait for a block. To a client of `version_1` they count until the system has sent all that it holds
+    /// for them: a block of 64 KiB is in the system at once, and leaves over the link long after that.
+    fn waiting(&self, version_1: bool) -> Waiting {
+        let counted = self.place.as_ref().is_some_and(|place| place.is_counted());
+        let (busy, itself) = (self.worker.places.busy(), usize::from(counted));
+        let sends = || self.place.as_ref().is_some_and(|place| place.sends_to_others());
+        let clients = if version_1 && busy <= itself && sends() { itself + 1 } else { busy };
+        Waiting { clients, counted }
     }
 
     /// The answer to request `at` of the queue, which follows others of a burst; `None`: it is decided by itself.
@@ -216,7 +219,7 @@ impl Connection {
             return Some(response).filter(|_| request.block != NEWS);
         };
         if at >= self.granted {
-            let waiting = self.waiting();
+            let waiting = self.waiting(marker.is_none());
             let conversation =
                 self.conversation.as_mut().filter(|conversation| conversation.is_about(file))?;
             let request = Request { wanted, marker, behind: Behind::Nothing };

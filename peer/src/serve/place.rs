@@ -148,6 +148,11 @@ impl Place {
         self.counted
     }
 
+    /// Whether bytes of answers to others are in the system, and these others take them.
+    pub(super) fn sends_to_others(&self) -> bool {
+        self.places.lock().sends_to_others(self.id, &queued)
+    }
+
     /// It waits for its class's share, not for its client.
     pub(super) fn hold_back(&mut self) {
         if std::mem::take(&mut self.counted) {

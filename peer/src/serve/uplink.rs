@@ -10,7 +10,7 @@
 use crate::limits::{MAX_UNSENT_LEN, MIN_UNSENT_LEN, UNSENT_LEN};
 use cascade_swarm::Time;
 use cascade_swarm::pace::Rate;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -68,6 +68,8 @@ pub(super) struct Uplink<H> {
     lines: usize,
     /// Connections that wait for a block, but for those in a line.
     busy: usize,
+    /// Connections of which the system may hold bytes of answers.
+    sending: BTreeSet<FlowId>,
     looked_at: Time,
     /// What leaves in a second at most.
     limit: Option<Rate>,
@@ -119,6 +121,7 @@ impl<H: Clone> Uplink<H> {
             waiting: 0,
             lines: 0,
             busy: 0,
+            sending: BTreeSet::new(),
             looked_at: Time::ZERO,
             limit,
             woken: Vec::new(),
@@ -128,6 +131,24 @@ impl<H: Clone> Uplink<H> {
     /// Connections that wait for a block, have their host's place, and take what they are sent.
     pub(super) fn busy(&self) -> usize {
         self.busy
+    }
+
+    /// Whether the system holds bytes of answers to clients that take what they are sent, other than `id`.
+    pub(super) fn sends_to_others(&mut self, id: FlowId, queued: &dyn Fn(&H) -> u64) -> bool {
+        let (flows, mut drained) = (&self.flows, Vec::new());
+        let sends = self.sending.iter().any(|other| {
+            let flow = flows.get(other).filter(|flow| !flow.slow);
+            let sends = flow.is_some_and(|flow| queued(&flow.handle) > 0);
+            // It enters again with its next block.
+            if !sends {
+                drained.push(*other);
+            }
+            sends && *other != id
+        });
+        for other in drained {
+            self.sending.remove(&other);
+        }
+        sends
     }
 
     /// Those that should ask again at once.
@@ -201,6 +222,7 @@ impl<H: Clone> Uplink<H> {
     fn go(&mut self, id: FlowId) -> Reply {
         let counted = self.flows.get(&id).is_some_and(|flow| !flow.slow);
         self.set_counted(id, counted);
+        self.sending.insert(id);
         Reply::Go { counted, unsent: unsent(self.flows.len() - self.waiting) }
     }
 
@@ -253,6 +275,7 @@ impl<H: Clone> Uplink<H> {
 
     fn forget(&mut self, id: FlowId) {
         self.stop_draining(id);
+        self.sending.remove(&id);
         let Some(flow) = self.flows.remove(&id) else { return };
         if let Some(host) = self.hosts.get_mut(&flow.host) {
             host.flows -= 1;

@@ -65,8 +65,8 @@ pub struct Upload {
     subscribers: HashMap<SubscriberId, Subscriber>,
     /// Subscribers that are given a block which is not out yet.
     granted: usize,
-    /// When a client with the extension got something by the file's other name last.
-    other_name_at: Option<Time>,
+    /// When a client with the extension got something last, by this name of the file or its other one.
+    gave_at: Option<Time>,
     /// Of slices: to which subscribers they are given.
     streams: Streams,
     /// Subscribers that know all that there is, and are woken by what is new.
@@ -102,7 +102,7 @@ impl Upload {
             version1: Version1Share::default(),
             subscribers: HashMap::new(),
             granted: 0,
-            other_name_at: None,
+            gave_at: None,
             streams: Streams::default(),
             idle: VecDeque::new(),
             queue: NewsQueue::new(tuning.news_interval),
@@ -123,7 +123,7 @@ impl Upload {
     pub fn gave_by_other_name(&mut self, now: Time, blocks: Range<u64>, bytes: u64) {
         self.sent.add(now, bytes);
         self.version1.sent(bytes, self.tuning.version1_part);
-        self.other_name_at = Some(now);
+        self.gave_at = Some(now);
         if let Some(offers) = &mut self.offers {
             offers.gave(blocks);
         }
@@ -255,6 +255,7 @@ impl Upload {
     pub(super) fn sent_to(&mut self, now: Time, id: SubscriberId, block: Block) {
         self.sent.add(now, self.layout.len_of(block));
         self.gone += 1;
+        self.gave_at = Some(now);
         self.grant(id, |before| before.saturating_sub(1));
         self.version1.sent(self.layout.len_of(block), self.tuning.version1_part);
         if let Some(subscriber) = self.subscribers.get_mut(&id) {
@@ -281,8 +282,9 @@ impl Upload {
     ) -> bool {
         let free = (self.is_complete() && !self.was_choosing) || self.sent.rate() >= self.tuning.fast;
         // Those that take nothing of what they are sent are granted blocks, too, but do not count at the uplink.
-        let by_other_name = self.other_name_at.is_some_and(|at| now < at + self.tuning.idle);
-        let others = server.waiting > usize::from(server.counted) && (self.granted > 0 || by_other_name);
+        // A block that is out to its last byte may still be in the system, and its client waits for it.
+        let lately = self.gave_at.is_some_and(|at| now < at + self.tuning.idle);
+        let others = server.waiting > usize::from(server.counted) && (self.granted > 0 || lately);
         let given = free || self.version1.gives(self.layout.len_of(block), others, must);
         self.gone += u64::from(given);
         given

@@ -167,6 +167,9 @@ fn who_takes_next_to_nothing_does_not_count() {
             assert!(got > LINK * 5 * 95 / 100, "{hosts} hosts, {rate} bytes/s: {got}");
             let busy = world.uplink.busy();
             assert!(busy <= 2, "{hosts} hosts, {rate} bytes/s: {busy} count");
+            let last = world.clients.last().unwrap().asker.id;
+            let sends = world.uplink.sends_to_others(last, &|socket| socket.queued.get());
+            assert!(!sends, "{hosts} hosts, {rate} bytes/s: bytes that nobody takes count");
         }
     }
 }
@@ -194,9 +197,27 @@ fn nothing_is_remembered_of_those_who_left() {
         world.uplink.leave(client.asker.id);
     }
     world.uplink.look(world.now + RECENT * 2, &|socket| socket.queued.get());
-    let Uplink { flows, hosts, competing, waiting, lines, busy, .. } = &world.uplink;
-    assert!(flows.is_empty() && hosts.is_empty(), "{flows:?} {hosts:?}");
+    let Uplink { flows, hosts, competing, waiting, lines, busy, sending, .. } = &world.uplink;
+    assert!(flows.is_empty() && hosts.is_empty() && sending.is_empty(), "{flows:?} {hosts:?} {sending:?}");
     assert_eq!((*competing, *waiting, *lines, *busy), (0, 0, 0, 0));
+}
+
+#[test]
+fn a_block_that_is_in_the_system_counts_until_it_has_left() {
+    let mut world = World::new();
+    let queued = |socket: &Rc<Socket>| socket.queued.get();
+    world.join(1, 1, LINK, false);
+    world.join(1, 2, LINK, false);
+    world.serve();
+    world.clients[1].left = 0;
+    world.clients[1].asks_at = None;
+    world.uplink.rest(1, world.clients[1].asker.sent);
+    assert!(world.uplink.sends_to_others(0, &queued), "the other's bytes have not left");
+    world.clients[1].socket.queued.set(0);
+    assert!(!world.uplink.sends_to_others(0, &queued), "its own bytes do not count");
+    assert_eq!(world.uplink.sending, [0].into(), "one that has left is not looked at again");
+    world.clients[0].socket.queued.set(0);
+    assert!(!world.uplink.sends_to_others(7, &queued) && world.uplink.sending.is_empty());
 }
 
 #[test]

@@ -119,6 +119,21 @@ fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
     let end = NOW + Tuning::DEFAULT.version1_max_wait;
     let decision = upload.request(end, &mut plain, of(block(0), None), server);
     assert_eq!(decision, Decision::Give(None), "it waits no longer than that");
+    let beside =
+        |upload: &mut Upload, now| upload.request(now, &mut client(4), of(block(0), None), server);
+    upload.sent(end, &marked, block(50));
+    let idle = Tuning::DEFAULT.idle;
+    let pause = end + idle / 2 + Tuning::DEFAULT.news_interval;
+    assert_eq!(
+        beside(&mut upload, end + idle / 2),
+        Decision::Wait(pause),
+        "the block may still be in the system"
+    );
+    assert_eq!(
+        beside(&mut upload, end + idle),
+        Decision::Give(None),
+        "long after it, the others are of version 1"
+    );
 }
 
 #[test]
