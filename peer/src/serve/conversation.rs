@@ -43,6 +43,8 @@ pub(super) struct Waiting {
     pub(super) clients: usize,
     /// Whether the one that asks is among them.
     pub(super) counted: bool,
+    /// Whether the uplink is full.
+    pub(super) full: bool,
 }
 
 /// The bytes in front of an answer's ordinary body: the header, and the extension's field.
@@ -188,7 +190,7 @@ impl Drop for Conversation {
 
 impl Waiting {
     fn server<'a>(&self, has: &'a dyn Fn(Block) -> bool) -> Server<'a> {
-        Server { waiting: self.clients, counted: self.counted, has }
+        Server { waiting: self.clients, counted: self.counted, full: self.full, has }
     }
 }
 

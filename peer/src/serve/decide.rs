@@ -189,14 +189,13 @@ impl Connection {
         if counts { Marker::of(request) } else { None }
     }
 
-    /// The clients that wait for a block. To a client of `version_1` they count until the system has sent all that it holds
-    /// for them: a block of 64 KiB is in the system at once, and leaves over the link long after that.
     fn waiting(&self, version_1: bool) -> Waiting {
-        let counted = self.place.as_ref().is_some_and(|place| place.is_counted());
-        let (busy, itself) = (self.worker.places.busy(), usize::from(counted));
-        let sends = || self.place.as_ref().is_some_and(|place| place.sends_to_others());
-        let clients = if version_1 && busy <= itself && sends() { itself + 1 } else { busy };
-        Waiting { clients, counted }
+        Waiting {
+            clients: self.worker.places.busy(),
+            counted: self.place.as_ref().is_some_and(|place| place.is_counted()),
+            // It decides about clients of version 1 alone.
+            full: version_1 && self.worker.places.is_full(),
+        }
     }
 
     /// The answer to request `at` of the queue, which follows others of a burst; `None`: it is decided by itself.

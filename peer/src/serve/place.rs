@@ -64,6 +64,11 @@ impl Places {
         self.stats.busy()
     }
 
+    /// Whether what one client gets more, another gets less, as of the last half second.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().is_full()
+    }
+
     fn with<T>(&self, step: impl FnOnce(&mut Uplink<Arc<Handle>>, Time) -> T) -> T {
         let now = clock::now().saturating_duration_since(self.start);
         let mut uplink = self.lock();
@@ -146,11 +151,6 @@ impl Place {
     /// Whether it is one of those that wait for a block.
     pub(super) fn is_counted(&self) -> bool {
         self.counted
-    }
-
-    /// Whether bytes of answers to others are in the system, and these others take them.
-    pub(super) fn sends_to_others(&self) -> bool {
-        self.places.lock().sends_to_others(self.id, &queued)
     }
 
     /// It waits for its class's share, not for its client.

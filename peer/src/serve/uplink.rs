@@ -10,13 +10,13 @@
 use crate::limits::{MAX_UNSENT_LEN, MIN_UNSENT_LEN, UNSENT_LEN};
 use cascade_swarm::Time;
 use cascade_swarm::pace::Rate;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
 mod look;
 
-use look::LOOK_INTERVAL;
+use look::{FULL_PART, LOOK_INTERVAL, TRIAL_LOOKS};
 
 /// For this time after a host last waited for a block it still counts as waiting: between two blocks, it asks.
 const RECENT: Duration = Duration::from_secs(1);
@@ -68,9 +68,15 @@ pub(super) struct Uplink<H> {
     lines: usize,
     /// Connections that wait for a block, but for those in a line.
     busy: usize,
-    /// Connections of which the system may hold bytes of answers.
-    sending: BTreeSet<FlowId>,
     looked_at: Time,
+    looks: u32,
+    /// Bytes that clients whose connections have closed had taken since the last look.
+    taken_by_gone: u64,
+    /// Bytes a second that all clients took between the last two looks; the same, smoothed; and the most that the latter
+    /// was lately.
+    latest_rate: f64,
+    rate: f64,
+    full_rate: f64,
     /// What leaves in a second at most.
     limit: Option<Rate>,
     woken: Vec<H>,
@@ -121,8 +127,12 @@ impl<H: Clone> Uplink<H> {
             waiting: 0,
             lines: 0,
             busy: 0,
-            sending: BTreeSet::new(),
             looked_at: Time::ZERO,
+            looks: 0,
+            taken_by_gone: 0,
+            latest_rate: 0.0,
+            rate: 0.0,
+            full_rate: 0.0,
             limit,
             woken: Vec::new(),
         }
@@ -133,22 +143,10 @@ impl<H: Clone> Uplink<H> {
         self.busy
     }
 
-    /// Whether the system holds bytes of answers to clients that take what they are sent, other than `id`.
-    pub(super) fn sends_to_others(&mut self, id: FlowId, queued: &dyn Fn(&H) -> u64) -> bool {
-        let (flows, mut drained) = (&self.flows, Vec::new());
-        let sends = self.sending.iter().any(|other| {
-            let flow = flows.get(other).filter(|flow| !flow.slow);
-            let sends = flow.is_some_and(|flow| queued(&flow.handle) > 0);
-            // It enters again with its next block.
-            if !sends {
-                drained.push(*other);
-            }
-            sends && *other != id
-        });
-        for other in drained {
-            self.sending.remove(&other);
-        }
-        sends
+    /// Whether clients take about as much as they took at most lately: then what one gets more, another gets less.
+    pub(super) fn is_full(&self) -> bool {
+        let is_trial = self.looks.is_multiple_of(TRIAL_LOOKS);
+        !is_trial && self.rate.min(self.latest_rate) >= self.full_rate * FULL_PART
     }
 
     /// Those that should ask again at once.
@@ -222,7 +220,6 @@ impl<H: Clone> Uplink<H> {
     fn go(&mut self, id: FlowId) -> Reply {
         let counted = self.flows.get(&id).is_some_and(|flow| !flow.slow);
         self.set_counted(id, counted);
-        self.sending.insert(id);
         Reply::Go { counted, unsent: unsent(self.flows.len() - self.waiting) }
     }
 
@@ -275,8 +272,9 @@ impl<H: Clone> Uplink<H> {
 
     fn forget(&mut self, id: FlowId) {
         self.stop_draining(id);
-        self.sending.remove(&id);
         let Some(flow) = self.flows.remove(&id) else { return };
+        let taken = flow.sent.cast_signed().saturating_sub(flow.taken.unwrap_or(0));
+        self.taken_by_gone = self.taken_by_gone.saturating_add_signed(taken);
         if let Some(host) = self.hosts.get_mut(&flow.host) {
             host.flows -= 1;
         }

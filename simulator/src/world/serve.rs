@@ -90,8 +90,10 @@ impl World {
         // It waits for a block itself from now on, if it asks for one.
         let counted = matches!(wanted, Wanted::Block(_));
         let waiting = node.up.waiting.len() + node.up.active.len() + usize::from(counted);
+        // A piece is leaving: the next one has to wait for it.
+        let full = node.up.leaving.is_some();
         let have = if ask.sliced { node.slices.as_ref().unwrap_or(&node.have) } else { &node.have };
-        let around = give::Server { waiting, counted, has: &|block| have.has(block) };
+        let around = give::Server { waiting, counted, full, has: &|block| have.has(block) };
         let (known, seen) = (conversation.subscriber(), named.upload.seen());
         let decision = named.upload.request(time, conversation, request, around);
         if let Some(subscriber) = conversation.subscriber().filter(|new| Some(*new) != known) {

@@ -31,6 +31,8 @@ pub struct Server<'a> {
     pub waiting: usize,
     /// Whether the client that sent the request is one of them.
     pub counted: bool,
+    /// Whether the uplink is full: what one client gets more, another gets less.
+    pub full: bool,
     /// Whether this peer has a block.
     pub has: &'a dyn Fn(Block) -> bool,
 }
@@ -284,7 +286,8 @@ impl Upload {
         // Those that take nothing of what they are sent are granted blocks, too, but do not count at the uplink.
         // A block that is out to its last byte may still be in the system, and its client waits for it.
         let lately = self.gave_at.is_some_and(|at| now < at + self.tuning.idle);
-        let others = server.waiting > usize::from(server.counted) && (self.granted > 0 || lately);
+        let waits = self.granted > 0 && server.waiting > usize::from(server.counted);
+        let others = server.full && (waits || lately);
         let given = free || self.version1.gives(self.layout.len_of(block), others, must);
         self.gone += u64::from(given);
         given

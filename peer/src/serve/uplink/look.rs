@@ -15,6 +15,19 @@ const MIN_TAKEN: f64 = 4096.0;
 /// … and so does a client that takes less than one part in this number of what a client takes on average.
 const SLOW_PART: f64 = 16.0;
 
+/// The uplink is full while clients take this part of the highest rate that they have taken …
+pub(super) const FULL_PART: f64 = 0.8;
+
+/// … which shrinks by this part from one look to the next, by half in 17 s: the link may have become slower.
+const FORGOTTEN_PART: f64 = 0.02;
+
+/// The rate is smoothed over this number of looks: one client on the same machine may take more in one of them than the
+/// link carries.
+const SMOOTHED_LOOKS: f64 = 4.0;
+
+/// Once in this number of looks the uplink counts as not full: only so is seen whether it would carry more.
+pub(super) const TRIAL_LOOKS: u32 = 20;
+
 #[derive(Debug)]
 struct Look {
     id: FlowId,
@@ -31,11 +44,18 @@ impl<H: Clone> Uplink<H> {
             return;
         }
         self.looked_at = now;
+        self.looks = self.looks.wrapping_add(1);
         let looks = self.measure(queued);
         let takes = |look: &&Look| look.queued > 0 || look.taken.is_some_and(|taken| taken > 0.0);
         let moving: Vec<f64> = looks.iter().filter(takes).filter_map(|look| look.taken).collect();
         let mean = moving.iter().sum::<f64>() / elapsed.as_secs_f64() / (moving.len().max(1) as f64);
         let least = (mean / SLOW_PART).max(self.min_taken()) * elapsed.as_secs_f64();
+        let gone = std::mem::take(&mut self.taken_by_gone);
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let taken = gone as f64 + looks.iter().filter_map(|look| look.taken).sum::<f64>();
+        self.latest_rate = taken / elapsed.as_secs_f64();
+        self.rate += (self.latest_rate - self.rate) / SMOOTHED_LOOKS;
+        self.full_rate = self.rate.max(self.full_rate * (1.0 - FORGOTTEN_PART));
         for look in looks {
             self.judge(now, &look, least);
         }

@@ -53,7 +53,7 @@ fn news_stands_in_front_of_a_block_and_not_of_every_block() {
 fn a_further_request_goes_along_while_there_is_nothing_to_tell() {
     let mut upload = seeder();
     let mut client = client(1);
-    let server = Server { waiting: 1, counted: true, has: &|_| true };
+    let server = Server { waiting: 1, counted: true, full: true, has: &|_| true };
     let request = |wanted, marker| Request { wanted, marker, behind: Behind::Nothing };
     let marked = request(Wanted::Block(block(1)), Some(MARKER));
     assert!(!upload.further_request(NOW, &mut client, marked, server), "it is to be greeted");
@@ -94,7 +94,7 @@ fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
     let (mut plain, mut marked, mut seen) = (client(1), client(2), 0);
     let has: &dyn Fn(Block) -> bool = &|_| true;
     // The other one waits for a block, too.
-    let server = Server { waiting: 2, counted: true, has };
+    let server = Server { waiting: 2, counted: true, full: true, has };
     let of = |block, marker| Request { wanted: Wanted::Block(block), marker, behind: Behind::Nothing };
     for number in 0..20 {
         let decision = upload.request(NOW, &mut plain, of(block(number), None), server);
@@ -113,14 +113,17 @@ fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
     upload.request(NOW, &mut marked, of(block(50), Some(MARKER)), server);
     let pause = NOW + Tuning::DEFAULT.news_interval;
     assert_eq!(upload.request(NOW, &mut plain, of(block(0), None), server), Decision::Wait(pause));
+    let roomy = Server { full: false, ..server };
+    let decision = upload.request(NOW, &mut client(3), of(block(0), None), roomy);
+    assert_eq!(decision, Decision::Give(None), "it takes nothing from the others");
     let alone = Server { waiting: 1, ..server };
-    let decision = upload.request(NOW, &mut client(3), of(block(0), None), alone);
+    let later = NOW + Tuning::DEFAULT.idle;
+    let decision = upload.request(later, &mut client(3), of(block(0), None), alone);
     assert_eq!(decision, Decision::Give(None), "the other one takes nothing of what it is sent");
     let end = NOW + Tuning::DEFAULT.version1_max_wait;
     let decision = upload.request(end, &mut plain, of(block(0), None), server);
     assert_eq!(decision, Decision::Give(None), "it waits no longer than that");
-    let beside =
-        |upload: &mut Upload, now| upload.request(now, &mut client(4), of(block(0), None), server);
+    let beside = |upload: &mut Upload, now| upload.request(now, &mut client(4), of(block(0), None), server);
     upload.sent(end, &marked, block(50));
     let idle = Tuning::DEFAULT.idle;
     let pause = end + idle / 2 + Tuning::DEFAULT.news_interval;

@@ -64,7 +64,7 @@ fn asked(
         upload.declined(now, id, offers_seen);
         return true;
     };
-    upload.admits(now, id, block, Server { waiting, counted: false, has: &|_| true })
+    upload.admits(now, id, block, Server { waiting, counted: false, full: true, has: &|_| true })
 }
 
 /// Its question for news waits.
@@ -87,7 +87,7 @@ fn ask(
     client: &mut Conversation,
     (wanted, marker, behind): (Wanted, Option<Marker>, Behind),
 ) -> Decision {
-    let server = Server { waiting: 1, counted: true, has: &|_| true };
+    let server = Server { waiting: 1, counted: true, full: true, has: &|_| true };
     upload.request(now, client, Request { wanted, marker, behind }, server)
 }
 

@@ -203,7 +203,7 @@ fn subscribers_that_take_nothing_do_not_hold_up_another() {
     let mut idlers = [1, 2].map(client);
     let mut leecher = client(3);
     let (mut now, mut seen, mut got, mut wanted) = (NOW, 0, 0, Vec::new());
-    let server = Server { waiting: 0, counted: false, has: &|_| true };
+    let server = Server { waiting: 0, counted: false, full: true, has: &|_| true };
     for idler in &mut idlers {
         poll(&mut upload, now, idler, Behind::Nothing);
     }

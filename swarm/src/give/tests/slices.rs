@@ -186,7 +186,7 @@ fn a_subscriber_is_told_once_that_slices_are_given_and_again_after_a_check() {
 fn version_1_has_a_share_beside_clients_that_get_slices() {
     let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
     let mut plain = client(1);
-    let server = Server { waiting: 2, counted: true, has: &|_| true };
+    let server = Server { waiting: 2, counted: true, full: true, has: &|_| true };
     let request = Request { wanted: Wanted::Block(block(0)), marker: None, behind: Behind::Nothing };
     let mut given = 0;
     for _ in 0..800 {
