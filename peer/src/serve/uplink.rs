@@ -146,7 +146,7 @@ impl<H: Clone> Uplink<H> {
     /// Whether clients take about as much as they took at most lately: then what one gets more, another gets less.
     pub(super) fn is_full(&self) -> bool {
         let is_trial = self.looks.is_multiple_of(TRIAL_LOOKS);
-        !is_trial && self.rate.min(self.latest_rate) >= self.full_rate * FULL_PART
+        !is_trial && self.rate.min(self.latest_rate) > self.full_rate * FULL_PART
     }
 
     /// Those that should ask again at once.
