@@ -5,7 +5,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsock
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
-/// A port of 127.0.0.1 on which nobody listens while this lives, so that connections to it are refused.
+/// A port of 127.0.0.1, or of every address, on which nobody listens while this lives, so that connections to it are refused.
 ///
 /// The port is bound, so nobody is given it by chance; a process told to listen on it can (`SO_REUSEADDR`
 /// on both sides).
@@ -21,9 +21,19 @@ impl Reserved {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "a port is taken from the system: no default value")]
     pub fn new() -> Self {
+        Self::at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Reserves a port that is free at every address of this machine, for a process that listens on all of them.
+    #[must_use]
+    pub fn everywhere() -> Self {
+        Self::at(Ipv4Addr::UNSPECIFIED)
+    }
+
+    fn at(ip: Ipv4Addr) -> Self {
         let socket = new_socket();
         rustix::net::sockopt::set_socket_reuseaddr(&socket, true).expect("SO_REUSEADDR");
-        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        bind(&socket, &SocketAddrV4::new(ip, 0)).expect("a free port");
         let addr = SocketAddr::try_from(getsockname(&socket).expect("the port")).expect("an IPv4 address");
         Self { addr, _socket: socket }
     }

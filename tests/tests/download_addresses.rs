@@ -133,9 +133,8 @@ fn connections_come_from_the_address_that_it_listens_on() {
 
 #[test]
 fn it_does_not_connect_to_itself() {
-    let reserved = Reserved::new();
-    let port = reserved.addr.port();
-    let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let reserved = Reserved::everywhere();
+    let (everywhere, port) = (reserved.addr, reserved.addr.port());
     let tracker = ForeignTracker::start(Manner::Everybody);
     (1..20).for_each(|host| tracker.add(SocketAddr::from(([127, 0, 0, host], port))));
     let scene = Scene::new(file(), &[]);
