@@ -5,7 +5,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsock
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
-/// A port of 127.0.0.1, or of every address, on which nobody listens while this lives, so that connections to it are refused.
+/// A port of 127.0.0.1, or of every address, on which nobody listens while this lives, so that connections to it are
+/// refused.
 ///
 /// The port is bound, so nobody is given it by chance; a process told to listen on it can (`SO_REUSEADDR`
 /// on both sides).
