@@ -89,6 +89,11 @@ impl SharedUpload {
         self.step(|upload, now| upload.gave_by_other_name(now, blocks, bytes));
     }
 
+    /// See [`Upload::asks_for_slices`].
+    pub fn asks_for_slices(&self, conversation: &Conversation) {
+        self.step(|upload, now| upload.asks_for_slices(now, conversation));
+    }
+
     /// See [`Upload::set_waiting`].
     pub fn set_waiting(&self, clients: usize) {
         self.step(|upload, now| upload.set_waiting(now, clients));

@@ -136,7 +136,15 @@ impl Conversation {
     pub(super) fn request(&mut self, served: &Arc<Served>, request: Request, waiting: Waiting) -> Decision {
         self.hear(request.marker);
         let Side { served, state } = self.side(served);
-        served.upload.request(state, request, waiting.server(&|block| served.gives(block)))
+        let known = state.subscriber();
+        let decision = served.upload.request(state, request, waiting.server(&|block| served.gives(block)));
+        if state.subscriber() != known
+            && let [Some(blocks), Some(slices)] = &self.sides
+            && slices.state.subscriber().is_some()
+        {
+            blocks.served.upload.asks_for_slices(&blocks.state);
+        }
+        decision
     }
 
     /// Whether a further request for blocks is answered together with those before it.

@@ -96,10 +96,17 @@ impl World {
         let around = give::Server { waiting, counted, full, has: &|block| have.has(block) };
         let (known, seen) = (conversation.subscriber(), named.upload.seen());
         let decision = named.upload.request(time, conversation, request, around);
+        let is_news = named.upload.seen() != seen;
         if let Some(subscriber) = conversation.subscriber().filter(|new| Some(*new) != known) {
             named.subscribers.push((subscriber, id));
+            if let ([blocks, slices], Some(serving)) = (&conn.conversations, &mut node.serving)
+                && slices.subscriber().is_some()
+                && let Some(named) = serving.names.first_mut()
+            {
+                named.upload.asks_for_slices(time, blocks);
+            }
         }
-        if named.upload.seen() != seen || server == Self::SEEDER {
+        if is_news || server == Self::SEEDER {
             self.touch(server);
         }
         if let Some(at) = self.nodes[server].next_wakeup(time) {

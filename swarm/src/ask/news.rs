@@ -83,12 +83,13 @@ fn take_in_item(
     let by_slices = state.gives_slices();
     let Some(told) = state.told.as_mut() else { return true };
     match item {
+        Item::Everything | Item::Choosing if told.has_by_slices && !sliced => {}
         Item::Everything => {
             // What it refused before it refused for other reasons.
             known.peers.get_mut(peer).refusals.lacks_nothing();
-            has_all(known, link, Has::Everything);
+            has_all(known, link, Has::Everything, sliced);
         }
-        Item::Choosing => has_all(known, link, Has::Choosing),
+        Item::Choosing => has_all(known, link, Has::Choosing, sliced),
         // Of a peer that gives slices, these are what counts.
         Item::Offer(_) if by_slices != sliced => {}
         Item::Offer(runs) => {
@@ -129,11 +130,12 @@ fn plain(addrs: &[SocketAddrV4]) -> Vec<PeerAddr> {
     addrs.iter().copied().map(PeerAddr::from).collect()
 }
 
-fn has_all(known: &mut Known, link: LinkId, has: Has) {
+fn has_all(known: &mut Known, link: LinkId, has: Has, sliced: bool) {
     known.changed = true;
     let Some(told) = known.links.get_mut(link).and_then(|state| state.told.as_mut()) else { return };
     // It was not too busy for what it refused: it chose.
     told.busy_until = Time::ZERO;
+    told.has_by_slices |= sliced;
     if let Has::Some(have) = core::mem::replace(&mut told.has, has) {
         known.rarity.leaves(known.blocks.layout(), &have);
     }

@@ -2,7 +2,7 @@
 
 use super::action::{Action, Ended, Outcome};
 use super::answers::Answers;
-use super::assignment::{Assignment, Order, Taker};
+use super::assignment::{Assignment, Order, Taker, next_starving};
 use super::blocks::Blocks;
 use super::connecting::Connecting;
 use super::earliest::Earliest;
@@ -179,7 +179,8 @@ impl Plan {
             self.due = self.find_due(now);
         } else {
             let endgame = self.known.all_asked().then(|| now + self.known.tuning.take_margin);
-            self.due = [self.due, fed.due, endgame, self.starving_at(now)].into_iter().flatten().min();
+            self.due =
+                [self.due, fed.due, endgame, next_starving(&self.known, now)].into_iter().flatten().min();
         }
     }
 
@@ -206,12 +207,6 @@ impl Plan {
         if self.known.changed || self.known.refill { Some(now) } else { self.due }
     }
 
-    /// When a seeder that chooses may be asked for what it does not offer, if nothing comes before.
-    fn starving_at(&self, now: Time) -> Option<Time> {
-        let at = self.known.flow.last_verified + self.known.tuning.starving_after();
-        Some(at).filter(|at| *at > now)
-    }
-
     /// When time alone may change what is to be done.
     fn find_due(&mut self, now: Time) -> Option<Time> {
         let (known, mut next) = (&mut self.known, Earliest::new(now));
@@ -222,7 +217,7 @@ impl Plan {
         if known.all_asked() {
             next.due(now + known.tuning.take_margin);
         }
-        self.starving_at(now).into_iter().for_each(|at| next.due(at));
+        next_starving(known, now).into_iter().for_each(|at| next.due(at));
         self.answers.wrong.next_wakeup(now).into_iter().for_each(|at| next.due(at));
         next.at()
     }

@@ -72,6 +72,8 @@ struct Account {
     proven: bool,
     /// It let an offer lapse, and has taken no block since that others get from it.
     lazy: bool,
+    /// It is offered nothing.
+    excluded: bool,
 }
 
 impl Account {
@@ -178,6 +180,19 @@ impl Offers {
         self.queues.close(account.host);
     }
 
+    /// The subscriber is offered nothing any more. Other subscribers get its offers.
+    pub fn offer_no_more(&mut self, subscriber: SubscriberId) {
+        let room = self.room_for_each();
+        let Some(account) = self.accounts.get_mut(&subscriber) else { return };
+        account.excluded = true;
+        let (candidate, offers) = (account.candidate(subscriber), core::mem::take(&mut account.offers));
+        self.proven -= usize::from(core::mem::take(&mut account.proven));
+        if core::mem::take(&mut account.waiting) {
+            self.queues.leave(candidate, room);
+        }
+        offers.iter().for_each(|offer| self.take_back(candidate.host, offer));
+    }
+
     /// The subscriber has requested `block`.
     pub fn asked(&mut self, subscriber: SubscriberId, block: Block) {
         if self.is_passed_on(subscriber, block) {
@@ -228,7 +243,7 @@ impl Offers {
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         account.lazy &= !passed_on;
         let (host, candidate) = (account.host, account.candidate(subscriber));
-        if !core::mem::replace(&mut account.proven, true) {
+        if !account.excluded && !core::mem::replace(&mut account.proven, true) {
             self.proven += 1;
             if core::mem::take(&mut account.waiting) {
                 self.queues.leave(candidate, room);
@@ -334,7 +349,7 @@ impl Offers {
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         let offered: u64 = account.offers.iter().map(|offer| bytes(&self.layout, offer.run)).sum();
         let own = if account.proven { room } else { 1 };
-        if !account.waiting && !account.lazy && offered < own {
+        if !account.waiting && !account.lazy && !account.excluded && offered < own {
             account.waiting = true;
             let candidate = account.candidate(subscriber);
             self.queues.stand(candidate, room);

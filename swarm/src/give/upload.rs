@@ -2,6 +2,7 @@
 
 use super::admission;
 use super::askers::Askers;
+use super::conversation::Conversation;
 use super::have_log::HaveLog;
 use super::met::{Acquaintance, Met};
 use super::news_queue::NewsQueue;
@@ -128,6 +129,15 @@ impl Upload {
         self.gave_at = Some(now);
         if let Some(offers) = &mut self.offers {
             offers.gave(blocks);
+        }
+    }
+
+    /// The client of this `conversation` about blocks also asks for slices of them. It takes offers of slices alone from then
+    /// on, so it is offered no blocks: these would be kept from those that ask for blocks.
+    pub fn asks_for_slices(&mut self, now: Time, conversation: &Conversation) {
+        if let (Some(id), Some(offers)) = (conversation.subscriber(), &mut self.offers) {
+            offers.offer_no_more(id);
+            self.look(now);
         }
     }
 

@@ -133,6 +133,28 @@ fn each_slice_comes_with_the_state_in_front_of_it() {
 }
 
 #[test]
+fn a_client_that_asks_for_slices_is_offered_no_blocks() {
+    let is_offered = |items: &[Item]| items.iter().any(|item| matches!(item, Item::Offer(_)));
+    for asks_for_slices in [false, true] {
+        let sample = sample();
+        let server = Server::start(&[&sample]);
+        let (slices, blocks) = (Slices::of(&sample), sample.shared.cascade_hash());
+        let layout = sample.shared.layout();
+        let (mut one, mut two) = (server.connect(), server.connect());
+        one.greet(blocks, layout);
+        if asks_for_slices {
+            one.greet(slices.name, &slices.layout);
+        }
+        assert!(is_offered(&two.greet(blocks, layout)), "there are two clients");
+        let told = one.greet(blocks, layout);
+        assert!(told.contains(&Item::Choosing), "{told:?}");
+        assert_eq!(is_offered(&told), !asks_for_slices, "{told:?}");
+        one.send(&slices.request(0));
+        slices.expect(&mut one, &sample, 0);
+    }
+}
+
+#[test]
 fn slices_that_are_taken_slowly_are_whole() {
     for copy in [false, true] {
         let sample = Sample::new(8 << 20, 4 << 20);

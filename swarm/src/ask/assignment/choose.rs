@@ -14,7 +14,7 @@ use crate::ask::links::{Asked, Link, LinkId};
 use crate::ask::tuning::Tuning;
 use crate::limits::MAX_PIPELINE;
 use alloc::collections::VecDeque;
-use cascade_format::Block;
+use cascade_format::{Block, Layout};
 use core::ops::Range;
 use core::time::Duration;
 
@@ -180,18 +180,26 @@ pub(super) fn waits_for_offers(known: &Known, now: Time, link: &Link) -> bool {
     }
     let layout = known.blocks.layout();
     let given = if link.gives_slices() { *layout } else { layout.whole() };
-    !is_starving(known, now, given.block_size())
+    now < starving_at(known, given)
 }
 
-/// Whether a seeder that chooses, and gives blocks or slices of `length` bytes, must be asked for something that it does
-/// not offer.
-fn is_starving(known: &Known, now: Time, length: u64) -> bool {
+/// When a seeder that chooses, and gives what `given` divides the file into, must be asked for something that it does not
+/// offer, if nothing comes before.
+fn starving_at(known: &Known, given: Layout) -> Time {
     let tuning = known.tuning;
+    // The rates of the links while they give something: what arrives on the whole becomes less with each such wait, and the
+    // next wait would be longer.
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    let two_blocks = Duration::try_from_secs_f64(length as f64 * 2.0 / known.flow.received.rate());
+    let two_blocks = Duration::try_from_secs_f64(given.block_size() as f64 * 2.0 / known.links.rate());
     let longest = tuning.max_stall * 2;
     let wait = two_blocks.unwrap_or(longest).clamp(tuning.starving_after(), longest);
-    now >= known.flow.last_verified.max(known.flow.held_up_until) + wait
+    known.flow.last_verified.max(known.flow.held_up_until) + wait
+}
+
+/// When [`waits_for_offers`] may change, if nothing comes before.
+pub(in crate::ask) fn next_starving(known: &Known, now: Time) -> Option<Time> {
+    let layout = known.blocks.layout();
+    [*layout, layout.whole()].map(|given| starving_at(known, given)).into_iter().filter(|at| *at > now).min()
 }
 
 /// The next missing block of those that the link's peer offers: asked for at once, since it was
@@ -241,4 +249,83 @@ fn next_offered_slice(known: &mut Known, now: Time, id: LinkId) -> Option<Asked>
     let offered: VecDeque<Block> = link.told.as_ref()?.offered.iter().copied().filter(keeps).collect();
     known.links.get_mut(id)?.told.as_mut()?.offered = offered;
     Some(way.asked(known, next?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Time;
+    use crate::ask::{Action, Config, LinkId, Order, Outcome, Plan, Source, Tuning};
+    use alloc::boxed::Box;
+    use cascade_format::extension::Item;
+    use cascade_format::{Block, Have, Layout, PeerAddr};
+    use core::net::IpAddr;
+    use core::time::Duration;
+
+    const START: Time = Time::from_millis(1);
+    const BLOCK: u64 = 64 << 10;
+
+    /// A plan for a file of `blocks` blocks, and its link to the only peer.
+    fn linked(layout: Layout) -> (Plan, LinkId) {
+        let config = Config { order: Order::Sequential, max_links: 4, tuning: &Tuning::DEFAULT };
+        let mut plan = Plan::new(layout, &Have::none(&layout), config, Box::new(|| 0));
+        plan.handle_peers(START, Source::User, &[PeerAddr::new(IpAddr::from([10, 0, 0, 1]), 7001)]);
+        let Some(Action::Connect { link, .. }) = plan.poll_action(START) else { panic!("no link") };
+        plan.handle_connected(START, link);
+        (plan, link)
+    }
+
+    /// The first block that is requested, and when; nothing but time passes.
+    fn next_request(plan: &mut Plan, start: Time) -> (Time, Block) {
+        let mut now = start;
+        // It may be due at once, and for a moment again.
+        for _ in 0..1000 {
+            let mut actions = core::iter::from_fn(|| plan.poll_action(now));
+            let first = actions.find_map(|action| match action {
+                Action::Request { blocks, .. } => blocks.first().copied(),
+                Action::Connect { .. }
+                | Action::Poll { .. }
+                | Action::Probe { .. }
+                | Action::Revoke { .. }
+                | Action::Close { .. } => None,
+            });
+            if let Some(block) = first {
+                return (now, block);
+            }
+            now = plan.next_wakeup(now).expect("the plan has something to wait for").max(now);
+        }
+        panic!("nothing is requested from {start:?} to {now:?}")
+    }
+
+    #[test]
+    fn a_seeder_that_offers_nothing_for_long_is_asked_each_time_after_the_same_wait() {
+        let (mut plan, link) = linked(Layout::new(20 * BLOCK, BLOCK).unwrap());
+        let (mut now, mut block) = next_request(&mut plan, START);
+        plan.handle_news(now, link, &[Item::Choosing], false);
+        for _ in 1..20 {
+            let verified = now + Duration::from_millis(50);
+            plan.handle_received(verified, link, BLOCK, &[Outcome::Verified(block)]);
+            (now, block) = next_request(&mut plan, verified);
+            let waited = now - verified;
+            assert!(waited < Tuning::DEFAULT.starving_after() * 3 / 2, "{waited:?} before {block}");
+        }
+    }
+
+    #[test]
+    fn a_seeder_that_chooses_among_those_that_ask_for_blocks_is_asked_for_slices() {
+        let (mut plan, link) = linked(Layout::new(20 * BLOCK, 10 * BLOCK).unwrap().sliced().unwrap());
+        let (now, block) = next_request(&mut plan, START);
+        plan.handle_news(now, link, &[Item::Slices, Item::Choosing], false);
+        plan.handle_news(now, link, &[Item::Everything], true);
+        plan.handle_news(now, link, &[Item::Choosing], false);
+        plan.handle_received(now, link, 10 * BLOCK, &[Outcome::VerifiedWhole(block)]);
+        assert_eq!(next_request(&mut plan, now).0, now);
+        // By the name of the slices it counts.
+        let (mut plan, link) = linked(Layout::new(20 * BLOCK, 10 * BLOCK).unwrap().sliced().unwrap());
+        let (now, block) = next_request(&mut plan, START);
+        plan.handle_news(now, link, &[Item::Slices, Item::Everything], false);
+        plan.handle_news(now, link, &[Item::Choosing], true);
+        plan.handle_news(now, link, &[Item::Everything], false);
+        plan.handle_received(now, link, 10 * BLOCK, &[Outcome::VerifiedWhole(block)]);
+        assert!(next_request(&mut plan, now).0 >= now + Tuning::DEFAULT.starving_after());
+    }
 }

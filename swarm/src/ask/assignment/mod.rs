@@ -20,6 +20,7 @@ mod owners;
 mod room;
 mod way;
 
+pub(super) use choose::next_starving;
 pub(super) use endgame::Taker;
 pub use order::Order;
 pub(super) use owners::lack_lasts;

@@ -31,6 +31,9 @@ pub(in crate::ask) enum Has {
 pub(in crate::ask) struct Told {
     tuning: &'static Tuning,
     pub(in crate::ask) has: Has,
+    /// It has told by the name of the slices whether it chooses. It may choose among those that ask for blocks, and not
+    /// among those that ask for slices.
+    pub(in crate::ask) has_by_slices: bool,
     /// Blocks that it offers and that it was not asked for.
     pub(in crate::ask) offered: VecDeque<Block>,
     /// Offered blocks told so far, modulo 2³².
@@ -66,6 +69,7 @@ impl Told {
         Self {
             tuning,
             has: Has::Some(Have::none(layout)),
+            has_by_slices: false,
             offered: VecDeque::new(),
             offers_seen: 0,
             busy_until: Time::ZERO,

@@ -182,6 +182,52 @@ fn a_subscriber_is_told_once_that_slices_are_given_and_again_after_a_check() {
     assert_eq!(told(&poll(&mut upload, later, &mut one, Behind::Nothing)), 1);
 }
 
+/// The blocks that the client is offered now.
+fn offered_to(upload: &mut Upload, now: Time, client: &mut Conversation) -> Vec<u64> {
+    match poll(upload, now, client, Behind::Nothing) {
+        Decision::Tell(items) => offered(&items),
+        Decision::Give(_) | Decision::Refuse(_) | Decision::Wait(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn a_client_that_asks_for_slices_leaves_all_offers_of_blocks_to_others() {
+    let mut upload = seeder().with_slices();
+    let (mut one, mut two) = (client(1), client(2));
+    let _ = poll(&mut upload, NOW, &mut two, Behind::Nothing);
+    let lost = offered_to(&mut upload, NOW, &mut one);
+    assert!(!lost.is_empty(), "two blocks at least are offered to two clients");
+    upload.asks_for_slices(NOW, &one);
+    let (mut now, mut seen, mut got) = (NOW, 0, Vec::new());
+    while got.len() < 100 {
+        now += Tuning::DEFAULT.news_interval * 2;
+        assert!(now < NOW + Duration::from_secs(60), "it is offered {got:?} alone");
+        assert_eq!(offered_to(&mut upload, now, &mut one), []);
+        let marker = Some(Marker { offers_seen: seen, ..MARKER });
+        let Decision::Tell(items) = ask(&mut upload, now, &mut two, (Wanted::News, marker, Behind::Nothing))
+        else {
+            continue;
+        };
+        for number in offered(&items) {
+            seen += 1;
+            let marker = Some(Marker { offers_seen: seen, ..MARKER });
+            let given =
+                ask(&mut upload, now, &mut two, (Wanted::Block(block(number)), marker, Behind::Nothing));
+            assert!(matches!(given, Decision::Give(_)), "{given:?}");
+            upload.sent(now, &two, block(number));
+            got.push(number);
+        }
+    }
+    assert!(lost.iter().all(|number| got.contains(number)), "{lost:?} of {got:?}");
+    // It may still ask for a block that it is not offered, and leaves nothing behind.
+    let whole = ask(&mut upload, now, &mut one, (Wanted::Block(block(99)), Some(MARKER), Behind::Nothing));
+    assert!(matches!(whole, Decision::Give(_)), "{whole:?}");
+    upload.sent(now, &one, block(99));
+    upload.close(now, &one);
+    upload.close(now, &two);
+    assert_eq!(upload.subscribers(), 0);
+}
+
 #[test]
 fn version_1_has_a_share_beside_clients_that_get_slices() {
     let mut upload = Upload::new(layout(), &Have::none(&layout()), Tuning::DEFAULT);
