@@ -171,6 +171,12 @@ fn troubled() -> Vec<Preset> {
         preset("bad-peers", last(1.25), |scenario| {
             scenario.groups = vec![(Ours, 4), (Slow, 1), (Liar, 2), (Staller, 1)];
         }),
+        preset("slow-peers", last(1.4), |scenario| {
+            scenario.groups = vec![(Ours, 1), (Slow, 4)];
+            scenario.block_size = 1 << 20;
+            scenario.blocks = 256;
+            scenario.network = Network::for_blocks(scenario.block_size);
+        }),
         preset("seeder-leaves", vec![at_most(Measure::Incomplete, 0.0)], |scenario| {
             // Slow enough links for the tracker to die in the middle.
             let rates = Rates { up: 10e6, down: 10e6 };

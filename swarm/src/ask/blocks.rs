@@ -130,6 +130,23 @@ impl Blocks {
         self.meant(slice, true).all(|slice| !self.in_flight.contains_key(&slice))
     }
 
+    /// Whether no block is missing of which nothing is in flight.
+    pub(super) fn none_at_rest(&self) -> bool {
+        if self.missing_bytes == 0 {
+            return true;
+        }
+        let begun_at_most = (self.in_flight.len() as u64).saturating_mul(self.layout.slices_a_block());
+        self.are_sliced()
+            && self.missing.count() <= begun_at_most
+            && self.find_missing(None, 0..self.layout.blocks()).all(|slice| !self.is_at_rest(slice))
+    }
+
+    /// Bytes that are missing of the block that `slice` is a part of.
+    pub(super) fn missing_with(&self, slice: Block) -> u64 {
+        let missing = self.meant(slice, true).filter(|slice| self.is_missing(*slice));
+        missing.map(|slice| self.layout.len_of(slice)).sum()
+    }
+
     /// Whether all slices of the block that `slice` is a part of are in `have`; `None` has all. The last one is there
     /// only if all others are.
     pub(super) fn is_all_in(&self, have: Option<&Have>, slice: Block) -> bool {

@@ -63,9 +63,10 @@ impl Known {
         self.rarity.partial > 0
     }
 
-    /// Whether no block is missing: all are verified or asked for.
+    /// Whether every block is verified or asked for. Of a block that is divided into slices, one slice is enough: those
+    /// behind it follow on the same link.
     pub(super) fn all_asked(&self) -> bool {
-        self.blocks.missing_bytes() == 0
+        self.blocks.none_at_rest()
     }
 
     /// Whether no progress was made on any link for a while.

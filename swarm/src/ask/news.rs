@@ -97,7 +97,7 @@ fn take_in_item(
             let refusals = &mut known.peers.get_mut(peer).refusals;
             let offered = runs.iter().flat_map(|run| of_slices(*run).blocks(&layout));
             offered.take(MAX_OFFERED).for_each(|block| refusals.gained(block));
-            return runs.iter().all(|run| told.offers_run(&layout, of_slices(*run), run.count));
+            return runs.iter().all(|run| told.offers_run(now, &layout, of_slices(*run), run.count));
         }
         Item::Have(runs) => return runs.iter().all(|run| has_run(known, link, peer, of_slices(*run))),
         Item::Map { first, bits } => {

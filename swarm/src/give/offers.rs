@@ -37,7 +37,6 @@ struct Offer {
     made: Time,
     /// It was made to one that had not taken anything yet.
     newcomer: bool,
-    deadline: Time,
 }
 
 /// An offer that a subscriber did not want.
@@ -70,7 +69,9 @@ struct Account {
     waiting: bool,
     /// It has taken a block.
     proven: bool,
-    /// It let an offer lapse, and has taken no block since that others get from it.
+    /// When it took a block last.
+    took_at: Option<Time>,
+    /// It let an offer lapse, had taken nothing for as long before, and has taken no block since that others get from it.
     lazy: bool,
     /// It is offered nothing.
     excluded: bool,
@@ -105,6 +106,8 @@ pub struct Offers {
     /// Bytes that are offered and not sent, but for stale offers.
     offered: u64,
     sent: Meter,
+    /// The highest rate of late: what the uplink carries. Where subscribers take less, they are what is slow.
+    uplink_rate: f64,
     fast: bool,
     /// There is nothing left to offer; then all may ask for anything.
     opens: Option<Time>,
@@ -130,6 +133,7 @@ impl Offers {
             proven: 0,
             offered: 0,
             sent: Meter::default(),
+            uplink_rate: 0.0,
             fast: false,
             opens: None,
             check_at: Time::ZERO,
@@ -140,8 +144,12 @@ impl Offers {
     /// Whether this seeder chooses: its subscribers should request only what they are offered.
     #[must_use]
     pub fn is_choosing(&self, now: Time) -> bool {
-        let over = self.opens.is_some_and(|opens| now >= opens);
-        !self.fast && !over && self.accounts.len() > 1
+        !self.fast && !self.is_open(now) && self.accounts.len() > 1
+    }
+
+    /// Whether everything was given or offered once, and all may ask for anything since.
+    fn is_open(&self, now: Time) -> bool {
+        self.opens.is_some_and(|opens| now >= opens)
     }
 
     /// Whether `subscriber` is offered `block`.
@@ -234,6 +242,7 @@ impl Offers {
     pub fn sent(&mut self, now: Time, subscriber: SubscriberId, block: Block) {
         let fast = self.tuning.fast;
         self.sent.add(now, self.layout.len_of(block));
+        self.uplink_rate = self.uplink_rate.max(self.sent.rate());
         self.fast = if self.fast { self.sent.rate() > fast / 2.0 } else { self.sent.rate() > fast };
         let passed_on = self.is_passed_on(subscriber, block);
         if passed_on {
@@ -242,6 +251,7 @@ impl Offers {
         let room = self.room_for_each();
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         account.lazy &= !passed_on;
+        account.took_at = Some(now);
         let (host, candidate) = (account.host, account.candidate(subscriber));
         if !account.excluded && !core::mem::replace(&mut account.proven, true) {
             self.proven += 1;
@@ -271,34 +281,38 @@ impl Offers {
         while self.offered < self.budget()
             && let Some(candidate) = self.next_candidate()
         {
-            let Candidate { subscriber, host, newcomer } = candidate;
+            let subscriber = candidate.subscriber;
             let Some(run) = self.next_put_off(subscriber).or_else(|| self.next_run()) else { break };
-            let bytes = bytes(&self.layout, run);
-            for block in run.blocks(&self.layout) {
-                self.given.insert(block);
-            }
-            self.offered += bytes;
-            self.offered_to_newcomers += if newcomer { bytes } else { 0 };
-            self.queues.add(host, bytes);
-            self.queues.leave(candidate, self.room_for_each());
-            let deadline = now + self.lapse_after();
-            if let Some(account) = self.accounts.get_mut(&subscriber) {
-                account.waiting = false;
-                account.offers.push_back(Offer {
-                    run,
-                    unsent: run.count,
-                    told: None,
-                    idle_since: None,
-                    stale: false,
-                    made: now,
-                    newcomer,
-                    deadline,
-                });
-            }
-            self.join_queue(subscriber);
+            self.make_offer(now, candidate, run);
             subscribers.push(subscriber);
         }
         subscribers
+    }
+
+    /// Offers `run` to a subscriber that waits for an offer.
+    fn make_offer(&mut self, now: Time, candidate: Candidate, run: Run) {
+        let Candidate { subscriber, host, newcomer } = candidate;
+        let bytes = bytes(&self.layout, run);
+        for block in run.blocks(&self.layout) {
+            self.given.insert(block);
+        }
+        self.offered += bytes;
+        self.offered_to_newcomers += if newcomer { bytes } else { 0 };
+        self.queues.add(host, bytes);
+        self.queues.leave(candidate, self.room_for_each());
+        if let Some(account) = self.accounts.get_mut(&subscriber) {
+            account.waiting = false;
+            account.offers.push_back(Offer {
+                run,
+                unsent: run.count,
+                told: None,
+                idle_since: None,
+                stale: false,
+                made: now,
+                newcomer,
+            });
+        }
+        self.join_queue(subscriber);
     }
 
     /// Whether the subscriber has offers of which it has not been told.
@@ -428,14 +442,12 @@ impl Offers {
         self.layout.block_size() > self.tuning.offer_bytes
     }
 
-    fn lapse_after(&self) -> Duration {
-        self.tuning.lapse + self.time_for_offers() * 2
-    }
-
-    /// How long everything on offer takes at the present rate; nothing while that is unknown.
+    /// How long everything on offer takes the uplink; nothing while its rate is unknown.
     fn time_for_offers(&self) -> Duration {
+        let offers = self.accounts.values().flat_map(|account| &account.offers);
+        let offered: u64 = offers.map(|offer| bytes(&self.layout, offer.run)).sum();
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let seconds = self.offered as f64 / self.sent.rate();
+        let seconds = offered as f64 / self.uplink_rate;
         Duration::try_from_secs_f64(seconds).unwrap_or_default().min(MAX_OFFERED_TIME)
     }
 }

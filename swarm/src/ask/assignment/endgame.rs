@@ -147,7 +147,9 @@ impl Endgame {
             let found = holder.requests.wanted().rev().find_map(|held| Some((held, instead(held)?)));
             let Some((held, asked)) = found else { continue };
             let times = self.times.get(&held.block).copied().unwrap_or(0);
-            let wait = expected_wait(now, holder, skill.proven, times, is_end);
+            // The other slices of the block follow.
+            let behind = if held.whole { 0 } else { known.blocks.missing_with(held.block) };
+            let wait = expected_wait(now, (holder, behind), skill.proven, times, is_end);
             let Some(wait) = wait else { continue };
             let stalled = wait == Duration::MAX;
             // A block that others follow in a queue that moves is sent in any case, and the last is as late. Slices of the
@@ -163,7 +165,8 @@ impl Endgame {
             }
         }
         let (wait, find) = last?;
-        let own = skill.pace.time_for(find.held.length.max(find.asked.length), skill.trips);
+        let behind = if find.held.whole { 0 } else { known.blocks.missing_with(find.held.block) };
+        let own = skill.pace.time_for(find.held.length.max(find.asked.length) + behind, skill.trips);
         let margins = if known.has_telling_leechers() { known.tuning.swarm_margins } else { 1 };
         let enough = own.mul_f64(known.tuning.take_factor) + known.tuning.take_margin * margins;
         (wait > enough).then_some(find)
@@ -205,11 +208,17 @@ fn may_have(known: &Known, now: Time, peer: &Peer, asked: Asked) -> bool {
     peer.may_have(now, known.blocks.noted_as(asked.block, asked.whole))
 }
 
-/// How long the last block of `holder` would take to arrive there; `None` where it must be left alone.
+/// How long the last block of `holder`, and the bytes `behind` it that can only follow it, would take to arrive there; `None` where it must be left alone.
 /// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
 /// time that a block is taken makes the next one harder, and a taker that has shown nothing yet must find
 /// a long stall.
-fn expected_wait(now: Time, holder: &Link, proven: bool, times: u32, is_end: bool) -> Option<Duration> {
+fn expected_wait(
+    now: Time,
+    (holder, behind): (&Link, u64),
+    proven: bool,
+    times: u32,
+    is_end: bool,
+) -> Option<Duration> {
     let doublings = if proven { times } else { times + UNPROVEN_DOUBLINGS };
     if holder.stalls_for(now) >= doubled(holder.stall_time(), doublings) {
         return Some(Duration::MAX);
@@ -217,7 +226,7 @@ fn expected_wait(now: Time, holder: &Link, proven: bool, times: u32, is_end: boo
     // A holder that has shown no rate yet, or has fallen silent, takes as long again as it has been silent for no
     // usual reason.
     let silence = holder.unusual_silence(now);
-    let wait = holder.pipeline.time_for(holder.requests.left()).unwrap_or_default().max(silence);
+    let wait = holder.pipeline.time_for(holder.requests.left() + behind).unwrap_or_default().max(silence);
     (is_end && proven && times < MAX_FAST_TAKES).then_some(wait)
 }
 

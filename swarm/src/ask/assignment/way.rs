@@ -248,6 +248,55 @@ mod tests {
     }
 
     #[test]
+    fn offers_that_wait_for_a_slow_peer_are_declined() {
+        let (mut plan, links) = plan(2);
+        link(&mut plan, START, links[0], &[have(0..1)]);
+        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true)]);
+        link(&mut plan, LATER, links[1], &[Item::Choosing]);
+        let offer = Item::Offer([Run { first: slice(0), count: 3 }].into());
+        plan.handle_news(LATER, links[1], &[offer], true);
+        plan.handle_received(LATER, links[1], 20, &[Outcome::Told]);
+        assert_eq!(asked(&mut plan, LATER), []);
+        let mut now = LATER;
+        loop {
+            now = plan.next_wakeup(now).unwrap().max(now);
+            assert!(now <= LATER + Tuning::DEFAULT.pause, "it waits for another peer");
+            let mut actions = core::iter::from_fn(|| plan.poll_action(now));
+            if actions.any(|action| action == Action::Poll { link: links[1], sliced: true }) {
+                break;
+            }
+        }
+        assert_eq!(now, LATER + Tuning::DEFAULT.pause);
+        assert_eq!(plan.offers_seen(links[1]), 3, "the seeder knows by this what is declined");
+    }
+
+    #[test]
+    fn the_rest_of_a_block_that_comes_slowly_is_asked_of_a_fast_peer_when_nothing_else_is_left() {
+        let (mut plan, links) = plan(2);
+        link(&mut plan, START, links[0], &[have(0..1)]);
+        assert_eq!(asked(&mut plan, LATER), [(links[0], 0, true)]);
+        link(&mut plan, LATER, links[1], &[Item::Everything]);
+        let mut now = LATER + Duration::from_millis(10);
+        for number in 4..8 {
+            asked(&mut plan, now);
+            plan.handle_received(now, links[1], 64 << 10, &[Outcome::Verified(slice(number))]);
+            now += Duration::from_millis(10);
+        }
+        // A slice in four seconds, and it never stalls.
+        let mut revoked = false;
+        while !revoked {
+            now += Duration::from_millis(100);
+            assert!(now < LATER + Duration::from_secs(4), "all of the block comes from the slow peer");
+            plan.handle_received(now, links[0], 1638, &[]);
+            while let Some(action) = plan.poll_action(now) {
+                revoked |= action == Action::Revoke { link: links[0], block: slice(0), sliced: true };
+            }
+        }
+        plan.handle_revoked(now, links[0], slice(0), true);
+        assert_eq!(asked(&mut plan, now).first(), Some(&(links[1], 0, true)));
+    }
+
+    #[test]
     fn offers_of_what_is_there_keep_nobody_from_asking_for_news() {
         let (mut plan, links) = plan(1);
         let offer = Item::Offer([Run { first: slice(0), count: 3 }].into());

@@ -267,7 +267,7 @@ impl Link {
             if told.polling {
                 next.due(last_byte + NEWS_STALL);
             } else if !told.leaves {
-                next.passes(told.poll_at);
+                next.passes(told.next_poll());
             }
             told.slices_at(now).into_iter().for_each(|at| next.passes(at));
         } else if self.answers == 1 {

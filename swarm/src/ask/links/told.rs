@@ -36,6 +36,8 @@ pub(in crate::ask) struct Told {
     pub(in crate::ask) has_by_slices: bool,
     /// Blocks that it offers and that it was not asked for.
     pub(in crate::ask) offered: VecDeque<Block>,
+    /// When offers that still wait for other peers are declined: those may be slow.
+    declines_at: Time,
     /// Offered blocks told so far, modulo 2³².
     pub(in crate::ask) offers_seen: u32,
     /// It has enough to do until then.
@@ -71,6 +73,7 @@ impl Told {
             has: Has::Some(Have::none(layout)),
             has_by_slices: false,
             offered: VecDeque::new(),
+            declines_at: Time::ZERO,
             offers_seen: 0,
             busy_until: Time::ZERO,
             heard: false,
@@ -90,12 +93,18 @@ impl Told {
 
     /// Whether the peer may be asked for news now. To ask is to decline what it offers.
     pub(in crate::ask) fn may_poll(&self, now: Time) -> bool {
-        !self.polling && !self.leaves && self.offered.is_empty() && now >= self.poll_at
+        !self.polling && !self.leaves && now >= self.next_poll()
+    }
+
+    /// When the next question for news may leave, if nothing else changes.
+    pub(super) fn next_poll(&self) -> Time {
+        if self.offered.is_empty() { self.poll_at } else { self.poll_at.max(self.declines_at) }
     }
 
     /// A question for news leaves.
     pub(in crate::ask) fn poll_begins(&mut self, now: Time) {
         self.polling = true;
+        self.offered.clear();
         (self.asked_at, self.poll_at) = (now, now + self.pause);
     }
 
@@ -200,7 +209,8 @@ impl Told {
 
     /// The peer offers the blocks of `run`, which it counts as `counted` blocks. False: it offers more than any honest peer
     /// offers.
-    pub(in crate::ask) fn offers_run(&mut self, layout: &Layout, run: Run, counted: u32) -> bool {
+    pub(in crate::ask) fn offers_run(&mut self, now: Time, layout: &Layout, run: Run, counted: u32) -> bool {
+        self.declines_at = now + self.tuning.pause;
         self.tellings += u64::from(run.count);
         self.offers_seen = self.offers_seen.wrapping_add(counted);
         // What it refused a moment ago it may offer now.
@@ -250,7 +260,7 @@ mod tests {
         assert!(!told.gives_slices_of(now, first) && told.gives_slices_of(now, second));
         assert!(told.refuses_slice(now, second), "it has enough to do");
         let run = Run { first: layout.first_slice(second), count: 16 };
-        assert!(told.offers_run(&layout, run, 16));
+        assert!(told.offers_run(Time::ZERO, &layout, run, 16));
         assert!(told.gives_slices_of(now, second) && !told.gives_slices_of(now, first));
         let later = now + Tuning::DEFAULT.busy_pause;
         told.gave();

@@ -233,9 +233,6 @@ impl World {
 
     fn connect(&mut self, link: LinkId, peer: usize) {
         let Nature { manner, delay, .. } = self.natures[peer];
-        if manner == Manner::Dead {
-            return self.at(delay, Event::Unreachable(link));
-        }
         let conn = Conn {
             peer,
             free_at: self.now + delay * 2,
@@ -248,7 +245,8 @@ impl World {
             stuck: false,
         };
         self.conns.insert(link, conn);
-        self.at(delay, Event::Connected(link));
+        let reached = manner != Manner::Dead;
+        self.at(delay, if reached { Event::Connected(link) } else { Event::Unreachable(link) });
     }
 
     fn ask(&mut self, link: LinkId, ask: Ask) {
@@ -288,7 +286,7 @@ impl World {
         let now = self.now;
         match event {
             Event::Connected(link) if self.conns.contains_key(&link) => self.plan.handle_connected(now, link),
-            Event::Unreachable(link) => self.plan.handle_closed(now, link, Ended::Unreachable),
+            Event::Unreachable(link) => return self.hear(Event::Ended(link, Ended::Unreachable)),
             Event::Answer(link) => self.answer(link),
             Event::Half(link, bytes) if self.conns.contains_key(&link) => {
                 self.plan.handle_received(now, link, bytes, &[]);

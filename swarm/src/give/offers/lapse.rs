@@ -7,10 +7,16 @@ use alloc::vec::Vec;
 const LAST_CHECKS: u32 = 10;
 
 impl Offers {
-    /// Looks for offers that were not taken in time, and whether everything is given.
+    /// Looks for offers that were not taken in time, and whether everything is given. Then all may ask for anything, also
+    /// when a subscriber leaves with what it has not passed on: to choose again would keep the rest from those that ask.
     pub fn handle_time(&mut self, now: Time) {
+        if self.is_open(now) {
+            return;
+        }
         if now >= self.check_at {
             self.check_at = now + self.tuning.idle;
+            let forgotten = self.tuning.idle.as_secs_f64() / self.tuning.lapse.as_secs_f64();
+            self.uplink_rate -= (self.uplink_rate - self.sent.rate()) * forgotten;
             self.queues.handle_time(now, self.room_for_each());
             self.take_back_late(now, false);
         }
@@ -25,31 +31,41 @@ impl Offers {
         }
         if !nothing_left || !self.put_off.is_empty() {
             self.opens = None;
-        } else if self.opens.is_none() {
-            // What is on offer goes out first, and the leechers tell each other of the last first copies; but one slow subscriber does not hold up the others.
-            self.opens = Some(now + (self.tuning.idle / 2).max(self.time_for_offers()));
+        } else {
+            // What is on offer goes out first, and the leechers tell each other of the last first copies; but one slow
+            // subscriber does not hold up the others.
+            let opens = now + (self.tuning.idle / 2).max(self.time_for_offers());
+            self.opens = Some(self.opens.map_or(opens, |before| before.min(opens)));
         }
     }
 
     /// Takes back what was not asked for in time; at once, when it is all that is left to offer.
     fn take_back_late(&mut self, now: Time, nothing_left: bool) {
-        let (mut late, mut stale) = (Vec::new(), Vec::new());
+        let (mut late, mut stale, mut subscribers) = (Vec::new(), Vec::new(), Vec::new());
         let ahead = self.time_for_offers();
         let (lapse, stale_after) = (self.tuning.lapse, self.tuning.idle);
-        for account in self.accounts.values_mut() {
+        let is_untaken_for =
+            |offer: &Offer, time| offer.untaken_since().is_some_and(|since| now >= since + time);
+        for (subscriber, account) in &mut self.accounts {
             let Some(front) = account.offers.front() else { continue };
             // Those behind the first are asked for when its block is out.
             let idle = front.idle_since.map_or(Time::ZERO, |since| now.saturating_sub(since));
-            let left_alone =
-                front.untaken_since().is_some_and(|since| now.saturating_sub(since) >= stale_after + ahead);
-            if (nothing_left && left_alone) || front.deadline <= now || idle >= lapse + ahead {
-                account.lazy = true;
+            if (nothing_left && is_untaken_for(front, stale_after + ahead))
+                || now >= front.made + lapse + ahead * 2
+                || idle >= lapse + ahead
+            {
+                account.lazy |= account.took_at.is_none_or(|at| now >= at + lapse);
+                subscribers.push(*subscriber);
                 late.extend(account.offers.drain(..).map(|offer| (account.host, offer)));
-            } else if left_alone {
-                for offer in account.offers.iter_mut().filter(|offer| !offer.stale) {
-                    stale.push((offer.run, offer.newcomer));
-                    offer.stale = true;
+                continue;
+            }
+            // Nor may those behind a slow first one keep others from being offered anything.
+            for offer in &mut account.offers {
+                if offer.stale || !is_untaken_for(offer, stale_after) {
+                    continue;
                 }
+                stale.push((offer.run, offer.newcomer));
+                offer.stale = true;
             }
         }
         stale.into_iter().for_each(|(run, newcomer)| self.count_less(run, newcomer));
@@ -61,6 +77,8 @@ impl Offers {
             self.queues.rest(host, now + lapse);
         }
         late.iter().for_each(|(host, offer)| self.take_back(*host, offer));
+        subscribers.sort_unstable();
+        subscribers.into_iter().for_each(|subscriber| self.join_queue(subscriber));
     }
 
     /// There are several hosts from now on: what one of them was offered alone, and has not asked for, may be more
@@ -97,7 +115,10 @@ impl Offers {
     /// When [`Offers::handle_time`] may have something to do.
     #[must_use]
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
-        let open = self.opens.filter(|at| *at > now);
+        if self.is_open(now) {
+            return None;
+        }
+        let open = self.opens;
         let check_at =
             if self.opens.is_some() { self.last_check_at.min(self.check_at) } else { self.check_at };
         let late = self.accounts.values().any(|account| !account.offers.is_empty()).then_some(check_at);

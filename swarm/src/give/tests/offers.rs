@@ -110,10 +110,68 @@ fn what_a_reader_leaves_or_lets_lapse_goes_to_others() {
         }
         let mut got = take_all(&mut upload, now, &subscribers[1..]);
         if !leaves {
-            now += Duration::from_secs(60);
-            got.extend(take_all(&mut upload, now, &subscribers[1..]));
+            // Everything else is given, so that all may ask for anything.
+            now += Duration::from_secs(5);
+            assert_eq!(news(&mut upload, now, subscribers[1]), Some(vec![Item::Everything]));
+            for number in &lost {
+                assert!(asked(&mut upload, now, subscribers[1], 0, Some(block(*number)), 0));
+                got.push(*number);
+            }
         }
         assert!(lost.iter().all(|number| got.contains(number)), "leaves {leaves}: {lost:?} of {got:?}");
+    }
+}
+
+#[test]
+fn once_all_may_ask_for_anything_it_stays_so() {
+    let mut upload = seeder();
+    let subscribers = [1, 2, 3].map(|host| upload.open(NOW, Some(addr(host))));
+    // One begins with what it is offered, and takes no more of it.
+    let slow = offered(&news(&mut upload, NOW, subscribers[0]).unwrap());
+    assert!(asked(&mut upload, NOW, subscribers[0], 1, Some(block(slow[0])), 0));
+    take_all(&mut upload, NOW, &subscribers[1..]);
+    let mut now = NOW + Duration::from_secs(20);
+    upload.handle_time(now);
+    assert_eq!(news(&mut upload, now, subscribers[1]), Some(vec![Item::Everything]));
+    for _ in 0..300 {
+        now += Duration::from_millis(200);
+        upload.handle_time(now);
+        assert_eq!(news(&mut upload, now, subscribers[1]), None, "at {now:?}");
+    }
+    upload.unsubscribe(now, subscribers[0]);
+    upload.handle_time(now);
+    assert_eq!(news(&mut upload, now, subscribers[1]), None);
+}
+
+#[test]
+fn slow_readers_do_not_keep_a_fast_one_from_being_offered_more() {
+    let small = Layout::new(100 << 18, 1 << 18).unwrap();
+    let mut upload = Upload::new(small, &Have::all(&small), Tuning::DEFAULT);
+    let [fast, slow @ ..] = [1, 2, 3, 4, 5].map(|host| upload.open(NOW, Some(addr(host))));
+    let offers = |upload: &mut Upload, now, id| offered(&news(upload, now, id).unwrap_or_default());
+    let take = |upload: &mut Upload, now, id, number| {
+        assert!(asked(upload, now, id, 1, small.block(number), 0));
+        upload.sent_to(now, id, small.block(number).unwrap());
+    };
+    // Each has taken one, so that it may be offered as many as the others.
+    for id in slow {
+        offers(&mut upload, NOW, id).into_iter().for_each(|number| take(&mut upload, NOW, id, number));
+    }
+    let (mut now, mut got) = (NOW, Vec::new());
+    while got.len() < 60 {
+        assert!(now < NOW + Duration::from_secs(8), "after {now:?} it has been offered {got:?} alone");
+        // They ask for one of many, and are sent nothing of it.
+        for id in slow {
+            if let Some(first) = offers(&mut upload, now, id).first() {
+                assert!(asked(&mut upload, now, id, 1, small.block(*first), 0));
+            }
+        }
+        for number in offers(&mut upload, now, fast) {
+            take(&mut upload, now, fast, number);
+            got.push(number);
+        }
+        now += Duration::from_millis(100);
+        upload.handle_time(now);
     }
 }
 
