@@ -17,11 +17,21 @@ struct InFlight {
     whole: bool,
 }
 
+/// How many slices of a block are missing, and in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    missing: u64,
+    in_flight: u64,
+}
+
 #[derive(Debug)]
 pub(super) struct Blocks {
     layout: Layout,
     missing: Have,
     in_flight: HashMap<Block, InFlight>,
+    /// Of each block that is divided into slices, by its first slice, once one of these was asked for, and until all are
+    /// verified. A block may have very many slices, and in the endgame it is looked at for every one that arrives.
+    parts: HashMap<Block, Part>,
     verified: u64,
     missing_bytes: u64,
     /// No block before this number is missing.
@@ -37,7 +47,15 @@ impl Blocks {
             missing_bytes -= layout.len_of(block);
         }
         let verified = layout.blocks() - missing.count();
-        Self { layout, missing, in_flight: HashMap::new(), verified, missing_bytes, low: 0 }
+        Self {
+            layout,
+            missing,
+            in_flight: HashMap::new(),
+            parts: HashMap::new(),
+            verified,
+            missing_bytes,
+            low: 0,
+        }
     }
 
     pub(super) fn layout(&self) -> &Layout {
@@ -127,7 +145,10 @@ impl Blocks {
 
     /// Whether nothing is in flight of the block that `slice` is a part of.
     pub(super) fn is_at_rest(&self, slice: Block) -> bool {
-        self.meant(slice, true).all(|slice| !self.in_flight.contains_key(&slice))
+        if !self.are_sliced() {
+            return !self.in_flight.contains_key(&slice);
+        }
+        self.parts.get(&self.name_of_whole(slice)).is_none_or(|part| part.in_flight == 0)
     }
 
     /// Whether no block is missing of which nothing is in flight.
@@ -141,10 +162,30 @@ impl Blocks {
             && self.find_missing(None, 0..self.layout.blocks()).all(|slice| !self.is_at_rest(slice))
     }
 
-    /// Bytes that are missing of the block that `slice` is a part of.
+    /// Bytes that are missing of the block that `slice`, which is in flight, is a part of.
     pub(super) fn missing_with(&self, slice: Block) -> u64 {
-        let missing = self.meant(slice, true).filter(|slice| self.is_missing(*slice));
-        missing.map(|slice| self.layout.len_of(slice)).sum()
+        let part = self.parts.get(&self.name_of_whole(slice));
+        part.map_or(0, |part| part.missing.saturating_mul(self.layout.block_size()))
+    }
+
+    /// Changes what is counted of the block that `slice` is a part of. Call it before the slice's own state changes.
+    fn count(&mut self, slice: Block, change: impl FnOnce(&mut Part)) {
+        if !self.are_sliced() {
+            return;
+        }
+        let name = self.name_of_whole(slice);
+        let now = || {
+            let missing = self.meant(name, true).filter(|slice| self.missing.has(*slice)).count();
+            let in_flight = self.meant(name, true).filter(|slice| self.in_flight.contains_key(slice)).count();
+            Part { missing: missing as u64, in_flight: in_flight as u64 }
+        };
+        let mut part = self.parts.get(&name).copied().unwrap_or_else(now);
+        change(&mut part);
+        if part == (Part { missing: 0, in_flight: 0 }) {
+            self.parts.remove(&name);
+        } else {
+            self.parts.insert(name, part);
+        }
     }
 
     /// Whether all slices of the block that `slice` is a part of are in `have`; `None` has all. The last one is there
@@ -210,7 +251,12 @@ impl Blocks {
     /// Missing → in flight; with `whole`, all missing slices of the block that `block` is the first slice of.
     pub(super) fn take(&mut self, block: Block, link: LinkId, whole: bool) {
         for block in self.meant(block, whole) {
-            if self.missing.remove(block) {
+            if self.missing.has(block) {
+                self.count(block, |part| {
+                    part.missing -= 1;
+                    part.in_flight += 1;
+                });
+                self.missing.remove(block);
                 self.missing_bytes -= self.layout.len_of(block);
                 self.in_flight.insert(block, InFlight { link, whole });
             }
@@ -222,6 +268,10 @@ impl Blocks {
         let mut any = false;
         for block in self.meant(block, whole) {
             if self.in_flight.get(&block) == Some(&InFlight { link, whole }) {
+                self.count(block, |part| {
+                    part.missing += 1;
+                    part.in_flight -= 1;
+                });
                 self.in_flight.remove(&block);
                 self.missing.insert(block);
                 self.missing_bytes += self.layout.len_of(block);
@@ -251,13 +301,33 @@ impl Blocks {
     }
 
     fn verify_one(&mut self, block: Block) -> bool {
-        let was_missing = self.missing.remove(block);
+        if self.is_verified(block) {
+            return false;
+        }
+        let was_missing = self.missing.has(block);
+        self.count(block, |part| {
+            *(if was_missing { &mut part.missing } else { &mut part.in_flight }) -= 1;
+        });
         if was_missing {
+            self.missing.remove(block);
             self.missing_bytes -= self.layout.len_of(block);
         }
         let new = was_missing | self.in_flight.remove(&block).is_some();
         self.verified += u64::from(new);
         new
+    }
+
+    /// What is counted of each block is what it has.
+    #[cfg(test)]
+    pub(super) fn assert_parts(&self) {
+        for (name, part) in &self.parts {
+            let missing = self.meant(*name, true).filter(|slice| self.missing.has(*slice)).count() as u64;
+            let in_flight =
+                self.meant(*name, true).filter(|slice| self.in_flight.contains_key(slice)).count();
+            assert_eq!(*part, Part { missing, in_flight: in_flight as u64 }, "block of slice {name}");
+        }
+        let begun = self.in_flight.keys().filter(|_| self.are_sliced());
+        begun.for_each(|slice| assert!(self.parts.contains_key(&self.name_of_whole(*slice)), "{slice}"));
     }
 
     /// Invariant *disjoint*: missing + in flight + verified = n.

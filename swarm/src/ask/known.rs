@@ -63,9 +63,14 @@ impl Known {
         self.rarity.partial > 0
     }
 
+    /// Whether no block is missing: all are verified or asked for.
+    pub(super) fn all_asked(&self) -> bool {
+        self.blocks.missing_bytes() == 0
+    }
+
     /// Whether every block is verified or asked for. Of a block that is divided into slices, one slice is enough: those
     /// behind it follow on the same link.
-    pub(super) fn all_asked(&self) -> bool {
+    pub(super) fn all_begun(&self) -> bool {
         self.blocks.none_at_rest()
     }
 

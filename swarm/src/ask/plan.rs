@@ -178,7 +178,7 @@ impl Plan {
             self.take_for_the_unlinked(now);
             self.due = self.find_due(now);
         } else {
-            let endgame = self.known.all_asked().then(|| now + self.known.tuning.take_margin);
+            let endgame = self.known.all_begun().then(|| now + self.known.tuning.take_margin);
             self.due =
                 [self.due, fed.due, endgame, next_starving(&self.known, now)].into_iter().flatten().min();
         }
@@ -214,7 +214,7 @@ impl Plan {
         let room = known.links.len() < self.connecting.max_links(known);
         known.peers.wakeups(now, room, &mut next);
         self.connecting.wakeups(known, now, &mut next);
-        if known.all_asked() {
+        if known.all_begun() {
             next.due(now + known.tuning.take_margin);
         }
         next_starving(known, now).into_iter().for_each(|at| next.due(at));

@@ -105,6 +105,8 @@ pub struct Offers {
     proven: usize,
     /// Bytes that are offered and not sent, but for stale offers.
     offered: u64,
+    /// The same with stale offers.
+    on_offer: u64,
     sent: Meter,
     /// The highest rate of late: what the uplink carries. Where subscribers take less, they are what is slow.
     uplink_rate: f64,
@@ -132,6 +134,7 @@ impl Offers {
             offered_to_newcomers: 0,
             proven: 0,
             offered: 0,
+            on_offer: 0,
             sent: Meter::default(),
             uplink_rate: 0.0,
             fast: false,
@@ -297,6 +300,7 @@ impl Offers {
             self.given.insert(block);
         }
         self.offered += bytes;
+        self.on_offer += bytes;
         self.offered_to_newcomers += if newcomer { bytes } else { 0 };
         self.queues.add(host, bytes);
         self.queues.leave(candidate, self.room_for_each());
@@ -336,7 +340,9 @@ impl Offers {
 
     /// The offer is over.
     fn uncount(&mut self, host: Host, offer: &Offer) {
-        self.queues.remove(host, bytes(&self.layout, offer.run), self.room_for_each());
+        let bytes = bytes(&self.layout, offer.run);
+        self.on_offer = self.on_offer.saturating_sub(bytes);
+        self.queues.remove(host, bytes, self.room_for_each());
         if !offer.stale {
             self.count_less(offer.run, offer.newcomer);
         }
@@ -444,10 +450,8 @@ impl Offers {
 
     /// How long everything on offer takes the uplink; nothing while its rate is unknown.
     fn time_for_offers(&self) -> Duration {
-        let offers = self.accounts.values().flat_map(|account| &account.offers);
-        let offered: u64 = offers.map(|offer| bytes(&self.layout, offer.run)).sum();
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-        let seconds = offered as f64 / self.uplink_rate;
+        let seconds = self.on_offer as f64 / self.uplink_rate;
         Duration::try_from_secs_f64(seconds).unwrap_or_default().min(MAX_OFFERED_TIME)
     }
 }

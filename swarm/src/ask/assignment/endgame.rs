@@ -140,7 +140,7 @@ impl Endgame {
         skill: &Skill,
         instead: &dyn Fn(Asked) -> Option<Asked>,
     ) -> Option<Find> {
-        let is_end = !known.has_telling_leechers() || known.all_asked();
+        let is_end = !known.has_telling_leechers() || known.all_begun();
         let mut last: Option<(Duration, Find)> = None;
         // Several links to one peer share its uplink.
         for (id, holder) in known.links.iter().filter(|(_, link)| link.peer != taker) {
@@ -208,7 +208,8 @@ fn may_have(known: &Known, now: Time, peer: &Peer, asked: Asked) -> bool {
     peer.may_have(now, known.blocks.noted_as(asked.block, asked.whole))
 }
 
-/// How long the last block of `holder`, and the bytes `behind` it that can only follow it, would take to arrive there; `None` where it must be left alone.
+/// How long the last block of `holder`, and the bytes `behind` it that can only follow it, would take to arrive there; `None`
+/// where it must be left alone.
 /// Where everybody is slow, taking blocks from each other would waste what has arrived of them: so each
 /// time that a block is taken makes the next one harder, and a taker that has shown nothing yet must find
 /// a long stall.

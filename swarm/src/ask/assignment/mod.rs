@@ -127,7 +127,7 @@ impl Assignment {
     /// nobody has what is missing.
     fn may_take(&self, known: &Known, now: Time) -> bool {
         let in_swarm = known.has_telling_leechers() || known.peers.giving_leechers() > 1;
-        !known.flow.is_held_up(now) && (!in_swarm || self.stalled || known.all_asked())
+        !known.flow.is_held_up(now) && (!in_swarm || self.stalled || known.all_begun())
     }
 
     /// Gives requests to links that have room, until one needs the driver's help.

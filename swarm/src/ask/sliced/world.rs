@@ -205,6 +205,7 @@ impl World {
     fn check(&self) {
         let blocks = &self.plan.known().blocks;
         blocks.assert_disjoint();
+        blocks.assert_parts();
         let mut under_way = Have::none(&self.layout);
         for (_, ask) in self.wanted() {
             match ask {
