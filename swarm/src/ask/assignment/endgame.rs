@@ -168,7 +168,9 @@ impl Endgame {
         let behind = if find.held.whole { 0 } else { known.blocks.missing_with(find.held.block) };
         let own = skill.pace.time_for(find.held.length.max(find.asked.length) + behind, skill.trips);
         let margins = if known.has_telling_leechers() { known.tuning.swarm_margins } else { 1 };
-        let enough = own.mul_f64(known.tuning.take_factor) + known.tuning.take_margin * margins;
+        // Among equals nearly every last block would change hands, each with a part of a slice that comes twice.
+        let margin = if behind > 0 { known.tuning.pause } else { known.tuning.take_margin * margins };
+        let enough = own.mul_f64(known.tuning.take_factor) + margin;
         (wait > enough).then_some(find)
     }
 
