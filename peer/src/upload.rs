@@ -20,8 +20,8 @@ use tokio::time::timeout_at;
 pub struct SharedUpload {
     start: Instant,
     inner: Mutex<Inner>,
-    /// A peer or a host has shown itself.
-    seen: Notify,
+    /// Somebody asks for the first time.
+    new_asker: Notify,
     /// Subscribers that there are.
     subscribers: AtomicUsize,
     /// Time alone changes something sooner than was known.
@@ -33,8 +33,8 @@ struct Inner {
     upload: Upload,
     /// By which the connection of each subscriber is woken.
     wakers: HashMap<SubscriberId, Arc<Notify>>,
-    /// Peers and hosts that have shown themselves, as [`SharedUpload::seen`] has told.
-    seen: u64,
+    /// How many have asked, as [`SharedUpload::wait_for_askers`] has told.
+    askers: u64,
     /// When time alone changes something, as [`SharedUpload::tick`] knows it.
     wakeup: Option<Time>,
 }
@@ -48,8 +48,8 @@ impl SharedUpload {
         let upload = if slices { upload.with_slices() } else { upload };
         Self {
             start: clock::now(),
-            inner: Mutex::new(Inner { upload, wakers: HashMap::new(), seen: 0, wakeup: None }),
-            seen: Notify::new(),
+            inner: Mutex::new(Inner { upload, wakers: HashMap::new(), askers: 0, wakeup: None }),
+            new_asker: Notify::new(),
             subscribers: AtomicUsize::new(0),
             sooner: Notify::new(),
         }
@@ -163,21 +163,21 @@ impl SharedUpload {
         }
     }
 
-    /// Waits until a peer has shown itself; then see [`SharedUpload::met_since`] and
-    /// [`SharedUpload::askers_since`].
-    pub async fn wait_seen(&self) {
-        self.seen.notified().await;
+    /// Waits until somebody asks for the first time; then see [`SharedUpload::asking_peers_since`] and
+    /// [`SharedUpload::asking_hosts_since`].
+    pub async fn wait_for_askers(&self) {
+        self.new_asker.notified().await;
     }
 
-    /// See [`Upload::met_since`].
-    pub fn met_since(&self, at: &mut u64) -> Vec<PeerAddr> {
-        self.lock().upload.met_since(at)
+    /// See [`Upload::asking_peers_since`].
+    pub fn asking_peers_since(&self, at: &mut u64) -> Vec<PeerAddr> {
+        self.lock().upload.asking_peers_since(at)
     }
 
-    /// See [`Upload::askers_since`].
+    /// See [`Upload::asking_hosts_since`].
     #[must_use]
-    pub fn askers_since(&self, at: &mut u64) -> Vec<IpAddr> {
-        self.lock().upload.askers_since(at)
+    pub fn asking_hosts_since(&self, at: &mut u64) -> Vec<IpAddr> {
+        self.lock().upload.asking_hosts_since(at)
     }
 
     /// One step, and what follows from it: wakes the clients that it concerns.
@@ -193,9 +193,9 @@ impl SharedUpload {
             wakers.entry(subscriber).or_default().notify_one();
         }
         self.subscribers.store(inner.upload.subscribers(), Ordering::Relaxed);
-        let seen = inner.upload.seen();
-        if std::mem::replace(&mut inner.seen, seen) != seen {
-            self.seen.notify_one();
+        let askers = inner.upload.askers();
+        if std::mem::replace(&mut inner.askers, askers) != askers {
+            self.new_asker.notify_one();
         }
         let next = inner.upload.next_wakeup(now);
         if next.is_some_and(|next| inner.wakeup.is_none_or(|known| next < known)) {

@@ -163,6 +163,7 @@ impl Driver {
             let step = tokio::select! {
                 questions = requests.recv() => {
                     let Some(questions) = questions else {
+                        self.receiver.tell_rest().await;
                         self.say_farewell(stream).await;
                         return (Ended::Between, "closed".into());
                     };

@@ -128,12 +128,19 @@ impl Receiver {
         }
     }
 
-    /// Ends the link: tells the session all there is to tell.
+    /// Tells the session all there is to tell. What is on a hash thread is told by that.
+    pub(super) async fn tell_rest(&self) {
+        if self.lane.is_here()
+            && let Some(event) = self.lane.take_event()
+        {
+            self.send(event).await;
+        }
+    }
+
+    /// Ends the link: tells the session all there is to tell, and the end behind it.
     pub(super) async fn end(&self, ended: Ended, reason: String) {
+        self.tell_rest().await;
         if self.lane.is_here() {
-            if let Some(event) = self.lane.take_event() {
-                self.send(event).await;
-            }
             self.send(LinkEvent::Closed(ended, reason)).await;
         } else {
             let (lane, work) = (Arc::clone(&self.lane), Work::End(ended, reason));

@@ -1,6 +1,7 @@
 //! Downloading one file: prepares the disk, drives the plan, finishes the file.
 
 mod head;
+mod hear_out;
 mod job;
 mod mending;
 mod peers;
@@ -117,10 +118,10 @@ struct Session {
     /// When something arrived last, and for how long something was arriving.
     last_arrival: Duration,
     busy: Duration,
-    /// How many of the peers that have shown themselves the plan knows.
-    met: u64,
-    /// How many of the hosts that have asked without the marker the plan knows.
-    askers: u64,
+    /// How many of the peers that have asked this one the plan was told of …
+    asking_peers: u64,
+    /// … and how many of the hosts that have asked without the marker.
+    asking_hosts: u64,
     /// Mends what has happened; no peer is asked meanwhile.
     recovery: Option<(JoinHandle<Result<(), DownloadError>>, Aftermath)>,
     /// Bytes that were verified, and not kept by the disk, or changed by others.
@@ -193,8 +194,8 @@ impl Session {
             received: 0,
             last_arrival: Duration::ZERO,
             busy: Duration::ZERO,
-            met: 0,
-            askers: 0,
+            asking_peers: 0,
+            asking_hosts: 0,
             recovery: None,
             lost_bytes: 0,
             full_at: None,
@@ -263,6 +264,9 @@ impl Session {
         // Nothing is written after this.
         self.links.clear();
         keeper.end().await;
+        if let Ok(Some(_)) = result {
+            self.hear_out(observer).await?;
+        }
         result
     }
 
@@ -321,7 +325,7 @@ impl Session {
                 answer = self.announcer.next() => self.handle_tracker(answer, observer),
                 found = found_on(&mut self.lan) => self.learn_from_lan(&found, observer),
                 () = seen.is_looked_at() => { self.show(); continue }
-                () = served.upload.wait_seen() => self.learn_met_peers(),
+                () = served.upload.wait_for_askers() => self.learn_askers(),
                 () = served.tick() => continue,
                 trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
                 result = mending::recovered(&mut self.recovery) => self.go_on(result)?,
@@ -357,11 +361,11 @@ impl Session {
         Ok(None)
     }
 
-    fn learn_met_peers(&mut self) {
-        let met = self.served.upload.met_since(&mut self.met);
-        self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &met);
-        let askers = self.served.upload.askers_since(&mut self.askers);
-        self.plan.handle_askers(self.start.elapsed(), &askers);
+    fn learn_askers(&mut self) {
+        let peers = self.served.upload.asking_peers_since(&mut self.asking_peers);
+        self.plan.handle_peers(self.start.elapsed(), Source::Swarm, &peers);
+        let hosts = self.served.upload.asking_hosts_since(&mut self.asking_hosts);
+        self.plan.handle_askers(self.start.elapsed(), &hosts);
     }
 
     fn handle(

@@ -37,10 +37,10 @@ pub(super) struct Ours {
     pub(super) plan: Plan,
     /// In the order of their numbers.
     pub(super) links: Vec<(LinkId, ConnId)>,
-    /// How much the plan was told of the peers that the upload has met …
-    pub(super) met: u64,
-    /// … and of the hosts that have asked without the marker.
-    pub(super) askers: u64,
+    /// How many of the peers that have asked this one the plan was told of …
+    pub(super) asking_peers: u64,
+    /// … and how many of the hosts that have asked without the marker.
+    pub(super) asking_hosts: u64,
     pub(super) tick: Nanos,
     pub(super) hungry: bool,
 }

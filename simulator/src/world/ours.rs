@@ -37,7 +37,7 @@ impl World {
         let mut plan = Plan::new(layout, &Have::none(&layout), config, source);
         plan.set_own_address(id.addr());
         plan.want_first(HEAD.start..HEAD.end * layout.slices_a_block(), false);
-        Ours { plan, links: Vec::new(), met: 0, askers: 0, tick: 0, hungry: true }
+        Ours { plan, links: Vec::new(), asking_peers: 0, asking_hosts: 0, tick: 0, hungry: true }
     }
 
     /// Lets the plan act; gives when it wants to be woken.
@@ -47,11 +47,11 @@ impl World {
         let Client::Ours(ours) = &mut node.client else { return None };
         if let Some(serving) = &node.serving {
             let named = serving.names.first()?;
-            let met = named.upload.met_since(&mut ours.met);
-            if !met.is_empty() {
-                ours.plan.handle_peers(time, Source::Swarm, &met);
+            let peers = named.upload.asking_peers_since(&mut ours.asking_peers);
+            if !peers.is_empty() {
+                ours.plan.handle_peers(time, Source::Swarm, &peers);
             }
-            ours.plan.handle_askers(time, &named.upload.askers_since(&mut ours.askers));
+            ours.plan.handle_askers(time, &named.upload.asking_hosts_since(&mut ours.asking_hosts));
         }
         while let Client::Ours(ours) = &mut self.nodes[id].client
             && let Some(action) = ours.plan.poll_action(time)

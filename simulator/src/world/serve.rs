@@ -94,9 +94,9 @@ impl World {
         let full = node.up.leaving.is_some();
         let have = if ask.sliced { node.slices.as_ref().unwrap_or(&node.have) } else { &node.have };
         let around = give::Server { waiting, counted, full, has: &|block| have.has(block) };
-        let (known, seen) = (conversation.subscriber(), named.upload.seen());
+        let (known, askers) = (conversation.subscriber(), named.upload.askers());
         let decision = named.upload.request(time, conversation, request, around);
-        let is_news = named.upload.seen() != seen;
+        let is_news = named.upload.askers() != askers;
         if let Some(subscriber) = conversation.subscriber().filter(|new| Some(*new) != known) {
             named.subscribers.push((subscriber, id));
             if let ([blocks, slices], Some(serving)) = (&conn.conversations, &mut node.serving)

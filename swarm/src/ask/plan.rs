@@ -241,6 +241,12 @@ impl Plan {
         self.answers.wrong.given_up()
     }
 
+    /// Whether the plan knows that `block` is verified.
+    #[must_use]
+    pub fn is_verified(&self, block: Block) -> bool {
+        self.known.blocks.is_verified(block)
+    }
+
     /// The sums over the download so far.
     #[must_use]
     pub fn totals(&self) -> &Totals {

@@ -1,31 +1,38 @@
-//! Hosts that ask for blocks and do not tell where they listen: clients that know only version 1.
+//! Who asks for blocks, each once: the addresses that subscribers tell, and the hosts of clients that know only version 1
+//! and do not tell where they listen.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::hash::Hash;
 use hashbrown::HashSet;
 
-/// Hosts that are remembered; further ones take the place of the oldest.
+/// Those of each kind that are remembered; further ones take the place of the oldest.
 const MAX_ASKERS: usize = 256;
 
 /// The latest of them, in the order of their first appearance.
-#[derive(Debug, Default)]
-pub(super) struct Askers {
-    hosts: VecDeque<IpAddr>,
-    known: HashSet<IpAddr>,
+#[derive(Debug)]
+pub(super) struct Askers<T> {
+    askers: VecDeque<T>,
+    known: HashSet<T>,
     /// Number of those that were forgotten.
     base: u64,
 }
 
-impl Askers {
-    /// A host has asked; tells whether that is new.
-    pub(super) fn insert(&mut self, host: IpAddr) -> bool {
-        if !self.known.insert(host) {
+impl<T> Default for Askers<T> {
+    fn default() -> Self {
+        Self { askers: VecDeque::new(), known: HashSet::new(), base: 0 }
+    }
+}
+
+impl<T: Copy + Eq + Hash> Askers<T> {
+    /// `asker` has asked; tells whether that is new.
+    pub(super) fn insert(&mut self, asker: T) -> bool {
+        if !self.known.insert(asker) {
             return false;
         }
-        self.hosts.push_back(host);
-        if self.hosts.len() > MAX_ASKERS
-            && let Some(oldest) = self.hosts.pop_front()
+        self.askers.push_back(asker);
+        if self.askers.len() > MAX_ASKERS
+            && let Some(oldest) = self.askers.pop_front()
         {
             self.known.remove(&oldest);
             self.base += 1;
@@ -33,25 +40,26 @@ impl Askers {
         true
     }
 
-    /// Number of hosts that ever appeared.
+    /// Number of those that ever appeared.
     pub(super) fn end(&self) -> u64 {
-        self.base + self.hosts.len() as u64
+        self.base + self.askers.len() as u64
     }
 
     /// Those that came since `at`, which is set to where the next call goes on; begin with 0.
-    pub(super) fn since(&self, at: &mut u64) -> Vec<IpAddr> {
+    pub(super) fn since(&self, at: &mut u64) -> Vec<T> {
         let passed = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
         *at = self.end();
-        self.hosts.iter().skip(passed).copied().collect()
+        self.askers.iter().skip(passed).copied().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::net::IpAddr;
 
     #[test]
-    fn each_host_appears_once_and_the_oldest_are_forgotten() {
+    fn each_appears_once_and_the_oldest_are_forgotten() {
         let host = |number: usize| IpAddr::from(u32::try_from(number).unwrap().to_be_bytes());
         let (mut askers, mut at) = (Askers::default(), 0);
         assert!(askers.insert(host(1)) && !askers.insert(host(1)) && askers.insert(host(2)));

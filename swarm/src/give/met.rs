@@ -56,6 +56,11 @@ impl Met {
         !addr.ip().is_loopback() && ports >= MAX_MET_A_HOST
     }
 
+    /// Whether the peer that listens at `addr` is among them.
+    pub(super) fn knows(&self, addr: PeerAddr) -> bool {
+        self.known.contains_key(&addr)
+    }
+
     /// The number of peers that were ever added.
     #[must_use]
     pub fn end(&self) -> u64 {

@@ -11,7 +11,7 @@
 //! | `subscriber` | what one subscriber has been told, and what is next |
 //! | `admission` | how many may wait for a block |
 //! | `streams` | to how many clients slices of one block are given at a time |
-//! | `askers` | hosts that ask without telling where they listen |
+//! | `askers` | who asks: addresses of subscribers, and hosts that do not tell where they listen |
 //! | [`have_log`] | in which order blocks came |
 //! | [`offers`] | which block a seeder gives to whom |
 //! | `offer_queues` | in which order subscribers get offers, and of each host how many |

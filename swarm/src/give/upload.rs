@@ -52,7 +52,10 @@ pub struct Upload {
     /// What came since is told then.
     release_at: Time,
     met: Met,
-    askers: Askers,
+    /// Hosts of clients that do not say where they listen.
+    asking_hosts: Askers<IpAddr>,
+    /// Where subscribers say that they listen.
+    asking_peers: Askers<PeerAddr>,
     /// Of a peer that had everything from the start.
     offers: Option<Offers>,
     /// Subscribers are told that slices of the file are given, by another name.
@@ -95,7 +98,8 @@ impl Upload {
             released: 0,
             release_at: Time::ZERO,
             met: Met::default(),
-            askers: Askers::default(),
+            asking_hosts: Askers::default(),
+            asking_peers: Askers::default(),
             offers: seeder.then(|| Offers::new(layout, tuning)),
             gives_slices: false,
             leaving: false,
@@ -146,7 +150,8 @@ impl Upload {
         let fresh = Self::new(self.layout, have, self.tuning);
         let before = core::mem::replace(self, fresh);
         self.next = before.next;
-        (self.met, self.askers) = (before.met, before.askers);
+        (self.met, self.asking_hosts, self.asking_peers) =
+            (before.met, before.asking_hosts, before.asking_peers);
         (self.waiting, self.gives_slices) = (before.waiting, before.gives_slices);
         self.woken = before.subscribers.into_keys().collect();
         // A fixed order: hash maps have none.
@@ -216,6 +221,10 @@ impl Upload {
         }
         if let Some(addr) = addr {
             self.met(addr, true);
+            // Of those that claim too many ports of one host nothing is told to anybody.
+            if self.met.knows(addr) {
+                self.asking_peers.insert(addr);
+            }
         }
         self.look(now);
         id
@@ -348,29 +357,22 @@ impl Upload {
         self.look(now);
     }
 
-    /// The peers with the extension that were met since `at`. Begin with 0; the call sets `at` to where the next call
-    /// goes on.
-    pub fn met_since(&self, at: &mut u64) -> Vec<PeerAddr> {
-        let mut peers = Vec::new();
-        while let Some((number, peer)) = self.met.get(*at) {
-            if peer.extended {
-                peers.push(peer.addr);
-            }
-            *at = number + 1;
-        }
-        peers
+    /// The addresses of peers that have subscribed since `at`, each once. Begin with 0; the call sets `at` to where the
+    /// next call goes on.
+    pub fn asking_peers_since(&self, at: &mut u64) -> Vec<PeerAddr> {
+        self.asking_peers.since(at)
     }
 
     /// The hosts that have sent requests without the marker since `at`. Begin with 0; the call sets `at` to where the
     /// next call goes on.
-    pub fn askers_since(&self, at: &mut u64) -> Vec<IpAddr> {
-        self.askers.since(at)
+    pub fn asking_hosts_since(&self, at: &mut u64) -> Vec<IpAddr> {
+        self.asking_hosts.since(at)
     }
 
-    /// The number of peers and hosts that were seen so far.
+    /// The number of peers and hosts that have asked so far.
     #[must_use]
-    pub fn seen(&self) -> u64 {
-        self.met.end() + self.askers.end()
+    pub fn askers(&self) -> u64 {
+        self.asking_peers.end() + self.asking_hosts.end()
     }
 
     /// The number of subscribers.
@@ -395,7 +397,7 @@ impl Upload {
 
     /// A client at `host` has asked without the marker.
     pub(super) fn note_host(&mut self, host: IpAddr) {
-        self.askers.insert(host);
+        self.asking_hosts.insert(host);
     }
 
     fn is_complete(&self) -> bool {

@@ -100,7 +100,7 @@ fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
         let decision = upload.request(NOW, &mut plain, of(block(number), None), server);
         assert_eq!(decision, Decision::Give(None));
     }
-    assert_eq!(upload.askers_since(&mut seen), [IpAddr::from([10, 0, 0, 1])]);
+    assert_eq!(upload.asking_hosts_since(&mut seen), [IpAddr::from([10, 0, 0, 1])]);
     let mut given = 0;
     for number in 0..50 {
         let decision = upload.request(NOW, &mut marked, of(block(number), Some(MARKER)), server);
@@ -151,5 +151,5 @@ fn after_the_file_was_checked_again_everybody_is_told_anew() {
     let told = poll(&mut upload, NOW, &mut client, Behind::Nothing);
     assert!(matches!(&told, Decision::Tell(items) if !items.contains(&Item::Everything)), "{told:?}");
     assert_ne!(client.subscriber(), Some(before));
-    assert_eq!(upload.met_since(&mut 0), [addr(1)], "what was met is still known");
+    assert_eq!(upload.asking_peers_since(&mut 0), [addr(1)], "who has asked is still known");
 }

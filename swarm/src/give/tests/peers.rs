@@ -48,6 +48,20 @@ fn no_more_peers_are_told_at_once_for_being_of_two_families() {
     assert_eq!(told(&mut upload), 0);
 }
 
+/// A peer that this one has asked has not come to it: it may have said goodbye since.
+#[test]
+fn only_who_subscribes_is_said_to_ask() {
+    let (mut upload, mut at) = (seeder(), 0);
+    upload.met(addr(9), true);
+    assert_eq!((upload.asking_peers_since(&mut at), upload.askers()), (vec![], 0));
+    for host in [1, 9, 1] {
+        upload.open(NOW, Some(addr(host)));
+    }
+    upload.open(NOW, None);
+    assert_eq!(upload.asking_peers_since(&mut at), [addr(1), addr(9)]);
+    assert!(upload.asking_peers_since(&mut at).is_empty());
+}
+
 #[test]
 fn an_address_of_this_machine_is_told_on_this_machine_alone() {
     let local = PeerAddr::new(IpAddr::from([127, 0, 0, 1]), 7001);
