@@ -34,8 +34,14 @@ pub struct Cli {
     /// With --sweep: simulations of each row, with a seed each
     #[arg(long, value_name = "N", requires = "sweep", default_value_t = 5)]
     pub seeds: u64,
-    /// With --sweep: simulations at a time
-    #[arg(long, value_name = "N", requires = "sweep", default_value_t = 2)]
+    /// Simulate this number of random swarms, and show the worst; --seed is that of the first one
+    #[arg(long, value_name = "N", conflicts_with_all = ["table", "sweep", "preset"])]
+    pub search: Option<u64>,
+    /// With --search: the number of swarms that are shown
+    #[arg(long, value_name = "N", requires = "search", default_value_t = 10)]
+    pub worst: usize,
+    /// With --sweep or --search: simulations at a time
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub threads: usize,
     /// With --table or --sweep: only scenarios whose name contains one of these
     #[arg(long, value_name = "NAME")]
@@ -109,6 +115,9 @@ pub struct Cli {
     /// The peers start spread over this time; without a value over F/u
     #[arg(long, value_name = "TIME", value_parser = time, num_args = 0..=1, default_missing_value = "0s")]
     pub spread: Option<f64>,
+    /// Every other peer starts this time after the first ones
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub second_crowd: Option<f64>,
     /// The seeder leaves when it has sent COPIES copies
     #[arg(long, value_name = "COPIES")]
     pub seeder_leaves: Option<f64>,
@@ -279,6 +288,7 @@ impl Cli {
         if let Some(spread) = self.spread {
             scenario.spread = nanos(if spread > 0.0 { spread } else { scenario.unit() });
         }
+        scenario.second_crowd = self.second_crowd.map(nanos).or(scenario.second_crowd);
         scenario.seeder_leaves = self.seeder_leaves.or(scenario.seeder_leaves);
         scenario.leave_after = self.leave_after.map(nanos).or(scenario.leave_after);
         scenario.quitters = self.quitters.zip(self.quit_at.map(nanos)).or(scenario.quitters);

@@ -11,6 +11,7 @@
 //! | [`idle`] | when each link of a small swarm was idle, and why |
 //! | [`outcome`] | what came of it |
 //! | [`report`] | that as a table, as JSON and as a picture |
+//! | [`search`] | random swarms, and the worst of them |
 //! | [`sweep`] | what each tuned constant is good for |
 //! | [`units`], [`random`] | times, rates, a seeded source of numbers |
 
@@ -24,6 +25,7 @@ pub mod preset;
 pub mod random;
 pub mod report;
 pub mod scenario;
+pub mod search;
 pub mod sweep;
 pub mod units;
 pub mod world;

@@ -4,6 +4,7 @@
 use cascade_simulator::cli::Cli;
 use cascade_simulator::preset::{Preset, compared, presets};
 use cascade_simulator::report::{idle, json, picture, table};
+use cascade_simulator::search::Search;
 use cascade_simulator::sweep::Sweep;
 use cascade_simulator::{Outcome, Scenario, World, clock};
 use clap::Parser;
@@ -35,6 +36,11 @@ fn run(cli: &Cli) -> Result<bool, String> {
             (presets().into_iter().filter(|preset| is_chosen(cli, preset)).collect(), cli.constant.clone());
         let sweep = Sweep { rows, seeds: cli.seeds.max(1), only, threads: cli.threads.max(1) };
         return sweep.run(&print).map(|()| true);
+    }
+    if let Some(swarms) = cli.search {
+        let (seed, threads) = (cli.seed.unwrap_or(1), cli.threads.max(1));
+        let (text, complete) = Search { swarms, seed, worst: cli.worst, threads }.run()?;
+        return print(&text).map(|()| complete);
     }
     let (outcome, wall) = simulate(cli.scenario()?)?;
     if let Some(path) = &cli.svg {

@@ -158,6 +158,13 @@ fn small() -> Vec<Preset> {
         }),
         preset("seeder-tenth", seeder_tenth, |scenario| scenario.seeder.up /= 10.0),
         preset("spread", last(1.25), |scenario| scenario.spread = nanos(scenario.unit())),
+        preset("second-crowd", last(1.25), |scenario| {
+            scenario.groups = ours(16);
+            (scenario.blocks, scenario.block_size) = (32, 4 << 20);
+            scenario.network = Network::for_blocks(scenario.block_size);
+            scenario.second_crowd = Some(nanos(3.0 * scenario.unit()));
+            scenario.leave_after = Some(SECOND / 2);
+        }),
         preset("version-1", last(1.5), |scenario| scenario.extension = false),
     ]
 }

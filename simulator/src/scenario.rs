@@ -131,6 +131,8 @@ pub struct Scenario {
     pub slices: bool,
     /// The peers start within this time, at random.
     pub spread: Nanos,
+    /// Every other peer starts this time later: a second crowd.
+    pub second_crowd: Option<Nanos>,
     /// The copies of the file after which the seeder leaves.
     pub seeder_leaves: Option<f64>,
     /// The time that downloaders stay after they are complete.
@@ -168,6 +170,7 @@ impl Default for Scenario {
             extension: true,
             slices: true,
             spread: TOGETHER,
+            second_crowd: None,
             seeder_leaves: None,
             leave_after: None,
             quitters: None,
@@ -217,6 +220,12 @@ impl Scenario {
     pub fn habits(&self) -> Vec<Habit> {
         let groups = self.groups.iter().flat_map(|(habit, count)| std::iter::repeat_n(*habit, *count));
         std::iter::once(Habit::Seeder).chain(groups).collect()
+    }
+
+    /// How long after the first peers the peer of this number starts at the earliest; the seeder has number 0.
+    #[must_use]
+    pub fn comes_after(&self, number: u32) -> Nanos {
+        self.second_crowd.filter(|_| number > 0 && number.is_multiple_of(2)).unwrap_or(0)
     }
 
     /// The link of a peer with this habit.

@@ -105,6 +105,7 @@ impl World {
         let mut nodes = Vec::new();
         for (number, habit) in (0..).zip(scenario.habits()) {
             let start = if number == 0 { 0 } else { HEAD_START + random.below(scenario.spread.max(1)) };
+            let start = start + scenario.comes_after(number);
             let rates = scenario.rates_of(habit);
             let up = Uplink::new(Pace::of(rates.up), scenario.network.transfers);
             let down = Downlink::new(Pace::of(rates.down));

@@ -10,7 +10,7 @@ use super::slab::ConnId;
 use crate::scenario::Habit;
 use crate::units::{MILLISECOND, Nanos};
 use cascade_format::extension::field::LENGTH_LEN;
-use cascade_format::extension::{Item, Marker};
+use cascade_format::extension::{Item, Marker, Progress};
 use cascade_format::peer_wire::RESPONSE_HEADER_LEN;
 use cascade_format::{Block, Layout};
 use cascade_swarm::give::{self, Behind, Decision, Request, Wanted};
@@ -68,7 +68,8 @@ impl World {
     fn decide(&mut self, id: ConnId, ask: Ask) -> Decision {
         let Some(conn) = self.conns.get_mut(id) else { return Decision::Refuse(None) };
         conn.waits_until = None;
-        let server = conn.server;
+        let (server, had) = (conn.server, self.nodes[conn.client].have.count());
+        let progress = Progress::of(had, self.layout.blocks());
         let node = &mut self.nodes[server];
         let time = node.time(self.now);
         let wanted = match ask.block {
@@ -85,7 +86,7 @@ impl World {
             return if wanted == Wanted::Missing { Decision::Refuse(None) } else { Decision::Give(None) };
         };
         let port = conn.client.addr().port();
-        let marker = ask.offers_seen.map(|offers_seen| Marker { port, offers_seen, progress: None });
+        let marker = ask.offers_seen.map(|offers_seen| Marker { port, offers_seen, progress });
         let request = Request { wanted, marker, behind: behind(conn.queue.iter().skip(1)) };
         // It waits for a block itself from now on, if it asks for one.
         let counted = matches!(wanted, Wanted::Block(_));

@@ -181,6 +181,7 @@ impl Upload {
         }
         let listens = |ip: &Option<IpAddr>| ip.filter(|_| marker.port != 0);
         let addr = listens(&conversation.ip).map(|ip| PeerAddr::new(ip, marker.port));
+        self.look_for_new_crowd(marker);
         let id = self.open_on(now, addr, listens(&conversation.host));
         conversation.subscriber = Some(id);
         id

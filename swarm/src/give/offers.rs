@@ -97,6 +97,8 @@ pub struct Offers {
     /// No block before this number is to be given.
     next: u64,
     accounts: HashMap<SubscriberId, Account>,
+    /// There were subscribers, and all have left.
+    deserted: bool,
     /// Subscribers that may get another offer.
     queues: OfferQueues,
     /// Bytes that are offered to newcomers, but for stale offers.
@@ -130,6 +132,7 @@ impl Offers {
             put_off: VecDeque::new(),
             next: 0,
             accounts: HashMap::new(),
+            deserted: false,
             queues: OfferQueues::default(),
             offered_to_newcomers: 0,
             proven: 0,
@@ -170,9 +173,28 @@ impl Offers {
         !self.is_offered(subscriber, block) && (self.has_large_blocks() || self.given.has(block))
     }
 
+    /// Whether there were subscribers, and all have left.
+    #[must_use]
+    pub fn is_deserted(&self) -> bool {
+        self.deserted
+    }
+
+    /// What was given is with nobody any more: a new crowd comes, and each block is chosen once again.
+    pub fn begin_again(&mut self) {
+        (self.given, self.unwanted) = (Have::none(&self.layout), Have::none(&self.layout));
+        self.put_off.clear();
+        (self.next, self.opens) = (0, None);
+        for offer in self.accounts.values().flat_map(|account| &account.offers) {
+            for block in offer.run.blocks(&self.layout) {
+                self.given.insert(block);
+            }
+        }
+    }
+
     /// A subscriber has come.
     pub fn open(&mut self, subscriber: SubscriberId, host: Host) {
         self.accounts.insert(subscriber, Account { host, ..Account::default() });
+        self.deserted = false;
         if self.queues.open(host) {
             self.take_back_untaken();
         }
@@ -182,6 +204,7 @@ impl Offers {
     /// A subscriber has gone. Other subscribers get its offers.
     pub fn close(&mut self, subscriber: SubscriberId) {
         let Some(account) = self.accounts.remove(&subscriber) else { return };
+        self.deserted = self.accounts.is_empty();
         let room = self.room_for_each();
         if account.waiting {
             self.queues.leave(account.candidate(subscriber), room);

@@ -18,6 +18,7 @@ use crate::meter::Meter;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cascade_format::PeerAddr;
+use cascade_format::extension::{Marker, Progress};
 use cascade_format::{Block, Have, Layout};
 use core::net::IpAddr;
 use core::ops::Range;
@@ -201,6 +202,18 @@ impl Upload {
                 (subscriber.idle, subscriber.invited) = (false, true);
             }
             self.join_queue(id);
+        }
+    }
+
+    /// A connection shows the marker. If all subscribers before it have left, they have taken along what they were given;
+    /// but who has half of the file already belongs to a crowd whose connections were lost, and has most of what was given.
+    pub(super) fn look_for_new_crowd(&mut self, marker: Marker) {
+        let has_much = marker.progress.is_some_and(|progress| Some(progress) >= Progress::of(1, 2));
+        if let Some(offers) = &mut self.offers
+            && offers.is_deserted()
+            && !has_much
+        {
+            offers.begin_again();
         }
     }
 

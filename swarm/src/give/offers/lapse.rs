@@ -97,13 +97,7 @@ impl Offers {
         }
         if self.accounts.len() > 2 {
             // Several of one host got what they liked: the new one may never get it from there.
-            (self.given, self.unwanted) = (Have::none(&self.layout), Have::none(&self.layout));
-            (self.next, self.opens) = (0, None);
-            for offer in self.accounts.values().flat_map(|account| &account.offers) {
-                for block in offer.run.blocks(&self.layout) {
-                    self.given.insert(block);
-                }
-            }
+            self.begin_again();
         }
         // A fixed order: hash maps have none.
         back.sort_by_key(|(_, offer)| offer.run.first);

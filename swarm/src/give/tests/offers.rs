@@ -1,6 +1,7 @@
 //! What a seeder offers, and whose requests are refused.
 
 use super::*;
+use cascade_format::extension::Progress;
 
 #[test]
 fn a_lone_reader_of_a_seeder_may_ask_for_anything() {
@@ -141,6 +142,33 @@ fn once_all_may_ask_for_anything_it_stays_so() {
     upload.unsubscribe(now, subscribers[0]);
     upload.handle_time(now);
     assert_eq!(news(&mut upload, now, subscribers[1]), None);
+}
+
+/// A second crowd finds nobody but the seeder.
+#[test]
+fn when_the_last_has_left_each_block_is_offered_once_again() {
+    for (progress, again) in [
+        (None, true),
+        (Progress::of(0, 100), true),
+        (Progress::of(49, 100), true),
+        (Progress::of(50, 100), false),
+        (Some(Progress::COMPLETE), false),
+    ] {
+        let mut upload = seeder();
+        let first = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
+        take_all(&mut upload, NOW, &first);
+        let now = NOW + Duration::from_secs(20);
+        upload.handle_time(now);
+        assert_eq!(news(&mut upload, now, first[0]), Some(vec![Item::Everything]));
+        first.into_iter().for_each(|id| upload.unsubscribe(now, id));
+        let marker = Some(Marker { progress, ..MARKER });
+        let told = [1, 2].map(|host| {
+            let wanted = (Wanted::News, marker, Behind::Nothing);
+            ask(&mut upload, now, &mut client(host), wanted)
+        });
+        let chooses = matches!(&told[1], Decision::Tell(items) if !offered(items).is_empty());
+        assert_eq!(chooses, again, "{progress:?}: {told:?}");
+    }
 }
 
 #[test]
