@@ -158,8 +158,8 @@ fn small() -> Vec<Preset> {
         }),
         preset("seeder-tenth", seeder_tenth, |scenario| scenario.seeder.up /= 10.0),
         preset("spread", last(1.25), |scenario| scenario.spread = nanos(scenario.unit())),
-        preset("second-crowd", last(1.25), |scenario| {
-            scenario.groups = ours(16);
+        preset("second-crowd", last(1.40), |scenario| {
+            scenario.groups = vec![(Habit::Ours, 16), (Habit::Slow, 1)];
             (scenario.blocks, scenario.block_size) = (32, 4 << 20);
             scenario.network = Network::for_blocks(scenario.block_size);
             scenario.second_crowd = Some(nanos(3.0 * scenario.unit()));

@@ -37,6 +37,9 @@ pub struct Marker {
 pub struct Progress(NonZeroU8);
 
 impl Progress {
+    /// The progress of a peer that has no block, or less than 1/254 of them.
+    pub const NOTHING: Self = Self(NonZeroU8::MIN);
+
     /// The progress of a peer that has every block.
     pub const COMPLETE: Self = Self(NonZeroU8::MAX);
 

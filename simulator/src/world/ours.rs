@@ -132,7 +132,7 @@ impl World {
     /// Bytes of the first answer have arrived, or a short answer.
     pub(super) fn receive(&mut self, id: ConnId, bytes: u64) {
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let client = conn.client;
+        let (client, server) = (conn.client, conn.server);
         let link = LinkId(conn.link);
         let Some(answer) = conn.answers.front_mut() else { return };
         let news = (conn.got == 0 && answer.extended).then(|| std::mem::take(&mut answer.field));
@@ -152,8 +152,13 @@ impl World {
                 if let Some(items) = &news {
                     ours.plan.handle_news(time, link, items, sliced);
                 }
-                let Some(kind) = kind else { return ours.plan.handle_received(time, link, bytes, &[]) };
+                let Some(kind) = kind else {
+                    ours.plan.handle_received(time, link, bytes, &[]);
+                    return self.met(client, server, news.is_some(), false);
+                };
                 let outcome = self.what_became(client, id, kind);
+                let gave = matches!(outcome, Outcome::Verified(_) | Outcome::VerifiedWhole(_));
+                self.met(client, server, news.is_some(), gave);
                 if let Client::Ours(ours) = &mut self.nodes[client].client {
                     ours.plan.handle_received(time, link, bytes, &[outcome]);
                 }
@@ -161,6 +166,13 @@ impl World {
         }
         if kind.is_some() || news.is_some() {
             self.touch(client);
+        }
+    }
+
+    /// A peer that has told news or given a block is told of to others.
+    fn met(&mut self, id: NodeId, peer: NodeId, extended: bool, gave: bool) {
+        if let Some(serving) = self.nodes[id].serving.as_mut().filter(|_| extended || gave) {
+            serving.names.iter_mut().for_each(|named| named.upload.met(peer.addr(), extended));
         }
     }
 

@@ -259,8 +259,11 @@ impl World {
         }
     }
 
-    /// Tells all clients, then leaves.
+    /// Tells all clients and the tracker, then leaves.
     pub(super) fn say_goodbye(&mut self, id: NodeId) {
+        if self.scenario.extension && self.nodes[id].serving.is_some() {
+            self.tracker.unregister(id.addr());
+        }
         if let Some(serving) = &mut self.nodes[id].serving {
             serving.names.iter_mut().for_each(|named| named.upload.leave());
         }

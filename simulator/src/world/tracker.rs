@@ -54,6 +54,12 @@ impl Tracker {
         let _ = claim.map(|claim| self.registry.subscribe(&FILE, claim, seconds(now)));
     }
 
+    /// A peer that knows the extension says goodbye to the tracker.
+    pub(super) fn unregister(&mut self, addr: PeerAddr) {
+        let claim = self.known_as(addr).v4().map(Claim::own);
+        claim.into_iter().for_each(|claim| self.registry.unsubscribe(&FILE, claim));
+    }
+
     fn list(&mut self, now: Nanos, asker: PeerAddr, list: &mut Vec<PeerAddr>) {
         let asker = self.known_as(asker).v4();
         self.registry.list(&FILE, asker, seconds(now), &mut self.rng, &mut self.entries);

@@ -177,12 +177,12 @@ impl Upload {
     /// checked again since.
     fn subscribe(&mut self, now: Time, conversation: &mut Conversation, marker: Marker) -> SubscriberId {
         if let Some(id) = conversation.subscriber.filter(|id| self.is_subscriber(*id)) {
+            self.note_progress(id, marker);
             return id;
         }
         let listens = |ip: &Option<IpAddr>| ip.filter(|_| marker.port != 0);
         let addr = listens(&conversation.ip).map(|ip| PeerAddr::new(ip, marker.port));
-        self.look_for_new_crowd(marker);
-        let id = self.open_on(now, addr, listens(&conversation.host));
+        let id = self.open_for(now, marker, addr, listens(&conversation.host));
         conversation.subscriber = Some(id);
         id
     }

@@ -75,6 +75,8 @@ struct Account {
     lazy: bool,
     /// It is offered nothing.
     excluded: bool,
+    /// It says that it has nothing of the file.
+    has_nothing: bool,
 }
 
 impl Account {
@@ -99,6 +101,8 @@ pub struct Offers {
     accounts: HashMap<SubscriberId, Account>,
     /// There were subscribers, and all have left.
     deserted: bool,
+    /// Subscribers that have nothing of the file.
+    with_nothing: usize,
     /// Subscribers that may get another offer.
     queues: OfferQueues,
     /// Bytes that are offered to newcomers, but for stale offers.
@@ -133,6 +137,7 @@ impl Offers {
             next: 0,
             accounts: HashMap::new(),
             deserted: false,
+            with_nothing: 0,
             queues: OfferQueues::default(),
             offered_to_newcomers: 0,
             proven: 0,
@@ -173,14 +178,28 @@ impl Offers {
         !self.is_offered(subscriber, block) && (self.has_large_blocks() || self.given.has(block))
     }
 
-    /// Whether there were subscribers, and all have left.
+    /// Whether everything was given once, or all subscribers have left: who comes now may find nobody but this seeder.
     #[must_use]
-    pub fn is_deserted(&self) -> bool {
-        self.deserted
+    pub fn is_over(&self, now: Time) -> bool {
+        self.deserted || self.is_open(now)
     }
 
-    /// What was given is with nobody any more: a new crowd comes, and each block is chosen once again.
-    pub fn begin_again(&mut self) {
+    /// The subscriber says whether it has nothing of the file.
+    pub fn has_nothing(&mut self, subscriber: SubscriberId, nothing: bool) {
+        let Some(account) = self.accounts.get_mut(&subscriber) else { return };
+        let before = core::mem::replace(&mut account.has_nothing, nothing);
+        self.with_nothing = self.with_nothing + usize::from(nothing) - usize::from(before);
+    }
+
+    /// Whether most subscribers have nothing of the file. Where leechers come one by one this is not so: those in the middle
+    /// need what nobody else has, and only a seeder that does not choose gives it to them.
+    #[must_use]
+    pub fn is_new_crowd(&self) -> bool {
+        self.with_nothing * 2 > self.accounts.len()
+    }
+
+    /// What was given has left with others: each block is offered once again.
+    pub(super) fn begin_again(&mut self) {
         (self.given, self.unwanted) = (Have::none(&self.layout), Have::none(&self.layout));
         self.put_off.clear();
         (self.next, self.opens) = (0, None);
@@ -205,6 +224,7 @@ impl Offers {
     pub fn close(&mut self, subscriber: SubscriberId) {
         let Some(account) = self.accounts.remove(&subscriber) else { return };
         self.deserted = self.accounts.is_empty();
+        self.with_nothing -= usize::from(account.has_nothing);
         let room = self.room_for_each();
         if account.waiting {
             self.queues.leave(account.candidate(subscriber), room);

@@ -205,15 +205,29 @@ impl Upload {
         }
     }
 
-    /// A connection shows the marker. If all subscribers before it have left, they have taken along what they were given;
-    /// but who has half of the file already belongs to a crowd whose connections were lost, and has most of what was given.
-    pub(super) fn look_for_new_crowd(&mut self, marker: Marker) {
-        let has_much = marker.progress.is_some_and(|progress| Some(progress) >= Progress::of(1, 2));
-        if let Some(offers) = &mut self.offers
-            && offers.is_deserted()
-            && !has_much
-        {
+    /// A connection has shown `marker`. `addr` and `host` as for [`Upload::open_on`].
+    pub(super) fn open_for(
+        &mut self,
+        now: Time,
+        marker: Marker,
+        addr: Option<PeerAddr>,
+        host: Option<IpAddr>,
+    ) -> SubscriberId {
+        let over = self.offers.as_ref().is_some_and(|offers| offers.is_over(now));
+        let id = self.open_on(now, addr, host);
+        self.note_progress(id, marker);
+        if let Some(offers) = self.offers.as_mut().filter(|offers| over && offers.is_new_crowd()) {
             offers.begin_again();
+            self.look(now);
+        }
+        id
+    }
+
+    /// The subscriber says how much it has, if it does.
+    pub(super) fn note_progress(&mut self, id: SubscriberId, marker: Marker) {
+        let nothing = marker.progress.is_none_or(|progress| progress == Progress::NOTHING);
+        if let Some(offers) = &mut self.offers {
+            offers.has_nothing(id, nothing);
         }
     }
 

@@ -144,14 +144,37 @@ fn once_all_may_ask_for_anything_it_stays_so() {
     assert_eq!(news(&mut upload, now, subscribers[1]), None);
 }
 
+/// Everything was given to two subscribers, of which one has left; the other one has half of the file. A number of others
+/// comes, of which nobody has anything. Whether the seeder chooses then.
+fn chooses_for_a_second_crowd(count: u8) -> bool {
+    let mut upload = seeder();
+    let first = [100, 101].map(|host| upload.open(NOW, Some(addr(host))));
+    take_all(&mut upload, NOW, &first);
+    let now = NOW + Duration::from_secs(20);
+    upload.handle_time(now);
+    assert_eq!(news(&mut upload, now, first[0]), Some(vec![Item::Everything]));
+    upload.unsubscribe(now, first[0]);
+    upload.note_progress(first[1], Marker { progress: Progress::of(1, 2), ..MARKER });
+    (1..=count).any(|host| {
+        let marker = Marker { progress: Some(Progress::NOTHING), ..MARKER };
+        let told = ask(&mut upload, now, &mut client(host), (Wanted::News, Some(marker), Behind::Nothing));
+        matches!(told, Decision::Tell(items) if items.contains(&Item::Choosing))
+    })
+}
+
+#[test]
+fn a_seeder_chooses_anew_when_most_subscribers_have_nothing() {
+    assert!(!chooses_for_a_second_crowd(1), "the other one needs what nobody else has");
+    assert!(chooses_for_a_second_crowd(2));
+}
+
 /// A second crowd finds nobody but the seeder.
 #[test]
 fn when_the_last_has_left_each_block_is_offered_once_again() {
     for (progress, again) in [
         (None, true),
-        (Progress::of(0, 100), true),
-        (Progress::of(49, 100), true),
-        (Progress::of(50, 100), false),
+        (Some(Progress::NOTHING), true),
+        (Progress::of(1, 100), false),
         (Some(Progress::COMPLETE), false),
     ] {
         let mut upload = seeder();
