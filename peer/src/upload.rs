@@ -102,8 +102,10 @@ impl SharedUpload {
     /// See [`Upload::close`].
     pub fn close(&self, conversation: &Conversation) {
         let Some(subscriber) = conversation.subscriber() else { return };
-        self.lock().wakers.remove(&subscriber);
         self.step(|upload, now| upload.close(now, conversation));
+        self.step(|upload, now| upload.close(now, conversation));
+        // Behind it: until then a step for somebody else may make a waker for it.
+        self.lock().wakers.remove(&subscriber);
     }
 
     /// By which the conversation is woken when its request is to be decided again.

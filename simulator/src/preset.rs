@@ -165,6 +165,11 @@ fn small() -> Vec<Preset> {
             scenario.second_crowd = Some(nanos(3.0 * scenario.unit()));
             scenario.leave_after = Some(SECOND / 2);
         }),
+        preset("come-and-go", last(1.25), |scenario| {
+            scenario.groups = ours(30);
+            scenario.spread = nanos(10.0 * scenario.unit());
+            scenario.leave_after = Some(SECOND);
+        }),
         preset("version-1", last(1.5), |scenario| scenario.extension = false),
     ]
 }

@@ -34,6 +34,8 @@ pub(super) struct OfferQueues {
 #[derive(Debug, Default)]
 struct Members {
     subscribers: usize,
+    /// Those of them that have nothing of the file.
+    with_nothing: usize,
     /// Bytes that they are offered.
     offered: u64,
     /// Those of them in the queues.
@@ -67,9 +69,10 @@ impl OfferQueues {
     }
 
     /// A subscriber has gone; it is in no queue.
-    pub(super) fn close(&mut self, host: Host) {
+    pub(super) fn close(&mut self, host: Host, had_nothing: bool) {
         let Some(members) = self.hosts.get_mut(&host) else { return };
         members.subscribers -= 1;
+        members.with_nothing -= usize::from(had_nothing);
         if members.subscribers == 0 {
             self.hosts.remove(&host);
         }
@@ -77,6 +80,19 @@ impl OfferQueues {
             let behind = self.hosts.values_mut().flat_map(|members| core::mem::take(&mut members.behind));
             behind.collect::<Vec<_>>().into_iter().for_each(|candidate| self.stand(candidate, u64::MAX));
         }
+    }
+
+    /// A subscriber of `host` says whether it has nothing of the file, and said `before` the last time.
+    pub(super) fn count_nothing(&mut self, host: Host, before: bool, nothing: bool) {
+        if let Some(members) = self.hosts.get_mut(&host) {
+            members.with_nothing = members.with_nothing + usize::from(nothing) - usize::from(before);
+        }
+    }
+
+    /// Whether most hosts have nothing of the file.
+    pub(super) fn most_have_nothing(&self) -> bool {
+        let with_nothing = self.hosts.values().filter(|members| members.with_nothing == members.subscribers);
+        with_nothing.count() * 2 > self.hosts.len()
     }
 
     /// Whether `host` has several subscribers, and others are there too.
@@ -231,7 +247,7 @@ mod tests {
         assert_eq!([next(&mut queues), next(&mut queues)], [Some(3), None]);
         assert!(queues.is_crowd(subscriber(0, 1).host) && !queues.is_crowd(subscriber(9, 2).host));
         queues.leave(subscriber(9, 2), UNIT);
-        queues.close(subscriber(9, 2).host);
+        queues.close(subscriber(9, 2).host, false);
         let rest: Vec<u64> = (0..5).filter_map(|_| next(&mut queues)).collect();
         assert_eq!(rest, [4, 0, 1, 2, 3], "it is alone again");
     }

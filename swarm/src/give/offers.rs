@@ -18,6 +18,7 @@ use core::ops::Range;
 use core::time::Duration;
 use hashbrown::HashMap;
 
+mod crowd;
 mod lapse;
 
 /// Longest time that everything on offer is thought to take: the rate may be next to nothing.
@@ -38,6 +39,9 @@ struct Offer {
     /// It was made to one that had not taken anything yet.
     newcomer: bool,
 }
+
+/// Offers that wait for another subscriber, at most; further ones that are declined count as given.
+const MAX_PUT_OFF: usize = 4096;
 
 /// An offer that a subscriber did not want.
 #[derive(Debug)]
@@ -101,8 +105,8 @@ pub struct Offers {
     accounts: HashMap<SubscriberId, Account>,
     /// There were subscribers, and all have left.
     deserted: bool,
-    /// Subscribers that have nothing of the file.
-    with_nothing: usize,
+    /// A second host has come since the first subscriber did.
+    several_hosts: bool,
     /// Subscribers that may get another offer.
     queues: OfferQueues,
     /// Bytes that are offered to newcomers, but for stale offers.
@@ -137,7 +141,7 @@ impl Offers {
             next: 0,
             accounts: HashMap::new(),
             deserted: false,
-            with_nothing: 0,
+            several_hosts: false,
             queues: OfferQueues::default(),
             offered_to_newcomers: 0,
             proven: 0,
@@ -178,44 +182,12 @@ impl Offers {
         !self.is_offered(subscriber, block) && (self.has_large_blocks() || self.given.has(block))
     }
 
-    /// Whether everything was given once, or all subscribers have left: who comes now may find nobody but this seeder.
-    #[must_use]
-    pub fn is_over(&self, now: Time) -> bool {
-        self.deserted || self.is_open(now)
-    }
-
-    /// The subscriber says whether it has nothing of the file.
-    pub fn has_nothing(&mut self, subscriber: SubscriberId, nothing: bool) {
-        let Some(account) = self.accounts.get_mut(&subscriber) else { return };
-        let before = core::mem::replace(&mut account.has_nothing, nothing);
-        self.with_nothing = self.with_nothing + usize::from(nothing) - usize::from(before);
-    }
-
-    /// Whether most subscribers have nothing of the file. Where leechers come one by one this is not so: those in the middle
-    /// need what nobody else has, and only a seeder that does not choose gives it to them.
-    #[must_use]
-    pub fn is_new_crowd(&self) -> bool {
-        self.with_nothing * 2 > self.accounts.len()
-    }
-
-    /// What was given has left with others: each block is offered once again.
-    pub(super) fn begin_again(&mut self) {
-        (self.given, self.unwanted) = (Have::none(&self.layout), Have::none(&self.layout));
-        self.put_off.clear();
-        (self.next, self.opens) = (0, None);
-        for offer in self.accounts.values().flat_map(|account| &account.offers) {
-            for block in offer.run.blocks(&self.layout) {
-                self.given.insert(block);
-            }
-        }
-    }
-
     /// A subscriber has come.
-    pub fn open(&mut self, subscriber: SubscriberId, host: Host) {
+    pub fn open(&mut self, now: Time, subscriber: SubscriberId, host: Host) {
         self.accounts.insert(subscriber, Account { host, ..Account::default() });
         self.deserted = false;
         if self.queues.open(host) {
-            self.take_back_untaken();
+            self.take_back_untaken(now);
         }
         self.join_queue(subscriber);
     }
@@ -224,14 +196,14 @@ impl Offers {
     pub fn close(&mut self, subscriber: SubscriberId) {
         let Some(account) = self.accounts.remove(&subscriber) else { return };
         self.deserted = self.accounts.is_empty();
-        self.with_nothing -= usize::from(account.has_nothing);
+        self.several_hosts &= !self.deserted;
         let room = self.room_for_each();
         if account.waiting {
             self.queues.leave(account.candidate(subscriber), room);
         }
         self.proven -= usize::from(account.proven);
         account.offers.iter().for_each(|offer| self.take_back(account.host, offer));
-        self.queues.close(account.host);
+        self.queues.close(account.host, account.has_nothing);
     }
 
     /// The subscriber is offered nothing any more. Other subscribers get its offers.
@@ -273,7 +245,8 @@ impl Offers {
             self.uncount(host, &offer);
             // Some of a run was wanted: the rest is had.
             let untouched = offer.unsent == offer.run.count;
-            if untouched && self.unwanted.insert(offer.run.first) {
+            let room = self.put_off.len() < MAX_PUT_OFF;
+            if untouched && room && self.unwanted.insert(offer.run.first) {
                 self.put_off.push_back(PutOff {
                     run: offer.run,
                     unwilling: subscriber,
@@ -444,6 +417,10 @@ impl Offers {
 
     /// The blocks with these numbers went to somebody who passes them on.
     pub(super) fn gave(&mut self, numbers: Range<u64>) {
+        // Somebody has come, by the file's other name.
+        if core::mem::take(&mut self.deserted) {
+            self.begin_again();
+        }
         for block in numbers.filter_map(|number| self.layout.block(number)) {
             self.given.insert(block);
         }

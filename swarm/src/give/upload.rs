@@ -153,7 +153,8 @@ impl Upload {
         self.next = before.next;
         (self.met, self.asking_hosts, self.asking_peers) =
             (before.met, before.asking_hosts, before.asking_peers);
-        (self.waiting, self.gives_slices) = (before.waiting, before.gives_slices);
+        (self.waiting, self.gives_slices, self.leaving) =
+            (before.waiting, before.gives_slices, before.leaving);
         self.woken = before.subscribers.into_keys().collect();
         // A fixed order: hash maps have none.
         self.woken.sort_unstable();
@@ -223,9 +224,9 @@ impl Upload {
         id
     }
 
-    /// The subscriber says how much it has, if it does.
+    /// The subscriber says how much it has, if it does. One that does not say it counts as one that has something.
     pub(super) fn note_progress(&mut self, id: SubscriberId, marker: Marker) {
-        let nothing = marker.progress.is_none_or(|progress| progress == Progress::NOTHING);
+        let nothing = marker.progress == Some(Progress::NOTHING);
         if let Some(offers) = &mut self.offers {
             offers.has_nothing(id, nothing);
         }
@@ -244,7 +245,7 @@ impl Upload {
         let subscriber = Subscriber::new(addr, map_at, self.released, self.met.end());
         self.subscribers.insert(id, subscriber);
         if let Some(offers) = &mut self.offers {
-            offers.open(id, host);
+            offers.open(now, id, host);
         }
         if let Some(addr) = addr {
             self.met(addr, true);

@@ -83,7 +83,7 @@ impl Offers {
 
     /// There are several hosts from now on: what one of them was offered alone, and has not asked for, may be more
     /// than its part.
-    pub(super) fn take_back_untaken(&mut self) {
+    pub(super) fn take_back_untaken(&mut self, now: Time) {
         let (mut back, mut subscribers) = (Vec::new(), Vec::new());
         for (subscriber, account) in &mut self.accounts {
             let (untaken, taken): (VecDeque<Offer>, _) = core::mem::take(&mut account.offers)
@@ -95,8 +95,10 @@ impl Offers {
                 back.extend(untaken.into_iter().map(|offer| (account.host, offer)));
             }
         }
-        if self.accounts.len() > 2 {
-            // Several of one host got what they liked: the new one may never get it from there.
+        // Several of one host got what they liked: the new one may never get it from there. A host that leaves and comes
+        // back changes nothing any more; nor does one that comes when all may ask for anything.
+        let first_time = !core::mem::replace(&mut self.several_hosts, true);
+        if first_time && self.accounts.len() > 2 && !self.is_open(now) {
             self.begin_again();
         }
         // A fixed order: hash maps have none.

@@ -140,6 +140,15 @@ fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
 }
 
 #[test]
+fn a_goodbye_is_told_after_a_check_too() {
+    let mut upload = seeder();
+    upload.leave();
+    upload.restart(&Have::all(&layout()));
+    let told = poll(&mut upload, NOW, &mut client(1), Behind::Nothing);
+    assert!(matches!(&told, Decision::Tell(items) if items.contains(&Item::Goodbye)), "{told:?}");
+}
+
+#[test]
 fn after_the_file_was_checked_again_everybody_is_told_anew() {
     let mut upload = seeder();
     let mut client = client(1);

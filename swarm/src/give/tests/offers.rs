@@ -172,7 +172,7 @@ fn a_seeder_chooses_anew_when_most_subscribers_have_nothing() {
 #[test]
 fn when_the_last_has_left_each_block_is_offered_once_again() {
     for (progress, again) in [
-        (None, true),
+        (None, false),
         (Some(Progress::NOTHING), true),
         (Progress::of(1, 100), false),
         (Some(Progress::COMPLETE), false),
@@ -192,6 +192,47 @@ fn when_the_last_has_left_each_block_is_offered_once_again() {
         let chooses = matches!(&told[1], Decision::Tell(items) if !offered(items).is_empty());
         assert_eq!(chooses, again, "{progress:?}: {told:?}");
     }
+}
+
+#[test]
+fn connections_of_one_host_do_not_make_a_crowd() {
+    let mut upload = seeder();
+    let honest = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
+    take_all(&mut upload, NOW, &honest);
+    let now = NOW + Duration::from_secs(20);
+    upload.handle_time(now);
+    assert_eq!(news(&mut upload, now, honest[0]), Some(vec![Item::Everything]));
+    for _ in 0..7 {
+        let marker = Marker { progress: Some(Progress::NOTHING), ..MARKER };
+        let _ = ask(&mut upload, now, &mut client(66), (Wanted::News, Some(marker), Behind::Nothing));
+    }
+    let told = news(&mut upload, now, honest[0]).unwrap_or_default();
+    assert!(!told.contains(&Item::Choosing), "{told:?}");
+}
+
+/// Two subscribers behind one address have got everything; then a stranger comes and goes three times. How many blocks
+/// they are offered again each time.
+fn offered_again(open: bool) -> Vec<usize> {
+    let mut upload = seeder();
+    let honest = [1, 1].map(|host| upload.open(NOW, Some(addr(host))));
+    assert_eq!(take_all(&mut upload, NOW, &honest).len(), 100);
+    let mut now = NOW;
+    let strangers = (0..3).map(|_| {
+        now += if open { Duration::from_secs(20) } else { Duration::ZERO };
+        upload.handle_time(now);
+        let stranger = upload.open(now, Some(addr(66)));
+        upload.unsubscribe(now, stranger);
+        take_all(&mut upload, now, &honest).len()
+    });
+    strangers.collect()
+}
+
+#[test]
+fn a_host_that_comes_and_goes_does_not_make_a_seeder_choose_again_and_again() {
+    assert_eq!(offered_again(true), [0, 0, 0]);
+    let again = offered_again(false);
+    assert!(again[0] > 0, "what those of one host have may never reach another one");
+    assert_eq!(again[1..], [0, 0]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is different where slices are given.
 
 use super::*;
+use cascade_format::extension::Progress;
 
 /// Of eight blocks with sixteen slices each, and one with half as many.
 fn sliced() -> Layout {
@@ -75,6 +76,21 @@ fn a_block_that_went_out_by_its_own_name_is_not_offered_in_slices() {
     let all: Vec<_> = told.iter().flatten().map(|(first, _)| *first).collect();
     assert!(all.contains(&16) && all.contains(&48), "{told:?}");
     assert!(!all.contains(&0) && !all.contains(&32), "{told:?}");
+}
+
+/// The first leecher of a second crowd is alone with the seeder, and asks for whole blocks. Who comes next is offered
+/// those that it has not.
+#[test]
+fn what_a_second_crowd_got_by_its_own_name_is_not_offered_in_slices_either() {
+    let mut upload = slice_seeder();
+    let gone = upload.open(NOW, Some(addr(100)));
+    upload.unsubscribe(NOW, gone);
+    upload.gave_by_other_name(NOW, 0..16, 1 << 20);
+    let marker = Marker { progress: Some(Progress::NOTHING), ..MARKER };
+    let second = [1, 2].map(|host| upload.open_for(NOW, marker, Some(addr(host)), Some(addr(host).ip())));
+    let told = second.map(|subscriber| offers(&mut upload, NOW, subscriber));
+    let all: Vec<_> = told.iter().flatten().map(|(first, _)| *first).collect();
+    assert!(all.contains(&16) && !all.contains(&0), "{told:?}");
 }
 
 #[test]
