@@ -103,7 +103,6 @@ impl SharedUpload {
     pub fn close(&self, conversation: &Conversation) {
         let Some(subscriber) = conversation.subscriber() else { return };
         self.step(|upload, now| upload.close(now, conversation));
-        self.step(|upload, now| upload.close(now, conversation));
         // Behind it: until then a step for somebody else may make a waker for it.
         self.lock().wakers.remove(&subscriber);
     }

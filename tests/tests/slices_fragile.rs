@@ -163,7 +163,8 @@ fn a_disk_that_fills_up_in_the_middle_of_blocks_is_waited_for() {
         mount -t tmpfs -o size=5m tmpfs disk
         (until [ -e disk/x.bin.part ]; do sleep 0.02; done; sleep 1
          dd if=/dev/zero of=disk/filler bs=64k 2>/dev/null || true; touch full
-         until [ -e free ]; do sleep 0.02; done; rm disk/filler) &
+         until [ -e free ]; do sleep 0.02; done; rm disk/filler
+         until [ -e disk/x.bin ]; do sleep 0.02; done; cp disk/x.bin copy.new; mv copy.new copy) &
     ";
     let tracker = ForeignTracker::listing(&[uplink.addr]);
     let launch = launch(&nodes[1], "download", tracker.addr).arg("-o").arg(folder.join("disk/x.bin"));
@@ -172,6 +173,9 @@ fn a_disk_that_fills_up_in_the_middle_of_blocks_is_waited_for() {
     process.assert_running();
     let _ = complete(&mut other, &nodes[..1], &file);
     fs::write(folder.join("free"), b"").unwrap();
+    // The disk is seen in the process's own namespace alone.
+    let copy = clock::eventually("a copy of the file", || fs::read(folder.join("copy")).ok());
+    assert!(copy[..] == file.data[..], "the file has its name and wrong bytes");
     process.wait_exit().assert_success();
 }
 

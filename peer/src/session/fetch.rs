@@ -238,6 +238,7 @@ impl<'a> Session<'a> {
                         addr,
                         port: self.engine.marker_port().unwrap_or(0),
                         asks,
+                        next: None,
                         told: self.told.clone(),
                     };
                     // It ends by itself soon after its end of `asks` is gone.

@@ -198,12 +198,13 @@ impl Recovery {
     }
 }
 
-/// Writes zeroes where the first missing block belongs: nobody else writes there now.
+/// Writes zeroes where the first missing block belongs: nobody else writes there now. Slices at its end that are verified
+/// stay, because they are served.
 fn try_to_write(shared: &Shared) -> io::Result<()> {
     let layout = shared.layout();
     let missing = layout.iter().find(|block| !shared.have().has(*block));
     let Some(block) = missing else { return Ok(()) };
-    let length = usize::try_from(layout.len_of(block)).unwrap_or(usize::MAX).min(PIECE_LEN);
+    let length = usize::try_from(shared.unverified_len(block)).unwrap_or(usize::MAX).min(PIECE_LEN);
     shared.data().write_all_at(&mut [IoSlice::new(&vec![0; length])], layout.start(block))
 }
 
@@ -213,4 +214,31 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, DownloadError> {
     // The runtime ends only when the process does.
     spawn_blocking(work).await.map_err(|_| DownloadError::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::HaveMap;
+    use crate::store::DataFile;
+    use cascade_format::{CascadeHash, Layout};
+
+    #[test]
+    fn looking_for_room_leaves_verified_slices_alone() {
+        // Two blocks with four slices each.
+        let layout = Layout::new(512 << 10, 256 << 10).unwrap();
+        let data = DataFile::new(tempfile::tempfile().unwrap(), Path::new("x"), layout);
+        let (right, at) = (vec![7; 64 << 10], 192 << 10);
+        data.write_all_at(&mut [IoSlice::new(&right)], at).unwrap();
+        let shared =
+            Shared::new(CascadeHash([1; 32]), data, HaveMap::new(layout, &Have::none(&layout)), None);
+        let slice = shared.slices().unwrap().layout().block(0).unwrap();
+        assert_eq!(shared.slices().unwrap().layout().start(slice), at);
+        assert_eq!(shared.publish_slice(slice, [1; 32]), None);
+        try_to_write(&shared).unwrap();
+        let mut got = vec![0; right.len()];
+        shared.read_exact_at(&mut got, at).unwrap();
+        assert!(shared.has_slice(slice) && got == right, "a slice that is served was overwritten");
+        assert_eq!(shared.data().file().unwrap().metadata().unwrap().len(), at + right.len() as u64);
+    }
 }

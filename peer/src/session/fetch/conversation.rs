@@ -1,5 +1,6 @@
 //! One connection on which parts of a `.cascade` file are asked for.
 
+use crate::clock;
 use crate::dial::Dial;
 use crate::limits::CONNECT_TIMEOUT;
 use crate::link::farewell::FAREWELL;
@@ -8,6 +9,7 @@ use cascade_format::extension::metafile::{Heard, PartReader, request};
 use cascade_format::{CascadeHash, PeerAddr};
 use cascade_swarm::ask::fetch::{AttemptId, Failure};
 use std::io;
+use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -44,6 +46,8 @@ pub(super) struct Conversation {
     pub(super) port: u16,
     /// Offsets to ask for. When the other end is gone, so is the wish for parts.
     pub(super) asks: mpsc::Receiver<u32>,
+    /// An offset that came while an answer was read.
+    pub(super) next: Option<u32>,
     pub(super) told: mpsc::Sender<(AttemptId, Told)>,
     /// What may be received within the limit, if there is one.
     pub(super) allowance: Option<Allowance>,
@@ -85,8 +89,15 @@ impl Conversation {
         loop {
             stream.write_all(&request(self.hash, offset, self.port)).await?;
             self.read_answer(stream, offset, &mut buffer).await?;
-            let Some(next) = self.asks.recv().await else { return Ok(()) };
+            let Some(next) = self.next_offset().await else { return Ok(()) };
             offset = next;
+        }
+    }
+
+    async fn next_offset(&mut self) -> Option<u32> {
+        match self.next.take() {
+            None => self.asks.recv().await,
+            next => next,
         }
     }
 
@@ -96,17 +107,9 @@ impl Conversation {
         offset: u32,
         buffer: &mut [u8],
     ) -> Result<(), End> {
-        let mut reader = PartReader::new(offset);
+        let (mut reader, mut left_at) = (PartReader::new(offset), None);
         loop {
-            let read = if self.asks.is_closed() && self.asks.is_empty() {
-                // It was left: the rest is read so that the peer can finish.
-                match timeout(FAREWELL, self.receive(stream, buffer)).await {
-                    Ok(read) => read?,
-                    Err(_) => return Err(End::Left),
-                }
-            } else {
-                self.receive(stream, buffer).await?
-            };
+            let read = self.hear(stream, buffer, &mut left_at).await?;
             if read == 0 {
                 return Err(End::Failed(Failure::Broke, "it closed the connection".into()));
             }
@@ -138,23 +141,24 @@ impl Conversation {
         }
     }
 
-    /// Reads the bytes that have come, as far as the limit permits; 0: nothing more comes.
-    async fn receive(&mut self, stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(allowance) = &mut self.allowance else { return stream.read(buffer).await };
+    /// Reads what has come, or waits for it. From `left_at` on nobody wishes for parts any more: then the rest of the answer
+    /// is read for as long as [`FAREWELL`], so that the peer can finish.
+    async fn hear(
+        &mut self,
+        stream: &mut TcpStream,
+        buffer: &mut [u8],
+        left_at: &mut Option<Instant>,
+    ) -> Result<usize, End> {
         loop {
-            // Others may have what is not used while nothing comes.
-            stream.readable().await?;
-            let allowed = loop {
-                match allowance.take(u64::MAX) {
-                    Ok(allowed) => break allowed.min(buffer.len()),
-                    Err(until) => sleep_until(until.into()).await,
-                }
-            };
-            let read = stream.try_read(buffer.get_mut(..allowed).unwrap_or_default());
-            allowance.used(*read.as_ref().unwrap_or(&0));
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return read,
+            let waits = self.next.is_none() && left_at.is_none();
+            let until = left_at.unwrap_or_else(clock::now) + FAREWELL;
+            tokio::select! {
+                read = receive(stream, buffer, self.allowance.as_mut()) => return Ok(read?),
+                next = self.asks.recv(), if waits => match next {
+                    None => *left_at = Some(clock::now()),
+                    next => self.next = next,
+                },
+                () = sleep_until(until.into()), if left_at.is_some() => return Err(End::Left),
             }
         }
     }
@@ -162,5 +166,60 @@ impl Conversation {
     async fn tell(&self, told: Told) {
         // Nobody may be listening any more; the answer is read to its end all the same.
         let _ = self.told.send((self.id, told)).await;
+    }
+}
+
+/// Reads the bytes that have come, as far as the limit permits; 0: nothing more comes.
+async fn receive(
+    stream: &mut TcpStream,
+    buffer: &mut [u8],
+    allowance: Option<&mut Allowance>,
+) -> io::Result<usize> {
+    let Some(allowance) = allowance else { return stream.read(buffer).await };
+    loop {
+        // Others may have what is not used while nothing comes.
+        stream.readable().await?;
+        let allowed = loop {
+            match allowance.take(u64::MAX) {
+                Ok(allowed) => break allowed.min(buffer.len()),
+                Err(until) => sleep_until(until.into()).await,
+            }
+        };
+        let read = stream.try_read(buffer.get_mut(..allowed).unwrap_or_default());
+        allowance.used(*read.as_ref().unwrap_or(&0));
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_connection_that_was_left_ends_though_its_peer_says_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ((wish, asks), (told, _events)) = (mpsc::channel(1), mpsc::channel(8));
+        let conversation = Conversation {
+            id: AttemptId(1),
+            hash: CascadeHash([1; 32]),
+            dial: Dial::from(None),
+            addr: listener.local_addr().unwrap().into(),
+            port: 0,
+            asks,
+            next: None,
+            told,
+            allowance: None,
+        };
+        let task = tokio::spawn(conversation.run(0));
+        let (mut silent, _) = listener.accept().await.unwrap();
+        silent.read_exact(&mut [0; 64]).await.unwrap();
+        drop(wish);
+        let ended = timeout(FAREWELL + Duration::from_secs(10), task).await;
+        assert!(ended.is_ok(), "the connection stays for as long as the peer likes");
     }
 }

@@ -10,7 +10,8 @@ use cascade_format::PeerAddr;
 use cascade_format::peer_wire::Status;
 use core::time::Duration;
 
-/// Peers remembered of one way of hearing of them: the user, each tracker.
+/// Peers remembered of one way of hearing of them: the user, each tracker. A further one takes the place of one that has
+/// failed and never spoken.
 const MAX_A_SOURCE: usize = 64;
 
 /// Pause before a peer that failed is asked again; doubles …
@@ -49,7 +50,7 @@ impl Candidate {
     }
 }
 
-/// All of them. The number of one is its place, and never changes.
+/// All of them. The number of one is its place, and does not change while it is asked or after it has spoken.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     list: Vec<Candidate>,
@@ -75,11 +76,15 @@ impl Candidates {
             return;
         }
         let of_source = self.list.iter().filter(|candidate| candidate.source == source).count();
-        if of_source >= MAX_A_SOURCE || !self.own.may_be_somewhere(addr) {
+        if !self.own.may_be_somewhere(addr) {
+            return;
+        }
+        let in_vain = if of_source < MAX_A_SOURCE { None } else { self.most_in_vain(source) };
+        if of_source >= MAX_A_SOURCE && in_vain.is_none() {
             return;
         }
         let (host, retry_at) = self.hosts.learn(addr.ip());
-        self.list.push(Candidate {
+        let candidate = Candidate {
             addr,
             source,
             host,
@@ -90,7 +95,23 @@ impl Candidates {
             spoken: false,
             suspect: false,
             liar: false,
-        });
+        };
+        match in_vain.and_then(|place| self.list.get_mut(place)) {
+            Some(place) => {
+                let before = core::mem::replace(place, candidate);
+                self.hosts.forget(before.host, false, before.retry_at);
+            }
+            None => self.list.push(candidate),
+        }
+    }
+
+    /// The place of the peer of this source that has failed most often, and has never spoken the protocol. Lists that change
+    /// for hours name many that have left.
+    fn most_in_vain(&self, source: Source) -> Option<usize> {
+        let of_source = self.list.iter().enumerate().filter(|(_, candidate)| candidate.source == source);
+        let in_vain =
+            of_source.filter(|(_, candidate)| !candidate.busy && !candidate.spoken && candidate.failures > 0);
+        in_vain.max_by_key(|(_, candidate)| candidate.failures).map(|(place, _)| place)
     }
 
     /// Whom to ask now, where, and whether it is suspect. Those that failed least come first, those that the link

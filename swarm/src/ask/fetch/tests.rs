@@ -282,3 +282,35 @@ fn any_mixture_with_an_honest_peer_ends_well() {
         assert!(result.is_some(), "round {round}: {manners:?} is never done");
     }
 }
+
+/// Lists of four hours name peers that have left; then the sharer comes.
+#[test]
+fn who_comes_after_many_that_have_left_is_asked() {
+    let (mut fetch, mut now) = (Fetch::new(), Time::from_secs(1));
+    let at = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        PeerAddr::new(core::net::IpAddr::from([10, 0, high, low]), 7001)
+    };
+    let asked = |fetch: &mut Fetch, now: &mut Time| {
+        let (mut all, until) = (alloc::vec::Vec::new(), *now + Duration::from_secs(300));
+        while *now < until {
+            while let Some(action) = fetch.poll_action(*now) {
+                if let Action::Ask { attempt, addr, .. } = action {
+                    all.push(addr);
+                    fetch.handle_failed(*now, attempt, Failure::Broke);
+                }
+            }
+            *now = fetch.next_wakeup(*now).max(*now + Duration::from_millis(1));
+        }
+        all
+    };
+    for list in 0..48 {
+        let addrs: alloc::vec::Vec<_> = (1..=20).map(|peer| at(list * 20 + peer)).collect();
+        fetch.handle_peers(Source::Tracker(0), &addrs);
+        asked(&mut fetch, &mut now);
+    }
+    assert!(fetch.known() <= 64, "{} peers are known", fetch.known());
+    let sharer = at(5000);
+    fetch.handle_peers(Source::Tracker(0), &[sharer]);
+    assert!(asked(&mut fetch, &mut now).contains(&sharer));
+}
