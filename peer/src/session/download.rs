@@ -267,6 +267,9 @@ impl Session {
         if let Ok(Some(_)) = result {
             self.hear_out(observer).await?;
         }
+        // What links that have ended still tell is read by nobody: a hash thread of all downloads must not wait for that.
+        (self.links, self.events) =
+            mending::links(&self.engine, &self.shared, &self.download.metafile, &self.prefix);
         result
     }
 

@@ -13,6 +13,10 @@ use tokio::sync::Notify;
 /// Receivers of one file that are told apart; more are not counted.
 const MAX_RECEIVERS: usize = 65_536;
 
+/// Of these, the most with one address: the port that a client tells is only its claim. On this machine itself there may be
+/// a whole swarm.
+const MAX_RECEIVERS_A_HOST: usize = 1024;
+
 /// Receivers of one file that a look shows: first those that hold a connection, then those that were seen last.
 pub const MAX_RECEIVERS_SEEN: usize = 4096;
 
@@ -22,9 +26,16 @@ pub struct Given {
     start: Instant,
     bytes: AtomicU64,
     /// Locked when a connection asks for the file first, when it ends, and for a look.
-    receivers: Mutex<HashMap<Key, Entry>>,
+    receivers: Mutex<Receivers>,
     /// Told when a connection of a receiver begins.
     came: OnceLock<Arc<Notify>>,
+}
+
+/// The receivers, and how many there are with each address.
+#[derive(Debug, Default)]
+struct Receivers {
+    by_key: HashMap<Key, Entry>,
+    of_host: HashMap<IpAddr, usize>,
 }
 
 /// By address, and by the port that it listens on; 0: it does not tell.
@@ -103,7 +114,11 @@ impl Given {
     #[must_use]
     pub fn receivers(&self) -> usize {
         distinct(
-            self.lock().values().filter(|entry| entry.receiver.bytes() > 0).map(|entry| entry.receiver.key),
+            self.lock()
+                .by_key
+                .values()
+                .filter(|entry| entry.receiver.bytes() > 0)
+                .map(|entry| entry.receiver.key),
         )
     }
 
@@ -121,10 +136,10 @@ impl Given {
     pub(crate) fn open(&self, ip: IpAddr, port: u16) -> Option<Arc<Receiver>> {
         let (now, key) = (self.start.elapsed(), (ip.to_canonical(), port));
         let mut receivers = self.lock();
-        if receivers.len() >= MAX_RECEIVERS && !receivers.contains_key(&key) {
+        if !receivers.by_key.contains_key(&key) && !receivers.count_in(key.0) {
             return None;
         }
-        let entry = receivers.entry(key).or_insert_with(|| {
+        let entry = receivers.by_key.entry(key).or_insert_with(|| {
             let mut rate = Average::default();
             rate.update(now, 0);
             Entry {
@@ -147,8 +162,8 @@ impl Given {
         let mut receivers = self.lock();
         let left = receiver.connections.fetch_sub(1, Ordering::Relaxed) - 1;
         if left == 0 && receiver.bytes() == 0 && receiver.completed().is_none() {
-            receivers.remove(&receiver.key);
-        } else if let Some(entry) = receivers.get_mut(&receiver.key) {
+            receivers.forget(&receiver.key);
+        } else if let Some(entry) = receivers.by_key.get_mut(&receiver.key) {
             entry.last_seen = self.start.elapsed();
         }
     }
@@ -157,7 +172,8 @@ impl Given {
     pub(crate) fn look(&self, now: Instant) -> SeenReceivers {
         let now = now.saturating_duration_since(self.start);
         let mut receivers = self.lock();
-        let mut seen: Vec<SeenReceiver> = receivers.values_mut().map(|entry| entry.look(now)).collect();
+        let mut seen: Vec<SeenReceiver> =
+            receivers.by_key.values_mut().map(|entry| entry.look(now)).collect();
         drop(receivers);
         let key = |seen: &SeenReceiver| (seen.ip, seen.port.unwrap_or(0));
         let known = distinct(seen.iter().map(key));
@@ -172,8 +188,31 @@ impl Given {
         SeenReceivers { known, given, seen }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Receivers> {
         self.receivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Receivers {
+    /// Counts one more with this address, if there is room.
+    fn count_in(&mut self, ip: IpAddr) -> bool {
+        let of_host = self.of_host.get(&ip).copied().unwrap_or(0);
+        let room = self.by_key.len() < MAX_RECEIVERS && (of_host < MAX_RECEIVERS_A_HOST || ip.is_loopback());
+        if room {
+            self.of_host.insert(ip, of_host + 1);
+        }
+        room
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if self.by_key.remove(key).is_some()
+            && let Some(of_host) = self.of_host.get_mut(&key.0)
+        {
+            *of_host -= 1;
+            if *of_host == 0 {
+                self.of_host.remove(&key.0);
+            }
+        }
     }
 }
 
@@ -293,6 +332,25 @@ mod tests {
         assert_eq!(given.receivers(), MAX_RECEIVERS);
         let look = given.look(clock::now());
         assert_eq!((look.known, look.seen.len()), (MAX_RECEIVERS, MAX_RECEIVERS_SEEN));
+    }
+
+    #[test]
+    fn one_host_does_not_keep_others_from_being_counted() {
+        let given = Given::default();
+        let liar = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
+        for port in 0..=u16::MAX {
+            let Some(receiver) = given.open(liar, port) else { continue };
+            receiver.tells(Some(Progress::COMPLETE));
+            given.close(&receiver);
+        }
+        assert_eq!(given.look(clock::now()).known, MAX_RECEIVERS_A_HOST);
+        give(&given, IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 7001, 1);
+        assert_eq!(given.receivers(), 1);
+        // Places are free again when their receivers are forgotten.
+        let given = Given::default();
+        for port in 0..=u16::MAX {
+            given.close(&given.open(liar, port).unwrap());
+        }
     }
 
     #[test]

@@ -75,9 +75,9 @@ impl Endgame {
         self.taking.is_some()
     }
 
-    /// What was to be revoked is not under way any more.
-    pub(super) fn forget_taking(&mut self) {
-        self.taking = None;
+    /// Nothing is under way any more, and what was taken is asked for anew.
+    pub(super) fn restart(&mut self) {
+        *self = Self::default();
     }
 
     /// Takes a block for `taker`, an idle link, if it is likely to have it sooner.
@@ -179,7 +179,6 @@ impl Endgame {
         if stalled && let Some(holder) = known.links.get_mut(holder) {
             holder.snubbed();
         }
-        *self.times.entry(held.block).or_insert(0) += 1;
         self.taking = Some(Taking { taker, find });
         Action::Revoke { link: holder, block: held.block, sliced: known.is_sliced(held) }
     }
@@ -197,8 +196,9 @@ impl Endgame {
         let Find { held, asked, .. } = find;
         let is_this = (find.holder, held.block) == (holder, block);
         let taken = in_time && is_this && known.blocks.give_back(block, holder, held.whole);
-        if taken && let Some(state) = known.links.get_mut(holder) {
-            state.requests.taken_away(block);
+        if taken {
+            *self.times.entry(block).or_insert(0) += 1;
+            known.links.get_mut(holder).into_iter().for_each(|state| state.requests.taken_away(block));
         }
         let may_ask = taken && (!asked.whole || known.blocks.is_at_rest(asked.block));
         Some((taker, may_ask.then_some(asked)))

@@ -82,7 +82,7 @@ impl Assignment {
 
     /// What was under way is not any more.
     pub(super) fn restart(&mut self) {
-        self.endgame.forget_taking();
+        self.endgame.restart();
     }
 
     /// Looks at all links: closes those from which nothing more is to be hoped, and wakes those that may take requests.

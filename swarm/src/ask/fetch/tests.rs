@@ -292,7 +292,7 @@ fn who_comes_after_many_that_have_left_is_asked() {
         PeerAddr::new(core::net::IpAddr::from([10, 0, high, low]), 7001)
     };
     let asked = |fetch: &mut Fetch, now: &mut Time| {
-        let (mut all, until) = (alloc::vec::Vec::new(), *now + Duration::from_secs(300));
+        let (mut all, until) = (Vec::new(), *now + Duration::from_secs(300));
         while *now < until {
             while let Some(action) = fetch.poll_action(*now) {
                 if let Action::Ask { attempt, addr, .. } = action {
@@ -305,7 +305,7 @@ fn who_comes_after_many_that_have_left_is_asked() {
         all
     };
     for list in 0..48 {
-        let addrs: alloc::vec::Vec<_> = (1..=20).map(|peer| at(list * 20 + peer)).collect();
+        let addrs: Vec<_> = (1..=20).map(|peer| at(list * 20 + peer)).collect();
         fetch.handle_peers(Source::Tracker(0), &addrs);
         asked(&mut fetch, &mut now);
     }

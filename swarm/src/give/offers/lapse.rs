@@ -78,7 +78,21 @@ impl Offers {
         }
         late.iter().for_each(|(host, offer)| self.take_back(*host, offer));
         subscribers.sort_unstable();
-        subscribers.into_iter().for_each(|subscriber| self.join_queue(subscriber));
+        for subscriber in subscribers {
+            self.leave_if_lazy(subscriber);
+            self.join_queue(subscriber);
+        }
+    }
+
+    /// A lazy subscriber gets no offer, also if it waits for one already.
+    fn leave_if_lazy(&mut self, subscriber: SubscriberId) {
+        let room = self.room_for_each();
+        if let Some(account) = self.accounts.get_mut(&subscriber)
+            && account.lazy
+            && core::mem::take(&mut account.waiting)
+        {
+            self.queues.leave(account.candidate(subscriber), room);
+        }
     }
 
     /// There are several hosts from now on: what one of them was offered alone, and has not asked for, may be more
