@@ -13,7 +13,7 @@ use cascade_format::Block;
 use cascade_format::PeerAddr;
 use core::time::Duration;
 
-/// After this number of failures in a row an address that only other peers told of is forgotten, and a peer that had
+/// After this number of failures in a row an address that only other peers told of is not tried any more, and a peer that had
 /// everything counts as gone.
 const MAX_FAILURES: u32 = 4;
 
