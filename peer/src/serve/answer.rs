@@ -33,7 +33,8 @@ impl Answer {
             Response::Slice(slice) => file.has_slice(slice),
             Response::Refusal(_) | Response::Part { .. } | Response::Guest | Response::News => return false,
         };
-        !is_there || !file.is_unchanged()
+        // Of a file with an origin it is decided elsewhere whether the block comes.
+        (!is_there && !file.is_fetched()) || !file.is_unchanged()
     }
 
     /// Bytes that are left of one that brings no bytes of a file.

@@ -65,7 +65,7 @@ struct Find {
 #[derive(Debug, Default)]
 pub(super) struct Endgame {
     taking: Option<Taking>,
-    /// How often a block was taken; only of those that were.
+    /// How often a block was to be taken; only of those that were.
     times: HashMap<Block, u32>,
 }
 
@@ -179,6 +179,9 @@ impl Endgame {
         if stalled && let Some(holder) = known.links.get_mut(holder) {
             holder.snubbed();
         }
+        // Also one that comes too late: the driver may not have told yet that the block is here, and it would be tried again
+        // at once, for ever.
+        *self.times.entry(held.block).or_insert(0) += 1;
         self.taking = Some(Taking { taker, find });
         Action::Revoke { link: holder, block: held.block, sliced: known.is_sliced(held) }
     }
@@ -197,7 +200,6 @@ impl Endgame {
         let is_this = (find.holder, held.block) == (holder, block);
         let taken = in_time && is_this && known.blocks.give_back(block, holder, held.whole);
         if taken {
-            *self.times.entry(block).or_insert(0) += 1;
             known.links.get_mut(holder).into_iter().for_each(|state| state.requests.taken_away(block));
         }
         let may_ask = taken && (!asked.whole || known.blocks.is_at_rest(asked.block));
