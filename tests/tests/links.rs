@@ -177,6 +177,24 @@ fn nobody_gives_it_and_it_is_not_waited_for() {
 }
 
 #[test]
+fn a_place_that_cannot_be_meant_is_refused() {
+    let file = TestFile::random("film.mkv", 300_000, 65_536);
+    let peer = ForeignPeer::honest(&file);
+    let scene = Scene::new(file.clone(), &[peer.addr]);
+    let itself = scene.folder().join("film.mkv.cascade");
+    let before = fs::read(&itself).unwrap();
+    let refused = scene.download().arg("-o").arg(&itself).run();
+    refused.assert_code(1);
+    refused.assert_one_line_error(&["the .cascade file itself", "-o"]);
+    assert_eq!(fs::read(&itself).unwrap(), before);
+    let folder = tempfile::tempdir().unwrap();
+    let link = format!("cascade:{}?peer={}", file.hex(), peer.addr);
+    let refused = Launch::peer("download").arg(link).arg("-o").arg(folder.path().join("none/film.mkv")).run();
+    refused.assert_code(1);
+    refused.assert_one_line_error(&["none does not exist", "-o"]);
+}
+
+#[test]
 fn files_of_the_user_s_are_left_alone() {
     let file = TestFile::random("film.mkv", 3000, 100);
     let (_seeder, at, _folder) = seeding(&file, any());

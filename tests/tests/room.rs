@@ -66,6 +66,24 @@ fn a_sharer_ends_by_itself_when_so_many_have_it() {
     seeding.end_by(Signal::INT).assert_code(0);
 }
 
+/// A script may run the same download again on machines that have the file.
+#[test]
+fn who_has_the_file_already_is_counted() {
+    let file = film();
+    let (_home, sharer, link) = sharing(&file, &["--until", "2"]);
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    folders.iter().for_each(|folder| drop(file.write_data(folder.path())));
+    let mut seeding = download(&folders[0], &link).arg("--seed").start();
+    seeding.wait_line("its end", |line| line.contains("seeding, all").then_some(()));
+    let again = download(&folders[1], &link).start().wait_exit();
+    again.assert_success();
+    assert!(again.stdout.contains("complete and verified already"), "{again}");
+    let ended = sharer.wait_exit();
+    ended.assert_code(0);
+    assert!(ended.stdout.contains("2 receivers have everything: ending"), "{ended}");
+    seeding.end_by(Signal::INT).assert_code(0);
+}
+
 #[test]
 fn waiting_ends_when_all_have_it_and_counts_those_who_have_left() {
     let file = film();

@@ -327,7 +327,8 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
     let fetch = Fetch {
         no_wait: args.no_wait,
         lan: args.common.lan(true),
-        aside: args.update,
+        // That of the earlier version is in the way.
+        aside: args.update || args.from.is_some(),
         ..given::fetch(link.cascade_hash(), &target, &contacts)
     };
     // What is replaced in a folder is kept, so nothing is lost if the link has chosen the name of another folder.

@@ -18,11 +18,12 @@ use crate::ground::open::{OpenError, not_regular, open_regular};
 use crate::human::Name;
 use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};
 use cascade_archive::Archive;
+use cascade_format::metafile::MAGIC;
 use cascade_format::{Header, Layout, LayoutError};
 use output::Output;
 pub(crate) use pass::{PassError, Way, hash_all};
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -228,6 +229,10 @@ impl Source {
             if let Some(what) = not_regular(&there) {
                 return Err(CreateError::NotAnOutput { path: path(), what });
             }
+            if holds_something_else(out) {
+                let what = "there already and not a .cascade file";
+                return Err(CreateError::NotAnOutput { path: path(), what });
+            }
         }
         if let (Data::Folder(..), Ok(folder)) = (&self.data, folder_of(out).canonicalize())
             && self.path.canonicalize().is_ok_and(|inside| folder.starts_with(inside))
@@ -279,6 +284,13 @@ impl From<FolderError> for CreateError {
 }
 
 /// Device and inode: two names with the same lead to the same file.
+/// Whether there is a file that does not begin as a `.cascade` file does. An empty one is nothing to be kept.
+fn holds_something_else(path: &Path) -> bool {
+    let mut head = [0; MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| file.read(&mut head));
+    read.is_ok_and(|read| read > 0 && head != MAGIC)
+}
+
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }

@@ -90,14 +90,18 @@ fn a_file_that_changes_while_it_is_read_is_refused() {
     ];
     for (what, change) in changes {
         let dir = folder(&noise(1 << 20));
-        std::fs::write(dir.path().join("data.cascade"), "old").unwrap();
+        std::fs::write(dir.path().join("data.cascade"), "CASCADE1, an old one").unwrap();
         let file = File::options().write(true).open(dir.path().join("data")).unwrap();
         // The file was opened at some tick of the file system's clock; the change must be at another.
         file.set_modified(std::time::UNIX_EPOCH).unwrap();
         let error = create(&dir, 65_536, &|_| change(&file)).unwrap_err();
         assert!(matches!(error, CreateError::Changed { .. }), "{what}: {error}");
         assert_eq!(names(&dir), ["data", "data.cascade"], "{what}");
-        assert_eq!(std::fs::read(dir.path().join("data.cascade")).unwrap(), b"old", "{what}");
+        assert_eq!(
+            std::fs::read(dir.path().join("data.cascade")).unwrap(),
+            b"CASCADE1, an old one",
+            "{what}"
+        );
     }
 }
 
@@ -127,6 +131,16 @@ fn what_cannot_be_described_is_named() {
     let error = source.describe(&dir.path().join("no/folder.cascade"), size(1), &|_| (), &NEVER).unwrap_err();
     assert!(matches!(&error, CreateError::Write { .. }), "{error}");
     assert!(error.to_string().contains("/no/folder.cascade: No such file or directory"), "{error}");
+    let other = dir.path().join("notes");
+    std::fs::write(&other, "text of mine").unwrap();
+    let error = source.describe(&other, size(1), &|_| (), &NEVER).unwrap_err();
+    assert!(error.to_string().contains("notes is there already and not a .cascade file"), "{error}");
+    assert_eq!(std::fs::read(&other).unwrap(), b"text of mine");
+    // An earlier one is replaced, and so is an empty file.
+    for before in [&b"CASCADE1 and more"[..], b""] {
+        std::fs::write(&other, before).unwrap();
+        source.describe(&other, size(1), &|_| (), &NEVER).unwrap();
+    }
     assert_eq!(std::fs::read(&data).unwrap(), b"abc");
 
     File::options().write(true).open(&data).unwrap().set_len(MAX_BLOCKS + 1).unwrap();

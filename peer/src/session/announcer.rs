@@ -60,17 +60,35 @@ impl Announcer {
     /// Starts asking `trackers`. `hungry`: more peers are wanted.
     #[must_use]
     pub(crate) fn start(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool) -> Self {
-        Self::begin(engine, trackers, hash, hungry, engine.listen.is_some())
+        Self::begin(
+            engine,
+            trackers,
+            hash,
+            Wants { hungry, register: engine.listen.is_some(), report: false },
+        )
     }
 
     /// Starts asking `trackers` for peers, and registers nowhere: a peer without the `.cascade` file has nothing to give,
     /// and could not report how much of the data it has.
     #[must_use]
     pub(crate) fn list_only(engine: &Engine, trackers: &[String], hash: CascadeHash) -> Self {
-        Self::begin(engine, trackers, hash, true, false)
+        Self::begin(engine, trackers, hash, Wants { hungry: true, register: false, report: false })
     }
 
-    fn begin(engine: &Engine, trackers: &[String], hash: CascadeHash, hungry: bool, register: bool) -> Self {
+    /// The same for a file that is complete before anything was asked: the trackers that keep a room hear it also when
+    /// this ends at once. Who waits until all have the file counts this peer.
+    #[must_use]
+    pub(crate) fn for_complete(engine: &Engine, trackers: &[String], hash: CascadeHash) -> Self {
+        Self::begin(
+            engine,
+            trackers,
+            hash,
+            Wants { hungry: false, register: engine.listen.is_some(), report: true },
+        )
+    }
+
+    fn begin(engine: &Engine, trackers: &[String], hash: CascadeHash, wants: Wants) -> Self {
+        let Wants { hungry, register, report } = wants;
         let (send, answers) = mpsc::channel(QUEUE * trackers.len().max(1));
         let (wish, _) = watch::channel(Wish { hungry, heard: true, news: 0 });
         let telling = Telling::default();
@@ -85,6 +103,7 @@ impl Announcer {
                 },
                 number,
                 tell: Tell::new(register),
+                report,
                 telling: telling.clone(),
                 wish: wish.subscribe(),
                 stop: engine.stop.clone(),
@@ -148,6 +167,16 @@ impl Announcer {
     }
 }
 
+/// What a conversation is begun for.
+struct Wants {
+    /// More peers than there are.
+    hungry: bool,
+    /// That others find this peer.
+    register: bool,
+    /// That the trackers hear how far it is, though it may end before they have answered.
+    report: bool,
+}
+
 /// Whom to ask about what, and as whom.
 struct Caller {
     tracker: String,
@@ -195,6 +224,8 @@ struct Conversation {
     caller: Caller,
     number: u16,
     tell: Tell,
+    /// See [`Wants::report`].
+    report: bool,
     telling: Telling,
     wish: watch::Receiver<Wish>,
     stop: Stop,
@@ -204,7 +235,7 @@ struct Conversation {
 impl Conversation {
     /// Asks until nobody wants answers any more, or everything ends.
     async fn run(self) {
-        let Self { caller, number, mut tell, telling, mut wish, stop, answers } = self;
+        let Self { caller, number, mut tell, report, telling, mut wish, stop, answers } = self;
         {
             let (stopped, mut watched) = (stop.stopped(), wish.clone());
             tokio::pin!(stopped);
@@ -218,7 +249,9 @@ impl Conversation {
             }
         }
         // One that has refused the report of a question that was under way is in no need of a goodbye.
-        if let Some(told) = telling.progress().filter(|_| tell.is_in_room() && caller.may_report()) {
+        if let Some(told) =
+            telling.progress().filter(|_| (report || tell.is_in_room()) && caller.may_report())
+        {
             caller.leave(told).await;
         }
     }

@@ -166,11 +166,11 @@ impl Session {
         let head = head(&shared, &place);
         let mut plan = new_plan(planned(&layout, links.sliced(), have), download.order);
         engine.listen.into_iter().for_each(|listen| plan.set_listening(listen));
-        let trackers: &[String] = if plan.is_complete() { &[] } else { &download.trackers };
+        let complete = plan.is_complete();
         let told = Told::new(Arc::clone(&shared), Role::Receiver);
         Ok(Self {
-            announcer: engine.announce(trackers, hash, told, true),
-            silent_trackers: trackers.len(),
+            announcer: engine.announce(&download.trackers, hash, told, (!complete, complete)),
+            silent_trackers: if complete { 0 } else { download.trackers.len() },
             lan: (download.lan && !plan.is_complete()).then(|| engine.lan.join(&hash)),
             on_lan: 0,
             links,

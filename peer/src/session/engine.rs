@@ -137,13 +137,13 @@ impl Engine {
     }
 
     /// Announces a file to `trackers`: a conversation that was begun before goes on, as trackers are not to be asked
-    /// twice at once.
+    /// twice at once. `hungry`: more peers are wanted; `complete`: nothing is to be downloaded.
     pub(super) fn announce(
         &self,
         trackers: &[String],
         hash: CascadeHash,
         told: Told,
-        hungry: bool,
+        (hungry, complete): (bool, bool),
     ) -> Announcer {
         let parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
         let announcer = match parked {
@@ -152,6 +152,7 @@ impl Engine {
                 announcer.set_heard(true);
                 announcer
             }
+            _ if complete => Announcer::for_complete(self, trackers, hash),
             _ => Announcer::start(self, trackers, hash, hungry),
         };
         announcer.tell(told);

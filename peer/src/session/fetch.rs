@@ -38,7 +38,7 @@ const TICK: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Another file has the name.
-    #[error("{} is there already and is not the .cascade file of the link; move it away, or choose another name with -o", Name(.0))]
+    #[error("{} is there already and is not the .cascade file of the link; move it away, choose another name with -o, or bring an earlier version up to date with --update", Name(.0))]
     Taken(PathBuf),
     /// Version 1 has no such message.
     #[error(

@@ -163,7 +163,7 @@ impl FromOrigin {
     ) -> Result<(), SeedError> {
         let shared = &served.file;
         let told = Told::new(Arc::clone(shared), Role::Seeder);
-        let mut announcer = engine.announce(&self.seed.trackers, shared.cascade_hash(), told, false);
+        let mut announcer = engine.announce(&self.seed.trackers, shared.cascade_hash(), told, (false, false));
         let mut lan = self.seed.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         let blocks = shared.layout().blocks();
         observer.event(Event::Origin {

@@ -199,7 +199,7 @@ impl Seed {
         let (shared, seen) = (&served.file, shown.file());
         seen.set_state(FileState::Seeding);
         let told = Told::new(Arc::clone(shared), role);
-        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), told, false);
+        let mut announcer = engine.announce(&self.trackers, shared.cascade_hash(), told, (false, false));
         if role == Role::Receiver {
             announcer.conclude();
         }

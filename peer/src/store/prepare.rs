@@ -36,6 +36,7 @@ use cascade_format::Have;
 use found::durable;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -120,6 +121,12 @@ pub struct Preparation<'a> {
     pub update: bool,
 }
 
+/// Whether both names lead to one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    identity(one).is_some_and(|one| Some(one) == identity(other))
+}
+
 impl<'a> Preparation<'a> {
     /// Nothing hears of its progress, and there is no earlier version.
     #[must_use]
@@ -144,6 +151,10 @@ impl<'a> Preparation<'a> {
         let folder = folder_of(&target);
         if !folder.is_dir() {
             return Err(PrepareError::NoFolder(folder.to_owned()));
+        }
+        if is_same_file(&target, self.metafile.path()) {
+            let what = "the .cascade file itself";
+            return Err(PrepareError::NotAFile { path: target, what });
         }
         let update = target.is_dir();
         if update && Head::of(self.metafile.layout().length()).is_none() {

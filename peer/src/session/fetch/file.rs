@@ -1,7 +1,9 @@
 //! A `.cascade` file that is being fetched: it grows in `NAME.cascade.part`, and gets its name when it is right.
 
 use super::FetchError;
+use crate::ground::open::folder_of;
 use crate::metafile::MetafileOnDisk;
+use crate::store::PrepareError;
 use crate::store::part::{self, Part};
 use cascade_format::metafile::HEADER_LEN;
 use cascade_format::{CascadeHash, Header};
@@ -42,6 +44,10 @@ pub(super) struct Growing {
 impl Growing {
     /// Opens or makes the part file of `out`, and empties it.
     pub(super) fn open(out: &Path) -> Result<Self, FetchError> {
+        let folder = folder_of(out);
+        if !folder.is_dir() {
+            return Err(PrepareError::NoFolder(folder.to_owned()).into());
+        }
         let part = Part::open(out, &mut |_| Ok(false))?;
         let mut growing = Self { part, head: Vec::new(), hash: Sha256Stream::new() };
         growing.restart()?;
