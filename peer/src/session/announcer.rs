@@ -168,6 +168,7 @@ impl Announcer {
 }
 
 /// What a conversation is begun for.
+#[derive(Clone, Copy)]
 struct Wants {
     /// More peers than there are.
     hungry: bool,
