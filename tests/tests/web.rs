@@ -215,7 +215,11 @@ fn a_name_of_the_file_is_text_in_every_answer() {
     let (file, folder) = (TestFile::random(&name, 1000, 65_536), tempfile::tempdir().unwrap());
     let (mut sharer, _) = sharing(&file, &folder, &[PAGE]);
     let at = page_at(&page_url(&mut sharer));
-    let state = http::get(at, "/api/v1/state");
+    // The page is there a moment before the file is seen.
+    let state = clock::eventually("the file in the state", || {
+        let state = http::get(at, "/api/v1/state");
+        state.json()["files"].get(file.hex()).is_some().then_some(state)
+    });
     assert_eq!(state.header("content-type"), Some("application/json"));
     assert_eq!(state.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(state.json()["files"][&file.hex()]["file"], name);

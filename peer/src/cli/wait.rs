@@ -195,7 +195,9 @@ impl<'a> Teller<'a> {
             "timeout" => "the time is over",
             _ => how,
         };
-        line(&format!("{}: {what}, {}", self.asked.shown(), heading(&summary)));
+        // Before a tracker has answered, nothing is known of anybody.
+        let known = if self.last.is_some() { heading(&summary) } else { "no tracker has answered".into() };
+        line(&format!("{}: {what}, {known}", self.asked.shown()));
     }
 }
 
