@@ -25,16 +25,10 @@ impl Answer {
         self.sent > 0 || self.head.is_some()
     }
 
-    /// Whether it was to be a block or a slice of a file that has changed, or that the disk did not keep.
+    /// Whether it was to be a block or a slice of a file that has changed.
     pub(super) fn is_gone(&self) -> bool {
-        let Some(file) = self.file.as_ref().filter(|_| self.settled) else { return false };
-        let is_there = match self.response {
-            Response::Block(block) => file.gives(block),
-            Response::Slice(slice) => file.has_slice(slice),
-            Response::Refusal(_) | Response::Part { .. } | Response::Guest | Response::News => return false,
-        };
-        // Of a file with an origin it is decided elsewhere whether the block comes.
-        (!is_there && !file.is_fetched()) || !file.is_unchanged()
+        let file = self.file.as_ref().filter(|_| self.settled && self.response.carried().is_some());
+        file.is_some_and(|file| !file.is_unchanged())
     }
 
     /// Bytes that are left of one that brings no bytes of a file.
