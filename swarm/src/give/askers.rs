@@ -1,5 +1,5 @@
-//! Who asks for blocks, each once: the addresses that subscribers tell, and the hosts of clients that know only version 1
-//! and do not tell where they listen.
+//! The clients that ask for blocks. Each is listed once: a subscriber by the address that it tells, and a client that knows
+//! only version 1, and so does not tell where it listens, by its host.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
