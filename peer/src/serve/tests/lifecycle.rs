@@ -1,6 +1,6 @@
 //! Beginning, stopping, and what is left afterwards.
 
-use super::support::{Client, Sample, Server, elapsed, is_alone};
+use super::support::{Client, Sample, Server, elapsed, is_alone, socket};
 use crate::clock;
 use crate::serve::{Options, Timeouts, Warn};
 use cascade_tests::full_speed;
@@ -110,28 +110,31 @@ fn no_descriptor_is_no_end() {
         while let Ok(file) = std::fs::File::open("/dev/null") {
             taken.push(file);
         }
-        // One is left, for the next client's own side.
-        drop(taken.pop());
         taken
     };
+    // The clients are in this process, too, so they have their sockets before none is left: one that is left
+    // for them is in use for a moment each time that the server looks whether another client waits.
+    let mut sockets: Vec<_> = (0..21).map(|_| socket(server.address)).collect();
     // Nobody can be closed to make room: the new client is refused at once.
     let ticks = own_cpu_ticks();
     let taken = use_up();
-    for _ in 0..20 {
-        let mut client = server.connect();
+    let mut refused = Vec::new();
+    for socket in sockets.drain(1..) {
+        let mut client = Client::over(socket, server.address);
         let _ = client.0.write_all(&sample.request(1));
         assert_ne!(client.read_to_end().first(), Some(&0), "a block");
+        refused.push(client);
     }
     assert_eq!((server.stats.evicted(), server.stats.refused()), (0, 20));
+    drop((taken, refused));
     assert!(own_cpu_ticks() - ticks < 20, "busy while there was nothing to do but refuse");
-    drop(taken);
     let mut first = server.connect();
     first.send(&sample.request(1));
     first.expect_block(&sample, 1);
     // Now there is somebody: the first one idles.
     std::thread::sleep(soon * 2);
     let _taken = use_up();
-    let mut second = server.connect();
+    let mut second = Client::over(sockets.remove(0), server.address);
     second.send(&sample.request(2));
     second.expect_block(&sample, 2);
     first.expect_end();

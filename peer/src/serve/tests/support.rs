@@ -10,6 +10,7 @@ use crate::store::{DataFile, Shared};
 use cascade_format::{CascadeHash, Have, Layout};
 use cascade_hash::Sha256Stream;
 use cascade_tests::full_speed;
+use socket2::{Domain, Socket, Type};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -146,7 +147,13 @@ pub(in crate::serve) struct Client(pub(in crate::serve) TcpStream);
 
 impl Client {
     pub(in crate::serve) fn new(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+        Self::over(socket(address), address)
+    }
+
+    /// A client over a socket that was made before.
+    pub(in crate::serve) fn over(socket: Socket, address: SocketAddr) -> Self {
+        socket.connect_timeout(&address.into(), PATIENCE).unwrap();
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -200,6 +207,11 @@ impl Client {
             }
         }
     }
+}
+
+/// A socket for a client of `address`, not yet connected.
+pub(in crate::serve) fn socket(address: SocketAddr) -> Socket {
+    Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap()
 }
 
 /// Whether this process runs the test `name` alone. If not, runs it in a process of its own, for tests
