@@ -1,4 +1,5 @@
 use crate::links::{assert_complete, download, peer};
+use crate::serve::ServedFolder;
 use crate::tracker_setup::RunningTracker;
 use cascade_tests::address::Reserved;
 use cascade_tests::cascade_file::TestFile;
@@ -106,6 +107,31 @@ fn waiting_ends_when_all_have_it_and_counts_those_who_have_left() {
     let plain = wait(&link, &["--complete", "1"]).start().wait_exit();
     assert!(plain.stdout.contains("film.mkv: done waiting, 1 has it, 0 do not yet"), "{plain}");
     sharer.end_by(Signal::INT).assert_code(0);
+}
+
+#[test]
+fn those_who_serve_folders_report_too() {
+    let file = film();
+    let tracker = RunningTracker::with_args(Launch::tracker().args(["-l", "127.0.0.1:0"]));
+    let [giving, getting] = [(); 2].map(|()| ServedFolder::new());
+    giving.put(&file);
+    let _ = file.write_cascade(getting.dir());
+    let serve = |scene: &ServedFolder, more: &[&str]| {
+        let launch = Launch::peer("serve").env("XDG_STATE_HOME", scene.state.path()).arg(scene.dir());
+        launch.args(["-l", "127.0.0.1:0", "-t", &tracker.addr.to_string()]).args(more).start()
+    };
+    let mut seeder = serve(&giving, &[]);
+    seeder
+        .wait_line("that the tracker knows it", |line| line.contains("1 of 1 file registered").then_some(()));
+    let receiver = serve(&getting, &["--download"]);
+    let link = format!("cascade:{}?tracker={}", file.hex(), tracker.addr);
+    wait(&link, &["--complete", "all", "--timeout", "1min"]).start().wait_exit().assert_code(0);
+    let room = status(&link);
+    let room = &events(&room, "room")[0];
+    let figures = ["complete", "incomplete", "unknown", "seeders"].map(|figure| room[figure].as_u64());
+    assert_eq!(figures, [Some(1), Some(0), Some(0), Some(1)], "{room}");
+    receiver.end_by(Signal::INT).assert_code(0);
+    seeder.end_by(Signal::INT).assert_code(0);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use crate::{metrics, patch};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::fmt::{self, Debug};
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
@@ -16,6 +18,11 @@ use tokio::time::{Instant, sleep_until};
 pub trait Source: Send + Sync + 'static {
     /// Bytes so far. It is asked for every second, so it must be cheap: two numbers to be read.
     fn totals(&self) -> Totals;
+
+    /// Makes ready what the next [`Source::snapshot`] shows, if that takes a moment: at most half a second.
+    fn refresh(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(ready(()))
+    }
 
     /// All of it. It is asked for twice a second at most, and only while somebody looks.
     fn snapshot(&self) -> Snapshot;
@@ -69,7 +76,7 @@ pub(crate) struct Board {
     /// Somebody has begun to look.
     awake: Notify,
     /// Held while a moment is made.
-    making: Mutex<()>,
+    making: tokio::sync::Mutex<()>,
 }
 
 impl Debug for Board {
@@ -83,7 +90,15 @@ impl Board {
         let history = Mutex::new(History::new(source.totals()));
         let (moments, _) = watch::channel(Arc::new(Moment::none()));
         let (started, start) = (clock::unix_now(), clock::now());
-        Self { source, history, started, start, moments, awake: Notify::new(), making: Mutex::new(()) }
+        Self {
+            source,
+            history,
+            started,
+            start,
+            moments,
+            awake: Notify::new(),
+            making: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Told of every moment from the next one on.
@@ -98,12 +113,13 @@ impl Board {
     }
 
     /// The present moment: one that is not older than [`TICK`].
-    pub(crate) fn now(&self) -> Arc<Moment> {
-        let _making = lock(&self.making);
+    pub(crate) async fn now(&self) -> Arc<Moment> {
+        let _making = self.making.lock().await;
         let last = Arc::clone(&self.moments.borrow());
         if last.at.is_some_and(|at| at.elapsed() < TICK) {
             return last;
         }
+        self.source.refresh().await;
         self.make(&last)
     }
 
@@ -158,7 +174,7 @@ impl Board {
                 sample = (sample + SAMPLE).max(now + SAMPLE / 2);
             }
             if now >= tick && self.moments.receiver_count() > 0 {
-                let _ = self.now();
+                let _ = self.now().await;
                 tick = clock::now() + TICK;
             }
         }
@@ -229,10 +245,39 @@ mod tests {
             let made = Arc::clone(&source.snapshots);
             let board = Board::new(Box::new(source));
             for _ in 0..1000 {
-                let _ = board.now();
+                let _ = board.now().await;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             assert!((19..=21).contains(&made.load(Ordering::Relaxed)));
+        });
+    }
+
+    #[test]
+    fn somebody_who_looks_rarely_sees_the_present() {
+        /// Shows what was so when it was made ready.
+        #[derive(Default)]
+        struct Prepared(Mutex<Option<String>>);
+        impl Source for Prepared {
+            fn totals(&self) -> Totals {
+                Totals::default()
+            }
+            fn refresh(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+                Box::pin(async {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    *lock(&self.0) = Some("ready".to_owned());
+                })
+            }
+            fn snapshot(&self) -> Snapshot {
+                Snapshot { address: lock(&self.0).take(), ..Snapshot::default() }
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let board = Board::new(Box::new(Prepared::default()));
+            for _ in 0..3 {
+                assert_eq!(board.now().await.snapshot.address.as_deref(), Some("ready"));
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
         });
     }
 
@@ -241,11 +286,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {
             let board = Board::new(Box::new(Counted::default()));
-            let first = board.now();
+            let first = board.now().await;
             assert_eq!(first.state["program"], "peer");
             assert!(first.whole().starts_with(b"event: state\ndata: {") && first.whole().ends_with(b"}\n\n"));
             tokio::time::sleep(Duration::from_millis(1100)).await;
-            let second = board.now();
+            let second = board.now().await;
             let change = String::from_utf8(second.change.clone().unwrap().to_vec()).unwrap();
             assert!(change.starts_with("event: change\ndata: {"), "{change}");
             assert!(change.contains("\"uptime_seconds\":1") && !change.contains("program"), "{change}");

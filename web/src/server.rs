@@ -161,7 +161,7 @@ async fn run(listener: TcpListener, source: Box<dyn Source>, gate: Gate, mut sto
         _ = stop.wait_for(|stop| *stop) => {}
     }
     // Viewers see the last state, and that it is the last.
-    let _ = board.now();
+    let _ = board.now().await;
     let _ = tokio::time::timeout(FAREWELL, service.no_viewers()).await;
 }
 

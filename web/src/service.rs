@@ -48,7 +48,7 @@ impl Service {
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
         self.pace.wait().await;
         let mut response = match self.gate.judge(request.method(), request.uri(), request.headers()) {
-            Ok(Pass::Enter) => self.route(request.method(), request.uri().path()),
+            Ok(Pass::Enter) => self.route(request.method(), request.uri().path()).await,
             Ok(Pass::EnterWithCookie) => self.let_in(),
             Err(refusal) => refused(refusal),
         };
@@ -56,20 +56,20 @@ impl Service {
         response
     }
 
-    fn route(&self, method: &Method, path: &str) -> Response<Body> {
+    async fn route(&self, method: &Method, path: &str) -> Response<Body> {
         if let Some(page) = pages::find(path) {
             return respond(StatusCode::OK, page.media_type, page.text);
         }
         match path {
             "/healthz" => respond(StatusCode::OK, TEXT, "ok\n"),
             "/metrics" => {
-                let metrics = self.board.now().metrics(self.board.started, self.board.totals());
+                let metrics = self.board.now().await.metrics(self.board.started, self.board.totals());
                 respond(StatusCode::OK, metrics::MEDIA_TYPE, metrics)
             }
             "/api/v1/events" if *method == Method::HEAD => respond(StatusCode::OK, EVENTS, ""),
             "/api/v1/events" => self.stream(),
             _ => match path.strip_prefix("/api/v1/") {
-                Some(wanted) => found(wanted, &self.board.now().state),
+                Some(wanted) => found(wanted, &self.board.now().await.state),
                 None => respond(StatusCode::NOT_FOUND, TEXT, "there is nothing of this name\n"),
             },
         }
@@ -104,9 +104,9 @@ async fn tell(
     _permit: OwnedSemaphorePermit,
 ) {
     let mut moments = board.subscribe();
-    let mut told = board.now().number;
+    let mut told = board.now().await.number;
     moments.mark_unchanged();
-    let first = [RETRY, &board.now().whole()].concat();
+    let first = [RETRY, &board.now().await.whole()].concat();
     if viewer.send(first.into()).await.is_err() {
         return;
     }

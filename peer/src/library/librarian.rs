@@ -15,8 +15,8 @@ use super::told::Told;
 use super::watch::Watches;
 use crate::catalog::Sleepers;
 use crate::clock;
+use crate::room::telling::progress;
 use crate::session::Engine;
-use cascade_format::CascadeHash;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -59,8 +59,8 @@ pub(super) struct Librarian {
     scanned: bool,
     /// What is being read: its data, its length, and when it is told next how far that is.
     reading: Option<(PathBuf, u64, Time)>,
-    /// Files whose registrations are to be made again.
-    again: Vec<(Time, CascadeHash)>,
+    /// Files whose registrations are to be made again after a download.
+    again: Vec<(Time, Order)>,
 }
 
 impl Librarian {
@@ -134,7 +134,7 @@ impl Librarian {
                     }
                     self.shelf.handle_inspected(self.now(), found);
                 }
-                Some(report) = self.reports.recv() => self.handle_report(report),
+                Some(report) = self.reports.recv() => self.handle_report(report).await,
                 (id, ended) = self.downloads.next() => self.handle_downloaded(id, ended),
                 () = self.bell.notified() => self.rung = true,
                 () = tokio::time::sleep_until(wakeup.into()) => {}
@@ -268,11 +268,15 @@ impl Librarian {
         self.scanned = true;
     }
 
-    fn handle_report(&mut self, report: Report) {
+    async fn handle_report(&mut self, report: Report) {
         match report {
             Report::Woken(hash) => {
                 self.lan.touch(hash);
                 self.shelf.handle_woken(hash);
+                // The trackers were told of the file when nobody got it, and had no report then.
+                if self.shelf.is_registered(&hash) {
+                    self.order(Order::Again(hash)).await;
+                }
             }
             Report::OriginFailed { hash, message } => {
                 self.shelf.handle_remote_failed(self.now(), hash, &message);
@@ -288,7 +292,12 @@ impl Librarian {
         let now = self.now();
         self.shelf.handle_downloaded(now, id, &ended.ended);
         // Its conversation with the trackers has said goodbye, or is about to.
-        self.again.push((now + AFTER_GOODBYE, ended.hash));
+        let served = ended.served.as_ref().filter(|served| served.file.have().is_complete());
+        let order = match served {
+            Some(served) => Order::Downloaded(ended.hash, progress(&served.file)),
+            None => Order::Again(ended.hash),
+        };
+        self.again.push((now + AFTER_GOODBYE, order));
         self.downloads.hand_over.extend(ended.served);
     }
 
@@ -298,11 +307,11 @@ impl Librarian {
             self.awake.hand_over(&served);
         }
         let now = self.now();
-        let due: Vec<CascadeHash> =
-            self.again.extract_if(.., |(at, _)| *at <= now).map(|(_, hash)| hash).collect();
-        for hash in due {
-            if self.shelf.is_registered(&hash) {
-                self.order(Order::Again(hash)).await;
+        let due: Vec<Order> =
+            self.again.extract_if(.., |(at, _)| *at <= now).map(|(_, order)| order).collect();
+        for order in due {
+            if self.shelf.is_registered(&order.file()) {
+                self.order(order).await;
             }
         }
     }

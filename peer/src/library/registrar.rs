@@ -15,7 +15,7 @@ use cascade_format::tracker_room::{Progress, Report};
 use cascade_format::tracker_wire::Command;
 use cascade_swarm::ask::announce::Reply;
 use cascade_swarm::ask::announce::rounds::Rounds;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -31,8 +31,19 @@ pub(super) enum Order {
     Add(CascadeHash),
     /// It does not.
     Remove(CascadeHash),
-    /// It has it, and the tracker may have heard that it does not.
+    /// It has it, and the tracker may have heard that it does not, or has no report of it.
     Again(CascadeHash),
+    /// As `Again`, of a file that this process has downloaded: what it has received and given then.
+    Downloaded(CascadeHash, Progress),
+}
+
+impl Order {
+    /// The file.
+    pub(super) const fn file(&self) -> CascadeHash {
+        match self {
+            Self::Add(hash) | Self::Remove(hash) | Self::Again(hash) | Self::Downloaded(hash, _) => *hash,
+        }
+    }
 }
 
 /// The conversation with one tracker.
@@ -50,6 +61,7 @@ impl Registrar {
             engine: engine.clone(),
             tracker: tracker.to_owned(),
             rounds: Rounds::default(),
+            downloaded: HashMap::new(),
             calls: JoinSet::new(),
             leaving: BTreeSet::new(),
             goodbyes: JoinSet::new(),
@@ -76,6 +88,8 @@ struct Conversation {
     engine: Engine,
     tracker: String,
     rounds: Rounds<CascadeHash>,
+    /// What this process had received and given of the registered files that it has downloaded.
+    downloaded: HashMap<CascadeHash, Progress>,
     calls: JoinSet<Answer>,
     /// Files of which the tracker is still to hear a goodbye, and goodbyes that are under way.
     leaving: BTreeSet<CascadeHash>,
@@ -129,16 +143,23 @@ impl Conversation {
                 self.leaving.remove(&hash);
                 self.rounds.add(hash);
             }
-            Order::Again(hash) => {
-                self.rounds.remove(hash);
-                self.rounds.add(hash);
+            Order::Again(hash) => self.begin_again(hash),
+            Order::Downloaded(hash, progress) => {
+                self.downloaded.insert(hash, progress);
+                self.begin_again(hash);
             }
             Order::Remove(hash) => {
+                self.downloaded.remove(&hash);
                 if self.rounds.remove(hash) {
                     self.leaving.insert(hash);
                 }
             }
         }
+    }
+
+    fn begin_again(&mut self, hash: CascadeHash) {
+        self.rounds.remove(hash);
+        self.rounds.add(hash);
     }
 
     /// Thousands of files may go at once, and each goodbye is a connection: a few at a time.
@@ -154,14 +175,15 @@ impl Conversation {
 
     fn call(&mut self, hash: CascadeHash, command: Command) {
         let (engine, tracker) = (self.engine.clone(), self.tracker.clone());
+        let downloaded = self.downloaded.get(&hash).copied();
         self.calls.spawn(async move {
             let _permit = engine.tracker_calls.acquire().await;
             let identity = engine.identity();
             // Rooms are for files that somebody gets: a tracker has no room for thousands that nobody does.
-            let served =
-                engine.catalog.get(&hash).filter(|_| identity.forms.may_report(&tracker, clock::now()));
-            let report =
-                served.map(|served| engine.badge.report(hash, NOWHERE, true, progress(&served.file)));
+            let served = engine.catalog.get(&hash).map(|served| progress(&served.file));
+            let report = sum(served, downloaded)
+                .filter(|_| identity.forms.may_report(&tracker, clock::now()))
+                .map(|progress| engine.badge.report(hash, NOWHERE, downloaded.is_none(), progress));
             let question = Question { command: Some(command), cascade_hash: hash, report };
             let mut list = ask(&tracker, question, &identity).await;
             if let Some(second) = list.as_mut().ok().and_then(|list| list.second.take()) {
@@ -235,4 +257,14 @@ impl Conversation {
         }
         let _ = timeout_at(until.into(), calls.join_all()).await;
     }
+}
+
+/// How far this peer is with a file that is open now, or that it has downloaded, or both.
+fn sum(served: Option<Progress>, downloaded: Option<Progress>) -> Option<Progress> {
+    let (Some(now), Some(before)) = (served, downloaded) else { return served.or(downloaded) };
+    Some(Progress {
+        received: now.received.saturating_add(before.received),
+        given: now.given.saturating_add(before.given),
+        ..now
+    })
 }

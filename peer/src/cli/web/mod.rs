@@ -12,7 +12,9 @@ use crate::view::Watch;
 use cascade_swarm::Listening;
 use cascade_web::model::{LeftOut, Snapshot, Totals};
 use cascade_web::{Bound, Options, Server, Source, StartError};
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 
 /// Whether there is a page.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -84,6 +86,10 @@ impl Source for Page {
     fn totals(&self) -> Totals {
         let (received, given) = self.watch.totals();
         Totals { received, given }
+    }
+
+    fn refresh(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async { drop(self.watch.fresh().await) })
     }
 
     fn snapshot(&self) -> Snapshot {
