@@ -341,8 +341,12 @@ fn links_are_made_of_cascade_files() {
     let created =
         peer("create", &folder).arg(file.write_data(folder.path())).args(["-b", "100", "-t", "a:1"]).run();
     created.assert_success();
-    let line = format!("link          cascade:{hash}?name=my%20film.mkv&length=3000&tracker=a%3A1");
-    assert!(created.stdout.lines().any(|said| said == line), "{created}");
+    for line in [
+        "to download   peer download 'my film.mkv.cascade' --tracker a:1".to_owned(),
+        format!("by its link   peer download 'cascade:{hash}?name=my%20film.mkv&length=3000&tracker=a%3A1'"),
+    ] {
+        assert!(created.stdout.lines().any(|said| said == line), "{line}\n{created}");
+    }
 }
 
 #[test]

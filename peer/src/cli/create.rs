@@ -8,7 +8,7 @@ use super::{CliError, ExitCode};
 use crate::clock;
 use crate::create::{CreateError, Source};
 use crate::folder::Special;
-use crate::human::{Bytes, Count, Name, Span, Speed};
+use crate::human::{Bytes, Count, Name, Span, Speed, entries};
 use crate::metafile::MetafileOnDisk;
 use crate::report::{self, FileBar, json_line, line};
 use crate::store::Records;
@@ -87,7 +87,7 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     if args.json {
         tell_json(file, &metafile, source.archive(), time, link.as_deref());
     } else {
-        tell(file, &metafile, source.archive(), time, link.as_deref());
+        tell(file, &metafile, source.archive(), time, args.trackers.named(), link.as_deref());
     }
     Ok(())
 }
@@ -97,10 +97,11 @@ fn tell(
     metafile: &MetafileOnDisk,
     archive: Option<&Archive>,
     time: Duration,
+    trackers: &[String],
     link: Option<&str>,
 ) {
     let layout = metafile.layout();
-    let of_folder = archive.map_or_else(String::new, |archive| format!(" ({} entries)", archive.count()));
+    let of_folder = entries(archive.map(Archive::count));
     line(&format!(
         "{}: {}{of_folder} in {} of {}, made in {} ({})",
         Name(metafile.path()),
@@ -116,11 +117,16 @@ fn tell(
         Ok(path) if path == file => String::new(),
         _ => format!(" --data {}", quote(file)),
     };
-    line(&format!("to seed       peer seed {cascade}{data}"));
-    line(&format!("to download   peer download {}", quote(Path::new(given::file_name(metafile.path())))));
-    line("              with the tracker on another machine, add --tracker HOST:8888 to both");
+    let name = quote(Path::new(given::file_name(metafile.path())));
+    let options: String =
+        trackers.iter().map(|tracker| format!(" --tracker {}", quote(Path::new(tracker)))).collect();
+    line(&format!("to seed       peer seed {cascade}{data}{options}"));
+    line(&format!("to download   peer download {name}{options}"));
     if let Some(link) = link {
-        line(&format!("link          {link}"));
+        line(&format!("by its link   peer download '{link}'"));
+    }
+    if trackers.is_empty() {
+        line("              with the tracker on another machine, add --tracker HOST:8888 to each of them");
     }
 }
 

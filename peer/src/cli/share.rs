@@ -10,7 +10,7 @@ use super::spread::{Onlooker, Report};
 use super::web::{self};
 use super::{CliError, ExitCode, address, described, link};
 use crate::folder::Special;
-use crate::human::{Bytes, Count, Name};
+use crate::human::{Bytes, Count, Name, entries};
 use crate::metafile::MetafileOnDisk;
 use crate::peer::{Options, Peer};
 use crate::report::{self, Style, json_line, line};
@@ -264,7 +264,7 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
         return Ok(());
     }
     let blocks = Count(layout.blocks(), "block");
-    let of_folder = item.entries.map_or_else(String::new, |entries| format!(" ({entries} entries)"));
+    let of_folder = entries(item.entries);
     line(&format!(
         "{}: {}{of_folder} in {blocks} of {}",
         Name(path),

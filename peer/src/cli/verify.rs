@@ -160,7 +160,8 @@ fn cannot_read(path: &Path, error: &io::Error) -> CliError {
 
 fn tell(path: &Path, metafile: &MetafileOnDisk, findings: &Findings, time: Duration) {
     let layout = metafile.layout();
-    let bytes = layout.length();
+    let missing_from = findings.missing_range().map(|range| range.start() * layout.block_size());
+    let bytes = missing_from.unwrap_or(layout.length());
     line(&format!(
         "{}: {} of {} right, {} hashed in {} ({})",
         Name(path),

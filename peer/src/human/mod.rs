@@ -33,6 +33,16 @@ impl fmt::Display for Count<'_> {
     }
 }
 
+/// What is said of a folder behind its size: ` (1 entry)`, ` (12 entries)`. Nothing is said of a file.
+#[cfg(feature = "cli")]
+pub(crate) fn entries(count: Option<u32>) -> String {
+    match count {
+        None => String::new(),
+        Some(1) => " (1 entry)".to_owned(),
+        Some(count) => format!(" ({count} entries)"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
