@@ -405,10 +405,12 @@ fn what_is_wrong_with_a_store_is_one_line() {
     let empty = folder.path().join("empty");
     std::fs::write(&empty, "\n").unwrap();
     let empty = empty.to_str().unwrap();
-    let none: &[&str] = &[];
+    for (url, wrong) in [("http://a", "redis-cluster://"), ("redis://:secret@a", "--store-password-file")] {
+        let done = Launch::tracker().args(["-l", "127.0.0.1:0", "--store", url]).run();
+        done.assert_code(2).assert_error_mentions(&["--store: ", wrong]);
+        assert!(!done.stderr.contains("secret") && done.stderr.lines().count() == 1, "{done}");
+    }
     for (url, more, wrong) in [
-        ("http://a", none, "redis-cluster://"),
-        ("redis://:secret@a", none, "--store-password-file"),
         ("redis://a", &["--store-password-file", empty], "only line"),
         ("redis://a", &["--store-password-file", "/nonexistent"], "/nonexistent"),
         ("redis://a", &["--store-ca", empty], "rediss://"),

@@ -3,6 +3,7 @@
 use crate::config::{ConfigFaults, STATE_EVERY_SECS, first_of};
 use crate::log::{self, Format};
 use crate::registry::Networks;
+use crate::store::Address;
 use crate::{Config, Policy, allow};
 use cascade_format::CascadeHash;
 use clap::Parser;
@@ -164,6 +165,14 @@ impl Cli {
     pub fn checks(&self) -> Option<Self> {
         let Some(Command::Check { config }) = &self.command else { return None };
         Some(Self { command: None, config: Some(config.clone()), ..self.clone() })
+    }
+
+    /// What is wrong with an argument that the parser has let pass, because its errors show the whole argument: the
+    /// address of a store may have a password in it.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let error = self.store.as_ref()?.parse::<Address>().err()?;
+        Some(format!("--store: {error}"))
     }
 
     /// The configuration that the arguments name.

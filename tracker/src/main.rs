@@ -26,9 +26,13 @@ const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Cli::try_parse_from(cascade_web::join_address(std::env::args_os())) {
-        Ok(cli) => match cli.checks() {
-            Some(config) => check(config),
-            None => serve(cli),
+        Ok(cli) => match (cli.fault(), cli.checks()) {
+            (Some(fault), _) => {
+                let _ = writeln!(io::stderr(), "{}", text::line(&format!("tracker: {fault}")));
+                return ExitCode::from(WRONG_USAGE);
+            }
+            (None, Some(config)) => check(config),
+            (None, None) => serve(cli),
         },
         Err(usage) if usage.use_stderr() => return wrong_usage(&usage),
         // Help, or the version.
@@ -159,9 +163,7 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         let hang_ups = if hears { Some(signal(SignalKind::hangup())?) } else { None };
         let shown =
             page.as_ref().map_or_else(String::new, |page| format!("tracker: web page: {}\n", page.url()));
-        // Who reads both finds what was said before it served before this.
-        log.flush();
-        announce(format!("tracker: listening on {local_addr} ({tracked})\n{shown}"))?;
+        let line = format!("tracker: listening on {local_addr} ({tracked})\n{shown}");
         let mut server = None;
         let seen = |view: View| {
             if setup.changes()
@@ -173,9 +175,12 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
                 Some(Err(error)) => tracing::error!("{error}"),
                 shown => server = shown,
             }
+            // Who reads both finds what was said before it served before this.
+            log.flush();
+            announce(line);
+            // A service manager waits for this; elsewhere it does nothing.
+            let _ = sd_notify::notify(&[NotifyState::Ready]);
         };
-        // A service manager waits for this; elsewhere it does nothing.
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
         let stop = async {
             stop_or_reload(stop, hang_ups, changes.then_some(&ask)).await;
             let _ = sd_notify::notify(&[NotifyState::Stopping]);
@@ -185,7 +190,11 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         drop(ask);
         served
     });
-    served.map_err(|error| format!("cannot serve on {local_addr}: {error}"))
+    served.map_err(|error| {
+        let few = error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
+        let advice = if few { "; raise the limit with ulimit -n" } else { "" };
+        format!("cannot serve on {local_addr}: {error}{advice}")
+    })
 }
 
 /// Takes the address: of both families where the system has both.
@@ -202,14 +211,16 @@ fn bind(plan: &Plan, policy: &Policy) -> Result<Tracker, String> {
 
 /// Prints the line that says where the tracker listens, by a thread of its own: where nobody reads what is
 /// in the pipe before it, the tracker must serve and be stopped all the same. A lost line stops nothing.
-fn announce(line: String) -> io::Result<()> {
+fn announce(line: String) {
     let print = move || {
         let mut stdout = io::stdout();
         if let Err(message) = told(stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush())) {
             tracing::error!("{message}. It serves on: {}", line.trim_end());
         }
     };
-    thread::Builder::new().name("stdout".to_owned()).spawn(print).map(drop)
+    if let Err(error) = thread::Builder::new().name("stdout".to_owned()).spawn(print) {
+        tracing::error!("cannot start a thread that prints where the tracker listens: {error}");
+    }
 }
 
 /// One line: what failed, where, why, what to try.

@@ -13,13 +13,14 @@ pub(crate) use cascade_format::units::{Bytes, Span, Speed};
 #[cfg(feature = "cli")]
 pub(crate) use rate::parse_rate;
 
-/// A path: with `\u{202e}` for what a terminal would obey or not show, and `\xff` for what is not UTF-8.
+/// A path: `''` if it is empty, with `\u{202e}` for what a terminal would obey or not show, and `\xff` for what is not UTF-8.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Name<'a>(pub &'a Path);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Shown(self.0.as_os_str().as_bytes()).fmt(f)
+        let name = self.0.as_os_str().as_bytes();
+        if name.is_empty() { f.write_str("''") } else { Shown(name).fmt(f) }
     }
 }
 
@@ -51,6 +52,7 @@ mod tests {
     fn names() {
         use std::ffi::OsStr;
         let name = |bytes: &[u8]| Name(Path::new(OsStr::from_bytes(bytes))).to_string();
+        assert_eq!(name(b""), "''");
         assert_eq!(name(b"/a/b c.tar"), "/a/b c.tar");
         assert_eq!(name(b"a\nb\xff\xe2\x80\xae"), "a\\u{a}b\\xff\\u{202e}");
     }
