@@ -160,6 +160,10 @@ pub const FULL_RETRY: Duration = Duration::from_secs(10);
 /// How long a file that somebody else has changed must be left alone before it is checked again.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
+/// How long until a served file that could not be read is tried again, if it is not changed before, and an unfinished
+/// folder is looked at.
+pub const RETRY_INTERVAL: Duration = Duration::from_secs(60);
+
 /// How often a download takes a new part file because another program has taken away or replaced the one
 /// that it had.
 pub const MAX_BEGINNINGS: u32 = 8;

@@ -6,6 +6,7 @@ use cascade_tests::launch::Launch;
 use cascade_tests::metafile_peer::{METAFILE, Manner, MetafilePeer};
 use cascade_tests::process::Process;
 use cascade_tests::scene::Scene;
+use cascade_tests::tracker_client::{LIST, SUBSCRIBE};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -83,8 +84,10 @@ fn a_link_with_a_tracker_is_all_that_a_receiver_needs() {
     let before = scene.tracker.announces().len();
     download(&folder, link).run().assert_success();
     assert_complete(folder.path(), &scene.file);
-    // One subscription: the download goes on with what the tracker said.
-    assert_eq!(scene.tracker.announces().len(), before + 1);
+    // One list for the `.cascade` file, with which the download goes on; then it has something to give.
+    let commands: Vec<u32> =
+        scene.tracker.announces()[before..].iter().map(|announce| announce.command).collect();
+    assert_eq!(commands, [LIST, SUBSCRIBE]);
     // Again: nothing is asked of anybody.
     let again = download(&folder, link).run();
     again.assert_success();

@@ -297,6 +297,26 @@ fn a_tracker_of_version_1_refuses_once_and_is_asked_as_ever() {
     }
 }
 
+/// A receiver registers when it has the `.cascade` file: with a tracker of version 1 by the command of version 1.
+#[test]
+fn who_receives_a_link_registers_with_a_tracker_of_version_1() {
+    let scene = Scene::new(film(), &[]);
+    let (_seeder, at) = scene.seeding();
+    let tracker = ForeignTracker::not_knowing(Unknown::Refuse, &[at]);
+    let (folder, reserved) = (tempfile::tempdir().unwrap(), Reserved::new());
+    let link = format!("cascade:{}?name=film.mkv&tracker={}", scene.file.hex(), tracker.addr);
+    let mut receiver =
+        peer("download", &folder).args([&link, "--seed", "-l", &reserved.addr.to_string()]).start();
+    receiver.wait_until("its subscription", || {
+        let announces = tracker.announces();
+        let registers =
+            |port| announces.iter().any(|one| one.command == SUBSCRIBE && one.listen.port() == port);
+        registers(reserved.addr.port()).then_some(())
+    });
+    receiver.wait_line("its end", |line| line.contains("seeding, all").then_some(()));
+    receiver.end_by(Signal::INT).assert_code(0);
+}
+
 /// A download from a swarm whose tracker knows nothing of rooms is what it was.
 #[test]
 fn a_download_with_a_tracker_of_version_1_sends_it_what_version_1_has() {

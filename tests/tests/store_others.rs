@@ -274,3 +274,30 @@ fn a_part_file_goes_when_another_program_has_completed_the_file() {
     let _ = halfway.scene.file.write_data(halfway.scene.folder());
     halfway.finish();
 }
+
+/// Blocks are served while the whole file is hashed, so a client may be the first who finds that it was changed.
+#[test]
+fn a_complete_file_that_is_changed_while_it_is_hashed_as_a_whole_is_looked_at_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("zeroes.bin");
+    // It takes no room, and a second or so to be hashed.
+    let length: u64 = 2 << 30;
+    fs::File::create(&data).unwrap().set_len(length).unwrap();
+    let made = Launch::peer("create").cwd(folder.path()).args(["zeroes.bin", "--json"]).run();
+    made.assert_success();
+    let hash = made.json_lines()[0]["cascade_hash"].as_str().unwrap().to_owned();
+    let hash = std::array::from_fn(|at| u8::from_str_radix(&hash[2 * at..2 * at + 2], 16).unwrap());
+    let state = folder.path().join("state");
+    let launch = Launch::peer("download").cwd(folder.path()).env("CASCADE_STATE_DIR", &state);
+    let mut process = launch.args(["zeroes.bin.cascade", "-l", "127.0.0.1:0", "--no-lan"]).start();
+    let addr = process.wait_line("where it listens", |line| {
+        line.split_once("listening on ")?.1.split_whitespace().next()?.parse::<SocketAddr>().ok()
+    });
+    let given = || ForeignClient::connect(addr).ask(&hash, 0).is_ok_and(|answer| answer.status == 0);
+    process.wait_until("a block", || given().then_some(()));
+    OpenOptions::new().write(true).open(&data).unwrap().write_all_at(b"x", length - 1).unwrap();
+    process.wait_until("no block", || (!given()).then_some(()));
+    process
+        .wait_line("that it is noticed", |line| line.contains("another program has changed").then_some(()));
+    process.wait_line("that one block lacks", |line| line.contains("1 block to get").then_some(()));
+}

@@ -21,9 +21,6 @@ pub const MIN_RESCAN_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks, in times that the last one took: looking takes a twentieth of a core at most.
 pub const RESCAN_SHARE: u32 = 20;
 
-/// How long until a file that could not be read is tried again, and an unfinished folder is looked at.
-pub const RETRY_INTERVAL: Duration = Duration::from_secs(60);
-
 /// The same of a download that has failed.
 pub const DOWNLOAD_RETRY: Duration = Duration::from_secs(300);
 

@@ -18,11 +18,10 @@ mod tell;
 pub(super) use missing::Missing;
 
 use super::inspect::{Checked, Depth, Described, Inspected, Job, Outcome};
-use super::limits::RETRY_INTERVAL;
 use super::scan::{Look, Scan, data_of};
 use super::told::{How, Tally, Told};
 use crate::ground::Stamp;
-use crate::limits::SETTLE;
+use crate::limits::{RETRY_INTERVAL, SETTLE};
 use cascade_format::CascadeHash;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};

@@ -38,6 +38,8 @@ struct Wish {
     hungry: bool,
     /// Answers; else they are thrown away.
     heard: bool,
+    /// That others find this peer.
+    register: bool,
     /// Changes when there is something new to tell.
     news: u32,
 }
@@ -68,8 +70,8 @@ impl Announcer {
         )
     }
 
-    /// Starts asking `trackers` for peers, and registers nowhere: a peer without the `.cascade` file has nothing to give,
-    /// and could not report how much of the data it has.
+    /// Starts asking `trackers` for peers, and registers nowhere until [`Announcer::register`]: a peer without the
+    /// `.cascade` file has nothing to give, and could not report how much of the data it has.
     #[must_use]
     pub(crate) fn list_only(engine: &Engine, trackers: &[String], hash: CascadeHash) -> Self {
         Self::begin(engine, trackers, hash, Wants { hungry: true, register: false, report: false })
@@ -90,7 +92,7 @@ impl Announcer {
     fn begin(engine: &Engine, trackers: &[String], hash: CascadeHash, wants: Wants) -> Self {
         let Wants { hungry, register, report } = wants;
         let (send, answers) = mpsc::channel(QUEUE * trackers.len().max(1));
-        let (wish, _) = watch::channel(Wish { hungry, heard: true, news: 0 });
+        let (wish, _) = watch::channel(Wish { hungry, heard: true, register, news: 0 });
         let telling = Telling::default();
         for (number, tracker) in (0..).zip(trackers) {
             let conversation = Conversation {
@@ -139,6 +141,11 @@ impl Announcer {
     /// Whether somebody reads the answers.
     pub(crate) fn set_heard(&self, heard: bool) {
         self.change(|wish| wish.heard = heard);
+    }
+
+    /// From now on others are to find this peer.
+    pub(crate) fn register(&self) {
+        self.change(|wish| wish.register = true);
     }
 
     /// From now on trackers that keep a room are told how far this peer is with the file.
@@ -269,6 +276,9 @@ async fn converse(
     let start: Instant = clock::now();
     loop {
         let wanted = *wish.borrow_and_update();
+        if wanted.register {
+            tell.begin_to_register();
+        }
         let told = telling.progress().filter(|_| caller.may_report());
         let now_standing = told.as_ref().map(|(_, progress)| standing(progress));
         if let Some(question) = tell.poll(start.elapsed(), wanted.hungry, now_standing) {

@@ -150,6 +150,10 @@ impl Engine {
             Some(announcer) if !trackers.is_empty() => {
                 announcer.set_hungry(hungry);
                 announcer.set_heard(true);
+                // It may have been begun without the `.cascade` file, when there was nothing to give.
+                if self.listen.is_some() {
+                    announcer.register();
+                }
                 announcer
             }
             _ if complete => Announcer::for_complete(self, trackers, hash),

@@ -5,11 +5,12 @@ use super::download_error::DownloadError;
 use super::engine::Engine;
 use super::event::{Event, Observer};
 use crate::catalog::Served;
+use crate::clock;
 use crate::folder::{FolderError, Special, Tree};
 use crate::ground::open::{OpenError, open_regular};
 use crate::ground::{HaveMap, Stamp};
 use crate::lan::found_on;
-use crate::limits::SETTLE;
+use crate::limits::{RETRY_INTERVAL, SETTLE};
 use crate::metafile::MetafileOnDisk;
 use crate::origin::OriginError;
 use crate::room::telling::{Role, Told};
@@ -212,7 +213,10 @@ impl Seed {
                 answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
                 () = served.tick() => {}
                 _ = found_on(&mut lan) => {}
-                _ = shared.wait_trouble() => self.check_again(engine, (shared, seen), observer).await?,
+                _ = shared.wait_trouble() => match self.check_again(engine, (shared, seen), observer).await {
+                    Err(SeedError::Interrupted) => return Ok(()),
+                    checked => checked?,
+                },
                 () = engine.stop.stopped() => return Ok(()),
             }
         }
@@ -232,19 +236,18 @@ impl Seed {
         observer.event(Event::Warning(format!(
             "{changed} was changed; checking {again} again before serving it"
         )));
-        let mut before = look(shared).await;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(SETTLE) => {}
-                () = engine.stop.stopped() => return Ok(()),
+        let (have, stamp) = loop {
+            settled(engine, shared).await?;
+            match self.check(engine, (shared, seen), Trust::Bytes, observer).await {
+                Ok(found) => break found,
+                Err(SeedError::Interrupted) => return Err(SeedError::Interrupted),
+                // It was cut while it was read, say: it may be written anew.
+                Err(error) => {
+                    observer.event(Event::Warning(format!("{error}; it is not served until it can be read")))
+                }
             }
-            let now = look(shared).await;
-            if now == before {
-                break;
-            }
-            before = now;
-        }
-        let (have, stamp) = self.check(engine, (shared, seen), Trust::Bytes, observer).await?;
+            changed_or_late(engine, shared).await?;
+        };
         shared.set_stamp(Some(stamp));
         shared.settle(&have, true);
         seen.set_state(FileState::Seeding);
@@ -280,4 +283,33 @@ impl Seed {
 async fn look(shared: &Arc<Shared>) -> Option<Stamp> {
     let shared = Arc::clone(shared);
     spawn_blocking(move || shared.data().ground().look().ok()).await.ok().flatten()
+}
+
+/// Waits until nothing has changed the data for [`SETTLE`]. An error: everything ends.
+async fn settled(engine: &Engine, shared: &Arc<Shared>) -> Result<(), SeedError> {
+    let mut before = look(shared).await;
+    loop {
+        pause(engine).await?;
+        let now = look(shared).await;
+        if now == before {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+/// Waits until the data is changed, for [`RETRY_INTERVAL`] at most. An error: everything ends.
+async fn changed_or_late(engine: &Engine, shared: &Arc<Shared>) -> Result<(), SeedError> {
+    let (begin, before) = (clock::now(), look(shared).await);
+    while look(shared).await == before && begin.elapsed() < RETRY_INTERVAL {
+        pause(engine).await?;
+    }
+    Ok(())
+}
+
+async fn pause(engine: &Engine) -> Result<(), SeedError> {
+    tokio::select! {
+        () = tokio::time::sleep(SETTLE) => Ok(()),
+        () = engine.stop.stopped() => Err(SeedError::Interrupted),
+    }
 }

@@ -84,6 +84,12 @@ impl Announce {
         Some(if subscribe { Command::Subscribe } else { Command::List })
     }
 
+    /// This peer serves from now on: if it has not subscribed yet, that is due at once. (It may have asked for lists before,
+    /// while it had nothing to give.)
+    pub const fn begin_to_register(&mut self) {
+        self.register = true;
+    }
+
     /// Whether a question is asked that was not due: nothing else is asked meanwhile.
     const fn set_asked(&mut self, asked: bool) {
         self.asked = asked;
@@ -180,6 +186,27 @@ mod tests {
             now = announce.next_wakeup(hungry).unwrap().max(now);
         }
         asked
+    }
+
+    #[test]
+    fn who_begins_to_serve_later_subscribes_then() {
+        let mut announce = Announce::new(false);
+        assert_eq!(announce.poll(at(0), true), Some(Command::List));
+        announce.handle_answer(at(0), Command::List, LIST);
+        announce.begin_to_register();
+        assert_eq!(announce.next_wakeup(true).filter(|due| *due > at(7)), None);
+        assert_eq!(announce.poll(at(7), true), Some(Command::Subscribe));
+        announce.handle_answer(at(7), Command::Subscribe, LIST);
+        assert_eq!(announce.next_wakeup(false), Some(at(307)));
+        // A tracker that could not be reached is asked again in its time.
+        let mut announce = Announce::new(false);
+        assert_eq!(announce.poll(at(0), true), Some(Command::List));
+        announce.handle_answer(at(0), Command::List, Reply::Unreachable);
+        announce.begin_to_register();
+        assert_eq!(
+            (announce.poll(at(4), true), announce.poll(at(5), true)),
+            (None, Some(Command::Subscribe))
+        );
     }
 
     #[test]

@@ -134,7 +134,14 @@ impl Download {
     /// Fails if a file of the user's is there that would be replaced and must not be, unless `replace`. A file that comes
     /// up before a later beginning is not replaced either.
     fn unless_taken(&mut self, mut prepared: Prepared, replace: bool) -> Result<Prepared, DownloadError> {
-        let Place::Part { target, .. } = &mut prepared.place else { return Ok(prepared) };
+        let complete = prepared.place.stamp();
+        let Place::Part { target, .. } = &mut prepared.place else {
+            // One that is complete now may be changed before this has ended.
+            if matches!(self.replaces, Replaces::Found) {
+                self.replaces = Replaces::Known(complete);
+            }
+            return Ok(prepared);
+        };
         if !replace && target.is_some() {
             let what = "there already, and is not the file of the link";
             return Err(DownloadError::Prepare(PrepareError::NotAFile { path: prepared.target, what }));
@@ -201,15 +208,13 @@ impl Download {
                         let (from, to) = (part.clone(), part_path(&self.target));
                         blocking(move || part::move_to(&from, &to)).await?;
                     }
-                    // Clients that are still answered from it hold it open.
-                    let open = session.shared.data().file();
-                    open.map_or(Ok(()), File::unlock)
-                        .map_err(|source| DownloadError::Disk { path: part.clone(), source })?;
+                    unlock(&session.shared)?;
                     file = Some(Arc::clone(&session.shared));
                     beginnings += 1;
                 }
                 Ended::Elsewhere(why) => {
                     observer.event(Event::Warning(format!("{why}; looking at what is there")));
+                    unlock(&session.shared)?;
                     beginnings += 1;
                 }
             }
@@ -218,6 +223,13 @@ impl Download {
             }
         }
     }
+}
+
+/// The next beginning may write to the file, though clients that are still answered from it hold it open.
+fn unlock(shared: &Shared) -> Result<(), DownloadError> {
+    let path = shared.data().path();
+    let unlocked = shared.data().file().map_or(Ok(()), File::unlock);
+    unlocked.map_err(|source| DownloadError::Disk { path: path.to_owned(), source })
 }
 
 /// From now on the file at `part` is the head of a folder that is downloaded.

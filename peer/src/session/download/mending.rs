@@ -81,8 +81,17 @@ impl Session {
             self.halt(Cause::Uncertain, observer);
             return Ok(Concluded::Doubted);
         }
-        if !self.has_file_hash().await? {
-            return self.doubt_file_hash(observer).await;
+        match self.has_file_hash().await? {
+            Whole::Right => {}
+            Whole::Wrong => return self.doubt_file_hash(observer).await,
+            Whole::Withdrawn(_) if matches!(self.place, Place::Target { .. }) => {
+                let path = self.shared.data().path().display();
+                return Ok(Concluded::Elsewhere(format!("another program has changed {path}")));
+            }
+            Whole::Withdrawn(cause) => {
+                self.halt(cause, observer);
+                return Ok(Concluded::Doubted);
+            }
         }
         match &self.place {
             Place::Target { .. } => {
@@ -165,15 +174,33 @@ impl Session {
         Ok(Concluded::Doubted)
     }
 
-    async fn has_file_hash(&self) -> Result<bool, DownloadError> {
+    /// Waits for the hash of the whole file. A block that is withdrawn meanwhile is not hashed, and is in no link's way:
+    /// only this hears of it.
+    async fn has_file_hash(&self) -> Result<Whole, DownloadError> {
         let path = self.shared.data().path();
         let hash = tokio::select! {
             hash = self.prefix.result() => hash,
+            trouble = self.shared.wait_trouble() => return Ok(Whole::Withdrawn(trouble.into())),
             () = self.engine.stop.stopped() => return Err(DownloadError::Interrupted),
         };
-        let hash = hash.map_err(|source| DownloadError::ReadBack { path: path.to_owned(), source })?;
-        Ok(hash == self.download.metafile.file_hash())
+        match hash {
+            Ok(hash) if hash == self.download.metafile.file_hash() => Ok(Whole::Right),
+            Ok(_) => Ok(Whole::Wrong),
+            // Somebody may have cut it.
+            Err(_) if !self.shared.is_unchanged() => Ok(Whole::Withdrawn(Cause::Changed)),
+            Err(source) => Err(DownloadError::ReadBack { path: path.to_owned(), source }),
+        }
     }
+}
+
+/// What is known of the whole file when every block was verified.
+enum Whole {
+    /// It has its hash.
+    Right,
+    /// It has another hash.
+    Wrong,
+    /// Blocks were withdrawn before it was hashed.
+    Withdrawn(Cause),
 }
 
 /// Links that are still to be made, and where they tell what happens on them.

@@ -48,6 +48,12 @@ impl Tell {
         Self { announce: Announce::new(register), register, told: None, not_before: Time::ZERO, asked: None }
     }
 
+    /// See [`Announce::begin_to_register`].
+    pub const fn begin_to_register(&mut self) {
+        self.register = true;
+        self.announce.begin_to_register();
+    }
+
     /// What to ask the tracker now, if anything. Call [`Tell::handle_answer`] afterwards. For `hungry` see
     /// [`Announce::poll`]. `standing` is what this peer would report; with `None` it reports nothing, and the tracker
     /// is asked as [`Announce`] decides.
