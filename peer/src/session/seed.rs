@@ -22,6 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
+use tokio::time::MissedTickBehavior;
 
 /// Why a file cannot be seeded.
 #[derive(Debug, thiserror::Error)]
@@ -208,6 +209,9 @@ impl Seed {
         let mut lan = self.lan.then(|| engine.lan.join(&shared.cascade_hash()));
         observer
             .event(Event::Seeding { blocks_done: shared.have().count(), blocks: shared.layout().blocks() });
+        let mut unfinished = unfinished(shared).await;
+        let mut look_again = tokio::time::interval(RETRY_INTERVAL);
+        look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
@@ -215,8 +219,15 @@ impl Seed {
                 _ = found_on(&mut lan) => {}
                 _ = shared.wait_trouble() => match self.check_again(engine, (shared, seen), observer).await {
                     Err(SeedError::Interrupted) => return Ok(()),
-                    checked => checked?,
+                    Err(error) => return Err(error),
+                    Ok(()) => unfinished = self::unfinished(shared).await,
                 },
+                // Nobody can ask for what is missing, so no request finds that it was mended.
+                _ = look_again.tick(), if unfinished.is_some() => {
+                    if unfinished != Some(look(shared).await) {
+                        shared.found_wrong();
+                    }
+                }
                 () = engine.stop.stopped() => return Ok(()),
             }
         }
@@ -283,6 +294,11 @@ impl Seed {
 async fn look(shared: &Arc<Shared>) -> Option<Stamp> {
     let shared = Arc::clone(shared);
     spawn_blocking(move || shared.data().ground().look().ok()).await.ok().flatten()
+}
+
+/// What data that lacks something looks like now; `None`: it lacks nothing.
+async fn unfinished(shared: &Arc<Shared>) -> Option<Option<Stamp>> {
+    if shared.have().is_complete() { None } else { Some(look(shared).await) }
 }
 
 /// Waits until nothing has changed the data for [`SETTLE`]. An error: everything ends.
