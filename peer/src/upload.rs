@@ -220,9 +220,9 @@ impl Listener for SharedUpload {
         self.step(|upload, now| upload.published(now, block));
     }
 
-    fn restarted(&self, have: &Have) {
+    fn restarted(&self, have: &Have, sure: bool) {
         let mut inner = self.lock();
-        inner.upload.restart(have);
+        inner.upload.restart(have, sure);
         // Those that were there before come as others.
         inner.wakers.drain().for_each(|(_, waker)| waker.notify_one());
         drop(inner);

@@ -2,12 +2,15 @@ use cascade_tests::cascade_file::TestFile;
 use cascade_tests::clock::eventually;
 use cascade_tests::extended_peer::{ExtendedPeer, Log, Question, Reply, tell_once};
 use cascade_tests::extension::{Item, NEWS};
+use cascade_tests::foreign_client::blocks_given;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::launch::Launch;
 use cascade_tests::outcome::Outcome;
 use cascade_tests::scene::Scene;
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::net::{SocketAddr, SocketAddrV4};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -246,4 +249,21 @@ fn unknown_items_are_skipped() {
     let scene = Scene::new(file(), &[peer.addr]);
     complete(&scene, extended(&scene));
     assert_eq!(peer.log().connections.len(), 1);
+}
+
+/// What was told on a connection cannot be taken back, so the seeder ends it.
+#[test]
+fn a_seeder_that_loses_blocks_gives_the_others_to_those_that_it_told_of_all() {
+    let file = TestFile::random("film.mkv", 4_000_000, 10_000);
+    let seeding = Scene::new(file.clone(), &[]);
+    let data = file.write_data(seeding.folder());
+    let mut seeder = seeding.seed().args(["--extension", "on"]).start();
+    let at = seeding.listening(&mut seeder);
+    let scene = Scene::new(file.clone(), &[at]);
+    let mut download = extended(&scene).args(["--max-down", "1MiB/s"]).start();
+    let addr = scene.listening(&mut download);
+    download.wait_until("a part", || (blocks_given(addr, &file).len() >= 40).then_some(()));
+    OpenOptions::new().write(true).open(&data).unwrap().write_all_at(&[0; 200_000], 3_800_000).unwrap();
+    seeder.wait_line("the loss", |line| line.contains("seeding 380 of 400 blocks").then_some(()));
+    download.wait_until("all but 20 blocks", || (blocks_given(addr, &file).len() == 380).then_some(()));
 }

@@ -37,6 +37,8 @@ pub(super) enum Settled {
     InLine(Option<Duration>),
     /// A block, when it has come from an origin.
     Fetching,
+    /// The connection is to be closed: see [`Decision::End`].
+    Ends,
 }
 
 impl Connection {
@@ -112,7 +114,7 @@ impl Connection {
                 self.place.iter_mut().for_each(|place| place.hold_back());
             }
             Settled::InLine(_) => {}
-            Settled::Answer | Settled::Nothing | Settled::Parked(_) | Settled::Fetching => {
+            Settled::Answer | Settled::Nothing | Settled::Parked(_) | Settled::Fetching | Settled::Ends => {
                 self.give_place_back();
             }
         }
@@ -170,6 +172,7 @@ impl Connection {
             Decision::Give(items) => (response, items),
             Decision::Refuse(items) => (Response::Refusal(Refusal::MissingBlock), items),
             Decision::Tell(items) => (Response::News, Some(items)),
+            Decision::End => return Err(Settled::Ends),
         };
         self.waits_for_share = false;
         let (response, items) = complete(response, items, file, buffer);

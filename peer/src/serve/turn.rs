@@ -59,6 +59,7 @@ impl Connection {
                 Settled::Waits(until) => Some(Next::Share(until)),
                 Settled::InLine(pause) => Some(self.wait_in_line(pause)),
                 Settled::Fetching => Some(self.wait_for_block()),
+                Settled::Ends => Some(Next::Close),
             };
             if let Some(next) = waits {
                 self.count_limited(0);

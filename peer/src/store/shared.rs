@@ -29,8 +29,9 @@ pub trait Listener: std::fmt::Debug + Send + Sync {
     /// `block` is verified and written, and was not before.
     fn published(&self, block: Block);
 
-    /// Blocks were withdrawn, or the file was checked: it holds these now.
-    fn restarted(&self, have: &Have);
+    /// Blocks were withdrawn, or the file was checked: it holds these now. It is `sure` that it holds no others, or it is
+    /// still to be checked.
+    fn restarted(&self, have: &Have, sure: bool);
 }
 
 /// A data file, the blocks of it that are verified, and whether it is still what was verified. This is
@@ -224,12 +225,12 @@ impl Shared {
         listener
     }
 
-    fn restarted(&self) {
+    fn restarted(&self, sure: bool) {
         if let Some(slices) = self.slices() {
-            slices.restarted(&self.have.snapshot());
+            slices.restarted(&self.have.snapshot(), sure);
         }
         if let Some(listener) = self.listener.get() {
-            listener.restarted(&self.have.snapshot());
+            listener.restarted(&self.have.snapshot(), sure);
         }
     }
 
@@ -307,7 +308,7 @@ impl Shared {
         }
         // Slices of blocks that are not complete are in doubt, too.
         if any || self.slices().is_some() {
-            self.restarted();
+            self.restarted(false);
         }
     }
 
@@ -317,7 +318,7 @@ impl Shared {
         ledger.doubt_all();
         self.had.fetch_max(self.have.count(), Ordering::Relaxed);
         self.have.withdraw_all();
-        self.restarted();
+        self.restarted(false);
     }
 
     /// Number of blocks that were believed when the whole file came into doubt.
@@ -335,7 +336,7 @@ impl Shared {
         ledger.settled(right, from_disk);
         self.had.store(0, Ordering::Relaxed);
         self.have.replace(right);
-        self.restarted();
+        self.restarted(true);
         self.changed.store(false, Ordering::Release);
     }
 

@@ -181,10 +181,10 @@ impl Slices {
     }
 
     /// Blocks were withdrawn or checked: only complete ones are known from now on, those of `have`.
-    pub(super) fn restarted(&self, have: &Have) {
+    pub(super) fn restarted(&self, have: &Have, sure: bool) {
         *self.lock() = Known::default();
         if let Some(listener) = self.listener.get() {
-            listener.restarted(&Have::of_slices(&self.layout, have));
+            listener.restarted(&Have::of_slices(&self.layout, have), sure);
         }
     }
 
@@ -310,7 +310,7 @@ mod tests {
         assert!(!slices.has(slices.layout().block(3).unwrap()));
         assert_eq!((slices.verified_len(block), slices.completed(block).len()), (64 << 10, 3));
         slices.verified(slices.layout().block(4).unwrap(), [1; 32]).unwrap();
-        slices.restarted(&Have::none(&slices.layout().whole()));
+        slices.restarted(&Have::none(&slices.layout().whole()), false);
         assert!(!slices.has(slices.layout().block(4).unwrap()));
     }
 

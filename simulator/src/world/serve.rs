@@ -58,8 +58,10 @@ impl World {
                     let until = self.nodes[server].world_time(until);
                     return self.decide_again(id, until);
                 }
-                // A block is never told, and news alone is never refused.
-                (Decision::Refuse(_), None) | (Decision::Tell(_), Some(_)) => self.pop(id),
+                // A block is never told, news alone is never refused, and nothing is lost here.
+                (Decision::Refuse(_), None) | (Decision::Tell(_), Some(_)) | (Decision::End, _) => {
+                    self.pop(id)
+                }
             }
         }
     }

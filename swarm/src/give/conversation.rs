@@ -23,6 +23,8 @@ pub struct Conversation {
     host: Option<IpAddr>,
     /// As which it is told things, once it has shown the marker.
     subscriber: Option<SubscriberId>,
+    /// As which it was told things first: a file that is checked again makes it another subscriber.
+    first: Option<SubscriberId>,
     /// Its host is known as one that asks without the marker.
     noted: bool,
     /// Since when a request without the marker waits for its share of the uplink.
@@ -33,7 +35,8 @@ impl Conversation {
     /// A conversation with a client at `ip` that has requested nothing yet. Its host is [`address::host`] of `ip`.
     #[must_use]
     pub fn new(ip: Option<IpAddr>) -> Self {
-        Self { ip, host: ip.map(address::host), subscriber: None, noted: false, waits_since: None }
+        let host = ip.map(address::host);
+        Self { ip, host, subscriber: None, first: None, noted: false, waits_since: None }
     }
 
     /// The same conversation, with a client that belongs to `host`.
@@ -104,6 +107,9 @@ pub enum Decision {
     /// Do not answer yet. Decide again at this time, and earlier if [`Upload::take_woken`] returns the subscriber or
     /// something has arrived after the request.
     Wait(Time),
+    /// Close the connection: blocks are lost of which the client was told on it. It asks again on another one, and is told
+    /// what there is.
+    End,
 }
 
 impl Upload {
@@ -118,7 +124,7 @@ impl Upload {
         let Some(marker) = request.marker else {
             return self.version1_request(now, conversation, request.wanted, server);
         };
-        let id = self.subscribe(now, conversation, marker);
+        let Some(id) = self.subscribe(now, conversation, marker) else { return Decision::End };
         // What came before it is out, or came to nothing.
         self.grant(id, |_| 0);
         match request.wanted {
@@ -174,17 +180,26 @@ impl Upload {
     }
 
     /// The client as a subscriber: the one that it is, or a new one, if this is its first marker, or the file was
-    /// checked again since.
-    fn subscribe(&mut self, now: Time, conversation: &mut Conversation, marker: Marker) -> SubscriberId {
+    /// checked again since. `None`: it was told of blocks that are lost.
+    fn subscribe(
+        &mut self,
+        now: Time,
+        conversation: &mut Conversation,
+        marker: Marker,
+    ) -> Option<SubscriberId> {
+        if conversation.first.is_some_and(|first| self.has_lost_since(first)) {
+            return None;
+        }
         if let Some(id) = conversation.subscriber.filter(|id| self.is_subscriber(*id)) {
             self.note_progress(id, marker);
-            return id;
+            return Some(id);
         }
         let listens = |ip: &Option<IpAddr>| ip.filter(|_| marker.port != 0);
         let addr = listens(&conversation.ip).map(|ip| PeerAddr::new(ip, marker.port));
         let id = self.open_for(now, marker, addr, listens(&conversation.host));
         conversation.subscriber = Some(id);
-        id
+        conversation.first.get_or_insert(id);
+        Some(id)
     }
 
     /// A request of a client that knows only version 1.

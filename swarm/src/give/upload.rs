@@ -84,6 +84,10 @@ pub struct Upload {
     woken: Vec<SubscriberId>,
     was_choosing: bool,
     next: u64,
+    /// The most blocks that there were since the file was sure the last time.
+    had: u64,
+    /// Subscribers before this one may have been told of blocks that are lost.
+    lost_before: SubscriberId,
 }
 
 impl Upload {
@@ -117,6 +121,8 @@ impl Upload {
             woken: Vec::new(),
             was_choosing: false,
             next: 0,
+            had: have.count(),
+            lost_before: SubscriberId(0),
         }
     }
 
@@ -146,11 +152,17 @@ impl Upload {
         }
     }
 
-    /// The file was checked again and has the blocks of `have`. All conversations begin anew.
-    pub fn restart(&mut self, have: &Have) {
+    /// The file has the blocks of `have`; it is `sure` that there are no others, or it is still to be checked. All
+    /// conversations begin anew. But what was told on a connection cannot be taken back: those on which blocks may have been
+    /// told that turn out to be lost end.
+    pub fn restart(&mut self, have: &Have, sure: bool) {
         let fresh = Self::new(self.layout, have, self.tuning);
         let before = core::mem::replace(self, fresh);
         self.next = before.next;
+        let had = before.had.max(before.have);
+        self.had = if sure { have.count() } else { had };
+        self.lost_before =
+            if sure && have.count() < had { SubscriberId(self.next) } else { before.lost_before };
         (self.met, self.asking_hosts, self.asking_peers) =
             (before.met, before.asking_hosts, before.asking_peers);
         (self.waiting, self.gives_slices, self.leaving) =
@@ -415,6 +427,11 @@ impl Upload {
 
     pub(super) fn subscriber(&mut self, id: SubscriberId) -> Option<&mut Subscriber> {
         self.subscribers.get_mut(&id)
+    }
+
+    /// Whether blocks may be lost of which the subscriber `first` was told. Then its connection ends.
+    pub(super) fn has_lost_since(&self, first: SubscriberId) -> bool {
+        first < self.lost_before
     }
 
     /// Whether there is such a subscriber: since the file was checked again, those from before are none.

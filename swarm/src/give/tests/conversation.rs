@@ -143,7 +143,7 @@ fn version_1_gets_everything_while_it_is_alone_and_a_share_beside_others() {
 fn a_goodbye_is_told_after_a_check_too() {
     let mut upload = seeder();
     upload.leave();
-    upload.restart(&Have::all(&layout()));
+    upload.restart(&Have::all(&layout()), true);
     let told = poll(&mut upload, NOW, &mut client(1), Behind::Nothing);
     assert!(matches!(&told, Decision::Tell(items) if items.contains(&Item::Goodbye)), "{told:?}");
 }
@@ -155,10 +155,34 @@ fn after_the_file_was_checked_again_everybody_is_told_anew() {
     assert!(matches!(poll(&mut upload, NOW, &mut client, Behind::Nothing), Decision::Tell(_)));
     assert!(matches!(poll(&mut upload, NOW, &mut client, Behind::Nothing), Decision::Wait(_)));
     let before = client.subscriber().unwrap();
-    upload.restart(&Have::none(&layout()));
+    upload.restart(&Have::none(&layout()), false);
     assert_eq!((upload.take_woken(NOW), upload.subscribers()), (vec![before], 0));
     let told = poll(&mut upload, NOW, &mut client, Behind::Nothing);
     assert!(matches!(&told, Decision::Tell(items) if !items.contains(&Item::Everything)), "{told:?}");
     assert_ne!(client.subscriber(), Some(before));
     assert_eq!(upload.asking_peers_since(&mut 0), [addr(1)], "who has asked is still known");
+}
+
+#[test]
+fn where_blocks_are_lost_the_connections_on_which_they_were_told_end() {
+    let mut part = Have::all(&layout());
+    part.remove(layout().block(1).unwrap());
+    for (right, lost) in [(Have::all(&layout()), false), (part, true)] {
+        let mut upload = seeder();
+        let (mut told, mut meanwhile) = (client(1), client(2));
+        assert!(matches!(poll(&mut upload, NOW, &mut told, Behind::Nothing), Decision::Tell(_)));
+        upload.restart(&Have::none(&layout()), false);
+        // Also when it has asked again while the file was checked.
+        for client in [&mut told, &mut meanwhile] {
+            assert_ne!(poll(&mut upload, NOW, client, Behind::Nothing), Decision::End);
+        }
+        upload.restart(&right, true);
+        for client in [&mut told, &mut meanwhile] {
+            assert_eq!(poll(&mut upload, NOW, client, Behind::Nothing) == Decision::End, lost);
+        }
+        assert_ne!(poll(&mut upload, NOW, &mut client(3), Behind::Nothing), Decision::End);
+        // Nothing is lost any more.
+        upload.restart(&right, true);
+        assert_eq!(poll(&mut upload, NOW, &mut told, Behind::Nothing) == Decision::End, lost);
+    }
 }

@@ -186,7 +186,7 @@ fn a_subscriber_is_told_once_that_slices_are_given_and_again_after_a_check() {
     let mut one = client(1);
     let told = |decision: &Decision| match decision {
         Decision::Tell(items) => items.iter().filter(|item| **item == Item::Slices).count(),
-        Decision::Give(_) | Decision::Refuse(_) | Decision::Wait(_) => 0,
+        Decision::Give(_) | Decision::Refuse(_) | Decision::Wait(_) | Decision::End => 0,
     };
     assert_eq!(told(&poll(&mut upload, NOW, &mut one, Behind::Nothing)), 1);
     upload.met(addr(9), true);
@@ -194,7 +194,7 @@ fn a_subscriber_is_told_once_that_slices_are_given_and_again_after_a_check() {
     let next = poll(&mut upload, later, &mut one, Behind::Nothing);
     assert!(matches!(&next, Decision::Tell(_)) && told(&next) == 0, "{next:?}");
     assert_eq!(told(&poll(&mut upload, later, &mut client(2), Behind::Nothing)), 1, "each is told");
-    upload.restart(&Have::all(&layout()));
+    upload.restart(&Have::all(&layout()), true);
     assert_eq!(told(&poll(&mut upload, later, &mut one, Behind::Nothing)), 1);
 }
 
@@ -202,7 +202,7 @@ fn a_subscriber_is_told_once_that_slices_are_given_and_again_after_a_check() {
 fn offered_to(upload: &mut Upload, now: Time, client: &mut Conversation) -> Vec<u64> {
     match poll(upload, now, client, Behind::Nothing) {
         Decision::Tell(items) => offered(&items),
-        Decision::Give(_) | Decision::Refuse(_) | Decision::Wait(_) => Vec::new(),
+        Decision::Give(_) | Decision::Refuse(_) | Decision::Wait(_) | Decision::End => Vec::new(),
     }
 }
 
