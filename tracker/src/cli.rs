@@ -3,7 +3,6 @@
 use crate::config::{ConfigFaults, STATE_EVERY_SECS, first_of};
 use crate::log::{self, Format};
 use crate::registry::Networks;
-use crate::store::Address;
 use crate::{Config, Policy, allow};
 use cascade_format::CascadeHash;
 use clap::Parser;
@@ -169,9 +168,10 @@ impl Cli {
 
     /// What is wrong with an argument that the parser has let pass, because its errors show the whole argument: the
     /// address of a store may have a password in it.
+    #[cfg(feature = "cli")]
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        let error = self.store.as_ref()?.parse::<Address>().err()?;
+        let error = self.store.as_ref()?.parse::<crate::store::Address>().err()?;
         Some(format!("--store: {error}"))
     }
 
