@@ -93,6 +93,8 @@ fn file(
     let mode = stat.st_mode & 0o777;
     let wanted = wanted_mode(entry, old.filter(|old| is_file(old)).map_or(mode, |old| old.st_mode & 0o777));
     let longer = u64::try_from(stat.st_size).ok() != Some(entry.kind.size());
+    // A reader that sees the new time sees the new mark, too.
+    let _one = tree.opening(number);
     if mode != wanted || longer {
         let file = tree.below.part(&entry.path)?;
         file.set_len(entry.kind.size())?;

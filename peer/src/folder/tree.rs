@@ -221,7 +221,8 @@ impl Tree {
         if self.compare(number, entry, &file)? { Ok(file) } else { Err(self.found_changed(entry).into()) }
     }
 
-    /// Held while a file is opened to be kept: no file is kept twice.
+    /// Held while a file is opened to be kept: no file is kept twice. And held while a file gets another time, other
+    /// permissions or another name, until its mark is that of what it looks like then.
     pub(super) fn opening(&self, number: u32) -> MutexGuard<'_, ()> {
         let lock = self.opening.get(number as usize % OPENINGS).unwrap_or(&self.any_opening);
         lock.lock().unwrap_or_else(PoisonError::into_inner)
@@ -248,22 +249,32 @@ impl Tree {
 
     /// Whether it is still the file that it was. `false`: its bytes are in the other folder by now.
     fn compare(&self, number: u32, entry: &Entry, open: &OpenFile) -> io::Result<bool> {
-        let writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mark = self.mark(number);
-        let now = Mark::of(&rustix::fs::fstat(&open.file)?);
-        if *writes > 0 || (now == mark && mark != Mark::NONE) {
+        if self.is_unchanged(number, open)? {
             return Ok(true);
         }
-        drop(writes);
+        // We ourselves may have given it another time a moment ago, or another name: who does that notes what it looks
+        // like then before this lock is free again.
+        let _one = self.opening(number);
+        if self.is_unchanged(number, open)? {
+            return Ok(true);
+        }
         if open.in_base != self.is_in_base(number) {
             return Ok(false);
         }
-        if self.is_part() && matches!(mark, Mark::NONE | Mark::NEW) {
+        if self.is_part() && matches!(self.mark(number), Mark::NONE | Mark::NEW) {
             return Err(Changed(self.at(entry)).into());
         }
         // Another file may have its name by now.
         self.open.forget(number);
         Err(self.found_changed(entry).into())
+    }
+
+    /// Whether it looks as it did, or changes because we write to it.
+    fn is_unchanged(&self, number: u32, open: &OpenFile) -> io::Result<bool> {
+        let writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = self.mark(number);
+        let now = Mark::of(&rustix::fs::fstat(&open.file)?);
+        Ok(*writes > 0 || (now == mark && mark != Mark::NONE))
     }
 
     pub(super) fn set_mark(&self, number: u32, mark: Mark) {

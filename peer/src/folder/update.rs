@@ -18,7 +18,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 
 /// Bytes that are compared at once.
@@ -201,21 +200,10 @@ impl Merge<'_> {
             Kind::File { .. } if self.tree.is_in_base(number) => self.touch(number, entry, old.as_ref()),
             Kind::File { .. } => {
                 let _one = self.tree.opening(number);
-                // While a write is under way, nobody takes another time for another file.
-                let open = self.tree.open.get(number);
-                let count = |change: fn(&mut u32)| {
-                    open.iter().for_each(|open| {
-                        change(&mut open.writes.lock().unwrap_or_else(PoisonError::into_inner));
-                    });
-                };
-                count(|writes| *writes += 1);
-                let named = self.name(entry, old.as_ref(), kept);
-                if let Ok(stat) = &named {
-                    self.tree.set_mark(number, Mark::of(stat));
-                    self.tree.set_in_base(number, true);
-                }
-                count(|writes| *writes -= 1);
-                named.map(|_| true)
+                let stat = self.name(entry, old.as_ref(), kept)?;
+                self.tree.set_mark(number, Mark::of(&stat));
+                self.tree.set_in_base(number, true);
+                Ok(true)
             }
             Kind::Link { .. } => self.link(entry, old.as_ref(), kept).map(|()| true),
         }
@@ -231,6 +219,8 @@ impl Merge<'_> {
         let (folder, name) = split(&entry.path);
         let folder = self.base.below.folder(folder)?;
         let wanted = wanted_mode(entry, mode);
+        // A reader that sees the new time sees the new mark, too.
+        let _one = self.tree.opening(number);
         if wanted != mode {
             chmodat(&folder, name, Mode::from_raw_mode(wanted), AtFlags::empty())?;
         }
