@@ -6,14 +6,14 @@ use super::beneath::{Beneath, is_gone};
 use super::error::{Changed, FolderError};
 use super::flags::Flags;
 use super::looker::Looker;
-use super::mark::{Mark, is_file};
+use super::mark::Mark;
 use super::open_files::{OpenFile, OpenFiles};
+use super::stays::Stays;
 use super::walk::{Special, Walk};
 use super::written::Written;
 use crate::ground::{Guarded, Stamp, stamp::Files};
 use cascade_archive::{Archive, Builder, Entry, Kind, Segment};
 use cascade_hash::Sha256Stream;
-use rustix::fs::Stat;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -337,18 +337,18 @@ impl Tree {
     pub(super) fn marks_now(&self, mut tell: impl FnMut(u32, Mark, bool)) {
         let (mut here, mut there) =
             (Looker::new(&self.below), self.base.as_ref().map(|base| Looker::new(&base.below)));
+        let outdated = self.base.as_ref().filter(|_| self.is_part());
+        let stays = outdated.map(|base| Stays::look(self, base));
         for (number, entry) in (0..).zip(self.archive.entries()) {
-            let Kind::File { size, .. } = entry.kind else { continue };
+            if !matches!(entry.kind, Kind::File { .. }) {
+                continue;
+            }
             if let Some(stat) = here.look(&entry.path) {
                 tell(number, Mark::of(&stat), false);
                 continue;
             }
             let found = there.as_mut().and_then(|there| there.look(&entry.path));
-            // One of another length is another file; what has a second name is somebody's in another place, too.
-            let whole = |stat: &Stat| {
-                is_file(stat) && stat.st_nlink == 1 && u64::try_from(stat.st_size).ok() == Some(size)
-            };
-            match found.filter(|stat| !self.is_part() || whole(stat)) {
+            match found.filter(|stat| stays.as_ref().is_none_or(|stays| stays.has(&entry, stat))) {
                 Some(stat) => tell(number, Mark::of(&stat), true),
                 // What cannot be looked at cannot be read: then it counts as not there.
                 None => tell(number, Mark::NONE, self.base.is_some() && !self.is_part()),
