@@ -235,7 +235,8 @@ impl Peer {
     }
 
     /// Downloads a file. Right blocks that are on the disk already are kept, and blocks that have arrived are served
-    /// meanwhile.
+    /// meanwhile. When the file is complete, [`Peer::seed_downloaded`] goes on serving it. Without that, it is served until
+    /// another program changes it.
     #[must_use]
     pub fn download(&self, download: Download) -> Transfer<Result<Downloaded, DownloadError>> {
         let engine = self.engine.clone();

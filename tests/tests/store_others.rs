@@ -301,3 +301,28 @@ fn a_complete_file_that_is_changed_while_it_is_hashed_as_a_whole_is_looked_at_ag
         .wait_line("that it is noticed", |line| line.contains("another program has changed").then_some(()));
     process.wait_line("that one block lacks", |line| line.contains("1 block to get").then_some(()));
 }
+
+/// Of several files, one is complete while another is still downloaded: it is looked after for as long.
+#[test]
+fn a_complete_file_that_others_touch_is_served_again_while_another_one_is_downloaded() {
+    let (first, other) = (file(), TestFile::random("other.bin", 640_000, 10_000));
+    let peers = [ForeignPeer::honest(&first), ForeignPeer::start(&other, Script::default().holding(0..32))];
+    let scene = Scene::new(first, &peers.each_ref().map(|peer| peer.addr));
+    let mut process = scene.download().arg(other.write_cascade(scene.folder())).start();
+    let addr = scene.listening(&mut process);
+    process.wait_until("the first file", || scene.target().exists().then_some(()));
+    process.wait_until("half of the other", || (blocks_given(addr, &other).len() == 32).then_some(()));
+    let target = OpenOptions::new().write(true).open(scene.target()).unwrap();
+    target.set_modified(std::time::UNIX_EPOCH).unwrap();
+    // Whoever asks finds out.
+    let _ = blocks_given(addr, &scene.file);
+    process.wait_line("that it has changed", |line| line.contains("was changed; checking").then_some(()));
+    process.wait_until("the first file again", || {
+        (blocks_given(addr, &scene.file).len() as u64 == scene.file.blocks()).then_some(())
+    });
+    peers[1].gain(32..64);
+    let done = process.wait_exit();
+    assert!(!done.assert_success().both().contains("seeding"), "it was not to be seeded: {done}");
+    scene.assert_complete();
+    other.assert_same(&scene.folder().join(&other.name));
+}

@@ -9,7 +9,7 @@ use super::web::{self, Rooms};
 use super::{CliError, ExitCode, address, taken};
 use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
-use crate::peer::{Downloaded, Transfer};
+use crate::peer::{Downloaded, Peer, Transfer};
 use crate::report::{self, Style};
 use crate::session::engine::Stop;
 use crate::session::{
@@ -100,29 +100,52 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
                 }
             };
         }
-        let (mut code, mut interrupted) = (ExitCode::Done, false);
-        while let Some(result) = tasks.join_next().await {
-            match result {
-                Ok(Ok(Step::Fetched(job, observer))) => {
-                    tasks.spawn(download(front.peer.download(job), observer));
-                }
-                Ok(Ok(Step::Downloaded(file, observer))) if args.seed => {
-                    tasks.spawn(seed(front.peer.seed_downloaded(&file), observer));
-                }
-                Ok(Ok(_)) => {}
-                Ok(Err(Failure::Interrupted)) | Err(_) => interrupted = true,
-                Ok(Err(Failure::Told(message))) => {
-                    // At once: the others may take hours.
-                    report::error(&message);
-                    code = ExitCode::Failed;
-                }
+        Ok(finish(&front.peer, tasks, args.seed).await)
+    })
+}
+
+/// Waits until everything is downloaded, and with `seed` until it is served no longer.
+async fn finish(peer: &Peer, mut tasks: JoinSet<Result<Step, Failure>>, seed: bool) -> ExitCode {
+    let (mut code, mut interrupted) = (ExitCode::Done, false);
+    // Files that are served until the last one is complete, too.
+    let mut meanwhile = JoinSet::new();
+    while let Some(result) = tasks.join_next().await {
+        match result {
+            Ok(Ok(Step::Fetched(job, observer))) => {
+                tasks.spawn(download(peer.download(job), observer));
+            }
+            Ok(Ok(Step::Downloaded(file, observer))) if seed => {
+                tasks.spawn(serve(peer.seed_downloaded(&file), observer));
+            }
+            Ok(Ok(Step::Downloaded(file, observer))) if peer.address().is_some() && !tasks.is_empty() => {
+                meanwhile.spawn(serve(peer.seed_downloaded(&file), Box::new(Quiet(observer))));
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(Failure::Interrupted)) | Err(_) => interrupted = true,
+            Ok(Err(Failure::Told(message))) => {
+                // At once: the others may take hours.
+                report::error(&message);
+                code = ExitCode::Failed;
             }
         }
-        if interrupted {
-            report::error("interrupted; the same command goes on with what is verified");
+    }
+    peer.stopper().stop();
+    while meanwhile.join_next().await.is_some() {}
+    if interrupted {
+        report::error("interrupted; the same command goes on with what is verified");
+    }
+    if interrupted && code == ExitCode::Done { ExitCode::Interrupted } else { code }
+}
+
+/// Tells only what the user should know of a file that was told to be complete.
+struct Quiet(Box<dyn Observer>);
+
+impl Observer for Quiet {
+    fn event(&mut self, event: Event) {
+        if matches!(event, Event::Warning(_)) {
+            self.0.event(event);
         }
-        Ok(if interrupted && code == ExitCode::Done { ExitCode::Interrupted } else { code })
-    })
+    }
 }
 
 /// What has come to its end.
@@ -247,7 +270,8 @@ async fn download(
     }
 }
 
-async fn seed(
+/// Serves a file until the end.
+async fn serve(
     transfer: Transfer<Result<(), SeedError>>,
     mut observer: Box<dyn Observer>,
 ) -> Result<Step, Failure> {

@@ -9,7 +9,7 @@ use super::tree::{Base, Tree};
 use super::update;
 use super::walk::Special;
 use cascade_archive::{Entry, Kind};
-use rustix::fs::{AtFlags, Mode, Stat, fchmod, futimens, readlinkat, utimensat};
+use rustix::fs::{AtFlags, CWD, Mode, Stat, fchmod, futimens, readlinkat, utimensat};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::AsFd;
@@ -93,6 +93,8 @@ fn file(
     let mode = stat.st_mode & 0o777;
     let wanted = wanted_mode(entry, old.filter(|old| is_file(old)).map_or(mode, |old| old.st_mode & 0o777));
     let longer = u64::try_from(stat.st_size).ok() != Some(entry.kind.size());
+    // A reader that sees the new time sees the new mark, too.
+    let _one = tree.opening(number);
     if mode != wanted || longer {
         let file = tree.below.part(&entry.path)?;
         file.set_len(entry.kind.size())?;
@@ -115,15 +117,57 @@ fn link(parents: &mut Parents<'_>, entry: &Entry, target: &str) -> io::Result<()
     Ok(utimensat(folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-/// Gives the folder `from` the name `to`, which nobody has.
+/// Gives the file or folder `from` the name `to`, which nobody has.
+///
+/// # Errors
+/// The file system's own. Something has the name: then nothing is changed.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::CWD;
     #[cfg(target_os = "linux")]
     match rustix::fs::renameat_with(CWD, from, CWD, to, rustix::fs::RenameFlags::NOREPLACE) {
         // The file system, or the system, has no such call.
         Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {}
         result => return Ok(result?),
     }
-    // A folder takes the place of an empty folder at most.
-    Ok(rustix::fs::renameat(CWD, from, CWD, to)?)
+    look_and_rename(from, to)
+}
+
+/// The same where no call does it: whoever takes the name between the two calls loses it. A second name instead, which
+/// replaces nothing, is no way for folders; and on NFS the first name of a file that is open would stay, as `.nfs…`.
+fn look_and_rename(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::lstat(to) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(Errno::NOENT) => Ok(rustix::fs::renameat(CWD, from, CWD, to)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn both_ways_to_rename_replace_nothing() {
+        for rename in [rename, look_and_rename] {
+            let dir = tempfile::tempdir().unwrap();
+            let at = |name: &str| dir.path().join(name);
+            for name in ["file", "mine"] {
+                fs::write(at(name), name).unwrap();
+            }
+            for name in ["folder", "empty"] {
+                fs::create_dir(at(name)).unwrap();
+            }
+            std::os::unix::fs::symlink("nowhere", at("link")).unwrap();
+            for (from, to) in [("file", "mine"), ("file", "link"), ("folder", "empty"), ("folder", "mine")] {
+                let error = rename(&at(from), &at(to)).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{from} to {to}");
+            }
+            assert_eq!(fs::read(at("mine")).unwrap(), b"mine");
+            assert!(at("link").is_symlink() && at("folder").is_dir());
+            for (from, to) in [("file", "new"), ("folder", "new folder")] {
+                rename(&at(from), &at(to)).unwrap();
+                assert!(at(to).exists() && !at(from).exists());
+            }
+        }
+    }
 }

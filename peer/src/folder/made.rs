@@ -2,7 +2,7 @@
 
 use super::beneath::Beneath;
 use cascade_archive::{Entry, Kind};
-use rustix::fs::{RawMode, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{RawMode, Stat, Timespec, Timestamps, UTIME_OMIT};
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -10,6 +10,17 @@ use std::os::fd::OwnedFd;
 pub(super) fn wanted_mode(entry: &Entry, mode: RawMode) -> RawMode {
     let executable = matches!(entry.kind, Kind::File { executable: true, .. });
     if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 }
+}
+
+/// Whether a file has the time of its entry: whole seconds, as an archive has them.
+pub(super) fn has_time(entry: &Entry, stat: &Stat) -> bool {
+    cascade_archive::seconds(i64::try_from(i128::from(stat.st_mtime)).unwrap_or(0)) == entry.mtime
+}
+
+/// Whether a file has the time of its entry, and the permissions that it would get.
+pub(super) fn is_as_wanted(entry: &Entry, stat: &Stat) -> bool {
+    let mode = stat.st_mode & 0o777;
+    has_time(entry, stat) && wanted_mode(entry, mode) == mode
 }
 
 /// The folder that the last entry was in.

@@ -10,7 +10,7 @@
 //! | `tree` | the bytes of the archive |
 //! | `part`, `finish` | a folder that is downloaded, and its end |
 //! | `earlier` | what is copied from an earlier version |
-//! | `update`, `kept` | a folder that is brought up to date, and what of it is kept |
+//! | `update`, `stays`, `kept` | a folder that is brought up to date, what stays in it, and what of it is kept |
 //! | `made` | times, permissions and folders of what is made |
 //! | `written` | by which a file of ours is known again |
 //! | `flags` | a bit for each entry |
@@ -28,6 +28,7 @@ mod mark;
 mod open_files;
 mod part;
 mod place;
+mod stays;
 mod tree;
 mod update;
 mod walk;

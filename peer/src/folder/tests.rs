@@ -8,6 +8,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+mod names;
+mod racing;
+
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 fn walk(path: &Path) -> Result<Tree, FolderError> {

@@ -6,14 +6,14 @@ use super::beneath::{Beneath, is_gone};
 use super::error::{Changed, FolderError};
 use super::flags::Flags;
 use super::looker::Looker;
-use super::mark::{Mark, is_file};
+use super::mark::Mark;
 use super::open_files::{OpenFile, OpenFiles};
+use super::stays::Stays;
 use super::walk::{Special, Walk};
 use super::written::Written;
 use crate::ground::{Guarded, Stamp, stamp::Files};
 use cascade_archive::{Archive, Builder, Entry, Kind, Segment};
 use cascade_hash::Sha256Stream;
-use rustix::fs::Stat;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -221,7 +221,8 @@ impl Tree {
         if self.compare(number, entry, &file)? { Ok(file) } else { Err(self.found_changed(entry).into()) }
     }
 
-    /// Held while a file is opened to be kept: no file is kept twice.
+    /// Held while a file is opened to be kept: no file is kept twice. And held while a file gets another time, other
+    /// permissions or another name, until its mark is that of what it looks like then.
     pub(super) fn opening(&self, number: u32) -> MutexGuard<'_, ()> {
         let lock = self.opening.get(number as usize % OPENINGS).unwrap_or(&self.any_opening);
         lock.lock().unwrap_or_else(PoisonError::into_inner)
@@ -248,22 +249,32 @@ impl Tree {
 
     /// Whether it is still the file that it was. `false`: its bytes are in the other folder by now.
     fn compare(&self, number: u32, entry: &Entry, open: &OpenFile) -> io::Result<bool> {
-        let writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mark = self.mark(number);
-        let now = Mark::of(&rustix::fs::fstat(&open.file)?);
-        if *writes > 0 || (now == mark && mark != Mark::NONE) {
+        if self.is_unchanged(number, open)? {
             return Ok(true);
         }
-        drop(writes);
+        // We ourselves may have given it another time a moment ago, or another name: who does that notes what it looks
+        // like then before this lock is free again.
+        let _one = self.opening(number);
+        if self.is_unchanged(number, open)? {
+            return Ok(true);
+        }
         if open.in_base != self.is_in_base(number) {
             return Ok(false);
         }
-        if self.is_part() && matches!(mark, Mark::NONE | Mark::NEW) {
+        if self.is_part() && matches!(self.mark(number), Mark::NONE | Mark::NEW) {
             return Err(Changed(self.at(entry)).into());
         }
         // Another file may have its name by now.
         self.open.forget(number);
         Err(self.found_changed(entry).into())
+    }
+
+    /// Whether it looks as it did, or changes because we write to it.
+    fn is_unchanged(&self, number: u32, open: &OpenFile) -> io::Result<bool> {
+        let writes = open.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = self.mark(number);
+        let now = Mark::of(&rustix::fs::fstat(&open.file)?);
+        Ok(*writes > 0 || (now == mark && mark != Mark::NONE))
     }
 
     pub(super) fn set_mark(&self, number: u32, mark: Mark) {
@@ -326,18 +337,18 @@ impl Tree {
     pub(super) fn marks_now(&self, mut tell: impl FnMut(u32, Mark, bool)) {
         let (mut here, mut there) =
             (Looker::new(&self.below), self.base.as_ref().map(|base| Looker::new(&base.below)));
+        let outdated = self.base.as_ref().filter(|_| self.is_part());
+        let stays = outdated.map(|base| Stays::look(self, base));
         for (number, entry) in (0..).zip(self.archive.entries()) {
-            let Kind::File { size, .. } = entry.kind else { continue };
+            if !matches!(entry.kind, Kind::File { .. }) {
+                continue;
+            }
             if let Some(stat) = here.look(&entry.path) {
                 tell(number, Mark::of(&stat), false);
                 continue;
             }
             let found = there.as_mut().and_then(|there| there.look(&entry.path));
-            // One of another length is another file; what has a second name is somebody's in another place, too.
-            let whole = |stat: &Stat| {
-                is_file(stat) && stat.st_nlink == 1 && u64::try_from(stat.st_size).ok() == Some(size)
-            };
-            match found.filter(|stat| !self.is_part() || whole(stat)) {
+            match found.filter(|stat| stays.as_ref().is_none_or(|stays| stays.has(&entry, stat))) {
                 Some(stat) => tell(number, Mark::of(&stat), true),
                 // What cannot be looked at cannot be read: then it counts as not there.
                 None => tell(number, Mark::NONE, self.base.is_some() && !self.is_part()),

@@ -6,8 +6,9 @@ use super::beneath::{Beneath, look, split};
 use super::error::FolderError;
 use super::kept::Kept;
 use super::looker::Looker;
-use super::made::{Parents, times, wanted_mode};
+use super::made::{Parents, has_time, is_as_wanted, times, wanted_mode};
 use super::mark::{Mark, is_file};
+use super::stays::Stays;
 use super::tree::{Base, Tree};
 use super::walk::{Special, Walk};
 use cascade_archive::{Entry, Kind};
@@ -18,7 +19,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 
 /// Bytes that are compared at once.
@@ -74,12 +74,12 @@ pub(super) fn clash(tree: &Tree, root: &std::path::Path) -> io::Result<Option<Cl
 pub(super) fn drop_copies(tree: &Tree) -> Result<(), (Entry, io::Error)> {
     let Some(base) = &tree.base else { return Ok(()) };
     let (mut here, mut there) = (Looker::new(&tree.below), Looker::new(&base.below));
+    let stays = Stays::look(tree, base);
     for (number, entry) in (0..).zip(tree.archive().entries()) {
-        let alike = |stat: &Stat| {
-            is_file(stat) && stat.st_nlink == 1 && u64::try_from(stat.st_size).ok() == Some(entry.kind.size())
-        };
         let is_file = matches!(entry.kind, Kind::File { .. });
-        if is_file && here.look(&entry.path).is_some() && there.look(&entry.path).as_ref().is_some_and(alike)
+        if is_file
+            && here.look(&entry.path).is_some()
+            && there.look(&entry.path).is_some_and(|stat| stays.has(&entry, &stat))
         {
             drop_copy(tree, base, number, &entry).map_err(|error| (entry, error))?;
         }
@@ -201,21 +201,10 @@ impl Merge<'_> {
             Kind::File { .. } if self.tree.is_in_base(number) => self.touch(number, entry, old.as_ref()),
             Kind::File { .. } => {
                 let _one = self.tree.opening(number);
-                // While a write is under way, nobody takes another time for another file.
-                let open = self.tree.open.get(number);
-                let count = |change: fn(&mut u32)| {
-                    open.iter().for_each(|open| {
-                        change(&mut open.writes.lock().unwrap_or_else(PoisonError::into_inner));
-                    });
-                };
-                count(|writes| *writes += 1);
-                let named = self.name(entry, old.as_ref(), kept);
-                if let Ok(stat) = &named {
-                    self.tree.set_mark(number, Mark::of(stat));
-                    self.tree.set_in_base(number, true);
-                }
-                count(|writes| *writes -= 1);
-                named.map(|_| true)
+                let stat = self.name(entry, old.as_ref(), kept)?;
+                self.tree.set_mark(number, Mark::of(&stat));
+                self.tree.set_in_base(number, true);
+                Ok(true)
             }
             Kind::Link { .. } => self.link(entry, old.as_ref(), kept).map(|()| true),
         }
@@ -223,7 +212,10 @@ impl Merge<'_> {
 
     /// A file that is right where it is gets its time and permissions.
     fn touch(&self, number: u32, entry: &Entry, old: Option<&Stat>) -> io::Result<bool> {
-        let Some(stat) = old.filter(|stat| Mark::of(stat) == self.tree.mark(number)) else {
+        // One that has got a second name a moment ago is somebody's in another place, too.
+        let is_ours = |stat: &&Stat| stat.st_nlink == 1 || is_as_wanted(entry, stat);
+        let unchanged = old.filter(|stat| Mark::of(stat) == self.tree.mark(number));
+        let Some(stat) = unchanged.filter(is_ours) else {
             let _ = self.tree.found_changed(entry);
             return Ok(false);
         };
@@ -231,10 +223,12 @@ impl Merge<'_> {
         let (folder, name) = split(&entry.path);
         let folder = self.base.below.folder(folder)?;
         let wanted = wanted_mode(entry, mode);
+        // A reader that sees the new time sees the new mark, too.
+        let _one = self.tree.opening(number);
         if wanted != mode {
             chmodat(&folder, name, Mode::from_raw_mode(wanted), AtFlags::empty())?;
         }
-        if cascade_archive::seconds(i64::try_from(i128::from(stat.st_mtime)).unwrap_or(0)) != entry.mtime {
+        if !has_time(entry, stat) {
             utimensat(&folder, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW)?;
         } else if wanted == mode {
             return Ok(true);

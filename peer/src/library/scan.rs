@@ -5,7 +5,7 @@ use crate::ground::Stamp;
 use crate::metafile::SUFFIX;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -97,7 +97,7 @@ impl Scan {
             }
             if data_name(&name).is_some() {
                 metafiles.push(name);
-            } else if entry.file_type()?.is_dir() {
+            } else if is_folder(entry.file_type())? {
                 inner.push(name);
             }
         }
@@ -163,6 +163,15 @@ impl Scan {
             path.display()
         ));
         None
+    }
+}
+
+/// Whether an entry is a folder. Where the file system does not tell this with the name, the system looks at the entry,
+/// which may be gone by then: that says nothing of the folder that it was in.
+fn is_folder(kind: io::Result<FileType>) -> io::Result<bool> {
+    match kind {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        kind => Ok(kind?.is_dir()),
     }
 }
 
@@ -272,5 +281,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let gone = scan(&folder.path().join("nowhere"), &[]);
         assert_eq!((gone.unreadable.len(), gone.problems.len()), (1, 1));
+    }
+
+    #[test]
+    fn an_entry_that_is_gone_when_it_is_looked_at_is_no_folder_and_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = || fs::symlink_metadata(folder.path().join("gone")).map(|there| there.file_type());
+        assert!(!is_folder(gone()).unwrap());
+        assert!(is_folder(fs::metadata(folder.path()).map(|there| there.file_type())).unwrap());
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(is_folder(Err(denied)).is_err(), "nobody knows what it is");
     }
 }

@@ -5,9 +5,11 @@ use super::part::with_ending;
 use crate::folder::rename_to_free;
 use crate::ground::Ground;
 use crate::ground::Stamp;
+use crate::human::Name;
 use crate::limits::MAX_REPLACED_NAMES;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What became of a part file.
@@ -66,28 +68,56 @@ fn rename_over(part: &Path, target: &Path, old: Option<Stamp>) -> io::Result<Opt
         }
         let kept = keep(target)?;
         return match fs::rename(part, target) {
-            Ok(()) => Ok(Some(kept)),
-            Err(error) => {
-                // It has its old name again, and no second one.
-                let _ = rename_to_free(&kept, target).or_else(|_| fs::remove_file(&kept));
-                Err(error)
-            }
+            Ok(()) => Ok(Some(kept.name)),
+            Err(error) => Err(kept.give_back(target, error)),
         };
     }
 }
 
+/// A file that had the name of a target.
+struct Kept {
+    /// Where it is now.
+    name: PathBuf,
+    /// The name is its second one: it had the other one, too, when it got this one.
+    is_second: bool,
+}
+
+impl Kept {
+    /// It has its old name again, and no second one, since its place cannot be taken for this `error`. Tells where it is
+    /// if it cannot have its old name.
+    fn give_back(&self, target: &Path, error: io::Error) -> io::Error {
+        if rename_to_free(&self.name, target).is_ok() {
+            return error;
+        }
+        // Whatever has the old name by now, the last name of a file is never removed.
+        if self.is_second && is_same_file(&self.name, target) && fs::remove_file(&self.name).is_ok() {
+            return error;
+        }
+        let text = format!("{error}; what had the name is now {}", Name(&self.name));
+        io::Error::new(error.kind(), text)
+    }
+}
+
+/// Whether both are names of one file, or of one link.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::symlink_metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    identity(one).is_some_and(|one| Some(one) == identity(other))
+}
+
 /// Gives the file at `target` a second name, `NAME.replaced` or the next one that is free; where the file system knows
 /// no second names, it loses the first one.
-fn keep(target: &Path) -> io::Result<PathBuf> {
+fn keep(target: &Path) -> io::Result<Kept> {
     let first = with_ending(target, ".replaced");
     for number in 1..=MAX_REPLACED_NAMES {
         let name = if number == 1 { first.clone() } else { with_ending(&first, &format!(".{number}")) };
         let kept = match fs::hard_link(target, &name) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => rename_to_free(target, &name),
-            result => result,
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                rename_to_free(target, &name).map(|()| false)
+            }
+            result => result.map(|()| true),
         };
         match kept {
-            Ok(()) => return Ok(name),
+            Ok(is_second) => return Ok(Kept { name, is_second }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
@@ -185,5 +215,35 @@ mod tests {
         fs::create_dir(folder.path().join("folder")).unwrap();
         assert!(rename_over(&part, &folder.path().join("folder"), None).is_err(), "a folder is no file");
         assert_eq!(fs::read(&part).unwrap(), b"right");
+    }
+
+    #[test]
+    fn what_was_kept_gets_its_name_back_and_its_last_name_is_never_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let target = at("x");
+        fs::write(&target, b"mine").unwrap();
+        assert!(rename_over(&at("no part"), &target, None).is_err());
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
+        assert!(!at("x.replaced").exists(), "it has one name again");
+
+        // As after a renaming, where the file system knows no second names.
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let renamed = Kept { name: at("x.replaced"), is_second: false };
+        fs::rename(&target, &renamed.name).unwrap();
+        assert_eq!(renamed.give_back(&target, full()).to_string(), full().to_string());
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
+
+        for is_second in [true, false] {
+            // Somebody else has taken the name.
+            let kept = Kept { is_second, ..keep(&target).unwrap() };
+            fs::remove_file(&target).unwrap();
+            fs::write(&target, b"another").unwrap();
+            let error = kept.give_back(&target, full());
+            assert!(error.to_string().ends_with("x.replaced"), "{error}");
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            assert_eq!(fs::read(&kept.name).unwrap(), b"mine");
+            fs::rename(&kept.name, &target).unwrap();
+        }
     }
 }
