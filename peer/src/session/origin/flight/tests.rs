@@ -5,6 +5,7 @@ use crate::origin::source::{Body, Boxed, Fault, Opened, Source};
 use crate::store::DataFile;
 use bytes::Bytes;
 use cascade_format::{BlockHash, CascadeHash, Layout};
+use std::io::IoSlice;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -199,4 +200,21 @@ async fn a_wrong_block_is_not_published_and_the_others_are() {
     if let Some(line) = lines.first() {
         assert_eq!(line, "memory: block 2 came wrong, and is not served");
     }
+}
+
+/// What another request has brought meanwhile is served: bytes that come once more may be wrong.
+#[tokio::test]
+async fn a_block_that_is_there_is_never_written_to() {
+    let mut scene = scene(|mut bytes| {
+        bytes[7000] ^= 1;
+        of(bytes)
+    });
+    assert!(matches!(scene.ask(0), Answer::Wait(_)));
+    let shared = Arc::clone(&scene.flights.crew.room.shared);
+    let (right, start) = (&scene.bytes[6000..9000], 2 * BLOCK);
+    shared.data().write_all_at(&mut [IoSlice::new(right)], start).unwrap();
+    shared.publish(shared.layout().block(2).unwrap());
+    scene.bring(33).await.unwrap();
+    assert!(shared.have().is_complete());
+    assert!(std::fs::read(&scene.path).unwrap() == scene.bytes, "what is served was overwritten");
 }
