@@ -73,7 +73,7 @@ pub struct Cache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Asleep,
-    /// It is being opened: nothing is taken from it.
+    /// It is being opened, or read again: nothing is taken from it.
     Waking,
 }
 
@@ -184,7 +184,7 @@ impl Cache {
         fits
     }
 
-    /// A file wakes up: nothing is taken from it before it is told what there is. False: something of it is being dropped.
+    /// A file wakes up, or is read again: nothing is taken from it before it is told what there is. False: something of it is being dropped.
     pub fn wake(&mut self, file: u32) -> bool {
         let wakes = self.leaving.iter().all(|part| part.file != file);
         if wakes {

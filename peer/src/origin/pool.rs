@@ -240,6 +240,12 @@ impl Share {
         }
     }
 
+    /// The file is read again: nothing of it is dropped before it is told [what there is](Self::restore). False:
+    /// something of it is being dropped.
+    pub(super) fn wake(&self) -> bool {
+        self.pool.lock().cache.wake(self.file)
+    }
+
     /// The file holds these blocks and no others: gives the stretches of them that are too many.
     pub(super) fn restore(&self, have: &Have) -> Vec<u64> {
         let mut inner = self.pool.lock();
