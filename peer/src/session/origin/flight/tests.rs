@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cascade_format::{BlockHash, CascadeHash, Layout};
 use std::io::IoSlice;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// An object in memory, and what is to happen to the next answers.
@@ -234,6 +234,12 @@ impl Shrink for Unused {
     fn shrink(&self, _: Option<&[Dropped]>) -> bool {
         true
     }
+
+    fn path(&self) -> &Path {
+        Path::new("")
+    }
+
+    fn leave_for(&self, _: &Path) {}
 }
 
 /// Blocks that were read as right, and dropped before they are published, would be served as zeroes.
