@@ -193,9 +193,14 @@ impl Cache {
         wakes
     }
 
+    /// A file is awake: something may be taken from it.
+    pub fn begin(&mut self, file: u32) {
+        self.resting.remove(&file);
+    }
+
     /// A file is awake, and it is told next what there is of it.
     pub fn forget(&mut self, file: u32) {
-        self.resting.remove(&file);
+        self.begin(file);
         self.parts_of(file).into_iter().for_each(|part| self.drop(part));
     }
 

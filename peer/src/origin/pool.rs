@@ -274,11 +274,13 @@ impl Share {
         &self.pool
     }
 
-    /// What is dropped for others is asked of this one.
+    /// What is dropped for others is asked of this one from now on. Nothing was before.
     pub(crate) fn hold(&self, holder: Weak<dyn Evict>) {
-        if let Some(there) = self.pool.lock().holders.get_mut(&self.file) {
+        let mut inner = self.pool.lock();
+        if let Some(there) = inner.holders.get_mut(&self.file) {
             there.awake = Some(holder);
         }
+        inner.cache.begin(self.file);
     }
 
     /// The file falls asleep: what is kept of it is on the disk, and remembered.
@@ -301,6 +303,10 @@ impl Share {
     pub(super) fn restore(&self, have: &Have) -> Vec<u64> {
         let mut inner = self.pool.lock();
         inner.cache.forget(self.file);
+        // Until somebody can be asked for it, nothing of it is dropped: its file is in use already.
+        if inner.holders.get(&self.file).is_some_and(|there| there.awake.is_none()) {
+            inner.cache.wake(self.file);
+        }
         let fits = |stretch: &u64| inner.cache.restore(self.part(*stretch), self.stretches.charge(*stretch));
         let (_, beyond): (Vec<u64>, _) = self.stretches.with(have).partition(fits);
         beyond

@@ -156,3 +156,27 @@ fn what_is_kept_where_the_file_was_before_goes_when_it_is_opened_where_it_is_now
     share.close();
     assert_eq!(known(&pool), 0);
 }
+
+#[test]
+fn nothing_is_taken_from_a_file_that_is_open_before_somebody_can_be_asked_for_it() {
+    let pool = Pool::new(2 * STRETCH_LEN, false);
+    let open = |number| pool.open(CascadeHash([number; 32]), layout(), Small::at("x")).unwrap();
+    let (first, second) = (open(1), open(2));
+    let mut have = Have::none(&layout());
+    for number in [0, 60] {
+        have.insert(layout().block(number).unwrap());
+    }
+    assert!(first.restore(&have).is_empty());
+    assert_eq!(second.take_off(NOW, 0), None);
+    let giver = Arc::new(Giver::default());
+    let holder: Weak<dyn Evict> = Arc::<Giver>::downgrade(&giver);
+    first.hold(holder);
+    let (_, others) = second.take_off(NOW, 0).unwrap();
+    pool.evict(&others);
+    assert_eq!(*giver.0.lock().unwrap(), [0]);
+    // It is read again.
+    assert!(first.wake());
+    assert_eq!(second.take_off(NOW, 1), None);
+    first.restore(&have);
+    assert!(second.take_off(NOW, 1).is_some());
+}
