@@ -33,6 +33,9 @@ pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Parts of a room that are asked of a tracker, each of up to fifty members: 25,600 of them.
 pub const MAX_ROOM_PAGES: usize = 512;
 
+/// Trackers and peers whose last answers are kept while the `.cascade` file of a link is waited for.
+pub const MAX_FETCH_NEWS: usize = 256;
+
 /// How long a tracker may take for its whole answer.
 pub const TRACKER_TIMEOUT: Duration = Duration::from_secs(15);
 

@@ -11,7 +11,7 @@ use crate::limits::MAX_STRETCHES;
 use cascade_format::{Have, Layout};
 use cascade_swarm::Time;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 /// The least that is asked of the origin and dropped at once, in bytes: a request costs about as much as this many.
@@ -73,7 +73,7 @@ pub struct Cache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Asleep,
-    /// It is being opened: nothing is taken from it.
+    /// It is being opened, or read again: nothing is taken from it.
     Waking,
 }
 
@@ -184,7 +184,7 @@ impl Cache {
         fits
     }
 
-    /// A file wakes up: nothing is taken from it before it is told what there is. False: something of it is being dropped.
+    /// A file wakes up, or is read again: nothing is taken from it before it is told what there is. False: something of it is being dropped.
     pub fn wake(&mut self, file: u32) -> bool {
         let wakes = self.leaving.iter().all(|part| part.file != file);
         if wakes {
@@ -193,9 +193,14 @@ impl Cache {
         wakes
     }
 
+    /// A file is awake: something may be taken from it.
+    pub fn begin(&mut self, file: u32) {
+        self.resting.remove(&file);
+    }
+
     /// A file is awake, and it is told next what there is of it.
     pub fn forget(&mut self, file: u32) {
-        self.resting.remove(&file);
+        self.begin(file);
         self.parts_of(file).into_iter().for_each(|part| self.drop(part));
     }
 
@@ -256,6 +261,19 @@ impl Cache {
         (after <= self.bound).then_some(dropped)
     }
 
+    /// A part that is not kept is still on the disk until it has [`left`](Self::left).
+    pub fn leave(&mut self, part: Part) {
+        self.leaving.insert(part);
+    }
+
+    /// Whether a file sleeps and nothing of it is on the disk.
+    #[must_use]
+    pub fn is_gone(&self, file: u32) -> bool {
+        self.resting.get(&file) == Some(&Rest::Asleep)
+            && self.leaving.iter().all(|part| part.file != file)
+            && self.kept.range(all_parts(file)).next().is_none()
+    }
+
     /// A part of another file that was dropped is not on the disk any more.
     pub fn left(&mut self, part: Part) {
         self.leaving.remove(&part);
@@ -284,8 +302,7 @@ impl Cache {
     }
 
     fn parts_of(&self, file: u32) -> Vec<Part> {
-        let all = Part { file, stretch: 0 }..=Part { file, stretch: WHOLE };
-        self.kept.range(all).map(|(part, _)| *part).collect()
+        self.kept.range(all_parts(file)).map(|(part, _)| *part).collect()
     }
 
     fn keep(&mut self, part: Part, charge: u64) {
@@ -309,6 +326,10 @@ impl Cache {
         kept.used_at = self.uses;
         self.order.insert(self.uses, part);
     }
+}
+
+fn all_parts(file: u32) -> RangeInclusive<Part> {
+    Part { file, stretch: 0 }..=Part { file, stretch: WHOLE }
 }
 
 impl Kept {

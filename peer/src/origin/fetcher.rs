@@ -172,6 +172,12 @@ impl Fetcher {
         self.lock().plan.share().cloned()
     }
 
+    /// The file is read again: nothing of it is dropped for other files before the [`restart`](Self::restart). False:
+    /// something of it is being dropped.
+    pub(crate) fn wake(&self) -> bool {
+        self.share().is_none_or(|share| share.wake())
+    }
+
     /// See [`Plan::restart`]; who waits asks again.
     pub(crate) fn restart(&self, here: &Have) -> Vec<Dropped> {
         let mut inner = self.lock();

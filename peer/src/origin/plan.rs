@@ -26,7 +26,8 @@ pub struct Plan {
     layout: Layout,
     /// Verified and on the disk.
     here: Have,
-    /// Asked of the origin.
+    /// Asked of the origin, and come neither right nor wrong yet: no request is for one of them but the one that is
+    /// under way.
     flying: Have,
     flights: usize,
     /// Asked for by clients, and by nobody of the origin yet.
@@ -189,7 +190,8 @@ impl Plan {
         }
     }
 
-    /// `block` has come with a wrong hash.
+    /// `block` has come with a wrong hash. It may be asked of the origin again while the request that brought it goes on:
+    /// that one writes only what follows.
     pub fn wrong(&mut self, now: Time, block: Block) -> Wrong {
         self.flying.remove(block);
         self.troubles.wrong(now, block.number())
@@ -210,13 +212,12 @@ impl Plan {
         self.troubles.comes()
     }
 
-    /// A request is over; what of its blocks has not come is missing again.
+    /// A request is over: each of its blocks [has come](Self::arrived) or [came wrong](Self::wrong). Where the disk is in
+    /// doubt neither is said, and [`restart`](Self::restart) follows.
     pub fn landed(&mut self, blocks: &Range<u64>) {
         self.flights = self.flights.saturating_sub(1);
         self.full_until = None;
-        for block in blocks.clone().filter_map(|number| self.layout.block(number)) {
-            self.flying.remove(block);
-        }
+        // All of `flying` stays: a block of these that came wrong may be on its way again, by another request.
         let Some(cache) = &self.cache else { return };
         let stretches = *cache.stretches();
         for stretch in stretches_of(&stretches, blocks) {

@@ -8,6 +8,7 @@ use cascade_format::{CascadeHash, Have, Layout};
 use cascade_swarm::Time;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The bound on the bytes that all files with an origin may keep on the disk together.
@@ -21,14 +22,18 @@ pub struct Pool {
 #[derive(Debug)]
 struct Inner {
     cache: Cache,
+    /// Of the files that are awake, and of those that sleep and of which something is kept.
     numbers: HashMap<CascadeHash, u32>,
-    /// By the number of the file, which is its place.
-    holders: Vec<Holder>,
+    /// By the number of the file.
+    holders: HashMap<u32, Holder>,
+    /// The number of the next file that is new.
+    next: u32,
 }
 
 /// Who gives room back.
 #[derive(Debug)]
 struct Holder {
+    hash: CascadeHash,
     layout: Layout,
     file: Arc<dyn Shrink>,
     /// While it is fetched.
@@ -39,6 +44,12 @@ struct Holder {
 pub(crate) trait Shrink: std::fmt::Debug + Send + Sync {
     /// Drops these parts, while nobody uses the file; `None`: all of it. True: nothing is left.
     fn shrink(&self, parts: Option<&[Dropped]>) -> bool;
+
+    /// Where it is.
+    fn path(&self) -> &Path;
+
+    /// Parts are kept at `path` from now on: drops what is here, unless it is the same file or somebody else's.
+    fn leave_for(&self, path: &Path);
 }
 
 /// Gives back what it keeps.
@@ -60,7 +71,8 @@ impl Pool {
     /// whole if it fits.
     #[must_use]
     pub fn new(bound: u64, alone: bool) -> Arc<Self> {
-        let inner = Inner { cache: Cache::new(bound), numbers: HashMap::new(), holders: Vec::new() };
+        let (cache, numbers, holders) = (Cache::new(bound), HashMap::new(), HashMap::new());
+        let inner = Inner { cache, numbers, holders, next: 0 };
         Arc::new(Self { bound, alone, inner: Mutex::new(inner) })
     }
 
@@ -107,10 +119,12 @@ impl Pool {
             for (stretch, charge) in parts {
                 let part = Part { file: number, stretch };
                 if !inner.cache.restore(part, charge) {
+                    inner.cache.leave(part);
                     beyond.push(part);
                 }
             }
             inner.cache.sleep(number);
+            inner.forget_gone(number);
         }
         self.evict(&beyond);
     }
@@ -122,10 +136,23 @@ impl Pool {
         layout: Layout,
         file: Arc<dyn Shrink>,
     ) -> Option<Share> {
-        let mut inner = self.lock();
-        let stretches = Stretches::new(layout, self.bound);
-        let file = inner.number(hash, layout, file);
-        inner.cache.wake(file).then(|| Share { pool: Arc::clone(self), file, stretches })
+        let (stretches, path) = (Stretches::new(layout, self.bound), file.path().to_owned());
+        let (number, before) = {
+            let mut inner = self.lock();
+            let number = inner.number(hash, layout, Arc::clone(&file));
+            if !inner.cache.wake(number) {
+                return None;
+            }
+            (number, inner.move_to(number, file))
+        };
+        if let Some(before) = before {
+            // Its `.cascade` file has moved: nobody finds any more what is kept there. It goes before anything comes here.
+            before.leave_for(&path);
+            let mut inner = self.lock();
+            inner.cache.forget(number);
+            inner.cache.wake(number);
+        }
+        Some(Share { pool: Arc::clone(self), file: number, stretches })
     }
 
     /// Drops parts of other files.
@@ -135,7 +162,7 @@ impl Pool {
         for (number, stretches) in by_file {
             let holder = {
                 let inner = self.lock();
-                let holder = inner.holders.get(number as usize);
+                let holder = inner.holders.get(&number);
                 let awake = |holder: &Holder| holder.awake.as_ref().and_then(Weak::upgrade);
                 holder.map(|holder| (Arc::clone(&holder.file), holder.layout, awake(holder)))
             };
@@ -147,6 +174,7 @@ impl Pool {
         }
         let mut inner = self.lock();
         parts.iter().for_each(|part| inner.cache.left(*part));
+        parts.iter().for_each(|part| inner.forget_gone(part.file));
     }
 
     /// Drops parts of a file that sleeps.
@@ -176,14 +204,36 @@ impl Pool {
 impl Inner {
     /// The number of a file.
     fn number(&mut self, hash: CascadeHash, layout: Layout, file: Arc<dyn Shrink>) -> u32 {
-        let next = u32::try_from(self.holders.len()).unwrap_or(u32::MAX);
-        let number = *self.numbers.entry(hash).or_insert(next);
-        match self.holders.get_mut(number as usize) {
-            // Its `.cascade` file may have moved.
-            Some(there) => there.file = file,
-            None => self.holders.push(Holder { layout, file, awake: None }),
+        if let Some(number) = self.numbers.get(&hash) {
+            return *number;
         }
+        // After four billion files one of the first may still be there.
+        while self.holders.contains_key(&self.next) {
+            self.next = self.next.wrapping_add(1);
+        }
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        self.numbers.insert(hash, number);
+        self.holders.insert(number, Holder { hash, layout, file, awake: None });
         number
+    }
+
+    /// A file is kept in `file` from now on. Gives what it was kept in before, if that is somewhere else.
+    fn move_to(&mut self, number: u32, file: Arc<dyn Shrink>) -> Option<Arc<dyn Shrink>> {
+        let holder = self.holders.get_mut(&number)?;
+        let moved = holder.file.path() != file.path();
+        let before = std::mem::replace(&mut holder.file, file);
+        moved.then_some(before)
+    }
+
+    /// Forgets a file that sleeps and of which nothing is kept.
+    fn forget_gone(&mut self, number: u32) {
+        if self.cache.is_gone(number)
+            && let Some(holder) = self.holders.remove(&number)
+        {
+            self.numbers.remove(&holder.hash);
+            self.cache.forget(number);
+        }
     }
 
     /// The bytes on the disk that nobody needs when `stretch` is dropped: also those of a page that it shares with a
@@ -224,26 +274,39 @@ impl Share {
         &self.pool
     }
 
-    /// What is dropped for others is asked of this one.
+    /// What is dropped for others is asked of this one from now on. Nothing was before.
     pub(crate) fn hold(&self, holder: Weak<dyn Evict>) {
-        if let Some(there) = self.pool.lock().holders.get_mut(self.file as usize) {
+        let mut inner = self.pool.lock();
+        if let Some(there) = inner.holders.get_mut(&self.file) {
             there.awake = Some(holder);
         }
+        inner.cache.begin(self.file);
     }
 
     /// The file falls asleep: what is kept of it is on the disk, and remembered.
     pub(crate) fn close(&self) {
         let mut inner = self.pool.lock();
         inner.cache.sleep(self.file);
-        if let Some(there) = inner.holders.get_mut(self.file as usize) {
+        if let Some(there) = inner.holders.get_mut(&self.file) {
             there.awake = None;
         }
+        inner.forget_gone(self.file);
+    }
+
+    /// The file is read again: nothing of it is dropped before it is told [what there is](Self::restore). False:
+    /// something of it is being dropped.
+    pub(super) fn wake(&self) -> bool {
+        self.pool.lock().cache.wake(self.file)
     }
 
     /// The file holds these blocks and no others: gives the stretches of them that are too many.
     pub(super) fn restore(&self, have: &Have) -> Vec<u64> {
         let mut inner = self.pool.lock();
         inner.cache.forget(self.file);
+        // Until somebody can be asked for it, nothing of it is dropped: its file is in use already.
+        if inner.holders.get(&self.file).is_some_and(|there| there.awake.is_none()) {
+            inner.cache.wake(self.file);
+        }
         let fits = |stretch: &u64| inner.cache.restore(self.part(*stretch), self.stretches.charge(*stretch));
         let (_, beyond): (Vec<u64>, _) = self.stretches.with(have).partition(fits);
         beyond

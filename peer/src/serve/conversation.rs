@@ -127,7 +127,7 @@ impl Conversation {
             given.close(&other);
         }
         if self.receiver.is_none() {
-            self.receiver = given.open(self.ip, self.port);
+            self.receiver = given.open(self.ip, self.host, self.port);
         }
         self.receiver.as_deref()
     }

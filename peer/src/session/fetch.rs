@@ -3,6 +3,7 @@
 
 mod conversation;
 mod file;
+mod news;
 
 use super::announcer::{Announcer, Answer};
 use super::engine::Engine;
@@ -21,6 +22,7 @@ use cascade_swarm::ask::Source;
 use cascade_swarm::ask::fetch::{self, Action, AttemptId, Failure};
 use conversation::{Conversation, Told};
 use file::Growing;
+use news::News;
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
@@ -145,7 +147,7 @@ struct Session<'a> {
     told: mpsc::Sender<(AttemptId, Told)>,
     events: mpsc::Receiver<(AttemptId, Told)>,
     /// The last answers of peers, for the error of a fetch that does not wait.
-    news: HashMap<String, String>,
+    news: News,
     shown: Shown,
 }
 
@@ -175,7 +177,7 @@ impl<'a> Session<'a> {
             conversations: HashMap::new(),
             told,
             events,
-            news: HashMap::new(),
+            news: News::default(),
             order,
             engine,
             shown,
@@ -205,7 +207,7 @@ impl<'a> Session<'a> {
                     Ok(Ok(addrs)) => self.plan.handle_peers(Source::User, &addrs),
                     Ok(Err(why)) => {
                         observer.event(Event::Warning(why.clone()));
-                        self.news.insert(why.clone(), why);
+                        self.news.hear(&why.clone(), why);
                     }
                     Err(_) => {}
                 },
@@ -294,7 +296,7 @@ impl<'a> Session<'a> {
                     if failure == Failure::Lied {
                         observer.event(Event::Warning(format!("peer {addr}: {why}; it is asked no more")));
                     }
-                    self.news.insert(addr.to_string(), format!("peer {addr}: {why}"));
+                    self.news.hear(&addr.to_string(), format!("peer {addr}: {why}"));
                 }
                 self.plan.handle_failed(now, id, failure);
             }
@@ -310,11 +312,10 @@ impl<'a> Session<'a> {
                     list.announced.iter().for_each(|addr| self.plan.set_own_address(*addr));
                 }
                 self.plan.handle_peers(Source::Tracker(answer.number), &list.peers);
-                self.news
-                    .insert(tracker.clone(), format!("tracker {tracker} knows {} peers", list.peers.len()));
+                self.news.hear(&tracker, format!("tracker {tracker} knows {} peers", list.peers.len()));
             }
             Err(error) => {
-                self.news.insert(tracker.clone(), format!("tracker {tracker}: {error}"));
+                self.news.hear(&tracker, format!("tracker {tracker}: {error}"));
             }
         }
         observer.event(Event::of_tracker(&answer));
@@ -329,10 +330,8 @@ impl<'a> Session<'a> {
         if !self.order.no_wait || !heard || !looked || !self.plan.is_hopeless() {
             return Ok(());
         }
-        let lan = (self.lan.is_some() && self.on_lan == 0).then(|| "nobody on the local network".to_owned());
-        let mut news: Vec<_> = self.news.values().cloned().chain(lan).collect();
-        news.sort_unstable();
-        Err(FetchError::Nobody { why: news.join("; ") })
+        let lan = (self.lan.is_some() && self.on_lan == 0).then_some("nobody on the local network");
+        Err(FetchError::Nobody { why: self.news.line(lan) })
     }
 
     /// Gives the file its name, or takes it away. The next download or seeding of the file continues the conversations

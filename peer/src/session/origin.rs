@@ -183,7 +183,7 @@ impl FromOrigin {
                     observer.event(Event::Warning(line));
                 },
                 trouble = shared.wait_trouble() => {
-                    flights.abort().await;
+                    flights.pause().await;
                     self.mend(engine, shared, trouble.into(), observer).await?;
                     flights.restart(&shared.have().snapshot())?;
                 }

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 /// Receivers of one file that are told apart; more are not counted.
 const MAX_RECEIVERS: usize = 65_536;
 
-/// Of these, the most with one address: the port that a client tells is only its claim. On this machine itself there may be
-/// a whole swarm.
+/// Of these, the most on one host, of IPv6 a network: the port that a client tells is only its claim, and it may have every
+/// address of its network. On this machine itself there may be a whole swarm.
 const MAX_RECEIVERS_A_HOST: usize = 1024;
 
 /// Receivers of one file that a look shows: first those that hold a connection, then those that were seen last.
@@ -31,7 +31,7 @@ pub struct Given {
     came: OnceLock<Arc<Notify>>,
 }
 
-/// The receivers, and how many there are with each address.
+/// The receivers, and how many there are on each host, as the bounds on hosts count them.
 #[derive(Debug, Default)]
 struct Receivers {
     by_key: HashMap<Key, Entry>,
@@ -44,6 +44,8 @@ type Key = (IpAddr, u16);
 #[derive(Debug)]
 struct Entry {
     receiver: Arc<Receiver>,
+    /// It is counted there.
+    host: IpAddr,
     first_seen: Duration,
     last_seen: Duration,
     rate: Average,
@@ -132,11 +134,12 @@ impl Given {
         let _ = self.came.set(came);
     }
 
-    /// A connection of this receiver begins; it ends with [`Given::close`]. `None`: there are too many.
-    pub(crate) fn open(&self, ip: IpAddr, port: u16) -> Option<Arc<Receiver>> {
+    /// A connection of this receiver begins; it ends with [`Given::close`]. `host` is that of `ip` in the bounds on hosts.
+    /// `None`: there are too many.
+    pub(crate) fn open(&self, ip: IpAddr, host: IpAddr, port: u16) -> Option<Arc<Receiver>> {
         let (now, key) = (self.start.elapsed(), (ip.to_canonical(), port));
         let mut receivers = self.lock();
-        if !receivers.by_key.contains_key(&key) && !receivers.count_in(key.0) {
+        if !receivers.by_key.contains_key(&key) && !receivers.count_in(host) {
             return None;
         }
         let entry = receivers.by_key.entry(key).or_insert_with(|| {
@@ -144,6 +147,7 @@ impl Given {
             rate.update(now, 0);
             Entry {
                 receiver: Arc::new(Receiver::new(key, self.start)),
+                host,
                 first_seen: now,
                 last_seen: now,
                 rate,
@@ -194,23 +198,24 @@ impl Given {
 }
 
 impl Receivers {
-    /// Counts one more with this address, if there is room.
-    fn count_in(&mut self, ip: IpAddr) -> bool {
-        let of_host = self.of_host.get(&ip).copied().unwrap_or(0);
-        let room = self.by_key.len() < MAX_RECEIVERS && (of_host < MAX_RECEIVERS_A_HOST || ip.is_loopback());
+    /// Counts one more on this host, if there is room.
+    fn count_in(&mut self, host: IpAddr) -> bool {
+        let of_host = self.of_host.get(&host).copied().unwrap_or(0);
+        let room =
+            self.by_key.len() < MAX_RECEIVERS && (of_host < MAX_RECEIVERS_A_HOST || host.is_loopback());
         if room {
-            self.of_host.insert(ip, of_host + 1);
+            self.of_host.insert(host, of_host + 1);
         }
         room
     }
 
     fn forget(&mut self, key: &Key) {
-        if self.by_key.remove(key).is_some()
-            && let Some(of_host) = self.of_host.get_mut(&key.0)
+        if let Some(Entry { host, .. }) = self.by_key.remove(key)
+            && let Some(of_host) = self.of_host.get_mut(&host)
         {
             *of_host -= 1;
             if *of_host == 0 {
-                self.of_host.remove(&key.0);
+                self.of_host.remove(&host);
             }
         }
     }
@@ -298,12 +303,13 @@ impl Receiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
+    use std::collections::HashSet;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn give(given: &Given, ip: IpAddr, port: u16, bytes: u64) {
-        let receiver = given.open(ip, port);
+        let receiver = given.open(ip, ip, port);
         given.add(bytes);
         receiver.iter().for_each(|receiver| receiver.add(bytes));
         receiver.iter().for_each(|receiver| given.close(receiver));
@@ -339,7 +345,7 @@ mod tests {
         let given = Given::default();
         let liar = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
         for port in 0..=u16::MAX {
-            let Some(receiver) = given.open(liar, port) else { continue };
+            let Some(receiver) = given.open(liar, liar, port) else { continue };
             receiver.tells(Some(Progress::COMPLETE));
             given.close(&receiver);
         }
@@ -349,14 +355,41 @@ mod tests {
         // Places are free again when their receivers are forgotten.
         let given = Given::default();
         for port in 0..=u16::MAX {
-            given.close(&given.open(liar, port).unwrap());
+            given.close(&given.open(liar, liar, port).unwrap());
+        }
+    }
+
+    /// Each of its addresses is another receiver, and all of them are one host.
+    #[test]
+    fn one_network_does_not_keep_others_from_being_counted() {
+        let given = Given::default();
+        let address = |number: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, number));
+        let network = address(0);
+        for port in 1..=1024 {
+            for number in 0..64 {
+                let Some(receiver) = given.open(address(number), network, port) else { continue };
+                receiver.tells(Some(Progress::COMPLETE));
+                given.close(&receiver);
+            }
+        }
+        let look = given.look(clock::now());
+        assert_eq!(look.seen.len(), MAX_RECEIVERS_A_HOST);
+        let shown: HashSet<IpAddr> = look.seen.iter().map(|seen| seen.ip).collect();
+        assert_eq!(shown.len(), 64, "each with its own address");
+        let other = Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 1);
+        give(&given, IpAddr::V6(other), 7001, 1);
+        assert_eq!(given.receivers(), 1);
+        // Places are free again when their receivers are forgotten, whichever address they had.
+        let given = Given::default();
+        for number in 0..u16::try_from(2 * MAX_RECEIVERS_A_HOST).unwrap() {
+            given.close(&given.open(address(number), network, 1).unwrap());
         }
     }
 
     #[test]
     fn who_was_given_nothing_is_forgotten_with_its_last_connection() {
         let given = Given::default();
-        let (one, other) = (given.open(IP, 7).unwrap(), given.open(IP, 7).unwrap());
+        let (one, other) = (given.open(IP, IP, 7).unwrap(), given.open(IP, IP, 7).unwrap());
         given.close(&one);
         assert_eq!((given.look(clock::now()).known, given.receivers()), (1, 0));
         given.close(&other);
@@ -372,7 +405,7 @@ mod tests {
         for port in 1..=u16::try_from(MAX_RECEIVERS_SEEN + 5).unwrap() {
             give(&given, IP, port, 1);
         }
-        let open = given.open(IP, 60_000).unwrap();
+        let open = given.open(IP, IP, 60_000).unwrap();
         open.tells(Progress::of(3, 4));
         let look = given.look(clock::now());
         let first = &look.seen[0];
@@ -385,7 +418,7 @@ mod tests {
     #[test]
     fn who_is_complete_is_remembered_and_when_that_was_told_first() {
         let given = Given::default();
-        let open = given.open(IP, 7).unwrap();
+        let open = given.open(IP, IP, 7).unwrap();
         open.tells(Some(Progress::COMPLETE));
         given.close(&open);
         let look = given.look(clock::now() + Duration::from_secs(9));

@@ -1,5 +1,6 @@
 use super::super::cache::STRETCH_LEN;
 use super::*;
+use crate::limits::MAX_WRONG_FETCHES;
 use proptest::prelude::*;
 
 const SECOND: Time = Duration::from_secs(1);
@@ -104,7 +105,7 @@ fn who_waits_in_vain_is_told_at_once() {
     orders(&mut plan);
     let wrong = block(&plan, 3);
     assert_eq!(plan.wrong(SECOND, wrong), Wrong::Again);
-    plan.landed(&(3..16));
+    bring(&mut plan, 4..16);
     assert_eq!(ask(&mut plan, 3), Reply::No, "it came wrong");
     assert_eq!(plan.ask(SECOND * 10, wrong, None), Reply::Wait, "and is tried again");
     let mut now = SECOND * 10;
@@ -113,13 +114,94 @@ fn who_waits_in_vain_is_told_at_once() {
         if pause > ORIGIN_PATIENCE {
             break;
         }
-        assert_eq!(plan.ask(now, block(&plan, 5), None), Reply::Wait, "it may be well again soon");
+        assert_eq!(plan.ask(now, block(&plan, 2), None), Reply::Wait, "it may be well again soon");
         assert!(plan.next(now).is_none() && plan.next_wakeup(now) == Some(now + pause));
         now += pause;
     }
-    assert_eq!(plan.ask(now, block(&plan, 5), None), Reply::No);
+    assert_eq!(plan.ask(now, block(&plan, 2), None), Reply::No);
     plan.comes();
-    assert_eq!(plan.ask(now, block(&plan, 5), None), Reply::Wait);
+    assert_eq!(plan.ask(now, block(&plan, 2), None), Reply::Wait);
+}
+
+#[test]
+fn a_block_that_came_wrong_is_on_its_way_once() {
+    let mut plan = plan(MIB, 64 * KIB, None);
+    let wrong = block(&plan, 3);
+    assert_eq!(ask(&mut plan, 3), Reply::Wait);
+    assert_eq!(plan.next(SECOND).unwrap().blocks, 3..16);
+    assert_eq!(plan.wrong(SECOND, wrong), Wrong::Again);
+    let later = SECOND * 4;
+    assert_eq!(plan.ask(later, wrong, None), Reply::Wait);
+    assert_eq!(plan.next(later).unwrap().blocks, 3..4, "the request that brought it goes on meanwhile");
+    // The first request lands; the second one is still under way.
+    for number in 4..16 {
+        plan.arrived(later, block(&plan, number), false);
+    }
+    plan.landed(&(3..16));
+    assert_eq!(plan.ask(later, wrong, None), Reply::Wait);
+    assert_eq!(plan.next(later), None, "it comes already");
+    bring(&mut plan, 3..4);
+    assert_eq!(plan.ask(later, wrong, None), Reply::Here);
+}
+
+/// Requests that are under way, and what has not come yet of each.
+struct Sky {
+    plan: Plan,
+    now: Time,
+    flights: Vec<(Range<u64>, Range<u64>)>,
+    /// Blocks that came wrong.
+    wrong: Vec<u64>,
+}
+
+impl Sky {
+    /// Begins all requests that are due.
+    fn begin(&mut self) -> Result<(), TestCaseError> {
+        while let Some(order) = self.plan.next(self.now) {
+            let (blocks, plan) = (order.blocks, &self.plan);
+            prop_assert!(!blocks.is_empty());
+            for number in blocks.clone() {
+                let twice = self.flights.iter().any(|(_, left)| left.contains(&number));
+                prop_assert!(!twice, "{} is on its way twice", number);
+                prop_assert!(!plan.here.has(block(plan, number)), "{} is here", number);
+            }
+            for part in &order.dropped {
+                prop_assert!(part.hole.start <= part.hole.end);
+                let mut kept = part
+                    .blocks
+                    .clone()
+                    .filter(|number| self.flights.iter().any(|(all, _)| all.contains(number)));
+                prop_assert_eq!(kept.next(), None, "dropped on its way");
+            }
+            self.flights.push((blocks.clone(), blocks));
+            prop_assert!(self.flights.len() <= MAX_FLIGHTS);
+        }
+        Ok(())
+    }
+
+    /// A block of a request comes wrong, unless the origin would be given up.
+    fn wrong(&mut self, chosen: usize) {
+        let flights = self.flights.len().max(1);
+        let Some((_, left)) = self.flights.get_mut(chosen % flights) else { return };
+        if self.wrong.len() + 1 < MAX_WRONG_FETCHES as usize
+            && let Some(number) = left.next()
+        {
+            let block = block(&self.plan, number);
+            assert_eq!(self.plan.wrong(self.now, block), Wrong::Again);
+            self.wrong.push(number);
+        }
+    }
+
+    /// The rest of a request comes, and it is over.
+    fn land(&mut self, chosen: usize, awaited: bool) {
+        if self.flights.is_empty() {
+            return;
+        }
+        let (all, left) = self.flights.swap_remove(chosen % self.flights.len());
+        for number in left {
+            self.plan.arrived(self.now, block(&self.plan, number), awaited);
+        }
+        self.plan.landed(&all);
+    }
 }
 
 proptest! {
@@ -129,59 +211,42 @@ proptest! {
     fn what_is_asked_for_comes(
         (length, block_size) in (1u64..6 * MIB, 1u64..400 * KIB),
         bound in prop::option::of(900 * KIB..4 * MIB),
-        steps in prop::collection::vec((0u8..4, 0u64..1 << 40), 1..150),
+        steps in prop::collection::vec((0u8..7, 0u64..1 << 40), 1..150),
     ) {
         // A byte a block would take minutes.
         let block_size = block_size.max(length / 2000 + 1);
-        let mut plan = plan(length, block_size, bound);
+        let plan = plan(length, block_size, bound);
         let layout = plan.layout;
-        let (mut flying, mut now): (Vec<Range<u64>>, _) = (Vec::new(), SECOND);
+        let mut sky = Sky { plan, now: SECOND, flights: Vec::new(), wrong: Vec::new() };
         for (step, number) in steps {
-            now += Duration::from_millis(700);
-            let asked = layout.block(number % layout.blocks()).unwrap();
+            sky.now += Duration::from_millis(700);
+            let chosen = usize::try_from(number).unwrap();
             match step {
-                0 | 1 => {
-                    let reply = plan.ask(now, asked, None);
-                    prop_assert_eq!(reply == Reply::Here, plan.here.has(asked));
+                0..=2 => {
+                    // What came wrong is asked for again sooner or later.
+                    let number = sky.wrong.last().filter(|_| step == 2).copied().unwrap_or(number);
+                    let asked = block(&sky.plan, number % layout.blocks());
+                    let reply = sky.plan.ask(sky.now, asked, None);
+                    prop_assert_eq!(reply == Reply::Here, sky.plan.here.has(asked));
                 }
-                2 => while let Some(order) = plan.next(now) {
-                    let fresh = |other: &Range<u64>| other.end <= order.blocks.start || order.blocks.end <= other.start;
-                    prop_assert!(!order.blocks.is_empty() && flying.iter().all(fresh));
-                    for part in &order.dropped {
-                        prop_assert!(part.hole.start <= part.hole.end);
-                        let kept = part.blocks.clone().any(|number| flying.iter().any(|other| other.contains(&number)));
-                        prop_assert!(!kept, "dropped on its way");
-                    }
-                    flying.push(order.blocks);
-                    prop_assert!(flying.len() <= MAX_FLIGHTS);
-                },
-                _ => if !flying.is_empty() {
-                    let blocks = flying.swap_remove(usize::try_from(number).unwrap() % flying.len());
-                    for number in blocks.clone() {
-                        plan.arrived(now, layout.block(number).unwrap(), true);
-                    }
-                    plan.landed(&blocks);
-                },
+                3 | 4 => sky.begin()?,
+                5 => sky.wrong(chosen),
+                _ => sky.land(chosen, true),
             }
             if let Some(bound) = bound.filter(|bound| *bound < length) {
-                prop_assert!(plan.here.count().saturating_sub(1) * block_size <= bound);
+                prop_assert!(sky.plan.here.count().saturating_sub(1) * block_size <= bound);
             }
         }
         // In the end it is all there that was asked for last.
         let last = layout.block(layout.blocks() / 2).unwrap();
         for _ in 0..1000 {
-            now += SECOND;
-            if plan.ask(now, last, None) == Reply::Here {
+            sky.now += SECOND;
+            if sky.plan.ask(sky.now, last, None) == Reply::Here {
                 return Ok(());
             }
-            while let Some(order) = plan.next(now) {
-                flying.push(order.blocks);
-            }
-            for blocks in flying.drain(..) {
-                for number in blocks.clone() {
-                    plan.arrived(now, layout.block(number).unwrap(), false);
-                }
-                plan.landed(&blocks);
+            sky.begin()?;
+            while !sky.flights.is_empty() {
+                sky.land(0, false);
             }
         }
         prop_assert!(bound.is_some_and(|bound| bound < STRETCH_LEN.max(block_size) + 8192), "it never comes");

@@ -176,13 +176,16 @@ impl Crew {
         let left = usize::try_from(end - at.next).unwrap_or(usize::MAX);
         // What was not asked for is left alone.
         let mut bytes = bytes.get(..left).unwrap_or(bytes);
-        let written = self.shared().data().write_all_at(&mut [IoSlice::new(bytes)], at.next);
-        written.map_err(|source| self.disk(source))?;
         while !bytes.is_empty() {
             let Some(block) = self.shared().layout().block(at.block) else { return Ok(()) };
             let end = self.shared().layout().range(block).end;
             let part = usize::try_from(end - at.next).unwrap_or(usize::MAX).min(bytes.len());
             let (this, rest) = bytes.split_at(part);
+            // What is there is served: whatever comes of it once more must not replace it.
+            if !self.shared().have().has(block) {
+                let written = self.shared().data().write_all_at(&mut [IoSlice::new(this)], at.next);
+                written.map_err(|source| self.disk(source))?;
+            }
             at.hasher.update(this);
             (bytes, at.next) = (rest, at.next + part as u64);
             if at.next == end {

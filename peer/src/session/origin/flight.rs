@@ -6,6 +6,7 @@ use crate::metafile::MetafileOnDisk;
 use crate::origin::cache::Dropped;
 use crate::origin::pool::Evict;
 use crate::origin::{Fetcher, Gate, OriginError};
+use crate::session::ticks::TICK;
 use crate::store::Shared;
 use cascade_format::Have;
 use std::collections::VecDeque;
@@ -99,8 +100,10 @@ impl Flights {
     /// What must be dropped before cannot be.
     pub(super) fn begin(&mut self) -> Result<(), OriginError> {
         while let Some(order) = self.crew.room.fetcher.next() {
-            self.crew.room.make(&order.dropped)?;
+            let made = self.crew.room.make(&order.dropped);
+            // Also where that fails: others wait until what they give is gone.
             self.crew.room.fetcher.evict_others(&order.others);
+            made?;
             self.tasks.spawn(self.crew.clone().fetch(order.blocks));
         }
         Ok(())
@@ -125,6 +128,15 @@ impl Flights {
     /// Ends all requests; nothing is written when this returns.
     pub(super) async fn abort(&mut self) {
         self.tasks.shutdown().await;
+    }
+
+    /// Ends all requests, so that the file can be read again: until the [`restart`](Self::restart) nothing is written, and
+    /// nothing is dropped for other files. What is dropped after it was read would be published as zeroes.
+    pub(super) async fn pause(&mut self) {
+        self.abort().await;
+        while !self.crew.fetcher().wake() {
+            tokio::time::sleep(TICK).await;
+        }
     }
 
     /// The file was checked, and holds the blocks of `have`; nothing is under way.

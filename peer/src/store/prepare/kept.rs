@@ -12,6 +12,7 @@ use crate::store::reserve::punch;
 use crate::store::{DataFile, Record, Records};
 use cascade_format::{CascadeHash, Have, Layout};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The ending of its name.
@@ -101,6 +102,20 @@ impl Shrink for KeptFile {
         }
         false
     }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn leave_for(&self, path: &Path) {
+        let Self { hash, path: here, layout, records } = self;
+        let Ok(there) = fs::symlink_metadata(here) else { return };
+        let place = |there: &fs::Metadata| (there.dev(), there.ino());
+        let same = fs::symlink_metadata(path).is_ok_and(|other| place(&other) == place(&there));
+        if !same && there.len() == layout.length() && records.recorded(*hash, here, layout).is_some() {
+            self.shrink(None);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -130,5 +145,28 @@ mod tests {
         fs::write(&path, b"x").unwrap();
         assert!(kept.shrink(Some(&parts)) && !path.exists());
         assert!(kept.shrink(None) && !path.exists(), "nothing is made");
+    }
+
+    #[test]
+    fn what_is_kept_where_nobody_finds_it_any_more_is_dropped_and_nothing_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (layout, path) = (Layout::new(4096, 4096).unwrap(), folder.path().join("x.cache"));
+        let records = Records::in_folder(&folder.path().join("state"));
+        let kept = KeptFile { hash: CascadeHash([1; 32]), path: path.clone(), layout, records };
+        fs::write(&path, vec![7; 4096]).unwrap();
+        kept.leave_for(&folder.path().join("y.cache"));
+        assert!(path.exists(), "nothing says that it is ours");
+        let (file, have) = (fs::File::open(&path).unwrap(), Have::all(&layout));
+        let record = Record { have, file_hash_checked: false };
+        kept.records.save(kept.hash, &path, &file, Stamp::of(&file).unwrap(), &record).unwrap();
+        drop(file);
+        kept.leave_for(&folder.path().join("state/../x.cache"));
+        assert!(path.exists(), "it is where it was");
+        fs::write(&path, b"mine").unwrap();
+        kept.leave_for(&folder.path().join("y.cache"));
+        assert!(path.exists(), "ours has another length");
+        fs::write(&path, vec![0; 4096]).unwrap();
+        kept.leave_for(&folder.path().join("y.cache"));
+        assert!(!path.exists());
     }
 }

@@ -1,12 +1,15 @@
 use super::*;
 use crate::ground::{HaveMap, Stamp};
+use crate::origin::Pool;
 use crate::origin::fetcher::Answer;
+use crate::origin::pool::{Share, Shrink};
 use crate::origin::source::{Body, Boxed, Fault, Opened, Source};
 use crate::store::DataFile;
 use bytes::Bytes;
 use cascade_format::{BlockHash, CascadeHash, Layout};
+use std::io::IoSlice;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// An object in memory, and what is to happen to the next answers.
@@ -62,6 +65,11 @@ const LENGTH: u64 = 100_000;
 const BLOCK: u64 = 3000;
 
 fn scene(make: impl FnOnce(Vec<u8>) -> Memory) -> Scene {
+    scene_with(None, make)
+}
+
+/// Of a file that has a share of a pool.
+fn scene_with(share: Option<Share>, make: impl FnOnce(Vec<u8>) -> Memory) -> Scene {
     let folder = tempfile::tempdir().unwrap();
     let (data, path) = (folder.path().join("data"), folder.path().join("data.part"));
     let mut bytes = vec![0; usize::try_from(LENGTH).unwrap()];
@@ -84,7 +92,7 @@ fn scene(make: impl FnOnce(Vec<u8>) -> Memory) -> Scene {
     data.guard(stamp);
     let none = Have::none(&layout);
     let shared = Arc::new(Shared::new(CascadeHash([1; 32]), data, HaveMap::new(layout, &none), None));
-    let (fetcher, _) = Fetcher::new(layout, &none, None);
+    let (fetcher, _) = Fetcher::new(layout, &none, share);
     let fetcher = Arc::new(fetcher);
     shared.fetch_from(Arc::clone(&fetcher));
     let source = Arc::new(make(bytes.clone()));
@@ -199,4 +207,66 @@ async fn a_wrong_block_is_not_published_and_the_others_are() {
     if let Some(line) = lines.first() {
         assert_eq!(line, "memory: block 2 came wrong, and is not served");
     }
+}
+
+/// What another request has brought meanwhile is served: bytes that come once more may be wrong.
+#[tokio::test]
+async fn a_block_that_is_there_is_never_written_to() {
+    let mut scene = scene(|mut bytes| {
+        bytes[7000] ^= 1;
+        of(bytes)
+    });
+    assert!(matches!(scene.ask(0), Answer::Wait(_)));
+    let shared = Arc::clone(&scene.flights.crew.room.shared);
+    let (right, start) = (&scene.bytes[6000..9000], 2 * BLOCK);
+    shared.data().write_all_at(&mut [IoSlice::new(right)], start).unwrap();
+    shared.publish(shared.layout().block(2).unwrap());
+    scene.bring(33).await.unwrap();
+    assert!(shared.have().is_complete());
+    assert!(std::fs::read(&scene.path).unwrap() == scene.bytes, "what is served was overwritten");
+}
+
+/// A file that nobody uses: nothing can be dropped of it.
+#[derive(Debug)]
+struct Unused;
+
+impl Shrink for Unused {
+    fn shrink(&self, _: Option<&[Dropped]>) -> bool {
+        true
+    }
+
+    fn path(&self) -> &Path {
+        Path::new("")
+    }
+
+    fn leave_for(&self, _: &Path) {}
+}
+
+/// Blocks that were read as right, and dropped before they are published, would be served as zeroes.
+#[tokio::test]
+async fn nothing_is_dropped_of_a_file_that_is_read_again() {
+    let layout = Layout::new(LENGTH, BLOCK).unwrap();
+    let pool = Pool::new(LENGTH + LENGTH / 2, false);
+    let share = |number| pool.open(CascadeHash([number; 32]), layout, Arc::new(Unused)).unwrap();
+    let mut scene = scene_with(Some(share(1)), of);
+    scene.bring(0).await.unwrap();
+    while scene.flights.tasks.join_next().await.is_some() {}
+    // What has come, and was not read by those who wait for it, is kept for a moment.
+    assert!(matches!(scene.ask(33), Answer::Here));
+    let shared = Arc::clone(&scene.flights.crew.room.shared);
+    let right = shared.have().snapshot();
+    let wanted = |share| {
+        let (other, _) = Fetcher::new(layout, &Have::none(&layout), Some(share));
+        assert!(matches!(other.ask(layout.block(0).unwrap(), None), Answer::Wait(_)));
+        other.next().inspect(|order| other.evict_others(&order.others))
+    };
+    scene.flights.pause().await;
+    shared.doubt_all();
+    assert_eq!(wanted(share(2)), None, "all that could make room is being read");
+    shared.settle(&right, false);
+    scene.flights.restart(&right).unwrap();
+    assert!(right.is_complete() && shared.have().is_complete());
+    assert!(std::fs::read(&scene.path).unwrap() == scene.bytes);
+    let order = wanted(share(3)).unwrap();
+    assert!(order.others.len() == 1 && shared.have().count() == 0, "then it makes room again");
 }
