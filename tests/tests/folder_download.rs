@@ -37,6 +37,31 @@ fn a_folder_is_downloaded() {
     elsewhere.download(addr).arg("--no-wait").run().assert_success();
 }
 
+/// The second time there is a folder of that name, into which others would go.
+#[test]
+fn a_folder_under_a_chosen_name_is_found_again_and_updated() {
+    let scene = scene();
+    let (_seeder, addr) = scene.seeding();
+    let elsewhere = scene.elsewhere();
+    let chosen = elsewhere.dir.path().join("chosen");
+    let download = || elsewhere.download(addr).arg("-o").arg(&chosen).arg("--no-wait");
+    for round in ["first", "again"] {
+        let done = download().run();
+        done.assert_success();
+        assert_eq!(done.stdout.contains("complete and verified already"), round == "again", "{done}");
+        tree::assert_same(&scene.source, &chosen);
+    }
+    // With an update it is that folder also when nothing is known of it.
+    let copied = elsewhere.dir.path().join("copied");
+    fs::create_dir(&copied).unwrap();
+    elsewhere.download(addr).arg("-o").arg(&copied).args(["--no-wait", "--update"]).run().assert_success();
+    tree::assert_same(&scene.source, &copied);
+    // Into another folder it goes under its own name.
+    fs::create_dir(elsewhere.dir.path().join("into")).unwrap();
+    elsewhere.download(addr).arg("-o").arg(elsewhere.dir.path().join("into")).run().assert_success();
+    tree::assert_same(&scene.source, &elsewhere.dir.path().join("into/photos"));
+}
+
 #[test]
 fn a_folder_is_kept_as_one_file_that_tar_unpacks() {
     let scene = scene();

@@ -15,6 +15,7 @@ use crate::session::engine::Stop;
 use crate::session::{
     AsTar, Download, DownloadError, Event, Fetch, FetchError, Observer, Replaces, SeedError,
 };
+use crate::store::Records;
 use cascade_format::CascadeHash;
 use cascade_format::link::Link;
 use cascade_swarm::ask::Order;
@@ -318,9 +319,10 @@ fn order(args: &Args) -> Order {
 fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
     let metafile = given::open(file)?;
     let beside = || metafile.data_path().map_err(|error| CliError::failed(error.to_string()));
-    let (target, as_tar) = match place(args)? {
+    let name = || Ok::<_, CliError>(PathBuf::from(given::file_name(&beside()?)));
+    let (target, as_tar) = match place(args, metafile.cascade_hash(), name)? {
         Place::Beside => with_tar(args, beside()?, true),
-        Place::Folder(folder) => with_tar(args, folder.join(given::file_name(&beside()?)), true),
+        Place::Folder(folder, name) => with_tar(args, folder.join(name), true),
         Place::Chosen(target) => (target.clone(), args.tar.then_some(AsTar { plain: target, replace: true })),
     };
     Ok(Job::Ready(Box::new(Download {
@@ -340,9 +342,9 @@ fn file_job(args: &Args, file: &Path) -> Result<Job, CliError> {
 
 fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
     let name = PathBuf::from(given::data_name(link));
-    let (target, as_tar, chosen) = match place(args)? {
+    let (target, as_tar, chosen) = match place(args, link.cascade_hash(), || Ok(name.clone()))? {
         Place::Beside => not_chosen(with_tar(args, name, false)),
-        Place::Folder(folder) => not_chosen(with_tar(args, folder.join(name), false)),
+        Place::Folder(folder, name) => not_chosen(with_tar(args, folder.join(name), false)),
         Place::Chosen(target) => {
             (target.clone(), args.tar.then_some(AsTar { plain: target, replace: true }), true)
         }
@@ -364,14 +366,26 @@ fn link_job(args: &Args, link: &Link) -> Result<Job, CliError> {
 /// Where the user wants the data.
 enum Place {
     Beside,
-    Folder(PathBuf),
+    /// In this folder, under this name.
+    Folder(PathBuf, PathBuf),
     Chosen(PathBuf),
 }
 
-fn place(args: &Args) -> Result<Place, CliError> {
+/// Where the data with this hash is to go, which is called `name` unless the user chooses another name.
+fn place(
+    args: &Args,
+    hash: CascadeHash,
+    name: impl FnOnce() -> Result<PathBuf, CliError>,
+) -> Result<Place, CliError> {
     let Some(output) = &args.output else { return Ok(Place::Beside) };
     if output.is_dir() || names_folder(output) {
-        return Ok(Place::Folder(output.clone()));
+        let name = name()?;
+        // The same command goes on, also when the folder has the chosen name by now; and an update is for a folder that
+        // is there.
+        let is_itself = !output.join(&name).exists()
+            && (args.update || Records::from_environment().is_recorded(hash, output));
+        let itself = !names_folder(output) && is_itself && args.files.len() == 1;
+        return Ok(if itself { Place::Chosen(output.clone()) } else { Place::Folder(output.clone(), name) });
     }
     if args.files.len() > 1 {
         let output = Name(output);

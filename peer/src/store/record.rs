@@ -108,6 +108,12 @@ impl Records {
         Some((header.stamp, record))
     }
 
+    /// Whether the file or folder at `path` was once seen to have blocks of the file `hash`.
+    #[must_use]
+    pub fn is_recorded(&self, hash: CascadeHash, path: &Path) -> bool {
+        self.name(hash, path).is_some_and(|name| name.exists())
+    }
+
     /// Remembers `have` of the `data` at `path`, which looked like `stamp` before it was checked. All of
     /// it must be on the disk: a sync after the check, or after the last write, has gone well.
     ///
