@@ -115,8 +115,10 @@ impl Work {
             if self.shared.data().has_left() {
                 let this = self.clone();
                 match blocking(move || move_over(&this.shared, &this.metafile, &|| this.is_over())).await {
-                    // What finds no room is moved when there is some.
-                    Ok(Err(error)) if !is_full(&error) => return Err(Failed::Move(error)),
+                    // What finds no room is moved when there is some, and what somebody has changed when it is mended.
+                    Ok(Err(error)) if !is_full(&error) && self.shared.is_unchanged() => {
+                        return Err(Failed::Move(error));
+                    }
                     _ => {}
                 }
             }

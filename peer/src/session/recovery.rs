@@ -111,6 +111,8 @@ impl Recovery {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     return Err(DownloadError::Interrupted);
                 }
+                // Somebody may have cut it while it was read.
+                Err(_) if !self.shared.data().is_ours() => cause = Cause::Changed,
                 Err(source) => {
                     let path = self.shared.data().path().to_owned();
                     return Err(DownloadError::ReadBack { path, source: Arc::new(source) });

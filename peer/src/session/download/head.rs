@@ -39,7 +39,13 @@ impl Session {
             self.head = Some(head);
             return Ok(None);
         }
-        match head.read(shared.data().ground(), until) {
+        let found = head.read(shared.data().ground(), until);
+        if !shared.is_unchanged() {
+            // What was read may be somebody else's: it is read again when the file is mended.
+            self.head = super::head(&self.shared, &self.place);
+            return Ok(None);
+        }
+        match found {
             // The first bytes tell whether it is an archive; the rest of it may be as it likes.
             Ok((Found::More, Some(more))) if as_tar && more.is_folder() => self.is_one_file(),
             Ok((Found::More, more)) => self.head = more,
