@@ -212,6 +212,7 @@ impl Seed {
         let mut unfinished = unfinished(shared).await;
         let mut look_again = tokio::time::interval(RETRY_INTERVAL);
         look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look_again.reset();
         loop {
             tokio::select! {
                 answer = announcer.next() => observer.event(Event::of_tracker(&answer)),
@@ -220,7 +221,10 @@ impl Seed {
                 _ = shared.wait_trouble() => match self.check_again(engine, (shared, seen), observer).await {
                     Err(SeedError::Interrupted) => return Ok(()),
                     Err(error) => return Err(error),
-                    Ok(()) => unfinished = self::unfinished(shared).await,
+                    Ok(()) => {
+                        unfinished = self::unfinished(shared).await;
+                        look_again.reset();
+                    }
                 },
                 // Nobody can ask for what is missing, so no request finds that it was mended.
                 _ = look_again.tick(), if unfinished.is_some() => {
