@@ -64,12 +64,24 @@ impl Part {
         ours: &mut dyn FnMut(&Self) -> Result<bool, PrepareError>,
     ) -> Result<Self, PrepareError> {
         let first = part_path(target);
-        if let Some(part) = Self::at(first.clone())? {
-            return Ok(part);
+        match Self::at(first.clone())? {
+            Some(part) => Ok(part),
+            None => Self::open_ours(target, ours),
         }
-        for number in 2..=MAX_PART_NAMES {
-            let part = Self::at(with_ending(&first, &format!(".{number}")))?;
-            if let Some(part) = part
+    }
+
+    /// The same, but under no name is there a file that is taken and is not `ours`.
+    ///
+    /// # Errors
+    /// Those of [`Part::open`].
+    pub fn open_ours(
+        target: &Path,
+        ours: &mut dyn FnMut(&Self) -> Result<bool, PrepareError>,
+    ) -> Result<Self, PrepareError> {
+        let first = part_path(target);
+        for number in 1..=MAX_PART_NAMES {
+            let name = if number == 1 { first.clone() } else { with_ending(&first, &format!(".{number}")) };
+            if let Some(part) = Self::at(name)?
                 && (part.new || ours(&part)?)
             {
                 return Ok(part);

@@ -5,11 +5,11 @@ use crate::ground::open::folder_of;
 use crate::metafile::MetafileOnDisk;
 use crate::store::PrepareError;
 use crate::store::part::{self, Part};
-use cascade_format::metafile::HEADER_LEN;
+use cascade_format::metafile::{HEADER_LEN, MAGIC};
 use cascade_format::{CascadeHash, Header};
 use cascade_hash::Sha256Stream;
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The `.cascade` file at `out`, if it is there and has this hash.
@@ -33,6 +33,15 @@ pub(super) fn there(
     }
 }
 
+/// Whether this is what a fetch has left that was killed: nothing, or the beginning of a `.cascade` file. Anything else is the
+/// user's, for the name comes from a link.
+fn is_left_over(mut file: &File) -> bool {
+    let mut head = Vec::new();
+    let read =
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.take(MAGIC.len() as u64).read_to_end(&mut head));
+    read.is_ok() && MAGIC.starts_with(&head)
+}
+
 /// The part file.
 #[derive(Debug)]
 pub(super) struct Growing {
@@ -48,7 +57,7 @@ impl Growing {
         if !folder.is_dir() {
             return Err(PrepareError::NoFolder(folder.to_owned()).into());
         }
-        let part = Part::open(out, &mut |_| Ok(false))?;
+        let part = Part::open_ours(out, &mut |part| Ok(is_left_over(&part.file)))?;
         let mut growing = Self { part, head: Vec::new(), hash: Sha256Stream::new() };
         growing.restart()?;
         Ok(growing)
@@ -174,6 +183,20 @@ mod tests {
                 assert!(there(&out, hash, false).unwrap().is_some());
                 fs::remove_file(&out).unwrap();
             }
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_user_s_with_the_name_of_the_part_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, part) = (folder.path().join("x.cascade"), folder.path().join("x.cascade.part"));
+        for (before, stays) in [(&b"precious"[..], true), (b"CASC", false), (b"CASCADE1 and more", false)] {
+            fs::write(&part, before).unwrap();
+            let growing = Growing::open(&out).unwrap();
+            assert_eq!(growing.part.path == part, !stays);
+            assert_eq!(fs::read(&part).unwrap(), if stays { before } else { b"" });
+            growing.remove();
+            assert_eq!(part.exists(), stays);
         }
     }
 
