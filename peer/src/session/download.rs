@@ -330,7 +330,11 @@ impl Session {
                 () = seen.is_looked_at() => { self.show(); continue }
                 () = served.upload.wait_for_askers() => self.learn_askers(),
                 () = served.tick() => continue,
-                trouble = shared.wait_trouble(), if self.recovery.is_none() => self.halt(trouble.into(), observer),
+                trouble = shared.wait_trouble(), if self.recovery.is_none() => {
+                    if let Some(why) = self.withdrawn(trouble.into(), observer) {
+                        return Ok(Some(Halted::Elsewhere(why)));
+                    }
+                }
                 result = mending::recovered(&mut self.recovery) => self.go_on(result)?,
                 Some(failed) = failures.recv() => return Err(self.not_kept(failed)),
                 () = tokio::time::sleep_until((self.start + wakeup).into()) => continue,

@@ -48,6 +48,16 @@ impl Session {
         self.recovery = Some((tokio::spawn(recovery.run(cause)), aftermath));
     }
 
+    /// Blocks were withdrawn. They are looked at again, and fetched again if need be; but never into a file that was complete
+    /// under its own name and is somebody else's work by now. `Some`: it is one, and why the download begins anew.
+    pub(super) fn withdrawn(&mut self, cause: Cause, observer: &mut dyn Observer) -> Option<String> {
+        if matches!(self.place, Place::Target { .. }) {
+            return Some(format!("another program has changed {}", self.shared.data().path().display()));
+        }
+        self.halt(cause, observer);
+        None
+    }
+
     /// It is mended, or cannot be.
     pub(super) fn go_on(&mut self, (result, aftermath): Recovered) -> Result<(), DownloadError> {
         result?;
@@ -84,13 +94,11 @@ impl Session {
         match self.has_file_hash().await? {
             Whole::Right => {}
             Whole::Wrong => return self.doubt_file_hash(observer).await,
-            Whole::Withdrawn(_) if matches!(self.place, Place::Target { .. }) => {
-                let path = self.shared.data().path().display();
-                return Ok(Concluded::Elsewhere(format!("another program has changed {path}")));
-            }
             Whole::Withdrawn(cause) => {
-                self.halt(cause, observer);
-                return Ok(Concluded::Doubted);
+                return Ok(match self.withdrawn(cause, observer) {
+                    Some(why) => Concluded::Elsewhere(why),
+                    None => Concluded::Doubted,
+                });
             }
         }
         match &self.place {
