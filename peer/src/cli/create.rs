@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: about length/1024, from 64KiB to 4MiB]
-    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_hyphen_values = true)]
     block_size: Option<NonZeroU64>,
     #[command(flatten)]
     trackers: Trackers,

@@ -74,6 +74,7 @@ impl Trackers {
 
 /// What `--tracker` means where it is only written into a link.
 pub(super) fn named_in_link(tracker: Arg) -> Arg {
+    let tracker = tracker.value_parser(address::in_link);
     tracker.help("Tracker to name in the link; may be given several times [default: none]")
 }
 

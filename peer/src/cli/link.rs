@@ -17,7 +17,7 @@ pub struct Args {
     #[command(flatten)]
     trackers: Trackers,
     /// Peer to name in the link; may be given several times [default: none]
-    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::in_link)]
     peers: Vec<String>,
     /// Name of the data in the link, with one .cascade file [default: the .cascade file's name without .cascade]
     #[arg(long, value_name = "NAME")]

@@ -36,19 +36,19 @@ pub struct Args {
     paths: Vec<PathBuf>,
     /// Tracker to register with and to name in the link; may be given several times [default: one in this process, on the
     /// same port]
-    #[arg(short, long = "tracker", value_name = "HOST:PORT", value_delimiter = ',', value_parser = address::host_port)]
+    #[arg(short, long = "tracker", value_name = "HOST:PORT", value_delimiter = ',', value_parser = address::in_link)]
     trackers: Vec<String>,
     #[command(flatten)]
     listen: ListenOption,
     /// Address to name in the link, with a port only if it differs from that of --listen; may be given several times
     /// [default: the machine's own addresses]
-    #[arg(long = "address", value_name = "HOST[:PORT]")]
+    #[arg(long = "address", value_name = "HOST[:PORT]", value_parser = address::in_link_anywhere)]
     addresses: Vec<String>,
     /// End when N receivers have everything that is shared, as the tracker knows it [default: when interrupted]
-    #[arg(long, value_name = "N", value_parser = number_of_receivers)]
+    #[arg(long, value_name = "N", value_parser = number_of_receivers, allow_negative_numbers = true)]
     until: Option<NonZeroU32>,
     /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: about length/1024, from 64KiB to 4MiB]
-    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_hyphen_values = true)]
     block_size: Option<NonZeroU64>,
     /// Leave out of a folder what cannot be shared (devices, pipes, sockets, links that leave the folder), instead of
     /// failing
@@ -214,7 +214,7 @@ fn seed(
 
 /// How many receivers are wanted.
 fn number_of_receivers(text: &str) -> Result<NonZeroU32, String> {
-    text.parse().map_err(|_| "it must be a number of receivers, from 1 on".into())
+    text.parse().map_err(|_| format!("it must be a number of receivers from 1 to {}", u32::MAX))
 }
 
 /// "1 receiver has", "2 receivers have".
@@ -281,6 +281,14 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn receivers_are_counted_up_to_a_highest_number() {
+        assert_eq!(number_of_receivers("4294967295").map(NonZeroU32::get), Ok(u32::MAX));
+        for wrong in ["4294967296", "0", "-1", "x", ""] {
+            assert!(number_of_receivers(wrong).unwrap_err().ends_with("from 1 to 4294967295"), "{wrong}");
+        }
+    }
 
     #[test]
     fn one_receiver_has_and_two_have() {
