@@ -4,6 +4,7 @@ use super::{EVENTS, Session, planned};
 use crate::check::check;
 use crate::folder::HostileArchive;
 use crate::ground::disk::is_full;
+use crate::human::Name;
 use crate::link::{FileContext, LinkEvent, PrefixHash, Sliced};
 use crate::metafile::MetafileOnDisk;
 use crate::session::conclude::{Concluded, Conclusion, remember, sync_folder};
@@ -85,7 +86,7 @@ impl Session {
             Whole::Right => {}
             Whole::Wrong => return self.doubt_file_hash(observer).await,
             Whole::Withdrawn(_) if matches!(self.place, Place::Target { .. }) => {
-                let path = self.shared.data().path().display();
+                let path = Name(self.shared.data().path());
                 return Ok(Concluded::Elsewhere(format!("another program has changed {path}")));
             }
             Whole::Withdrawn(cause) => {
@@ -160,7 +161,7 @@ impl Session {
                 check(data.ground(), &metafile, all, &|_| (), stop.flag())
             });
             if !right.await?.is_ok_and(|right| right.is_complete()) {
-                return Ok(Concluded::Elsewhere(format!("the disk has lost a part of {}", path.display())));
+                return Ok(Concluded::Elsewhere(format!("the disk has lost a part of {}", Name(&path))));
             }
         }
         if self.read_again.is_some_and(|read| read.from_disk) || matches!(self.place, Place::Target { .. }) {
