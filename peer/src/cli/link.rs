@@ -36,7 +36,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         return Err(CliError::usage("--name is one name, but there are several .cascade files".into()));
     }
     for file in &args.files {
-        let mut link = given::link_of(&given::open(file)?, args.name.as_deref())?;
+        let mut link = given::link_of(&given::open(file)?, args.name.as_deref()).map_err(|error| {
+            let name = Name(file);
+            CliError::failed(format!("no link for {name}: {error}; give a shorter name with --name"))
+        })?;
         add(&mut link, args.trackers.named(), &args.peers)?;
         if args.json {
             let file = file.to_string_lossy();

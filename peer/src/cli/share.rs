@@ -18,12 +18,13 @@ use crate::serve::Guests;
 use crate::session::{Event, Seed, SeedError};
 use crate::store::Records;
 use cascade_format::CascadeHash;
+use cascade_format::link::{Link, LinkError};
 use cascade_format::units::parse_nonzero_size;
 use cascade_tracker::{Desk, Policy};
 use cascade_web::Bound;
 use std::collections::HashSet;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::task::JoinSet;
@@ -109,6 +110,10 @@ fn describe(
     let special = if args.skip_special { Special::Skip } else { Special::Refuse };
     let open = |path: &PathBuf| described::Open::new(path, special, cancel);
     let sources = args.paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    for path in &args.paths {
+        let named = Link::new(CascadeHash([0; 32])).set_name(&given::data_file_name(path));
+        named.map_err(|error| described::Failure::Told(no_link(path, &error)))?;
+    }
     let item = |source: described::Open| {
         let (path, entries) = (source.path().to_owned(), source.entries());
         let metafile = Arc::new(source.describe(records, cache, args.block_size, cancel)?);
@@ -212,6 +217,11 @@ fn seed(
     }
 }
 
+/// What is shared cannot be in a link.
+fn no_link(path: &Path, error: &LinkError) -> CliError {
+    CliError::failed(format!("no link for {}: {error}; share it under a shorter name", Name(path)))
+}
+
 /// How many receivers are wanted.
 fn number_of_receivers(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| format!("it must be a number of receivers from 1 to {}", u32::MAX))
@@ -251,7 +261,7 @@ fn tell_all(args: &Args, items: &[Item], reached: &Reached, port: u16) -> Result
 fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result<(), CliError> {
     let (metafile, path) = (&item.metafile, &item.path);
     let name = given::data_file_name(path);
-    let mut link = link_of(metafile, Some(&name))?;
+    let mut link = link_of(metafile, Some(&name)).map_err(|error| no_link(path, &error))?;
     let trackers = if args.trackers.is_empty() { reached.tracker.as_slice() } else { &args.trackers };
     link::add(&mut link, trackers, &reached.peers)?;
     let layout = metafile.layout();

@@ -106,12 +106,6 @@ pub enum CreateError {
         /// What the system says.
         source: io::Error,
     },
-    /// There is no place for the output.
-    #[error("there is no place for the .cascade file of {}", Name(path))]
-    NoPlace {
-        /// The data file.
-        path: PathBuf,
-    },
     /// The complete output cannot be read again.
     #[error(transparent)]
     Metafile(#[from] MetafileFileError),
