@@ -259,7 +259,7 @@ impl Seed {
                 Err(SeedError::Interrupted) => return Err(SeedError::Interrupted),
                 // It was cut while it was read, say: it may be written anew.
                 Err(error) => {
-                    observer.event(Event::Warning(format!("{error}; it is not served until it can be read")))
+                    observer.event(Event::Warning(format!("{error}; it is not served until it can be read")));
                 }
             }
             changed_or_late(engine, shared).await?;
