@@ -90,6 +90,16 @@ fn block_sizes_are_written_in_many_ways() {
 }
 
 #[test]
+fn a_cascade_file_that_may_not_grow_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = TestFile::random("grows", 5000, 1).write_data(folder.path());
+    // In units of 512 bytes, at most of 1024.
+    let done = Launch::peer("create").arg(&data).args(["-b", "1"]).after_shell("ulimit -f 1").run();
+    done.assert_one_line_error(&["grows.cascade", "large", "ulimit -f"]);
+    assert!(!done.stderr.contains(".cascade-"), "the name of the temporary file: {done}");
+}
+
+#[test]
 fn json_tells_the_cascade_hash() {
     let folder = tempfile::tempdir().unwrap();
     let file = TestFile::random("json.bin", 200_000, 65_536);
@@ -107,7 +117,7 @@ fn devices_missing_files_and_missing_places_are_one_line() {
     let out = "/nonexistent/out.cascade";
     let done = Launch::peer("create").arg(data).args(["-o", out]).run();
     done.assert_one_line_error(&[out, "No such file", "another place with -o"]);
-    assert!(!done.stderr.contains(".tmp"), "a name that the user has never seen: {done}");
+    assert!(!done.stderr.contains(".cascade-"), "a name that the user has never seen: {done}");
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn a_seeder_that_loses_blocks_gives_the_others_to_those_that_it_told_of_all() {
     let mut download = extended(&scene).args(["--max-down", "1MiB/s"]).start();
     let addr = scene.listening(&mut download);
     download.wait_until("a part", || (blocks_given(addr, &file).len() >= 40).then_some(()));
-    OpenOptions::new().write(true).open(&data).unwrap().write_all_at(&[0; 200_000], 3_800_000).unwrap();
+    OpenOptions::new().write(true).open(&data).unwrap().write_all_at(&vec![0; 200_000], 3_800_000).unwrap();
     seeder.wait_line("the loss", |line| line.contains("seeding 380 of 400 blocks").then_some(()));
     // It may have some of those that are lost.
     download.wait_until("all others", || (blocks_given(addr, &file).len() >= 380).then_some(()));

@@ -160,6 +160,10 @@ fn an_earlier_version_is_brought_up_to_date_where_it_is() {
     // All of it is there now, with the user's own files.
     let again = elsewhere.download(peer.addr).arg("--update").run();
     again.assert_success();
+    // What is there is not known before it is known that this is a folder.
+    let all = versions.new_file.data.len();
+    assert!(again.both().contains(&format!("{all} of {all} bytes are there, 0 blocks to get")), "{again}");
+    assert_eq!(again.both().matches("bytes are there").count(), 1, "{again}");
     assert_eq!(elsewhere.names(), ["photos", "photos.cascade", "photos.replaced"]);
     versions.assert_updated(target);
 }

@@ -177,7 +177,9 @@ fn allocated(path: &Path) -> u64 {
 fn a_cache_that_holds_no_block_is_refused() {
     let setup = Setup::new(TestFile::random("large.bin", 3_000_000, 1_000_000));
     let outcome = setup.seed().args(["--cache", "500KiB"]).run();
-    outcome.assert_code(1).assert_one_line_error(&["--cache 512000 holds no block", "give at least 1003520"]);
+    outcome
+        .assert_code(1)
+        .assert_one_line_error(&["--cache 500 KiB holds no block", "give at least 980 KiB (1003520 bytes)"]);
 }
 
 #[test]
@@ -355,9 +357,17 @@ fn the_secret_of_a_signed_address_is_not_printed() {
     assert!(setup.server.asked().iter().all(|asked| asked.path == "/object?X-Amz-Signature=SECRET"));
     assert!(!seeder.has_printed("SECRET"), "{}", seeder.log());
     drop(seeder);
-    for wrong in ["https://me:SECRET@example.org/f", "https://example.org/a b?SECRET", "SECRET"] {
+    for wrong in [
+        "https://me:SECRET@example.org/f",
+        "https://example.org/a b?SECRET",
+        "SECRET",
+        "https://example.org:99999/f?SECRET",
+        "http://[::1/f?SECRET",
+        "http://example.org/{foo}?SECRET",
+    ] {
         let outcome = setup.scene.seed().args(["--origin", wrong]).run();
         outcome.assert_code(2).assert_error_mentions(&["--origin"]);
+        assert!(!outcome.stdout.contains("listening"), "{}", outcome.stdout);
         assert!(!outcome.stderr.contains("SECRET"), "{}", outcome.stderr);
     }
 }

@@ -5,8 +5,10 @@ use cascade_tests::foreign_tracker::ForeignTracker;
 use cascade_tests::launch::Launch;
 use cascade_tests::process::{Process, Signal, has_open};
 use cascade_tests::tree;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -209,6 +211,17 @@ fn links_lead_to_files_and_not_to_folders_full_of_them() {
     let (mut server, addr) = scene.start();
     wait_served(&mut server, addr, &file);
     fetch(addr, &other, 0).assert_message(1);
+}
+
+#[test]
+fn data_that_is_missing_is_told_by_its_name_also_where_that_is_not_utf_8() {
+    let scene = ServedFolder::new();
+    let cascade = file("data").write_cascade(scene.dir());
+    fs::rename(cascade, scene.dir().join(OsStr::from_bytes(b"b\xffd.cascade"))).unwrap();
+    let mut server = scene.launch().start();
+    let told = |line: &str| line.contains("there is no ").then(|| line.to_owned());
+    let told = server.wait_line("that there is no data", told);
+    assert!(told.contains("/b\\xffd; put it there"), "{told}");
 }
 
 #[test]

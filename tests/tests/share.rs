@@ -279,8 +279,18 @@ fn what_cannot_be_shared_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();
     home.share(&["film.mkv", "-l", &at]).run().assert_one_line_error(&[&at, "in use", "--listen"]);
+    // Its name is too long for a link, and the user knows it by no other.
+    let long = "n".repeat(255);
+    fs::write(home.folder.path().join(&long), "named").unwrap();
+    let done = home.share(&[&long]).run();
+    done.assert_one_line_error(&[&format!("no link for {long}: "), "240", "a shorter name"]);
+    fs::create_dir_all(home.folder.path().join("folder/a/b/c/d/e/f/g/h/i")).unwrap();
+    let done = home.share(&["folder"]).after_shell("ulimit -n 10").run();
+    done.assert_one_line_error(&["folder", "too many open files", "ulimit -n"]);
     for wrong in [
         &["film.mkv", "--address", "a b"][..],
+        &["film.mkv", "--address", "::1:80"],
+        &["film.mkv", "--address", "0.0.0.0"],
         &["film.mkv", "--address", "x:0"],
         &[],
         &["film.mkv", "-t", "x"],

@@ -50,7 +50,7 @@ fn json_is_an_object_a_line() {
     let json =
         r#"{"port": 0, "allowedhashes": [], "log-level": "debug", "log-format": "json", "state": "kept"}"#;
     fs::write(&config, json).unwrap();
-    fs::write(folder.path().join("kept"), "no state").unwrap();
+    fs::write(folder.path().join("kept"), "CASCREGS no state").unwrap();
     let log = log_of(launch().arg(&config));
     let objects: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of_level = |level: &'static str| objects.iter().filter(move |object| object["level"] == level);

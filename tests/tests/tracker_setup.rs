@@ -231,6 +231,9 @@ fn wrong_usage_exits_with_2() {
         &["a.json", "b.json"],
         &["check"],
         &["--state-every", "0"],
+        &["--state", "x", "--state-every", "-1"],
+        &["--state", "x", "--state-every", "x"],
+        &["--web=host"],
         &["--log-level", "loud"],
     ] {
         let done = Launch::tracker().args(wrong).run();
@@ -239,6 +242,27 @@ fn wrong_usage_exits_with_2() {
         assert!(fault.starts_with("error: ") && !fault.contains("information"), "{fault}");
         assert!(!fault.contains("\\u{a}"), "a new line of the parser's own: {fault}");
     }
+}
+
+#[test]
+fn an_option_without_the_one_that_it_needs_and_a_wrong_hash_are_wrong_usage() {
+    for (wrong, says) in [
+        (&["--store-ca", "x"][..], "--store-ca needs --store ADDRESS"),
+        (&["--store-password-file", "x"], "--store-password-file needs --store ADDRESS"),
+        (&["--state-every", "5"], "--state-every needs --state FILE"),
+        (&["--allow", "xyz"], "--allow xyz: it is not 64 hex digits"),
+        (&["--allow", ""], "--allow '': it is not 64 hex digits"),
+    ] {
+        let done = Launch::tracker().args(wrong).run();
+        assert_eq!(done.assert_code(2).stderr.lines().count(), 1, "{done}");
+        done.assert_error_mentions(&[says]);
+    }
+    // What it needs may be in the configuration.
+    let (_folder, path) = write_config(r#"{"port": 0, "allowedhashes": ["HASH"]}"#);
+    let done = Launch::tracker().arg(&path).args(["--state-every", "5"]).run();
+    done.assert_code(2).assert_error_mentions(&["--state-every needs --state FILE"]);
+    let (_folder, path) = write_config(r#"{"port": 0, "allowedhashes": ["HASH"], "state": "state"}"#);
+    let _serves = RunningTracker::with_args(Launch::tracker().arg(&path).args(["--state-every", "5"]));
 }
 
 #[test]

@@ -82,19 +82,16 @@ fn a_killed_tracker_comes_back_with_what_it_has_written_last() {
 }
 
 #[test]
-fn a_damaged_or_foreign_file_is_set_aside_and_what_is_whole_in_it_is_used() {
+fn a_damaged_file_is_set_aside_and_what_is_whole_in_it_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let tracker = start(&state, &[]);
     (1..=5).for_each(|port| subscribe(&tracker, HASH, port));
     tracker.process.end_by(Signal::TERM).assert_code(0);
     let whole = fs::read(&state).unwrap();
-    for (n, content, used) in [
-        (1, &whole[..whole.len() - 3], 5),
-        (2, &whole[..whole.len() / 2], 0),
-        (3, b"#!/bin/sh\necho no state\n", 0),
-        (4, b"", 0),
-    ] {
+    for (n, content, used) in
+        [(1, &whole[..whole.len() - 3], 5), (2, &whole[..whole.len() / 2], 0), (3, b"CASCREGS no state", 0)]
+    {
         fs::write(&state, content).unwrap();
         let tracker = start(&state, &[]);
         assert_eq!(list(&tracker, HASH).len(), used);
@@ -106,6 +103,33 @@ fn a_damaged_or_foreign_file_is_set_aside_and_what_is_whole_in_it_is_used() {
         tracker.process.end_by(Signal::TERM).assert_code(0);
         assert!(fs::read(&state).unwrap().starts_with(b"CASCREGS"));
     }
+}
+
+#[test]
+fn a_file_of_the_user_s_is_refused_and_stays_and_an_empty_one_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (film, config) = (folder.path().join("film.mkv"), folder.path().join("config.json"));
+    fs::write(&film, b"a film").unwrap();
+    fs::write(&config, r#"{"port": 0, "allowedhashes": [], "state": "film.mkv"}"#).unwrap();
+    let refused = ["film.mkv", "no state of a tracker"];
+    let launch = || Launch::tracker().args(["-l", "127.0.0.1:0"]);
+    launch()
+        .arg("--state")
+        .arg(&film)
+        .run()
+        .assert_one_line_error(&[&refused[..], &["--state FILE"]].concat());
+    launch().arg(&config).run().assert_one_line_error(&refused);
+    Launch::tracker().arg("check").arg(&config).run().assert_one_line_error(&refused);
+    assert_eq!(fs::read(&film).unwrap(), b"a film");
+    let names = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(names, 2, "something else was written");
+
+    fs::write(&film, b"").unwrap();
+    let tracker = start(&film, &[]);
+    subscribe(&tracker, HASH, 1);
+    assert!(!tracker.process.log().contains("damaged"), "{}", tracker.process.log());
+    tracker.process.end_by(Signal::TERM).assert_code(0);
+    assert!(fs::read(&film).unwrap().starts_with(b"CASCREGS"));
 }
 
 #[test]

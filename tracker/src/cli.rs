@@ -1,5 +1,8 @@
 //! The command line: what the user typed becomes an address and a policy.
 
+#[cfg(feature = "cli")]
+mod usage;
+
 use crate::config::{ConfigFaults, STATE_EVERY_SECS, first_of};
 use crate::log::{self, Format};
 use crate::registry::Networks;
@@ -38,6 +41,13 @@ fn listening(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write ADDR:PORT or PORT, as in 192.0.2.1:8888, [2001:db8::1]:8888 or 8888".to_owned())
 }
 
+/// Seconds between two times that the state is written.
+fn interval(text: &str) -> Result<u64, String> {
+    let (shortest, longest) = STATE_EVERY_SECS.into_inner();
+    let seconds = text.parse().ok().filter(|seconds| STATE_EVERY_SECS.contains(seconds));
+    seconds.ok_or_else(|| format!("it must be a number of seconds from {shortest} to {longest}"))
+}
+
 /// The Cascade tracker: tells peers of other peers that share the same file.
 ///
 /// Without CONFIG, --allow and --allow-dir it tracks any file, in bounded memory. With any of them it tracks only the files
@@ -73,7 +83,7 @@ pub struct Cli {
     state: Option<PathBuf>,
 
     /// Write the file of --state at this interval, 1 to 3600 [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(STATE_EVERY_SECS))]
+    #[arg(long, value_name = "SECONDS", value_parser = interval, allow_negative_numbers = true)]
     state_every: Option<u64>,
 
     /// Share the swarms with all trackers that name the same store (Redis or Valkey): redis://HOST:PORT,
@@ -112,6 +122,7 @@ pub struct Cli {
     /// Show a web page of what is tracked. Without ADDR:PORT it is on 127.0.0.1, on the first free port from 8890 to 8899;
     /// at an address that other machines can reach, the printed URL has a token [default: no page]
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
+    #[cfg_attr(feature = "cli", arg(value_parser = cascade_web::address))]
     web: Option<Option<SocketAddr>>,
 }
 
@@ -164,15 +175,6 @@ impl Cli {
     pub fn checks(&self) -> Option<Self> {
         let Some(Command::Check { config }) = &self.command else { return None };
         Some(Self { command: None, config: Some(config.clone()), ..self.clone() })
-    }
-
-    /// What is wrong with an argument that the parser has let pass, because its errors show the whole argument: the
-    /// address of a store may have a password in it.
-    #[cfg(feature = "cli")]
-    #[must_use]
-    pub fn fault(&self) -> Option<String> {
-        let error = self.store.as_ref()?.parse::<crate::store::Address>().err()?;
-        Some(format!("--store: {error}"))
     }
 
     /// The configuration that the arguments name.

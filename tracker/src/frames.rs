@@ -76,6 +76,17 @@ pub fn header() -> Vec<u8> {
     bytes
 }
 
+/// Whether a file may be the state of a tracker, whole or damaged: it begins as one does, as far as it goes. An empty file
+/// may be one.
+///
+/// # Errors
+/// It cannot be read.
+pub fn may_be_state(from: impl Read) -> io::Result<bool> {
+    let mut start = Vec::new();
+    from.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok(MAGIC.starts_with(&start))
+}
+
 /// Writes a frame of registrations of one family.
 #[derive(Debug)]
 pub struct FrameWriter<'f> {
@@ -348,6 +359,15 @@ mod tests {
     #[test]
     fn other_files_and_later_versions_are_told_apart() {
         assert!(matches!(read_all(b"").0, Err(Fault::Foreign)));
+        for (bytes, may_be) in [
+            (&b""[..], true),
+            (b"CASC", true),
+            (b"CASCREGS and damage", true),
+            (b"CASCADE1", false),
+            (b"\x1aE\xdf\xa3", false),
+        ] {
+            assert_eq!(may_be_state(bytes).unwrap(), may_be, "{bytes:?}");
+        }
         assert!(matches!(read_all(b"#!/bin/sh\necho not a state\n").0, Err(Fault::Foreign)));
         let mut later = [&MAGIC[..], &7u32.to_be_bytes()].concat();
         later.extend_from_slice(&crc32fast::hash(&later).to_be_bytes());

@@ -4,6 +4,7 @@ use crate::cli::{Cli, Plan};
 use crate::file::Stamp;
 use crate::folder::Folder;
 use crate::policy::Policy;
+use crate::state::StateFile;
 use crate::view::View;
 use cascade_format::CascadeHash;
 use std::collections::HashMap;
@@ -85,6 +86,8 @@ impl Setup {
                 faults.push(format!("{config}: state: {} is no file", state.display()));
             } else if !folder.is_dir() {
                 faults.push(format!("{config}: state: there is no folder {}", folder.display()));
+            } else if StateFile::is_foreign(state) {
+                faults.push(format!("{config}: state: {} is no state of a tracker", state.display()));
             }
         }
         faults

@@ -33,6 +33,15 @@ fn is_address(argument: &OsStr) -> bool {
     argument.to_str().is_some_and(|text| text.parse::<SocketAddr>().is_ok())
 }
 
+/// Where a page is to be, as the user writes it behind `--web=`.
+///
+/// # Errors
+/// What is allowed, with an example.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = "write ADDR:PORT with a numeric address, as in 127.0.0.1:8890, 0.0.0.0:8890 or [::1]:8890";
+    text.parse().map_err(|_| wrong.to_owned())
+}
+
 /// An address by which others reach a listener on `bound`: of every address of this machine, that of the default
 /// route.
 pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
@@ -73,6 +82,14 @@ mod tests {
         assert_eq!(joined(&["--web=127.0.0.1:1", "1.2.3.4:5"]), ["--web=127.0.0.1:1", "1.2.3.4:5"]);
         assert_eq!(joined(&["--", "--web", "1.2.3.4:5"]), ["--", "--web", "1.2.3.4:5"]);
         assert_eq!(joined(&["--web"]), ["--web"]);
+    }
+
+    #[test]
+    fn a_page_is_at_a_numeric_address() {
+        assert_eq!(address("[::1]:0"), Ok("[::1]:0".parse().unwrap()));
+        for wrong in ["", ":80", "80", "host", "localhost:80", "::1:80", "1.2.3.4"] {
+            assert!(address(wrong).unwrap_err().starts_with("write ADDR:PORT"), "{wrong}");
+        }
     }
 
     #[test]

@@ -26,6 +26,6 @@ mod server;
 mod service;
 mod token;
 
-pub use address::{DEFAULT, USUAL_PORTS, join_address};
+pub use address::{DEFAULT, USUAL_PORTS, address, join_address};
 pub use board::Source;
 pub use server::{Bound, Options, Server, StartError};

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: about length/1024, from 64KiB to 4MiB]
-    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_hyphen_values = true)]
     block_size: Option<NonZeroU64>,
     #[command(flatten)]
     trackers: Trackers,
@@ -79,11 +79,10 @@ fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Resul
     // Both hashes were computed of the same bytes. Without it the first check takes longer, no more.
     let _ = Records::from_environment().remember_consistent(metafile.cascade_hash());
     // A name too long for a link has none.
-    let link = given::link_of(&metafile, None).and_then(|mut link| {
-        link::add(&mut link, args.trackers.named(), &[])?;
-        Ok(link.to_string())
+    let link = given::link_of(&metafile, None).ok().and_then(|mut link| {
+        link::add(&mut link, args.trackers.named(), &[]).ok()?;
+        Some(link.to_string())
     });
-    let link = link.ok();
     if args.json {
         tell_json(file, &metafile, source.archive(), time, link.as_deref());
     } else {

@@ -6,13 +6,15 @@ use super::given::metafile_path;
 use crate::create::{CreateError, Source};
 use crate::folder::Special;
 use crate::ground::disk::SystemDisk;
-use crate::human::Name;
+use crate::human::{Name, limit};
 use crate::metafile::MetafileOnDisk;
 use crate::report::FileBar;
 use crate::store::{Record, Records};
 use cascade_archive::Archive;
 use cascade_format::Have;
+use std::cell::OnceCell;
 use std::fs;
+use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -20,8 +22,8 @@ use tempfile::TempDir;
 
 /// Where `.cascade` files are kept that are not beside their data.
 pub(super) struct Cache {
-    /// Where nothing is remembered: for this run.
-    temporary: Option<TempDir>,
+    /// Where nothing can be remembered: for this run.
+    temporary: OnceCell<TempDir>,
     records: Records,
 }
 
@@ -34,27 +36,39 @@ pub(super) enum Failure {
 impl Cache {
     pub(super) fn new(records: &Records) -> Result<Self, CliError> {
         let usable = records.shared_folder().is_some_and(|folder| fs::create_dir_all(folder).is_ok());
-        let temporary = if usable {
+        let cache = Self { temporary: OnceCell::new(), records: records.clone() };
+        if usable {
             records.sweep_shared();
-            None
         } else {
-            let folder = tempfile::Builder::new().prefix("cascade-share-").tempdir();
-            Some(folder.map_err(|error| {
-                CliError::failed(format!(
-                    "cannot make a temporary folder: {error}; name another place with TMPDIR"
-                ))
-            })?)
-        };
-        Ok(Self { temporary, records: records.clone() })
+            cache.temporary()?;
+        }
+        Ok(cache)
     }
 
-    /// Where the `.cascade` file of the data at `path` is kept.
-    fn place(&self, path: &Path) -> Option<PathBuf> {
-        match &self.temporary {
-            // One run may share several files.
-            Some(folder) => Some(folder.path().join(format!("{}.cascade", fastrand::u64(..)))),
-            None => self.records.shared(path),
+    /// Where the `.cascade` file of the data at `path` is now, or was kept before.
+    fn place(&self, path: &Path) -> Result<PathBuf, CliError> {
+        match self.records.shared(path).filter(|_| self.temporary.get().is_none()) {
+            Some(place) => Ok(place),
+            None => self.temporary(),
         }
+    }
+
+    /// A new place for this run alone.
+    fn temporary(&self) -> Result<PathBuf, CliError> {
+        let folder = match self.temporary.get() {
+            Some(folder) => folder,
+            None => {
+                let folder = tempfile::Builder::new().prefix("cascade-share-").tempdir();
+                let folder = folder.map_err(|error| {
+                    CliError::failed(format!(
+                        "cannot make a temporary folder: {error}; name another place with TMPDIR"
+                    ))
+                })?;
+                self.temporary.get_or_init(|| folder)
+            }
+        };
+        // One run may share several files.
+        Ok(folder.path().join(format!("{}.cascade", fastrand::u64(..))))
     }
 }
 
@@ -87,7 +101,7 @@ impl Open {
         block_size: Option<NonZeroU64>,
         cancel: &AtomicBool,
     ) -> Result<MetafileOnDisk, Failure> {
-        let kept = cache.place(&self.path);
+        let kept = records.shared(&self.path);
         let places = [Some(metafile_path(&self.path)), kept.clone()];
         let there: Vec<_> =
             places.into_iter().flatten().filter_map(|place| MetafileOnDisk::open(place).ok()).collect();
@@ -105,15 +119,40 @@ impl Open {
         let beside = fitting.into_iter().find(|metafile| Some(metafile.path()) != kept.as_deref());
         let like = beside.as_ref().and_then(|beside| NonZeroU64::new(beside.layout().block_size()));
         let size = block_size.or(like).unwrap_or_else(|| self.source.default_block_size());
-        let kept = kept.ok_or_else(|| failure(&CreateError::NoPlace { path: self.path.clone() }))?;
-        let made = self.make(records, &kept, size, cancel)?;
+        let made = self.make_somewhere(records, cache, size, cancel)?;
         match beside {
             Some(beside) if beside.cascade_hash() == made.cascade_hash() => {
-                let _ = fs::remove_file(kept);
+                let _ = fs::remove_file(made.path());
                 Ok(beside)
             }
             _ => Ok(made),
         }
+    }
+
+    /// Makes it where it is kept, or for this run where it cannot be kept: the disk may be full, or not be written to.
+    fn make_somewhere(
+        &self,
+        records: &Records,
+        cache: &Cache,
+        size: NonZeroU64,
+        cancel: &AtomicBool,
+    ) -> Result<MetafileOnDisk, Failure> {
+        let keeps = cache.temporary.get().is_none();
+        let made = match self.make(records, &cache.place(&self.path).map_err(Failure::Told)?, size, cancel) {
+            Err(CreateError::Write { source, .. }) if keeps && limit(&source).is_none() => {
+                self.make(records, &cache.temporary().map_err(Failure::Told)?, size, cancel)
+            }
+            made => made,
+        };
+        made.map_err(|error| {
+            if let CreateError::Inside { path } = &error {
+                Failure::Told(own_folder(&self.path, path))
+            } else if let CreateError::Write { path, source } = &error {
+                Failure::Told(no_place(path, source))
+            } else {
+                failure(&error)
+            }
+        })
     }
 
     /// Whether the file was seen to be what `metafile` describes, and has not changed since.
@@ -129,7 +168,7 @@ impl Open {
         out: &Path,
         size: NonZeroU64,
         cancel: &AtomicBool,
-    ) -> Result<MetafileOnDisk, Failure> {
+    ) -> Result<MetafileOnDisk, CreateError> {
         let ground = self.source.ground();
         // Before it is hashed: what is remembered must be on the disk, and a later write must show in the stamp.
         let synced = ground.sync(&SystemDisk).is_ok();
@@ -137,13 +176,7 @@ impl Open {
         let bar = FileBar::new(self.source.length(), &Name(&self.path).to_string());
         let made = self.source.describe(out, size, &|bytes| bar.inc(bytes), cancel);
         bar.finish();
-        let made = made.map_err(|error| {
-            if let CreateError::Inside { path } = &error {
-                Failure::Told(own_folder(&self.path, path))
-            } else {
-                failure(&error)
-            }
-        })?;
+        let made = made?;
         let hash = made.cascade_hash();
         // Without these the file is hashed once more; nothing else is lost.
         let _ = records.remember_consistent(hash);
@@ -161,6 +194,12 @@ fn failure(error: &CreateError) -> Failure {
     } else {
         Failure::Told(CliError::failed(error.to_string()))
     }
+}
+
+/// Not even for this run.
+fn no_place(out: &Path, source: &io::Error) -> CliError {
+    let advice = limit(source).unwrap_or("name another place with TMPDIR");
+    CliError::failed(format!("cannot write {}: {source}; {advice}", Name(out)))
 }
 
 /// What is written into a shared folder changes it.
@@ -221,6 +260,29 @@ mod tests {
         fs::remove_dir_all(at("state")).unwrap();
         describe(&records, &at("x"), None);
         assert_eq!(fs::read(at("x.cascade")).unwrap(), b"no .cascade file");
+    }
+
+    #[test]
+    fn where_nothing_can_be_kept_it_is_kept_for_this_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let records = Records::in_folder(&at("state"));
+        fs::write(at("x"), b"what is shared").unwrap();
+        fs::write(at("y"), b"that as well").unwrap();
+        let made = describe(&records, &at("x"), None).path().to_owned();
+        fs::remove_file(&made).unwrap();
+        fs::remove_dir(at("state/shared")).unwrap();
+        // A folder in which nobody can make a file, root neither.
+        std::os::unix::fs::symlink("/proc/self/fdinfo", at("state/shared")).unwrap();
+
+        let (cache, none) = (Cache::new(&records).unwrap(), AtomicBool::new(false));
+        for name in ["x", "y"] {
+            let open = Open::new(&at(name), Special::Refuse, &none);
+            let Ok(made) = open.and_then(|open| open.describe(&records, &cache, None, &none)) else {
+                panic!("{name} is not described")
+            };
+            assert!(made.path().starts_with(cache.temporary.get().unwrap().path()));
+        }
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! What the user gives in order to name a shared file: a `.cascade` file, or a link.
 
 use super::{CliError, address};
-use crate::human::Name;
 use crate::metafile::{MetafileOnDisk, SUFFIX};
 use crate::session::Fetch;
 use cascade_format::CascadeHash;
-use cascade_format::link::{Link, is_meant};
+use cascade_format::link::{Link, LinkError, is_meant};
 use clap::Arg;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -74,6 +73,7 @@ impl Trackers {
 
 /// What `--tracker` means where it is only written into a link.
 pub(super) fn named_in_link(tracker: Arg) -> Arg {
+    let tracker = tracker.value_parser(address::in_link);
     tracker.help("Tracker to name in the link; may be given several times [default: none]")
 }
 
@@ -157,20 +157,14 @@ pub(super) fn file_name(path: &Path) -> &OsStr {
 }
 
 /// The link of a `.cascade` file, with the data's name if it can be in a link.
-pub(super) fn link_of(metafile: &MetafileOnDisk, name: Option<&str>) -> Result<Link, CliError> {
+pub(super) fn link_of(metafile: &MetafileOnDisk, name: Option<&str>) -> Result<Link, LinkError> {
     let mut link = Link::new(metafile.cascade_hash());
     let data = metafile.data_path().ok();
     let name = name
         .map(ToOwned::to_owned)
         .or_else(|| Some(file_name(data.as_deref()?).to_string_lossy().into_owned()));
-    let cannot = |error| {
-        CliError::failed(format!(
-            "no link for {}: {error}; give a shorter name with --name",
-            Name(metafile.path())
-        ))
-    };
-    name.map_or(Ok(()), |name| link.set_name(&name)).map_err(cannot)?;
-    link.set_length(metafile.layout().length()).map_err(cannot)?;
+    name.map_or(Ok(()), |name| link.set_name(&name))?;
+    link.set_length(metafile.layout().length())?;
     Ok(link)
 }
 

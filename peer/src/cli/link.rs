@@ -17,7 +17,7 @@ pub struct Args {
     #[command(flatten)]
     trackers: Trackers,
     /// Peer to name in the link; may be given several times [default: none]
-    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::host_port)]
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = address::in_link)]
     peers: Vec<String>,
     /// Name of the data in the link, with one .cascade file [default: the .cascade file's name without .cascade]
     #[arg(long, value_name = "NAME")]
@@ -36,7 +36,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, CliError> {
         return Err(CliError::usage("--name is one name, but there are several .cascade files".into()));
     }
     for file in &args.files {
-        let mut link = given::link_of(&given::open(file)?, args.name.as_deref())?;
+        let mut link = given::link_of(&given::open(file)?, args.name.as_deref()).map_err(|error| {
+            let name = Name(file);
+            CliError::failed(format!("no link for {name}: {error}; give a shorter name with --name"))
+        })?;
         add(&mut link, args.trackers.named(), &args.peers)?;
         if args.json {
             let file = file.to_string_lossy();

@@ -14,7 +14,7 @@ pub(super) struct Source {
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
     /// Keep at most this much from the origin on the disk; what was used least recently is dropped [default: keep all]
-    #[arg(long, value_name = "SIZE", value_parser = parse_nonzero_size, requires = "origin")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_hyphen_values = true, requires = "origin")]
     cache: Option<NonZeroU64>,
     /// The server that has the bucket of an s3:// origin [default: $AWS_ENDPOINT_URL, or else Amazon's]
     #[arg(long, value_name = "URL", requires = "origin")]

@@ -8,10 +8,10 @@ use cascade_swarm::pace::Rate;
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Rates {
     /// Give other peers no more than this in a second, as in 10MiB/s or 80Mbit/s [default: no limit]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, allow_hyphen_values = true)]
     max_up: Option<Rate>,
     /// Take no more than this in a second from other peers [default: no limit]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, allow_hyphen_values = true)]
     max_down: Option<Rate>,
 }
 

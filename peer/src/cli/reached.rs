@@ -1,9 +1,8 @@
 //! Where others reach this machine.
 
-use super::CliError;
+use super::{CliError, address};
 use crate::route;
 use cascade_format::PeerAddr;
-use cascade_format::link::Address;
 use cascade_swarm::Listening;
 use std::collections::HashSet;
 use std::fs;
@@ -40,13 +39,7 @@ pub(super) fn reached(listen: Listening, named: &[String]) -> Result<Reached, Cl
 
 /// `HOST:PORT` of what may be a host alone.
 fn with_port(named: &str, port: u16) -> Result<String, CliError> {
-    let with_port = match named.parse::<Ipv6Addr>() {
-        Ok(ip) => format!("[{ip}]:{port}"),
-        Err(_) => format!("{named}:{port}"),
-    };
-    let whole = named.parse::<Address>().or_else(|error| with_port.parse().map_err(|_| error));
-    let address = whole.map_err(|error| CliError::usage(format!("--address {named:?}: {error}")))?;
-    Ok(address.to_string())
+    address::in_link_at(named, port).map_err(|error| CliError::usage(format!("--address {named:?}: {error}")))
 }
 
 /// The machine's addresses.

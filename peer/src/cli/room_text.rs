@@ -24,7 +24,8 @@ impl std::str::FromStr for Wanted {
             return Ok(Self::All);
         }
         let number = text.parse().ok().filter(|number| *number > 0);
-        number.map(Self::Number).ok_or_else(|| format!("{text:?} is neither a number from 1 on nor `all`"))
+        let wrong = || format!("{text:?} is neither a number from 1 to {} nor `all`", u32::MAX);
+        number.map(Self::Number).ok_or_else(wrong)
     }
 }
 
@@ -259,6 +260,8 @@ a-machine-wit…   99 %                 1.00 s
     #[test]
     fn numbers_and_all_are_wanted() {
         assert_eq!(("30".parse(), "all".parse()), (Ok(Wanted::Number(30)), Ok(Wanted::All)));
-        assert!("0".parse::<Wanted>().is_err() && "most".parse::<Wanted>().is_err());
+        for wrong in ["0", "most", "4294967296", "-1"] {
+            assert!(wrong.parse::<Wanted>().unwrap_err().contains("from 1 to 4294967295"), "{wrong}");
+        }
     }
 }

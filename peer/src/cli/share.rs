@@ -18,12 +18,13 @@ use crate::serve::Guests;
 use crate::session::{Event, Seed, SeedError};
 use crate::store::Records;
 use cascade_format::CascadeHash;
+use cascade_format::link::{Link, LinkError};
 use cascade_format::units::parse_nonzero_size;
 use cascade_tracker::{Desk, Policy};
 use cascade_web::Bound;
 use std::collections::HashSet;
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::task::JoinSet;
@@ -36,19 +37,19 @@ pub struct Args {
     paths: Vec<PathBuf>,
     /// Tracker to register with and to name in the link; may be given several times [default: one in this process, on the
     /// same port]
-    #[arg(short, long = "tracker", value_name = "HOST:PORT", value_delimiter = ',', value_parser = address::host_port)]
+    #[arg(short, long = "tracker", value_name = "HOST:PORT", value_delimiter = ',', value_parser = address::in_link)]
     trackers: Vec<String>,
     #[command(flatten)]
     listen: ListenOption,
     /// Address to name in the link, with a port only if it differs from that of --listen; may be given several times
     /// [default: the machine's own addresses]
-    #[arg(long = "address", value_name = "HOST[:PORT]")]
+    #[arg(long = "address", value_name = "HOST[:PORT]", value_parser = address::in_link_anywhere)]
     addresses: Vec<String>,
     /// End when N receivers have everything that is shared, as the tracker knows it [default: when interrupted]
-    #[arg(long, value_name = "N", value_parser = number_of_receivers)]
+    #[arg(long, value_name = "N", value_parser = number_of_receivers, allow_negative_numbers = true)]
     until: Option<NonZeroU32>,
     /// Block size: bytes, or a number with KiB, MiB, GiB or TiB [default: about length/1024, from 64KiB to 4MiB]
-    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_nonzero_size, allow_hyphen_values = true)]
     block_size: Option<NonZeroU64>,
     /// Leave out of a folder what cannot be shared (devices, pipes, sockets, links that leave the folder), instead of
     /// failing
@@ -109,6 +110,10 @@ fn describe(
     let special = if args.skip_special { Special::Skip } else { Special::Refuse };
     let open = |path: &PathBuf| described::Open::new(path, special, cancel);
     let sources = args.paths.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    for path in &args.paths {
+        let named = Link::new(CascadeHash([0; 32])).set_name(&given::data_file_name(path));
+        named.map_err(|error| described::Failure::Told(no_link(path, &error)))?;
+    }
     let item = |source: described::Open| {
         let (path, entries) = (source.path().to_owned(), source.entries());
         let metafile = Arc::new(source.describe(records, cache, args.block_size, cancel)?);
@@ -212,9 +217,14 @@ fn seed(
     }
 }
 
+/// What is shared cannot be in a link.
+fn no_link(path: &Path, error: &LinkError) -> CliError {
+    CliError::failed(format!("no link for {}: {error}; share it under a shorter name", Name(path)))
+}
+
 /// How many receivers are wanted.
 fn number_of_receivers(text: &str) -> Result<NonZeroU32, String> {
-    text.parse().map_err(|_| "it must be a number of receivers, from 1 on".into())
+    text.parse().map_err(|_| format!("it must be a number of receivers from 1 to {}", u32::MAX))
 }
 
 /// "1 receiver has", "2 receivers have".
@@ -251,7 +261,7 @@ fn tell_all(args: &Args, items: &[Item], reached: &Reached, port: u16) -> Result
 fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result<(), CliError> {
     let (metafile, path) = (&item.metafile, &item.path);
     let name = given::data_file_name(path);
-    let mut link = link_of(metafile, Some(&name))?;
+    let mut link = link_of(metafile, Some(&name)).map_err(|error| no_link(path, &error))?;
     let trackers = if args.trackers.is_empty() { reached.tracker.as_slice() } else { &args.trackers };
     link::add(&mut link, trackers, &reached.peers)?;
     let layout = metafile.layout();
@@ -281,6 +291,14 @@ fn tell_link(args: &Args, item: &Item, reached: &Reached, alone: bool) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn receivers_are_counted_up_to_a_highest_number() {
+        assert_eq!(number_of_receivers("4294967295").map(NonZeroU32::get), Ok(u32::MAX));
+        for wrong in ["4294967296", "0", "-1", "x", ""] {
+            assert!(number_of_receivers(wrong).unwrap_err().ends_with("from 1 to 4294967295"), "{wrong}");
+        }
+    }
 
     #[test]
     fn one_receiver_has_and_two_have() {

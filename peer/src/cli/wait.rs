@@ -10,7 +10,7 @@ use crate::report::{self, RoomBar, json_line, line};
 use crate::room::view::{State, share, state};
 use crate::room::{Room, Summary};
 use crate::session::engine::Stop;
-use cascade_format::units::number_and_unit;
+use cascade_format::units::{SizeError, number_and_unit};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the command waits for a first tracker that tells anything.
 const FIRST_ANSWER: Duration = Duration::from_secs(30);
+
+/// The longest time that can be asked for, in seconds: longer than anybody waits, and an end that the clock can tell.
+const MAX_TIMEOUT_SECS: u64 = 4_294_967_295;
 
 /// The shortest time between two plain lines, unless one more receiver has everything.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -39,10 +42,10 @@ pub struct Args {
     file: OsString,
     /// How many: a number, or `all`, which means that at least one has it and no peer that a tracker knows lacks it. A peer
     /// of version 1, which does not report, counts as lacking it; a tracker forgets a peer 30 min after its last message
-    #[arg(long, value_name = "N|all")]
+    #[arg(long, value_name = "N|all", allow_negative_numbers = true)]
     complete: Wanted,
     /// Give up after this time: seconds, or a number with s, min or h [default: never]
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true)]
     timeout: Option<Duration>,
     #[command(flatten)]
     trackers: Trackers,
@@ -231,7 +234,12 @@ impl Wanted {
 fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong =
         || format!("{text:?} is no time, write seconds, or a number with s, min or h, as in 90, 10min or 2h");
-    let (number, unit) = number_and_unit(text).map_err(|_| wrong())?;
+    let too_long = || {
+        format!("the longest time is {MAX_TIMEOUT_SECS} seconds; leave the option out to wait without end")
+    };
+    let number_and_unit = number_and_unit(text);
+    let (number, unit) =
+        number_and_unit.map_err(|error| if error == SizeError::TooLarge { too_long() } else { wrong() })?;
     let seconds = match unit {
         "" | "s" => 1,
         "m" | "min" => 60,
@@ -240,9 +248,9 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     };
     number
         .checked_mul(seconds)
-        .filter(|seconds| *seconds < 1 << 32)
+        .filter(|seconds| *seconds <= MAX_TIMEOUT_SECS)
         .map(Duration::from_secs)
-        .ok_or_else(wrong)
+        .ok_or_else(too_long)
 }
 
 #[cfg(test)]
@@ -258,8 +266,18 @@ mod tests {
         {
             assert_eq!(parse_time(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for wrong in ["", "x", "-1", "1.5h", "1d", "99999999999", "18446744073709551615h"] {
-            assert!(parse_time(wrong).is_err(), "{wrong}");
+        for wrong in ["", "x", "-1", "1.5h", "1d"] {
+            assert!(parse_time(wrong).unwrap_err().contains("is no time"), "{wrong}");
+        }
+        assert_eq!(parse_time("4294967295"), Ok(Duration::from_secs(4_294_967_295)));
+        for long in [
+            "4294967296",
+            "99999999999",
+            "18446744073709551615",
+            "18446744073709551616",
+            "18446744073709551615h",
+        ] {
+            assert!(parse_time(long).unwrap_err().contains("is 4294967295 seconds"), "{long}");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::folder::{Changed, FolderError, Special, Tree, changed};
 use crate::ground::Ground;
 use crate::ground::open::folder_of;
 use crate::ground::open::{OpenError, not_regular, open_regular};
-use crate::human::Name;
+use crate::human::{Name, Why, limit};
 use crate::metafile::{MAX_BLOCKS, MetafileFileError, MetafileOnDisk};
 use cascade_archive::Archive;
 use cascade_format::metafile::MAGIC;
@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicBool;
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The data file cannot be opened or read.
-    #[error("cannot read {}: {source}", Name(path))]
+    #[error("cannot read {}: {}", Name(path), Why(source))]
     Read {
         /// The data file.
         path: PathBuf,
@@ -97,18 +97,14 @@ pub enum CreateError {
         what: &'static str,
     },
     /// The output cannot be written.
-    #[error("cannot write {}: {source}; name another place with -o", Name(path))]
+    #[error(
+        "cannot write {}: {source}; {}", Name(path), limit(source).unwrap_or("name another place with -o")
+    )]
     Write {
         /// The output.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
-    },
-    /// There is no place for the output.
-    #[error("there is no place for the .cascade file of {}", Name(path))]
-    NoPlace {
-        /// The data file.
-        path: PathBuf,
     },
     /// The complete output cannot be read again.
     #[error(transparent)]

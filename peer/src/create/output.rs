@@ -6,14 +6,15 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 /// Bytes of hashes that are written at once.
 const WRITE_LEN: usize = 64 << 10;
 
 /// A temporary file: it goes away unless it is published.
 pub(super) struct Output {
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<File>,
+    path: TempPath,
 }
 
 impl Output {
@@ -28,10 +29,12 @@ impl Output {
         };
         let made = tempfile::Builder::new().prefix(".cascade-").suffix(".tmp").make_in(folder, open);
         // `tempfile` adds the temporary file's name to the system's error, which tells the user nothing.
-        let mut file = made.map_err(|error| failed.map_or(error, io::Error::from_raw_os_error))?;
+        // So it does to those of writing, if it does that.
+        let made = made.map_err(|error| failed.map_or(error, io::Error::from_raw_os_error))?;
+        let (mut file, path) = made.into_parts();
         // The header comes last: it holds the file hash.
-        file.as_file_mut().seek(SeekFrom::Start(HEADER_LEN as u64))?;
-        Ok(Self { file: BufWriter::with_capacity(WRITE_LEN, file) })
+        file.seek(SeekFrom::Start(HEADER_LEN as u64))?;
+        Ok(Self { file: BufWriter::with_capacity(WRITE_LEN, file), path })
     }
 
     /// Writes the next block's hash.
@@ -42,9 +45,9 @@ impl Output {
     /// Writes the header, puts everything on disk and gives the file its name.
     pub(super) fn publish(self, header: &Header, out: &Path) -> io::Result<()> {
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.as_file().write_all_at(&header.encode(), 0)?;
-        file.as_file().sync_all()?;
-        file.persist(out).map_err(|error| error.error)?;
+        file.write_all_at(&header.encode(), 0)?;
+        file.sync_all()?;
+        self.path.persist(out).map_err(|error| error.error)?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Why a folder cannot be shared, or read.
 
-use crate::human::Name;
+use crate::human::{Name, Why};
 use cascade_archive::BuildError;
 use cascade_format::Block;
 use std::io;
@@ -13,7 +13,7 @@ pub(super) const IN_THE_WAY: &str = "it is in the way, and not a regular file wi
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// The file system said no.
-    #[error("cannot read {}: {source}", Name(path))]
+    #[error("cannot read {}: {}", Name(path), Why(source))]
     Io {
         /// What cannot be read.
         path: PathBuf,

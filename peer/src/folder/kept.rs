@@ -3,6 +3,7 @@
 use super::beneath::{Beneath, split};
 use super::mark::Mark;
 use super::written::Written;
+use crate::human::Name;
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 use std::collections::HashSet;
@@ -67,8 +68,7 @@ impl Kept {
                 Err(error) => return Err(error),
             }
         }
-        let full =
-            format!("what it replaces cannot be kept, {} is full; move it away", self.name(1).display());
+        let full = format!("what it replaces cannot be kept, {} is full; move it away", Name(&self.name(1)));
         Err(io::Error::new(io::ErrorKind::AlreadyExists, full))
     }
 

@@ -12,6 +12,7 @@ use super::stays::Stays;
 use super::walk::{Special, Walk};
 use super::written::Written;
 use crate::ground::{Guarded, Stamp, stamp::Files};
+use crate::human::Name;
 use cascade_archive::{Archive, Builder, Entry, Kind, Segment};
 use cascade_hash::Sha256Stream;
 use std::fs::File;
@@ -297,7 +298,7 @@ impl Tree {
 
     /// The error with the name of the file.
     pub(super) fn of_file(&self, entry: &Entry, error: &io::Error) -> io::Error {
-        io::Error::new(error.kind(), format!("{}: {error}", self.at(entry).display()))
+        io::Error::new(error.kind(), format!("{}: {error}", Name(&self.at(entry))))
     }
 
     /// What everything but folders looks like now, which we have written.

@@ -4,7 +4,9 @@
 mod rate;
 
 use cascade_format::text::Shown;
+use rustix::io::Errno;
 use std::fmt;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -21,6 +23,28 @@ impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.0.as_os_str().as_bytes();
         if name.is_empty() { f.write_str("''") } else { Shown(name).fmt(f) }
+    }
+}
+
+/// What to do where the system has refused something because of a limit that the user can raise.
+pub(crate) fn limit(error: &io::Error) -> Option<&'static str> {
+    if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) {
+        return Some("raise the limit with ulimit -n");
+    }
+    let too_large = error.kind() == io::ErrorKind::FileTooLarge;
+    too_large.then_some("raise the limit with ulimit -f, or use a file system that takes larger files")
+}
+
+/// What the system says of something that it has refused, and of its [`limit`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Why<'a>(pub &'a io::Error);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match limit(self.0) {
+            Some(advice) => write!(f, "{}; {advice}", self.0),
+            None => self.0.fmt(f),
+        }
     }
 }
 
@@ -47,6 +71,14 @@ pub(crate) fn entries(count: Option<u32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_to_do_about_a_limit() {
+        let why = |errno: Errno| Why(&errno.into()).to_string();
+        assert!(why(Errno::MFILE).ends_with("; raise the limit with ulimit -n"));
+        assert!(why(Errno::FBIG).contains("; raise the limit with ulimit -f, or"));
+        assert_eq!(why(Errno::IO), io::Error::from(Errno::IO).to_string());
+    }
 
     #[test]
     fn names() {

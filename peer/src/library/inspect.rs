@@ -11,6 +11,7 @@ use crate::folder::{FolderError, Special, Tree};
 use crate::ground::disk::SystemDisk;
 use crate::ground::open::{OpenError, open_regular};
 use crate::ground::{Ground, Stamp};
+use crate::human::Name;
 use crate::metafile::{MetafileFileError, MetafileOnDisk};
 use crate::origin::Pool;
 use crate::store::prepare::{KeptFile, Trust, kept_path};
@@ -252,7 +253,7 @@ fn open(path: &Path, folder: bool, cancel: &AtomicBool) -> Result<Box<dyn Ground
         Ok((file, _)) => Ok(Box::new(file)),
         Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Err(Box::new(Outcome::Moved)),
         Err(error) => {
-            let message = format!("cannot open {}: {error}", path.display());
+            let message = format!("cannot open {}: {error}", Name(path));
             Err(Box::new(Outcome::Bad { message, passing: matches!(error, OpenError::Io(_)) }))
         }
     }

@@ -5,6 +5,7 @@
 
 use crate::ground::open::open_regular;
 use crate::ground::{Ground, Stamp};
+use crate::human::Name;
 use crate::metafile::MetafileOnDisk;
 use crate::store::{Preparation, PrepareError};
 use std::fs::File;
@@ -77,8 +78,8 @@ fn is_zero(file: &dyn Ground, range: std::ops::Range<u64>) -> std::io::Result<bo
 pub(super) fn left_alone(target: &Path, metafile: &MetafileOnDisk) -> String {
     format!(
         "{} has bytes that {} does not describe, so it is not downloaded; move it away to have it downloaded",
-        target.display(),
-        metafile.path().display()
+        Name(target),
+        Name(metafile.path())
     )
 }
 

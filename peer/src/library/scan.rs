@@ -2,6 +2,7 @@
 
 use super::limits::{MAX_FOLDERS, MAX_SERVED_FILES};
 use crate::ground::Stamp;
+use crate::human::Name;
 use crate::metafile::SUFFIX;
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -74,7 +75,7 @@ fn scan_for(root: &Path, known: &[Arc<Path>], max: usize) -> Scan {
             // It was there when its name was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound && folder != root => {}
             Err(error) => {
-                scan.problems.push(format!("cannot read {}: {error}", folder.display()));
+                scan.problems.push(format!("cannot read {}: {error}", Name(&folder)));
                 scan.unreadable.push(folder);
             }
         }
@@ -138,7 +139,7 @@ impl Scan {
     fn look_at(&mut self, path: &Path) -> Option<Look> {
         let metafile = self.follow(path)?;
         if !metafile.is_file() {
-            self.problems.push(format!("{} is not a .cascade file, but something else", path.display()));
+            self.problems.push(format!("{} is not a .cascade file, but something else", Name(path)));
             return None;
         }
         let data = self.follow(&data_of(path));
@@ -160,7 +161,7 @@ impl Scan {
         }
         self.problems.push(format!(
             "{} is a link to a file of another user; only a link of that user, of root or of this user is followed",
-            path.display()
+            Name(path)
         ));
         None
     }

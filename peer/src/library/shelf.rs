@@ -21,6 +21,7 @@ use super::inspect::{Checked, Depth, Described, Inspected, Job, Outcome};
 use super::scan::{Look, Scan, data_of};
 use super::told::{How, Tally, Told};
 use crate::ground::Stamp;
+use crate::human::Name;
 use crate::limits::{RETRY_INTERVAL, SETTLE};
 use cascade_format::CascadeHash;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -309,7 +310,7 @@ impl Shelf {
             let metafile = self.path(id);
             let data = data_of(&metafile);
             self.forget_blocks(id);
-            let (data, name) = (data.display(), metafile.display());
+            let (data, name) = (Name(&data), Name(&metafile));
             self.complain(id, format!("{data} has no block of {name}; is it the right file?"));
         } else {
             if let Some(item) = self.items.get_mut(&id) {

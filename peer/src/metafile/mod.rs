@@ -6,7 +6,7 @@
 
 use crate::ground::Stamp;
 use crate::ground::open::{OpenError, open_regular};
-use crate::human::Name;
+use crate::human::{Name, Why};
 use cascade_format::hash::HASH_LEN;
 use cascade_format::metafile::HEADER_LEN;
 use cascade_format::{Block, BlockHash, CascadeHash, FileHash, Header, Layout, MetafileError};
@@ -42,7 +42,7 @@ pub const SUFFIX: &str = "cascade";
 #[derive(Debug, thiserror::Error)]
 pub enum MetafileFileError {
     /// The file cannot be opened or read.
-    #[error("cannot read {}: {source}", Name(path))]
+    #[error("cannot read {}: {}", Name(path), Why(source))]
     Io {
         /// The `.cascade` file.
         path: PathBuf,

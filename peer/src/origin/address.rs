@@ -5,6 +5,7 @@ use crate::folder::Head;
 use crate::limits::MAX_ORIGIN_LEN;
 use cascade_format::CascadeHash;
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 /// Why a text is not the address of an origin.
@@ -25,6 +26,15 @@ pub enum AddressError {
     /// The address has a blank or an invisible character in it.
     #[error("there is a blank or a control character in it; write it as %20")]
     Blank,
+    /// The host of a server is no host.
+    #[error("its host is neither a name nor an IPv4 address nor an IPv6 address in brackets")]
+    Host,
+    /// The port of a server is none.
+    #[error("its port is not a number from 1 to 65535")]
+    Port,
+    /// Something in braces in the path, which is filled in with nothing.
+    #[error("{0} stands for nothing, {NAME} and {HASH} do; write %7B for a brace that is a part of the path")]
+    Place(String),
     /// The endpoint is not the address of a server.
     #[error("an endpoint is the address of a server: https://HOST or http://HOST")]
     Endpoint,
@@ -90,7 +100,11 @@ impl Origin {
                 if text.contains(|c: char| c.is_control() || c == ' ') {
                     return Err(AddressError::Blank);
                 }
+                check_server(host)?;
                 let path_end = text.find(['?', '#']).unwrap_or(text.len());
+                if let Some(place) = unknown_place(text.get(..path_end).unwrap_or_default()) {
+                    return Err(AddressError::Place(format!("{{{place}}}")));
+                }
                 Place::Http { url: text.to_owned(), path_end, tls: scheme == "https" }
             }
             _ => return Err(AddressError::Form),
@@ -186,6 +200,38 @@ impl Origin {
     }
 }
 
+/// Whether a server can be at `HOST` or `HOST:PORT`. Whether the host exists is found out when it is asked.
+fn check_server(server: &str) -> Result<(), AddressError> {
+    let (host, port) = match server.strip_prefix('[') {
+        Some(rest) => {
+            let (inside, port) = rest.split_once(']').ok_or(AddressError::Host)?;
+            inside.parse::<Ipv6Addr>().map_err(|_| AddressError::Host)?;
+            (inside, port)
+        }
+        None => server.split_at(server.find(':').unwrap_or(server.len())),
+    };
+    let digits = match port.strip_prefix(':') {
+        None if port.is_empty() => return if host.is_empty() { Err(AddressError::Host) } else { Ok(()) },
+        None => return Err(AddressError::Host),
+        // More than one colon is an IPv6 address without brackets.
+        Some(digits) if host.is_empty() || digits.contains(':') => return Err(AddressError::Host),
+        Some(digits) => digits,
+    };
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    match digits.parse::<u16>() {
+        Ok(1..) if is_number => Ok(()),
+        // The usual port.
+        Err(_) if digits.is_empty() => Ok(()),
+        Ok(_) | Err(_) => Err(AddressError::Port),
+    }
+}
+
+/// What stands in braces, and is neither of the places.
+fn unknown_place(path: &str) -> Option<&str> {
+    let mut inside = path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    inside.find(|inside| [NAME, HASH].iter().all(|place| place.trim_matches(['{', '}']) != *inside))
+}
+
 /// A name as a part of a path.
 fn encoded(name: &str) -> String {
     let mut encoded = String::new();
@@ -229,12 +275,16 @@ mod tests {
             ("https://example.org/f?X-Amz-Signature=secret", "https://example.org/f?…"),
             ("HTTP://127.0.0.1:8080/f", "HTTP://127.0.0.1:8080/f"),
             ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://h:/f", "http://h:/f"),
+            ("http://h/{name}/{hash}/}{", "http://h/{name}/{hash}/}{"),
+            ("http://h/f?{foo}", "http://h/f?…"),
+            ("s3://bucket/{foo}", "s3://bucket/{foo}"),
         ] {
             let origin = Origin::parse(text).unwrap();
             assert_eq!(origin.to_string(), shown);
             assert!(!format!("{origin:?}").contains("secret"));
         }
-        use AddressError::{Blank, Form, Missing, Password, TooLong};
+        use AddressError::{Blank, Form, Host, Missing, Password, Place, Port, TooLong};
         for (text, error) in [
             ("film.mkv", Form),
             ("ftp://example.org/f", Form),
@@ -245,6 +295,16 @@ mod tests {
             ("https://example.org/a b", Blank),
             ("https://example.org/a\nb", Blank),
             ("s3://bucket/a\u{1b}b", Blank),
+            ("https://x:99999/y", Port),
+            ("https://x:0/y", Port),
+            ("https://x:+80/y", Port),
+            ("http://[::1/x", Host),
+            ("http://[::1]8/x", Host),
+            ("http://[x]/x", Host),
+            ("http://::1/x", Host),
+            ("http://:80/x", Host),
+            ("http://h/{foo}", Place("{foo}".into())),
+            ("http://h/{name}/{Hash}/", Place("{Hash}".into())),
         ] {
             assert_eq!(Origin::parse(text).unwrap_err(), error, "{text:?}");
         }

@@ -285,8 +285,8 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_used_is_told_without_its_secret() {
-        let origin = Origin::parse("http://[::1/f?secret").unwrap();
+        let origin = Origin::parse("http://a<b/f?secret").unwrap();
         let error = Arc::<Clients>::default().connect(&origin).unwrap_err().to_string();
-        assert!(error.starts_with("cannot ask http://[::1/f?…: ") && !error.contains("secret"), "{error}");
+        assert!(error.starts_with("cannot ask http://a<b/f?…: ") && !error.contains("secret"), "{error}");
     }
 }

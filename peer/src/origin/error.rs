@@ -67,7 +67,10 @@ pub enum OriginError {
         metafile: PathBuf,
     },
     /// The cache is smaller than one block.
-    #[error("--cache {cache} holds no block of {}; give at least {least}", Name(.metafile))]
+    #[error(
+        "--cache {:#} holds no block of {}; give at least {:#} ({least} bytes)",
+        Bytes(*.cache), Name(.metafile), Bytes(*.least)
+    )]
     CacheTooSmall {
         /// The bound, in bytes.
         cache: u64,

@@ -8,6 +8,7 @@ use crate::folder::{FolderError, Place};
 use crate::ground::Stamp;
 use crate::ground::open::folder_of;
 use crate::ground::open::open_regular;
+use crate::human::Name;
 use crate::limits::SYNC_RETRY;
 use crate::metafile::MetafileOnDisk;
 use crate::store::finish::{Finished, finish};
@@ -71,7 +72,7 @@ impl Conclusion {
         }
         if self.is_done_already() {
             data.file().into_iter().for_each(|file| part::remove(file, &self.part));
-            let target = self.target.display();
+            let target = Name(&self.target);
             return Ok(Concluded::Elsewhere(format!("another program has completed {target}")));
         }
         let finished = finish(data, &self.part, &self.target, self.old).map_err(|source| {
@@ -132,7 +133,7 @@ impl Conclusion {
 
 /// What the user is told when the part file is not where it was.
 pub(super) fn taken_away(part: &Path) -> String {
-    format!("another program took away or replaced {}", part.display())
+    format!("another program took away or replaced {}", Name(part))
 }
 
 /// Makes the name of a finished file durable.

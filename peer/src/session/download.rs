@@ -208,7 +208,12 @@ impl Session {
 
     async fn run(&mut self, observer: &mut dyn Observer) -> Result<Ended, DownloadError> {
         self.begin_to_show();
-        observer.event(Event::Start(self.progress()));
+        // Where a folder is brought up to date, it begins anew with what is right in it, and not before the archive's head
+        // is known is that looked for.
+        let mut begins = !(self.download.update && self.head.is_some());
+        if begins {
+            observer.event(Event::Start(self.progress()));
+        }
         if !self.plan.is_complete() {
             self.learn_named_peers(observer).await;
         }
@@ -221,7 +226,12 @@ impl Session {
                     return Ok(halted.into());
                 }
             }
-            observer.event(Event::Progress(self.progress()));
+            let progress = self.progress();
+            observer.event(if std::mem::replace(&mut begins, true) {
+                Event::Progress(progress)
+            } else {
+                Event::Start(progress)
+            });
             match self.conclude(observer).await? {
                 Concluded::Named(kept) => {
                     kept.into_iter().for_each(|kept| observer.event(self.was_kept(&kept)));

@@ -1,6 +1,6 @@
 //! Why a download fails.
 
-use crate::human::Name;
+use crate::human::{Name, Why};
 use crate::limits::MAX_BEGINNINGS;
 use crate::store::PrepareError;
 use crate::store::ledger::MAX_FAILED_SYNCS;
@@ -18,7 +18,7 @@ pub enum DownloadError {
     #[error("{} is not what was downloaded; move it away, and run the same command again", Name(.0))]
     Stranger(PathBuf),
     /// An entry of the folder could not be made, or could not get its time or permissions.
-    #[error("cannot finish {}: {source}", Name(path))]
+    #[error("cannot finish {}: {}", Name(path), Why(source))]
     Finish {
         /// What cannot be made, or get its time or permissions.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// The part file could not be written.
-    #[error("cannot write {}: {source}; the verified blocks are kept, run the same command again when that is mended", .path.display())]
+    #[error("cannot write {}: {}; the verified blocks are kept, run the same command again when that is mended", Name(.path), Why(.source))]
     Disk {
         /// The part file.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// The disk repeatedly failed to keep what was written to it.
-    #[error("the disk did not keep what was written to {}: {source} ({MAX_FAILED_SYNCS} times in a row); check that disk, or name another place with -o", .path.display())]
+    #[error("the disk did not keep what was written to {}: {source} ({MAX_FAILED_SYNCS} times in a row); check that disk, or name another place with -o", Name(.path))]
     Sync {
         /// The part file.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// The disk repeatedly failed to keep the name of the file.
-    #[error("the disk did not keep the name of {}: cannot sync its folder: {source} ({MAX_FAILED_SYNCS} times in a row); check that disk, or name another place with -o", .path.display())]
+    #[error("the disk did not keep the name of {}: cannot sync its folder: {source} ({MAX_FAILED_SYNCS} times in a row); check that disk, or name another place with -o", Name(.path))]
     Folder {
         /// The file.
         path: PathBuf,
@@ -50,10 +50,10 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// Other programs have repeatedly taken the part file away.
-    #[error("another program took away or replaced {} {MAX_BEGINNINGS} times; stop it, or name another place with -o", .0.display())]
+    #[error("another program took away or replaced {} {MAX_BEGINNINGS} times; stop it, or name another place with -o", Name(.0))]
     Meddled(PathBuf),
     /// The data could not be read back for the whole-file hash.
-    #[error("cannot read {} back: {source}", .path.display())]
+    #[error("cannot read {} back: {source}", Name(.path))]
     ReadBack {
         /// The part file.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum DownloadError {
         source: Arc<io::Error>,
     },
     /// Every block has the right hash, and the whole file has a wrong one.
-    #[error("{}: every block has its hash, but the file's hash is not what {} says; the .cascade file is wrong, get another from its author", .path.display(), .metafile.display())]
+    #[error("{}: every block has its hash, but the file's hash is not what {} says; the .cascade file is wrong, get another from its author", Name(.path), Name(.metafile))]
     FileHash {
         /// The part file.
         path: PathBuf,
@@ -69,7 +69,7 @@ pub enum DownloadError {
         metafile: PathBuf,
     },
     /// The complete file could not get its name.
-    #[error("cannot rename {} to {}: {source}", .part.display(), .target.display())]
+    #[error("cannot rename {} to {}: {source}", Name(.part), Name(.target))]
     Rename {
         /// The complete part file.
         part: PathBuf,
@@ -79,7 +79,7 @@ pub enum DownloadError {
         source: io::Error,
     },
     /// There is no peer to download from, and the user does not want to wait.
-    #[error("no peer to download {} from ({why}); start a seeder, or leave out --no-wait", .target.display())]
+    #[error("no peer to download {} from ({why}); start a seeder, or leave out --no-wait", Name(.target))]
     NoPeers {
         /// The file.
         target: PathBuf,
@@ -87,7 +87,7 @@ pub enum DownloadError {
         why: String,
     },
     /// The blocks that are left have come wrong again and again.
-    #[error("cannot complete {}: block {block} came wrong {times} times, from {from}, and nobody else has it; blocks missing: {left}; the verified ones are kept, run the same command again when there is another seeder", .target.display())]
+    #[error("cannot complete {}: block {block} came wrong {times} times, from {from}, and nobody else has it; blocks missing: {left}; the verified ones are kept, run the same command again when there is another seeder", Name(.target))]
     WrongBlocks {
         /// The file.
         target: PathBuf,

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::event::{Event, Observer};
 use crate::clock;
 use crate::dial::Dial;
-use crate::human::Name;
+use crate::human::{Name, Why};
 use crate::lan::{LAN_PATIENCE, LanSwarm, found_on};
 use crate::metafile::{MetafileFileError, MetafileOnDisk};
 use crate::pace::Limit;
@@ -62,7 +62,7 @@ pub enum FetchError {
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// The disk refuses it.
-    #[error("cannot write {}: {source}", Name(.path))]
+    #[error("cannot write {}: {}", Name(.path), Why(.source))]
     Disk {
         /// The file.
         path: PathBuf,

@@ -5,6 +5,7 @@ use super::download_error::DownloadError;
 use super::engine::Stop;
 use crate::check::{CheckOptions, check_with};
 use crate::ground::disk::is_full;
+use crate::human::Name;
 use crate::limits::{FULL_RETRY, PIECE_LEN, SETTLE, SYNC_RETRY};
 use crate::metafile::MetafileOnDisk;
 use crate::store::{Shared, Trouble};
@@ -52,7 +53,7 @@ impl From<Trouble> for Cause {
 impl Cause {
     /// What the user is told, in one line.
     pub(super) fn warning(&self, part: &Path) -> Option<String> {
-        let part = part.display();
+        let part = Name(part);
         match self {
             Self::Full(error) => Some(format!(
                 "cannot write {part}: {error}; serving what is there, and trying again every {} s: make room",

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::folder::{FolderError, Special, Tree};
 use crate::ground::open::{OpenError, open_regular};
 use crate::ground::{HaveMap, Stamp};
+use crate::human::{Name, Why};
 use crate::lan::found_on;
 use crate::limits::{RETRY_INTERVAL, SETTLE};
 use crate::metafile::MetafileOnDisk;
@@ -28,7 +29,7 @@ use tokio::time::MissedTickBehavior;
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// The data is missing, or cannot be opened.
-    #[error("cannot open {}: {source}; name the data with --data, or download it first", .path.display())]
+    #[error("cannot open {}: {}; name the data with --data, or download it first", Name(.path), Why(.source))]
     Open {
         /// The data file.
         path: PathBuf,
@@ -36,7 +37,7 @@ pub enum SeedError {
         source: io::Error,
     },
     /// The data is a directory, a device or a pipe.
-    #[error("{} is {what}, not a data file; name the data file with --data", .path.display())]
+    #[error("{} is {what}, not a data file; name the data file with --data", Name(.path))]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -44,7 +45,7 @@ pub enum SeedError {
         what: &'static str,
     },
     /// No block of the data is right.
-    #[error("{} has no block of {}; is it the right file?", .path.display(), .metafile.display())]
+    #[error("{} has no block of {}; is it the right file?", Name(.path), Name(.metafile))]
     Nothing {
         /// The data file.
         path: PathBuf,
@@ -245,9 +246,9 @@ impl Seed {
         observer: &mut dyn Observer,
     ) -> Result<(), SeedError> {
         seen.set_state(FileState::Checking { done: 0, total: shared.layout().length() });
-        let (changed, data) = (shared.data().changed_path(), self.data.display());
+        let (changed, data) = (shared.data().changed_path(), Name(&self.data));
         let again = if changed == self.data { "it".to_owned() } else { format!("{data}") };
-        let changed = changed.display();
+        let changed = Name(&changed);
         observer.event(Event::Warning(format!(
             "{changed} was changed; checking {again} again before serving it"
         )));
@@ -258,7 +259,7 @@ impl Seed {
                 Err(SeedError::Interrupted) => return Err(SeedError::Interrupted),
                 // It was cut while it was read, say: it may be written anew.
                 Err(error) => {
-                    observer.event(Event::Warning(format!("{error}; it is not served until it can be read")))
+                    observer.event(Event::Warning(format!("{error}; it is not served until it can be read")));
                 }
             }
             changed_or_late(engine, shared).await?;

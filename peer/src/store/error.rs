@@ -1,7 +1,7 @@
 //! Why a download cannot begin.
 
 use crate::folder::{Clash, FolderError};
-use crate::human::Name;
+use crate::human::{Name, Why};
 use cascade_format::units::Bytes;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The target's folder is missing.
-    #[error("the folder {} does not exist; make it, or name another place with -o", .0.display())]
+    #[error("the folder {} does not exist; make it, or name another place with -o", Name(.0))]
     NoFolder(PathBuf),
     /// Another process downloads to the same place.
-    #[error("{} is being written by another peer; wait for it, or name another place with -o", .0.display())]
+    #[error("{} is being written by another peer; wait for it, or name another place with -o", Name(.0))]
     Busy(PathBuf),
     /// The target is none of the things that can be replaced by a file.
-    #[error("{} is {what}; name another place with -o", .path.display())]
+    #[error("{} is {what}; name another place with -o", Name(.path))]
     NotAFile {
         /// The target.
         path: PathBuf,
@@ -43,16 +43,16 @@ pub enum PrepareError {
         why: String,
     },
     /// What has the name of the file for parts of an origin's file is not one.
-    #[error("{} is in the way, and not what was kept of this file; move it away, or leave --cache out", .0.display())]
+    #[error("{} is in the way, and not what was kept of this file; move it away, or leave --cache out", Name(.0))]
     ForeignCache(PathBuf),
     /// What has the part file's name, and all other names that were tried, may not be written to.
-    #[error("{} is in the way, and not a regular file with one name; move it away, or name another place with -o", .0.display())]
+    #[error("{} is in the way, and not a regular file with one name; move it away, or name another place with -o", Name(.0))]
     InTheWay(PathBuf),
     /// The folder that is there cannot be read.
     #[error(transparent)]
     Folder(FolderError),
     /// The disk is too small.
-    #[error("no space for {}: it needs {} more, and its disk has {}; make room, or name another place with -o", .path.display(), Bytes(*.needed), Bytes(*.free))]
+    #[error("no space for {}: it needs {} more, and its disk has {}; make room, or name another place with -o", Name(.path), Bytes(*.needed), Bytes(*.free))]
     NoSpace {
         /// The target.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum PrepareError {
         free: u64,
     },
     /// The disk does not keep what is written to it.
-    #[error("the disk does not keep {}: {source}; check the disk, or name another place", .path.display())]
+    #[error("the disk does not keep {}: {source}; check the disk, or name another place", Name(.path))]
     Disk {
         /// The file.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum PrepareError {
         source: io::Error,
     },
     /// The file system said no.
-    #[error("cannot {what} {}: {source}{}", .path.display(), advice(.source))]
+    #[error("cannot {what} {}: {}{}", Name(.path), Why(.source), advice(.source))]
     Io {
         /// What was tried.
         what: &'static str,

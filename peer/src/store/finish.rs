@@ -122,7 +122,7 @@ fn keep(target: &Path) -> io::Result<Kept> {
             Err(error) => return Err(error),
         }
     }
-    let full = format!("what has the name cannot be kept as {}; move it away", first.display());
+    let full = format!("what has the name cannot be kept as {}; move it away", Name(&first));
     Err(io::Error::new(io::ErrorKind::AlreadyExists, full))
 }
 

@@ -64,7 +64,7 @@ impl Part {
         ours: &mut dyn FnMut(&Self) -> Result<bool, PrepareError>,
     ) -> Result<Self, PrepareError> {
         let first = part_path(target);
-        match Self::at(first.clone())? {
+        match Self::at(first)? {
             Some(part) => Ok(part),
             None => Self::open_ours(target, ours),
         }

@@ -60,7 +60,7 @@ impl World {
                 }
                 // A block is never told, news alone is never refused, and nothing is lost here.
                 (Decision::Refuse(_), None) | (Decision::Tell(_), Some(_)) | (Decision::End, _) => {
-                    self.pop(id)
+                    self.pop(id);
                 }
             }
         }

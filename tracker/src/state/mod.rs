@@ -30,6 +30,9 @@ pub enum StateError {
     /// Another tracker has it.
     #[error("another tracker keeps its state there; choose another file with --state FILE")]
     Taken,
+    /// It is a file of somebody's, which would be written over.
+    #[error("it is no state of a tracker, and stays as it is; choose another file with --state FILE")]
+    Foreign,
     /// Its lock cannot be had.
     #[error("cannot use it: {0}; choose a file in a folder that the tracker may write to with --state FILE")]
     Io(#[from] io::Error),
@@ -47,14 +50,16 @@ pub struct Loaded {
 }
 
 impl StateFile {
-    /// Takes `path` for this process; nothing need be there.
+    /// Takes `path` for this process; nothing need be there, or an empty file.
     ///
     /// # Errors
     /// Everything in [`StateError`].
     pub fn open(path: &Path) -> Result<Self, StateError> {
         if fs::symlink_metadata(path).is_ok() {
-            // Not a folder or a device, to be replaced by a file.
-            drop(file::open(path)?);
+            // Not a folder or a device, to be replaced by a file; and nothing else that the user has.
+            if !frames::may_be_state(file::open(path)?.0)? {
+                return Err(StateError::Foreign);
+            }
         }
         let lock = File::options().create(true).append(true).open(with(path, ".lock"))?;
         match lock.try_lock() {
@@ -64,10 +69,17 @@ impl StateFile {
         }
     }
 
-    /// Takes over the registrations of the time when the file was written. A damaged or foreign file is set aside.
+    /// Whether there is a file that is something else, and can be read.
+    #[must_use]
+    pub fn is_foreign(path: &Path) -> bool {
+        file::open(path).and_then(|(file, _)| frames::may_be_state(file)).is_ok_and(|may_be| !may_be)
+    }
+
+    /// Takes over the registrations of the time when the file was written. A damaged file is set aside.
     pub fn load(&self, responder: &mut Responder, now: Now) -> Loaded {
         let mut loaded = Loaded::default();
         let file = match file::open(&self.path) {
+            Ok((_, 0)) => return loaded,
             Ok((file, len)) => {
                 responder.expect(len);
                 file

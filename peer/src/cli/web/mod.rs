@@ -21,7 +21,7 @@ use std::pin::Pin;
 pub(super) struct WebSwitch {
     /// Show a web page of this peer. Without ADDR:PORT it is on 127.0.0.1, on the first free port from 8890 to 8899; at an
     /// address that other machines can reach, the printed URL has a token [default: no page]
-    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, require_equals = true, value_parser = cascade_web::address)]
     web: Option<Option<SocketAddr>>,
 }
 

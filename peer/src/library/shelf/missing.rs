@@ -1,6 +1,7 @@
 //! Files without data: they are told of, downloaded, or served from an origin.
 
 use super::{Shelf, State, Time, data_of};
+use crate::human::Name;
 use crate::library::inspect::Described;
 use crate::library::limits::{FIRST_REMOTE_RETRY, MAX_REMOTE_RETRY};
 use cascade_format::CascadeHash;
@@ -31,7 +32,7 @@ impl Shelf {
             Missing::Told => {
                 self.forget_blocks(id);
                 let data = data_of(&self.path(id));
-                let data = data.display();
+                let data = Name(&data);
                 self.complain(
                     id,
                     format!("there is no {data}; put it there, or let it be downloaded with --download"),
@@ -75,6 +76,6 @@ impl Shelf {
         self.set_state(id, State::Resting(Some(now + pause)));
         self.forget_blocks(id);
         let name = self.path(id);
-        self.complain(id, format!("{}: {message}", name.display()));
+        self.complain(id, format!("{}: {message}", Name(&name)));
     }
 }

@@ -1,6 +1,7 @@
 //! What is told of files: each thing once.
 
 use super::{Act, Shelf, data_of};
+use crate::human::Name;
 use crate::library::inspect::Described;
 use crate::library::told::{How, Serving, Told};
 
@@ -46,8 +47,8 @@ impl Shelf {
         let path = data_of(&item.path);
         let served = self.published.get(&hash).map(|(there, _)| *there);
         if let Some(other) = served.filter(|there| *there != id) {
-            let (name, other) = (metafile.display(), self.path(other));
-            let message = format!("{name} describes the same file as {}, which is served", other.display());
+            let (name, other) = (Name(&metafile), self.path(other));
+            let message = format!("{name} describes the same file as {}, which is served", Name(&other));
             return self.complain(id, message);
         }
         let (length, blocks) = (layout.length(), layout.blocks());

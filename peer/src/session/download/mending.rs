@@ -4,6 +4,7 @@ use super::{EVENTS, Session, planned};
 use crate::check::check;
 use crate::folder::HostileArchive;
 use crate::ground::disk::is_full;
+use crate::human::Name;
 use crate::link::{FileContext, LinkEvent, PrefixHash, Sliced};
 use crate::metafile::MetafileOnDisk;
 use crate::session::conclude::{Concluded, Conclusion, remember, sync_folder};
@@ -52,7 +53,7 @@ impl Session {
     /// under its own name and is somebody else's work by now. `Some`: it is one, and why the download begins anew.
     pub(super) fn withdrawn(&mut self, cause: Cause, observer: &mut dyn Observer) -> Option<String> {
         if matches!(self.place, Place::Target { .. }) {
-            return Some(format!("another program has changed {}", self.shared.data().path().display()));
+            return Some(format!("another program has changed {}", Name(self.shared.data().path())));
         }
         self.halt(cause, observer);
         None
@@ -168,7 +169,7 @@ impl Session {
                 check(data.ground(), &metafile, all, &|_| (), stop.flag())
             });
             if !right.await?.is_ok_and(|right| right.is_complete()) {
-                return Ok(Concluded::Elsewhere(format!("the disk has lost a part of {}", path.display())));
+                return Ok(Concluded::Elsewhere(format!("the disk has lost a part of {}", Name(&path))));
             }
         }
         if self.read_again.is_some_and(|read| read.from_disk) || matches!(self.place, Place::Target { .. }) {

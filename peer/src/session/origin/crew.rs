@@ -2,6 +2,7 @@
 
 use super::room::Room;
 use crate::ground::disk::is_full;
+use crate::human::Name;
 use crate::limits::{FULL_RETRY, MIN_ORIGIN_BYTES, ORIGIN_TIMEOUT};
 use crate::metafile::MetafileOnDisk;
 use crate::origin::troubles::Wrong;
@@ -106,7 +107,7 @@ impl Crew {
             Trouble::Full(error) => {
                 let (_, tell) = self.fetcher().failed();
                 if tell {
-                    let path = self.shared().data().path().display();
+                    let path = Name(self.shared().data().path());
                     self.tell(format!("cannot write {path}: {error}; make room, or bound it with --cache"));
                 }
                 FULL_RETRY
