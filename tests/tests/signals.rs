@@ -189,3 +189,14 @@ fn one_signal_ends_what_hangs_after_a_minute() {
     process.wait_exit_within(Duration::from_secs(90)).assert_code(130);
     assert!(start.elapsed() >= Duration::from_secs(59), "it did not hang: this proves nothing");
 }
+
+#[test]
+fn without_descriptors_the_programs_end_with_one_line() {
+    for limit in 6..10 {
+        let setup = format!("ulimit -n {limit}");
+        let info = Launch::peer("info").arg("nothing").after_shell(&setup).run();
+        info.assert_one_line_error(&["ulimit -n"]);
+        let tracker = Launch::tracker().args(["-l", "127.0.0.1:0"]).after_shell(&setup).run();
+        tracker.assert_one_line_error(&["ulimit -n"]);
+    }
+}

@@ -15,11 +15,15 @@ use page::Page;
 use sd_notify::NotifyState;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use tokio::signal::unix::{Signal as HangUps, SignalKind, signal};
+
+/// Pairs of descriptors that are looked for at the start: more than the runtime that hears signals opens.
+const SPARE_PAIRS: usize = 4;
 
 /// The exit code of a command line that makes no sense.
 const WRONG_USAGE: u8 = 2;
@@ -150,8 +154,11 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         None => tracker,
     };
     let page = plan.web.map(page::bind).transpose()?;
+    // The runtime needs some descriptors for signals, and panics where there are none.
+    let spare: io::Result<Vec<_>> = (0..SPARE_PAIRS).map(|_| UnixStream::pair()).collect();
+    drop(spare.map_err(|error| cannot("start", &error))?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let runtime = runtime.map_err(|error| cannot("start", &error))?;
     let local_addr = tracker.local_addr();
     let tracker = tracker.with_max_connections(max_connections);
     let served = runtime.block_on(async {
@@ -190,11 +197,14 @@ fn serve_by(setup: Setup, log: &LogWriter) -> Result<(), String> {
         drop(ask);
         served
     });
-    served.map_err(|error| {
-        let few = error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
-        let advice = if few { "; raise the limit with ulimit -n" } else { "" };
-        format!("cannot serve on {local_addr}: {error}{advice}")
-    })
+    served.map_err(|error| cannot(&format!("serve on {local_addr}"), &error))
+}
+
+/// What could not be done, why, and what to do about it.
+fn cannot(do_this: &str, error: &io::Error) -> String {
+    let few = error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
+    let advice = if few { "; raise the limit with ulimit -n" } else { "" };
+    format!("cannot {do_this}: {error}{advice}")
 }
 
 /// Takes the address: of both families where the system has both.

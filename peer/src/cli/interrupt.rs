@@ -8,6 +8,7 @@ use super::{CliError, ExitCode, LIMITS};
 use crate::limits::END_TIMEOUT;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,9 @@ use tokio::time::timeout;
 /// `SIGXFSZ`: a file grows past the user's limit. Heard, so that the write fails with an error which says
 /// so, instead of the process ending without a word.
 const FILE_SIZE_EXCEEDED: i32 = 25;
+
+/// Pairs of descriptors that are looked for at the start: more than the runtime that hears signals opens.
+const SPARE_PAIRS: usize = 4;
 
 /// How the work is asked to end.
 type End = Box<dyn FnOnce() + Send>;
@@ -38,6 +42,8 @@ impl Ear {
     pub(super) fn start() -> Result<Self, CliError> {
         let cannot =
             |error: io::Error| CliError::failed(format!("cannot listen for signals: {error}; {LIMITS}"));
+        // The runtime needs some descriptors for signals, and panics where there are none.
+        drop((0..SPARE_PAIRS).map(|_| UnixStream::pair()).collect::<io::Result<Vec<_>>>().map_err(cannot)?);
         let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         // Here, not in the thread: from now on, no signal is missed.
         let mut signals = Signals::start(&runtime).map_err(cannot)?;
