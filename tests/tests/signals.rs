@@ -192,7 +192,7 @@ fn one_signal_ends_what_hangs_after_a_minute() {
 
 #[test]
 fn without_descriptors_the_programs_end_with_one_line() {
-    for limit in 6..10 {
+    for limit in 6..9 {
         let setup = format!("ulimit -n {limit}");
         let info = Launch::peer("info").arg("nothing").after_shell(&setup).run();
         info.assert_one_line_error(&["ulimit -n"]);

@@ -23,7 +23,7 @@ use std::thread;
 use tokio::signal::unix::{Signal as HangUps, SignalKind, signal};
 
 /// Pairs of descriptors that are looked for at the start: more than the runtime that hears signals opens.
-const SPARE_PAIRS: usize = 4;
+const SPARE_PAIRS: usize = 3;
 
 /// The exit code of a command line that makes no sense.
 const WRONG_USAGE: u8 = 2;

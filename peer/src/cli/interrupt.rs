@@ -22,7 +22,7 @@ use tokio::time::timeout;
 const FILE_SIZE_EXCEEDED: i32 = 25;
 
 /// Pairs of descriptors that are looked for at the start: more than the runtime that hears signals opens.
-const SPARE_PAIRS: usize = 4;
+const SPARE_PAIRS: usize = 3;
 
 /// How the work is asked to end.
 type End = Box<dyn FnOnce() + Send>;
