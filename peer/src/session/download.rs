@@ -1,5 +1,6 @@
 //! Downloading one file: prepares the disk, drives the plan, finishes the file.
 
+mod ended;
 mod head;
 mod hear_out;
 mod job;
@@ -8,6 +9,7 @@ mod peers;
 mod shown;
 mod summary;
 
+use ended::{Ended, Halted};
 use head::head;
 pub use job::{AsTar, Download, Replaces};
 use summary::bytes_of;
@@ -52,38 +54,6 @@ const EVENTS_A_TURN: usize = 64;
 
 /// A pause between two arrivals up to this long counts as busy: packets come in bunches.
 const BUSY_GAP: Duration = Duration::from_millis(100);
-
-/// How a session ends when nothing has failed.
-enum Ended {
-    /// The file is complete and has its name.
-    Done,
-    /// The part file is not where it was: here is why. What is there now must be looked at.
-    Elsewhere(String),
-    /// The file is the archive of a folder.
-    Folder,
-    /// It is not, and would get the name of one.
-    Plain,
-}
-
-/// Why blocks are not fetched any more, though not all are there.
-enum Halted {
-    /// The part file is not where it was.
-    Elsewhere(String),
-    /// The file is the archive of a folder.
-    Folder,
-    /// It is not, and would get the name of one.
-    Plain,
-}
-
-impl From<Halted> for Ended {
-    fn from(halted: Halted) -> Self {
-        match halted {
-            Halted::Elsewhere(why) => Self::Elsewhere(why),
-            Halted::Folder => Self::Folder,
-            Halted::Plain => Self::Plain,
-        }
-    }
-}
 
 struct Session {
     download: Download,

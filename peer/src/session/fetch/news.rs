@@ -43,6 +43,9 @@ mod tests {
         }
         assert_eq!(news.lines.len(), MAX_FETCH_NEWS);
         news.hear("b", "b is back".to_owned());
-        assert!(news.line(None).contains("b is back"), "who is known is heard");
+        assert!(
+            news.line(None).contains("b is back"),
+            "an answer of a peer in the list replaces its earlier one"
+        );
     }
 }
