@@ -3,7 +3,7 @@
 //! An uplink is divided by the bytes that each connection has waiting in front of it. So a host with fifty connections
 //! would get fifty shares. Here each host has one *place*: one of its connections at a time may send, and the others
 //! wait in line. The place passes on when that connection has sent a block, or a burst of small ones, and the system
-//! holds next to nothing of its answer any more. A client that reads slowly, or not at all, loses the place, and does
+//! holds little of its answer any more (see [`drain`]). A client that reads slowly, or not at all, loses the place, and does
 //! not count as a competitor, until it reads more. While a single host waits, all of its connections may send: a whole
 //! swarm may run on one machine, or behind one address.
 
@@ -14,15 +14,14 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+mod drain;
 mod look;
 
+use drain::{Drain, NEARLY_DRAINED};
 use look::{FULL_PART, LOOK_INTERVAL, TRIAL_LOOKS};
 
 /// For this time after a host last waited for a block it still counts as waiting: between two blocks, it asks.
 const RECENT: Duration = Duration::from_secs(1);
-
-/// A host's next connection may send when the system holds fewer bytes than this of the answers of its others.
-const NEARLY_DRAINED: u64 = 16 << 10;
 
 /// Of all hosts' first in line together, one looks so often whether the place is free.
 const LINE_PAUSE: Duration = Duration::from_millis(5);
@@ -113,6 +112,7 @@ struct Host {
     line: VecDeque<FlowId>,
     holds: usize,
     draining: Vec<FlowId>,
+    drain: Drain,
     /// It counts as one that competes for the uplink; when it last did something that makes it one.
     competes: bool,
     last: Time,
@@ -177,7 +177,7 @@ impl<H: Clone> Uplink<H> {
         if stage != Stage::Waits {
             self.line_up(id);
         }
-        if alone || self.may_go(id, host, queued) {
+        if alone || self.may_go(now, id, host, queued) {
             self.leave_line(id);
             self.set_stage(id, Stage::Holds);
             if alone {
@@ -224,21 +224,21 @@ impl<H: Clone> Uplink<H> {
     }
 
     /// Whether the place of `host` is free, and `id` is the next.
-    fn may_go(&mut self, id: FlowId, host: IpAddr, queued: &dyn Fn(&H) -> u64) -> bool {
+    fn may_go(&mut self, now: Time, id: FlowId, host: IpAddr, queued: &dyn Fn(&H) -> u64) -> bool {
+        let pause = self.line_pause();
         let Some(at) = self.hosts.get_mut(&host) else { return false };
         if at.holds > 0 || at.line.front() != Some(&id) {
             return false;
         }
-        let (mut left, flows) = (0, &mut self.flows);
+        let (mut held, flows) = (0u64, &mut self.flows);
         at.draining.retain(|other| {
             let Some(flow) = flows.get_mut(other) else { return false };
-            // It need not be looked at any more once the others are too many.
-            let bytes = if left < NEARLY_DRAINED { queued(&flow.handle) } else { 1 };
-            left += if *other == id { 0 } else { bytes };
+            let bytes = queued(&flow.handle);
+            held = held.saturating_add(if *other == id { 0 } else { bytes });
             flow.drains = bytes > 0;
             flow.drains
         });
-        left < NEARLY_DRAINED
+        at.drain.may_follow(now, held, pause)
     }
 
     /// The pause of the first in line; of the others, `None`.
@@ -247,9 +247,14 @@ impl<H: Clone> Uplink<H> {
         if at.line.front() != Some(&id) {
             return None;
         }
-        let lines = u32::try_from(self.lines).unwrap_or(u32::MAX);
         // The connection that holds the place wakes the first in line.
-        Some(if at.holds > 0 { LOOK_INTERVAL } else { (LINE_PAUSE * lines).min(LOOK_INTERVAL) })
+        Some(if at.holds > 0 { LOOK_INTERVAL } else { self.line_pause() })
+    }
+
+    /// Between two looks of the first in one line.
+    fn line_pause(&self) -> Duration {
+        let lines = u32::try_from(self.lines).unwrap_or(u32::MAX);
+        (LINE_PAUSE * lines).min(LOOK_INTERVAL)
     }
 
     fn enter(&mut self, id: FlowId, host: IpAddr, handle: &H) {

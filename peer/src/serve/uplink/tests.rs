@@ -31,6 +31,9 @@ struct Client {
 
 struct World {
     uplink: Uplink<Rc<Socket>>,
+    /// Bytes that the link carries in a second.
+    link: u64,
+    block: u64,
     clients: Vec<Client>,
     now: Time,
 }
@@ -41,7 +44,7 @@ fn host(number: u8) -> IpAddr {
 
 impl World {
     fn new() -> Self {
-        Self { uplink: Uplink::new(None), clients: Vec::new(), now: STEP }
+        Self { uplink: Uplink::new(None), link: LINK, block: BLOCK, clients: Vec::new(), now: STEP }
     }
 
     fn join(&mut self, connections: usize, from: u8, rate: u64, pipelined: bool) {
@@ -49,7 +52,7 @@ impl World {
             let id = FlowId::try_from(self.clients.len()).unwrap();
             let asker = Asker { id, host: host(from), sent: 0, fresh: true };
             let socket = Rc::default();
-            let (left, asks_at) = (BLOCK, Some(self.now));
+            let (left, asks_at) = (self.block, Some(self.now));
             self.clients.push(Client { asker, socket, left, rate, pipelined, got: 0, asks_at });
         }
     }
@@ -63,26 +66,33 @@ impl World {
         }
     }
 
-    /// Every connection whose time has come takes its turn.
+    /// Every connection whose time has come takes its turns.
     fn serve(&mut self) {
+        while self.serve_each_once() {}
+    }
+
+    /// Whether one of them has sent something.
+    fn serve_each_once(&mut self) -> bool {
+        let mut has_sent = false;
         for client in &mut self.clients {
             let due = client.asks_at.is_some_and(|at| at <= self.now) || client.socket.woken.take();
             let room = u64::from(UNSENT_LEN).saturating_sub(client.socket.queued.get());
             if !due || room < u64::from(UNSENT_LEN) / 2 {
                 continue;
             }
-            client.asker.fresh = client.left == BLOCK;
+            client.asker.fresh = client.left == self.block;
             let queued = |socket: &Rc<Socket>| socket.queued.get();
             match self.uplink.ask(self.now, client.asker, &client.socket, &queued) {
                 Reply::Wait(pause) => client.asks_at = pause.map(|pause| self.now + pause),
                 Reply::Go { .. } => {
                     let sent = client.left.min(room);
+                    has_sent |= sent > 0;
                     client.asker.sent += sent;
                     client.socket.queued.update(|queued| queued + sent);
                     client.left -= sent;
                     client.asks_at = Some(self.now);
                     if client.left == 0 && client.pipelined {
-                        client.left = BLOCK;
+                        client.left = self.block;
                     } else if client.left == 0 {
                         // It asks for the next one when it has read this one.
                         client.asks_at = None;
@@ -94,11 +104,12 @@ impl World {
                 socket.woken.set(true);
             }
         }
+        has_sent
     }
 
     /// The link carries what it can, of each connection as much as of any other.
     fn carry(&mut self) {
-        let mut left = LINK / 200;
+        let mut left = self.link / 200;
         let mut waiting = self.clients.iter().filter(|client| client.socket.queued.get() > 0).count() as u64;
         for client in &mut self.clients {
             let queued = client.socket.queued.get();
@@ -110,7 +121,7 @@ impl World {
             client.socket.queued.set(queued - taken);
             client.got += taken;
             if queued == taken && client.left == 0 {
-                (client.left, client.asks_at) = (BLOCK, Some(self.now));
+                (client.left, client.asks_at) = (self.block, Some(self.now));
             }
         }
     }
@@ -142,6 +153,16 @@ fn fifty_connections_of_one_host_get_one_share() {
         let fewest = world.clients.iter().map(|client| client.got).min().unwrap();
         assert!(fewest > BLOCK, "in its line, everybody has had turns");
     }
+}
+
+#[test]
+fn hosts_with_two_connections_each_fill_a_fast_link() {
+    let mut world = World::new();
+    (world.link, world.block) = (80_000_000, 64 << 10);
+    (1..=2).for_each(|number| world.join(2, number, world.link, true));
+    world.run(Duration::from_secs(3));
+    let got = world.got(1) + world.got(2);
+    assert!(got > world.link * 3 * 3 / 4, "{got} bytes in 3 s at {} bytes/s", world.link);
 }
 
 #[test]
