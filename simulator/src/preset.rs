@@ -156,6 +156,11 @@ fn small() -> Vec<Preset> {
             scenario.seeder = scenario.rates;
             scenario.network = Network::for_blocks(scenario.block_size);
         }),
+        preset("far", last(1.30), |scenario| {
+            (scenario.latency, scenario.blocks) = (SECOND / 20, 1024);
+            scenario.rates = Rates { up: 300e6, down: 300e6 };
+            scenario.seeder = scenario.rates;
+        }),
         preset("seeder-tenth", seeder_tenth, |scenario| scenario.seeder.up /= 10.0),
         preset("spread", last(1.25), |scenario| scenario.spread = nanos(scenario.unit())),
         preset("second-crowd", last(1.40), |scenario| {

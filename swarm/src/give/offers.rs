@@ -20,6 +20,9 @@ use hashbrown::HashMap;
 
 mod crowd;
 mod lapse;
+mod trips;
+
+use trips::Trips;
 
 /// Longest time that everything on offer is thought to take: the rate may be next to nothing.
 const MAX_OFFERED_TIME: Duration = Duration::from_secs(60);
@@ -81,6 +84,8 @@ struct Account {
     excluded: bool,
     /// It says that it has nothing of the file.
     has_nothing: bool,
+    /// The shortest time from when it was told an offer until it asked for a block of it.
+    trip: Option<Duration>,
 }
 
 impl Account {
@@ -117,6 +122,8 @@ pub struct Offers {
     offered: u64,
     /// The same with stale offers.
     on_offer: u64,
+    /// The subscribers' trips.
+    trips: Trips,
     sent: Meter,
     /// The highest rate of late: what the uplink carries. Where subscribers take less, they are what is slow.
     uplink_rate: f64,
@@ -147,6 +154,7 @@ impl Offers {
             proven: 0,
             offered: 0,
             on_offer: 0,
+            trips: Trips::default(),
             sent: Meter::default(),
             uplink_rate: 0.0,
             fast: false,
@@ -194,7 +202,8 @@ impl Offers {
 
     /// A subscriber has gone. Other subscribers get its offers.
     pub fn close(&mut self, subscriber: SubscriberId) {
-        let Some(account) = self.accounts.remove(&subscriber) else { return };
+        let Some(mut account) = self.accounts.remove(&subscriber) else { return };
+        self.trips.forget(&mut account.trip);
         self.deserted = self.accounts.is_empty();
         self.several_hosts &= !self.deserted;
         let room = self.room_for_each();
@@ -220,13 +229,15 @@ impl Offers {
     }
 
     /// The subscriber has requested `block`.
-    pub fn asked(&mut self, subscriber: SubscriberId, block: Block) {
+    pub fn asked(&mut self, now: Time, subscriber: SubscriberId, block: Block) {
         if self.is_passed_on(subscriber, block) {
             self.given.insert(block);
         }
-        let offers = self.accounts.get_mut(&subscriber).map(|account| account.offers.iter_mut());
-        if let Some(offer) = offers.and_then(|mut offers| offers.find(|offer| offer.holds(block))) {
-            offer.idle_since = None;
+        let Some(account) = self.accounts.get_mut(&subscriber) else { return };
+        let offer = account.offers.iter_mut().find(|offer| offer.holds(block));
+        if let Some(told_at) = offer.and_then(|offer| offer.idle_since.take()) {
+            let trip = now.saturating_sub(told_at).min(self.tuning.idle);
+            self.trips.took(&mut account.trip, trip);
         }
     }
 
@@ -450,8 +461,9 @@ impl Offers {
 
     /// Bytes that may be on offer.
     fn budget(&self) -> u64 {
+        let round = self.trips.mean() + self.tuning.news_interval;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; saturates")]
-        let ahead = (self.sent.rate() * self.tuning.offered_ahead.as_secs_f64()) as u64;
+        let ahead = (self.sent.rate() * (round * self.tuning.offered_rounds).as_secs_f64()) as u64;
         let unit = if self.layout.slices_a_block() > 1 { self.unit() } else { self.tuning.offer_bytes };
         let least = self.tuning.min_offers * unit;
         ahead.max(least).max(self.tuning.min_offered_blocks.saturating_mul(self.layout.block_size()))

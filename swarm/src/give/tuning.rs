@@ -33,9 +33,10 @@ tuning! {
 
         /// Bytes of an offer of small blocks: fewer messages against offers that lie longer with slow clients.
         offer_bytes: u64 = 256 << 10,
-        /// Time that everything on offer should last at the present rate: an offer takes two round trips to become a
-        /// block on its way; what is on offer to one client cannot go to another.
-        offered_ahead: Duration = Duration::from_millis(150),
+        /// Everything on offer should last at the present rate for this number of rounds, each the time from when a client is
+        /// told an offer until it asks, and `news_interval`. An offer takes two rounds to become a block on its way; more
+        /// let the rate grow where the uplink carries more, against blocks that cannot go to another client meanwhile.
+        offered_rounds: u32 = 4,
         /// Offers of `offer_bytes` that are open in any case, if there are clients to take them, …
         min_offers: u64 = 12,
         /// … or blocks, where these are more: no client waits for an offer, against the time until one of them has a large

@@ -294,7 +294,7 @@ impl Upload {
         let Some(offers) = &mut self.offers else { return true };
         let later = first && offers.is_choosing(now) && offers.is_premature(id, block);
         if !later {
-            offers.asked(id, block);
+            offers.asked(now, id, block);
         }
         self.look(now);
         !later

@@ -73,8 +73,12 @@ fn park(upload: &mut Upload, id: SubscriberId) {
 }
 
 fn offered(items: &[Item]) -> Vec<u64> {
+    offered_of(&layout(), items).into_iter().map(Block::number).collect()
+}
+
+fn offered_of(layout: &Layout, items: &[Item]) -> Vec<Block> {
     let runs = items.iter().filter_map(|item| if let Item::Offer(runs) = item { Some(runs) } else { None });
-    runs.flatten().flat_map(|run| run.blocks(&layout())).map(Block::number).collect()
+    runs.flatten().flat_map(|run| run.blocks(layout)).collect()
 }
 
 /// A client that shows the marker.

@@ -279,6 +279,43 @@ fn a_reader_that_declines_gets_other_offers() {
     assert!(!second.is_empty() && second.iter().all(|number| !first.contains(number)), "{second:?}");
 }
 
+/// Bytes that an uplink of 100 MB/s sends in a second, after some seconds, to two subscribers that ask for what they are
+/// offered after `trip`.
+fn sent_in_a_second(trip: Duration) -> u64 {
+    const STEP: Duration = Duration::from_millis(10);
+    let small = Layout::new(4000 << 18, 1 << 18).unwrap();
+    let mut upload = Upload::new(small, &Have::all(&small), Tuning::DEFAULT);
+    let subscribers = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
+    let (mut told, mut queue, mut seen) = (Vec::new(), Vec::new(), [0; 2]);
+    let (mut now, mut sent) = (NOW, 0);
+    while now < NOW + Duration::from_secs(6) {
+        for (at, subscriber) in subscribers.iter().enumerate() {
+            let blocks = offered_of(&small, &news(&mut upload, now, *subscriber).unwrap_or_default());
+            told.extend(blocks.into_iter().map(|block| (now + trip, at, block)));
+        }
+        for (_, at, block) in told.extract_if(.., |(due, ..)| *due <= now) {
+            seen[at] += 1;
+            assert!(asked(&mut upload, now, subscribers[at], seen[at], Some(block), 0));
+            queue.push((at, block));
+        }
+        for (at, block) in queue.drain(..queue.len().min(4)) {
+            upload.sent_to(now, subscribers[at], block);
+            sent += if now >= NOW + Duration::from_secs(5) { 1 << 18 } else { 0 };
+        }
+        now += STEP;
+        upload.handle_time(now);
+    }
+    sent
+}
+
+#[test]
+fn offers_keep_an_uplink_busy_whose_subscribers_are_far_away() {
+    for trip in [10, 50, 200] {
+        let sent = sent_in_a_second(Duration::from_millis(trip));
+        assert!(sent > 95_000_000, "{sent} bytes in a second with trips of {trip} ms");
+    }
+}
+
 #[test]
 fn a_fast_seeder_does_not_choose() {
     let mut upload = seeder();
