@@ -1,5 +1,7 @@
-//! `bench share`: how soon a file that is described already can be shared, and how soon a receiver has something.
+//! `bench share`: how soon a file that is described already can be shared, how soon a receiver has something, and how long
+//! two receivers on the sharer's machine take that begin together.
 
+use super::parallel::finish_all;
 use super::{FileOptions, Start};
 use crate::clock;
 use crate::data::{CascadeFile, DataFile};
@@ -25,6 +27,10 @@ struct Report<'a> {
     links: &'a [f64],
     /// Seconds from the start of `peer download LINK` until it serves the first block itself, one for each round.
     first_bytes: &'a [f64],
+    /// Seconds until both of two receivers that began together were complete, one for each round.
+    together: &'a [f64],
+    /// The same of one receiver alone.
+    alone: &'a [f64],
     goals: &'a [Goal],
 }
 
@@ -45,16 +51,64 @@ pub fn run(options: &FileOptions) -> Result<()> {
         first_bytes.push(first_byte(&binaries, &link, &cascade, folder.path())?);
         drop(sharer);
     }
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..options.runs {
+        for turn in turns::order(2, round) {
+            let time = receive(&binaries, &data, folder.path(), turn + 1)?;
+            println!("receivers: {}; all complete after {time:.3} s", turn + 1);
+            times.iter_mut().nth(turn).into_iter().for_each(|times| times.push(time));
+        }
+    }
+    let [alone, together] = times;
     let (link, first) = (median(&links), median(&first_bytes));
     println!("described before: link printed after {link:.3} s; link to first verified block {first:.3} s");
     let goals = [
         Goal::at_most("start until the link is printed", link, 0.2).in_unit("s"),
         Goal::at_most("link until the first verified block", first, 1.0).in_unit("s"),
+        Goal::at_most("two receivers ÷ one", median(&together) / median(&alone), MOST_FOR_TWO),
     ];
     table::print_goals(&goals);
     let (length, links, first_bytes) = (options.size, links.as_slice(), first_bytes.as_slice());
-    let report = Report { machine: &machine, length, described, links, first_bytes, goals: &goals };
+    let (together, alone) = (together.as_slice(), alone.as_slice());
+    let machine = &machine;
+    let report = Report { machine, length, described, links, first_bytes, together, alone, goals: &goals };
     options.common.place.write_json(&report)
+}
+
+/// Most that two receivers may take, as a multiple of what one takes. Both have to write and hash all bytes, and nothing but
+/// the processors is scarce within a machine.
+const MOST_FOR_TWO: f64 = 2.5;
+
+/// Seconds until all of some receivers are complete that begin together, on the sharer's machine. They reach the sharer by IPv4
+/// and by IPv6, as those do that have a link with both addresses: it counts them as two hosts, each with their number of
+/// connections.
+fn receive(binaries: &Binaries, data: &DataFile, folder: &Path, receivers: usize) -> Result<f64> {
+    let work = turns::run_folder(folder)?;
+    let port = free_address()?.port();
+    let mut command = Command::new(&binaries.peer);
+    command.arg("share").arg(&data.path).args(["--no-lan", "-l", &port.to_string()]);
+    command.env("CASCADE_STATE_DIR", folder.join("state"));
+    let log = work.path().join("share.log");
+    let mut sharer = Measured::start("peer share", &mut command, &log)?;
+    sharer.wait_until(READY_WITHIN, |_| printed_link(&log).is_some())?;
+    let Some(link) = printed_link(&log) else { return failed("peer share took its link back") };
+    let file = link.split_once("&tracker=").map_or(link.as_str(), |(file, _)| file);
+    let link =
+        format!("{file}&tracker=127.0.0.1%3A{port}&peer=127.0.0.1%3A{port}&peer=%5B%3A%3A1%5D%3A{port}");
+    let copy = |number: usize| work.path().join(format!("copy-{number}"));
+    let started = clock::now();
+    let mut running = Vec::new();
+    for number in 0..receivers {
+        let mut command = Command::new(&binaries.peer);
+        command.args(["download", &link, "--no-lan", "-o"]).arg(copy(number));
+        command.env("CASCADE_STATE_DIR", work.path().join(format!("state-{number}")));
+        let log = work.path().join(format!("download-{number}.log"));
+        running.push(Measured::start("peer download", &mut command, &log)?);
+    }
+    finish_all(running)?;
+    let time = started.elapsed().as_secs_f64();
+    (0..receivers).try_for_each(|number| data.check_copy(&copy(number)))?;
+    Ok(time)
 }
 
 /// Shares the file; the seconds until its link was printed, and the link.
