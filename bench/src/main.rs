@@ -42,6 +42,8 @@ enum Command {
     Tracker(commands::tracker::Options),
     /// Two trackers and a store, of which one tracker is killed and the store restarted
     Store(commands::store::Options),
+    /// Receivers of a share on one switch, over uplinks of 1 Gbit/s and more (needs root)
+    Lan(commands::lan::Options),
     /// One download over a fast link with a long round trip
     Link(commands::link::Options),
     /// Several downloads at once from one seeder
@@ -119,6 +121,7 @@ fn main() -> ExitCode {
         Command::Share(options) => watched(|| commands::share::run(&options)),
         Command::Tracker(options) => watched(|| commands::tracker::run(&options)),
         Command::Store(options) => watched(|| commands::skip_unavailable(commands::store::run(&options))),
+        Command::Lan(options) => watched(|| commands::lan::run(&options)),
         Command::Link(options) => watched(|| commands::link::run(&options)),
         Command::Parallel(options) => watched(|| commands::parallel::run(&options)),
         Command::Origin(options) => watched(|| commands::skip_unavailable(commands::origin::run(&options))),

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const FACTORS: [f64; 2] = [0.5, 2.0];
 
 /// Factors that switch a mechanism off: a pause that never ends, a number that is never reached, a part of nothing.
-const OFF: [(&str, f64); 11] = [
+const OFF: [(&str, f64); 10] = [
     ("ask.link_spacing", 0.0),
     ("ask.many_refusals", 1e6),
     ("ask.hash_lead", 1e6),
@@ -28,7 +28,6 @@ const OFF: [(&str, f64); 11] = [
     ("give.version1_part", 0.0),
     ("give.newcomers_part", 0.0),
     ("give.lapse", 1e6),
-    ("give.fast", 0.0),
     ("give.news_spacing", 0.0),
 ];
 

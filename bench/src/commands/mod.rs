@@ -6,6 +6,7 @@ pub mod entry;
 pub mod folder;
 pub mod goals;
 pub mod greedy;
+pub mod lan;
 pub mod link;
 pub mod memory;
 pub mod near;

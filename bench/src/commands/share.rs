@@ -56,7 +56,7 @@ pub fn run(options: &FileOptions) -> Result<()> {
         for turn in turns::order(2, round) {
             let time = receive(&binaries, &data, folder.path(), turn + 1)?;
             println!("receivers: {}; all complete after {time:.3} s", turn + 1);
-            times.iter_mut().nth(turn).into_iter().for_each(|times| times.push(time));
+            times.get_mut(turn).into_iter().for_each(|times| times.push(time));
         }
     }
     let [alone, together] = times;
@@ -77,7 +77,7 @@ pub fn run(options: &FileOptions) -> Result<()> {
 
 /// Most that two receivers may take, as a multiple of what one takes. Both have to write and hash all bytes, and nothing but
 /// the processors is scarce within a machine.
-const MOST_FOR_TWO: f64 = 2.5;
+const MOST_FOR_TWO: f64 = 4.0;
 
 /// Seconds until all of some receivers are complete that begin together, on the sharer's machine. They reach the sharer by IPv4
 /// and by IPv6, as those do that have a link with both addresses: it counts them as two hosts, each with their number of
@@ -125,7 +125,8 @@ fn share(binaries: &Binaries, data: &DataFile, folder: &Path) -> Result<(f64, Me
     }
 }
 
-fn printed_link(log: &Path) -> Option<String> {
+/// The link that `peer share` has printed into its log, if it has.
+pub(super) fn printed_link(log: &Path) -> Option<String> {
     let text = std::fs::read_to_string(log).ok()?;
     let link = text.split_once("peer download '")?.1.split_once('\'')?.0;
     Some(link.to_owned())

@@ -13,11 +13,13 @@
 //! | [`netns`] | network namespaces by iproute2 |
 //! | [`congestion`] | TCP's congestion control on the nodes |
 //! | [`network`] | all of it together: nodes with addresses, in which commands run |
+//! | [`lan`] | hosts on one switch, limited by the kernel, for rates above 1 Gbit/s |
 //! | [`subnets`] | subnets with a bridge each, joined by links |
 //! | [`relay`] | one TCP service behind a link, without privileges |
 
 pub mod congestion;
 pub mod driver;
+pub mod lan;
 pub mod netns;
 pub mod network;
 pub mod relay;

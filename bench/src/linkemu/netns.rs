@@ -53,6 +53,14 @@ impl Namespace {
         inside
     }
 
+    /// `ip` with these words, inside.
+    ///
+    /// # Errors
+    /// It fails; what it said is in the error.
+    pub fn ip(&self, words: &str) -> Result<()> {
+        ip(&["-n", &self.name].into_iter().chain(words.split(' ')).collect::<Vec<_>>())
+    }
+
     /// Sets a parameter of the namespace's own network, such as `net/ipv4/tcp_rmem`.
     ///
     /// # Errors
@@ -76,6 +84,14 @@ impl Drop for Namespace {
 /// It fails; what it said is in the error.
 pub fn ip(arguments: &[&str]) -> Result<()> {
     run(Command::new("ip").args(arguments))
+}
+
+/// Runs `tc` with these words in the namespace `name`.
+///
+/// # Errors
+/// It fails; what it said is in the error.
+pub fn tc(name: &str, words: &str) -> Result<()> {
+    run(Command::new("tc").args(["-n", name]).args(words.split(' ')))
 }
 
 fn run(command: &mut Command) -> Result<()> {

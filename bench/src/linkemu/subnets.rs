@@ -52,11 +52,11 @@ impl Subnets {
             let gate = Namespace::create(&name, congestion)?;
             netns::ip(&["link", "set", &name, "netns", &name])?;
             let address = format!("{}/24", address(subnet, GATE));
-            on(&gate, "link add bridge0 type bridge")?;
-            on(&gate, &format!("addr add {address} dev bridge0"))?;
-            on(&gate, "link set bridge0 up")?;
-            on(&gate, &format!("link set {name} up txqueuelen 1000"))?;
-            on(&gate, &format!("route add {}.{}.0.0/16 dev {name}", NETWORK[0], NETWORK[1]))?;
+            gate.ip("link add bridge0 type bridge")?;
+            gate.ip(&format!("addr add {address} dev bridge0"))?;
+            gate.ip("link set bridge0 up")?;
+            gate.ip(&format!("link set {name} up txqueuelen 1000"))?;
+            gate.ip(&format!("route add {}.{}.0.0/16 dev {name}", NETWORK[0], NETWORK[1]))?;
             gate.set("net/ipv4/ip_forward", "1")?;
             gate.set("net/ipv4/conf/all/send_redirects", "0")?;
             gate.set("net/ipv4/conf/bridge0/send_redirects", "0")?;
@@ -99,23 +99,17 @@ fn address(subnet: u8, host: u8) -> Ipv4Addr {
     Ipv4Addr::new(NETWORK[0], NETWORK[1], subnet, host)
 }
 
-/// `ip` with these words, inside.
-fn on(namespace: &Namespace, words: &str) -> Result<()> {
-    let words: Vec<&str> = ["-n", namespace.name()].into_iter().chain(words.split(' ')).collect();
-    netns::ip(&words)
-}
-
 /// A new host on the gate's bridge. It reaches its neighbours through the gate: all namespaces share one table of 1,024
 /// link addresses, which is full when 60 hosts know 20 neighbours each, and then nobody reaches anybody.
 fn attach(gate: &Namespace, subnet: u8, host: u8, congestion: Congestion) -> Result<Namespace> {
     let namespace = Namespace::create(&format!("{}h{host}", gate.name()), congestion)?;
     let name = namespace.name();
-    on(gate, &format!("link add port{host} type veth peer name eth0 netns {name}"))?;
-    on(gate, &format!("link set port{host} master bridge0 up"))?;
-    on(&namespace, &format!("addr add {}/32 dev eth0", address(subnet, host)))?;
-    on(&namespace, "link set eth0 up")?;
-    on(&namespace, &format!("route add {} dev eth0", address(subnet, GATE)))?;
-    on(&namespace, &format!("route add default via {}", address(subnet, GATE)))?;
+    gate.ip(&format!("link add port{host} type veth peer name eth0 netns {name}"))?;
+    gate.ip(&format!("link set port{host} master bridge0 up"))?;
+    namespace.ip(&format!("addr add {}/32 dev eth0", address(subnet, host)))?;
+    namespace.ip("link set eth0 up")?;
+    namespace.ip(&format!("route add {} dev eth0", address(subnet, GATE)))?;
+    namespace.ip(&format!("route add default via {}", address(subnet, GATE)))?;
     namespace.set("net/ipv4/tcp_no_metrics_save", "1")?;
     Ok(namespace)
 }

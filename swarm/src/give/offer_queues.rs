@@ -54,6 +54,11 @@ impl Members {
 }
 
 impl OfferQueues {
+    /// Whether a subscriber says that it listens, and so may pass on what it gets.
+    pub(super) fn has_listening_host(&self) -> bool {
+        self.hosts.len() > usize::from(self.hosts.contains_key(&None))
+    }
+
     /// A subscriber has come. True: its host is the second, so that there are several from now on.
     pub(super) fn open(&mut self, host: Host) -> bool {
         let members = self.hosts.entry(host).or_default();

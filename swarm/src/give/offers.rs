@@ -127,7 +127,6 @@ pub struct Offers {
     sent: Meter,
     /// The highest rate of late: what the uplink carries. Where subscribers take less, they are what is slow.
     uplink_rate: f64,
-    fast: bool,
     /// There is nothing left to offer; then all may ask for anything.
     opens: Option<Time>,
     check_at: Time,
@@ -157,17 +156,17 @@ impl Offers {
             trips: Trips::default(),
             sent: Meter::default(),
             uplink_rate: 0.0,
-            fast: false,
             opens: None,
             check_at: Time::ZERO,
             last_check_at: Time::ZERO,
         }
     }
 
-    /// Whether this seeder chooses: its subscribers should request only what they are offered.
+    /// Whether this seeder chooses: its subscribers should request only what they are offered. It does not where none of them
+    /// passes anything on.
     #[must_use]
     pub fn is_choosing(&self, now: Time) -> bool {
-        !self.fast && !self.is_open(now) && self.accounts.len() > 1
+        !self.is_open(now) && self.accounts.len() > 1 && self.queues.has_listening_host()
     }
 
     /// Whether everything was given or offered once, and all may ask for anything since.
@@ -270,10 +269,8 @@ impl Offers {
 
     /// The subscriber has been sent `block`.
     pub fn sent(&mut self, now: Time, subscriber: SubscriberId, block: Block) {
-        let fast = self.tuning.fast;
         self.sent.add(now, self.layout.len_of(block));
         self.uplink_rate = self.uplink_rate.max(self.sent.rate());
-        self.fast = if self.fast { self.sent.rate() > fast / 2.0 } else { self.sent.rate() > fast };
         let passed_on = self.is_passed_on(subscriber, block);
         if passed_on {
             self.given.insert(block);

@@ -48,9 +48,6 @@ tuning! {
         /// Of what may be on offer, one part in this many is for clients that have taken no block yet: they are let in
         /// soon, and a stranger may come with many connections that take nothing.
         newcomers_part: u64 = 4,
-        /// Rate in bytes a second above which a seeder does not choose, and nobody is refused: the uplink is not
-        /// what is scarce.
-        fast: f64 = 150e6,
 
         /// Clients that are told when the uplink is free: one of them asks soon, the others ask in vain.
         invitations: usize = 3,

@@ -14,7 +14,6 @@ use super::tuning::Tuning;
 use super::version1::Version1Share;
 use crate::Time;
 use crate::limits::MAX_PEERS_TOLD;
-use crate::meter::Meter;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use cascade_format::PeerAddr;
@@ -64,8 +63,6 @@ pub struct Upload {
     leaving: bool,
     /// Clients that wait for a block.
     waiting: u16,
-    /// What goes to subscribers.
-    sent: Meter,
     /// Blocks that went to subscribers, or were given to others.
     gone: u64,
     version1: Version1Share,
@@ -109,7 +106,6 @@ impl Upload {
             gives_slices: false,
             leaving: false,
             waiting: 0,
-            sent: Meter::default(),
             gone: 0,
             version1: Version1Share::default(),
             subscribers: HashMap::new(),
@@ -135,7 +131,6 @@ impl Upload {
     /// A client with the extension has got `bytes` of the file by its other name: a whole block, of which these are the
     /// slices; or the last slice of a block, which is this one; or another slice, and no block.
     pub fn gave_by_other_name(&mut self, now: Time, blocks: Range<u64>, bytes: u64) {
-        self.sent.add(now, bytes);
         self.version1.sent(bytes, self.tuning.version1_part);
         self.gave_at = Some(now);
         if let Some(offers) = &mut self.offers {
@@ -277,14 +272,13 @@ impl Upload {
         let (tuning, Some(subscriber)) = (&self.tuning, self.subscribers.get_mut(&id)) else { return true };
         let others = server.waiting.saturating_sub(usize::from(server.counted));
         let most = admission::most(tuning, self.have, self.layout.block_size());
-        let scarce = self.sent.rate() < tuning.fast;
-        let full = others as u64 >= most && scarce;
+        let full = others as u64 >= most;
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
         let whole = self.layout.block_of(block);
         let before = subscriber.refused.take();
         let follows = before.is_some() && before == self.layout.verified_before(block);
-        let has_room = || !scarce || self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse);
+        let has_room = || self.streams.has_room(now, whole, tuning.min_waiting, tuning.lapse);
         let crowded = self.layout.slices_a_block() > 1 && (follows || !has_room());
         let refused = subscriber.admission.refuses(tuning, now, full, self.gone) || crowded;
         if refused && !is_offered(block) {
@@ -314,7 +308,6 @@ impl Upload {
 
     /// An answer that carried `block` to a subscriber is out to its last byte.
     pub(super) fn sent_to(&mut self, now: Time, id: SubscriberId, block: Block) {
-        self.sent.add(now, self.layout.len_of(block));
         self.gone += 1;
         self.gave_at = Some(now);
         self.grant(id, |before| before.saturating_sub(1));
@@ -341,7 +334,7 @@ impl Upload {
         must: bool,
         server: Server<'_>,
     ) -> bool {
-        let free = (self.is_complete() && !self.was_choosing) || self.sent.rate() >= self.tuning.fast;
+        let free = self.is_complete() && !self.was_choosing;
         // Those that take nothing of what they are sent are granted blocks, too, but do not count at the uplink.
         // A block that is out to its last byte may still be in the system, and its client waits for it.
         let lately = self.gave_at.is_some_and(|at| now < at + self.tuning.idle);

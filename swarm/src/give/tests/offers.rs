@@ -317,14 +317,20 @@ fn offers_keep_an_uplink_busy_whose_subscribers_are_far_away() {
 }
 
 #[test]
-fn a_fast_seeder_does_not_choose() {
+fn a_seeder_does_not_choose_where_nobody_passes_anything_on() {
     let mut upload = seeder();
-    let subscribers = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
-    for step in 0..100u64 {
-        upload.sent_to(NOW + Duration::from_millis(step * 4), subscribers[0], block(step));
+    let deaf = [(); 2].map(|()| upload.open(NOW, None));
+    for subscriber in deaf {
+        assert!(news(&mut upload, NOW, subscriber).unwrap().contains(&Item::Everything));
     }
-    let now = NOW + Duration::from_secs(1);
-    assert!(news(&mut upload, now, subscribers[0]).unwrap().contains(&Item::Everything));
+    let listener = upload.open(NOW, Some(addr(1)));
+    for subscriber in [deaf[0], deaf[1], listener] {
+        assert!(news(&mut upload, NOW, subscriber).unwrap().contains(&Item::Choosing));
+    }
+    upload.unsubscribe(NOW, listener);
+    for subscriber in deaf {
+        assert!(news(&mut upload, NOW, subscriber).unwrap().contains(&Item::Everything));
+    }
 }
 
 #[test]
