@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 /// for its next slice.
 pub const STATES_LEN: usize = 8 << 20;
 
-/// Bytes that are hashed in a second for slices of complete blocks while the states of as many others as possible are kept.
-/// Without such a bound, clients that ask for one slice each of more blocks than that, and read nothing, keep all
-/// processors busy. It is enough to give slices at this rate, because a block is hashed for all of them at once.
+/// Bytes that are hashed in a second for slices of complete blocks while the states of as many others as possible are kept,
+/// in addition to as many bytes as slices of such blocks are given. Without such a bound, clients that ask for one slice
+/// each of more blocks than that, and read nothing, keep all processors busy. Those that take all slices of a block pay
+/// for hashing the next one.
 pub const REHASHED_LEN: u64 = 64 << 20;
 
 /// A state of SHA-256.
@@ -54,8 +55,10 @@ struct Known {
     complete: HashMap<Block, Box<[State]>>,
     /// Those blocks, the oldest first.
     order: VecDeque<Block>,
-    /// While there is no room for more of them, none is hashed before then.
+    /// While there is no room for more of them, none is hashed before then …
     rehash_at: Option<Instant>,
+    /// … unless as many bytes of slices were given since others were hashed; at most [`REHASHED_LEN`].
+    given: u64,
 }
 
 impl Slices {
@@ -128,12 +131,16 @@ impl Slices {
         self.layout.slices_of(block).skip(verified).filter_map(|number| self.layout.block(number)).collect()
     }
 
-    /// The state in front of `slice`, if it is known.
+    /// The state in front of `slice`, which is given now, if it is known.
     pub(super) fn state(&self, slice: Block) -> Option<State> {
         let (block, number) = self.place(slice);
-        let known = self.lock();
-        let growing = known.growing.get(&block).and_then(|states| states.get(number));
-        growing.or_else(|| known.complete.get(&block).and_then(|states| states.get(number))).copied()
+        let mut known = self.lock();
+        if let Some(state) = known.growing.get(&block).and_then(|states| states.get(number)) {
+            return Some(*state);
+        }
+        let state = *known.complete.get(&block)?.get(number)?;
+        known.given = known.given.saturating_add(self.layout.len_of(slice)).min(REHASHED_LEN);
+        Some(state)
     }
 
     /// Whether `block`, of which no states are known, may be hashed now, which then happens: see [`REHASHED_LEN`].
@@ -142,10 +149,14 @@ impl Slices {
         if known.order.len() < most_complete(count(&self.layout, block)) {
             return true;
         }
+        let len = self.layout.whole().len_of(block);
+        if let Some(left) = known.given.checked_sub(len) {
+            known.given = left;
+            return true;
+        }
         let may = known.rehash_at.is_none_or(|at| at <= now);
         if may {
-            let time = self.layout.whole().len_of(block) as f64 / REHASHED_LEN as f64;
-            known.rehash_at = Some(now + Duration::from_secs_f64(time));
+            known.rehash_at = Some(now + Duration::from_secs_f64(len as f64 / REHASHED_LEN as f64));
         }
         may
     }
@@ -340,5 +351,28 @@ mod tests {
         assert!(!slices.may_hash(now, block(5001)) && !slices.may_hash(after(249), block(5001)));
         let asked: Vec<_> = (251..1250).filter(|ms| slices.may_hash(after(*ms), block(5001))).collect();
         assert_eq!(asked.len(), 4, "{asked:?}");
+    }
+
+    #[test]
+    fn who_takes_all_slices_of_a_block_pays_for_the_next_one() {
+        let layout = Layout::new(1 << 39, 16 << 20).unwrap();
+        let slices = Slices::of(&layout, &CascadeHash([1; 32])).unwrap();
+        let (now, block) = (crate::clock::now(), |number| layout.block(number).unwrap());
+        let keep = |number| slices.lock().keep(block(number), vec![[0; STATE_LEN]; 64].into());
+        (0..4096).for_each(keep);
+        assert!(slices.may_hash(now, block(5000)), "the first one is due");
+        for number in 5000..5100 {
+            keep(number);
+            let mut numbers = slices.layout().slices_of(block(number));
+            let last = numbers.next_back().unwrap();
+            numbers.for_each(|slice| assert!(slices.state(slices.layout().block(slice).unwrap()).is_some()));
+            assert!(!slices.may_hash(now, block(number + 1)), "a slice of {number} is left");
+            assert!(slices.state(slices.layout().block(last).unwrap()).is_some());
+            assert!(slices.may_hash(now, block(number + 1)), "all of {number} was given");
+        }
+        // What was given long ago does not pay for more than a second of hashing.
+        let first = slices.layout().slices_of(block(5000)).start;
+        (0..10_000).for_each(|_| assert!(slices.state(slices.layout().block(first).unwrap()).is_some()));
+        assert_eq!((5101..6000).filter(|number| slices.may_hash(now, block(*number))).count(), 4);
     }
 }
