@@ -130,6 +130,7 @@ impl Served {
             slices.upload.gave_by_other_name(numbers, self.layout.len_of(block));
         }
         if let Some(blocks) = &self.blocks {
+            self.file.slices().into_iter().for_each(|slices| slices.gave(block));
             // Nor, when the last slice of a block has gone out, the block. Version 1 clients share the uplink with these.
             let whole = self.layout.block_of(block).number();
             let last = block.number() + 1 == self.layout.slices_of(self.layout.block_of(block)).end;

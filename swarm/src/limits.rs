@@ -41,6 +41,9 @@ pub const MAP_PART_LEN: usize = 4096;
 /// Runs of new blocks told with one answer.
 pub const MAX_HAVE_RUNS: usize = 128;
 
+/// Offers that one subscriber may have open. Told together, [`MAX_HAVE_RUNS`] at most.
+pub const MAX_OFFERS_EACH: usize = 1024;
+
 /// After this time a question for news is answered even if there is no news.
 pub const NEWS_TIMEOUT: Duration = Duration::from_secs(20);
 

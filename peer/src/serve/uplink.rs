@@ -17,11 +17,14 @@ use std::time::Duration;
 mod drain;
 mod look;
 
-use drain::{Drain, NEARLY_DRAINED};
+use drain::Drain;
 use look::{FULL_PART, LOOK_INTERVAL, TRIAL_LOOKS};
 
 /// For this time after a host last waited for a block it still counts as waiting: between two blocks, it asks.
 const RECENT: Duration = Duration::from_secs(1);
+
+/// Connections of one host whose answers may drain at once while another one waits: each is asked about at each look.
+const MAX_DRAINING: usize = 64;
 
 /// Of all hosts' first in line together, one looks so often whether the place is free.
 const LINE_PAUSE: Duration = Duration::from_millis(5);
@@ -213,8 +216,8 @@ impl<H: Clone> Uplink<H> {
     /// Whether others of its host wait until the system has sent what it holds of the connection's answers.
     pub(super) fn is_waited_for(&self, id: FlowId, queued: &dyn Fn(&H) -> u64) -> bool {
         let Some(flow) = self.flows.get(&id) else { return false };
-        let line = self.hosts.get(&flow.host).is_some_and(|host| !host.line.is_empty());
-        line && flow.drains && queued(&flow.handle) >= NEARLY_DRAINED
+        let Some(host) = self.hosts.get(&flow.host) else { return false };
+        !host.line.is_empty() && flow.drains && queued(&flow.handle) >= host.drain.bound()
     }
 
     fn go(&mut self, id: FlowId) -> Reply {
@@ -238,7 +241,7 @@ impl<H: Clone> Uplink<H> {
             flow.drains = bytes > 0;
             flow.drains
         });
-        at.drain.may_follow(now, held, pause)
+        at.draining.len() <= MAX_DRAINING && at.drain.may_follow(now, id, held, pause)
     }
 
     /// The pause of the first in line; of the others, `None`.
@@ -333,6 +336,8 @@ impl<H: Clone> Uplink<H> {
             && let Some(host) = self.hosts.get_mut(&flow.host)
         {
             host.draining.retain(|other| *other != id);
+            // What it holds has not left.
+            host.drain.interrupt();
         }
     }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub const STATES_LEN: usize = 8 << 20;
 
 /// Bytes that are hashed in a second for slices of complete blocks while the states of as many others as possible are kept,
-/// in addition to as many bytes as slices of such blocks are given. Without such a bound, clients that ask for one slice
+/// in addition to as many bytes as slices are given. Without such a bound, clients that ask for one slice
 /// each of more blocks than that, and read nothing, keep all processors busy. Those that take all slices of a block pay
 /// for hashing the next one.
 pub const REHASHED_LEN: u64 = 64 << 20;
@@ -131,16 +131,18 @@ impl Slices {
         self.layout.slices_of(block).skip(verified).filter_map(|number| self.layout.block(number)).collect()
     }
 
-    /// The state in front of `slice`, which is given now, if it is known.
+    /// The state in front of `slice`, if it is known.
     pub(super) fn state(&self, slice: Block) -> Option<State> {
         let (block, number) = self.place(slice);
+        let known = self.lock();
+        let growing = known.growing.get(&block).and_then(|states| states.get(number));
+        growing.or_else(|| known.complete.get(&block).and_then(|states| states.get(number))).copied()
+    }
+
+    /// An answer with `slice` is out to its last byte.
+    pub fn gave(&self, slice: Block) {
         let mut known = self.lock();
-        if let Some(state) = known.growing.get(&block).and_then(|states| states.get(number)) {
-            return Some(*state);
-        }
-        let state = *known.complete.get(&block)?.get(number)?;
         known.given = known.given.saturating_add(self.layout.len_of(slice)).min(REHASHED_LEN);
-        Some(state)
     }
 
     /// Whether `block`, of which no states are known, may be hashed now, which then happens: see [`REHASHED_LEN`].
@@ -365,14 +367,14 @@ mod tests {
             keep(number);
             let mut numbers = slices.layout().slices_of(block(number));
             let last = numbers.next_back().unwrap();
-            numbers.for_each(|slice| assert!(slices.state(slices.layout().block(slice).unwrap()).is_some()));
+            numbers.for_each(|slice| slices.gave(slices.layout().block(slice).unwrap()));
             assert!(!slices.may_hash(now, block(number + 1)), "a slice of {number} is left");
-            assert!(slices.state(slices.layout().block(last).unwrap()).is_some());
+            slices.gave(slices.layout().block(last).unwrap());
             assert!(slices.may_hash(now, block(number + 1)), "all of {number} was given");
         }
         // What was given long ago does not pay for more than a second of hashing.
         let first = slices.layout().slices_of(block(5000)).start;
-        (0..10_000).for_each(|_| assert!(slices.state(slices.layout().block(first).unwrap()).is_some()));
+        (0..10_000).for_each(|_| slices.gave(slices.layout().block(first).unwrap()));
         assert_eq!((5101..6000).filter(|number| slices.may_hash(now, block(*number))).count(), 4);
     }
 }

@@ -9,6 +9,7 @@ use super::offer_queues::{Candidate, Host, OfferQueues};
 use super::subscriber_id::SubscriberId;
 use super::tuning::Tuning;
 use crate::Time;
+use crate::limits::{MAX_HAVE_RUNS, MAX_OFFERS_EACH};
 use crate::meter::Meter;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -219,6 +220,7 @@ impl Offers {
         let room = self.room_for_each();
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         account.excluded = true;
+        self.trips.forget(&mut account.trip);
         let (candidate, offers) = (account.candidate(subscriber), core::mem::take(&mut account.offers));
         self.proven -= usize::from(core::mem::take(&mut account.proven));
         if core::mem::take(&mut account.waiting) {
@@ -235,7 +237,7 @@ impl Offers {
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         let offer = account.offers.iter_mut().find(|offer| offer.holds(block));
         if let Some(told_at) = offer.and_then(|offer| offer.idle_since.take()) {
-            let trip = now.saturating_sub(told_at).min(self.tuning.idle);
+            let trip = now.saturating_sub(told_at).min(self.tuning.idle / 2);
             self.trips.took(&mut account.trip, trip);
         }
     }
@@ -354,7 +356,7 @@ impl Offers {
     pub fn tell(&mut self, now: Time, subscriber: SubscriberId) -> Vec<Run> {
         let Some(account) = self.accounts.get_mut(&subscriber) else { return Vec::new() };
         let mut runs = Vec::new();
-        for offer in account.offers.iter_mut().filter(|offer| offer.told.is_none()) {
+        for offer in account.offers.iter_mut().filter(|offer| offer.told.is_none()).take(MAX_HAVE_RUNS) {
             account.told = account.told.wrapping_add(offer.run.count);
             (offer.told, offer.idle_since) = (Some(account.told), Some(now));
             runs.push(offer.run);
@@ -393,7 +395,8 @@ impl Offers {
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
         let offered: u64 = account.offers.iter().map(|offer| bytes(&self.layout, offer.run)).sum();
         let own = if account.proven { room } else { 1 };
-        if !account.waiting && !account.lazy && !account.excluded && offered < own {
+        let has_room = offered < own && account.offers.len() < MAX_OFFERS_EACH;
+        if !account.waiting && !account.lazy && !account.excluded && has_room {
             account.waiting = true;
             let candidate = account.candidate(subscriber);
             self.queues.stand(candidate, room);

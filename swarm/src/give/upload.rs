@@ -272,7 +272,9 @@ impl Upload {
         let (tuning, Some(subscriber)) = (&self.tuning, self.subscribers.get_mut(&id)) else { return true };
         let others = server.waiting.saturating_sub(usize::from(server.counted));
         let most = admission::most(tuning, self.have, self.layout.block_size());
-        let full = others as u64 >= most;
+        // Where none of a seeder's subscribers listens, nobody else can give the block.
+        let elsewhere = self.offers.as_ref().is_none_or(Offers::has_listeners);
+        let full = others as u64 >= most && elsewhere;
         let first = !core::mem::replace(&mut subscriber.asked, true);
         let is_offered = |block| self.offers.as_ref().is_some_and(|offers| offers.is_offered(id, block));
         let whole = self.layout.block_of(block);

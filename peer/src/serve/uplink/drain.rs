@@ -3,38 +3,79 @@
 //!
 //! The system tells how much that is, but not when it falls below some number. So the first in line looks again after a
 //! pause. With next to nothing as the bound, a host would get one block a pause, however fast the uplink is. So the bound
-//! is what has drained in the last such pause: the others of the host are then never sent more in advance than leaves
-//! until the next look.
+//! is what has drained in the last such pause, or twice what was held if all of that has drained. It is measured anew
+//! once in a second: the link may have become slower.
 
+use super::FlowId;
 use cascade_swarm::Time;
 use std::time::Duration;
 
 /// Bytes that may be held in any case.
-pub(super) const NEARLY_DRAINED: u64 = 16 << 10;
+const NEARLY_DRAINED: u64 = 16 << 10;
+
+/// Time after which what has drained is measured anew.
+const MEASURED_FOR: Duration = Duration::from_secs(1);
 
 /// The bound of one host.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    /// What drained in one pause.
+    /// What drains in one pause, as measured the last time.
     drained: u64,
-    /// Since when the first in line waits, and what was held then.
-    waits: Option<(Time, u64)>,
+    measured_at: Time,
+    /// The measurement under way.
+    waits: Option<Wait>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    /// The first in line. What is held of its own answers does not count, so each measurement is of one.
+    first: FlowId,
+    since: Time,
+    held: u64,
 }
 
 impl Drain {
-    /// The system holds `held` bytes: whether the first in line may send now. If not, it looks again after `pause`.
-    pub(super) fn may_follow(&mut self, now: Time, held: u64, pause: Duration) -> bool {
-        if let Some((since, before)) = self.waits
-            && now >= since + pause
-        {
-            // Where everything has drained, it was too little to tell how much would have.
-            self.drained =
-                if held < NEARLY_DRAINED { before.saturating_mul(2) } else { before.saturating_sub(held) };
-            self.waits = None;
+    /// The next connection may send while fewer bytes than this are held.
+    pub(super) fn bound(&self) -> u64 {
+        self.drained.max(NEARLY_DRAINED)
+    }
+
+    /// What was held is not counted any more, though it has not left.
+    pub(super) fn interrupt(&mut self) {
+        self.waits = None;
+    }
+
+    /// The system holds `held` bytes: whether `first`, the first in line, may send now. If not, it looks again after
+    /// `pause`.
+    pub(super) fn may_follow(&mut self, now: Time, first: FlowId, held: u64, pause: Duration) -> bool {
+        self.waits.take_if(|wait| wait.first != first);
+        if let Some(wait) = self.waits.take_if(|wait| now >= wait.since + pause) {
+            self.measured(now.saturating_sub(wait.since), wait.held, held, pause);
+            self.measured_at = now;
         }
-        let follows = held < self.drained.max(NEARLY_DRAINED);
-        self.waits = if follows { None } else { self.waits.or(Some((now, held))) };
+        let is_due = self.drained > 0 && now >= self.measured_at + MEASURED_FOR;
+        let follows = held < if is_due { NEARLY_DRAINED } else { self.bound() };
+        let wait = self.waits.unwrap_or(Wait { first, since: now, held });
+        self.waits = (!follows).then_some(wait);
         follows
+    }
+
+    /// Of `before` bytes `held` are left after `elapsed`.
+    fn measured(&mut self, elapsed: Duration, before: u64, held: u64, pause: Duration) {
+        let pauses = elapsed.as_secs_f64() / pause.as_secs_f64().max(1e-6);
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate, positive"
+        )]
+        let drained = (before.saturating_sub(held) as f64 / pauses) as u64;
+        self.drained = match (held < NEARLY_DRAINED, pauses < 2.0) {
+            // It was too little to tell how much would have drained.
+            (true, true) => self.drained.max(before.saturating_mul(2)),
+            (true, false) => self.drained.max(drained),
+            (false, _) => drained,
+        };
     }
 }
 
@@ -49,7 +90,7 @@ mod tests {
     fn sent_and_held(rate: u64, block: u64) -> (u64, u64) {
         let (mut drain, mut now, mut held, mut sent, mut most) = (Drain::default(), PAUSE, 0u64, 0, 0);
         while now < Duration::from_secs(1) {
-            while drain.may_follow(now, held, PAUSE) {
+            while drain.may_follow(now, 0, held, PAUSE) {
                 most = most.max(held);
                 held += block;
                 sent += block;
@@ -71,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_held_than_drains_in_a_pause() {
+    fn no_more_is_held_than_drains_in_two_pauses() {
         for rate in [1_000_000, 10_000_000, 125_000_000] {
             let block = 64 << 10;
             let (_, held) = sent_and_held(rate, block);
@@ -79,14 +120,45 @@ mod tests {
         }
     }
 
+    const MIB: u64 = 1 << 20;
+
+    /// A host that has been sent 1 MiB in a pause, a moment ago.
+    fn fast() -> (Drain, Time) {
+        let now = Duration::from_secs(9);
+        (Drain { drained: MIB, measured_at: now, waits: None }, now)
+    }
+
     #[test]
-    fn a_link_that_becomes_slow_is_noticed_after_one_pause() {
-        let mut drain = Drain { drained: 1 << 20, waits: None };
-        let now = Duration::from_secs(1);
-        assert!(!drain.may_follow(now, 2 << 20, PAUSE));
-        assert!(!drain.may_follow(now + PAUSE / 2, (2 << 20) - 100, PAUSE), "it is too early to tell");
-        assert!(!drain.may_follow(now + PAUSE, (2 << 20) - 20_000, PAUSE));
-        assert!(!drain.may_follow(now + PAUSE, 20_000, PAUSE));
-        assert!(drain.may_follow(now + PAUSE, 19_999, PAUSE), "as much as drained");
+    fn a_link_that_becomes_slow_is_noticed() {
+        let (mut drain, now) = fast();
+        assert!(!drain.may_follow(now, 0, 2 * MIB, PAUSE));
+        assert!(!drain.may_follow(now + PAUSE / 2, 0, 2 * MIB - 100, PAUSE), "it is too early to tell");
+        assert!(!drain.may_follow(now + PAUSE, 0, 2 * MIB - 20_000, PAUSE));
+        assert_eq!(drain.bound(), 20_000, "as much as drained");
+        // Also where no more is held than drained before.
+        let (mut drain, now) = fast();
+        assert!(drain.may_follow(now, 0, MIB / 2, PAUSE));
+        let later = now + MEASURED_FOR;
+        assert!(!drain.may_follow(later, 0, MIB / 2, PAUSE));
+        assert!(!drain.may_follow(later + PAUSE * 2, 0, MIB / 2 - 40_000, PAUSE));
+        assert_eq!(drain.bound(), 20_000, "as much as drained in one of two pauses");
+    }
+
+    #[test]
+    fn what_only_is_not_counted_any_more_has_not_drained() {
+        let mut drain = Drain::default();
+        assert!(!drain.may_follow(PAUSE, 0, MIB, PAUSE));
+        drain.interrupt();
+        assert!(drain.may_follow(PAUSE * 2, 0, 0, PAUSE));
+        assert_eq!(drain.bound(), NEARLY_DRAINED);
+        // Nor has what the next in line has sent itself.
+        assert!(!drain.may_follow(PAUSE * 3, 0, MIB, PAUSE));
+        assert!(drain.may_follow(PAUSE * 4, 1, 0, PAUSE));
+        assert_eq!(drain.bound(), NEARLY_DRAINED);
+        // Nor does one pause empty what is found empty much later.
+        let mut drain = Drain::default();
+        assert!(!drain.may_follow(PAUSE, 0, MIB, PAUSE));
+        assert!(drain.may_follow(PAUSE * 101, 0, 0, PAUSE));
+        assert_eq!(drain.bound(), NEARLY_DRAINED);
     }
 }

@@ -156,6 +156,20 @@ fn fifty_connections_of_one_host_get_one_share() {
 }
 
 #[test]
+fn connections_that_read_nothing_for_a_while_get_one_share_when_they_read() {
+    let mut world = World::new();
+    world.join(60, 9, 0, true);
+    (1..=4).for_each(|number| world.join(1, number, LINK, true));
+    world.run(Duration::from_secs(40));
+    let reads = world.clients.iter_mut().filter(|client| client.asker.host == host(9));
+    reads.for_each(|client| client.rate = LINK);
+    let before = world.got(9);
+    world.run(Duration::from_secs(20));
+    let greedy = world.got(9) - before;
+    assert!(greedy < LINK * 20 / 3, "a fifth of {} is not {greedy}", LINK * 20);
+}
+
+#[test]
 fn hosts_with_two_connections_each_fill_a_fast_link() {
     let mut world = World::new();
     (world.link, world.block) = (80_000_000, 64 << 10);

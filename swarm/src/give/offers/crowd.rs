@@ -9,6 +9,12 @@ impl Offers {
         self.deserted || self.is_open(now)
     }
 
+    /// Whether some subscriber may pass on what it gets.
+    #[must_use]
+    pub fn has_listeners(&self) -> bool {
+        self.queues.has_listening_host()
+    }
+
     /// The subscriber says whether it has nothing of the file.
     pub fn has_nothing(&mut self, subscriber: SubscriberId, nothing: bool) {
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };

@@ -89,9 +89,11 @@ impl Offers {
         let room = self.room_for_each();
         if let Some(account) = self.accounts.get_mut(&subscriber)
             && account.lazy
-            && core::mem::take(&mut account.waiting)
         {
-            self.queues.leave(account.candidate(subscriber), room);
+            self.trips.forget(&mut account.trip);
+            if core::mem::take(&mut account.waiting) {
+                self.queues.leave(account.candidate(subscriber), room);
+            }
         }
     }
 

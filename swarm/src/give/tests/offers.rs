@@ -1,6 +1,8 @@
 //! What a seeder offers, and whose requests are refused.
 
 use super::*;
+use crate::give::offers::Offers;
+use crate::limits::MAX_HAVE_RUNS;
 use cascade_format::extension::Progress;
 
 #[test]
@@ -314,6 +316,44 @@ fn offers_keep_an_uplink_busy_whose_subscribers_are_far_away() {
         let sent = sent_in_a_second(Duration::from_millis(trip));
         assert!(sent > 95_000_000, "{sent} bytes in a second with trips of {trip} ms");
     }
+}
+
+#[test]
+fn a_seeder_chooses_however_fast_its_uplink_is() {
+    let mut upload = seeder();
+    let subscribers = [1, 2].map(|host| upload.open(NOW, Some(addr(host))));
+    for step in 0..50u64 {
+        upload.sent_to(NOW + Duration::from_millis(step * 4), subscribers[0], block(step));
+    }
+    let now = NOW + Duration::from_secs(1);
+    assert!(news(&mut upload, now, subscribers[0]).unwrap().contains(&Item::Choosing));
+}
+
+#[test]
+fn no_more_offers_are_told_together_than_fit() {
+    let layout = Layout::new(1 << 32, 1 << 18).unwrap();
+    let mut offers = Offers::new(layout, Tuning::DEFAULT);
+    let subscribers = [1, 2].map(SubscriberId);
+    subscribers.iter().for_each(|subscriber| offers.open(NOW, *subscriber, Some(addr(1).ip())));
+    let (mut now, mut most, mut follow) = (NOW, 0, false);
+    for step in 0..1000 {
+        now += Duration::from_millis(1);
+        offers.offer(now);
+        // Both take at once what they are told, and are not told anything for half a second.
+        if step > 500 && step < 999 {
+            continue;
+        }
+        for subscriber in subscribers {
+            let told = offers.tell(now, subscriber);
+            most = most.max(told.len());
+            follow |= offers.has_untold(subscriber);
+            for block in told.iter().flat_map(|run| run.blocks(&layout)) {
+                offers.asked(now + Duration::from_millis(500), subscriber, block);
+                offers.sent(now, subscriber, block);
+            }
+        }
+    }
+    assert_eq!((most, follow), (MAX_HAVE_RUNS, true), "the others are told next");
 }
 
 #[test]
