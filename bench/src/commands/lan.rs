@@ -1,21 +1,19 @@
 //! `bench lan`: `peer share` to receivers on one switch, over uplinks of 1 Gbit/s and more.
 
 use super::parallel::finish_all;
-use super::share::printed_link;
-use super::{CommonOptions, Start};
+use super::share;
+use super::{FileOptions, Start};
 use crate::clock;
 use crate::data::DataFile;
-use crate::error::{Result, failed};
+use crate::error::Result;
 use crate::linkemu::congestion::CongestionOption;
 use crate::linkemu::lan::{Lan, MAX_HOSTS};
 use crate::machine::Machine;
 use crate::measure::Measured;
 use crate::stats::median;
 use crate::table::{self, Goal, Table};
-use crate::tools::READY_WITHIN;
 use crate::tools::binaries::Binaries;
 use crate::turns;
-use crate::units::parse_size;
 use serde::Serialize;
 use std::path::Path;
 use std::process::Command;
@@ -29,19 +27,10 @@ pub struct Options {
     /// Rates of every uplink
     #[arg(long, value_name = "MBIT/S", value_delimiter = ',', default_value = "1000,2500")]
     rates: Vec<u64>,
-    /// Size of the file; every receiver writes one
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = parse_size)]
-    size: u64,
-    /// Block size
-    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = parse_size)]
-    block: u64,
-    /// Rounds; every round runs each rate once
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    runs: usize,
     #[command(flatten)]
     link: CongestionOption,
     #[command(flatten)]
-    common: CommonOptions,
+    file: FileOptions,
 }
 
 /// One run.
@@ -79,13 +68,13 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn run_rates(options: &Options) -> Result<()> {
-    let Start { machine, binaries, folder } = options.common.start()?;
-    let data = DataFile::random(folder.path(), options.size)?;
+    let Start { machine, binaries, folder } = options.file.common.start()?;
+    let data = DataFile::random(folder.path(), options.file.size)?;
     let mut runs = Vec::new();
-    for round in 0..options.runs {
+    for round in 0..options.file.runs {
         for at in turns::order(options.rates.len(), round) {
             let Some(mbit) = options.rates.get(at) else { continue };
-            let run = share(options, &binaries, &data, *mbit, folder.path())?;
+            let run = run_once(options, &binaries, &data, *mbit, folder.path())?;
             println!("{mbit} Mbit/s: the last after {:.2} s, {:.3} × one copy", run.last, run.of_one_copy);
             runs.push(run);
         }
@@ -103,8 +92,8 @@ fn run_rates(options: &Options) -> Result<()> {
     }
     println!("\n{}", table.render());
     table::print_goals(&goals);
-    let (length, receivers) = (options.size, options.receivers);
-    options.common.place.write_json(&Report {
+    let (length, receivers) = (options.file.size, options.receivers);
+    options.file.common.place.write_json(&Report {
         machine: &machine,
         length,
         receivers,
@@ -121,25 +110,27 @@ fn goal(runs: &[Run], mbit: u64) -> Goal {
 /// The host of the sharer; the receivers follow.
 const SHARER: u8 = 1;
 
-fn share(options: &Options, binaries: &Binaries, data: &DataFile, mbit: u64, folder: &Path) -> Result<Run> {
+fn run_once(
+    options: &Options,
+    binaries: &Binaries,
+    data: &DataFile,
+    mbit: u64,
+    folder: &Path,
+) -> Result<Run> {
     let work = turns::run_folder(folder)?;
     let lan = Lan::new(SHARER + options.receivers, mbit, options.link.congestion)?;
     let mut command = Command::new(&binaries.peer);
-    command.arg("share").arg(&data.path).args(["--no-lan", "--block-size", &options.block.to_string()]);
+    command.arg("share").arg(&data.path).args(["--no-lan", "--block-size", &options.file.block.to_string()]);
     command.args(["--address", &Lan::address(SHARER).to_string()]);
     command.env("CASCADE_STATE_DIR", folder.join("state"));
     let log = work.path().join("share.log");
-    let mut sharer = Measured::start("peer share", &mut lan.on(SHARER, &command)?, &log)?;
-    sharer.wait_until(READY_WITHIN, |_| printed_link(&log).is_some())?;
-    let Some(link) = printed_link(&log) else { return failed("peer share took its link back") };
+    let (_, sharer, link) = share::start(&mut lan.on(SHARER, &command)?, &log)?;
     let copy = |host: u8| work.path().join(format!("copy-{host}"));
     let hosts = SHARER + 1..=SHARER + options.receivers;
     let (started, mut running) = (clock::now(), Vec::new());
     for host in hosts.clone() {
-        let mut command = Command::new(&binaries.peer);
-        command.args(["download", &link, "--no-lan", "-o"]).arg(copy(host));
-        command.env("CASCADE_STATE_DIR", work.path().join(format!("state-{host}")));
         let log = work.path().join(format!("download-{host}.log"));
+        let command = share::download(binaries, &link, &copy(host), &log);
         running.push(Measured::start("peer download", &mut lan.on(host, &command)?, &log)?);
     }
     let ended = finish_all(running)?;

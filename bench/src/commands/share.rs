@@ -88,10 +88,7 @@ fn receive(binaries: &Binaries, data: &DataFile, folder: &Path, receivers: usize
     let mut command = Command::new(&binaries.peer);
     command.arg("share").arg(&data.path).args(["--no-lan", "-l", &port.to_string()]);
     command.env("CASCADE_STATE_DIR", folder.join("state"));
-    let log = work.path().join("share.log");
-    let mut sharer = Measured::start("peer share", &mut command, &log)?;
-    sharer.wait_until(READY_WITHIN, |_| printed_link(&log).is_some())?;
-    let Some(link) = printed_link(&log) else { return failed("peer share took its link back") };
+    let (_, _sharer, link) = start(&mut command, &work.path().join("share.log"))?;
     let file = link.split_once("&tracker=").map_or(link.as_str(), |(file, _)| file);
     let link =
         format!("{file}&tracker=127.0.0.1%3A{port}&peer=127.0.0.1%3A{port}&peer=%5B%3A%3A1%5D%3A{port}");
@@ -99,10 +96,8 @@ fn receive(binaries: &Binaries, data: &DataFile, folder: &Path, receivers: usize
     let started = clock::now();
     let mut running = Vec::new();
     for number in 0..receivers {
-        let mut command = Command::new(&binaries.peer);
-        command.args(["download", &link, "--no-lan", "-o"]).arg(copy(number));
-        command.env("CASCADE_STATE_DIR", work.path().join(format!("state-{number}")));
         let log = work.path().join(format!("download-{number}.log"));
+        let mut command = download(binaries, &link, &copy(number), &log);
         running.push(Measured::start("peer download", &mut command, &log)?);
     }
     finish_all(running)?;
@@ -111,22 +106,33 @@ fn receive(binaries: &Binaries, data: &DataFile, folder: &Path, receivers: usize
     Ok(time)
 }
 
+/// `peer download` of a link as `copy`, with a state folder of its own beside its log.
+pub(super) fn download(binaries: &Binaries, link: &str, copy: &Path, log: &Path) -> Command {
+    let mut command = Command::new(&binaries.peer);
+    command.args(["download", link, "--no-lan", "-o"]).arg(copy);
+    command.env("CASCADE_STATE_DIR", log.with_extension("state"));
+    command
+}
+
 /// Shares the file; the seconds until its link was printed, and the link.
 fn share(binaries: &Binaries, data: &DataFile, folder: &Path) -> Result<(f64, Measured, String)> {
     let mut command = Command::new(&binaries.peer);
     command.arg("share").arg(&data.path).args(["-l", &free_address()?.to_string()]);
     command.env("CASCADE_STATE_DIR", folder.join("state"));
-    let mut sharer = Measured::start("peer share", &mut command, &folder.join("share.log"))?;
-    let log = folder.join("share.log");
-    let printed = sharer.wait_until(READY_WITHIN, |_| printed_link(&log).is_some())?;
-    match printed_link(&log) {
+    start(&mut command, &folder.join("share.log"))
+}
+
+/// Starts `peer share`, with its log there; the seconds until its link was printed, and the link.
+pub(super) fn start(command: &mut Command, log: &Path) -> Result<(f64, Measured, String)> {
+    let mut sharer = Measured::start("peer share", command, log)?;
+    let printed = sharer.wait_until(READY_WITHIN, |_| printed_link(log).is_some())?;
+    match printed_link(log) {
         Some(link) => Ok((printed.as_secs_f64(), sharer, link)),
         None => failed("peer share took its link back"),
     }
 }
 
-/// The link that `peer share` has printed into its log, if it has.
-pub(super) fn printed_link(log: &Path) -> Option<String> {
+fn printed_link(log: &Path) -> Option<String> {
     let text = std::fs::read_to_string(log).ok()?;
     let link = text.split_once("peer download '")?.1.split_once('\'')?.0;
     Some(link.to_owned())
