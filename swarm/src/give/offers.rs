@@ -21,8 +21,10 @@ use hashbrown::HashMap;
 
 mod crowd;
 mod lapse;
+mod leap;
 mod trips;
 
+use leap::Leapt;
 use trips::Trips;
 
 /// Longest time that everything on offer is thought to take: the rate may be next to nothing.
@@ -31,6 +33,7 @@ const MAX_OFFERED_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 struct Offer {
     run: Run,
+    leapt: Leapt,
     /// Blocks of it that have not been sent.
     unsent: u32,
     /// The subscriber's count of offered blocks when it has read this one; `None`: not told yet.
@@ -51,6 +54,7 @@ const MAX_PUT_OFF: usize = 4096;
 #[derive(Debug)]
 struct PutOff {
     run: Run,
+    leapt: Leapt,
     unwilling: SubscriberId,
     until: Time,
 }
@@ -106,6 +110,8 @@ pub struct Offers {
     unwanted: Have,
     /// Offers that a subscriber did not want, for others, for some time.
     put_off: VecDeque<PutOff>,
+    /// Offers that two subscribers did not want, since something of an offer was requested.
+    declined_in_a_row: u64,
     /// No block before this number is to be given.
     next: u64,
     accounts: HashMap<SubscriberId, Account>,
@@ -145,6 +151,7 @@ impl Offers {
             given: Have::none(&layout),
             unwanted: Have::none(&layout),
             put_off: VecDeque::new(),
+            declined_in_a_row: 0,
             next: 0,
             accounts: HashMap::new(),
             deserted: false,
@@ -235,11 +242,14 @@ impl Offers {
             self.given.insert(block);
         }
         let Some(account) = self.accounts.get_mut(&subscriber) else { return };
-        let offer = account.offers.iter_mut().find(|offer| offer.holds(block));
-        if let Some(told_at) = offer.and_then(|offer| offer.idle_since.take()) {
+        let Some(offer) = account.offers.iter_mut().find(|offer| offer.holds(block)) else { return };
+        let leapt = core::mem::take(&mut offer.leapt);
+        if let Some(told_at) = offer.idle_since.take() {
             let trip = now.saturating_sub(told_at).min(self.tuning.idle / 2);
             self.trips.took(&mut account.trip, trip);
         }
+        self.declined_in_a_row = 0;
+        self.leap_back(&leapt);
     }
 
     /// The subscriber asks for news, after it has read `seen` offered blocks. So it does not want the blocks that it
@@ -259,11 +269,10 @@ impl Offers {
             let untouched = offer.unsent == offer.run.count;
             let room = self.put_off.len() < MAX_PUT_OFF;
             if untouched && room && self.unwanted.insert(offer.run.first) {
-                self.put_off.push_back(PutOff {
-                    run: offer.run,
-                    unwilling: subscriber,
-                    until: now + self.tuning.idle,
-                });
+                let (run, leapt, until) = (offer.run, offer.leapt, now + self.tuning.idle);
+                self.put_off.push_back(PutOff { run, leapt, unwilling: subscriber, until });
+            } else if untouched {
+                self.declined_in_a_row = self.declined_in_a_row.saturating_add(1);
             }
         }
         self.join_queue(subscriber);
@@ -311,15 +320,16 @@ impl Offers {
             && let Some(candidate) = self.next_candidate()
         {
             let subscriber = candidate.subscriber;
-            let Some(run) = self.next_put_off(subscriber).or_else(|| self.next_run()) else { break };
-            self.make_offer(now, candidate, run);
+            let put_off = self.next_put_off(subscriber);
+            let Some((run, leapt)) = put_off.or_else(|| self.next_run_after_leap()) else { break };
+            self.make_offer(now, candidate, run, leapt);
             subscribers.push(subscriber);
         }
         subscribers
     }
 
     /// Offers `run` to a subscriber that waits for an offer.
-    fn make_offer(&mut self, now: Time, candidate: Candidate, run: Run) {
+    fn make_offer(&mut self, now: Time, candidate: Candidate, run: Run, leapt: Leapt) {
         let Candidate { subscriber, host, newcomer } = candidate;
         let bytes = bytes(&self.layout, run);
         for block in run.blocks(&self.layout) {
@@ -334,6 +344,7 @@ impl Offers {
             account.waiting = false;
             account.offers.push_back(Offer {
                 run,
+                leapt,
                 unsent: run.count,
                 told: None,
                 idle_since: None,
@@ -387,6 +398,7 @@ impl Offers {
             self.given.remove(block);
         }
         self.next = self.next.min(offer.run.first.number());
+        self.leap_back(&offer.leapt);
     }
 
     /// Puts a subscriber into its queue that has room for another offer.
@@ -422,8 +434,9 @@ impl Offers {
     }
 
     /// The next offer that another than `subscriber` did not want.
-    fn next_put_off(&mut self, subscriber: SubscriberId) -> Option<Run> {
-        self.put_off.pop_front_if(|put_off| put_off.unwilling != subscriber).map(|put_off| put_off.run)
+    fn next_put_off(&mut self, subscriber: SubscriberId) -> Option<(Run, Leapt)> {
+        let put_off = self.put_off.pop_front_if(|put_off| put_off.unwilling != subscriber)?;
+        Some((put_off.run, put_off.leapt))
     }
 
     /// The blocks with these numbers went to somebody who passes them on.
@@ -435,18 +448,6 @@ impl Offers {
         for block in numbers.filter_map(|number| self.layout.block(number)) {
             self.given.insert(block);
         }
-    }
-
-    /// The next blocks that nobody got or is offered; at most [`Tuning::offer_bytes`] of them, at least one. Slices are
-    /// offered by whole blocks: each of them can be verified only after those before it.
-    fn next_run(&mut self) -> Option<Run> {
-        let first = self.layout.block(self.given.find(self.next..self.layout.blocks(), false)?)?;
-        self.next = first.number();
-        let slices = self.layout.slices_a_block();
-        let most = (self.tuning.offer_bytes / self.layout.block_size() / slices).max(1) * slices;
-        let end = first.number() + most - first.number() % most;
-        let end = self.given.find(first.number()..end, true).unwrap_or(end).min(self.layout.blocks());
-        u32::try_from(end - first.number()).ok().map(|count| Run { first, count })
     }
 
     /// Bytes of a block, whether it is divided into slices or not.

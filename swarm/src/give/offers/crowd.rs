@@ -33,8 +33,9 @@ impl Offers {
     pub(in crate::give) fn begin_again(&mut self) {
         (self.given, self.unwanted) = (Have::none(&self.layout), Have::none(&self.layout));
         self.put_off.clear();
-        (self.next, self.opens) = (0, None);
-        for offer in self.accounts.values().flat_map(|account| &account.offers) {
+        (self.next, self.opens, self.declined_in_a_row) = (0, None, 0);
+        for offer in self.accounts.values_mut().flat_map(|account| &mut account.offers) {
+            offer.leapt = Leapt::default();
             for block in offer.run.blocks(&self.layout) {
                 self.given.insert(block);
             }

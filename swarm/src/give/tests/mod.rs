@@ -3,12 +3,14 @@
 //! | module | tests |
 //! |---|---|
 //! | [`offers`] | what a seeder offers, and whose requests are refused |
+//! | [`leap`] | how a seeder finds what its subscribers lack |
 //! | [`news`] | what subscribers are told of blocks, and when it is whose turn |
 //! | [`peers`] | who is told of whom |
 //! | [`conversation`] | what each request is answered with |
 //! | [`slices`] | what is different where slices are given |
 
 mod conversation;
+mod leap;
 mod news;
 mod offers;
 mod peers;
