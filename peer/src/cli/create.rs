@@ -3,6 +3,7 @@
 use super::given::{self, Trackers};
 use super::interrupt::Ear;
 use super::link;
+use super::seen::Seen;
 use super::shell::quote;
 use super::{CliError, ExitCode};
 use crate::clock;
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     let cancel = ear.flag();
     let mut code = ExitCode::Done;
     for (file, output) in args.files.iter().zip(&outputs) {
-        match create(args, file, output, &cancel) {
+        match create(args, &Records::from_environment(), file, output, &cancel) {
             Ok(()) => {}
             Err(CreateError::Cancelled) => return Ok(ExitCode::Interrupted),
             Err(error) => {
@@ -66,18 +67,24 @@ pub(super) fn run(args: &Args, ear: &Ear) -> Result<ExitCode, CliError> {
     Ok(code)
 }
 
-fn create(args: &Args, file: &Path, output: &Path, cancel: &AtomicBool) -> Result<(), CreateError> {
+fn create(
+    args: &Args,
+    records: &Records,
+    file: &Path,
+    output: &Path,
+    cancel: &AtomicBool,
+) -> Result<(), CreateError> {
     let start = clock::now();
     let special = if args.skip_special { Special::Skip } else { Special::Refuse };
     let source = Source::open(file, special, cancel)?;
     let block_size = args.block_size.unwrap_or_else(|| source.default_block_size());
+    let seen = Seen::look(source.ground());
     let bar = FileBar::new(source.length(), &Name(file).to_string());
     let result = source.describe(output, block_size, &|bytes| bar.inc(bytes), cancel);
     bar.finish();
     let metafile = result?;
     let time = start.elapsed();
-    // Both hashes were computed of the same bytes. Without it the first check takes longer, no more.
-    let _ = Records::from_environment().remember_consistent(metafile.cascade_hash());
+    seen.remember(records, &metafile, file, source.ground());
     // A name too long for a link has none.
     let link = given::link_of(&metafile, None).ok().and_then(|mut link| {
         link::add(&mut link, args.trackers.named(), &[]).ok()?;
@@ -169,5 +176,43 @@ fn outputs(args: &Args) -> Result<Vec<PathBuf>, CliError> {
     match outputs.iter().find(|output| !seen.insert(*output)) {
         Some(twice) => Err(CliError::usage(format!("two of the files would have the same {}", Name(twice)))),
         None => Ok(outputs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::fs;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn what_was_described_is_not_hashed_again_until_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("x"), b"what is described").unwrap();
+        fs::create_dir(at("photos")).unwrap();
+        fs::write(at("photos/a"), b"what is described").unwrap();
+        let records = Records::in_folder(&at("state"));
+        for name in ["x", "photos"] {
+            let args = Line::parse_from(["create", name]).args;
+            let (none, out) = (AtomicBool::new(false), at(&format!("{name}.cascade")));
+            create(&args, &records, &at(name), &out, &none).unwrap();
+            let metafile = MetafileOnDisk::open(out).unwrap();
+            let known = || {
+                let source = Source::open(&at(name), Special::Refuse, &none).unwrap();
+                let stamp = source.ground().look().unwrap();
+                let record = records.load(metafile.cascade_hash(), &at(name), stamp, metafile.layout());
+                record.is_some_and(|record| record.have.is_complete() && record.file_hash_checked)
+            };
+            assert!(known(), "{name}");
+            fs::write(if name == "x" { at("x") } else { at("photos/a") }, b"WHAT IS DESCRIBED").unwrap();
+            assert!(!known(), "{name} was changed");
+        }
     }
 }

@@ -3,15 +3,14 @@
 
 use super::CliError;
 use super::given::metafile_path;
+use super::seen::Seen;
 use crate::create::{CreateError, Source};
 use crate::folder::Special;
-use crate::ground::disk::SystemDisk;
 use crate::human::{Name, limit};
 use crate::metafile::MetafileOnDisk;
 use crate::report::FileBar;
-use crate::store::{Record, Records};
+use crate::store::Records;
 use cascade_archive::Archive;
-use cascade_format::Have;
 use std::cell::OnceCell;
 use std::fs;
 use std::io;
@@ -170,20 +169,12 @@ impl Open {
         cancel: &AtomicBool,
     ) -> Result<MetafileOnDisk, CreateError> {
         let ground = self.source.ground();
-        // Before it is hashed: what is remembered must be on the disk, and a later write must show in the stamp.
-        let synced = ground.sync(&SystemDisk).is_ok();
-        let stamp = ground.look();
+        let seen = Seen::look(ground);
         let bar = FileBar::new(self.source.length(), &Name(&self.path).to_string());
         let made = self.source.describe(out, size, &|bytes| bar.inc(bytes), cancel);
         bar.finish();
         let made = made?;
-        let hash = made.cascade_hash();
-        // Without these the file is hashed once more; nothing else is lost.
-        let _ = records.remember_consistent(hash);
-        if let (true, Ok(stamp)) = (synced, stamp) {
-            let record = Record { have: Have::all(made.layout()), file_hash_checked: true };
-            let _ = records.save(hash, &self.path, ground, stamp, &record);
-        }
+        seen.remember(records, &made, &self.path, ground);
         Ok(made)
     }
 }

@@ -21,6 +21,7 @@ mod rates;
 mod reached;
 mod room_text;
 pub mod seed;
+mod seen;
 pub mod serve;
 pub mod share;
 mod share_room;
