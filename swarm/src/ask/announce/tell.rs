@@ -37,6 +37,8 @@ pub struct Tell {
     told: Option<(Time, Standing)>,
     /// No report before this: the last one was not accepted.
     not_before: Time,
+    /// When there was last nothing to ask: the figures may have changed since.
+    looked: Time,
     /// What is under way: what it asks, and the report in it.
     asked: Option<(Option<Command>, Option<Standing>)>,
 }
@@ -45,7 +47,8 @@ impl Tell {
     /// See [`Announce::new`].
     #[must_use]
     pub fn new(register: bool) -> Self {
-        Self { announce: Announce::new(register), register, told: None, not_before: Time::ZERO, asked: None }
+        let (announce, not_before, looked) = (Announce::new(register), Time::ZERO, Time::ZERO);
+        Self { announce, register, told: None, not_before, looked, asked: None }
     }
 
     /// See [`Announce::begin_to_register`].
@@ -63,7 +66,10 @@ impl Tell {
         }
         let usual = self.announce.poll(now, hungry);
         if usual.is_none() {
-            self.report_at(standing).filter(|at| *at <= now)?;
+            if self.report_at(standing).is_none_or(|at| at > now) {
+                self.looked = now;
+                return None;
+            }
             self.announce.set_asked(true);
         }
         self.asked = Some((usual, standing));
@@ -116,7 +122,7 @@ impl Tell {
     fn next_report(&self, standing: Option<Standing>) -> Option<Time> {
         let sooner = self.report_at(standing);
         let later = self.told.filter(|_| standing.is_some() && !self.announce.is_failing());
-        sooner.or_else(|| later.map(|(at, _)| at + REPORT_INTERVAL))
+        sooner.or_else(|| later.map(|(at, _)| at.max(self.looked) + REPORT_INTERVAL))
     }
 
     /// When this is to be reported, in addition to the other questions.
@@ -211,6 +217,19 @@ mod tests {
         let asked = hour(Tell::new(true), false, true, LIST, |second| standing(9, 9, given(second)));
         let times: Vec<u32> = asked.iter().map(|(second, _)| *second).collect();
         assert_eq!(times[..7], [0, 101, 131, 161, 191, 221, 521]);
+    }
+
+    #[test]
+    fn a_seeder_with_nothing_to_tell_sleeps_between_its_looks() {
+        let (mut tell, mut now, mut looks) = (Tell::new(true), Time::ZERO, 0);
+        while now < at(3600) {
+            if tell.poll(now, false, standing(9, 9, 0)).is_some() {
+                tell.handle_answer(now, true, LIST);
+            }
+            now = tell.next_wakeup(false, standing(9, 9, 0)).unwrap().max(now);
+            looks += 1;
+            assert!(looks <= 150, "it looks again and again, and it is {now:?}");
+        }
     }
 
     #[test]
