@@ -4,7 +4,7 @@ use cascade_tests::foreign_client::blocks_given;
 use cascade_tests::foreign_peer::{ForeignPeer, Script};
 use cascade_tests::foreign_tracker::ForeignTracker;
 use cascade_tests::full_speed;
-use cascade_tests::launch::{Launch, can_inject, injected};
+use cascade_tests::launch::{Launch, can_inject, can_mount, injected};
 use cascade_tests::process::{Process, Signal};
 use cascade_tests::tree::{self, Elsewhere, FolderScene};
 use std::fs::{self, OpenOptions};
@@ -425,8 +425,7 @@ fn a_disk_that_is_full_or_keeps_nothing_is_waited_for_or_told() {
     }
     let (scene, file) = archive();
     let peer = ForeignPeer::honest(&file);
-    // The fault is counted for each thread: the one that tries whether there is room again must write a block without
-    // meeting it, and a block here lies in up to four files.
+    // The fault is counted for each thread: the one that looks whether there is room again must not meet it.
     for (fault, succeeds) in [
         ("pwritev:error=ENOSPC:when=7", true),
         ("pwritev:error=ENOSPC:when=20", true),
@@ -446,4 +445,27 @@ fn a_disk_that_is_full_or_keeps_nothing_is_waited_for_or_told() {
         }
         tree::assert_same(&scene.source, &elsewhere.target);
     }
+}
+
+/// As of an unfinished file: what is there stays, and goes on where there is room.
+#[test]
+fn an_unfinished_folder_on_a_disk_that_is_too_small_is_an_error_at_once() {
+    if !can_mount() {
+        eprintln!("skipped without user namespaces");
+        return;
+    }
+    let (scene, file) = archive();
+    let elsewhere = Elsewhere::of(&file);
+    let (_peer, process, _) = halfway(&file, &elsewhere);
+    process.end_by(Signal::TERM).assert_code(130);
+    let dir = elsewhere.dir.path();
+    fs::create_dir(dir.join("disk")).unwrap();
+    let seeder = ForeignPeer::honest(&file);
+    let download = elsewhere.download(seeder.addr).args(["-o", "disk/photos"]).cwd(dir);
+    let setup = "mount -t tmpfs -o size=2500k tmpfs disk\ncp -a photos.part disk\n";
+    let done = download.after_shell_with_mounts(setup).run();
+    done.assert_code(1).assert_error_mentions(&["no space for disk/photos.part", "make room"]);
+    assert_eq!(seeder.journal().asked(), [0; 0], "blocks were asked for: {done}");
+    elsewhere.download(seeder.addr).run().assert_success();
+    tree::assert_same(&scene.source, &elsewhere.target);
 }

@@ -1,11 +1,13 @@
 use cascade_tests::cascade_file::{TestFile, sha256};
+use cascade_tests::clock;
 use cascade_tests::foreign_client::{blocks_given, fetch};
-use cascade_tests::foreign_peer::{ForeignPeer, Script};
+use cascade_tests::foreign_peer::{Answer, Ask, ForeignPeer, Script};
 use cascade_tests::launch::{Launch, can_inject, can_mount, injected};
 use cascade_tests::scene::Scene;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const MIB: usize = 1 << 20;
 
@@ -157,6 +159,19 @@ fn falsify_record(scene: &Scene) {
     fs::write(record, body).unwrap();
 }
 
+/// In a namespace of its own, on a disk of its own: fills the disk when told, and makes room when told.
+fn download_to_a_small_disk(scene: &Scene) -> Launch {
+    let disk = scene.folder().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let setup = r"
+        mount -t tmpfs -o size=6m tmpfs disk
+        (until [ -e fill ]; do sleep 0.02; done; dd if=/dev/zero of=disk/filler 2>/dev/null || true; mv fill full
+         until [ -e free ]; do sleep 0.02; done; rm disk/filler) &
+    ";
+    let launch = scene.download().arg("-o").arg(disk.join("x.bin")).cwd(scene.folder());
+    launch.after_shell_with_mounts(&format!("{setup}\n"))
+}
+
 #[test]
 fn a_disk_that_fills_up_on_the_way_is_waited_for() {
     if !can_mount() {
@@ -165,16 +180,8 @@ fn a_disk_that_fills_up_on_the_way_is_waited_for() {
     }
     let peer = ForeignPeer::start(&file(), Script::default().holding(0..40));
     let scene = Scene::new(file(), &[peer.addr]);
-    let (disk, at) = (scene.folder().join("disk"), |name: &str| scene.folder().join(name));
-    fs::create_dir(&disk).unwrap();
-    // In a namespace of its own, on a disk of its own: fills the disk when told, and makes room when told.
-    let setup = r"
-        mount -t tmpfs -o size=6m tmpfs disk
-        (until [ -e fill ]; do sleep 0.02; done; dd if=/dev/zero of=disk/filler 2>/dev/null || true; mv fill full
-         until [ -e free ]; do sleep 0.02; done; rm disk/filler) &
-    ";
-    let launch = scene.download().arg("-o").arg(disk.join("x.bin")).cwd(scene.folder());
-    let mut process = launch.after_shell_with_mounts(&format!("{setup}\n")).start();
+    let at = |name: &str| scene.folder().join(name);
+    let mut process = download_to_a_small_disk(&scene).start();
     let addr = scene.listening(&mut process);
     process.wait_until("the first forty blocks, verified", || {
         (0..40).all(|block| fetch(addr, &scene.file, block).status == 0).then_some(())
@@ -194,6 +201,35 @@ fn a_disk_that_fills_up_on_the_way_is_waited_for() {
     assert_eq!(done.stdout.matches("No space").count(), 1, "one line is enough: {done}");
     let again = peer.journal().asked().iter().filter(|block| **block < 40).count() - 40;
     assert!(again <= 1, "{again} blocks that were verified were fetched again: {done}");
+}
+
+/// A block that came wrong has its room, so a write of it tells nothing of the disk.
+#[test]
+fn while_a_disk_is_full_nothing_is_asked_for_again() {
+    if !can_mount() {
+        eprintln!("skipped without user namespaces");
+        return;
+    }
+    let lies = |ask: Ask| if ask.block == 40 { Answer::WrongBytes } else { Answer::Block };
+    let peer = ForeignPeer::start(&file(), Script::default().holding(0..41).ruled(lies));
+    let scene = Scene::new(file(), &[peer.addr]);
+    let at = |name: &str| scene.folder().join(name);
+    let mut process = download_to_a_small_disk(&scene).start();
+    process.wait_line("a wrong block", |line| line.contains("block 40").then_some(()));
+    fs::write(at("fill"), b"").unwrap();
+    process.wait_until("the disk is full", || at("full").exists().then_some(()));
+    peer.gain(41..64);
+    process.wait_line("the disk is full", |line| line.contains("make room").then_some(()));
+    // Longer than the pause between two looks for room.
+    let end = clock::now() + Duration::from_secs(12);
+    process.wait_until("a look for room", || (clock::now() > end).then_some(()));
+    let served = peer.journal().served;
+    let mut blocks: Vec<_> = served.iter().filter(|block| **block > 40).collect();
+    blocks.sort_unstable();
+    let again = blocks.windows(2).filter(|pair| pair[0] == pair[1]).count();
+    assert!(!blocks.is_empty() && again == 0, "{again} blocks were asked for again: {}", process.log());
+    fs::write(at("free"), b"").unwrap();
+    process.wait_until("all other blocks", || peer.sees(|journal| journal.served.len() > served.len()));
 }
 
 #[test]

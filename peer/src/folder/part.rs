@@ -6,6 +6,7 @@ use super::error::{FolderError, IN_THE_WAY};
 use super::finish;
 use super::flags::Flags;
 use super::kept::Kept;
+use super::looker::Looker;
 use super::mark::{Mark, is_file};
 use super::open_files::OpenFile;
 use super::tree::Tree;
@@ -14,7 +15,7 @@ use super::written::Written;
 use crate::ground::disk::Disk;
 use crate::ground::file::write_all_at;
 use crate::ground::{Ground, Guarded, HaveMap, OnGround, Stamp};
-use cascade_archive::{Archive, Entry, Segment};
+use cascade_archive::{Archive, Entry, Kind, Segment};
 use cascade_format::{Block, Have, Layout};
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -119,6 +120,19 @@ impl FolderPart {
         };
         let there = self.layout.iter().filter(|block| have.has(*block) && !came.has(*block)).filter(is_taken);
         there.map(|block| self.layout.len_of(block)).sum()
+    }
+
+    /// How many bytes its files need on the disk in addition to those that they occupy. What is read from the folder that
+    /// is brought up to date needs none.
+    pub(crate) fn room_needed(&self) -> u64 {
+        let mut here = Looker::new(&self.tree.below);
+        let entries = (0..).zip(self.tree.archive().entries());
+        let needed = entries.filter(|(number, _)| !self.tree.is_in_base(*number)).map(|(_, entry)| {
+            let Kind::File { size, .. } = entry.kind else { return 0 };
+            let blocks = here.look(&entry.path).and_then(|stat| u64::try_from(stat.st_blocks).ok());
+            size.saturating_sub(blocks.unwrap_or(0).saturating_mul(512))
+        });
+        needed.fold(0, u64::saturating_add)
     }
 
     /// Whether the bytes that were written to `block` are ones that this archive can have there. Asked when the block has

@@ -5,12 +5,14 @@ use super::download_error::DownloadError;
 use super::engine::Stop;
 use crate::check::{CheckOptions, check_with};
 use crate::ground::disk::is_full;
+use crate::ground::open::folder_of;
 use crate::human::Name;
 use crate::limits::{FULL_RETRY, PIECE_LEN, SETTLE, SYNC_RETRY};
 use crate::metafile::MetafileOnDisk;
 use crate::store::{Shared, Trouble};
 use cascade_format::Have;
-use std::io::{self, IoSlice};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -189,26 +191,21 @@ impl Recovery {
         loop {
             tokio::time::sleep(FULL_RETRY).await;
             let shared = Arc::clone(&self.shared);
-            match blocking(move || try_to_write(&shared)).await? {
-                Ok(()) => return Ok(()),
-                Err(error) if is_full(&error) => {}
-                Err(source) => {
-                    let path = self.shared.data().path().to_owned();
-                    return Err(DownloadError::Disk { path, source });
-                }
+            if blocking(move || look_for_room(&shared)).await?.is_ok() {
+                return Ok(());
             }
         }
     }
 }
 
-/// Writes zeroes where the first missing block belongs: nobody else writes there now. Slices at its end that are verified
-/// stay, because they are served.
-fn try_to_write(shared: &Shared) -> io::Result<()> {
-    let layout = shared.layout();
-    let missing = layout.iter().find(|block| !shared.have().has(*block));
-    let Some(block) = missing else { return Ok(()) };
-    let length = usize::try_from(shared.unverified_len(block)).unwrap_or(usize::MAX).min(PIECE_LEN);
-    shared.data().write_all_at(&mut [IoSlice::new(&vec![0; length])], layout.start(block))
+/// Writes to a file without a name on the same disk. A write to the data itself tells nothing, where its bytes had room
+/// before the disk was full. An error: there is no room. What keeps such a file from being made is not in the way of a download.
+fn look_for_room(shared: &Shared) -> io::Result<()> {
+    let data = shared.data();
+    // A folder that is downloaded is such a folder itself.
+    let folder = if data.path().is_dir() { data.path() } else { folder_of(data.path()) };
+    let written = tempfile::tempfile_in(folder).and_then(|file| file.write_all_at(&vec![0; PIECE_LEN], 0));
+    written.or_else(|error| if is_full(&error) { Err(error) } else { Ok(()) })
 }
 
 /// Does what waits for a disk on a thread where waiting disturbs nobody.
@@ -227,21 +224,17 @@ mod tests {
     use cascade_format::{CascadeHash, Layout};
 
     #[test]
-    fn looking_for_room_leaves_verified_slices_alone() {
-        // Two blocks with four slices each.
+    fn looking_for_room_changes_nothing_and_what_is_in_its_way_is_no_full_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.part");
         let layout = Layout::new(512 << 10, 256 << 10).unwrap();
-        let data = DataFile::new(tempfile::tempfile().unwrap(), Path::new("x"), layout);
-        let (right, at) = (vec![7; 64 << 10], 192 << 10);
-        data.write_all_at(&mut [IoSlice::new(&right)], at).unwrap();
+        let data = DataFile::new(tempfile::tempfile().unwrap(), &path, layout);
         let shared =
             Shared::new(CascadeHash([1; 32]), data, HaveMap::new(layout, &Have::none(&layout)), None);
-        let slice = shared.slices().unwrap().layout().block(0).unwrap();
-        assert_eq!(shared.slices().unwrap().layout().start(slice), at);
-        assert_eq!(shared.publish_slice(slice, [1; 32]), None);
-        try_to_write(&shared).unwrap();
-        let mut got = vec![0; right.len()];
-        shared.read_exact_at(&mut got, at).unwrap();
-        assert!(shared.has_slice(slice) && got == right, "a slice that is served was overwritten");
-        assert_eq!(shared.data().file().unwrap().metadata().unwrap().len(), at + right.len() as u64);
+        look_for_room(&shared).unwrap();
+        assert_eq!(shared.data().ground().length().unwrap(), 0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        std::fs::remove_dir(folder.path()).unwrap();
+        look_for_room(&shared).unwrap();
     }
 }

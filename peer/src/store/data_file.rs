@@ -341,6 +341,13 @@ impl DataFile {
         self.guarded().reserve(range)
     }
 
+    /// How many bytes the files of a folder need on the disk in addition to those that they occupy. `None`: it is no folder
+    /// that is downloaded.
+    #[must_use]
+    pub(crate) fn room_needed(&self) -> Option<u64> {
+        self.folder().map(FolderPart::room_needed)
+    }
+
     /// Gives the room of `range` back: it reads as zeroes then.
     ///
     /// # Errors

@@ -24,13 +24,13 @@ impl Preparation<'_> {
         }
     }
 
-    /// Whether the blocks that a folder lacks fit on its disk. Those that have room already, because some of their bytes
-    /// have come, are not counted.
+    /// Whether what a folder lacks fits on its disk. Room that its files occupy already is not counted, because it was
+    /// reserved, or because some bytes of a block have come; nor are holes in blocks that are right.
     pub(super) fn check_room_for(&self, have: &Have, data: &DataFile) -> Result<(), PrepareError> {
         let layout = self.metafile.layout();
         let missing = layout.iter().filter(|block| !have.has(*block));
-        let missing = missing.filter(|block| data.ground().is_hole(&layout.range(*block)));
-        let needed = missing.map(|block| layout.len_of(block)).sum();
+        let missing: u64 = missing.map(|block| layout.len_of(block)).sum();
+        let needed = if missing == 0 { 0 } else { data.room_needed().unwrap_or(missing).min(missing) };
         match free_space(data.path()) {
             Some(free) if free < needed => {
                 Err(PrepareError::NoSpace { path: data.path().to_owned(), needed, free })
