@@ -1,7 +1,7 @@
 //! Why a folder cannot be shared, or read.
 
 use crate::human::{Name, Why};
-use cascade_archive::BuildError;
+use cascade_archive::{BuildError, Fault};
 use cascade_format::Block;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,13 +37,13 @@ pub enum FolderError {
         /// Where it is.
         path: PathBuf,
         /// What is wrong with it.
-        fault: cascade_archive::Fault,
+        fault: Fault,
     },
     /// A name, or a link's target, that is no text.
     #[error("{}: its name or target is not UTF-8, so it cannot be shared; rename it", Name(.0))]
     NotText(PathBuf),
     /// It has no archive.
-    #[error("cannot share {}: {source}", Name(path))]
+    #[error("cannot share {}: {source}{}", Name(path), advice(source))]
     Build {
         /// The folder.
         path: PathBuf,
@@ -62,6 +62,21 @@ impl FolderError {
     pub(super) fn io(path: &Path, source: impl Into<io::Error>) -> Self {
         Self::Io { path: path.to_owned(), source: source.into() }
     }
+}
+
+/// What the user can do about it.
+fn advice(source: &BuildError) -> &'static str {
+    let BuildError::Entry { fault, .. } = source else { return "" };
+    let is_of_name = matches!(
+        fault,
+        Fault::Control(_)
+            | Fault::Direction(_)
+            | Fault::Invisible(_)
+            | Fault::ComponentTooLong(_)
+            | Fault::PathTooLong(_)
+            | Fault::Twin(_)
+    );
+    if is_of_name { "; rename it" } else { "" }
 }
 
 /// A file below a folder is not what it was: the cause of an [`io::Error`].

@@ -228,6 +228,7 @@ fn names_that_no_archive_has_are_errors_that_name_them() {
         fs::write(dir.path().join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
         let error = walk(dir.path()).unwrap_err().to_string();
         assert!(error.contains(why) && !error.contains('\n'), "{error}");
+        assert!(error.ends_with("; rename it"), "{error}");
     }
     let dir = tempfile::tempdir().unwrap();
     symlink(std::ffi::OsStr::from_bytes(b"a\xff"), dir.path().join("link")).unwrap();
