@@ -18,8 +18,9 @@ use std::time::Duration;
 /// Clients of the seeder.
 const CLIENTS: usize = 100;
 
-/// For how long they are watched.
-const WATCHED: Duration = Duration::from_secs(20);
+/// For how long they are watched: for longer than the 30 s after which a peer looks whether there is something to report
+/// to its tracker.
+const WATCHED: Duration = Duration::from_secs(45);
 
 /// For how long they settle before.
 const SETTLE: Duration = Duration::from_secs(3);
