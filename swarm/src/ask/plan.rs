@@ -80,6 +80,9 @@ impl Plan {
     /// The link is connected.
     pub fn handle_connected(&mut self, now: Time, link: LinkId) {
         self.known.changed = true;
+        if self.known.links.connected() == 0 {
+            self.known.peers.network_is_back(now);
+        }
         self.known.links.connect(now, link);
         if self.known.links.get(link).is_some() {
             self.known.links.wake(link);

@@ -4,6 +4,7 @@ use super::super::links::LinkId;
 use super::super::{Config, Ended, Order, Plan, Source};
 use super::*;
 use crate::Listening;
+use crate::limits::CONNECT_TIMEOUT;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -70,6 +71,43 @@ fn addresses_out_of_reach_take_no_turns_and_are_not_tried_again_soon() {
     assert!(links(&mut plan, now).0.is_empty(), "they are tried again too soon");
     plan.handle_peers(now, Source::Tracker(0), &crowd(1, 20));
     assert_eq!(links(&mut plan, now).0.len(), Tuning::DEFAULT.first_links as usize);
+}
+
+/// Three peers that have answered before, and of which each try fails in this way for ten minutes and a half; and when that is.
+fn after_an_outage(ended: Ended) -> (Plan, Time) {
+    let (mut plan, mut now) = (plan(3), MOMENT);
+    assert!((0..3).all(|peer| plan.parts().0.peers.spoke(peer)));
+    while now < Duration::from_secs(630) {
+        let (opened, _) = links(&mut plan, now);
+        // Not all at one time.
+        for link in opened {
+            plan.handle_closed(now, link, ended);
+            now += Duration::from_secs(1);
+        }
+        now = plan.next_wakeup(now).unwrap().max(now + MOMENT);
+    }
+    (plan, now)
+}
+
+#[test]
+fn a_machine_that_has_lost_its_network_finds_its_peers_soon_when_it_is_back() {
+    let (mut plan, now) = after_an_outage(Ended::NoWay);
+    assert_eq!(links(&mut plan, now + CONNECT_TIMEOUT).0.len(), 3);
+}
+
+#[test]
+fn when_one_peer_is_reached_again_the_others_are_tried_too() {
+    let (mut plan, mut now) = after_an_outage(Ended::Unreachable);
+    let opened = loop {
+        let (opened, _) = links(&mut plan, now);
+        if !opened.is_empty() {
+            break opened;
+        }
+        now = plan.next_wakeup(now).unwrap().max(now + MOMENT);
+    };
+    assert_eq!(opened.len(), 1, "the other pauses end later");
+    opened.into_iter().for_each(|link| plan.handle_connected(now, link));
+    assert_eq!(links(&mut plan, now + Tuning::DEFAULT.pause).0.len(), 2);
 }
 
 #[test]

@@ -231,6 +231,12 @@ impl Peers {
         true
     }
 
+    /// A link was made when there was no other; see [`Peer::may_be_back`].
+    pub(super) fn network_is_back(&mut self, now: Time) {
+        self.outlines.touch_all();
+        self.peers.iter_mut().for_each(|peer| peer.may_be_back(now));
+    }
+
     /// Peer number `index`, which came from this table.
     #[allow(clippy::indexing_slicing, reason = "peers are never removed; indices come from this table")]
     pub(super) fn get(&self, index: usize) -> &Peer {

@@ -9,6 +9,7 @@ use crate::Time;
 use crate::ask::earliest::Earliest;
 use crate::ask::links::pipeline::Pace;
 use crate::ask::tuning::Tuning;
+use crate::limits::CONNECT_TIMEOUT;
 use cascade_format::Block;
 use cascade_format::PeerAddr;
 use core::time::Duration;
@@ -294,10 +295,24 @@ impl Peer {
         self.retry_at = self.retry_at.max(now + self.tuning.back_off(self.failures - 1));
     }
 
-    /// No way leads to the peer: that will not change soon.
+    /// No way leads to the peer. That will not change soon, unless a way has led to it before: then this machine has lost
+    /// its network, and may have one again at any time. A try costs nothing meanwhile, because nothing is sent; there
+    /// are as many as if each had been waited for.
     pub(in crate::ask) fn is_out_of_reach(&mut self, now: Time) {
+        let before = self.retry_at;
         self.failed(now);
-        self.put_off(now + self.tuning.max_pause);
+        if self.spoken {
+            self.retry_at = self.retry_at.min(now + CONNECT_TIMEOUT).max(before);
+        } else {
+            self.put_off(now + self.tuning.max_pause);
+        }
+    }
+
+    /// Another peer was reached when none was linked: if this one failed meanwhile, the network may have been away.
+    pub(in crate::ask) fn may_be_back(&mut self, now: Time) {
+        if self.spoken && self.failures > 0 && self.links == 0 && self.lies.is_empty() {
+            self.retry_at = self.retry_at.min(now + self.tuning.pause);
+        }
     }
 
     /// The peer does not have the file; it may be starting.
