@@ -53,7 +53,7 @@ pub(crate) enum TrackerError {
     #[error("cannot look up {0}: {1}")]
     LookUp(String, io::Error),
     /// It could not be reached.
-    #[error("cannot reach it: {0}; is it running, and is the address right?")]
+    #[error("cannot reach it: {}; {}", .0, to_look_at(.0))]
     Connect(io::Error),
     /// The conversation broke.
     #[error("the conversation broke: {0}")]
@@ -73,6 +73,15 @@ pub(crate) enum TrackerError {
     /// It does not know what a report is, and nothing else was to be asked.
     #[error("it keeps no room")]
     NoRoom,
+}
+
+/// What the user may look at when a tracker cannot be reached: a machine without a network is no fault of the tracker's.
+fn to_look_at(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::NetworkUnreachable {
+        "is this machine connected to a network?"
+    } else {
+        "is it running, and is the address right?"
+    }
 }
 
 /// A peer list.
@@ -422,4 +431,18 @@ fn entries(form: Form, body: &[u8]) -> Result<Vec<(PeerAddr, u32)>, PeerListErro
 /// Where this end of the connection is.
 fn local_ip(stream: &TcpStream) -> io::Result<IpAddr> {
     Ok(stream.local_addr()?.ip().to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_a_network_does_not_blame_the_tracker() {
+        let told = |kind: io::ErrorKind| TrackerError::Connect(kind.into()).to_string();
+        let alone = told(io::ErrorKind::NetworkUnreachable);
+        assert!(alone.ends_with("; is this machine connected to a network?"), "{alone}");
+        let refused = told(io::ErrorKind::ConnectionRefused);
+        assert!(refused.ends_with("; is it running, and is the address right?"), "{refused}");
+    }
 }

@@ -41,11 +41,13 @@ impl Bar {
         #[allow(clippy::cast_precision_loss, reason = "a shown number")]
         let time = Duration::try_from_secs_f64(left as f64 / progress.bytes_per_second);
         let time = time.ok().filter(|time| !time.is_zero() && time.as_secs() < 86_400 * 30);
-        let mut facts = vec![
-            format!("{}/{}", Bytes(progress.bytes_done), Bytes(progress.bytes_total)),
-            summary::per_second(progress.bytes_per_second),
-        ];
-        facts.extend(time.map(|time| format!("{} left", Span(time))));
+        let mut facts = vec![format!("{}/{}", Bytes(progress.bytes_done), Bytes(progress.bytes_total))];
+        if let Some(silence) = summary::silence(progress) {
+            facts.push(silence);
+        } else {
+            facts.push(summary::per_second(progress.bytes_per_second));
+            facts.extend(time.map(|time| format!("{} left", Span(time))));
+        }
         facts.push(Count(progress.peers as u64, "peer").to_string());
         self.show(Some(part(progress.bytes_done, progress.bytes_total)), facts);
     }

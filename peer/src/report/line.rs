@@ -112,7 +112,8 @@ impl Observer for Lines {
                         "{} of {} bytes, {}, {}",
                         progress.bytes_done,
                         progress.bytes_total,
-                        summary::per_second(progress.bytes_per_second),
+                        summary::silence(&progress)
+                            .unwrap_or_else(|| summary::per_second(progress.bytes_per_second)),
                         Count(progress.peers as u64, "peer")
                     ));
                 }

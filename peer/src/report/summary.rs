@@ -1,7 +1,7 @@
 //! The line that ends a download.
 
 use crate::human::{Bytes, Count, Name, Span, Speed};
-use crate::session::Summary;
+use crate::session::{IDLE_AFTER, Progress, Summary};
 use crate::store::distinct;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
 use std::time::Duration;
@@ -58,6 +58,16 @@ pub(super) fn fetching(done: u64, total: Option<u64>, known: usize) -> String {
     }
 }
 
+/// What takes the place of the speed when no data comes: since when, and what happens next. `None`: it comes.
+pub(super) fn silence(progress: &Progress) -> Option<String> {
+    if progress.silent_for < IDLE_AFTER || progress.bytes_done == progress.bytes_total {
+        return None;
+    }
+    let next =
+        if progress.peers == 0 { "no peer can be reached, trying again" } else { "waiting for the peers" };
+    Some(format!("no data for {}: {next}", Span(progress.silent_for)))
+}
+
 /// Peers named in the summary as those that sent wrong blocks; the JSON names all.
 const MAX_LIARS: usize = 5;
 
@@ -105,6 +115,20 @@ pub(super) fn text(summary: &Summary) -> String {
 mod tests {
     use super::*;
     use std::net::SocketAddr;
+
+    #[test]
+    fn a_download_that_gets_nothing_says_so_and_what_happens_next() {
+        let of = |seconds, peers| {
+            let silent_for = Duration::from_secs(seconds);
+            silence(&Progress { bytes_done: 5, bytes_total: 10, peers, silent_for, ..Progress::default() })
+        };
+        assert_eq!(of(9, 2), None);
+        assert_eq!(of(40, 2).as_deref(), Some("no data for 40.0 s: waiting for the peers"));
+        let alone = "no data for 1 min 05 s: no peer can be reached, trying again";
+        assert_eq!(of(65, 0).as_deref(), Some(alone));
+        let complete = Progress { silent_for: Duration::from_secs(40), ..Progress::default() };
+        assert_eq!(silence(&complete), None, "nothing is waited for");
+    }
 
     #[test]
     fn a_peer_that_gave_at_addresses_of_both_families_is_one() {

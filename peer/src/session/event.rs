@@ -22,6 +22,8 @@ pub struct Progress {
     pub bytes_per_second: f64,
     /// The number of links that are connected.
     pub peers: usize,
+    /// The time since data came last, or since the start. Zero while the download waits for the disk.
+    pub silent_for: Duration,
 }
 
 /// The result of a finished download.

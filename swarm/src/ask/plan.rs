@@ -278,6 +278,12 @@ impl Plan {
         self.known.links.connected()
     }
 
+    /// When data came last, or a limit of the user's held it up; the start, if there was none.
+    #[must_use]
+    pub fn last_progress(&self) -> Time {
+        self.known.flow.last_progress
+    }
+
     /// The number of known peers.
     #[must_use]
     pub fn known_peers(&self) -> usize {

@@ -4,11 +4,13 @@ use super::Session;
 use crate::session::event::{Progress, Summary};
 use cascade_format::{Have, Layout};
 use cascade_swarm::ask::PeerShare;
+use std::time::Duration;
 
 impl Session {
     /// How far it is.
     pub(super) fn progress(&mut self) -> Progress {
         let (layout, have) = (self.shared.layout(), self.shared.have());
+        let silent_for = self.start.elapsed().saturating_sub(self.plan.last_progress());
         Progress {
             bytes_done: (self.resumed_bytes + self.plan.totals().bytes - self.lost_bytes)
                 .min(layout.length()),
@@ -17,6 +19,7 @@ impl Session {
             blocks_total: layout.blocks(),
             bytes_per_second: self.rate.update(self.start.elapsed(), self.received),
             peers: self.plan.connected(),
+            silent_for: if self.recovery.is_none() { silent_for } else { Duration::ZERO },
         }
     }
 
