@@ -1,7 +1,7 @@
 //! The line that ends a download.
 
 use crate::human::{Bytes, Count, Name, Span, Speed};
-use crate::session::{IDLE_AFTER, Progress, Summary};
+use crate::session::{Progress, Summary};
 use crate::store::distinct;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub(super) fn fetching(done: u64, total: Option<u64>, known: usize) -> String {
 
 /// What takes the place of the speed when no data comes: since when, and what happens next. `None`: it comes.
 pub(super) fn silence(progress: &Progress) -> Option<String> {
-    if progress.silent_for < IDLE_AFTER || progress.bytes_done == progress.bytes_total {
+    if !progress.is_silent() {
         return None;
     }
     let next =

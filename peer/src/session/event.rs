@@ -1,6 +1,7 @@
 //! What a session tells of itself, for its user to see.
 
 use super::announcer::Answer;
+use super::ticks::IDLE_AFTER;
 use crate::store::Taken;
 use cascade_format::PeerAddr;
 use cascade_swarm::ask::{PeerShare, WrongBlock};
@@ -24,6 +25,14 @@ pub struct Progress {
     pub peers: usize,
     /// The time since data came last, or since the start. Zero while the download waits for the disk.
     pub silent_for: Duration,
+}
+
+impl Progress {
+    /// Whether data is missing, and none has come for 10 s.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent_for >= IDLE_AFTER && self.bytes_done < self.bytes_total
+    }
 }
 
 /// The result of a finished download.

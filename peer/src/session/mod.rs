@@ -39,4 +39,3 @@ pub use event::{Event, Progress, Summary};
 pub use fetch::{Fetch, FetchError};
 pub(crate) use origin::FromOrigin;
 pub use seed::{Seed, SeedError};
-pub(crate) use ticks::IDLE_AFTER;

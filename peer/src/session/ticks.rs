@@ -9,7 +9,7 @@ pub(super) const TICK: Duration = Duration::from_millis(250);
 const IDLE_TICK: Duration = Duration::from_secs(5);
 
 /// When nothing has arrived for this long a download counts as idle: the speed that it shows has fallen by then.
-pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(10);
+pub(super) const IDLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The looks of one download; times count from its start.
 #[derive(Debug)]
