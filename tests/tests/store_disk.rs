@@ -3,8 +3,10 @@ use cascade_tests::clock;
 use cascade_tests::foreign_client::{blocks_given, fetch};
 use cascade_tests::foreign_peer::{Answer, Ask, ForeignPeer, Script};
 use cascade_tests::launch::{Launch, can_inject, can_mount, injected};
+use cascade_tests::process::Process;
 use cascade_tests::scene::Scene;
 use std::fs::{self, OpenOptions};
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -172,6 +174,12 @@ fn download_to_a_small_disk(scene: &Scene) -> Launch {
     launch.after_shell_with_mounts(&format!("{setup}\n"))
 }
 
+fn wait_for_forty_blocks(process: &mut Process, addr: SocketAddr, scene: &Scene) {
+    process.wait_until("the first forty blocks, verified", || {
+        (0..40).all(|block| fetch(addr, &scene.file, block).status == 0).then_some(())
+    });
+}
+
 #[test]
 fn a_disk_that_fills_up_on_the_way_is_waited_for() {
     if !can_mount() {
@@ -183,9 +191,7 @@ fn a_disk_that_fills_up_on_the_way_is_waited_for() {
     let at = |name: &str| scene.folder().join(name);
     let mut process = download_to_a_small_disk(&scene).start();
     let addr = scene.listening(&mut process);
-    process.wait_until("the first forty blocks, verified", || {
-        (0..40).all(|block| fetch(addr, &scene.file, block).status == 0).then_some(())
-    });
+    wait_for_forty_blocks(&mut process, addr, &scene);
     fs::write(at("fill"), b"").unwrap();
     process.wait_until("the disk is full", || at("full").exists().then_some(()));
     peer.gain(40..64);
@@ -215,6 +221,8 @@ fn while_a_disk_is_full_nothing_is_asked_for_again() {
     let scene = Scene::new(file(), &[peer.addr]);
     let at = |name: &str| scene.folder().join(name);
     let mut process = download_to_a_small_disk(&scene).start();
+    let addr = scene.listening(&mut process);
+    wait_for_forty_blocks(&mut process, addr, &scene);
     process.wait_line("a wrong block", |line| line.contains("block 40").then_some(()));
     fs::write(at("fill"), b"").unwrap();
     process.wait_until("the disk is full", || at("full").exists().then_some(()));
